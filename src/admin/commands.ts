@@ -1,0 +1,81 @@
+import type { Tx } from '../storage/database.ts'
+import { deleteRow, insertRow, rowsBy, updateRow } from '../storage/rows.ts'
+import type { AccountRow, ApiKeyRow, ServiceRow } from '../storage/schema.ts'
+
+const accountBySid = rowsBy('accounts', ['sid'])
+const keyOfAccount = rowsBy('api_keys', ['account_sid', 'sid'])
+const keysOfAccount = rowsBy('api_keys', ['account_sid'])
+const servicesOfAccount = rowsBy('services', ['account_sid'])
+const setting = rowsBy('installation', ['name'])
+
+type Changes<R> = Partial<Omit<R, 'sid'>> & { sid: string }
+
+/** What the operator does. Secrets arrive sealed, ids and time come in with the input. */
+export const accountCommands = {
+  /** Makes an account with its default service. Answers false when the sid is taken. */
+  async createAccount(tx: Tx, input: { account: AccountRow; service: ServiceRow }): Promise<boolean> {
+    const { account, service } = input
+    if (await tx.one(accountBySid, { sid: account.sid })) return false
+    await tx.run(insertRow('accounts', Object.keys(account)), { ...account })
+    await tx.run(insertRow('services', Object.keys(service)), { ...service })
+    return true
+  },
+
+  async updateAccount(tx: Tx, input: Changes<AccountRow>): Promise<boolean> {
+    const columns = Object.keys(input).filter((column) => column !== 'sid')
+    const found = (await tx.run(updateRow('accounts', ['sid'], columns), { ...input })) > 0
+    if (found) tx.notify({ topic: 'changed', table: 'accounts', sid: input.sid, revision: 0 })
+    return found
+  },
+
+  /** Removes an account, its keys and its services; what lies in those follows in batches. */
+  async deleteAccount(tx: Tx, input: { sid: string; now: number }): Promise<boolean> {
+    if ((await tx.run(deleteRow('accounts', ['sid']), { sid: input.sid })) === 0) return false
+    for (const key of await tx.all(keysOfAccount, { account_sid: input.sid })) {
+      await tx.run(deleteRow('api_keys', ['sid']), { sid: key.sid })
+    }
+    for (const service of await tx.all(servicesOfAccount, { account_sid: input.sid })) {
+      await tx.run(deleteRow('services', ['sid']), { sid: service.sid })
+      await tx.run(insertRow('removals', ['sid', 'date_created']), { sid: service.sid, date_created: input.now })
+    }
+    tx.notify({ topic: 'changed', table: 'accounts', sid: input.sid, revision: 0 })
+    tx.notify({ topic: 'removal' })
+    return true
+  },
+
+  /** Answers false when there is no such account. */
+  async createKey(tx: Tx, key: ApiKeyRow): Promise<boolean> {
+    if (!(await tx.one(accountBySid, { sid: key.account_sid }))) return false
+    await tx.run(insertRow('api_keys', Object.keys(key)), { ...key })
+    return true
+  },
+
+  async updateKey(tx: Tx, input: Changes<ApiKeyRow> & { account_sid: string }): Promise<boolean> {
+    if (!(await tx.one(keyOfAccount, { account_sid: input.account_sid, sid: input.sid }))) return false
+    const columns = Object.keys(input).filter((column) => column !== 'sid' && column !== 'account_sid')
+    await tx.run(updateRow('api_keys', ['sid'], columns), { ...input })
+    tx.notify({ topic: 'changed', table: 'api_keys', sid: input.sid, revision: 0 })
+    return true
+  },
+
+  async deleteKey(tx: Tx, input: { account_sid: string; sid: string }): Promise<boolean> {
+    const removed = (await tx.run(deleteRow('api_keys', ['account_sid', 'sid']), input)) > 0
+    if (removed) tx.notify({ topic: 'changed', table: 'api_keys', sid: input.sid, revision: 0 })
+    return removed
+  },
+
+  /** Keeps a fact about this installation. */
+  async setInstallation(tx: Tx, input: { name: string; value: string }): Promise<void> {
+    await tx.run(deleteRow('installation', ['name']), { name: input.name })
+    await tx.run(insertRow('installation', ['name', 'value']), input)
+    if (input.name === 'clock_offset_ms') tx.notify({ topic: 'clock', offset_ms: Number(input.value) })
+  },
+
+  /** Keeps a fact unless there is one of that name; answers the one that is kept. */
+  async claimInstallation(tx: Tx, input: { name: string; value: string }): Promise<string> {
+    const kept = await tx.one(setting, { name: input.name })
+    if (kept) return kept.value
+    await tx.run(insertRow('installation', ['name', 'value']), input)
+    return input.value
+  },
+}

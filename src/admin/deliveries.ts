@@ -1,0 +1,107 @@
+import type { FastifyPluginAsync } from 'fastify'
+import { milliseconds, secondsOrNull } from '../api/dates.ts'
+import type { Installation } from '../main.ts'
+import { rowsBy } from '../storage/rows.ts'
+import type { DeliveryRow, DeliveryStatus } from '../storage/schema.ts'
+import { shape } from '../storage/shapes.ts'
+import type { Attempt } from '../webhooks/record.ts'
+
+interface Query {
+  service_sid?: string
+  conversation_sid?: string
+  status?: DeliveryStatus
+  /** Id of the last one seen: older ones follow. */
+  before?: string
+  limit?: number
+}
+
+const byId = rowsBy('deliveries', ['id'])
+
+/** Newest first. Each combination of filters is a query of its own, so that each can use its index. */
+const queries = new Map<string, ReturnType<typeof logQuery>>()
+
+function logQuery(filters: readonly ('service_sid' | 'subject_sid' | 'status')[]) {
+  return shape<{ service_sid: string; subject_sid: string; status: DeliveryStatus; before: string; limit: number }>()((db, a) =>
+    filters
+      .reduce((query, column) => query.where(column, '=', a[column] as never), db.selectFrom('deliveries').selectAll())
+      .where('id', '<', a.before)
+      .orderBy('id', 'desc')
+      .limit(a.limit),
+  )
+}
+
+const text = { type: 'string', maxLength: 64 } as const
+const filters = {
+  querystring: {
+    type: 'object',
+    properties: {
+      service_sid: text,
+      conversation_sid: text,
+      status: { enum: ['pending', 'delivered', 'failed'] },
+      before: text,
+      limit: { type: 'integer', minimum: 1, maximum: 1000, default: 50 },
+    },
+    additionalProperties: false,
+  },
+} as const
+
+/** The delivery log: what was told to whom, each attempt, and a way to send an event once more. */
+export function deliveryRoutes({ database, clock }: Installation): FastifyPluginAsync {
+  return async (routes) => {
+    routes.get<{ Querystring: Query }>('/', { schema: filters }, async ({ query }) => {
+      const { service_sid, conversation_sid, status, before = '~', limit = 50 } = query
+      const given = { service_sid, subject_sid: conversation_sid, status }
+      const columns = (['service_sid', 'subject_sid', 'status'] as const).filter((column) => given[column] !== undefined)
+      const key = columns.join()
+      const log = queries.get(key) ?? logQuery(columns)
+      queries.set(key, log)
+      const args = {
+        service_sid: service_sid ?? '',
+        subject_sid: conversation_sid ?? '',
+        status: status ?? 'pending',
+        before,
+        limit,
+      }
+      const rows = await database.read.all(log, { ...args, limit: limit + 1 })
+      const page = rows.slice(0, limit)
+      return { deliveries: page.map(shown), next_before: rows.length > limit ? page.at(-1)?.id : null }
+    })
+
+    routes.get<{ Params: { id: string } }>('/:id', async ({ params }, reply) => {
+      const row = await database.read.one(byId, { id: params.id })
+      return row ? shown(row) : reply.code(404).send({ error: 'not found' })
+    })
+
+    routes.post<{ Params: { id: string } }>('/:id/redeliver', async ({ params }, reply) => {
+      const row = await database.write('redeliver', { id: params.id, now: clock.now() })
+      return row ? reply.code(201).send(shown(row)) : reply.code(404).send({ error: 'not found' })
+    })
+  }
+}
+
+function shown(row: DeliveryRow) {
+  const attempts = JSON.parse(row.attempts) as Attempt[]
+  return {
+    id: row.id,
+    account_sid: row.account_sid,
+    service_sid: row.service_sid,
+    target_sid: row.target_sid,
+    subject_sid: row.subject_sid,
+    event_type: row.event_type,
+    method: row.method,
+    url: withoutPassword(row.url),
+    params: JSON.parse(row.form) as Record<string, string>,
+    status: row.status,
+    attempts: attempts.map((attempt) => ({ ...attempt, at: milliseconds(attempt.at) })),
+    date_created: milliseconds(row.date_created),
+    date_finished: secondsOrNull(row.date_finished),
+  }
+}
+
+/** Credentials for the endpoint may be part of its address; the log shows none. */
+function withoutPassword(url: string): string {
+  const parsed = new URL(url)
+  parsed.username = ''
+  parsed.password = ''
+  return parsed.href
+}

@@ -1,0 +1,64 @@
+import { hash, randomBytes, timingSafeEqual } from 'node:crypto'
+import { LRUCache } from 'lru-cache'
+import { refuse } from '../errors.ts'
+import { isSid } from '../sids.ts'
+import type { Database } from '../storage/database.ts'
+import { rowsBy } from '../storage/rows.ts'
+import type { Vault } from '../vault.ts'
+
+const accountBySid = rowsBy('accounts', ['sid'])
+const keyBySid = rowsBy('api_keys', ['sid'])
+
+/**
+ * HTTP Basic with an account sid and its token, or an API key sid and its secret. A verified header is remembered under a keyed
+ * hash, so that a request costs one hash and no secret stays in memory in the clear.
+ */
+export class Authenticator {
+  readonly #database: Database
+  readonly #vault: Vault
+  readonly #boot = randomBytes(32).toString('base64')
+  readonly #verified = new LRUCache<string, string>({ max: 10_000 })
+
+  constructor(database: Database, vault: Vault) {
+    this.#database = database
+    this.#vault = vault
+    database.subscribe((notices) => {
+      const rotated = notices.some((n) => n.topic === 'changed' && (n.table === 'accounts' || n.table === 'api_keys'))
+      if (rotated) this.#verified.clear()
+    })
+  }
+
+  /** Answers the sid of the account that the header stands for. Throws one of the three 401s, or 403 for a suspended account. */
+  async account(header: string | undefined): Promise<string> {
+    if (header === undefined || header === '') throw refuse('noCredentials')
+    const key = hash('sha256', this.#boot + header, 'base64')
+    const known = this.#database.capabilities.sole_owner ? this.#verified.get(key) : undefined
+    if (known) return known
+    const account_sid = await this.#verify(header)
+    this.#verified.set(key, account_sid)
+    return account_sid
+  }
+
+  async #verify(header: string): Promise<string> {
+    const encoded = /^Basic +([A-Za-z0-9+/_-]+=*) *$/i.exec(header)?.[1]
+    if (!encoded) throw refuse('authenticate')
+    const decoded = Buffer.from(encoded, 'base64').toString('utf8')
+    const colon = decoded.indexOf(':')
+    const username = colon === -1 ? decoded : decoded.slice(0, colon)
+    const password = colon === -1 ? '' : decoded.slice(colon + 1)
+    const kind = isSid('AC', username) ? 'account' : isSid('SK', username) ? 'key' : undefined
+    if (!kind) throw refuse('invalidUsername')
+    const read = this.#database.read
+    const apiKey = kind === 'key' ? await read.one(keyBySid, { sid: username }) : undefined
+    const account = await read.one(accountBySid, { sid: kind === 'key' ? (apiKey?.account_sid ?? '') : username })
+    const sealed = kind === 'key' ? apiKey?.secret : account?.auth_token
+    if (!account || !sealed || !sameSecret(this.#vault.open(sealed), password)) throw refuse('authenticate')
+    if (account.status !== 'active') throw refuse('forbidden')
+    return account.sid
+  }
+}
+
+/** Compares in constant time, whatever the lengths. */
+export function sameSecret(a: string, b: string): boolean {
+  return timingSafeEqual(hash('sha256', a, 'buffer'), hash('sha256', b, 'buffer'))
+}

@@ -1,0 +1,60 @@
+import { Temporal } from 'temporal-polyfill'
+
+/** The last instant a Date can hold. */
+const latest_ms = 8.64e15
+
+/**
+ * Reads an ISO 8601 instant as epoch ms; a fraction and an offset are fine, without an offset it is UTC.
+ * A bare date is the start of that day, or its last millisecond with `end_of_day`. Undefined when it is not a date.
+ */
+export function parseInstant(text: string, end_of_day = false): number | undefined {
+  try {
+    if (/^\d{4}-\d{2}-\d{2}$/.test(text)) {
+      const day = Temporal.PlainDate.from(text)
+      return (end_of_day ? day.add({ days: 1 }) : day).toZonedDateTime('UTC').epochMilliseconds - (end_of_day ? 1 : 0)
+    }
+    if (!/^\d{4}-\d{2}-\d{2}[Tt ]/.test(text)) return undefined
+    if (/(?:[Zz]|[+-]\d{2}(?::?\d{2})?)$/.test(text)) return Temporal.Instant.from(text).epochMilliseconds
+    return Temporal.PlainDateTime.from(text).toZonedDateTime('UTC').epochMilliseconds
+  } catch {
+    return undefined
+  }
+}
+
+/** REST bodies show whole seconds. */
+export function seconds(instant_ms: number): string {
+  return `${new Date(instant_ms).toISOString().slice(0, -5)}Z`
+}
+
+/** The same where there may be none. */
+export function secondsOrNull(instant_ms: number | null): string | null {
+  return instant_ms === null ? null : seconds(instant_ms)
+}
+
+/** Webhook forms show milliseconds. */
+export function milliseconds(instant_ms: number): string {
+  return new Date(instant_ms).toISOString()
+}
+
+/** An ISO 8601 duration that is not negative, or undefined. */
+export function parseDuration(text: string): Temporal.Duration | undefined {
+  try {
+    const duration = Temporal.Duration.from(text)
+    return duration.sign >= 0 && !text.startsWith('-') ? duration : undefined
+  } catch {
+    return undefined
+  }
+}
+
+/**
+ * `instant_ms` plus an ISO 8601 duration, by the calendar in UTC (`P1M` is a month, not thirty days).
+ * Undefined when the sum is past the end of time.
+ */
+export function plusDuration(instant_ms: number, duration: string): number | undefined {
+  try {
+    const sum = Temporal.Instant.fromEpochMilliseconds(instant_ms).toZonedDateTimeISO('UTC').add(duration).epochMilliseconds
+    return sum <= latest_ms ? sum : undefined
+  } catch {
+    return undefined
+  }
+}

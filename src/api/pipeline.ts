@@ -1,0 +1,132 @@
+import type { Clock } from '../clock.ts'
+import { newSid } from '../sids.ts'
+import type { Reader } from '../storage/database.ts'
+import { ask, isAsked, type Veto } from '../webhooks/veto.ts'
+import type { Answers } from './answers.ts'
+import { type Changed, type ChangeRequest, propose } from './change.ts'
+import type { AnyResource, BaseRow, ChangeVerb } from './declare.ts'
+import type { Form } from './form.ts'
+import { pageRequest, readPage } from './pages.ts'
+import { parseParams } from './params.ts'
+import { type Above, collectionUrl, represent, urlsFor } from './represent.ts'
+import { type Address, find, locate, within } from './scope.ts'
+
+/** A request as the pipeline takes it: authenticated, its path taken apart. */
+export interface Call {
+  readonly resource: AnyResource
+  readonly family: 'default' | 'service'
+  readonly address: Address
+  /** Public base for urls, without `/v1`. */
+  readonly base: string
+  /** Query string and body, parsed. */
+  readonly query: Form
+  readonly body: Form
+  readonly webhooks: boolean
+}
+
+export interface Pipeline {
+  readonly clock: Clock
+  /** Committed rows; keeps accounts and services in memory where it may. */
+  readonly read: Reader
+  readonly write: (resource: AnyResource, request: ChangeRequest) => Promise<Changed>
+  readonly veto: Veto
+  readonly answers: Answers | null
+  /** Applies every deadline that has passed; answers once that is done. */
+  readonly catchUp: () => Promise<void>
+}
+
+/**
+ * Every write of the API, in this order: parse → decide (pure) → pre-action webhook, if one is configured, with no transaction
+ * open → one transaction { decide on the rows as they are now, write the row and its deliveries } → represent.
+ * Answers the JSON text, null after a removal. Throws ApiError.
+ */
+export async function write(pipeline: Pipeline, verb: ChangeVerb, call: Call): Promise<string | null> {
+  const { resource, address } = call
+  const now = pipeline.clock.now()
+  const params = verb === 'remove' ? {} : parseParams(resource.params, verb, call.body)
+  const sid = verb === 'create' && resource.sid ? newSid(resource.sid, now) : ''
+  const asked: ChangeRequest = { verb, address, params, sid, now, webhooks: call.webhooks, source: 'API' }
+  const { row, above } = await pipeline.write(resource, await beforehand(pipeline, resource, asked))
+  return row && render(resource, above, call, row, now)
+}
+
+/** Asks the pre-action webhook where there is one. It may take seconds: the clock is read again after it. */
+async function beforehand(pipeline: Pipeline, resource: AnyResource, request: ChangeRequest): Promise<ChangeRequest> {
+  if (!request.webhooks || !resource.events) return request
+  const facts = { ...(await locate(pipeline.read, resource, request.address)), now: request.now }
+  if (!isAsked(resource, request, facts)) return request
+  const amended = await ask(pipeline.veto, resource, request, await propose(pipeline.read, resource, request))
+  return { ...amended, now: pipeline.clock.now() }
+}
+
+/** One row, or the singleton. Answers the JSON text. Throws 404. */
+export async function fetch(pipeline: Pipeline, call: Call): Promise<string> {
+  const { resource, address, base } = call
+  const now = pipeline.clock.now()
+  const key = `${address.account_sid} ${base} ${address.path}`
+  const kept = pipeline.answers?.get(key, now)
+  if (kept !== undefined) return kept
+  const above = await locate(pipeline.read, resource, address)
+  const row = await find(pipeline.read, resource, above, address.key, address.path)
+  const body = render(resource, above, call, row, now)
+  // Only what depends on one row: below a parent that may be renamed or removed it would not be known when to drop it.
+  if (typeof resource.under === 'string') pipeline.answers?.set(key, { body, sid: row.sid, until: nextDue(row, now) })
+  return body
+}
+
+/** One page of a collection. Answers the JSON text. Throws 404 for a missing parent, 400 for bad parameters. */
+export async function list(pipeline: Pipeline, call: Call): Promise<string> {
+  const { resource, address, query } = call
+  const declared = resource.list as NonNullable<AnyResource['list']>
+  const above = await locate(pipeline.read, resource, address)
+  const params = parseParams(declared.params, 'list', query)
+  const page = pageRequest(query, { default: declared.size, max: declared.max })
+  const order = declared.order(params)
+  // A filter compares what is stored: first let the deadlines that have passed be applied.
+  if (resource.elapse && order.where.length > 0) await pipeline.catchUp()
+  const now = pipeline.clock.now()
+  const found = await readPage(pipeline.read, resource, within(resource, above), order, page)
+  const urls = urlsFor(call.base, above, call.family)
+  const collection = collectionUrl(resource, above, urls)
+  const rows = found.rows.map((row) => represent(resource, resource.elapse?.(row, now) ?? row, collection, urls))
+  const at = (number: number, token: string | null) => pageUrl(collection, echo(query, params), page.size, number, token)
+  return JSON.stringify({
+    meta: {
+      page: page.number,
+      page_size: page.size,
+      first_page_url: at(0, null),
+      previous_page_url: found.previous && at(Math.max(0, page.number - 1), found.previous),
+      url: at(page.number, query.last('PageToken') || null),
+      next_page_url: found.next && at(page.number + 1, found.next),
+      key: declared.key,
+    },
+    [declared.key]: rows,
+  })
+}
+
+function render(resource: AnyResource, above: Above, call: Call, row: BaseRow, now: number): string {
+  const urls = urlsFor(call.base, above, call.family)
+  const current = resource.elapse?.(row, now) ?? row
+  return JSON.stringify(represent(resource, current, collectionUrl(resource, above, urls), urls))
+}
+
+function nextDue(row: BaseRow, now: number): number {
+  const due = (row as { next_due?: number | null }).next_due
+  // Passed already: what is shown now may change once more at the next deadline, so it is not kept.
+  return typeof due === 'number' ? (due > now ? due : 0) : Number.POSITIVE_INFINITY
+}
+
+/** Filters first, then `PageSize`, `Page`, `PageToken`, as the vendor's urls have it. Words in their declared spelling. */
+function pageUrl(collection: string, filters: [string, string][], size: number, number: number, token: string | null): string {
+  const query = new URLSearchParams(filters)
+  query.append('PageSize', String(size))
+  query.append('Page', String(number))
+  if (token !== null) query.append('PageToken', token)
+  return `${collection}?${query}`
+}
+
+function echo(query: Form, params: Readonly<Record<string, unknown>>): [string, string][] {
+  return Object.entries(params).flatMap(([name, value]): [string, string][] =>
+    typeof value === 'string' ? [[name, value]] : query.all(name).map((given) => [name, given]),
+  )
+}

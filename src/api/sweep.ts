@@ -1,0 +1,54 @@
+import type { Tx } from '../storage/database.ts'
+import { dueRows, rowsBy, type Table, updateRow } from '../storage/rows.ts'
+import type { AccountRow, ServiceRow } from '../storage/schema.ts'
+import { commit } from './change.ts'
+import type { AnyResource, BaseRow } from './declare.ts'
+
+/** A row with deadlines carries its account and service, so that the sweep finds whom to tell. */
+interface Due extends BaseRow {
+  readonly account_sid: string
+  readonly service_sid: string
+}
+
+export interface SweepRequest {
+  readonly now: number
+  /** Bounds the transaction: requests wait at most for one batch. */
+  readonly limit: number
+}
+
+const accountBySid = rowsBy('accounts', ['sid'])
+const serviceBySid = rowsBy('services', ['sid'])
+
+/**
+ * Applies deadlines that have passed, in one transaction with the events they cause: the same rule and the same road to the
+ * webhooks as an update by API. Answers how many rows it took; when that is the limit, there may be more.
+ */
+export async function sweep(tx: Tx, resource: AnyResource, { now, limit }: SweepRequest): Promise<number> {
+  const table = resource.table as Table
+  const rows = await tx.all(dueRows<Due>(table), { now, limit })
+  const accounts = new Map<string, AccountRow | undefined>()
+  const services = new Map<string, ServiceRow | undefined>()
+  for (const was of rows) {
+    const { account_sid, service_sid } = was
+    if (!accounts.has(account_sid)) accounts.set(account_sid, await tx.one(accountBySid, { sid: account_sid }))
+    if (!services.has(service_sid)) services.set(service_sid, await tx.one(serviceBySid, { sid: service_sid }))
+    const account = accounts.get(account_sid)
+    const service = services.get(service_sid)
+    const is = resource.elapse?.(was, now)
+    if (account && service && is) {
+      const facts = { account, service, parents: [], now }
+      await commit(
+        tx,
+        resource,
+        facts,
+        { verb: 'elapse', was, is: { ...is, revision: was.revision + 1 } },
+        { webhooks: false, source: 'API' },
+      )
+    } else {
+      // Its service is gone and its removal under way: never due again.
+      const key = ['service_sid', 'sid']
+      await tx.run(updateRow(table, key, ['next_due']), { ...was, next_due: null })
+    }
+  }
+  return rows.length
+}

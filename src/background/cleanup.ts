@@ -1,0 +1,82 @@
+import type { Clock } from '../clock.ts'
+import type { ParleyCommands } from '../commands.ts'
+import { below, resources } from '../resources/index.ts'
+import { lowestSid } from '../sids.ts'
+import type { Database, Tx } from '../storage/database.ts'
+import { deleteRow, deleteSome, type Table } from '../storage/rows.ts'
+import { shape } from '../storage/shapes.ts'
+import { Loop, type Service } from './service.ts'
+
+const hour_ms = 3_600_000
+const batch = 500
+
+const oldestRemoval = shape<{ none?: null }>()((db) => db.selectFrom('removals').selectAll().orderBy('date_created').limit(1))
+
+const oldDeliveries = shape<{ before: string; limit: number }>()((db, a) =>
+  db
+    .deleteFrom('deliveries')
+    .where('id', 'in', (eb) =>
+      eb
+        .selectFrom('deliveries')
+        .select('id')
+        .where('id', '<', a.before)
+        .where('status', '!=', 'pending')
+        .orderBy('id')
+        .limit(a.limit),
+    ),
+)
+
+export const cleanupCommands = {
+  /** Removes a batch of what lay below a deleted row. Answers whether there may be more to remove. */
+  async removeSome(tx: Tx, input: { limit: number }): Promise<boolean> {
+    const removal = await tx.one(oldestRemoval, {})
+    if (!removal) return false
+    const parent = resources.find((resource) => resource.sid !== null && removal.sid.startsWith(resource.sid))
+    const rows = parent && below(parent)
+    for (const child of rows?.resources ?? []) {
+      const args = { [rows?.column as string]: removal.sid, most: input.limit }
+      const removed = await tx.run(deleteSome(child.table as Table, rows?.column as string), args)
+      if (removed > 0) return true
+    }
+    await tx.run(deleteRow('removals', ['sid']), { sid: removal.sid })
+    return true
+  },
+
+  /** Removes a batch of finished deliveries made before an instant. Answers how many. */
+  async forgetDeliveries(tx: Tx, input: { before: number; limit: number }): Promise<number> {
+    return tx.run(oldDeliveries, { before: lowestSid('WD', input.before), limit: input.limit })
+  },
+}
+
+export interface CleanupOptions {
+  readonly clock: Clock
+  readonly database: Database<ParleyCommands>
+  /** How long finished deliveries stay in the log. */
+  readonly keep_deliveries_ms: number
+  readonly report: (error: unknown) => void
+}
+
+/** Removes what nobody can reach any more, and the old end of the delivery log, a batch at a time. */
+export class Cleanup implements Service {
+  readonly #loop: Loop
+
+  constructor({ clock, database, keep_deliveries_ms, report }: CleanupOptions) {
+    this.#loop = new Loop(async () => {
+      while (await database.write('removeSome', { limit: batch }));
+      const before = clock.now() - keep_deliveries_ms
+      while ((await database.write('forgetDeliveries', { before, limit: batch })) === batch);
+      return hour_ms
+    }, report)
+    database.subscribe((notices) => {
+      if (notices.some((notice) => notice.topic === 'removal')) this.#loop.nudge()
+    })
+  }
+
+  start(): void {
+    this.#loop.start()
+  }
+
+  stop(): Promise<void> {
+    return this.#loop.stop()
+  }
+}

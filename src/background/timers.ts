@@ -1,0 +1,76 @@
+import type { AnyResource } from '../api/declare.ts'
+import type { Clock } from '../clock.ts'
+import type { ParleyCommands } from '../commands.ts'
+import type { Database } from '../storage/database.ts'
+import { firstDue, type Table } from '../storage/rows.ts'
+import { Loop, type Service } from './service.ts'
+
+/** Also when nothing is due: another node may have written, the machine's clock may have been set. */
+const longest_sleep_ms = 1000
+
+export interface TimersOptions {
+  readonly clock: Clock
+  readonly database: Database<ParleyCommands>
+  readonly resources: readonly AnyResource[]
+  readonly report: (error: unknown) => void
+  /** Told of each batch: how many rows, and by how much the earliest was late. */
+  readonly applied?: (rows: number, late_ms: number) => void
+  readonly batch?: number
+}
+
+/** Applies deadlines: sleeps until the next one, takes what is due in bounded batches, loops while a batch was full. */
+export class Timers implements Service {
+  readonly #options: TimersOptions
+  readonly #resources: readonly AnyResource[]
+  readonly #loop: Loop
+  #planned = Number.POSITIVE_INFINITY
+
+  constructor(options: TimersOptions) {
+    this.#options = options
+    this.#resources = options.resources.filter((resource) => resource.elapse && resource.table)
+    this.#loop = new Loop(() => this.#once(), options.report)
+    options.database.subscribe((notices) => {
+      for (const notice of notices) {
+        if (notice.topic === 'due' && notice.at < this.#planned) this.#loop.nudge()
+      }
+    })
+  }
+
+  start(): void {
+    this.#loop.start()
+  }
+
+  stop(): Promise<void> {
+    return this.#loop.stop()
+  }
+
+  /** Applies everything that is due by now; answers the next deadline, if there is one. */
+  async catchUp(): Promise<number | undefined> {
+    const { clock, database, batch = 500 } = this.#options
+    let next: number | undefined
+    for (const resource of this.#resources) {
+      let first = await this.#first(resource)
+      while (first !== undefined && first <= clock.now()) {
+        const request = { now: clock.now(), limit: batch }
+        const rows = await database.write('sweep', { resource: resource.name, request })
+        this.#options.applied?.(rows, request.now - first)
+        first = await this.#first(resource)
+      }
+      if (first !== undefined) next = Math.min(next ?? first, first)
+    }
+    return next
+  }
+
+  async #once(): Promise<number> {
+    this.#planned = 0
+    const next = await this.catchUp()
+    const now = this.#options.clock.now()
+    const sleep_ms = Math.min(longest_sleep_ms, Math.max(0, (next ?? Number.POSITIVE_INFINITY) - now))
+    this.#planned = now + sleep_ms
+    return sleep_ms
+  }
+
+  async #first(resource: AnyResource): Promise<number | undefined> {
+    return (await this.#options.database.read.one(firstDue(resource.table as Table), {}))?.next_due
+  }
+}

@@ -1,0 +1,19 @@
+import { type Config, ConfigError } from '../config.ts'
+
+/** Runs what opens files; turns what a person can mend into a sentence that says how. */
+export async function explained<T>(config: Pick<Config, 'sqlite_file'>, open: () => Promise<T>): Promise<T> {
+  try {
+    return await open()
+  } catch (error) {
+    const { code, message } = error as { code?: string; message: string }
+    const file = config.sqlite_file
+    if (['EACCES', 'EPERM', 'EROFS', 'ENOTDIR', 'EEXIST', 'SQLITE_CANTOPEN', 'SQLITE_READONLY'].includes(code ?? '')) {
+      throw new ConfigError(`the data folder of ${file} cannot be used (${message}): check its owner, or set PARLEY_DATABASE_URL`)
+    }
+    if (code === 'SQLITE_NOTADB' || code === 'SQLITE_CORRUPT') {
+      throw new ConfigError(`${file} is not a Parley database (${message}): restore a backup, or set PARLEY_DATABASE_URL`)
+    }
+    if (/in use by another Parley|made by a newer Parley/.test(message)) throw new ConfigError(message)
+    throw error
+  }
+}

@@ -1,0 +1,64 @@
+import { existsSync, readFileSync } from 'node:fs'
+import fastify from 'fastify'
+import { pino } from 'pino'
+import { request } from 'undici'
+import { adminRoutes } from '../admin/http.ts'
+import { type Config, ConfigError, secretFile } from '../config.ts'
+import { openInstallation } from '../main.ts'
+import { explained } from './explained.ts'
+
+type Method = 'GET' | 'POST' | 'DELETE'
+type Ask = (method: Method, path: string, body?: object) => Promise<unknown>
+
+/**
+ * The operator's API, whether or not the server runs: over HTTP when it does, else on the database itself, which only one
+ * process may open.
+ */
+export async function asOperator(config: Config, act: (ask: Ask) => Promise<void>): Promise<void> {
+  const running = await overHttp(config)
+  if (running) return act(running)
+  const installation = await explained(config, () => openInstallation(config, { log: pino({ level: 'silent' }) }))
+  const server = fastify()
+  await server.register(adminRoutes({ installation, timers: null }), { prefix: '/admin/v1' })
+  try {
+    await act(async (method, path, body) => {
+      const headers = { authorization: `Bearer ${installation.admin_token}` }
+      const answer = await server.inject({ method, url: `/admin/v1${path}`, headers, ...(body && { payload: body }) })
+      return answered(answer.statusCode, answer.body)
+    })
+  } finally {
+    await server.close()
+    await installation.database.close()
+  }
+}
+
+async function overHttp(config: Config): Promise<Ask | undefined> {
+  const file = secretFile(config, 'admin-token')
+  const token = config.admin_token ?? (file && existsSync(file) ? readFileSync(file, 'utf8').trim() : undefined)
+  const host = config.host === '0.0.0.0' || config.host === '::' ? '127.0.0.1' : config.host
+  const base = `http://${host.includes(':') ? `[${host}]` : host}:${config.port}/admin/v1`
+  if (token === undefined) return undefined
+  const ask: Ask = async (method, path, body) => {
+    const answer = await request(base + path, {
+      method,
+      headers: { authorization: `Bearer ${token}`, ...(body && { 'content-type': 'application/json' }) },
+      body: body ? JSON.stringify(body) : null,
+    })
+    return answered(answer.statusCode, await answer.body.text())
+  }
+  try {
+    await ask('GET', '/accounts')
+    return ask
+  } catch (error) {
+    // Nobody listens, or somebody else does: then the database is free, or says who has it.
+    if (error instanceof ConfigError || (error as { code?: string }).code) return undefined
+    throw error
+  }
+}
+
+function answered(status: number, body: string): unknown {
+  if (status === 204) return null
+  const parsed = JSON.parse(body) as { error?: string }
+  if (status >= 400) throw new ConfigError(parsed.error ?? `the server answered ${status}`)
+  return parsed
+}

@@ -1,0 +1,52 @@
+import { type Config, secretFile } from '../config.ts'
+import { type Running, start } from '../main.ts'
+import { explained } from './explained.ts'
+
+/** Starts the server and stops it on a signal; a second signal does not wait. */
+export async function serve(config: Config): Promise<void> {
+  const running = await explained(config, () => start(config))
+  greet(running, config)
+  let stopping = false
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.on(signal, () => {
+      if (stopping) process.exit(1)
+      stopping = true
+      running.stop().then(
+        () => process.exit(0),
+        () => process.exit(1),
+      )
+    })
+  }
+}
+
+function greet({ url, installation }: Running, config: Config): void {
+  const { account, admin_token } = installation
+  const lines = [`Parley listens on ${url}`]
+  if (account.made) {
+    const file = secretFile(config, 'admin-token')
+    lines.push(
+      '',
+      'First start. These are kept; the auth token is shown this once:',
+      `  account sid     ${account.sid}`,
+      `  auth token      ${account.made.auth_token}`,
+      `  operator token  ${file === null ? admin_token : `in ${file}`}`,
+      '',
+      'Try it (npm install twilio):',
+      snippet(url, account.sid, account.made.auth_token),
+    )
+  }
+  console.log(lines.join('\n'))
+}
+
+function snippet(url: string, sid: string, token: string): string {
+  return `
+  import twilio from 'twilio'
+  const http = new twilio.RequestClient()
+  const toParley = { request: (r) => http.request({ ...r, uri: r.uri.replace('https://conversations.twilio.com', '${url}') }) }
+  const client = twilio('${sid}', '${token}', { httpClient: toParley })
+  const conversation = await client.conversations.v1.conversations.create({
+    friendlyName: 'Hello', 'timers.inactive': 'PT1M', 'timers.closed': 'PT10M',
+  })
+  console.log(conversation.sid, conversation.state, conversation.timers)
+`
+}

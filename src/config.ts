@@ -1,0 +1,186 @@
+import { dirname, join, parse } from 'node:path'
+
+/** A setting: an environment variable, and the flag of the same name without `PARLEY_`. */
+export interface Setting {
+  readonly env: string
+  readonly flag: string
+  /** In words where it is not a plain value. */
+  readonly standard: string
+  readonly meaning: string
+}
+
+export const settings = [
+  { env: 'PORT', flag: 'port', standard: '8080', meaning: 'port to listen on' },
+  { env: 'HOST', flag: 'host', standard: '127.0.0.1', meaning: 'address to listen on' },
+  {
+    env: 'PARLEY_DATABASE_URL',
+    flag: 'database-url',
+    standard: 'sqlite:./data/parley.db',
+    meaning: 'where everything is kept: sqlite:<file> or sqlite::memory: (gone at the end)',
+  },
+  { env: 'PARLEY_ACCOUNT_SID', flag: 'account-sid', standard: 'made at first start', meaning: 'sid of the first account' },
+  { env: 'PARLEY_AUTH_TOKEN', flag: 'auth-token', standard: 'made at first start', meaning: 'auth token of the first account' },
+  {
+    env: 'PARLEY_PUBLIC_URL',
+    flag: 'public-url',
+    standard: "from the request's Host",
+    meaning: 'base of every url in an answer, without /v1',
+  },
+  {
+    env: 'PARLEY_SECRET_KEY',
+    flag: 'secret-key',
+    standard: 'made at first start, kept beside the database',
+    meaning: '64 hex digits that encrypt auth tokens and API key secrets at rest',
+  },
+  {
+    env: 'PARLEY_ADMIN_TOKEN',
+    flag: 'admin-token',
+    standard: 'made at first start, kept beside the database',
+    meaning: 'operator token for /admin/v1',
+  },
+  {
+    env: 'PARLEY_WEBHOOK_ALLOW_PRIVATE',
+    flag: 'webhook-allow-private',
+    standard: 'true when listening on loopback, else false',
+    meaning: 'whether webhooks may go to private, loopback and link-local addresses',
+  },
+  {
+    env: 'PARLEY_WEBHOOK_VERIFY_TLS',
+    flag: 'webhook-verify-tls',
+    standard: 'true',
+    meaning: 'whether certificates of webhook endpoints must be valid',
+  },
+  {
+    env: 'PARLEY_WEBHOOK_RETRIES',
+    flag: 'webhook-retries',
+    standard: '0',
+    meaning: 'further tries after a timeout or 429, 503, 504 (0 to 3); 0 is what Twilio does',
+  },
+  {
+    env: 'PARLEY_DELIVERY_LOG_DAYS',
+    flag: 'delivery-log-days',
+    standard: '7',
+    meaning: 'how long finished deliveries stay in the log',
+  },
+  {
+    env: 'PARLEY_TEST_CLOCK',
+    flag: 'test-clock',
+    standard: 'false',
+    meaning: 'whether /admin/v1/clock may move the time; for development and CI',
+  },
+  { env: 'PARLEY_LOG_LEVEL', flag: 'log-level', standard: 'info', meaning: 'trace, debug, info, warn, error or silent' },
+] as const satisfies readonly Setting[]
+
+export type SettingName = (typeof settings)[number]['env']
+/** Texts as given by flags and environment. */
+export type Given = Readonly<Partial<Record<SettingName, string>>>
+
+export interface Config {
+  readonly port: number
+  readonly host: string
+  /** A path, or `:memory:`. */
+  readonly sqlite_file: string
+  readonly account_sid: string | null
+  readonly auth_token: string | null
+  readonly public_url: string | null
+  readonly secret_key: string | null
+  readonly admin_token: string | null
+  readonly webhook_allow_private: boolean
+  readonly webhook_verify_tls: boolean
+  readonly webhook_retries: number
+  readonly delivery_log_days: number
+  readonly test_clock: boolean
+  readonly log_level: string
+}
+
+/** A setting that a person has to correct: the message says which and how. */
+export class ConfigError extends Error {}
+
+/** Reads every setting once. Throws ConfigError. */
+export function readConfig(given: Given): Config {
+  const host = given.HOST || '127.0.0.1'
+  return {
+    port: integer(given, 'PORT', 8080, 0, 65_535),
+    host,
+    sqlite_file: sqliteFile(given.PARLEY_DATABASE_URL || 'sqlite:./data/parley.db'),
+    account_sid: matching(given, 'PARLEY_ACCOUNT_SID', /^AC[0-9a-f]{32}$/, 'AC and 32 lower-case hex digits'),
+    auth_token: matching(given, 'PARLEY_AUTH_TOKEN', /^[\x21-\x7e]{8,256}$/, '8 to 256 printable characters without spaces'),
+    public_url: publicUrl(given.PARLEY_PUBLIC_URL),
+    secret_key: matching(
+      given,
+      'PARLEY_SECRET_KEY',
+      /^[0-9a-fA-F]{64}$/,
+      '64 hex digits, for example from: openssl rand -hex 32',
+    ),
+    admin_token: matching(given, 'PARLEY_ADMIN_TOKEN', /^[\x21-\x7e]{16,256}$/, '16 to 256 printable characters without spaces'),
+    webhook_allow_private: flag(given, 'PARLEY_WEBHOOK_ALLOW_PRIVATE', isLoopback(host)),
+    webhook_verify_tls: flag(given, 'PARLEY_WEBHOOK_VERIFY_TLS', true),
+    webhook_retries: integer(given, 'PARLEY_WEBHOOK_RETRIES', 0, 0, 3),
+    delivery_log_days: integer(given, 'PARLEY_DELIVERY_LOG_DAYS', 7, 0, 3650),
+    test_clock: flag(given, 'PARLEY_TEST_CLOCK', false),
+    log_level:
+      matching(
+        given,
+        'PARLEY_LOG_LEVEL',
+        /^(trace|debug|info|warn|error|silent)$/,
+        'trace, debug, info, warn, error or silent',
+      ) ?? 'info',
+  }
+}
+
+/** Where a secret made at first start is kept: beside the database, named after it. Null for a database in memory. */
+export function secretFile(config: Pick<Config, 'sqlite_file'>, kind: 'key' | 'admin-token'): string | null {
+  if (config.sqlite_file === ':memory:') return null
+  return join(dirname(config.sqlite_file), `${parse(config.sqlite_file).name}.${kind}`)
+}
+
+function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || /^127\./.test(host)
+}
+
+function sqliteFile(url: string): string {
+  const file = /^sqlite:(.+)$/.exec(url)?.[1]
+  if (!file || file.startsWith('//')) {
+    throw new ConfigError(`PARLEY_DATABASE_URL must be sqlite:<file> or sqlite::memory:, not ${withoutPassword(url)}`)
+  }
+  return file
+}
+
+function withoutPassword(url: string): string {
+  return url.replace(/\/\/[^@/]*@/, '//…@')
+}
+
+function publicUrl(given: string | undefined): string | null {
+  if (!given) return null
+  const url = URL.canParse(given) ? new URL(given) : undefined
+  if (!url || !/^https?:$/.test(url.protocol) || url.search || url.hash) {
+    throw new ConfigError(`PARLEY_PUBLIC_URL must be an http(s) URL without query, not ${given}`)
+  }
+  return given.replace(/\/+$/, '').replace(/\/v1$/, '')
+}
+
+function integer(given: Given, name: SettingName, standard: number, min: number, max: number): number {
+  const text = given[name]
+  if (!text) return standard
+  const value = Number(text)
+  if (!/^\d+$/.test(text) || value < min || value > max) {
+    throw new ConfigError(`${name} must be a whole number from ${min} to ${max}, not ${text}`)
+  }
+  return value
+}
+
+function flag(given: Given, name: SettingName, standard: boolean): boolean {
+  const text = given[name]?.toLowerCase()
+  if (!text) return standard
+  if (['1', 'true', 'yes', 'on'].includes(text)) return true
+  if (['0', 'false', 'no', 'off'].includes(text)) return false
+  throw new ConfigError(`${name} must be true or false, not ${given[name]}`)
+}
+
+function matching(given: Given, name: SettingName, pattern: RegExp, form: string): string | null {
+  const text = given[name]
+  if (!text) return null
+  // The value is not shown: it may be a secret.
+  if (!pattern.test(text)) throw new ConfigError(`${name} must be ${form}`)
+  return text
+}

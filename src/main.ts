@@ -1,0 +1,224 @@
+import { randomBytes } from 'node:crypto'
+import { chmodSync, existsSync, readFileSync, writeFileSync } from 'node:fs'
+import type { AddressInfo } from 'node:net'
+import type { FastifyInstance } from 'fastify'
+import { type Logger, pino } from 'pino'
+import { newAccount } from './admin/accounts.ts'
+import { adminRoutes } from './admin/http.ts'
+import { Answers } from './api/answers.ts'
+import { Authenticator } from './api/auth.ts'
+import { createHttp } from './api/http.ts'
+import type { Pipeline } from './api/pipeline.ts'
+import { remembering } from './api/remember.ts'
+import { Cleanup } from './background/cleanup.ts'
+import { Deliveries } from './background/deliveries.ts'
+import { Timers } from './background/timers.ts'
+import { type Clock, SystemClock, TestClock } from './clock.ts'
+import type { ParleyCommands } from './commands.ts'
+import { type Config, ConfigError, secretFile } from './config.ts'
+import { healthRoutes } from './health.ts'
+import { Metrics } from './metrics.ts'
+import { resources, unbuilt } from './resources/index.ts'
+import { randomSid } from './sids.ts'
+import type { Database } from './storage/database.ts'
+import { rowsBy } from './storage/rows.ts'
+import { openSqlite } from './storage/sqlite/open.ts'
+import { Vault } from './vault.ts'
+import { createWebhookClient } from './webhooks/client.ts'
+
+/** An installation that is open: its database, its secrets and its clock. */
+export interface Installation {
+  readonly config: Config
+  readonly database: Database<ParleyCommands>
+  readonly vault: Vault
+  readonly clock: Clock
+  readonly admin_token: string
+  readonly log: Logger
+  /** The first account; its token only when this start made it. */
+  readonly account: { readonly sid: string; readonly made: { readonly auth_token: string } | null }
+}
+
+export interface Running {
+  /** Where it listens. */
+  readonly url: string
+  readonly installation: Installation
+  /** Finishes what is in flight, then closes everything in reverse order. */
+  stop(): Promise<void>
+}
+
+const setting = rowsBy('installation', ['name'])
+const accountBySid = rowsBy('accounts', ['sid'])
+
+export interface OpenOptions {
+  /** For tests and benchmarks; else one JSON line each to standard output. */
+  readonly log?: Logger
+  /** 1: a commit for each write, to measure what group commit gains. */
+  readonly largest_batch?: number
+}
+
+/** Opens the database, makes secrets and the first account where there are none. Throws with a message a person can act on. */
+export async function openInstallation(config: Config, options: OpenOptions = {}): Promise<Installation> {
+  const log = options.log ?? logger(config.log_level)
+  const database = await openSqlite<ParleyCommands>({
+    file: config.sqlite_file,
+    commands: new URL(import.meta.url.endsWith('.ts') ? './commands.ts' : './commands.js', import.meta.url),
+    failed: (err) => log.error({ err }, 'a write failed'),
+    ...(options.largest_batch && { largest_batch: options.largest_batch }),
+  })
+  try {
+    const vault = new Vault(config.secret_key ?? keptSecret(secretFile(config, 'key')))
+    await checkVault(database, vault)
+    const kept_offset = Number((await database.read.one(setting, { name: 'clock_offset_ms' }))?.value ?? 0)
+    const clock = config.test_clock ? new TestClock(kept_offset) : new SystemClock()
+    const admin_token = config.admin_token ?? keptSecret(secretFile(config, 'admin-token'))
+    const account = await firstAccount(config, database, vault, clock)
+    return { config, database, vault, clock, admin_token, log, account }
+  } catch (error) {
+    await database.close()
+    throw error
+  }
+}
+
+/** Starts the server and what works behind it. Throws when the port cannot be had. */
+export async function start(config: Config, options: OpenOptions = {}): Promise<Running> {
+  const installation = await openInstallation(config, options)
+  const { database, vault, clock, log } = installation
+  const report = (err: unknown) => log.error({ err }, 'background work failed')
+  const metrics = new Metrics(database)
+  const read = remembering(database, [accountBySid, rowsBy('services', ['sid', 'account_sid'])], ['accounts', 'services'])
+  const client = createWebhookClient({ allow_private: config.webhook_allow_private, verify_tls: config.webhook_verify_tls })
+  const answers = database.capabilities.sole_owner ? new Answers() : null
+  database.subscribe((notices) => answers?.drop(notices))
+  const timers = new Timers({
+    clock,
+    database,
+    resources,
+    report,
+    applied: (rows, late_ms) => {
+      metrics.timers.inc(rows)
+      metrics.lateness.observe(late_ms / 1000)
+    },
+  })
+  const deliveries = new Deliveries({
+    clock,
+    database,
+    read,
+    client,
+    vault,
+    retries: config.webhook_retries,
+    report,
+    attempted: (result, row) => {
+      metrics.deliveries.inc({
+        outcome: result.kind === 'answered' ? `${Math.floor((result.status ?? 0) / 100)}xx` : result.kind,
+      })
+      metrics.deliveryDuration.observe(result.duration_ms / 1000)
+      if (result.error !== null) log.warn({ delivery: row.id, event: row.event_type, error: result.error }, 'webhook failed')
+    },
+  })
+  const keep_deliveries_ms = config.delivery_log_days * 86_400_000
+  const cleanup = new Cleanup({ clock, database, keep_deliveries_ms, report })
+  const pipeline: Pipeline = {
+    clock,
+    read,
+    answers,
+    write: (resource, request) => database.write('change', { resource: resource.name, request }),
+    veto: { client, vault, warn: (facts) => log.warn(facts, 'pre-action webhook') },
+    catchUp: async () => void (await timers.catchUp()),
+  }
+  const server = createHttp({
+    pipeline,
+    authenticator: new Authenticator(database, vault),
+    resources,
+    unbuilt,
+    public_url: config.public_url,
+    log,
+    answered: (method, status, seconds) => {
+      metrics.requests.inc({ method, status: String(status) })
+      metrics.duration.observe(seconds)
+    },
+  })
+  server.register(adminRoutes({ installation, timers }), { prefix: '/admin/v1' })
+  server.register(healthRoutes({ database, registry: metrics.registry }))
+  const services = [timers, deliveries, cleanup]
+  const stop = async () => {
+    await server.close()
+    await Promise.all(services.map((service) => service.stop()))
+    await client.close()
+    await database.close()
+    log.flush()
+  }
+  try {
+    const url = await listen(server, config)
+    for (const service of services) service.start()
+    return { url, installation, stop }
+  } catch (error) {
+    await stop()
+    throw error
+  }
+}
+
+async function listen(server: FastifyInstance, { host, port }: Config): Promise<string> {
+  try {
+    await server.listen({ host, port })
+  } catch (error) {
+    const { code } = error as { code?: string }
+    if (code === 'EADDRINUSE') throw new ConfigError(`port ${port} on ${host} is taken: stop what uses it, or set PORT (--port)`)
+    if (code === 'EACCES') throw new ConfigError(`port ${port} may not be used by this user: set PORT (--port) to one above 1023`)
+    if (code === 'EADDRNOTAVAIL' || code === 'ENOTFOUND')
+      throw new ConfigError(`this machine has no address ${host}: set HOST (--host)`)
+    throw error
+  }
+  const { address, family, port: actual } = server.server.address() as AddressInfo
+  return `http://${family === 'IPv6' ? `[${address}]` : address}:${actual}`
+}
+
+/** One JSON line each, written off the hot path. */
+function logger(level: string): Logger {
+  return pino({ level, base: null }, pino.destination({ fd: 1, sync: false, minLength: 4096, periodicFlush: 500 }))
+}
+
+/** A secret from its file, made at first start and readable by its owner alone. */
+function keptSecret(file: string | null): string {
+  if (file && existsSync(file)) return readFileSync(file, 'utf8').trim()
+  const secret = randomBytes(32).toString('hex')
+  if (file) {
+    writeFileSync(file, `${secret}\n`, { mode: 0o600, flag: 'wx' })
+    chmodSync(file, 0o600)
+  }
+  return secret
+}
+
+async function checkVault(database: Database<ParleyCommands>, vault: Vault): Promise<void> {
+  const kept = await database.write('claimInstallation', { name: 'vault_check', value: vault.seal('parley') })
+  try {
+    if (vault.open(kept) === 'parley') return
+  } catch {
+    // Told below.
+  }
+  throw new ConfigError(
+    'the secret key is not the one that this database was made with: restore its .key file or set PARLEY_SECRET_KEY',
+  )
+}
+
+async function firstAccount(
+  config: Config,
+  database: Database<ParleyCommands>,
+  vault: Vault,
+  clock: Clock,
+): Promise<Installation['account']> {
+  const kept = await database.read.one(setting, { name: 'first_account' })
+  const sid = config.account_sid ?? kept?.value
+  const account = sid === undefined ? undefined : await database.read.one(accountBySid, { sid })
+  if (account) {
+    const { auth_token } = config
+    if (auth_token !== null && vault.open(account.auth_token) !== auth_token) {
+      await database.write('updateAccount', { sid: account.sid, auth_token: vault.seal(auth_token), date_updated: clock.now() })
+    }
+    return { sid: account.sid, made: null }
+  }
+  const auth_token = config.auth_token ?? randomSid('')
+  const made = newAccount({ sid, friendly_name: 'First account', sealed_token: vault.seal(auth_token), now: clock.now() })
+  await database.write('createAccount', made)
+  await database.write('setInstallation', { name: 'first_account', value: made.account.sid })
+  return { sid: made.account.sid, made: { auth_token } }
+}

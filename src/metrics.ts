@@ -1,0 +1,54 @@
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+import type { Database } from './storage/database.ts'
+
+/** What `/metrics` shows, in the Prometheus text format. */
+export class Metrics {
+  readonly registry = new Registry()
+  readonly requests = new Counter({
+    name: 'parley_http_requests_total',
+    help: 'Answered requests',
+    labelNames: ['method', 'status'],
+    registers: [this.registry],
+  })
+  readonly duration = new Histogram({
+    name: 'parley_http_request_duration_seconds',
+    help: 'Time from the request line to the end of the answer',
+    buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
+    registers: [this.registry],
+  })
+  readonly deliveries = new Counter({
+    name: 'parley_webhook_attempts_total',
+    help: 'Attempts to deliver a webhook, by outcome',
+    labelNames: ['outcome'],
+    registers: [this.registry],
+  })
+  readonly deliveryDuration = new Histogram({
+    name: 'parley_webhook_duration_seconds',
+    help: 'Time a webhook endpoint took',
+    buckets: [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5],
+    registers: [this.registry],
+  })
+  readonly timers = new Counter({
+    name: 'parley_timers_applied_total',
+    help: 'State timers applied',
+    registers: [this.registry],
+  })
+  readonly lateness = new Histogram({
+    name: 'parley_timer_lateness_seconds',
+    help: 'By how much the earliest timer of a batch was late',
+    buckets: [0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60, 600],
+    registers: [this.registry],
+  })
+
+  constructor(database: Database) {
+    collectDefaultMetrics({ register: this.registry })
+    new Gauge({
+      name: 'parley_writes_waiting',
+      help: 'Writes that wait for the next transaction',
+      registers: [this.registry],
+      collect() {
+        this.set(database.waiting())
+      },
+    })
+  }
+}

@@ -1,0 +1,66 @@
+import { plusDuration } from '../../api/dates.ts'
+import { refuse } from '../../errors.ts'
+import type { ConversationRow, ConversationState } from '../../storage/schema.ts'
+
+/*
+ *              State=inactive, inactive timer
+ *            ┌────────────────────────────────▶┐
+ *  create ─▶ active                         inactive ◀─ create with State=inactive
+ *            └◀────────────────────────────────┘
+ *              State=active, a message
+ *
+ *  active, inactive ── State=closed, closed timer ──▶ closed (final: only reads and deletion)
+ *
+ * Both deadlines are counted from one anchor: creation, the last message, a change of a timer, or a return to active.
+ * observed: a conversation with a lone closed timer of ten minutes closed exactly ten minutes after creation.
+ */
+
+type Timed = Pick<ConversationRow, 'state' | 'inactive_after' | 'closed_after' | 'date_inactive' | 'date_closed' | 'next_due'>
+
+/** Counts both deadlines anew from `anchor`. */
+export function arm<R extends Timed>(row: R, anchor: number): R {
+  return deadlines(row, {
+    date_inactive: due(anchor, row.inactive_after),
+    date_closed: due(anchor, row.closed_after),
+  })
+}
+
+/**
+ * Moves a conversation to the state the caller asks for. Returning to active counts both deadlines anew from `now`; leaving it
+ * keeps the closed deadline. Throws when the conversation is closed.
+ */
+export function moveTo(row: ConversationRow, state: ConversationState, now: number): ConversationRow {
+  refuseClosed(row)
+  if (state === row.state) return row
+  const moved = { ...row, state }
+  return state === 'active' ? arm(moved, now) : deadlines(moved, moved)
+}
+
+/** Closed is final: nothing but reading and deleting. */
+export function refuseClosed(row: Pick<ConversationRow, 'state'>): void {
+  if (row.state === 'closed') throw refuse('conversationClosed')
+}
+
+/**
+ * What the deadlines that have passed do; undefined when none has. Both overdue (the server was down): straight to closed, one
+ * transition. The instant of the change is the deadline, so that a read just before the sweep shows what the sweep will write.
+ */
+export function elapse(row: ConversationRow, now: number): ConversationRow | undefined {
+  if (row.next_due === null || row.next_due > now) return undefined
+  const closes = row.date_closed !== null && row.date_closed <= now
+  const state = closes ? 'closed' : 'inactive'
+  const at = (closes ? row.date_closed : row.date_inactive) as number
+  return deadlines({ ...row, state, date_updated: at }, row)
+}
+
+/** Only armed deadlines are kept: none once closed, no inactive one unless active. */
+function deadlines<R extends Timed>(row: R, given: Pick<Timed, 'date_inactive' | 'date_closed'>): R {
+  const date_inactive = row.state === 'active' ? given.date_inactive : null
+  const date_closed = row.state === 'closed' ? null : given.date_closed
+  const armed = [date_inactive, date_closed].filter((at) => at !== null)
+  return { ...row, date_inactive, date_closed, next_due: armed.length > 0 ? Math.min(...armed) : null }
+}
+
+function due(anchor: number, after: string | null): number | null {
+  return after === null ? null : (plusDuration(anchor, after) ?? null)
+}

@@ -1,0 +1,31 @@
+import { resource } from '../../../api/declare.ts'
+import type { ServiceRow } from '../../../storage/schema.ts'
+import { webhookParams } from '../../configuration/webhooks.ts'
+
+/** https://www.twilio.com/docs/conversations/api/per-service-webhook-resource */
+export const serviceWebhooks = resource<ServiceRow>()({
+  name: 'ServiceConfigurationWebhook',
+  path: 'Configuration/Webhooks',
+  under: 'only service',
+  table: 'services',
+  sid: null,
+  row: ({ service }) => service?.sid ?? '',
+  params: webhookParams,
+  update: (was, p) => ({
+    ...was,
+    pre_webhook_url: p.PreWebhookUrl === undefined ? was.pre_webhook_url : p.PreWebhookUrl,
+    post_webhook_url: p.PostWebhookUrl === undefined ? was.post_webhook_url : p.PostWebhookUrl,
+    webhook_method: p.Method ?? was.webhook_method,
+    webhook_filters: p.Filters === undefined ? was.webhook_filters : JSON.stringify(p.Filters),
+  }),
+  // Never configured shows nulls, not a 404.
+  represent: (row, self) => ({
+    account_sid: row.account_sid,
+    chat_service_sid: row.sid,
+    pre_webhook_url: row.pre_webhook_url,
+    post_webhook_url: row.post_webhook_url,
+    filters: row.webhook_filters === null ? null : (JSON.parse(row.webhook_filters) as unknown),
+    method: row.webhook_method,
+    url: self,
+  }),
+})

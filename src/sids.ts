@@ -1,0 +1,57 @@
+import { randomFillSync } from 'node:crypto'
+
+/** Random bytes are drawn 8 KiB at a time: one system call for several hundred ids. */
+const pool = Buffer.allocUnsafe(8192)
+let used = pool.length
+
+function randomHex(bytes: number): string {
+  if (used + bytes > pool.length) {
+    randomFillSync(pool)
+    used = 0
+  }
+  used += bytes
+  return pool.toString('hex', used - bytes, used)
+}
+
+/**
+ * A new id in the vendor's form: two capitals and 32 lower-case hex digits.
+ * The first 12 digits are the time in ms, so that inserts land at the end of their index and ids break ties in pages.
+ */
+export function newSid(prefix: string, now_ms: number): string {
+  return prefix + now_ms.toString(16).padStart(12, '0') + randomHex(10)
+}
+
+/** The lowest id a row made at `now_ms` can have: bounds for "older than" over time-ordered ids. */
+export function lowestSid(prefix: string, now_ms: number): string {
+  return prefix + now_ms.toString(16).padStart(12, '0') + '0'.repeat(20)
+}
+
+/** An id without a time in it, for what is not a row: request ids, secrets (32 hex digits). */
+export function randomSid(prefix: string): string {
+  return prefix + randomHex(16)
+}
+
+const patterns = new Map<string, RegExp>()
+
+/** Whether `text` is a sid of this kind. Either hex case, as the official description allows. */
+export function isSid(prefix: string, text: string): boolean {
+  let pattern = patterns.get(prefix)
+  if (!pattern) {
+    pattern = new RegExp(`^${prefix}[0-9a-fA-F]{32}$`)
+    patterns.set(prefix, pattern)
+  }
+  return pattern.test(text)
+}
+
+let last_ms = 0
+let sequence = 0
+
+/**
+ * A time-ordered id that also keeps the order of ids made within one ms by one thread:
+ * for rows that are worked off in the order in which they were made.
+ */
+export function orderedSid(prefix: string, now_ms: number): string {
+  sequence = now_ms > last_ms ? 0 : sequence + 1
+  last_ms = Math.max(last_ms, now_ms)
+  return prefix + last_ms.toString(16).padStart(12, '0') + sequence.toString(16).padStart(8, '0') + randomHex(6)
+}

@@ -1,0 +1,146 @@
+import { type Kysely, sql } from 'kysely'
+
+/**
+ * Indexes lead with the service (or the conversation), so that the tables can be distributed by service without a rewrite.
+ * `bigint` is an integer on both engines; texts compare by code unit on both (PostgreSQL: collation "C").
+ */
+export async function up(db: Kysely<unknown>): Promise<void> {
+  await db.schema
+    .createTable('installation')
+    .addColumn('name', 'text', (c) => c.primaryKey())
+    .addColumn('value', 'text', (c) => c.notNull())
+    .execute()
+
+  await db.schema
+    .createTable('accounts')
+    .addColumn('sid', 'text', (c) => c.primaryKey())
+    .addColumn('friendly_name', 'text', (c) => c.notNull())
+    .addColumn('status', 'text', (c) => c.notNull())
+    .addColumn('auth_token', 'text', (c) => c.notNull())
+    .addColumn('default_service_sid', 'text', (c) => c.notNull())
+    .addColumn('default_messaging_service_sid', 'text', (c) => c.notNull())
+    .addColumn('default_inactive_timer', 'text')
+    .addColumn('default_closed_timer', 'text')
+    .addColumn('pre_webhook_url', 'text')
+    .addColumn('post_webhook_url', 'text')
+    .addColumn('webhook_method', 'text', (c) => c.notNull())
+    .addColumn('webhook_filters', 'text', (c) => c.notNull())
+    .addColumn('webhook_target', 'text', (c) => c.notNull())
+    .addColumn('date_created', 'bigint', (c) => c.notNull())
+    .addColumn('date_updated', 'bigint', (c) => c.notNull())
+    .addColumn('revision', 'bigint', (c) => c.notNull())
+    .execute()
+
+  await db.schema
+    .createTable('api_keys')
+    .addColumn('sid', 'text', (c) => c.primaryKey())
+    .addColumn('account_sid', 'text', (c) => c.notNull())
+    .addColumn('friendly_name', 'text', (c) => c.notNull())
+    .addColumn('secret', 'text', (c) => c.notNull())
+    .addColumn('date_created', 'bigint', (c) => c.notNull())
+    .addColumn('date_updated', 'bigint', (c) => c.notNull())
+    .execute()
+  await db.schema.createIndex('api_keys_by_account').on('api_keys').columns(['account_sid', 'sid']).execute()
+
+  await db.schema
+    .createTable('services')
+    .addColumn('sid', 'text', (c) => c.primaryKey())
+    .addColumn('account_sid', 'text', (c) => c.notNull())
+    .addColumn('friendly_name', 'text', (c) => c.notNull())
+    .addColumn('pre_webhook_url', 'text')
+    .addColumn('post_webhook_url', 'text')
+    .addColumn('webhook_method', 'text')
+    .addColumn('webhook_filters', 'text')
+    .addColumn('date_created', 'bigint', (c) => c.notNull())
+    .addColumn('date_updated', 'bigint', (c) => c.notNull())
+    .addColumn('revision', 'bigint', (c) => c.notNull())
+    .execute()
+  await db.schema.createIndex('services_by_account').on('services').columns(['account_sid', 'date_created', 'sid']).execute()
+
+  await db.schema
+    .createTable('conversations')
+    .addColumn('service_sid', 'text', (c) => c.notNull())
+    .addColumn('sid', 'text', (c) => c.notNull())
+    .addColumn('account_sid', 'text', (c) => c.notNull())
+    .addColumn('messaging_service_sid', 'text', (c) => c.notNull())
+    .addColumn('friendly_name', 'text')
+    .addColumn('unique_name', 'text')
+    .addColumn('attributes', 'text', (c) => c.notNull())
+    .addColumn('state', 'text', (c) => c.notNull())
+    .addColumn('inactive_after', 'text')
+    .addColumn('closed_after', 'text')
+    .addColumn('date_inactive', 'bigint')
+    .addColumn('date_closed', 'bigint')
+    .addColumn('next_due', 'bigint')
+    .addColumn('email_address', 'text')
+    .addColumn('email_name', 'text')
+    .addColumn('created_by', 'text', (c) => c.notNull())
+    .addColumn('date_activity', 'bigint', (c) => c.notNull())
+    .addColumn('date_created', 'bigint', (c) => c.notNull())
+    .addColumn('date_updated', 'bigint', (c) => c.notNull())
+    .addColumn('revision', 'bigint', (c) => c.notNull())
+    .addPrimaryKeyConstraint('conversations_key', ['service_sid', 'sid'])
+    .execute()
+  await db.schema
+    .createIndex('conversations_by_unique_name')
+    .unique()
+    .on('conversations')
+    .columns(['service_sid', 'unique_name'])
+    .where(sql.ref('unique_name'), 'is not', null)
+    .execute()
+  await db.schema
+    .createIndex('conversations_by_activity')
+    .on('conversations')
+    .columns(['service_sid', 'date_activity', 'sid'])
+    .execute()
+  await db.schema
+    .createIndex('conversations_by_state')
+    .on('conversations')
+    .columns(['service_sid', 'state', 'date_activity', 'sid'])
+    .execute()
+  await db.schema
+    .createIndex('conversations_by_date')
+    .on('conversations')
+    .columns(['service_sid', 'date_created', 'sid'])
+    .execute()
+  // The one index that does not lead with the service: the sweep asks for the earliest deadline wherever it is.
+  await db.schema
+    .createIndex('conversations_by_due')
+    .on('conversations')
+    .columns(['next_due', 'service_sid', 'sid'])
+    .where(sql.ref('next_due'), 'is not', null)
+    .execute()
+
+  await db.schema
+    .createTable('deliveries')
+    .addColumn('id', 'text', (c) => c.primaryKey())
+    .addColumn('account_sid', 'text', (c) => c.notNull())
+    .addColumn('service_sid', 'text', (c) => c.notNull())
+    .addColumn('target_sid', 'text', (c) => c.notNull())
+    .addColumn('subject_sid', 'text', (c) => c.notNull())
+    .addColumn('event_type', 'text', (c) => c.notNull())
+    .addColumn('method', 'text', (c) => c.notNull())
+    .addColumn('url', 'text', (c) => c.notNull())
+    .addColumn('form', 'text', (c) => c.notNull())
+    .addColumn('idempotency_token', 'text', (c) => c.notNull())
+    .addColumn('status', 'text', (c) => c.notNull())
+    .addColumn('due', 'bigint', (c) => c.notNull())
+    .addColumn('attempts', 'text', (c) => c.notNull())
+    .addColumn('date_created', 'bigint', (c) => c.notNull())
+    .addColumn('date_finished', 'bigint')
+    .execute()
+  await db.schema.createIndex('deliveries_by_service').on('deliveries').columns(['service_sid', 'id']).execute()
+  await db.schema.createIndex('deliveries_by_subject').on('deliveries').columns(['subject_sid', 'id']).execute()
+  await db.schema
+    .createIndex('deliveries_pending')
+    .on('deliveries')
+    .columns(['target_sid', 'id'])
+    .where(sql.ref('status'), '=', sql.lit('pending'))
+    .execute()
+
+  await db.schema
+    .createTable('removals')
+    .addColumn('sid', 'text', (c) => c.primaryKey())
+    .addColumn('date_created', 'bigint', (c) => c.notNull())
+    .execute()
+}

@@ -1,0 +1,33 @@
+import type { Kysely } from 'kysely'
+import { type Migration, Migrator } from 'kysely/migration'
+import * as first from './0001-first.ts'
+
+/** Numbered steps, in order. A step that has shipped is never edited: add the next one. */
+export const migrations: Readonly<Record<string, Migration>> = {
+  '0001-first': first,
+}
+
+/**
+ * Brings the database to this version's schema. Safe to run from several processes at once (the migrator takes a lock).
+ * Throws when the database was made by a newer Parley: an old program must not write to a schema that it does not know.
+ */
+export async function migrate(db: Kysely<unknown>): Promise<void> {
+  const migrator = new Migrator({
+    db,
+    provider: { getMigrations: async () => ({ ...migrations }) },
+    allowUnorderedMigrations: true,
+  })
+  const tables = await db.introspection.getTables({ withInternalKyselyTables: true })
+  if (tables.some((table) => table.name === 'kysely_migration')) {
+    const done = await (db as Kysely<{ kysely_migration: { name: string } }>)
+      .selectFrom('kysely_migration')
+      .select('name')
+      .execute()
+    const unknown = done.map((row) => row.name).filter((name) => !(name in migrations))
+    if (unknown.length > 0) {
+      throw new Error(`the database was made by a newer Parley (schema ${unknown.join(', ')}): start that version instead`)
+    }
+  }
+  const { error } = await migrator.migrateToLatest()
+  if (error) throw error
+}

@@ -1,0 +1,121 @@
+import type { Kysely } from 'kysely'
+import type { Tables } from './schema.ts'
+import { type Shape, shape } from './shapes.ts'
+
+/**
+ * The plain queries that any resource needs, built from table and column names. Each distinct one is compiled once and kept.
+ */
+
+// Column names come from declarations; what they select is typed by the caller.
+// biome-ignore lint/suspicious/noExplicitAny: a builder over names known only at run time
+type Untyped = Kysely<any>
+type Args = Record<string, unknown>
+export type Table = keyof Tables & string
+
+const kept = new Map<string, Shape<Args, unknown>>()
+
+function keep(key: string, build: (db: Untyped, a: Args) => { compile(): { sql: string; parameters: readonly unknown[] } }) {
+  let query = kept.get(key)
+  if (!query) {
+    query = shape<Args>()((db, a) => build(db as unknown as Untyped, a) as never) as Shape<Args, unknown>
+    kept.set(key, query)
+  }
+  return query
+}
+
+/** Rows whose `columns` equal the arguments of the same names. */
+export function rowsBy<T extends Table>(table: T, columns: readonly string[]): Shape<Args, Tables[T]> {
+  return keep(`rows ${table} ${columns}`, (db, a) =>
+    columns.reduce((query, column) => query.where(column, '=', a[column]), db.selectFrom(table).selectAll()),
+  ) as Shape<Args, Tables[T]>
+}
+
+export function insertRow(table: Table, columns: readonly string[]): Shape<Args, unknown> {
+  return keep(`insert ${table} ${columns}`, (db, a) =>
+    db.insertInto(table).values(Object.fromEntries(columns.map((column) => [column, a[column]]))),
+  )
+}
+
+/** Sets only `changed`: an index whose columns stay is not touched. */
+export function updateRow(table: Table, key: readonly string[], changed: readonly string[]): Shape<Args, unknown> {
+  return keep(`update ${table} ${key} ${changed}`, (db, a) =>
+    key.reduce(
+      (query, column) => query.where(column, '=', a[column]),
+      db.updateTable(table).set(Object.fromEntries(changed.map((column) => [column, a[column]]))),
+    ),
+  )
+}
+
+export function deleteRow(table: Table, key: readonly string[]): Shape<Args, unknown> {
+  return keep(`delete ${table} ${key}`, (db, a) =>
+    key.reduce((query, column) => query.where(column, '=', a[column]), db.deleteFrom(table)),
+  )
+}
+
+/** Deletes at most `most` rows whose `column` equals the argument of that name. */
+export function deleteSome(table: Table, column: string): Shape<Args, unknown> {
+  return keep(`delete some ${table} ${column}`, (db, a) =>
+    db
+      .deleteFrom(table)
+      .where(column, '=', a[column])
+      .where(
+        'sid',
+        'in',
+        db
+          .selectFrom(table)
+          .select('sid')
+          .where(column, '=', a[column])
+          .limit(a.most as number),
+      ),
+  )
+}
+
+export interface PageQuery {
+  readonly table: Table
+  /** Compared with `=`, `>=` or `<=`; arguments are named `where0`, `where1` … */
+  readonly where: readonly { readonly column: string; readonly operator: '=' | '>=' | '<=' }[]
+  /** Keyset columns: the order, then the sid. */
+  readonly by: string
+  readonly direction: 'asc' | 'desc'
+  /** With arguments `after_key`, `after_sid`: rows strictly behind that key. */
+  readonly after: boolean
+}
+
+/** One page in keyset order; also takes `limit`. */
+export function pageOf<R>(query: PageQuery): Shape<Args, R> {
+  const { table, where, by, direction, after } = query
+  const key = `page ${table} ${where.map((w) => w.column + w.operator)} ${by} ${direction} ${after}`
+  return keep(key, (db, a) => {
+    let select = db.selectFrom(table).selectAll()
+    for (const [i, { column, operator }] of where.entries()) select = select.where(column, operator, a[`where${i}`])
+    if (after) {
+      // A row value comparison walks the index from the key on; the two-step form with OR would not.
+      select = select.where(({ eb, refTuple, tuple }) =>
+        eb(refTuple(by, 'sid'), direction === 'asc' ? '>' : '<', tuple(a.after_key, a.after_sid) as never),
+      )
+    }
+    return select
+      .orderBy(by, direction)
+      .orderBy('sid', direction)
+      .limit(a.limit as number)
+  }) as Shape<Args, R>
+}
+
+/** Rows with a deadline at or before `now`, the earliest first; also takes `limit`. */
+export function dueRows<R>(table: Table): Shape<Args, R> {
+  return keep(`due ${table}`, (db, a) =>
+    db
+      .selectFrom(table)
+      .selectAll()
+      .where('next_due', '<=', a.now)
+      .orderBy('next_due')
+      .limit(a.limit as number),
+  ) as Shape<Args, R>
+}
+
+/** The earliest deadline of all. */
+export function firstDue(table: Table): Shape<Args, { next_due: number }> {
+  return keep(`first due ${table}`, (db) =>
+    db.selectFrom(table).select('next_due').where('next_due', 'is not', null).orderBy('next_due').limit(1),
+  ) as Shape<Args, { next_due: number }>
+}

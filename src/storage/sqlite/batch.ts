@@ -1,0 +1,98 @@
+import { ApiError, type ErrorName } from '../../errors.ts'
+import type { Commands, Notice, Tx } from '../database.ts'
+import { type Connection, Statements } from './connection.ts'
+
+export interface Job {
+  readonly name: string
+  readonly input: unknown
+}
+
+export type Outcome =
+  | { readonly value: unknown; readonly notices: readonly Notice[] }
+  | { readonly refused: { readonly kind: ErrorName; readonly details: Readonly<Record<string, string>> } }
+  | { readonly failed: string }
+
+/** Runs jobs in one transaction each batch: group commit, one fsync for all of them. */
+export class BatchRunner {
+  readonly #db: Connection
+  readonly #statements: Statements
+  readonly #commands: Commands
+  readonly #sql
+
+  constructor(db: Connection, commands: Commands) {
+    this.#db = db
+    this.#statements = new Statements(db)
+    this.#commands = commands
+    this.#sql = {
+      begin: db.prepare('BEGIN IMMEDIATE'),
+      commit: db.prepare('COMMIT'),
+      rollback: db.prepare('ROLLBACK'),
+      save: db.prepare('SAVEPOINT command'),
+      release: db.prepare('RELEASE command'),
+      undo: db.prepare('ROLLBACK TO command'),
+    }
+  }
+
+  /** First as if nothing could go wrong; when a command fails after it has written, all over again with a savepoint for each. */
+  async run(jobs: readonly Job[]): Promise<Outcome[]> {
+    return (await this.#transaction(jobs, (job) => this.#attempt(job))) ?? (await this.#withSavepoints(jobs))
+  }
+
+  async #withSavepoints(jobs: readonly Job[]): Promise<Outcome[]> {
+    const outcomes = await this.#transaction(jobs, async (job) => {
+      this.#sql.save.run()
+      const outcome = await this.#attempt(job).catch((error: unknown): Outcome => {
+        this.#sql.undo.run()
+        return asOutcome(error)
+      })
+      this.#sql.release.run()
+      return outcome
+    })
+    return outcomes ?? jobs.map(() => ({ failed: 'the transaction could not be committed' }))
+  }
+
+  /** Answers undefined, with everything undone, when a step or the commit fails. */
+  async #transaction(jobs: readonly Job[], step: (job: Job) => Promise<Outcome>): Promise<Outcome[] | undefined> {
+    const outcomes: Outcome[] = []
+    try {
+      this.#sql.begin.run()
+      for (const job of jobs) outcomes.push(await step(job))
+      this.#sql.commit.run()
+      return outcomes
+    } catch (error) {
+      // A full disk rolls back by itself.
+      if (this.#db.inTransaction) this.#sql.rollback.run()
+      return jobs.length === 1 ? [asOutcome(error)] : undefined
+    }
+  }
+
+  /** A refusal before the first write leaves nothing to undo and is an outcome like any other. */
+  async #attempt(job: Job): Promise<Outcome> {
+    const notices: Notice[] = []
+    let written = false
+    const tx: Tx = {
+      one: async (query, args) => this.#statements.one(query, args),
+      all: async (query, args) => this.#statements.all(query, args),
+      run: async (query, args) => {
+        written = true
+        return this.#statements.run(query, args)
+      },
+      notify: (notice) => {
+        notices.push(notice)
+      },
+    }
+    try {
+      const command = this.#commands[job.name]
+      if (!command) throw new Error(`no command ${job.name}`)
+      return { value: await command(tx, job.input), notices }
+    } catch (error) {
+      if (written || !(error instanceof ApiError)) throw error
+      return asOutcome(error)
+    }
+  }
+}
+
+function asOutcome(error: unknown): Outcome {
+  if (error instanceof ApiError) return { refused: { kind: error.kind, details: error.details } }
+  return { failed: error instanceof Error ? (error.stack ?? error.message) : String(error) }
+}

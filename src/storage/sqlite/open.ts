@@ -1,0 +1,89 @@
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import Sqlite from 'better-sqlite3'
+import { Kysely, SqliteDialect } from 'kysely'
+import type { Commands, Database, Notice } from '../database.ts'
+import { migrate } from '../migrations/index.ts'
+import { openConnection } from './connection.ts'
+import { SqliteReader } from './reader.ts'
+import { Writer } from './writer.ts'
+
+export interface SqliteOptions {
+  /** A file's path, or `:memory:` for one that lives in the temporary folder and is removed on close. */
+  readonly file: string
+  /** Module whose export `commands` is the registry; the writer thread imports it. */
+  readonly commands: URL
+  /** Told of failures that are not the caller's. */
+  readonly failed: (error: Error) => void
+  readonly largest_batch?: number
+}
+
+/**
+ * Opens the embedded database: migrates it, then one writer thread and a read connection on this thread.
+ * Throws when the folder cannot be used or another process has the file.
+ */
+export async function openSqlite<C extends Commands>(options: SqliteOptions): Promise<Database<C>> {
+  const passing = options.file === ':memory:'
+  const folder = passing ? mkdtempSync(join(tmpdir(), 'parley-')) : dirname(options.file)
+  const file = passing ? join(folder, 'parley.db') : options.file
+  // No fsync for what is thrown away.
+  const durable = !passing
+  mkdirSync(folder, { recursive: true, mode: 0o700 })
+
+  const lock = takeLock(file)
+  const setup = openConnection(file, { readonly: false, durable })
+  await migrate(new Kysely<unknown>({ dialect: new SqliteDialect({ database: setup }) }))
+  setup.close()
+
+  const listeners: ((notices: readonly Notice[]) => void)[] = []
+  const reader = new SqliteReader(openConnection(file, { readonly: true, durable }))
+  const writer = new Writer({
+    file,
+    durable,
+    commands: options.commands,
+    largest_batch: options.largest_batch ?? 1000,
+    failed: options.failed,
+    committed(notices) {
+      // The next read must see the commit: a stale row rendered now would stay in a cache for ever.
+      reader.refresh()
+      if (notices.length > 0) for (const listener of listeners) listener(notices)
+    },
+  })
+  await writer.ready
+
+  return {
+    capabilities: { sole_owner: true },
+    read: reader,
+    write: (name, input) => writer.write({ name, input }) as never,
+    subscribe: (listener) => {
+      listeners.push(listener)
+    },
+    waiting: () => writer.waiting,
+    async close() {
+      await writer.drained()
+      // The last to close folds the log into the database, which a read-only connection cannot.
+      reader.close()
+      await writer.close()
+      lock.close()
+      if (passing) rmSync(folder, { recursive: true, force: true })
+    },
+  }
+}
+
+/**
+ * One process per file: caches rely on it, and a second writer only makes both slower. The lock is SQLite's own on a
+ * file beside, so the system drops it when the process dies, however it dies.
+ */
+function takeLock(file: string): { close(): void } {
+  const lock = new Sqlite(`${file}.lock`, { timeout: 0 })
+  try {
+    lock.exec('BEGIN EXCLUSIVE')
+  } catch (error) {
+    lock.close()
+    throw new Error(`${file} is in use by another Parley process: stop it, or give this one its own PARLEY_DATABASE_URL`, {
+      cause: error,
+    })
+  }
+  return lock
+}

@@ -1,0 +1,30 @@
+import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto'
+
+/**
+ * Encrypts secrets at rest (AES-256-GCM). They must stay recoverable: auth tokens sign webhooks, key secrets verify
+ * client tokens.
+ */
+export class Vault {
+  readonly #key: Buffer
+
+  /** `key`: 64 hex digits. Throws when it is anything else. */
+  constructor(key: string) {
+    if (!/^[0-9a-fA-F]{64}$/.test(key)) throw new Error('PARLEY_SECRET_KEY must be 64 hex digits')
+    this.#key = Buffer.from(key, 'hex')
+  }
+
+  seal(secret: string): string {
+    const nonce = randomBytes(12)
+    const cipher = createCipheriv('aes-256-gcm', this.#key, nonce)
+    const sealed = Buffer.concat([cipher.update(secret, 'utf8'), cipher.final()])
+    return Buffer.concat([nonce, cipher.getAuthTag(), sealed]).toString('base64')
+  }
+
+  /** Throws when it was sealed with another key or has been tampered with. */
+  open(sealed: string): string {
+    const bytes = Buffer.from(sealed, 'base64')
+    const decipher = createDecipheriv('aes-256-gcm', this.#key, bytes.subarray(0, 12))
+    decipher.setAuthTag(bytes.subarray(12, 28))
+    return Buffer.concat([decipher.update(bytes.subarray(28)), decipher.final()]).toString('utf8')
+  }
+}

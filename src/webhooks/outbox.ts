@@ -1,0 +1,42 @@
+import { randomUUID } from 'node:crypto'
+import type { Event, Facts, FormValues } from '../api/declare.ts'
+import { orderedSid } from '../sids.ts'
+import type { Tx } from '../storage/database.ts'
+import { insertRow } from '../storage/rows.ts'
+import type { DeliveryRow } from '../storage/schema.ts'
+import { postTarget } from './targets.ts'
+
+/** Writes a delivery for each target that wants the event, in the transaction of the change it tells about. */
+export async function enqueue(tx: Tx, facts: Facts, event: Event, source: string): Promise<void> {
+  const target = postTarget(facts.account, facts.service, event.type)
+  if (!target) return
+  const row: DeliveryRow = {
+    id: orderedSid('WD', facts.now),
+    account_sid: facts.account.sid,
+    service_sid: facts.service?.sid ?? '',
+    target_sid: target.sid,
+    subject_sid: event.subject_sid,
+    event_type: event.type,
+    method: target.method,
+    url: target.url,
+    form: JSON.stringify(eventForm(facts, event.type, event.form, event.by_itself ? null : source)),
+    idempotency_token: randomUUID(),
+    status: 'pending',
+    due: facts.now,
+    attempts: '[]',
+    date_created: facts.now,
+    date_finished: null,
+  }
+  await tx.run(insertRow('deliveries', Object.keys(row)), { ...row })
+  tx.notify({ topic: 'deliveries', target_sid: target.sid })
+}
+
+/** The whole form of an event but `RetryCount`, which belongs to the attempt. Values that are not set are left out. */
+export function eventForm(facts: Facts, event_type: string, values: FormValues, source: string | null): Record<string, string> {
+  const form: Record<string, string> = { EventType: event_type, AccountSid: facts.account.sid }
+  const all: FormValues = { ChatServiceSid: facts.service?.sid, Source: source, ...values }
+  for (const [name, value] of Object.entries(all)) {
+    if (value !== null && value !== undefined) form[name] = String(value)
+  }
+  return form
+}

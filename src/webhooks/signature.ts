@@ -1,0 +1,74 @@
+import { createHmac } from 'node:crypto'
+
+/** A request that is ready to be sent: everything is settled but the socket. */
+export interface Prepared {
+  readonly method: 'GET' | 'POST'
+  /** As serialised by WHATWG rules, without credentials and fragment; exactly the string that was signed. */
+  readonly url: string
+  readonly headers: Readonly<Record<string, string>>
+  readonly body: string | null
+  /** Credentials of the configured URL, decoded; both empty if it has none. */
+  readonly username: string
+  readonly password: string
+}
+
+/** Percent-decodes one half of the userinfo; text that is not valid UTF-8 underneath stays as it was written. */
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text)
+  } catch {
+    return text
+  }
+}
+
+/**
+ * The URL that is requested and signed for a configured one, and the credentials that were in it. Throws on what is not a URL.
+ * The official validator compares with the WHATWG form, so `https://h.test` must be signed as `https://h.test/`.
+ * The fragment goes unread: the vendor's connection overrides exclude Conversations.
+ */
+export function deliverableUrl(configured: string): { url: string; username: string; password: string } {
+  const url = new URL(configured)
+  const username = decoded(url.username)
+  const password = decoded(url.password)
+  url.username = ''
+  url.password = ''
+  url.hash = ''
+  return { url: url.href, username, password }
+}
+
+function withQuery(url: string, query: string): string {
+  if (query === '') return url
+  return url + (url.includes('?') ? '&' : '?') + query
+}
+
+/** HMAC-SHA1 over the URL and, of a form body, every name followed by its value, names in code unit order. */
+function sign(auth_token: string, url: string, form: Readonly<Record<string, string>>): string {
+  let text = url
+  for (const name of Object.keys(form).sort()) text += name + form[name]
+  return createHmac('sha1', auth_token).update(text, 'utf8').digest('base64')
+}
+
+/**
+ * The signed request for one event and one target.
+ * observed: the header set and values below, and `+` for a space in queries and bodies alike.
+ */
+export function prepare(input: {
+  method: 'GET' | 'POST'
+  url: string
+  form: Readonly<Record<string, string>>
+  auth_token: string
+  idempotency_token: string
+}): Prepared {
+  const { url, username, password } = deliverableUrl(input.url)
+  const encoded = new URLSearchParams(input.form).toString()
+  const is_post = input.method === 'POST'
+  const target = is_post ? url : withQuery(url, encoded)
+  const headers = {
+    ...(is_post && { 'Content-Type': 'application/x-www-form-urlencoded; charset=utf-8' }),
+    'X-Twilio-Signature': sign(input.auth_token, target, is_post ? input.form : {}),
+    'I-Twilio-Idempotency-Token': input.idempotency_token,
+    Accept: '*/*',
+    'User-Agent': 'TwilioProxy/1.1',
+  }
+  return { method: input.method, url: target, headers, body: is_post ? encoded : null, username, password }
+}

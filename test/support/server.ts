@@ -1,0 +1,101 @@
+import { pino } from 'pino'
+import type { Twilio } from 'twilio'
+import { request } from 'undici'
+import type { TestClock } from '../../src/clock.ts'
+import { type Config, readConfig } from '../../src/config.ts'
+import { start } from '../../src/main.ts'
+import { checkAnswer } from './contract.ts'
+import { sdkFor } from './sdk.ts'
+
+export const admin_token = 'operator-token-of-the-tests'
+export const auth_token = '0123456789abcdef0123456789abcdef'
+
+export interface Answer {
+  readonly status: number
+  readonly headers: Readonly<Record<string, string | string[] | undefined>>
+  // Tests look into bodies of every kind.
+  // biome-ignore lint/suspicious/noExplicitAny: see above
+  readonly body: any
+}
+
+export interface Credentials {
+  readonly username: string
+  readonly password: string
+}
+
+export interface TestServer {
+  readonly url: string
+  readonly account_sid: string
+  readonly clock: TestClock
+  /** The official client; checks every answer against the official description. */
+  readonly sdk: Twilio
+  /** A raw request to `/v1/…`, its answer checked too. `form`: pairs, so that names can repeat, or a body as it is. */
+  call(
+    method: string,
+    path: string,
+    form?: Record<string, string> | [string, string][] | string,
+    options?: { headers?: Record<string, string>; as?: Credentials | null; check?: boolean },
+  ): Promise<Answer>
+  /** A request to `/admin/v1/…`; throws unless it succeeds. */
+  // biome-ignore lint/suspicious/noExplicitAny: tests look into bodies of every kind
+  admin(method: string, path: string, body?: object): Promise<any>
+  /** Moves the server's clock; resolves when everything due has been applied. */
+  advance(duration: string): Promise<void>
+  stop(): Promise<void>
+  [Symbol.asyncDispose](): Promise<void>
+}
+
+/** A whole server on a database of its own, with a clock that can be moved. */
+export async function startServer(overrides: Partial<Config> = {}): Promise<TestServer> {
+  const config: Config = {
+    ...readConfig({ PORT: '0', PARLEY_DATABASE_URL: 'sqlite::memory:', PARLEY_TEST_CLOCK: 'true' }),
+    auth_token,
+    admin_token,
+    ...overrides,
+  }
+  const running = await start(config, { log: pino({ level: 'silent' }) })
+  const { url, installation } = running
+  const account_sid = installation.account.sid
+  const self: Credentials = { username: account_sid, password: config.auth_token ?? auth_token }
+
+  const call: TestServer['call'] = async (method, path, form, options = {}) => {
+    const as = options.as === undefined ? self : options.as
+    const body = form === undefined || typeof form === 'string' ? form : new URLSearchParams(form).toString()
+    const answer = await request(url + path, {
+      method: method as 'GET',
+      body: body ?? null,
+      headers: {
+        ...(as && { authorization: `Basic ${Buffer.from(`${as.username}:${as.password}`).toString('base64')}` }),
+        ...(body !== undefined && { 'content-type': 'application/x-www-form-urlencoded' }),
+        ...options.headers,
+      },
+    })
+    const text = await answer.body.text()
+    const parsed: unknown = text === '' ? '' : JSON.parse(text)
+    if (options.check !== false) checkAnswer(method, path, answer.statusCode, parsed)
+    return { status: answer.statusCode, headers: answer.headers, body: parsed }
+  }
+
+  const admin: TestServer['admin'] = async (method, path, body) => {
+    const answer = await request(`${url}/admin/v1${path}`, {
+      method: method as 'GET',
+      body: body ? JSON.stringify(body) : null,
+      headers: { authorization: `Bearer ${config.admin_token}`, ...(body && { 'content-type': 'application/json' }) },
+    })
+    const text = await answer.body.text()
+    if (answer.statusCode >= 400) throw new Error(`${method} ${path}: ${answer.statusCode} ${text}`)
+    return text === '' ? null : JSON.parse(text)
+  }
+
+  return {
+    url,
+    account_sid,
+    clock: installation.clock as TestClock,
+    sdk: sdkFor({ url }, account_sid, self.password),
+    call,
+    admin,
+    advance: async (duration) => void (await admin('POST', '/clock', { advance: duration })),
+    stop: running.stop,
+    [Symbol.asyncDispose]: running.stop,
+  }
+}
