@@ -132,10 +132,7 @@ export async function start(config: Config, options: OpenOptions = {}): Promise<
     unbuilt,
     public_url: config.public_url,
     log,
-    answered: (method, status, seconds) => {
-      metrics.requests.inc({ method, status: String(status) })
-      metrics.duration.observe(seconds)
-    },
+    answered: (method, status, seconds) => metrics.answered(method, status, seconds),
   })
   server.register(adminRoutes({ installation, timers }), { prefix: '/admin/v1' })
   server.register(healthRoutes({ database, registry: metrics.registry }))

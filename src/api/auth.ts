@@ -28,15 +28,22 @@ export class Authenticator {
     })
   }
 
+  /** The account of a header that has been verified before; undefined when it has to be looked up. */
+  known(header: string | undefined): string | undefined {
+    if (header === undefined || !this.#database.capabilities.sole_owner) return undefined
+    return this.#verified.get(this.#keyOf(header))
+  }
+
   /** Answers the sid of the account that the header stands for. Throws one of the three 401s, or 403 for a suspended account. */
   async account(header: string | undefined): Promise<string> {
     if (header === undefined || header === '') throw refuse('noCredentials')
-    const key = hash('sha256', this.#boot + header, 'base64')
-    const known = this.#database.capabilities.sole_owner ? this.#verified.get(key) : undefined
-    if (known) return known
     const account_sid = await this.#verify(header)
-    this.#verified.set(key, account_sid)
+    this.#verified.set(this.#keyOf(header), account_sid)
     return account_sid
+  }
+
+  #keyOf(header: string): string {
+    return hash('sha256', this.#boot + header, 'base64')
   }
 
   async #verify(header: string): Promise<string> {

@@ -163,7 +163,7 @@ export function webAddress(invalid: ErrorName): Param<string | null> {
  */
 export function parseParams<P extends Params>(declared: P, verb: 'create' | 'update' | 'list', form: Form): Parsed<P> {
   const parsed: Record<string, unknown> = {}
-  const wanted = Object.entries(declared).filter(([, p]) => verb === 'list' || p.verbs.includes(verb))
+  const wanted = forVerb(declared, verb)
   if (verb === 'create') {
     for (const [name, p] of wanted) if (p.required && !form.last(name)) throw refuse('missingParameter', { name })
   }
@@ -173,4 +173,19 @@ export function parseParams<P extends Params>(declared: P, verb: 'create' | 'upd
     parsed[name] = p.parse(given, form.all(name))
   }
   return parsed as Parsed<P>
+}
+
+type Wanted = readonly (readonly [string, Param<unknown>])[]
+
+const byVerb = new WeakMap<Params, Record<'create' | 'update' | 'list', Wanted>>()
+
+/** Sorted out once per declaration, not per request. */
+function forVerb(declared: Params, verb: 'create' | 'update' | 'list'): Wanted {
+  const kept = byVerb.get(declared)
+  if (kept) return kept[verb]
+  const list = Object.entries(declared)
+  const create = list.filter(([, p]) => p.verbs.includes('create'))
+  const update = list.filter(([, p]) => p.verbs.includes('update'))
+  byVerb.set(declared, { list, create, update })
+  return forVerb(declared, verb)
 }
