@@ -1,0 +1,57 @@
+import { attributesOf, nameOf, type Population, sidOf } from './population.ts'
+
+/** The credentials that every contestant is given. */
+export const account_sid = 'AC00000000000000000000000000000b01'
+export const auth_token = 'b'.repeat(32)
+export const authorization = `Basic ${Buffer.from(`${account_sid}:${auth_token}`).toString('base64')}`
+
+/** What a burst asks for, over and over. */
+export type Ask =
+  | { readonly verb: 'page' }
+  /** A random one among so many, spread over the table. `passing_host`: a Host of its own each time, so that no cache can help. */
+  | { readonly verb: 'fetch'; readonly by: 'sid' | 'name'; readonly among: number; readonly passing_host?: true }
+  | { readonly verb: 'update'; readonly among: number }
+  /** With `service_sid`: there, and with webhooks. */
+  | { readonly verb: 'create'; readonly service_sid: string | null }
+
+export function statusOf({ verb }: Ask): number {
+  return verb === 'create' ? 201 : 200
+}
+
+/** Numbers what this process makes: names must be new. */
+let made = 0
+
+/** Answers a function that answers the next request as it goes over the wire. Heads are built once, only what varies is put in. */
+export function requests(ask: Ask, port: number, population: Population): () => string {
+  const host = `127.0.0.1:${port}`
+  if (ask.verb === 'page') {
+    const text = get('/v1/Conversations?PageSize=50', host)
+    return () => text
+  }
+  if (ask.verb === 'create') {
+    const path = ask.service_sid === null ? '/v1/Conversations' : `/v1/Services/${ask.service_sid}/Conversations`
+    const extra = ask.service_sid === null ? '' : 'X-Twilio-Webhook-Enabled: true\r\n'
+    return () => post(path, host, creation(), extra)
+  }
+  const row = () => Math.floor(Math.random() * ask.among) * Math.floor(population.rows / ask.among)
+  if (ask.verb === 'update')
+    return () => post(`/v1/Conversations/${sidOf(population, row())}`, host, `FriendlyName=Renamed+${made++}`)
+  const key = ask.by === 'sid' ? (i: number) => sidOf(population, i) : nameOf
+  return () => get(`/v1/Conversations/${key(row())}`, ask.passing_host ? `h${made++}.test` : host)
+}
+
+/** The form of a creation: a new unique name in no order, a friendly name, attributes. */
+export function creation(): string {
+  const number = made++
+  // Above every loaded row's number; scattered like theirs.
+  const name = nameOf(0x40000000 + number)
+  return `FriendlyName=Order+${number}&UniqueName=${name}&Attributes=${encodeURIComponent(attributesOf(number))}`
+}
+
+function get(path: string, host: string): string {
+  return `GET ${path} HTTP/1.1\r\nHost: ${host}\r\nAuthorization: ${authorization}\r\n\r\n`
+}
+
+function post(path: string, host: string, form: string, extra = ''): string {
+  return `POST ${path} HTTP/1.1\r\nHost: ${host}\r\nAuthorization: ${authorization}\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: ${form.length}\r\n${extra}\r\n${form}`
+}

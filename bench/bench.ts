@@ -1,0 +1,67 @@
+import { cpus } from 'node:os'
+import { Child } from './child.ts'
+import { crashPart } from './crash-part.ts'
+import { deliveriesPart } from './deliveries-part.ts'
+import { shown } from './figures.ts'
+import { benchFolder, fsyncMs } from './folder.ts'
+import { loadPart } from './load-part.ts'
+import { help, type Options, readOptions } from './options.ts'
+import { type Parley, startParley } from './parley.ts'
+import { type Goal, goalsTable, heading } from './report.ts'
+import { startField } from './rounds.ts'
+import type { Sink } from './sink.ts'
+import { startPart } from './start-part.ts'
+import { timersPart } from './timers-part.ts'
+
+/**
+ * Measures the design's goals. Contestants are up at once and take turns within a round, figures are medians of ratios inside
+ * rounds: a busy machine slows all of them. Trust ratios and CPU time; absolute rates only of a machine that does nothing else.
+ */
+async function bench(options: Options): Promise<Goal[]> {
+  const folder = benchFolder(options.folder)
+  const [cpu] = cpus()
+  console.log(
+    `Node ${process.version}, ${cpus().length} × ${cpu?.model}, 8 KiB written and synced in ${shown(fsyncMs(folder))} ms`,
+  )
+  const sink = await Child.start<Sink>(new URL('./sink.ts', import.meta.url))
+  const goals: Goal[] = []
+  const { parts } = options
+  if (parts.has('deliveries')) goals.push(...(await deliveriesPart(sink, options, folder)))
+  if (parts.has('load') || parts.has('timers') || parts.has('start')) goals.push(...(await withLarge(sink, options, folder)))
+  if (parts.has('crash')) goals.push(...(await crashPart(sink.ready, options, folder)))
+  await sink.stop()
+  return goals
+}
+
+/** The parts that need the large database. */
+async function withLarge(sink: Child<Sink>, options: Options, folder: string): Promise<Goal[]> {
+  const goals: Goal[] = []
+  const path = `${folder}/large.db`
+  const start_ms = performance.now()
+  const large = await startParley({ path, rows: options.rows, sink: sink.ready, profile: options.profile })
+  console.error(`${options.rows} rows loaded in ${shown((performance.now() - start_ms) / 1000)} s`)
+  if (options.parts.has('load')) goals.push(...(await load(large, sink, options, folder)))
+  if (options.parts.has('timers')) goals.push(...(await timersPart(large, options)))
+  await large.stop()
+  if (options.parts.has('start')) goals.push(...(await startPart(path, options, folder)))
+  return goals
+}
+
+async function load(large: Parley, sink: Child<Sink>, options: Options, folder: string): Promise<Goal[]> {
+  const field = await startField(large, options, sink.ready, folder)
+  const generator = await Child.start<object>(new URL('./load.ts', import.meta.url))
+  const goals = await loadPart(field, generator, options)
+  await generator.stop()
+  for (const { parley, stop } of Object.values(field)) if (parley !== large) await stop()
+  return goals
+}
+
+const options = readOptions(process.argv.slice(2))
+if (options) {
+  const start_ms = performance.now()
+  const goals = await bench(options)
+  console.log(heading('Goals'))
+  console.log(goalsTable(goals))
+  console.log(`\n${shown((performance.now() - start_ms) / 60_000)} minutes`)
+  process.exit()
+} else console.log(help)

@@ -1,0 +1,86 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { fileURLToPath } from 'node:url'
+import { request } from 'undici'
+import { account_sid, auth_token, authorization } from './asks.ts'
+
+/** The program as people start it: `parley serve`, a process of its own. */
+export interface Command {
+  readonly port: number
+  readonly process: ChildProcess
+  readonly started_ms: number
+}
+
+const program = fileURLToPath(new URL('../src/cli/parley.ts', import.meta.url))
+const running = new Set<ChildProcess>()
+process.on('exit', () => {
+  for (const child of running) child.kill('SIGKILL')
+})
+
+export async function serve(file: string): Promise<Command> {
+  const port = await freePort()
+  const started_ms = performance.now()
+  const child = spawn(process.execPath, [program, 'serve'], {
+    env: {
+      PATH: process.env.PATH,
+      PORT: String(port),
+      PARLEY_DATABASE_URL: `sqlite:${file}`,
+      PARLEY_ACCOUNT_SID: account_sid,
+      PARLEY_AUTH_TOKEN: auth_token,
+    },
+    stdio: ['ignore', 'ignore', 'inherit'],
+  })
+  running.add(child)
+  child.once('exit', () => running.delete(child))
+  return { port, process: child, started_ms }
+}
+
+/** Knocks until the API answers; resolves to the time since the start, in ms. */
+export async function firstAnswer({ port, process: child, started_ms }: Command): Promise<number> {
+  for (;;) {
+    try {
+      const answer = await request(`http://127.0.0.1:${port}/v1/Conversations?PageSize=1`, { headers: { authorization } })
+      await answer.body.dump()
+      if (answer.statusCode !== 200) throw new Error(`the first answer was ${answer.statusCode}`)
+      return performance.now() - started_ms
+    } catch (error) {
+      if ((error as { code?: string }).code !== 'ECONNREFUSED') throw error
+      if (child.exitCode !== null) throw new Error(`parley serve ended with ${child.exitCode}`)
+      await new Promise((resolve) => setTimeout(resolve, 2))
+    }
+  }
+}
+
+export async function end({ process: child }: Command, signal: 'SIGTERM' | 'SIGKILL'): Promise<void> {
+  const gone = once(child, 'exit')
+  child.kill(signal)
+  await gone
+}
+
+/** Resident memory in MB, and CPU time used in ms; NaN where there is no /proc. */
+export function footprint(pid: number | undefined): { mb: number; cpu_ms: number } {
+  try {
+    const kb = /^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
+    // Fields 14 and 15, counted after the name, which may hold spaces; in hundredths of a second.
+    const [user, system] = stat
+      .slice(stat.lastIndexOf(')') + 2)
+      .split(' ')
+      .slice(11, 13)
+    return { mb: Number(kb) / 1024, cpu_ms: (Number(user) + Number(system)) * 10 }
+  } catch {
+    return { mb: Number.NaN, cpu_ms: Number.NaN }
+  }
+}
+
+function freePort(): Promise<number> {
+  return new Promise((resolve) => {
+    const server = createServer()
+    server.listen(0, '127.0.0.1', () => {
+      const { port } = server.address() as { port: number }
+      server.close(() => resolve(port))
+    })
+  })
+}

@@ -1,0 +1,26 @@
+import { createServer, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { given, serveParent } from '../child.ts'
+import type { Population } from '../population.ts'
+import { pageObject, rowObject } from './objects.ts'
+
+/** The ceiling: Node's own server, which makes the text of an object of the same size anew for each request. */
+const made = given<Population>()
+const object = rowObject(made, 0)
+const page = pageObject(made)
+
+function send(response: ServerResponse, status: number, what: object): void {
+  const text = JSON.stringify(what)
+  response.writeHead(status, { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) }).end(text)
+}
+
+const server = createServer((request, response) => {
+  if (request.method === 'GET') return send(response, 200, request.url?.includes('?') ? page : object)
+  const chunks: Buffer[] = []
+  request.on('data', (chunk: Buffer) => chunks.push(chunk))
+  request.on('end', () => {
+    Buffer.concat(chunks).toString()
+    send(response, 201, object)
+  })
+})
+server.listen(0, '127.0.0.1', () => serveParent({ port: (server.address() as AddressInfo).port }, () => ({})))

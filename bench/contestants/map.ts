@@ -1,0 +1,68 @@
+import type { AddressInfo } from 'node:net'
+import { parse } from 'fast-querystring'
+import fastify from 'fastify'
+import { newSid } from '../../src/sids.ts'
+import { given, serveParent } from '../child.ts'
+import { nameOf, type Population, rowOf, sidOf } from '../population.ts'
+import { owner, pageOf, rowObject, shownRow } from './objects.ts'
+
+/** What a weekend's stand-in would be: Fastify over a Map. No credentials, no log lines, nothing survives it. */
+const made = given<Population>()
+const bySid = new Map<string, object>()
+const byName = new Map<string, object>()
+
+function keep(sid: string, unique_name: string, object: object): void {
+  bySid.set(sid, object)
+  byName.set(unique_name, object)
+}
+
+/** Back to what it started with: a heap that grows from round to round would slow the later ones. */
+function refill(): void {
+  bySid.clear()
+  byName.clear()
+  for (let i = 0; i < made.rows; i++) keep(sidOf(made, i), nameOf(i), rowObject(made, i))
+}
+
+refill()
+const page = [...bySid.values()].slice(0, 50)
+
+interface Form {
+  readonly FriendlyName: string
+  readonly UniqueName: string
+  readonly Attributes: string
+}
+
+const server = fastify({ logger: false })
+server.addContentTypeParser('application/x-www-form-urlencoded', { parseAs: 'string' }, (_request, body, done) =>
+  done(null, parse(body as string)),
+)
+server.get('/v1/Conversations', async () => pageOf(page))
+server.get<{ Params: { key: string } }>('/v1/Conversations/:key', async ({ params: { key } }, reply) => {
+  return bySid.get(key) ?? byName.get(key) ?? reply.code(404).send({})
+})
+server.post<{ Params: { key: string }; Body: Form }>('/v1/Conversations/:key', async ({ params: { key }, body }, reply) => {
+  const was = bySid.get(key)
+  if (!was) return reply.code(404).send({})
+  const object = { ...was, friendly_name: body.FriendlyName }
+  bySid.set(key, object)
+  return object
+})
+server.post<{ Body: Form }>('/v1/Conversations', async ({ body }, reply) => {
+  if (byName.has(body.UniqueName)) return reply.code(409).send({})
+  const now = Date.now()
+  const sid = newSid('CH', now)
+  const object = shownRow({
+    ...rowOf(made, 0, owner, now),
+    sid,
+    friendly_name: body.FriendlyName,
+    unique_name: body.UniqueName,
+    attributes: body.Attributes,
+  })
+  keep(sid, body.UniqueName, object)
+  return reply.code(201).send(object)
+})
+
+await server.listen({ port: 0, host: '127.0.0.1' })
+serveParent({ port: (server.server.address() as AddressInfo).port }, (message) => {
+  if ('trim' in message) refill()
+})

@@ -1,0 +1,55 @@
+import type { AddressInfo } from 'node:net'
+import { pino } from 'pino'
+import { newAccount } from '../../src/admin/accounts.ts'
+import { Authenticator } from '../../src/api/auth.ts'
+import { propose } from '../../src/api/change.ts'
+import { createHttp } from '../../src/api/http.ts'
+import { SystemClock } from '../../src/clock.ts'
+import { Metrics } from '../../src/metrics.ts'
+import { resources } from '../../src/resources/index.ts'
+import type { Database, Reader } from '../../src/storage/database.ts'
+import { rowsBy } from '../../src/storage/rows.ts'
+import { Vault } from '../../src/vault.ts'
+import { createWebhookClient } from '../../src/webhooks/client.ts'
+import { account_sid, auth_token } from '../asks.ts'
+import { serveParent } from '../child.ts'
+
+/** Parley's own create route, credentials, hooks and log line included, with nothing behind it: what storage costs is the rest. */
+const vault = new Vault('b'.repeat(64))
+const made = newAccount({ sid: account_sid, friendly_name: 'Bench', sealed_token: vault.seal(auth_token), now: Date.now() })
+const held = new Map<unknown, object>([
+  [rowsBy('accounts', ['sid']), made.account],
+  [rowsBy('services', ['sid', 'account_sid']), made.service],
+])
+const read: Reader = { one: async (query) => held.get(query) as never, all: async () => [] }
+const database: Database = {
+  capabilities: { sole_owner: true },
+  read,
+  write: () => Promise.reject(new Error('there is no storage')),
+  subscribe: () => {},
+  waiting: () => 0,
+  close: async () => {},
+}
+const metrics = new Metrics(database)
+const log = pino({ base: null }, pino.destination({ fd: 1, sync: false, minLength: 4096, periodicFlush: 500 }))
+const server = createHttp({
+  pipeline: {
+    clock: new SystemClock(),
+    read,
+    answers: null,
+    veto: { client: createWebhookClient({ allow_private: true, verify_tls: true }), vault, warn: () => {} },
+    catchUp: async () => {},
+    async write(resource, request) {
+      const { changes } = await propose(read, resource, request)
+      return { row: changes.at(-1)?.is ?? null, above: { service: { sid: made.service.sid }, parents: [] } }
+    },
+  },
+  authenticator: new Authenticator(database, vault),
+  resources,
+  unbuilt: [],
+  public_url: null,
+  log,
+  answered: (method, status, seconds) => metrics.answered(method, status, seconds),
+})
+await server.listen({ port: 0, host: '127.0.0.1' })
+serveParent({ port: (server.server.address() as AddressInfo).port }, () => ({}))

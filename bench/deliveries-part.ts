@@ -1,0 +1,118 @@
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { text } from 'node:stream/consumers'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { account_sid, creation } from './asks.ts'
+import type { Child } from './child.ts'
+import { median, percentile, shown } from './figures.ts'
+import type { Options } from './options.ts'
+import { call, hooked, type Parley, startParley } from './parley.ts'
+import { atLeast, atMost, type Goal, heading, table } from './report.ts'
+import type { Arrivals, Sink } from './sink.ts'
+
+export async function deliveriesPart(sink: Child<Sink>, options: Options, folder: string): Promise<Goal[]> {
+  const parley = await startParley({ path: `${folder}/deliveries.db`, rows: 1000, sink: sink.ready, profile: options.profile })
+  const count = 10_000 * options.scale
+  const rates: Rate[] = []
+  for (let n = 0; n < 4; n++) rates.push(await rate(parley, sink, count))
+  // The first has warmed it up.
+  rates.shift()
+  const probe = await startProbe(parley)
+  const alone = await probe.delays(100)
+  await backlog(parley, 'hang', count)
+  const beside = await probe.delays(100)
+  probe.close()
+  // Not `stop`: it would wait for the dead endpoint.
+  await (options.profile === null ? parley.kill() : parley.stop())
+  const per_s = median(rates.map((r) => r.per_s))
+  console.log(heading('Webhook deliveries'))
+  console.log(
+    `${shown(count)} waiting events to a local sink: ${shown(per_s)} a second, ${shown(median(rates.map((r) => r.cpu_us)))} µs of CPU each.\n`,
+  )
+  const line = (name: string, delays: readonly number[]) => [
+    name,
+    percentile(delays, 0.5),
+    percentile(delays, 0.99),
+    Math.max(...delays),
+  ]
+  console.log(
+    table(
+      ['create answered → event arrives, ms', 'p50', 'p99', 'max'],
+      [line('nothing else waits', alone), line(`${shown(count)} wait for an endpoint that never answers`, beside)],
+    ),
+  )
+  return [
+    atLeast('deliveries per second to a local sink', 5000, per_s),
+    atMost(
+      'delay by 10,000 waiting for a dead endpoint, ms (its p99 − p50 without)',
+      50,
+      percentile(beside, 0.99) - percentile(alone, 0.5),
+    ),
+  ]
+}
+
+interface Rate {
+  readonly per_s: number
+  readonly cpu_us: number
+}
+
+/** Puts events into the outbox behind the server's back, wakes it with one more through the API, and counts arrivals. */
+async function rate(parley: Parley, sink: Child<Sink>, count: number): Promise<Rate> {
+  await sink.ask({ reset: true })
+  const before = await parley.usage()
+  await backlog(parley, 'sink', count)
+  await parley.drained(parley.services.sink)
+  const after = await parley.usage()
+  const arrivals = await sink.ask<Arrivals>({ count: true })
+  if (arrivals.count !== count + 1) throw new Error(`${arrivals.count} events arrived, not ${count + 1}`)
+  parley.file.forgetDeliveries()
+  return { per_s: (count / (arrivals.last_ms - arrivals.first_ms)) * 1000, cpu_us: (after.all_us - before.all_us) / count }
+}
+
+async function backlog(parley: Parley, endpoint: keyof Sink, count: number): Promise<void> {
+  const service_sid = parley.services[endpoint]
+  const url = parley.file.service(service_sid).post_webhook_url as string
+  parley.file.addDeliveries(count, { service_sid, url }, account_sid, Date.now())
+  await call(parley.port, `/v1/Services/${service_sid}/Conversations`, creation())
+}
+
+/** An endpoint in this process: one clock for what is sent and what arrives. */
+async function startProbe(parley: Parley) {
+  const waiting = new Map<string, (arrived_ms: number) => void>()
+  const arrived = new Map<string, number>()
+  const server = createServer((request, response) => {
+    text(request).then((body) => {
+      response.end()
+      const sid = new URLSearchParams(body).get('ConversationSid') ?? ''
+      const now_ms = performance.now()
+      arrived.set(sid, now_ms)
+      waiting.get(sid)?.(now_ms)
+    })
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const service_sid = await hooked(parley.port, (server.address() as AddressInfo).port)
+
+  async function delay(): Promise<number> {
+    const { sid } = await call<{ sid: string }>(parley.port, `/v1/Services/${service_sid}/Conversations`, creation())
+    const answered_ms = performance.now()
+    const arrived_ms =
+      arrived.get(sid) ??
+      (await Promise.race([new Promise<number>((resolve) => waiting.set(sid, resolve)), sleep(10_000, Number.POSITIVE_INFINITY)]))
+    return Math.max(0, arrived_ms - answered_ms)
+  }
+
+  return {
+    async delays(count: number): Promise<number[]> {
+      const delays: number[] = []
+      for (let n = 0; n < count; n++) {
+        delays.push(await delay())
+        await sleep(10)
+      }
+      return delays
+    },
+    close: () => {
+      server.close()
+      server.closeAllConnections()
+    },
+  }
+}

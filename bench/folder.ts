@@ -1,0 +1,36 @@
+import { closeSync, fdatasyncSync, mkdirSync, mkdtempSync, openSync, rmSync, statfsSync, writeSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { median } from './figures.ts'
+
+const in_memory = [0x01021994, 0x858458f6]
+
+/** A new folder that is on a disk: in memory fsync is free, and durable writes would look it. Removed when the process ends. */
+export function benchFolder(given: string | null): string {
+  const standard = in_memory.includes(statfsSync(tmpdir()).type)
+    ? fileURLToPath(new URL('../node_modules/.cache', import.meta.url))
+    : tmpdir()
+  const base = given ?? standard
+  mkdirSync(base, { recursive: true })
+  const folder = mkdtempSync(join(base, 'parley-bench-'))
+  process.on('exit', () => rmSync(folder, { recursive: true, force: true }))
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => process.exit(130))
+  return folder
+}
+
+/** What it takes this disk to keep 8 KiB: the floor under every lone durable write. */
+export function fsyncMs(folder: string): number {
+  const path = join(folder, 'fsync')
+  const file = openSync(path, 'w')
+  const block = Buffer.alloc(8192, 1)
+  const times = Array.from({ length: 200 }, () => {
+    const start_ms = performance.now()
+    writeSync(file, block)
+    fdatasyncSync(file)
+    return performance.now() - start_ms
+  })
+  closeSync(file)
+  rmSync(path)
+  return median(times)
+}

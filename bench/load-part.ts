@@ -1,0 +1,196 @@
+import type { Ask } from './asks.ts'
+import type { Child } from './child.ts'
+import { median, shown } from './figures.ts'
+import type { Options } from './options.ts'
+import { atLeast, atMost, type Goal, heading, table } from './report.ts'
+import { burst, type Cell, type Contestant, type Field, type Name, type Sample } from './rounds.ts'
+
+/** Full length of a burst, by connections: the goals are about 64. */
+const burst_ms: Readonly<Record<number, number>> = { 1: 500, 64: 800, 256: 500 }
+const hot = 1000
+
+/** What is run side by side: one group after the other in random order, the cells of a group in random order too. */
+function groups(large_rows: number): Cell[][] {
+  return [1, 64, 256].flatMap((connections) => {
+    const goals = connections === 64
+    const cells = (operation: string, ask: Ask, names: readonly Name[], webhook?: Cell['webhook']): Cell[] =>
+      names.map((contestant) => ({ operation, contestant, connections, ask, ...(webhook && { webhook }) }))
+    const fetch = (by: 'sid' | 'name', among: number): Ask => ({ verb: 'fetch', by, among })
+    const create: Ask = { verb: 'create', service_sid: null }
+    return [
+      [
+        ...cells('fetch by sid, hot', fetch('sid', hot), ['bare', 'map', 'large']),
+        ...cells('fetch by sid, cold', fetch('sid', large_rows), ['large']),
+        ...cells('fetch by name, hot', fetch('name', hot), ['large']),
+        ...cells('fetch by name, cold', fetch('name', large_rows), ['large']),
+        ...(goals
+          ? cells('fetch by sid, never cached', { ...fetch('sid', hot), passing_host: true } as Ask, ['small', 'large'])
+          : []),
+      ],
+      cells('page of 50', { verb: 'page' }, goals ? ['bare', 'map', 'small', 'large'] : ['bare', 'large']),
+      cells('update', { verb: 'update', among: hot }, goals ? ['map', 'each', 'small', 'large'] : ['map', 'each', 'small']),
+      [
+        ...cells('create', create, goals ? ['bare', 'map', 'route', 'each', 'small', 'large'] : ['bare', 'map', 'each', 'small']),
+        ...cells('create, webhook delivered', create, goals ? ['each', 'small', 'large'] : ['each', 'small'], 'sink'),
+        ...(goals ? cells('create, webhook endpoint down', create, ['small'], 'down') : []),
+        ...(goals ? cells('create, webhook endpoint hangs', create, ['each', 'small'], 'hang') : []),
+      ],
+    ]
+  })
+}
+
+/** Samples of each cell, one a round. */
+class Results {
+  readonly #samples = new Map<string, Sample[]>()
+
+  add(cell: Cell, sample: Sample): void {
+    const key = `${cell.operation}|${cell.connections}|${cell.contestant}`
+    const samples = this.#samples.get(key)
+    if (samples) samples.push(sample)
+    else this.#samples.set(key, [sample])
+  }
+
+  of(operation: string, connections: number, contestant: Name): readonly Sample[] {
+    return this.#samples.get(`${operation}|${connections}|${contestant}`) ?? []
+  }
+
+  /** Median over the rounds of one figure. */
+  median(operation: string, connections: number, contestant: Name, figure: keyof Sample): number {
+    return median(this.of(operation, connections, contestant).map((sample) => sample[figure]))
+  }
+
+  /** Median of the ratios within each round; NaN where one of the two did not run. */
+  ratio(a: readonly Sample[], b: readonly Sample[], figure: keyof Sample): number {
+    return median(a.slice(0, b.length).map((sample, i) => sample[figure] / (b[i] as Sample)[figure]))
+  }
+
+  all(): Sample[] {
+    return [...this.#samples.values()].flat()
+  }
+}
+
+export async function loadPart(field: Field, generator: Child<object>, options: Options): Promise<Goal[]> {
+  const everything = groups(field.large.population.rows)
+    .map((group) => group.filter(({ operation }) => operation.includes(options.operation)))
+    .filter((group) => group.length > 0)
+  const results = new Results()
+  for (let round = -1; round < options.rounds; round++) {
+    for (const group of shuffled(everything)) {
+      for (const cell of shuffled(group)) {
+        // Before the first round each contestant is run warm, and not counted.
+        const ms = (burst_ms[cell.connections] as number) * options.scale * (round < 0 ? 0.5 : 1)
+        if (round < 0 && cell.connections !== 64) continue
+        const sample = await burst(generator, field[cell.contestant] as Contestant, cell, ms)
+        if (round >= 0) results.add(cell, sample)
+      }
+    }
+    console.error(round < 0 ? 'load: warm' : `load: round ${round + 1} of ${options.rounds}`)
+  }
+  print(results, everything.flat(), field)
+  return goals(results)
+}
+
+const labels = (field: Field): Record<Name, string> => ({
+  bare: 'bare node:http',
+  map: 'Fastify + Map',
+  route: 'Parley’s route, no storage',
+  each: 'Parley, one commit each',
+  small: `Parley, ${field.small.population.rows.toLocaleString('en-US')} rows`,
+  large: `Parley, ${field.large.population.rows.toLocaleString('en-US')} rows`,
+})
+
+/** Whom each operation is compared with; bare and Map do the same whatever the row, so they run it under one name. */
+function print(results: Results, cells: readonly Cell[], field: Field): void {
+  const label = labels(field)
+  console.log(heading('Load (medians over rounds; “× name”: median of the ratios of requests/s within a round)'))
+  const ordered = [...cells].sort((a, b) => operations.indexOf(a.operation) - operations.indexOf(b.operation))
+  const rows = ordered.map(({ operation, connections, contestant }) => {
+    const mine = results.of(operation, connections, contestant)
+    const of = (figure: keyof Sample) => median(mine.map((sample) => sample[figure]))
+    const against = (other: Name) => {
+      const theirs = results.of(referenceOf(operation, other), connections, other)
+      return contestant === other || theirs.length === 0 ? '' : shown(results.ratio(mine, theirs, 'requests_per_s'))
+    }
+    return [
+      operation,
+      String(connections),
+      label[contestant],
+      of('requests_per_s'),
+      of('p50_ms'),
+      of('p99_ms'),
+      of('cpu_us'),
+      of('main_us'),
+      against('bare'),
+      against('map'),
+      against('each'),
+    ]
+  })
+  console.log(
+    table(
+      ['operation', 'conns', 'contestant', 'req/s', 'p50 ms', 'p99 ms', 'CPU µs', 'of it main', '× bare', '× Map', '× each'],
+      rows,
+    ),
+  )
+  const all = results.all()
+  const driving = results.of('fetch by sid, hot', 64, 'bare')
+  console.log(
+    `\nLoad generator: ${shown(median(driving.map((sample) => sample.generator_us)))} µs of CPU per request, ` +
+      `${shown(median(driving.map((sample) => sample.generator_busy)) * 100)} % of its core while driving bare node:http at 64. ` +
+      `Others on this machine used ${shown(median(all.map((sample) => sample.foreign_cores)))} cores (median over bursts).`,
+  )
+}
+
+const operations = [
+  'fetch by sid, hot',
+  'fetch by sid, cold',
+  'fetch by name, hot',
+  'fetch by name, cold',
+  'fetch by sid, never cached',
+  'page of 50',
+  'update',
+  'create',
+  'create, webhook delivered',
+  'create, webhook endpoint down',
+  'create, webhook endpoint hangs',
+]
+
+function referenceOf(operation: string, other: Name): string {
+  if (operation.startsWith('fetch')) return 'fetch by sid, hot'
+  const hooked = operation.startsWith('create') && other !== 'each'
+  return hooked || operation === 'create, webhook endpoint down' ? 'create' : operation
+}
+
+function goals(results: Results): Goal[] {
+  const at = (operation: string, name: Name) => results.of(operation, 64, name)
+  const versus = (figure: string, limit: number, mine: readonly Sample[], theirs: readonly Sample[]): Goal => ({
+    ...atLeast(figure, limit, results.ratio(mine, theirs, 'requests_per_s'), ' ×'),
+    by_cpu: results.ratio(theirs, mine, 'cpu_us'),
+  })
+  const bare = at('fetch by sid, hot', 'bare')
+  const fetch = (operation: string, limit: number) => versus(`${operation} / bare`, limit, at(operation, 'large'), bare)
+  const creates = (figure: string, operation: string) => [
+    versus(`${figure} / same route, no storage`, 0.9, at(operation, 'small'), at('create', 'route')),
+    versus(`${figure} / one commit each`, 4.5, at(operation, 'small'), at(operation, 'each')),
+    versus(`${figure} / Fastify + Map`, 1, at(operation, 'small'), at('create', 'map')),
+  ]
+  const growth = (operation: string) => results.ratio(at(operation, 'large'), at(operation, 'small'), 'cpu_us')
+  const tail = median(at('create', 'small').map((sample) => sample.p99_ms / sample.p50_ms))
+  return [
+    fetch('fetch by sid, hot', 0.75),
+    fetch('fetch by name, hot', 0.75),
+    fetch('fetch by sid, cold', 0.55),
+    fetch('fetch by name, cold', 0.55),
+    // An endpoint that hangs leaves the row alone to be paid for; then the same with the sending going on beside.
+    ...creates('create + webhook row', 'create, webhook endpoint hangs'),
+    ...creates('create + webhook row and its sending', 'create, webhook delivered'),
+    atMost('create, p99 / p50', 3, tail, ' ×'),
+    atMost('CPU, large / small: fetch (never cached)', 1.3, growth('fetch by sid, never cached'), ' ×'),
+    atMost('CPU, large / small: page of 50', 1.3, growth('page of 50'), ' ×'),
+    atMost('CPU, large / small: create with unique name', 1.2, growth('create'), ' ×'),
+  ].filter(({ measured }) => !Number.isNaN(measured))
+}
+
+function shuffled<T>(values: readonly T[]): T[] {
+  const left = [...values]
+  return values.map(() => left.splice(Math.floor(Math.random() * left.length), 1)[0] as T)
+}

@@ -1,0 +1,140 @@
+import { cpus } from 'node:os'
+import type { Ask } from './asks.ts'
+import { Child, type Usage } from './child.ts'
+import type { Measured } from './load.ts'
+import type { Options } from './options.ts'
+import { type Parley, startParley } from './parley.ts'
+import { type Population, population } from './population.ts'
+import type { Sink } from './sink.ts'
+
+/** Everything that is up during the load part. */
+export interface Field {
+  readonly bare: Contestant
+  readonly map: Contestant
+  readonly route: Contestant
+  readonly each: Contestant
+  readonly small: Contestant
+  readonly large: Contestant
+}
+export type Name = keyof Field
+
+export interface Contestant {
+  readonly port: number
+  readonly population: Population
+  readonly parley: Parley | null
+  usage(): Promise<Usage>
+  /** Takes back what a burst has added. */
+  trim(): Promise<void>
+  stop(): Promise<void>
+}
+
+/** One cell of the results. */
+export interface Cell {
+  readonly operation: string
+  readonly contestant: Name
+  readonly connections: number
+  readonly ask: Ask
+  /** Which of the service's endpoints hears of it. */
+  readonly webhook?: keyof Sink
+}
+
+export interface Sample {
+  readonly requests_per_s: number
+  readonly p50_ms: number
+  readonly p99_ms: number
+  /** Of the server process, deliveries included that the burst caused. */
+  readonly cpu_us: number
+  readonly main_us: number
+  readonly generator_us: number
+  /** Share of its core that the generator was busy. */
+  readonly generator_busy: number
+  /** Cores that processes outside of the bench used meanwhile. */
+  readonly foreign_cores: number
+}
+
+const small_rows = 1000
+
+export async function startField(large: Parley, options: Options, sink: Sink, folder: string): Promise<Field> {
+  const made = population(small_rows, Date.now())
+  const common = { rows: small_rows, sink, profile: options.profile }
+  return {
+    bare: await plain(new URL('./contestants/bare.ts', import.meta.url), made),
+    map: await plain(new URL('./contestants/map.ts', import.meta.url), made),
+    route: await plain(new URL('./contestants/route.ts', import.meta.url), made),
+    each: ofParley(await startParley({ ...common, path: `${folder}/each.db`, largest_batch: 1 }), true),
+    small: ofParley(await startParley({ ...common, path: `${folder}/small.db` }), true),
+    large: ofParley(large, false),
+  }
+}
+
+async function plain(module: URL, made: Population): Promise<Contestant> {
+  const child = await Child.start<{ port: number }>(module, made)
+  return {
+    port: child.ready.port,
+    population: made,
+    parley: null,
+    usage: () => child.usage(),
+    trim: () => child.ask({ trim: true }),
+    stop: () => child.stop(),
+  }
+}
+
+function ofParley(parley: Parley, trimmed: boolean): Contestant {
+  const { port, population: made, file } = parley
+  return {
+    port,
+    population: made,
+    parley,
+    usage: () => parley.usage(),
+    trim: async () => {
+      // A large one is not made larger by what is added.
+      if (trimmed) file.forgetConversations(made.rows)
+      file.forgetDeliveries()
+    },
+    stop: () => parley.stop(),
+  }
+}
+
+/** One burst: load on one contestant, everybody else idle. */
+export async function burst(generator: Child<object>, contestant: Contestant, cell: Cell, ms: number): Promise<Sample> {
+  const { port, population: made, parley } = contestant
+  const service_sid = cell.webhook === undefined ? null : (parley?.services[cell.webhook] ?? null)
+  const ask = cell.ask.verb === 'create' ? { ...cell.ask, service_sid } : cell.ask
+  const busy = busyCores()
+  const before = await contestant.usage()
+  const measured = await generator.ask<Measured | { error: string }>({
+    port,
+    connections: cell.connections,
+    ms,
+    ask,
+    population: made,
+  })
+  if ('error' in measured) throw new Error(`${cell.contestant}, ${cell.operation}, ${cell.connections}: ${measured.error}`)
+  // What hangs is never drained; its rows are taken back below.
+  if (service_sid !== null && cell.webhook !== 'hang') await parley?.drained(service_sid)
+  const after = await contestant.usage()
+  const all_us = after.all_us - before.all_us
+  const cores = busy()
+  if (ask.verb === 'create') await contestant.trim()
+  return {
+    requests_per_s: (measured.requests / measured.ms) * 1000,
+    p50_ms: measured.p50_ms,
+    p99_ms: measured.p99_ms,
+    cpu_us: all_us / measured.requests,
+    main_us: (after.main_us - before.main_us) / measured.requests,
+    generator_us: measured.generator_us / measured.requests,
+    generator_busy: measured.generator_us / 1000 / measured.ms,
+    foreign_cores: Math.max(0, cores.used - (all_us + measured.generator_us) / 1000 / cores.ms),
+  }
+}
+
+/** Answers a function that tells how many cores of the machine were in use since now. */
+function busyCores(): () => { used: number; ms: number } {
+  const used_ms = () => cpus().reduce((sum, { times }) => sum + times.user + times.sys + times.nice + times.irq, 0)
+  const was_ms = used_ms()
+  const start_ms = performance.now()
+  return () => {
+    const ms = performance.now() - start_ms
+    return { used: (used_ms() - was_ms) / ms, ms }
+  }
+}

@@ -1,0 +1,49 @@
+import { createServer, type Server } from 'node:net'
+import { serveParent } from './child.ts'
+import { Framer } from './framer.ts'
+
+/** Where webhooks go: a port that answers 200, one that takes requests and never answers, and one where nobody listens. */
+export interface Sink {
+  readonly sink: number
+  readonly hang: number
+  readonly down: number
+}
+
+/** What arrived at the answering port since the last `reset`, times in epoch ms. */
+export interface Arrivals {
+  readonly count: number
+  readonly first_ms: number
+  readonly last_ms: number
+}
+
+let count = 0
+let first_ms = 0
+let last_ms = 0
+
+const answering = createServer({ noDelay: true }, (socket) => {
+  const framer = new Framer(() => {
+    last_ms = Date.now()
+    if (count++ === 0) first_ms = last_ms
+    socket.write('HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n', 'latin1')
+  })
+  socket.on('data', (chunk) => framer.push(chunk))
+  socket.on('error', () => socket.destroy())
+})
+const hanging = createServer((socket) => socket.on('error', () => socket.destroy()).resume())
+const down = createServer()
+
+const sink = await listen(answering)
+const hang = await listen(hanging)
+const nobody = await listen(down)
+down.close()
+
+serveParent({ sink, hang, down: nobody } satisfies Sink, (message) => {
+  if ('reset' in message) count = 0
+  return { count, first_ms, last_ms } satisfies Arrivals
+})
+
+function listen(server: Server): Promise<number> {
+  return new Promise((resolve) => {
+    server.listen(0, '127.0.0.1', () => resolve((server.address() as { port: number }).port))
+  })
+}

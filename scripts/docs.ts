@@ -1,0 +1,303 @@
+/**
+ * Writes the pages of docs/generated and the compatibility summary of README.md from what the program declares.
+ * `--check` only compares, and exits 1 when something is stale.
+ */
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { dirname } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { newAccount } from '../src/admin/accounts.ts'
+import type { AnyResource, BaseRow, Change, Event, Facts } from '../src/api/declare.ts'
+import type { Param } from '../src/api/params.ts'
+import { chainAbove, familyOf } from '../src/api/scope.ts'
+import { settings } from '../src/config.ts'
+import { catalogue } from '../src/errors.ts'
+import { resources, unbuilt } from '../src/resources/index.ts'
+import { officialOperations } from '../test/support/contract.ts'
+
+type Verb = 'list' | 'create' | 'fetch' | 'update' | 'remove'
+
+interface Route {
+  readonly method: 'GET' | 'POST' | 'DELETE'
+  /** Below `/v1`, `*` for each sid or name. */
+  readonly path: string
+  readonly verb: Verb
+  readonly resource: AnyResource
+}
+
+/** What Parley does with an official operation. `empty`: a list that has nothing in it yet. */
+export interface Coverage {
+  readonly method: string
+  readonly path: string
+  readonly answer: 'yes' | 'empty' | '501' | 'nothing'
+}
+
+const root = new URL('../', import.meta.url)
+const note = '<!-- Written by `npm run docs`; edit the source it names instead. -->'
+const [summary_start, summary_end] = ['<!-- compatibility -->', '<!-- /compatibility -->']
+const methods = { list: 'GET', create: 'POST', fetch: 'GET', update: 'POST', remove: 'DELETE' } as const
+
+const answers: Readonly<Record<Coverage['answer'], string>> = {
+  yes: 'answered',
+  empty: 'answered, always an empty list',
+  '501': '501, not built yet',
+  nothing: '404',
+}
+
+if (import.meta.main) process.exitCode = main(process.argv.slice(2))
+
+function main(args: readonly string[]): number {
+  const [mode, ...more] = args
+  if (more.length > 0 || (mode !== undefined && mode !== '--check')) {
+    console.error('usage: npm run docs [-- --check]')
+    return 2
+  }
+  const stale = stalePages()
+  if (mode === '--check') {
+    for (const { path } of stale) console.error(`${path} is stale: run npm run docs`)
+    return stale.length > 0 ? 1 : 0
+  }
+  for (const { path, text } of stale) {
+    const file = fileURLToPath(new URL(path, root))
+    mkdirSync(dirname(file), { recursive: true })
+    writeFileSync(file, text)
+    console.log(`wrote ${path}`)
+  }
+  return 0
+}
+
+/** The pages that differ from what they should be, with the text they should have. */
+export function stalePages(): { path: string; text: string }[] {
+  const pages = [
+    { path: 'docs/generated/errors.md', text: errorsPage() },
+    { path: 'docs/generated/settings.md', text: settingsPage() },
+    { path: 'docs/generated/reference.md', text: referencePage() },
+    { path: 'docs/generated/compatibility.md', text: compatibilityPage() },
+    { path: 'README.md', text: withSummary(read('README.md')) },
+  ]
+  return pages.filter(({ path, text }) => read(path) !== text)
+}
+
+function read(path: string): string {
+  const file = new URL(path, root)
+  return existsSync(file) ? readFileSync(file, 'utf8') : ''
+}
+
+function errorsPage(): string {
+  const rows = Object.values(catalogue).map(({ code, status, message, when }) => [code, status, mono(message), when])
+  return page('Errors', 'src/errors.ts', [
+    'Every error that `/v1` can answer. The body is `{"code", "message", "more_info", "status"}`, in this order. ' +
+      'A place such as `{name}` in a message is filled in when the error is raised.',
+    table(['Code', 'Status', 'Message', 'When'], rows),
+  ])
+}
+
+function settingsPage(): string {
+  const rows = settings.map(({ env, flag, standard, meaning }) => [mono(env), mono(`--${flag}`), standard, meaning])
+  return page('Settings', 'src/config.ts', [
+    'A setting is an environment variable, or the flag of the same name of any `parley` command. A flag wins over the ' +
+      'environment. An empty value counts as not set. Parley reads them once, when it starts.',
+    table(['Variable', 'Flag', 'Default', 'Meaning'], rows),
+  ])
+}
+
+function referencePage(): string {
+  return page('Reference', 'src/resources', [
+    'What each resource takes and answers. Paths are below `/v1`. Where a resource has two paths, the short one means the ' +
+      "account's default service. `{key}` is a sid, or a name where the resource says so.",
+    ...resources.map(referenceOf),
+  ])
+}
+
+function referenceOf(resource: AnyResource): string {
+  return [
+    `## ${resource.name}`,
+    ...(resource.table === null ? ['Not built yet: its list is always empty.'] : []),
+    table(
+      ['Verb', 'Path'],
+      routesOf(resource).map(({ method, path, verb }) => [verb, mono(`${method} ${named(path, resource)}`)]),
+    ),
+    ...(resource.alsoFoundBy ? [`\`{key}\` may also be the \`${resource.alsoFoundBy}\`.`] : []),
+    ...paramsOf(resource),
+    ...listOf(resource),
+    ...eventsOf(resource),
+  ].join('\n\n')
+}
+
+function paramsOf(resource: AnyResource): string[] {
+  const params = Object.entries(resource.params as Record<string, Param<unknown>>)
+  if (params.length === 0) return []
+  const rows = params.map(([name, param]) => [
+    mono(name),
+    param.kind,
+    param.verbs.filter((verb) => resource[verb]).join(', '),
+    param.required ? 'yes' : '',
+  ])
+  return ['Parameters:', table(['Name', 'Kind', 'Read by', 'Required'], rows)]
+}
+
+function listOf({ list }: AnyResource): string[] {
+  if (!list) return []
+  const filters = Object.entries(list.params as Record<string, Param<unknown>>).map(([name, { kind }]) => [mono(name), kind])
+  const pages = `List: key \`${list.key}\`, page of ${list.size} unless \`PageSize\` says otherwise, at most ${list.max}.`
+  return filters.length > 0 ? [`${pages} Filters:`, table(['Name', 'Kind'], filters)] : [`${pages} No filters.`]
+}
+
+function eventsOf(resource: AnyResource): string[] {
+  const { events } = resource
+  if (!events) return []
+  const before = Object.entries(events.before).map(([verb, event]) => {
+    const keys = Object.keys(events.amendable[verb as 'create'] ?? {})
+    return [verb, mono(event as string), keys.map(mono).join(', ') || 'nothing']
+  })
+  const after = changesOf(resource).flatMap(({ what, told }) =>
+    told.map((event) => [
+      what,
+      mono(event.type),
+      event.by_itself ? 'always' : 'with the header',
+      Object.keys(event.form).map(mono).join(', '),
+    ]),
+  )
+  return [
+    'Pre-action webhooks, asked when the request has `X-Twilio-Webhook-Enabled: true`:',
+    table(['Verb', 'Event', 'Its answer may amend'], before),
+    'Post-action webhooks. Besides the parameters named here each has `EventType`, `AccountSid`, `ChatServiceSid`, ' +
+      '`RetryCount` and, where the header asked for it, `Source`. A parameter without a value is left out.',
+    table(['Cause', 'Event', 'Sent', 'Parameters'], after),
+  ]
+}
+
+/** Events come from a function, so it is asked about a sample row: each verb, each word that a parameter knows, a deadline. */
+function changesOf(resource: AnyResource): { what: string; told: readonly Event[] }[] {
+  const { account, service } = newAccount({ sid: undefined, friendly_name: '', sealed_token: '', now: 0 })
+  const facts: Facts = { now: 0, account, service, parents: [] }
+  const made = { ...resource.create?.({}, facts, ''), sid: '', date_created: 0, date_updated: 0, revision: 1 } as BaseRow
+  const tell = (verb: Change<BaseRow>['verb'], was: BaseRow | null, is: BaseRow | null) =>
+    resource.events?.after({ verb, was, is }, facts) ?? []
+  const plain = tell('update', made, made)
+  const words = Object.entries(resource.params as Record<string, Param<unknown>>).flatMap(([name, { kind }]) => {
+    const given = kind.includes(' | ') ? kind.split(' | ') : []
+    const told = given.flatMap((word) => tell('update', made, resource.update?.(made, { [name]: word }, facts) as BaseRow))
+    const extra = new Map(told.map((event) => [event.type, event]))
+    for (const { type } of plain) extra.delete(type)
+    return extra.size > 0 ? [{ what: `update that changes ${name}`, told: [...extra.values()] }] : []
+  })
+  return [
+    { what: 'create', told: tell('create', null, made) },
+    { what: 'update', told: plain },
+    ...words,
+    ...(resource.elapse ? [{ what: 'a deadline passes', told: tell('elapse', made, made) }] : []),
+    ...(resource.remove ? [{ what: 'remove', told: tell('remove', made, null) }] : []),
+  ]
+}
+
+function compatibilityPage(): string {
+  const rows = coverage().map(({ method, path, answer }) => [method, mono(path), answers[answer]])
+  return page('Compatibility', 'src/resources/index.ts', [
+    'Every operation of the official description of Conversations v1, and what Parley does with it.',
+    table(['Method', 'Path', 'Parley'], rows),
+  ])
+}
+
+/** The official operations in their order, each with what Parley does. */
+export function coverage(): Coverage[] {
+  const routes = resources.flatMap(routesOf)
+  const refusals = unbuilt.flatMap(({ path, family, methods }) => {
+    const prefixes = [...(family === 'service' ? [] : ['']), ...(family === 'default' ? [] : ['/Services/*'])]
+    return prefixes.flatMap((prefix) => methods.split(' ').map((method) => `${method} ${prefix}${path}`))
+  })
+  return officialOperations().map(({ method, path }) => {
+    const wanted = starred(path)
+    const route = routes.find((candidate) => candidate.method === method && candidate.path === wanted)
+    if (route) return { method, path, answer: route.resource.table === null ? 'empty' : 'yes' }
+    return { method, path, answer: refusals.includes(`${method} ${wanted}`) ? '501' : 'nothing' }
+  })
+}
+
+function starred(path: string): string {
+  return path.replace(/^\/v1/, '').replace(/\{\w+\}/g, '*')
+}
+
+/** The summary between the markers: counts per resource, both path families together. */
+function withSummary(readme: string): string {
+  const [start, end] = [readme.indexOf(summary_start), readme.indexOf(summary_end)]
+  if (start === -1 || end < start) throw new Error(`README.md must hold ${summary_start} and ${summary_end}`)
+  return `${readme.slice(0, start + summary_start.length)}\n${summary()}\n${readme.slice(end)}`
+}
+
+function summary(): string {
+  const counts = new Map<string, { all: number; yes: number; empty: number }>()
+  const all = coverage()
+  for (const { path, answer } of all) {
+    const name = resourceOf(path)
+    const count = counts.get(name) ?? { all: 0, yes: 0, empty: 0 }
+    count.all++
+    if (answer === 'yes' || answer === 'empty') count.yes++
+    if (answer === 'empty') count.empty++
+    counts.set(name, count)
+  }
+  const rows = [...counts].map(([name, { all, yes, empty }]) => [name, all, yes, empty ? 'lists only, always empty' : ''])
+  const answered = all.filter(({ answer }) => answer === 'yes' || answer === 'empty').length
+  return [
+    `Parley answers ${answered} of the ${all.length} official operations; the others answer 501.`,
+    table(['Resource', 'Operations', 'Answered', 'Remark'], rows),
+  ].join('\n\n')
+}
+
+/** `/v1/Services/{…}/Conversations/{…}/Messages/{Sid}` is an operation of Conversations/Messages. */
+function resourceOf(path: string): string {
+  const own = starred(path).replace(/^\/Services\/\*(?=\/)/, '')
+  return own
+    .split('/')
+    .filter((segment) => segment !== '' && segment !== '*')
+    .join('/')
+}
+
+/** Every place and verb at which a resource is mounted, the short family first. */
+function routesOf(resource: AnyResource): Route[] {
+  const family = familyOf(resource)
+  const tail = `${chainAbove(resource)
+    .map((parent) => `/${parent.path}/*`)
+    .join('')}/${resource.path}`
+  const prefixes = [...(family === 'only service' ? [] : ['']), ...(family === 'account' ? [] : ['/Services/*'])]
+  const instance = resource.sid === null ? tail : `${tail}/*`
+  const places: [Verb, unknown, string][] = [
+    ['list', resource.list, tail],
+    ['create', resource.create, tail],
+    ['fetch', resource.table, instance],
+    ['update', resource.update, instance],
+    ['remove', resource.remove, instance],
+  ]
+  return places
+    .filter(([, declared]) => declared)
+    .flatMap(([verb, , path]) => prefixes.map((prefix) => ({ method: methods[verb], path: prefix + path, verb, resource })))
+}
+
+/** Names for the stars: the service, the parents, the instance. */
+function named(path: string, resource: AnyResource): string {
+  const parents = chainAbove(resource).map((parent) => `{${parent.name}}`)
+  const services = path.startsWith('/Services/*/') ? ['{Service}'] : []
+  const names = [...services, ...parents, '{key}']
+  return path.replace(/\*/g, () => names.shift() ?? '*')
+}
+
+function page(title: string, source: string, parts: readonly string[]): string {
+  return `${note}\n<!-- Source: ${source} -->\n\n# ${title}\n\n${parts.join('\n\n')}\n`
+}
+
+/** Padded as the formatter has it, which also looks after README.md. */
+function table(head: readonly string[], rows: readonly (readonly (string | number)[])[]): string {
+  const cells = [head, ...rows].map((row) => row.map(cellText))
+  const widths = head.map((_, i) => Math.max(3, ...cells.map((row) => row[i]?.length ?? 0)))
+  const line = (row: readonly string[]) => `| ${row.map((cell, i) => cell.padEnd(widths[i] ?? 0)).join(' | ')} |`
+  const [first = [], ...others] = cells
+  return [line(first), line(widths.map((width) => '-'.repeat(width))), ...others.map(line)].join('\n')
+}
+
+function cellText(cell: string | number): string {
+  const text = String(cell).replaceAll('|', '\\|')
+  return text.startsWith('`') ? text : text.replaceAll('<', '&lt;')
+}
+
+function mono(text: string): string {
+  return `\`${text}\``
+}

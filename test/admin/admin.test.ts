@@ -1,0 +1,612 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { Writable } from 'node:stream'
+import { pino } from 'pino'
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
+import { type Config, readConfig } from '../../src/config.ts'
+import { type Running, start } from '../../src/main.ts'
+import { all_events, asking, enabled, eventsOf, type Hooked, hooked, log, ms_date, settled } from '../support/hooked.ts'
+import { folder } from '../support/process.ts'
+import { admin_token, auth_token, type Credentials, startServer, type TestServer } from '../support/server.ts'
+import { catchWebhooks } from '../support/webhook-catcher.ts'
+
+const nobody = `AC${'0'.repeat(32)}`
+const secret_form = /^[0-9a-f]{32}$/
+
+interface Asked {
+  readonly status: number
+  // Tests look into bodies of every kind.
+  // biome-ignore lint/suspicious/noExplicitAny: see above
+  readonly body: any
+}
+
+/** Any request to the operator's API, with whatever token and body. */
+async function ask({ url }: { url: string }, method: string, path: string, body?: unknown, token: string | null = admin_token) {
+  const answer = await fetch(`${url}/admin/v1${path}`, {
+    method,
+    headers: {
+      ...(token && { authorization: `Bearer ${token}` }),
+      ...(body !== undefined && { 'content-type': 'application/json' }),
+    },
+    ...(body !== undefined && { body: typeof body === 'string' ? body : JSON.stringify(body) }),
+  })
+  const text = await answer.text()
+  return { status: answer.status, body: text === '' ? null : JSON.parse(text) } satisfies Asked
+}
+
+/** One server for all tests of a block: for requests that change nothing. */
+function sharedServer(): () => TestServer {
+  let server: TestServer
+  beforeAll(async () => {
+    server = await startServer()
+  })
+  afterAll(() => server.stop())
+  return () => server
+}
+
+/** What these credentials get: 200, or the status and code of the refusal. */
+async function entrance(server: TestServer, as: Credentials): Promise<string> {
+  const { status, body } = await server.call('GET', '/v1/Conversations', undefined, { as })
+  return status === 200 ? '200' : `${status}/${body.code}`
+}
+
+describe('accounts', () => {
+  test('one is made with a token that is shown this once, and can be used at once', async () => {
+    await using server = await startServer()
+    const { status, body } = await ask(server, 'POST', '/accounts', { friendly_name: 'Second' })
+    expect(status).toBe(201)
+    expect(body).toEqual({
+      sid: expect.stringMatching(/^AC[0-9a-f]{32}$/),
+      friendly_name: 'Second',
+      status: 'active',
+      default_chat_service_sid: expect.stringMatching(/^IS[0-9a-f]{32}$/),
+      date_created: expect.stringMatching(ms_date),
+      date_updated: body.date_created,
+      auth_token: expect.stringMatching(secret_form),
+    })
+    expect(await entrance(server, { username: body.sid, password: body.auth_token })).toBe('200')
+
+    const { auth_token: _, ...shown } = body
+    expect((await ask(server, 'GET', `/accounts/${body.sid}`)).body).toEqual(shown)
+    const list = (await ask(server, 'GET', '/accounts')).body
+    expect(list.accounts.map(({ sid }: { sid: string }) => sid)).toEqual([server.account_sid, body.sid])
+    expect(list.accounts[1]).toEqual(shown)
+    expect(JSON.stringify(list)).not.toContain(body.auth_token)
+    expect(JSON.stringify(list)).not.toContain(auth_token)
+  })
+
+  test('a name is not needed', async () => {
+    await using server = await startServer()
+    expect(await ask(server, 'POST', '/accounts', {})).toMatchObject({ status: 201, body: { friendly_name: '' } })
+    expect(await ask(server, 'POST', '/accounts')).toMatchObject({ status: 201, body: { friendly_name: '' } })
+  })
+
+  test('accounts do not see each other', async () => {
+    await using server = await startServer()
+    const { body: other } = await ask(server, 'POST', '/accounts', {})
+    const as = { username: other.sid, password: other.auth_token }
+    const { sid } = await server.sdk.conversations.v1.conversations.create({ uniqueName: 'mine' })
+    expect((await server.call('GET', `/v1/Conversations/${sid}`, undefined, { as })).status).toBe(404)
+    expect((await server.call('POST', '/v1/Conversations', { UniqueName: 'mine' }, { as })).status).toBe(201)
+    const { body } = await server.call('GET', '/v1/Conversations', undefined, { as })
+    expect(body.conversations.map((each: { account_sid: string }) => each.account_sid)).toEqual([other.sid])
+  })
+
+  test('rotated: the new token works and the old one does not, at once', async () => {
+    await using server = await startServer()
+    const old = { username: server.account_sid, password: auth_token }
+    expect(await entrance(server, old)).toBe('200')
+    const { status, body } = await ask(server, 'POST', `/accounts/${server.account_sid}/rotate`)
+    expect(status).toBe(200)
+    expect(body).toEqual({ sid: server.account_sid, auth_token: expect.stringMatching(secret_form) })
+    expect(await entrance(server, old)).toBe('401/20003')
+    expect(await entrance(server, { ...old, password: body.auth_token })).toBe('200')
+  })
+
+  test('suspended: refused with 403, keys too, and let in again', async () => {
+    await using server = await startServer()
+    const self = { username: server.account_sid, password: auth_token }
+    const { body: key } = await ask(server, 'POST', `/accounts/${server.account_sid}/keys`, {})
+    const by_key = { username: key.sid, password: key.secret }
+    expect([await entrance(server, self), await entrance(server, by_key)]).toEqual(['200', '200'])
+    const suspended = await ask(server, 'POST', `/accounts/${server.account_sid}`, { status: 'suspended' })
+    expect(suspended).toMatchObject({ status: 200, body: { sid: server.account_sid, status: 'suspended' } })
+    expect([await entrance(server, self), await entrance(server, by_key)]).toEqual(['403/20403', '403/20403'])
+    await ask(server, 'POST', `/accounts/${server.account_sid}`, { status: 'active' })
+    expect([await entrance(server, self), await entrance(server, by_key)]).toEqual(['200', '200'])
+  })
+
+  test('renamed: nothing else changes', async () => {
+    await using server = await startServer()
+    const { body: before } = await ask(server, 'GET', `/accounts/${server.account_sid}`)
+    const { body: after } = await ask(server, 'POST', `/accounts/${server.account_sid}`, { friendly_name: 'Main' })
+    expect(after).toEqual({ ...before, friendly_name: 'Main', date_updated: expect.stringMatching(ms_date) })
+  })
+
+  test('deleted: its credentials and keys stop working at once and its webhooks are not called any more', async () => {
+    await using world = await hooked()
+    const { server, catcher } = world
+    const { body: other } = await ask(server, 'POST', '/accounts', {})
+    const { body: key } = await ask(server, 'POST', `/accounts/${other.sid}/keys`, {})
+    const as = { username: other.sid, password: other.auth_token }
+    const hook = { PostWebhookUrl: catcher.url(), Filters: 'onConversationStateUpdated' }
+    await server.call('POST', '/v1/Configuration/Webhooks', hook, { as })
+    await server.call('POST', '/v1/Conversations', { 'Timers.Inactive': 'PT1M' }, { as })
+    const by_key = { username: key.sid, password: key.secret }
+    expect(await entrance(server, by_key)).toBe('200')
+
+    expect(await ask(server, 'DELETE', `/accounts/${other.sid}`)).toEqual({ status: 204, body: null })
+    expect([await entrance(server, as), await entrance(server, by_key)]).toEqual(['401/20003', '401/20003'])
+    expect((await ask(server, 'GET', `/accounts/${other.sid}`)).status).toBe(404)
+    const { body: list } = await ask(server, 'GET', '/accounts')
+    expect(list.accounts).toHaveLength(1)
+    await server.advance('PT1H')
+    await settled(server)
+    expect(catcher.requests).toEqual([])
+    expect(await entrance(server, { username: server.account_sid, password: auth_token })).toBe('200')
+  })
+
+  test('one that does not exist: 404, whatever is asked of it', async () => {
+    await using server = await startServer()
+    const named = { friendly_name: 'x' }
+    const requests: [string, string, object?][] = [
+      ['GET', ''],
+      ['POST', '', named],
+      ['DELETE', ''],
+      ['POST', '/rotate'],
+      ['GET', '/keys'],
+      ['POST', '/keys', named],
+      ['GET', '/keys/SK0'],
+      ['DELETE', '/keys/SK0'],
+      ['POST', '/keys/SK0/rotate'],
+    ]
+    for (const [method, path, body] of requests) {
+      const answer = await ask(server, method, `/accounts/${nobody}${path}`, body)
+      expect(answer).toEqual({ status: 404, body: { error: 'not found' } })
+    }
+  })
+})
+
+describe('keys', () => {
+  test('one is made with a secret that is shown this once, and stands for its account', async () => {
+    await using server = await startServer()
+    const keys = `/accounts/${server.account_sid}/keys`
+    const { status, body } = await ask(server, 'POST', keys, { friendly_name: 'CI' })
+    expect(status).toBe(201)
+    expect(body).toEqual({
+      sid: expect.stringMatching(/^SK[0-9a-f]{32}$/),
+      account_sid: server.account_sid,
+      friendly_name: 'CI',
+      date_created: expect.stringMatching(ms_date),
+      date_updated: body.date_created,
+      secret: expect.stringMatching(secret_form),
+    })
+    const as = { username: body.sid, password: body.secret }
+    const made = await server.call('POST', '/v1/Conversations', {}, { as })
+    expect(made.body.account_sid).toBe(server.account_sid)
+    const { secret: _, ...shown } = body
+    expect((await ask(server, 'GET', keys)).body).toEqual({ keys: [shown] })
+    expect((await ask(server, 'GET', `${keys}/${body.sid}`)).body).toEqual(shown)
+  })
+
+  test('rotated: the new secret works and the old one does not, at once', async () => {
+    await using server = await startServer()
+    const keys = `/accounts/${server.account_sid}/keys`
+    const { body: key } = await ask(server, 'POST', keys, {})
+    expect(await entrance(server, { username: key.sid, password: key.secret })).toBe('200')
+    const { body } = await ask(server, 'POST', `${keys}/${key.sid}/rotate`)
+    expect(body).toEqual({ sid: key.sid, secret: expect.stringMatching(secret_form) })
+    expect(await entrance(server, { username: key.sid, password: key.secret })).toBe('401/20003')
+    expect(await entrance(server, { username: key.sid, password: body.secret })).toBe('200')
+  })
+
+  test('deleted: it stops working at once, other keys go on', async () => {
+    await using server = await startServer()
+    const keys = `/accounts/${server.account_sid}/keys`
+    const { body: gone } = await ask(server, 'POST', keys, {})
+    const { body: kept } = await ask(server, 'POST', keys, {})
+    expect(await entrance(server, { username: gone.sid, password: gone.secret })).toBe('200')
+    expect(await ask(server, 'DELETE', `${keys}/${gone.sid}`)).toEqual({ status: 204, body: null })
+    expect(await entrance(server, { username: gone.sid, password: gone.secret })).toBe('401/20003')
+    expect(await entrance(server, { username: kept.sid, password: kept.secret })).toBe('200')
+    expect((await ask(server, 'DELETE', `${keys}/${gone.sid}`)).status).toBe(404)
+  })
+
+  test('of one account cannot be had by the path of another', async () => {
+    await using server = await startServer()
+    const { body: other } = await ask(server, 'POST', '/accounts', {})
+    const { body: key } = await ask(server, 'POST', `/accounts/${server.account_sid}/keys`, {})
+    const foreign = `/accounts/${other.sid}/keys/${key.sid}`
+    for (const [method, path] of [
+      ['GET', foreign],
+      ['DELETE', foreign],
+      ['POST', `${foreign}/rotate`],
+    ] as const) {
+      expect((await ask(server, method, path)).status).toBe(404)
+    }
+    expect(await entrance(server, { username: key.sid, password: key.secret })).toBe('200')
+  })
+})
+
+test('no secret can be read in the database files', async () => {
+  using place = folder()
+  await using server = await startServer({ sqlite_file: place.file('parley.db') })
+  const { body: account } = await ask(server, 'POST', '/accounts', { friendly_name: 'findable' })
+  const { body: rotated } = await ask(server, 'POST', `/accounts/${account.sid}/rotate`)
+  const { body: key } = await ask(server, 'POST', `/accounts/${account.sid}/keys`, {})
+  const secrets = [auth_token, admin_token, account.auth_token, rotated.auth_token, key.secret]
+  const files = readdirSync(place.path).filter((name) => name.startsWith('parley.db'))
+  const contents = files.map((name) => readFileSync(place.file(name), 'latin1')).join()
+  // The search is sound: what is not secret is found.
+  expect(contents).toContain('findable')
+  expect(contents).toContain(key.sid)
+  expect(secrets.filter((secret) => contents.includes(secret))).toEqual([])
+  expect(secrets.filter((secret) => contents.includes(btoa(secret)))).toEqual([])
+})
+
+describe('who may ask', () => {
+  const server = sharedServer()
+
+  test.each([null, 'wrong', `${admin_token}x`, admin_token.slice(1), auth_token])(
+    'token %j: 401 and nothing done',
+    async (token) => {
+      const requests: [string, string, unknown?][] = [
+        ['GET', '/accounts'],
+        ['POST', '/accounts', {}],
+        ['DELETE', `/accounts/${server().account_sid}`],
+        ['POST', `/accounts/${server().account_sid}/rotate`],
+        ['GET', '/deliveries'],
+        ['GET', '/nonsense'],
+      ]
+      for (const [method, path, body] of requests) {
+        const answer = await ask(server(), method, path, body, token)
+        expect(answer).toEqual({ status: 401, body: { error: 'the operator token is missing or wrong' } })
+      }
+      expect((await ask(server(), 'GET', '/accounts')).body.accounts).toHaveLength(1)
+      expect(await entrance(server(), { username: server().account_sid, password: auth_token })).toBe('200')
+    },
+  )
+
+  test('the operator token opens nothing of the wire', async () => {
+    expect(await entrance(server(), { username: server().account_sid, password: admin_token })).toBe('401/20003')
+    const headers = { authorization: `Bearer ${admin_token}` }
+    expect((await server().call('GET', '/v1/Conversations', undefined, { as: null, headers })).status).toBe(401)
+  })
+})
+
+describe('bad requests', () => {
+  const server = sharedServer()
+
+  const bodies: [string, unknown][] = [
+    ['/accounts', '{"friendly_name":'],
+    ['/accounts', '"text"'],
+    ['/accounts', []],
+    ['/accounts', { friendly_name: 'x'.repeat(257) }],
+    ['/accounts', { friendly_name: { first: 'x' } }],
+    ['/accounts', { friendly_nam: 'misspelt' }],
+    ['/accounts', { auth_token: 'of-my-own-choice' }],
+    ['/accounts/self', {}],
+    ['/accounts/self', { status: 'gone' }],
+    ['/accounts/self', { status: 'active', auth_token: 'of-my-own-choice' }],
+    ['/accounts/self', { auth_token: 'of-my-own-choice' }],
+    ['/accounts/self/keys', { friendly_name: 'x'.repeat(257) }],
+    ['/accounts/self/keys', { secret: 'of-my-own-choice' }],
+  ]
+  test.each(bodies)('POST %s %j: 400 with a reason, and nothing done', async (path, body) => {
+    const keys = async () => (await ask(server(), 'GET', `/accounts/${server().account_sid}/keys`)).body
+    const accounts = async () => (await ask(server(), 'GET', '/accounts')).body
+    const before = [await accounts(), await keys()]
+    const answer = await ask(server(), 'POST', path.replace('self', server().account_sid), body)
+    expect(answer).toEqual({ status: 400, body: { error: expect.stringMatching(/\w+ \w+/) } })
+    expect([await accounts(), await keys()]).toEqual(before)
+  })
+
+  test.each(['limit=0', 'limit=1001', 'limit=many', 'status=lost', 'conversation=CH0'])(
+    'GET /deliveries?%s: 400',
+    async (query) => {
+      expect(await ask(server(), 'GET', `/deliveries?${query}`)).toEqual({ status: 400, body: { error: expect.any(String) } })
+    },
+  )
+
+  test('a body that is no JSON by its type: 415; an unknown path: 404; an unknown delivery: 404', async () => {
+    const headers = { authorization: `Bearer ${admin_token}`, 'content-type': 'application/x-www-form-urlencoded' }
+    const form = await fetch(`${server().url}/admin/v1/accounts`, { method: 'POST', headers, body: 'friendly_name=x' })
+    expect([form.status, await form.json()]).toEqual([415, { error: expect.any(String) }])
+    for (const [method, path] of [
+      ['GET', '/nonsense'],
+      ['DELETE', '/accounts'],
+      ['GET', '/deliveries/WD0'],
+      ['POST', '/deliveries/WD0/redeliver'],
+    ] as const) {
+      expect(await ask(server(), method, path)).toEqual({ status: 404, body: { error: 'not found' } })
+    }
+  })
+})
+
+describe('the delivery log', () => {
+  async function listening(overrides: Partial<Config> = {}): Promise<Hooked> {
+    const world = await hooked(overrides)
+    await world.server.sdk.conversations.v1.configuration.webhooks().update({
+      postWebhookUrl: world.catcher.url('/hook?tenant=7').replace('//', '//alice:s3cret@'),
+      filters: all_events,
+    })
+    return world
+  }
+
+  test('shows what was told to whom and each attempt, without the credentials of the url', async () => {
+    await using world = await listening()
+    const { server, catcher } = world
+    const { sid, chatServiceSid } = await server.sdk.conversations.v1.conversations.create({ friendlyName: 'Room', ...enabled })
+    const { params } = await catcher.next()
+    await settled(server)
+    const [delivery, ...more] = await log(server)
+    expect(more).toEqual([])
+    const { RetryCount: _, ...event } = params
+    expect(delivery).toEqual({
+      id: expect.stringMatching(/^WD[0-9a-f]{32}$/),
+      account_sid: server.account_sid,
+      service_sid: chatServiceSid,
+      target_sid: server.account_sid,
+      subject_sid: sid,
+      event_type: 'onConversationAdded',
+      method: 'POST',
+      url: catcher.url('/hook?tenant=7'),
+      params: event,
+      status: 'delivered',
+      attempts: [{ at: expect.stringMatching(ms_date), duration_ms: expect.any(Number), status: 200, error: null }],
+      date_created: expect.stringMatching(ms_date),
+      date_finished: expect.any(String),
+    })
+    expect(await ask(server, 'GET', `/deliveries/${delivery?.id}`)).toEqual({ status: 200, body: delivery })
+  })
+
+  test('is filtered by service, conversation and status, alone and together', async () => {
+    await using world = await listening()
+    const { server, catcher } = world
+    const { v1 } = server.sdk.conversations
+    const { sid: service } = await v1.services.create({ friendlyName: 'Support' })
+    catcher.reply(({ params }) => ({ status: params.FriendlyName === 'bad' ? 500 : 200 }))
+    const good = await v1.conversations.create({ friendlyName: 'good', ...enabled })
+    const bad = await v1.conversations.create({ friendlyName: 'bad', ...enabled })
+    const there = await v1.services(service).conversations.create({ friendlyName: 'bad', ...enabled })
+    await v1.conversations(good.sid).update({ friendlyName: 'better', ...enabled })
+    await settled(server)
+    const found = async (query: string) => (await log(server, query)).map(({ subject_sid }) => subject_sid)
+    expect(await found('')).toEqual([good.sid, there.sid, bad.sid, good.sid])
+    expect(await found(`&conversation_sid=${good.sid}`)).toEqual([good.sid, good.sid])
+    expect(await found(`&service_sid=${service}`)).toEqual([there.sid])
+    expect(await found('&status=failed')).toEqual([there.sid, bad.sid])
+    expect(await found('&status=delivered')).toEqual([good.sid, good.sid])
+    expect(await found(`&status=failed&service_sid=${good.chatServiceSid}`)).toEqual([bad.sid])
+    expect(await found(`&status=failed&conversation_sid=${good.sid}`)).toEqual([])
+    expect(await found('&status=pending')).toEqual([])
+  })
+
+  test('comes in pages, newest first, each delivery once, to the end', async () => {
+    await using world = await listening()
+    const { server } = world
+    for (let i = 0; i < 7; i++) await server.sdk.conversations.v1.conversations.create(enabled)
+    await settled(server)
+    const all = (await log(server)).map(({ id }) => id)
+    expect(all).toEqual(all.toSorted().reverse())
+    const pages: string[][] = []
+    for (let before: string | null = ''; before !== null; ) {
+      const { body }: Asked = await ask(server, 'GET', `/deliveries?limit=3${before && `&before=${before}`}`)
+      pages.push(body.deliveries.map(({ id }: { id: string }) => id))
+      before = body.next_before
+    }
+    expect(pages.map(({ length }) => length)).toEqual([3, 3, 1])
+    expect(pages.flat()).toEqual(all)
+  })
+
+  test('a page that is just full is the last one', async () => {
+    await using world = await listening()
+    const { server } = world
+    for (let i = 0; i < 3; i++) await server.sdk.conversations.v1.conversations.create(enabled)
+    await settled(server)
+    const { body } = await ask(server, 'GET', '/deliveries?limit=3')
+    expect(body.deliveries).toHaveLength(3)
+    expect(body.next_before).toBeNull()
+  })
+
+  test('redelivered: once more with the same form and token, as a line of its own', async () => {
+    await using world = await listening()
+    const { server, catcher } = world
+    catcher.reply(() => ({ status: 500 }))
+    await server.sdk.conversations.v1.conversations.create({ friendlyName: 'Room', ...enabled })
+    await settled(server)
+    const [failed] = await log(server)
+    catcher.reply(() => ({}))
+    const { status, body } = await ask(server, 'POST', `/deliveries/${failed?.id}/redeliver`)
+    expect(status).toBe(201)
+    expect(body).toMatchObject({ status: 'pending', attempts: [], params: failed?.params })
+    expect(body.id).not.toBe(failed?.id)
+    await settled(server)
+    const [first, second] = catcher.requests
+    expect(catcher.requests).toHaveLength(2)
+    expect(second?.params).toEqual(first?.params)
+    expect(second?.signed).toBe(true)
+    expect(second?.headers['i-twilio-idempotency-token']).toBe(first?.headers['i-twilio-idempotency-token'])
+    expect((await log(server)).map(({ id, status }) => [id, status])).toEqual([
+      [body.id, 'delivered'],
+      [failed?.id, 'failed'],
+    ])
+  })
+
+  test('finished lines are forgotten after the days that are set, pending ones never', async () => {
+    using place = folder()
+    await using catcher = await catchWebhooks({ authToken: auth_token })
+    const settings = { sqlite_file: place.file('parley.db'), delivery_log_days: 7, webhook_retries: 1 }
+    const first = await startServer(settings)
+    catcher.reply(({ params }) => ({ status: params.FriendlyName === 'waits' ? 503 : 200 }))
+    await first.sdk.conversations.v1.configuration.webhooks().update({ postWebhookUrl: catcher.url(), filters: all_events })
+    await first.sdk.conversations.v1.conversations.create({ friendlyName: 'old', ...enabled })
+    await settled(first)
+    await first.advance('P8D')
+    await first.sdk.conversations.v1.conversations.create({ friendlyName: 'new', ...enabled })
+    await settled(first)
+    await first.stop()
+    // It looks when it starts.
+    await using second = await startServer(settings)
+    const names = async () => (await log(second)).map(({ params }) => params.FriendlyName)
+    await expect.poll(names, { interval: 5 }).toEqual(['new'])
+  })
+})
+
+describe('for the machine room', () => {
+  test('/healthz and /readyz need no token', async () => {
+    await using server = await startServer()
+    for (const [path, status] of [
+      ['/healthz', 'ok'],
+      ['/readyz', 'ready'],
+    ]) {
+      const answer = await fetch(server.url + path)
+      expect([answer.status, await answer.json()]).toEqual([200, { status }])
+    }
+  })
+
+  test('/metrics counts requests, attempts, timers and waiting writes, as Prometheus reads it', async () => {
+    await using world = await hooked()
+    const { server, catcher } = world
+    const { v1 } = server.sdk.conversations
+    await v1.configuration.webhooks().update({ postWebhookUrl: catcher.url(), filters: all_events })
+    catcher.reply(({ params }) => ({ status: params.EventType === 'onConversationAdded' ? 200 : 500 }))
+    await v1.conversations.create({ 'timers.inactive': 'PT1M', ...enabled })
+    await server.call('GET', '/v1/Conversations/nobody')
+    await server.advance('PT1M')
+    await settled(server)
+    const answer = await fetch(`${server.url}/metrics`)
+    expect(answer.headers.get('content-type')).toMatch(/^text\/plain; version=0\.0\.4/)
+    const lines = (await answer.text()).split('\n')
+    const metric = (name: string) => Number(lines.find((line) => line.startsWith(`${name} `))?.slice(name.length + 1))
+    expect(metric('parley_http_requests_total{method="POST",status="201"}')).toBe(1)
+    expect(metric('parley_http_requests_total{method="GET",status="404"}')).toBe(1)
+    expect(metric('parley_http_request_duration_seconds_count')).toBe(3)
+    expect(metric('parley_webhook_attempts_total{outcome="2xx"}')).toBe(1)
+    expect(metric('parley_webhook_attempts_total{outcome="5xx"}')).toBe(1)
+    expect(metric('parley_webhook_duration_seconds_count')).toBe(2)
+    expect(metric('parley_timers_applied_total')).toBe(1)
+    expect(metric('parley_timer_lateness_seconds_count')).toBe(1)
+    expect(metric('parley_writes_waiting')).toBe(0)
+    expect(lines.some((line) => line.startsWith('process_resident_memory_bytes '))).toBe(true)
+    expect(lines.join()).not.toContain(server.account_sid)
+  })
+
+  test('with the database gone the process lives, is not ready, and says 503 to callers', async () => {
+    const running = await started({})
+    await running.installation.database.close()
+    const { url } = running
+    expect((await fetch(`${url}/healthz`)).status).toBe(200)
+    expect((await fetch(`${url}/readyz`)).status).toBe(503)
+    const headers = { authorization: `Basic ${btoa(`${running.installation.account.sid}:${auth_token}`)}` }
+    const answer = await fetch(`${url}/v1/Conversations`, { headers })
+    expect([answer.status, ((await answer.json()) as { code: number }).code]).toEqual([503, 20503])
+    const write = await fetch(`${url}/v1/Conversations`, { method: 'POST', headers })
+    expect(write.status).toBe(503)
+    await running.stop()
+  })
+})
+
+/** A server whose log is kept. */
+async function started(overrides: Partial<Config>, lines: string[] = []): Promise<Running> {
+  const stream = new Writable({
+    write(chunk: Buffer, _encoding, done) {
+      lines.push(chunk.toString())
+      done()
+    },
+  })
+  const given = readConfig({ PORT: '0', PARLEY_DATABASE_URL: 'sqlite::memory:', PARLEY_TEST_CLOCK: 'true' })
+  const config = { ...given, auth_token, admin_token, ...overrides }
+  return start(config, { log: pino({ level: 'trace' }, stream) })
+}
+
+describe('the log of the server', () => {
+  async function logged() {
+    const lines: string[] = []
+    const running = await started({}, lines)
+    const catcher = await catchWebhooks()
+    onTestFinished(async () => {
+      await catcher.close()
+      await running.stop()
+    })
+    const { sid } = running.installation.account
+    const call = (method: string, path: string, form?: Record<string, string>, password = auth_token) =>
+      fetch(running.url + path, {
+        method,
+        headers: { authorization: `Basic ${btoa(`${sid}:${password}`)}`, ...asking.headers },
+        ...(form && { body: new URLSearchParams(form) }),
+      })
+    return { lines, running, catcher, call }
+  }
+
+  test('has one line for each request, with its path but not its query', async () => {
+    const { lines, call } = await logged()
+    await call('GET', '/v1/Conversations?PageSize=7&State=active')
+    await call('GET', '/v1/Nonsense')
+    const requests = lines.map((line) => JSON.parse(line)).filter(({ msg }) => msg === 'request')
+    expect(requests).toMatchObject([
+      { method: 'GET', path: '/v1/Conversations', status: 200, request: expect.stringMatching(/^RQ/) },
+      { method: 'GET', path: '/v1/Nonsense', status: 404 },
+    ])
+    expect(lines.join()).not.toContain('PageSize')
+  })
+
+  test('tells of webhooks that fail', async () => {
+    const { lines, catcher, call } = await logged()
+    catcher.reply(({ path }) => (path === '/pre' ? { body: 'OK' } : { hangUp: true }))
+    const urls = { PreWebhookUrl: catcher.url('/pre'), PostWebhookUrl: catcher.url('/post') }
+    await call('POST', '/v1/Configuration/Webhooks', { ...urls, Filters: 'onConversationAdd' })
+    await call('POST', '/v1/Conversations', {})
+    const warnings = () => lines.map((line) => JSON.parse(line)).filter(({ level }) => level === 40)
+    expect(warnings()).toMatchObject([{ msg: 'pre-action webhook', event: 'onConversationAdd', code: 50057 }])
+    await call('POST', '/v1/Configuration/Webhooks', { PreWebhookUrl: '', Filters: 'onConversationAdded' })
+    await call('POST', '/v1/Conversations', {})
+    await expect.poll(() => warnings().length, { interval: 5 }).toBe(2)
+    expect(warnings()[1]).toMatchObject({ msg: 'webhook failed', event: 'onConversationAdded', delivery: expect.stringMatching(/^WD/) })
+  })
+
+  test('has no secret in it, whatever goes wrong', async () => {
+    const { lines, running, catcher, call } = await logged()
+    const hidden = catcher.url('/hook?key=hidden-in-query').replace('//', '//alice:s3cret-of-the-hook@')
+    const filters = { Filters: 'onConversationAdd' }
+    await call('POST', '/v1/Configuration/Webhooks', { PreWebhookUrl: hidden, PostWebhookUrl: hidden, ...filters })
+    for (const reply of [{ hangUp: true }, { body: 'OK' }, { status: 401, headers: { 'www-authenticate': 'Basic realm=x' } }]) {
+      catcher.reply(() => reply)
+      await call('POST', '/v1/Conversations', { Attributes: '{"pin":"hidden-in-attributes"}' })
+    }
+    await call('POST', '/v1/Configuration/Webhooks', { PreWebhookUrl: '', Filters: 'onConversationAdded' })
+    catcher.reply(() => ({ hangUp: true }))
+    await call('POST', '/v1/Conversations', { Attributes: '{"pin":"hidden-in-attributes"}' })
+    await call('GET', '/v1/Conversations', undefined, 'hidden-wrong-password')
+    await call('POST', '/v1/Conversations?Token=hidden-in-the-query', { Attributes: '{"hidden-not-json' })
+    await fetch(`${running.url}/v1/Conversations`, { headers: { authorization: 'Basic %%hidden-malformed' } })
+    await ask(running, 'GET', '/accounts', undefined, 'hidden-operator-token')
+    await ask(running, 'POST', '/accounts', '{"hidden-body')
+    const { body: account } = await ask(running, 'POST', '/accounts', {})
+    const { body: key } = await ask(running, 'POST', `/accounts/${account.sid}/keys`, {})
+    const settledLog = async () => (await ask(running, 'GET', '/deliveries?status=pending')).body.deliveries
+    await expect.poll(settledLog, { interval: 5 }).toEqual([])
+
+    const all = lines.join('')
+    expect(all).toContain('webhook failed')
+    expect(all).toContain('pre-action webhook')
+    const { installation } = running
+    const plain = [auth_token, admin_token, account.auth_token, key.secret, 's3cret-of-the-hook', 'alice']
+    const basic = btoa(`${installation.account.sid}:${auth_token}`)
+    expect([...plain, basic].filter((secret) => all.includes(secret))).toEqual([])
+    expect(/.{0,60}hidden.{0,60}/.exec(all)?.[0]).toBeUndefined()
+  })
+})
+
+test('events of the log are those of the catcher', async () => {
+  await using world = await hooked()
+  const { server, catcher } = world
+  const { v1 } = server.sdk.conversations
+  await v1.configuration.webhooks().update({ postWebhookUrl: catcher.url(), filters: all_events })
+  const { sid } = await v1.conversations.create(enabled)
+  await v1.conversations(sid).update({ state: 'inactive', ...enabled })
+  await v1.conversations(sid).remove(enabled)
+  await settled(server)
+  const logged = (await log(server)).map(({ event_type }) => event_type).reverse()
+  expect(logged).toEqual(eventsOf(catcher.requests))
+  expect(logged).toHaveLength(4)
+})

@@ -1,0 +1,397 @@
+import { once } from 'node:events'
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { pino } from 'pino'
+import { describe, expect, test, vi } from 'vitest'
+import { ConfigError, readConfig, type SettingName, settings } from '../../src/config.ts'
+import { start } from '../../src/main.ts'
+import { type Ended, folder, parley, type Serving, serve } from '../support/process.ts'
+import { sdkFor } from '../support/sdk.ts'
+
+// Each test starts several processes, on a machine that may be busy with others.
+vi.setConfig({ testTimeout: 90_000 })
+
+const account_sid = /^ {2}account sid {5}(AC[0-9a-f]{32})$/m
+const token = /^ {2}auth token {6}([0-9a-f]{32})$/m
+
+/** What every command of one installation is given. */
+function installation(file: string, more: Record<string, string> = {}) {
+  return { env: { PARLEY_DATABASE_URL: `sqlite:${file}`, PARLEY_LOG_LEVEL: 'silent', PORT: '0', ...more } }
+}
+
+/** Credentials as the first start prints them. */
+function printed(stdout: string): { sid: string; auth_token: string } {
+  return { sid: account_sid.exec(stdout)?.[1] ?? '', auth_token: token.exec(stdout)?.[1] ?? '' }
+}
+
+async function conversations(server: Serving, credentials: { sid: string; auth_token: string }): Promise<number> {
+  const { v1 } = sdkFor(server, credentials.sid, credentials.auth_token).conversations
+  return (await v1.conversations.list()).length
+}
+
+/** One sentence that says what to do, and no stack. */
+function expectSentence({ code, stdout, stderr }: Ended, sentence: RegExp): void {
+  expect(stderr).toMatch(sentence)
+  expect(stderr).toMatch(/^parley: [^\n]+\n$/)
+  expect({ code, stdout }).toEqual({ code: 1, stdout: '' })
+}
+
+function mode(file: string): string {
+  return (statSync(file).mode & 0o777).toString(8)
+}
+
+/** Somebody else's server on a port of this machine. */
+async function stranger(body: string): Promise<AsyncDisposable & { readonly port: string }> {
+  const server = createServer((_request, response) => response.end(body))
+  await once(server.listen(0, '127.0.0.1'), 'listening')
+  return {
+    port: String((server.address() as AddressInfo).port),
+    [Symbol.asyncDispose]: async () => {
+      server.closeAllConnections()
+      await once(server.close(), 'close')
+    },
+  }
+}
+
+describe('help', () => {
+  test('--help lists the commands', async () => {
+    const { code, stdout, stderr } = await parley(['--help'])
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
+    for (const command of ['serve', 'accounts', 'keys']) expect(stdout).toMatch(new RegExp(`^  ${command} `, 'm'))
+  })
+
+  test('--version is that of the package', async () => {
+    const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string }
+    expect((await parley(['--version'])).stdout).toBe(`${version}\n`)
+  })
+
+  test('serve --help lists every setting, its variable and its default, and shows no value', async () => {
+    const { code, stdout } = await parley(['serve', '--help'], { env: { PARLEY_AUTH_TOKEN: 'not-to-be-shown' } })
+    expect(code).toBe(0)
+    const text = stdout.replace(/\s+/g, ' ')
+    for (const { env, flag, standard, meaning } of settings) {
+      expect(text).toContain(`--${flag} <value> ${meaning} (default: ${standard}) (env: ${env})`)
+    }
+    expect(stdout).not.toContain('not-to-be-shown')
+  })
+
+  test.each([
+    [['nonsense'], "unknown command 'nonsense'"],
+    [['serve', '--nonsense', '1'], "unknown option '--nonsense'"],
+    [['accounts', 'rotate'], "missing required argument 'sid'"],
+  ])('%j: an error, and nothing is made', async (args, message) => {
+    using place = folder()
+    const { code, stdout, stderr } = await parley(args, { cwd: place.path })
+    expect(stderr).toContain(`error: ${message}`)
+    expect({ code, stdout }).toEqual({ code: 1, stdout: '' })
+    expect(readdirSync(place.path)).toEqual([])
+  })
+})
+
+describe('errors that a person can act on', () => {
+  test('a port that is taken', async () => {
+    using place = folder()
+    await using other = await stranger('')
+    const ended = await parley(['serve', '--port', other.port], installation(place.file('parley.db')))
+    expectSentence(ended, new RegExp(`port ${other.port} on 127\\.0\\.0\\.1 is taken: .*set PORT \\(--port\\)`))
+    // And what it opened is closed: the next start finds it whole.
+    await using server = await serve(installation(place.file('parley.db')))
+    expect(server.url).toMatch(/^http:/)
+  })
+
+  test('an address that this machine does not have', async () => {
+    using place = folder()
+    const ended = await parley(['serve', '--host', '192.0.2.1'], installation(place.file('parley.db')))
+    expectSentence(ended, /this machine has no address 192\.0\.2\.1: set HOST \(--host\)/)
+  })
+
+  test('a data folder that is a file', async () => {
+    using place = folder()
+    writeFileSync(place.file('data'), 'not a folder')
+    const ended = await parley(['serve'], installation(place.file('data/parley.db')))
+    expectSentence(ended, /data folder of .*data\/parley\.db cannot be used .*: check its owner, or set PARLEY_DATABASE_URL/)
+    expect(readFileSync(place.file('data'), 'utf8')).toBe('not a folder')
+  })
+
+  test('a database that is a folder', async () => {
+    using place = folder()
+    mkdirSync(place.file('parley.db'))
+    const ended = await parley(['serve'], installation(place.file('parley.db')))
+    expectSentence(ended, /parley\.db cannot be used|parley\.db is not a Parley database/)
+  })
+
+  // The superuser may do everything: it hands the work to somebody who may not.
+  const uid = process.getuid?.() === 0 ? 65_534 : undefined
+  test('a data folder of somebody else', async () => {
+    using place = folder()
+    mkdirSync(place.file('data'), { mode: uid === undefined ? 0o500 : 0o700 })
+    const given = { ...installation(place.file('data/parley.db')), cwd: '/', ...(uid !== undefined && { uid }) }
+    const ended = await parley(['serve'], given)
+    expectSentence(ended, /data folder of .*parley\.db cannot be used .*: check its owner, or set PARLEY_DATABASE_URL/)
+  })
+
+  test('a malformed PARLEY_DATABASE_URL, shown without its password; nothing is made', async () => {
+    using place = folder()
+    const ended = await parley(['serve'], { cwd: place.path, env: { PARLEY_DATABASE_URL: 'mysql://root:hidden@db/parley' } })
+    expectSentence(ended, /PARLEY_DATABASE_URL must be sqlite:<file> or sqlite::memory:, not mysql:\/\/…@db\/parley/)
+    expect(ended.stderr).not.toContain('hidden')
+    expect(readdirSync(place.path)).toEqual([])
+  })
+
+  test('a bad PORT; nothing is made', async () => {
+    using place = folder()
+    const ended = await parley(['serve'], { cwd: place.path, env: { PORT: 'eighty' } })
+    expectSentence(ended, /PORT must be a whole number from 0 to 65535, not eighty/)
+    expect(readdirSync(place.path)).toEqual([])
+  })
+
+  const bad: [SettingName, string, RegExp][] = [
+    ['PORT', '65536', /^PORT must be a whole number from 0 to 65535, not 65536$/],
+    ['PORT', '-1', /^PORT must be a whole number/],
+    ['PORT', '1e3', /^PORT must be a whole number/],
+    ['PARLEY_DATABASE_URL', 'sqlite:', /^PARLEY_DATABASE_URL must be sqlite:<file>/],
+    ['PARLEY_DATABASE_URL', 'sqlite://parley.db', /^PARLEY_DATABASE_URL must be sqlite:<file>/],
+    ['PARLEY_DATABASE_URL', 'parley.db', /^PARLEY_DATABASE_URL must be sqlite:<file>/],
+    ['PARLEY_WEBHOOK_RETRIES', '4', /^PARLEY_WEBHOOK_RETRIES must be a whole number from 0 to 3, not 4$/],
+    ['PARLEY_DELIVERY_LOG_DAYS', 'a week', /^PARLEY_DELIVERY_LOG_DAYS must be a whole number/],
+    ['PARLEY_TEST_CLOCK', 'maybe', /^PARLEY_TEST_CLOCK must be true or false, not maybe$/],
+    ['PARLEY_LOG_LEVEL', 'loud', /^PARLEY_LOG_LEVEL must be trace, debug/],
+    ['PARLEY_PUBLIC_URL', 'ftp://example.org', /^PARLEY_PUBLIC_URL must be an http\(s\) URL/],
+    ['PARLEY_ACCOUNT_SID', 'AC1', /^PARLEY_ACCOUNT_SID must be AC and 32 lower-case hex digits$/],
+    ['PARLEY_AUTH_TOKEN', 'hidden', /^PARLEY_AUTH_TOKEN must be 8 to 256 printable characters without spaces$/],
+    ['PARLEY_SECRET_KEY', 'hidden', /^PARLEY_SECRET_KEY must be 64 hex digits, for example from: openssl rand -hex 32$/],
+    ['PARLEY_ADMIN_TOKEN', 'hidden', /^PARLEY_ADMIN_TOKEN must be 16 to 256 printable characters without spaces$/],
+  ]
+  test.each(bad)('%s=%s', (name, value, sentence) => {
+    expect(() => readConfig({ [name]: value })).toThrow(ConfigError)
+    expect(() => readConfig({ [name]: value })).toThrow(sentence)
+  })
+
+  test('a file that is no database is left as it is', async () => {
+    using place = folder()
+    writeFileSync(place.file('parley.db'), 'Dear diary, '.repeat(1000))
+    const ended = await parley(['serve'], installation(place.file('parley.db')))
+    expectSentence(ended, /parley\.db is not a Parley database .*: restore a backup, or set PARLEY_DATABASE_URL/)
+    expect(readFileSync(place.file('parley.db'), 'utf8')).toMatch(/^Dear diary/)
+  })
+
+  test('a database that is damaged', async () => {
+    using place = folder()
+    const file = place.file('parley.db')
+    {
+      await using server = await serve(installation(file))
+      await server.end('SIGTERM')
+    }
+    const bytes = readFileSync(file)
+    // The header stays, everything behind it is gone.
+    bytes.fill(0xff, 100)
+    writeFileSync(file, bytes)
+    expectSentence(await parley(['serve'], installation(file)), /is not a Parley database .*: restore a backup/)
+  })
+
+  test.each(['another key', 'no key file'])('the secret key is not the one of the database: %s', async (what) => {
+    using place = folder()
+    const file = place.file('parley.db')
+    {
+      await using server = await serve(installation(file))
+      await server.end('SIGTERM')
+    }
+    writeFileSync(place.file('parley.key'), what === 'another key' ? `${'0'.repeat(64)}\n` : 'nonsense')
+    const given = what === 'another key' ? installation(file) : installation(file, { PARLEY_SECRET_KEY: '1'.repeat(64) })
+    expectSentence(await parley(['serve'], given), /restore its \.key file or set PARLEY_SECRET_KEY/)
+  })
+
+  test('a key file with something else in it', async () => {
+    using place = folder()
+    writeFileSync(place.file('parley.key'), 'nonsense')
+    const ended = await parley(['serve'], installation(place.file('parley.db')))
+    expectSentence(ended, /64 hex digits/)
+    expect(ended.stderr).not.toContain('nonsense')
+  })
+})
+
+describe('serve', () => {
+  test('the first start prints sid, token and a snippet that fits; later starts print none of it', async () => {
+    using place = folder()
+    const given = installation(place.file('data/parley.db'))
+    let first = { sid: '', auth_token: '' }
+    {
+      await using server = await serve(given)
+      first = printed(server.stdout())
+      expect(server.stdout()).toContain(`'${server.url}'`)
+      expect(server.stdout()).toContain(`twilio('${first.sid}', '${first.auth_token}'`)
+      expect(await conversations(server, first)).toBe(0)
+      expect(await server.end('SIGTERM')).toMatchObject({ code: 0, stderr: '' })
+    }
+    await using again = await serve(given)
+    expect(again.stdout()).toBe(`Parley listens on ${again.url}\n`)
+    expect(await conversations(again, first)).toBe(0)
+  })
+
+  test('what it keeps is for its owner alone', async () => {
+    using place = folder()
+    await using server = await serve(installation(place.file('data/parley.db')))
+    expect(mode(place.file('data'))).toBe('700')
+    expect(mode(place.file('data/parley.key'))).toBe('600')
+    expect(mode(place.file('data/parley.admin-token'))).toBe('600')
+    const operator = readFileSync(place.file('data/parley.admin-token'), 'utf8').trim()
+    expect(server.stdout()).toContain(`operator token  in ${place.file('data/parley.admin-token')}`)
+    expect(server.stdout()).not.toContain(operator)
+    const accounts = await fetch(`${server.url}/admin/v1/accounts`, { headers: { authorization: `Bearer ${operator}` } })
+    expect(accounts.status).toBe(200)
+  })
+
+  test('with a database in memory it leaves no file and shows the operator token', async () => {
+    using place = folder()
+    const given = { cwd: place.path, env: { PARLEY_DATABASE_URL: 'sqlite::memory:', PARLEY_LOG_LEVEL: 'silent' } }
+    await using server = await serve(given)
+    const operator = /operator token {2}([0-9a-f]{64})$/m.exec(server.stdout())?.[1]
+    const accounts = await fetch(`${server.url}/admin/v1/accounts`, { headers: { authorization: `Bearer ${operator}` } })
+    expect(accounts.status).toBe(200)
+    expect(readdirSync(place.path)).toEqual([])
+    expect((await server.end('SIGINT')).code).toBe(0)
+  })
+
+  test('given credentials are used, and a new token given later replaces the old one', async () => {
+    using place = folder()
+    const sid = `AC${'a'.repeat(32)}`
+    const given = { PARLEY_ACCOUNT_SID: sid, PARLEY_AUTH_TOKEN: 'the-first-token' }
+    {
+      await using server = await serve(installation(place.file('parley.db'), given))
+      expect(await conversations(server, { sid, auth_token: 'the-first-token' })).toBe(0)
+      await server.end('SIGTERM')
+    }
+    await using server = await serve(installation(place.file('parley.db'), { ...given, PARLEY_AUTH_TOKEN: 'the-second-token' }))
+    expect(await conversations(server, { sid, auth_token: 'the-second-token' })).toBe(0)
+    await expect(conversations(server, { sid, auth_token: 'the-first-token' })).rejects.toMatchObject({ code: 20003 })
+    expect(server.stdout()).not.toContain('the-second-token')
+  })
+
+  test('a flag wins over its variable', async () => {
+    using place = folder()
+    const wrong = { env: { PARLEY_DATABASE_URL: 'nonsense', PORT: 'nonsense', PARLEY_LOG_LEVEL: 'silent' } }
+    await using server = await serve(wrong, ['--port', '0', '--database-url', `sqlite:${place.file('flag.db')}`])
+    expect(server.url).toMatch(/^http:\/\/127\.0\.0\.1:\d+$/)
+    expect(existsSync(place.file('flag.db'))).toBe(true)
+  })
+})
+
+async function statuses(url: string, credentials: readonly [string, string][]): Promise<number[]> {
+  const asked = credentials.map(([username, password]) =>
+    fetch(`${url}/v1/Conversations`, { headers: { authorization: `Basic ${btoa(`${username}:${password}`)}` } }),
+  )
+  return (await Promise.all(asked)).map(({ status }) => status)
+}
+
+describe.each(['running', 'stopped'] as const)('with the server %s', (state) => {
+  /** The commands of an installation, and which answers pairs of credentials get afterwards. */
+  async function world(path: string) {
+    const given = installation(path)
+    const server = await serve(given)
+    const first = printed(server.stdout())
+    const port = new URL(server.url).port
+    if (state === 'stopped') await server.end('SIGTERM')
+    const command = (...args: string[]) => parley([...args, ...(state === 'running' ? ['--port', port] : [])], given)
+    const entrance = async (...credentials: [string, string][]) => {
+      if (state === 'running') return statuses(server.url, credentials)
+      const config = readConfig({ PARLEY_DATABASE_URL: `sqlite:${path}`, PORT: '0' })
+      const passing = await start(config, { log: pino({ level: 'silent' }) })
+      const found = await statuses(passing.url, credentials)
+      await passing.stop()
+      return found
+    }
+    return { first, command, entrance, [Symbol.asyncDispose]: async () => void (await server.end('SIGKILL')) }
+  }
+
+  test('accounts: list, create, rotate, suspend, resume, delete', async () => {
+    using place = folder()
+    await using opened = await world(place.file('parley.db'))
+    const { first, command, entrance } = opened
+    const created = await command('accounts', 'create', 'Second')
+    expect(created).toMatchObject({ code: 0, stderr: '' })
+    const [, sid = '', auth_token = ''] =
+      /^account sid {2}(AC[0-9a-f]{32})\nauth token {3}([0-9a-f]{32})\n$/.exec(created.stdout) ?? []
+    expect(await entrance([sid, auth_token])).toEqual([200])
+
+    const list = await command('accounts', 'list')
+    expect(list.stdout.split('\n')).toEqual([
+      expect.stringMatching(new RegExp(`^${first.sid}  active  \\S+  First account$`)),
+      expect.stringMatching(new RegExp(`^${sid}  active  \\S+  Second$`)),
+      '',
+    ])
+    expect(list.stdout).not.toContain(auth_token)
+
+    const rotated = /^auth token {3}([0-9a-f]{32})\n$/.exec((await command('accounts', 'rotate', sid)).stdout)?.[1] ?? ''
+    expect(await entrance([sid, auth_token], [sid, rotated])).toEqual([401, 200])
+    expect((await command('accounts', 'suspend', sid)).stdout).toBe(`${sid} is suspended\n`)
+    expect(await entrance([sid, rotated])).toEqual([403])
+    expect((await command('accounts', 'resume', sid)).stdout).toBe(`${sid} is active\n`)
+    expect(await entrance([sid, rotated])).toEqual([200])
+    expect((await command('accounts', 'delete', sid)).stdout).toBe(`${sid} is deleted\n`)
+    expect(await entrance([sid, rotated], [first.sid, first.auth_token])).toEqual([401, 200])
+  })
+
+  test('keys: create, list, rotate, delete', async () => {
+    using place = folder()
+    await using opened = await world(place.file('parley.db'))
+    const { first, command, entrance } = opened
+    const created = await command('keys', 'create', first.sid, 'CI')
+    expect(created).toMatchObject({ code: 0, stderr: '' })
+    const [, sid = '', secret = ''] = /^key sid {2}(SK[0-9a-f]{32})\nsecret {3}([0-9a-f]{32})\n$/.exec(created.stdout) ?? []
+    expect(await entrance([sid, secret])).toEqual([200])
+    const list = await command('keys', 'list', first.sid)
+    expect(list.stdout).toMatch(new RegExp(`^${sid}  \\S+  CI\n$`))
+    expect(list.stdout).not.toContain(secret)
+    const rotated = /^secret {3}([0-9a-f]{32})\n$/.exec((await command('keys', 'rotate', first.sid, sid)).stdout)?.[1] ?? ''
+    expect(await entrance([sid, secret], [sid, rotated])).toEqual([401, 200])
+    expect((await command('keys', 'delete', first.sid, sid)).stdout).toBe(`${sid} is deleted\n`)
+    expect(await entrance([sid, rotated])).toEqual([401])
+    expect((await command('keys', 'list', first.sid)).stdout).toBe('')
+  })
+
+  test('what does not exist is an error', async () => {
+    using place = folder()
+    await using opened = await world(place.file('parley.db'))
+    const { command } = opened
+    const nobody = `AC${'0'.repeat(32)}`
+    expectSentence(await command('accounts', 'rotate', nobody), /not found/)
+    expectSentence(await command('keys', 'list', nobody), /not found/)
+  })
+})
+
+describe('commands without a server', () => {
+  test('the token of the first account is shown by whichever command makes it', async () => {
+    using place = folder()
+    const given = installation(place.file('parley.db'))
+    const { stdout } = await parley(['accounts', 'list'], given)
+    await using server = await serve(given)
+    const said = stdout + server.stdout()
+    expect(said).toMatch(token)
+    expect(await conversations(server, printed(said))).toBe(0)
+  })
+
+  test("somebody else's server on the port is not taken for this one", async () => {
+    using place = folder()
+    const given = installation(place.file('parley.db'))
+    {
+      await using server = await serve(given)
+      await server.end('SIGTERM')
+    }
+    await using other = await stranger('<h1>It works!</h1>')
+    const { code, stdout, stderr } = await parley(['accounts', 'list', '--port', other.port], given)
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
+    expect(stdout).toMatch(/^AC\w{32} {2}active .*First account\n$/)
+  })
+
+  test('a running server on another port than the one given: a sentence that says so', async () => {
+    using place = folder()
+    const given = installation(place.file('parley.db'))
+    await using _ = await serve(given)
+    await using gone = await stranger('')
+    const { port } = gone
+    await gone[Symbol.asyncDispose]()
+    const ended = await parley(['accounts', 'list', '--port', port], given)
+    expectSentence(ended, /is in use by another Parley process/)
+  })
+})

@@ -1,0 +1,57 @@
+import { refuse } from '../../src/errors.ts'
+import type { Tx } from '../../src/storage/database.ts'
+import { insertRow, rowsBy } from '../../src/storage/rows.ts'
+import { shape } from '../../src/storage/shapes.ts'
+
+const byName = rowsBy('installation', ['name'])
+
+/** All rows there are, in the order in which they were written. */
+export const everything = shape<{ none?: null }>()((db) => db.selectFrom('installation').selectAll().orderBy('name'))
+
+interface Put {
+  readonly name: string
+  readonly value: string
+}
+
+async function put(tx: Tx, input: Put): Promise<void> {
+  await tx.run(insertRow('installation', ['name', 'value']), { ...input })
+  tx.notify({ topic: 'changed', table: 'installation', sid: input.name, revision: 1 })
+}
+
+/** A small registry, as the program's own: the writer thread imports it. */
+export const commands = {
+  put,
+
+  /** How many rows there are, from inside the transaction. */
+  async count(tx: Tx, _input: null): Promise<number> {
+    return (await tx.all(everything, {})).length
+  },
+
+  /** Refuses before it writes. */
+  async putOnce(tx: Tx, input: Put): Promise<string> {
+    if (await tx.one(byName, { name: input.name })) throw refuse('uniqueNameTaken')
+    await put(tx, input)
+    return input.value
+  },
+
+  /** Refuses after it has written. */
+  async putThenRefuse(tx: Tx, input: Put): Promise<void> {
+    await put(tx, input)
+    throw refuse('notFound', { path: `/${input.name}` })
+  },
+
+  async putThenFail(tx: Tx, input: Put): Promise<void> {
+    await put(tx, input)
+    throw new Error(`out of luck with ${input.name}`)
+  },
+
+  /** Takes the whole writer thread down, as running out of memory would. */
+  async breakDown(_tx: Tx, _input: null): Promise<void> {
+    setImmediate(() => {
+      throw new Error('the thread is gone')
+    })
+    await new Promise<void>(() => {})
+  },
+}
+
+export type TestCommands = typeof commands

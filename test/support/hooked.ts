@@ -1,0 +1,77 @@
+import { expect } from 'vitest'
+import type { Config } from '../../src/config.ts'
+import { event_types } from '../../src/webhooks/targets.ts'
+import { auth_token, startServer, type TestServer } from './server.ts'
+import { type Caught, catchWebhooks, type WebhookCatcher } from './webhook-catcher.ts'
+
+/** Asks for webhooks, as a caller of the official client does. */
+export const enabled = { xTwilioWebhookEnabled: 'true' } as const
+/** The same for a raw request. */
+export const asking = { headers: { 'X-Twilio-Webhook-Enabled': 'true' } } as const
+
+export const all_events = [...event_types]
+export const ms_date = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/
+export const uuid_v4 = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/
+
+/** One line of the delivery log. */
+export interface Delivery {
+  readonly id: string
+  readonly target_sid: string
+  readonly subject_sid: string
+  readonly event_type: string
+  readonly url: string
+  readonly params: Record<string, string>
+  readonly status: 'pending' | 'delivered' | 'failed'
+  readonly attempts: readonly { at: string; duration_ms: number; status: number | null; error: string | null }[]
+}
+
+export interface Hooked extends AsyncDisposable {
+  readonly server: TestServer
+  readonly catcher: WebhookCatcher
+}
+
+/** A server and an endpoint that knows the account's token. */
+export async function hooked(overrides: Partial<Config> = {}): Promise<Hooked> {
+  const server = await startServer(overrides)
+  const catcher = await catchWebhooks({ authToken: overrides.auth_token ?? auth_token })
+  return {
+    server,
+    catcher,
+    async [Symbol.asyncDispose]() {
+      // First the endpoint: what it holds back would hold up the server.
+      await catcher.close()
+      await server.stop()
+    },
+  }
+}
+
+/** Newest first, as the log has it. */
+export async function log(server: TestServer, query = ''): Promise<Delivery[]> {
+  const { deliveries } = (await server.admin('GET', `/deliveries?limit=1000${query}`)) as { deliveries: Delivery[] }
+  return deliveries
+}
+
+/** Resolves when nothing waits to be told any more: whatever has not arrived by then never will. */
+export async function settled(server: TestServer): Promise<void> {
+  await expect.poll(async () => log(server, '&status=pending'), { timeout: 10_000, interval: 5 }).toEqual([])
+}
+
+/** Every event that came, in order of arrival, once nothing is waiting any more. */
+export async function told(server: TestServer, catcher: WebhookCatcher): Promise<string[]> {
+  await settled(server)
+  return eventsOf(catcher.requests)
+}
+
+export function eventsOf(requests: readonly Caught[]): string[] {
+  return requests.map(({ params }) => params.EventType ?? '')
+}
+
+export function isEvent(type: string) {
+  return ({ params }: Caught) => params.EventType === type
+}
+
+/** Something that a test holds back until it is let go, at the latest at the end of the block. */
+export function gate(): Disposable & { readonly opened: Promise<void>; open(): void } {
+  const { promise, resolve } = Promise.withResolvers<void>()
+  return { opened: promise, open: resolve, [Symbol.dispose]: resolve }
+}

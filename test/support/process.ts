@@ -1,0 +1,93 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+
+const program = new URL('../../src/cli/parley.ts', import.meta.url).pathname
+
+export interface Ended {
+  readonly code: number | null
+  readonly signal: NodeJS.Signals | null
+  readonly stdout: string
+  readonly stderr: string
+}
+
+export interface Serving extends AsyncDisposable {
+  readonly url: string
+  readonly stdout: () => string
+  /** Sends a signal; resolves when the process is gone. */
+  end(signal: NodeJS.Signals): Promise<Ended>
+  /** Sends a signal and does not wait. */
+  signal(signal: NodeJS.Signals): void
+  readonly ended: Promise<Ended>
+}
+
+export interface Settings {
+  readonly env?: Readonly<Record<string, string>>
+  readonly cwd?: string
+  /** Runs as this user. */
+  readonly uid?: number
+}
+
+/** Nothing of the caller's own settings leaks in. */
+function launch(args: readonly string[], { env = {}, cwd, uid }: Settings) {
+  const child = spawn(process.execPath, [program, ...args], {
+    env: { PATH: process.env.PATH, HOME: tmpdir(), NO_COLOR: '1', ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+    ...(cwd !== undefined && { cwd }),
+    ...(uid !== undefined && { uid, gid: uid }),
+  })
+  const said = { stdout: '', stderr: '' }
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    said.stdout += text
+  })
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    said.stderr += text
+  })
+  return { child, said, ended: end(child, said) }
+}
+
+async function end(child: ChildProcess, said: { stdout: string; stderr: string }): Promise<Ended> {
+  await once(child, 'close')
+  return { code: child.exitCode, signal: child.signalCode, ...said }
+}
+
+/** Runs `parley …` to its end. */
+export async function parley(args: readonly string[], settings: Settings = {}): Promise<Ended> {
+  return launch(args, settings).ended
+}
+
+/** Starts `parley serve` on a free port; resolves when it listens, throws with what it said if it ends instead. */
+export async function serve(settings: Settings = {}, args: readonly string[] = []): Promise<Serving> {
+  const { child, said, ended } = launch(['serve', ...args], { ...settings, env: { PORT: '0', ...settings.env } })
+  const url = await new Promise<string>((resolve, reject) => {
+    child.stdout?.on('data', () => {
+      const found = /Parley listens on (\S+)\n/.exec(said.stdout)?.[1]
+      if (found) resolve(found)
+    })
+    ended.then(({ code, stdout, stderr }) => reject(new Error(`the server ended with ${code}: ${stdout}${stderr}`)), reject)
+  })
+  const endBy = (signal: NodeJS.Signals) => {
+    child.kill(signal)
+    return ended
+  }
+  return {
+    url,
+    stdout: () => said.stdout,
+    ended,
+    end: endBy,
+    signal: (signal) => void child.kill(signal),
+    [Symbol.asyncDispose]: async () => void (await endBy('SIGKILL')),
+  }
+}
+
+/** A folder that is gone at the end of the block. */
+export function folder(): Disposable & { readonly path: string; file(name: string): string } {
+  const path = mkdtempSync(join(tmpdir(), 'parley-test-'))
+  return {
+    path,
+    file: (name) => join(path, name),
+    [Symbol.dispose]: () => rmSync(path, { recursive: true, force: true }),
+  }
+}

@@ -1,0 +1,349 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { pino } from 'pino'
+import { describe, expect, test } from 'vitest'
+import { type Config, readConfig } from '../../src/config.ts'
+import { openInstallation } from '../../src/main.ts'
+import { all_events, enabled, type Hooked, hooked, isEvent, log, settled } from '../support/hooked.ts'
+import { admin_token, auth_token, startServer, type TestServer } from '../support/server.ts'
+import { type Caught, catchWebhooks } from '../support/webhook-catcher.ts'
+
+const minute_ms = 60_000
+
+async function watched(overrides: Partial<Config> = {}): Promise<Hooked> {
+  const world = await hooked(overrides)
+  await listen(world.server, world.catcher.url())
+  return world
+}
+
+async function listen({ sdk }: TestServer, postWebhookUrl: string): Promise<void> {
+  await sdk.conversations.v1.configuration.webhooks().update({ postWebhookUrl, filters: all_events })
+}
+
+/** `active→inactive` for each change of state that was told, once nothing is waiting any more. */
+async function transitions(server: TestServer, requests: readonly Caught[]): Promise<string[]> {
+  await settled(server)
+  return requests.filter(isEvent('onConversationStateUpdated')).map(({ params }) => `${params.StateFrom}→${params.StateTo}`)
+}
+
+async function state({ sdk }: TestServer, sid: string): Promise<string> {
+  return (await sdk.conversations.v1.conversations(sid).fetch()).state
+}
+
+/** A request to the clock with whatever token and body; any answer is fine. */
+async function clock({ url }: TestServer, body?: string, token: string | null = admin_token) {
+  const answer = await fetch(`${url}/admin/v1/clock`, {
+    method: body === undefined ? 'GET' : 'POST',
+    headers: { ...(token && { authorization: `Bearer ${token}` }), ...(body && { 'content-type': 'application/json' }) },
+    ...(body !== undefined && { body }),
+  })
+  return { status: answer.status, body: (await answer.json()) as { now?: string; offset_ms?: number; error?: string } }
+}
+
+/** A folder of its own for a database that outlives its server. */
+function folder(): Disposable & { readonly sqlite_file: string } {
+  const path = mkdtempSync(join(tmpdir(), 'parley-test-'))
+  return { sqlite_file: join(path, 'parley.db'), [Symbol.dispose]: () => rmSync(path, { recursive: true, force: true }) }
+}
+
+describe('the test clock', () => {
+  test('advances by a duration and says where it stands', async () => {
+    await using server = await startServer()
+    const { body: before } = await clock(server)
+    expect(before.offset_ms).toBe(0)
+    const { status, body } = await clock(server, '{"advance":"P1DT2H"}')
+    expect(status).toBe(200)
+    // The machine's time runs on between the two readings.
+    expect(body.offset_ms).toBeGreaterThan(26 * 60 * minute_ms - minute_ms)
+    expect(body.offset_ms).toBeLessThanOrEqual(26 * 60 * minute_ms)
+    expect(Date.parse(body.now ?? '')).toBeGreaterThanOrEqual(Date.parse(before.now ?? '') + 26 * 60 * minute_ms)
+    expect((await clock(server)).body.offset_ms).toBe(body.offset_ms)
+  })
+
+  test('is set to an instant, which new rows then carry', async () => {
+    await using server = await startServer()
+    const { body } = await clock(server, '{"now":"2040-02-29T12:00:00Z"}')
+    expect(body.now).toMatch(/^2040-02-29T12:00:/)
+    const { dateCreated } = await server.sdk.conversations.v1.conversations.create({})
+    expect(dateCreated.toISOString()).toMatch(/^2040-02-29T12:0/)
+  })
+
+  test('refuses with a reason what is no move, and stays', async () => {
+    await using server = await startServer()
+    const nonsense = [
+      '{"advance":"an hour"}',
+      '{"advance":""}',
+      '{"advance":"-PT1M"}',
+      '{"advance":"PT-1M"}',
+      '{"now":"tomorrow"}',
+      '{"now":""}',
+      '{"now":"2040-02-30T00:00:00Z"}',
+      '{"now":"+010000-01-01T00:00:00Z"}',
+      '{"advance":"P9000Y"}',
+      '{"advance":"P999999999Y"}',
+      '{"advance":null}',
+      '{"advance":"PT1M","now":"2040-01-01T00:00:00Z"}',
+      '{"forward":"PT1M"}',
+      '{}',
+      '[]',
+      '"PT1M"',
+      '{"advance":',
+    ]
+    for (const body of nonsense) {
+      const answer = await clock(server, body)
+      expect([body, answer]).toEqual([body, { status: 400, body: { error: expect.stringMatching(/\w+/) } }])
+    }
+    expect((await clock(server)).body.offset_ms).toBe(0)
+  })
+
+  test('does not go back', async () => {
+    await using server = await startServer()
+    const { body: there } = await clock(server, '{"now":"2040-01-01T00:00:00Z"}')
+    const back = await clock(server, '{"now":"2039-12-31T23:59:00Z"}')
+    expect(back).toMatchObject({ status: 400, body: { error: 'the clock only moves forward' } })
+    expect((await clock(server)).body.offset_ms).toBe(there.offset_ms)
+  })
+
+  test('moves for the operator only', async () => {
+    await using server = await startServer()
+    for (const token of [null, 'wrong', `${admin_token}x`, auth_token]) {
+      const refusal = { status: 401, body: { error: 'the operator token is missing or wrong' } }
+      expect(await clock(server, '{"advance":"PT1H"}', token)).toEqual(refusal)
+      expect(await clock(server, undefined, token)).toEqual(refusal)
+    }
+    expect((await clock(server)).body.offset_ms).toBe(0)
+  })
+
+  test('is not there unless it is switched on', async () => {
+    await using server = await startServer({ test_clock: false })
+    expect((await clock(server, '{"advance":"PT1H"}')).status).toBe(404)
+    expect((await clock(server)).status).toBe(404)
+  })
+
+  test('is kept over a restart', async () => {
+    using place = folder()
+    const first = await startServer(place)
+    const { body: before } = await clock(first, '{"advance":"P10D"}')
+    await first.stop()
+    await using second = await startServer(place)
+    expect((await clock(second)).body.offset_ms).toBe(before.offset_ms)
+  })
+
+  test('moves at once add up', async () => {
+    await using server = await startServer()
+    const moves = await Promise.all(Array.from({ length: 5 }, () => clock(server, '{"advance":"PT1H"}')))
+    expect(moves.map(({ status }) => status)).toEqual([200, 200, 200, 200, 200])
+    expect((await clock(server)).body.offset_ms).toBeGreaterThan(5 * 60 * minute_ms - minute_ms)
+  })
+})
+
+describe('deadlines', () => {
+  test('one advance steps through all of them, in order', async () => {
+    await using world = await watched()
+    const { server, catcher } = world
+    const conversations = server.sdk.conversations.v1.conversations
+    const early = await conversations.create({ 'timers.inactive': 'PT2M', 'timers.closed': 'PT10M' })
+    const late = await conversations.create({ 'timers.inactive': 'PT5M', 'timers.closed': 'PT20M' })
+    await server.advance('PT1H')
+    expect(await transitions(server, catcher.requests)).toHaveLength(4)
+    const steps = catcher.requests
+      .map(({ params }) => ({ sid: params.ConversationSid, to: params.StateTo, at: Date.parse(params.StateUpdated ?? '') }))
+      .sort((a, b) => a.at - b.at)
+    expect(steps.map(({ sid, to }) => [sid, to])).toEqual([
+      [early.sid, 'inactive'],
+      [late.sid, 'inactive'],
+      [early.sid, 'closed'],
+      [late.sid, 'closed'],
+    ])
+    const [first, second, third, fourth] = steps.map(({ at }) => at)
+    // From one anchor each, to the millisecond.
+    expect((third ?? 0) - (first ?? 0)).toBe(8 * minute_ms)
+    expect((fourth ?? 0) - (second ?? 0)).toBe(15 * minute_ms)
+    expect(await log(server)).toHaveLength(4)
+  })
+
+  test('a deadline is applied when it has come and not a moment before', async () => {
+    await using world = await watched()
+    const { server, catcher } = world
+    const conversations = server.sdk.conversations.v1.conversations
+    const { sid } = await conversations.create({ 'timers.inactive': 'PT1H', ...enabled })
+    const made = Date.parse((await catcher.next()).params.DateCreated ?? '')
+    const due = made + 60 * minute_ms
+    await server.admin('POST', '/clock', { now: new Date(due - 30_000).toISOString() })
+    expect(await state(server, sid)).toBe('active')
+    expect(await log(server)).toHaveLength(1)
+    await server.admin('POST', '/clock', { now: new Date(due).toISOString() })
+    expect(await state(server, sid)).toBe('inactive')
+    expect((await catcher.next()).params.StateUpdated).toBe(new Date(due).toISOString())
+  })
+
+  test('a closed timer alone closes straight from active', async () => {
+    await using world = await watched()
+    const { server, catcher } = world
+    const conversations = server.sdk.conversations.v1.conversations
+    const { sid } = await conversations.create({ 'timers.closed': 'PT10M' })
+    await server.advance('PT10M')
+    expect(await state(server, sid)).toBe('closed')
+    expect(await transitions(server, catcher.requests)).toEqual(['active→closed'])
+  })
+
+  test('a closed timer before the inactive one wins, and the inactive one never fires', async () => {
+    await using world = await watched()
+    const { server, catcher } = world
+    await server.sdk.conversations.v1.conversations.create({ 'timers.inactive': 'PT30M', 'timers.closed': 'PT10M' })
+    await server.advance('P1D')
+    expect(await transitions(server, catcher.requests)).toEqual(['active→closed'])
+  })
+
+  test('both overdue after a downtime: one change, straight to closed, told once', async () => {
+    using place = folder()
+    await using catcher = await catchWebhooks({ authToken: auth_token })
+    const first = await startServer(place)
+    await listen(first, catcher.url())
+    const conversations = first.sdk.conversations.v1.conversations
+    const { sid } = await conversations.create({ 'timers.inactive': 'PT1M', 'timers.closed': 'PT10M' })
+    await first.stop()
+    await sleepFor(place.sqlite_file, 60 * minute_ms)
+
+    await using second = await startServer(place)
+    const { params } = await catcher.next()
+    expect(params).toMatchObject({ ConversationSid: sid, StateFrom: 'active', StateTo: 'closed', Reason: 'TIMER' })
+    await second.advance('P1D')
+    expect(await transitions(second, catcher.requests)).toEqual(['active→closed'])
+    expect(await second.sdk.conversations.v1.conversations(sid).fetch()).toMatchObject({ state: 'closed', timers: {} })
+  })
+
+  test('an update after the deadline meets the state that the deadline has led to', async () => {
+    using place = folder()
+    await using catcher = await catchWebhooks({ authToken: auth_token })
+    const first = await startServer(place)
+    await listen(first, catcher.url())
+    const { sid } = await first.sdk.conversations.v1.conversations.create({ 'timers.closed': 'PT10M' })
+    await first.stop()
+    await sleepFor(place.sqlite_file, 60 * minute_ms)
+
+    await using second = await startServer(place)
+    const update = second.sdk.conversations.v1.conversations(sid).update({ friendlyName: 'too late', ...enabled })
+    await expect(update).rejects.toMatchObject({ status: 400, code: 50377 })
+    expect(await transitions(second, catcher.requests)).toEqual(['active→closed'])
+    expect(catcher.requests).toHaveLength(1)
+  })
+
+  test('back to active counts both anew from that moment', async () => {
+    await using world = await watched()
+    const { server, catcher } = world
+    const conversations = server.sdk.conversations.v1.conversations
+    const { sid } = await conversations.create({ 'timers.inactive': 'PT10M', 'timers.closed': 'PT30M' })
+    await server.advance('PT10M')
+    expect(await state(server, sid)).toBe('inactive')
+    await server.advance('PT10M')
+    const { timers, dateUpdated } = await conversations(sid).update({ state: 'active' })
+    expect(inMinutes(timers, dateUpdated)).toEqual({ date_inactive: 10, date_closed: 30 })
+    // The old closed deadline passes without effect.
+    await server.advance('PT9M')
+    expect(await state(server, sid)).toBe('active')
+    await server.advance('PT1M')
+    expect(await state(server, sid)).toBe('inactive')
+    await server.advance('PT19M')
+    expect(await state(server, sid)).toBe('inactive')
+    await server.advance('PT1M')
+    expect(await transitions(server, catcher.requests)).toEqual(['active→inactive', 'active→inactive', 'inactive→closed'])
+  })
+
+  test('inactive by the caller keeps the closed deadline', async () => {
+    await using world = await watched()
+    const { server, catcher } = world
+    const conversations = server.sdk.conversations.v1.conversations
+    const { sid, timers } = await conversations.create({ 'timers.inactive': 'PT10M', 'timers.closed': 'PT30M' })
+    await server.advance('PT5M')
+    const parked = await conversations(sid).update({ state: 'inactive' })
+    expect(parked.timers).toEqual({ date_closed: (timers as { date_closed: string }).date_closed })
+    await server.advance('PT24M')
+    expect(await state(server, sid)).toBe('inactive')
+    await server.advance('PT1M')
+    expect(await transitions(server, catcher.requests)).toEqual(['inactive→closed'])
+  })
+
+  test('a change of a timer counts anew, and a timer that is unset never fires', async () => {
+    await using world = await watched()
+    const { server, catcher } = world
+    const conversations = server.sdk.conversations.v1.conversations
+    const { sid } = await conversations.create({ 'timers.inactive': 'PT10M', 'timers.closed': 'PT30M' })
+    await server.advance('PT9M')
+    const later = await conversations(sid).update({ 'timers.inactive': 'PT20M' })
+    expect(inMinutes(later.timers, later.dateUpdated)).toEqual({ date_inactive: 20, date_closed: 30 })
+    await server.advance('PT19M')
+    expect(await state(server, sid)).toBe('active')
+    const unset = await conversations(sid).update({ 'timers.closed': 'PT0S', 'timers.inactive': '' })
+    expect(unset.timers).toEqual({})
+    await server.advance('P30D')
+    expect(await state(server, sid)).toBe('active')
+    expect(await transitions(server, catcher.requests)).toEqual([])
+  })
+
+  test('other changes leave the deadlines alone', async () => {
+    await using world = await watched()
+    const { server, catcher } = world
+    const conversations = server.sdk.conversations.v1.conversations
+    const { sid, timers } = await conversations.create({ 'timers.inactive': 'PT10M' })
+    await server.advance('PT9M')
+    const changed = await conversations(sid).update({ friendlyName: 'New', attributes: '{"a":1}', uniqueName: 'n' })
+    expect(changed.timers).toEqual(timers)
+    await server.advance('PT1M')
+    expect(await transitions(server, catcher.requests)).toEqual(['active→inactive'])
+  })
+
+  test('a deleted conversation has no deadlines', async () => {
+    await using world = await watched()
+    const { server, catcher } = world
+    const conversations = server.sdk.conversations.v1.conversations
+    const { sid } = await conversations.create({ 'timers.inactive': 'PT10M', 'timers.closed': 'PT30M' })
+    await conversations(sid).remove()
+    await server.advance('P1D')
+    expect(await transitions(server, catcher.requests)).toEqual([])
+  })
+
+  test('those of a deleted service do nothing and hold up nobody', async () => {
+    await using world = await watched()
+    const { server, catcher } = world
+    const { v1 } = server.sdk.conversations
+    const service = await v1.services.create({ friendlyName: 'Gone' })
+    await v1.services(service.sid).conversations.create({ 'timers.inactive': 'PT1M' })
+    const { sid } = await v1.conversations.create({ 'timers.inactive': 'PT2M' })
+    await v1.services(service.sid).remove()
+    await server.advance('PT5M')
+    expect(await transitions(server, catcher.requests)).toEqual(['active→inactive'])
+    expect(catcher.requests[0]?.params.ConversationSid).toBe(sid)
+  })
+
+  test('1200 due at once: each changes once and is told once, although requests and moves come at the same time', async () => {
+    await using world = await watched()
+    const { server, catcher } = world
+    const create = async () => (await server.call('POST', '/v1/Conversations', { 'Timers.Closed': 'PT10M' })).body.sid as string
+    const sids = (await Promise.all(Array.from({ length: 1200 }, create))).sort()
+    const reads = Array.from({ length: 50 }, (_, i) => state(server, sids[i * 20] ?? ''))
+    await Promise.all([server.advance('PT10M'), server.advance('PT1M'), ...reads])
+    await settled(server)
+    expect(catcher.requests.map(({ params }) => params.ConversationSid).sort()).toEqual(sids)
+    expect(new Set(catcher.requests.map(({ params }) => `${params.StateFrom}→${params.StateTo}`))).toEqual(
+      new Set(['active→closed']),
+    )
+    const open = await server.sdk.conversations.v1.conversations.list({ state: 'active' })
+    expect(open).toEqual([])
+    expect(await server.sdk.conversations.v1.conversations.list({ state: 'closed' })).toHaveLength(1200)
+  })
+})
+
+/** What a server would find had it been down for so long. */
+async function sleepFor(sqlite_file: string, duration_ms: number): Promise<void> {
+  const config = { ...readConfig({ PARLEY_TEST_CLOCK: 'true' }), sqlite_file, auth_token, admin_token }
+  const { database } = await openInstallation(config, { log: pino({ level: 'silent' }) })
+  await database.write('setInstallation', { name: 'clock_offset_ms', value: String(duration_ms) })
+  await database.close()
+}
+
+function inMinutes(timers: unknown, from: Date): Record<string, number> {
+  const dates = Object.entries(timers as Record<string, string>)
+  return Object.fromEntries(dates.map(([name, at]) => [name, (Date.parse(at) - from.getTime()) / minute_ms]))
+}
