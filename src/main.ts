@@ -69,6 +69,11 @@ export async function openInstallation(config: Config, options: OpenOptions = {}
     const vault = new Vault(config.secret_key ?? keptSecret(secretFile(config, 'key')))
     await checkVault(database, vault)
     const kept_offset = Number((await database.read.one(setting, { name: 'clock_offset_ms' }))?.value ?? 0)
+    if (kept_offset > 0 && !config.test_clock) {
+      throw new ConfigError(
+        'the clock of this database was moved ahead for tests: start with PARLEY_TEST_CLOCK=1, or with another database',
+      )
+    }
     const clock = config.test_clock ? new TestClock(kept_offset) : new SystemClock()
     const admin_token = config.admin_token ?? keptSecret(secretFile(config, 'admin-token'))
     const account = await firstAccount(config, database, vault, clock)
@@ -176,7 +181,11 @@ function logger(level: string): Logger {
 
 /** A secret from its file, made at first start and readable by its owner alone. */
 function keptSecret(file: string | null): string {
-  if (file && existsSync(file)) return readFileSync(file, 'utf8').trim()
+  if (file && existsSync(file)) {
+    const kept = readFileSync(file, 'utf8').trim()
+    if (!/^[0-9a-f]{64}$/.test(kept)) throw new ConfigError(`${file} must hold 64 hex digits: restore it from a backup`)
+    return kept
+  }
   const secret = randomBytes(32).toString('hex')
   if (file) {
     writeFileSync(file, `${secret}\n`, { mode: 0o600, flag: 'wx' })

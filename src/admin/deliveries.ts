@@ -1,5 +1,5 @@
 import type { FastifyPluginAsync } from 'fastify'
-import { milliseconds, secondsOrNull } from '../api/dates.ts'
+import { milliseconds } from '../api/dates.ts'
 import type { Installation } from '../main.ts'
 import { rowsBy } from '../storage/rows.ts'
 import type { DeliveryRow, DeliveryStatus } from '../storage/schema.ts'
@@ -94,7 +94,7 @@ function shown(row: DeliveryRow) {
     status: row.status,
     attempts: attempts.map((attempt) => ({ ...attempt, at: milliseconds(attempt.at) })),
     date_created: milliseconds(row.date_created),
-    date_finished: secondsOrNull(row.date_finished),
+    date_finished: row.date_finished === null ? null : milliseconds(row.date_finished),
   }
 }
 

@@ -164,15 +164,18 @@ function clockRoutes(clock: TestClock, { database }: Installation, timers: Pick<
       const refused = (error: string) => reply.code(400).send({ error })
       const { advance, now } = body
       if (advance !== undefined && !parseDuration(advance)) return refused('advance must be an ISO 8601 duration, such as PT10M')
-      const target = advance === undefined ? parseInstant(now ?? '') : plusDuration(clock.now(), advance)
-      if (target === undefined) return refused('now must be an ISO 8601 date, such as 2030-01-01T00:00:00Z')
-      if (target > Date.UTC(9999, 0)) return refused('the clock does not go beyond the year 9999')
-      if (target < clock.now() - 1000) return refused('the clock only moves forward')
-      // One move after the other: two at once would each see the other's deadlines.
-      const mine = moving.then(() => moveTo(target))
+      // One move after the other, each from where the last one ended.
+      const mine = moving.then(async () => {
+        const target = advance === undefined ? parseInstant(now ?? '') : plusDuration(clock.now(), advance)
+        if (target === undefined) return 'now must be an ISO 8601 date, such as 2030-01-01T00:00:00Z'
+        if (target > Date.UTC(9999, 0)) return 'the clock does not go beyond the year 9999'
+        if (target < clock.now() - 1000) return 'the clock only moves forward'
+        await moveTo(target)
+        return null
+      })
       moving = mine.catch(() => {})
-      await mine
-      return shown()
+      const refusal = await mine
+      return refusal === null ? shown() : refused(refusal)
     })
   }
 }

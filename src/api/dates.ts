@@ -1,7 +1,9 @@
 import { Temporal } from 'temporal-polyfill'
 
-/** The last instant a Date can hold. */
-const latest_ms = 8.64e15
+/** The instants that a body can show: four digits of year. */
+const earliest_ms = Date.parse('0000-01-01T00:00:00Z')
+const latest_ms = Date.parse('9999-12-31T23:59:59.999Z')
+const time = /^\d{4}-\d{2}-\d{2}[Tt ]\d{2}(?::\d{2}(?::\d{2}(?:[.,]\d{1,9})?)?)?([Zz]|[+-]\d{2}(?::?\d{2})?)?$/
 
 /**
  * Reads an ISO 8601 instant as epoch ms; a fraction and an offset are fine, without an offset it is UTC.
@@ -13,9 +15,11 @@ export function parseInstant(text: string, end_of_day = false): number | undefin
       const day = Temporal.PlainDate.from(text)
       return (end_of_day ? day.add({ days: 1 }) : day).toZonedDateTime('UTC').epochMilliseconds - (end_of_day ? 1 : 0)
     }
-    if (!/^\d{4}-\d{2}-\d{2}[Tt ]/.test(text)) return undefined
-    if (/(?:[Zz]|[+-]\d{2}(?::?\d{2})?)$/.test(text)) return Temporal.Instant.from(text).epochMilliseconds
-    return Temporal.PlainDateTime.from(text).toZonedDateTime('UTC').epochMilliseconds
+    const found = time.exec(text)
+    if (!found) return undefined
+    const instant = found[1] ? Temporal.Instant.from(text) : Temporal.PlainDateTime.from(text).toZonedDateTime('UTC')
+    const ms = instant.epochMilliseconds
+    return ms >= earliest_ms && ms <= latest_ms ? ms : undefined
   } catch {
     return undefined
   }

@@ -25,7 +25,7 @@ export class Form {
   }
 }
 
-export const emptyForm = new Form({})
+export const emptyForm = new Form(Object.create(null) as Record<string, string>)
 
 /** Reads `a=1&b=x+y&a=2`. Throws ApiError when there are too many pairs. */
 export function parseForm(text: string): Form {

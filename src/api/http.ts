@@ -1,3 +1,4 @@
+import { METHODS } from 'node:http'
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import type { Logger } from 'pino'
 import { ApiError, type ErrorName, refuse } from '../errors.ts'
@@ -73,9 +74,13 @@ export function createHttp(options: HttpOptions): FastifyInstance {
       const missing = refuse('notFound', { path: pathOf(request) })
       options.authenticator.account(request.headers.authorization).then(() => answer(missing), answer)
     },
+    // The operator's API says what it does not know instead of dropping it.
+    ajv: { customOptions: { removeAdditional: false } },
     forceCloseConnections: 'idle',
     return503OnClosing: false,
   })
+  // Else the framework takes a known path with an odd verb for an unknown path.
+  for (const method of METHODS) if (!server.supportedMethods.includes(method)) server.addHttpMethod(method)
   server.decorateRequest('account_sid', '')
   server.decorateRequest('started', 0)
   server.decorateRequest('id_for_caller', '')
@@ -140,8 +145,8 @@ function wire(v1: FastifyInstance, options: HttpOptions): void {
 function mount(v1: FastifyInstance, url: string, methods: Path['methods']): void {
   for (const [method, handler] of Object.entries(methods)) v1.route({ method, url, handler })
   v1.route({ method: 'OPTIONS', url, handler: (request, reply) => respond(request, reply, 204, null) })
-  const rest = ['GET', 'POST', 'DELETE', 'PUT', 'PATCH', 'HEAD'].filter(
-    (method) => !(method in methods) && !(method === 'HEAD' && 'GET' in methods),
+  const rest = v1.supportedMethods.filter(
+    (method) => method !== 'OPTIONS' && !(method in methods) && !(method === 'HEAD' && 'GET' in methods),
   )
   v1.route({
     method: rest,

@@ -1,3 +1,4 @@
+import { hash } from 'node:crypto'
 import { refuse } from '../errors.ts'
 import type { Reader } from '../storage/database.ts'
 import { pageOf, type Table } from '../storage/rows.ts'
@@ -13,8 +14,10 @@ export interface PageRequest {
 
 interface Token {
   readonly direction: 'forward' | 'backward'
-  /** Which order issued it: one list has several. */
-  readonly by: string
+  /** Which list and order issued it. */
+  readonly list: string
+  /** Whether the row it points to is wanted too: a page with no rows has none of its own to point to. */
+  readonly inclusive: boolean
   readonly key: number | string
   readonly sid: string
 }
@@ -46,8 +49,9 @@ export async function readPage(
   order: Order,
   { size, token }: PageRequest,
 ): Promise<Page> {
+  const issuer = issuerOf(resource, within, order)
+  if (token && token.list !== issuer) throw refuse('invalidPageToken')
   if (resource.table === null) return { rows: [], previous: null, next: null }
-  if (token && token.by !== order.by) throw refuse('invalidPageToken')
   const backward = token?.direction === 'backward'
   const where: Condition[] = [
     ...Object.entries(within).map(([column, value]) => ({ column, operator: '=' as const, value })),
@@ -58,7 +62,7 @@ export async function readPage(
     where,
     by: order.by,
     direction: (order.direction === 'asc') === !backward ? 'asc' : 'desc',
-    after: token !== null,
+    after: token === null ? null : token.inclusive ? 'from' : 'behind',
   })
   const args: Record<string, unknown> = { limit: size + 1, after_key: token?.key, after_sid: token?.sid }
   for (const [i, condition] of where.entries()) args[`where${i}`] = condition.value
@@ -71,28 +75,41 @@ export async function readPage(
   const hasNext = backward ? true : more
   return {
     rows,
-    previous: hasPrevious ? writeToken('backward', order.by, rows[0], token) : null,
-    next: hasNext ? writeToken('forward', order.by, rows.at(-1), token) : null,
+    previous: hasPrevious ? writeToken('backward', issuer, order.by, rows[0], token) : null,
+    next: hasNext ? writeToken('forward', issuer, order.by, rows.at(-1), token) : null,
   }
 }
 
 /** Letters of base64url only: twilio-go spoils dots (twilio-go#226). */
-function writeToken(direction: Token['direction'], by: string, row: BaseRow | undefined, at: Token | null): string | null {
+function writeToken(
+  direction: Token['direction'],
+  list: string,
+  by: string,
+  row: BaseRow | undefined,
+  at: Token | null,
+): string | null {
   const key = row ? (row as unknown as Record<string, number | string>)[by] : at?.key
   const sid = row?.sid ?? at?.sid
   const prefix = direction === 'forward' ? 'PT' : 'PB'
-  return prefix + Buffer.from(JSON.stringify([by, key, sid])).toString('base64url')
+  return prefix + Buffer.from(JSON.stringify([list, key, sid, ...(row ? [] : [true])])).toString('base64url')
+}
+
+/** Short, and the same for every page of one list in one order. */
+function issuerOf(resource: AnyResource, within: Readonly<Record<string, string>>, order: Order): string {
+  return hash('sha256', JSON.stringify([resource.name, within, order.by]), 'base64url').slice(0, 8)
 }
 
 function readToken(text: string): Token {
   const prefix = text.slice(0, 2)
   try {
+    if (!/^P[TB][A-Za-z0-9_-]+$/.test(text)) throw refuse('invalidPageToken')
     const parts: unknown = JSON.parse(Buffer.from(text.slice(2), 'base64url').toString())
-    if (Array.isArray(parts) && parts.length === 3 && (prefix === 'PT' || prefix === 'PB')) {
-      const [by, key, sid] = parts as unknown[]
+    if (Array.isArray(parts) && (parts.length === 3 || (parts.length === 4 && parts[3] === true))) {
+      const [list, key, sid] = parts as unknown[]
       const ordered = typeof key === 'string' || Number.isSafeInteger(key)
-      if (typeof by === 'string' && ordered && typeof sid === 'string') {
-        return { direction: prefix === 'PT' ? 'forward' : 'backward', by, key: key as number | string, sid }
+      if (typeof list === 'string' && ordered && typeof sid === 'string') {
+        const direction = prefix === 'PT' ? 'forward' : 'backward'
+        return { direction, list, key: key as number | string, sid, inclusive: parts.length === 4 }
       }
     }
   } catch {

@@ -111,7 +111,8 @@ export function dateBound(name: string, end_of_day: boolean): Param<number> {
   return param('ISO 8601 date', (given) => {
     const instant = parseInstant(given, end_of_day)
     if (instant === undefined) throw refuse('invalidParameter', { text: `Invalid ${name}.` })
-    return instant
+    // Bodies show whole seconds: an end without a fraction takes in all of its second.
+    return end_of_day && /[Tt ]/.test(given) && !/[.,]/.test(given) ? instant + 999 : instant
   })
 }
 

@@ -43,11 +43,22 @@ export interface Pipeline {
 export async function write(pipeline: Pipeline, verb: ChangeVerb, call: Call): Promise<string | null> {
   const { resource, address } = call
   const now = pipeline.clock.now()
-  const params = verb === 'remove' ? {} : parseParams(resource.params, verb, call.body)
+  const params = verb === 'remove' ? {} : await parsed(pipeline, verb, call)
   const sid = verb === 'create' && resource.sid ? newSid(resource.sid, now) : ''
   const asked: ChangeRequest = { verb, address, params, sid, now, webhooks: call.webhooks, source: 'API' }
   const { row, above } = await pipeline.write(resource, await beforehand(pipeline, resource, asked))
   return row && render(resource, above, call, row, now)
+}
+
+/** What does not exist is not found, however wrong the parameters are; only then is that looked up first. */
+async function parsed(pipeline: Pipeline, verb: 'create' | 'update', { resource, address, body }: Call) {
+  try {
+    return parseParams(resource.params, verb, body)
+  } catch (refusal) {
+    const above = await locate(pipeline.read, resource, address)
+    if (verb === 'update') await find(pipeline.read, resource, above, address.key, address.path)
+    throw refusal
+  }
 }
 
 /** Asks the pre-action webhook where there is one. It may take seconds: the clock is read again after it. */

@@ -175,6 +175,7 @@ export class Deliveries implements Service {
       const lane = target.lanes.get(subject) as Lane
       const row = lane.queue.shift() as DeliveryRow
       lane.busy = true
+      target.in_flight++
       const sending = this.#work(target, row)
         .catch(this.#options.report)
         .finally(() => {
@@ -193,17 +194,21 @@ export class Deliveries implements Service {
   /** Tries a delivery until it is finished; waits for its next try without holding a place among those in flight. */
   async #work(target: Target, row: DeliveryRow): Promise<void> {
     let current = row
-    while (current.status === 'pending') {
-      await this.#until(current.due)
-      if (this.#stopped) return
-      target.in_flight++
-      try {
-        current = await this.#attempt(current)
-      } finally {
+    for (;;) {
+      if (current.due > this.#options.clock.now()) {
         target.in_flight--
+        this.#send(target)
+        await this.#until(current.due)
+        target.in_flight++
       }
-      this.#record(current)
-      this.#send(target)
+      try {
+        if (this.#stopped) return
+        current = await this.#attempt(current)
+        this.#record(current)
+      } finally {
+        if (this.#stopped || current.status !== 'pending') target.in_flight--
+      }
+      if (current.status !== 'pending') return
     }
   }
 

@@ -6,6 +6,7 @@ import { adminRoutes } from '../admin/http.ts'
 import { type Config, ConfigError, secretFile } from '../config.ts'
 import { openInstallation } from '../main.ts'
 import { explained } from './explained.ts'
+import { firstStart } from './first-start.ts'
 
 type Method = 'GET' | 'POST' | 'DELETE'
 type Ask = (method: Method, path: string, body?: object) => Promise<unknown>
@@ -17,7 +18,17 @@ type Ask = (method: Method, path: string, body?: object) => Promise<unknown>
 export async function asOperator(config: Config, act: (ask: Ask) => Promise<void>): Promise<void> {
   const running = await overHttp(config)
   if (running) return act(running)
-  const installation = await explained(config, () => openInstallation(config, { log: pino({ level: 'silent' }) }))
+  const installation = await explained(config, () => openInstallation(config, { log: pino({ level: 'silent' }) })).catch(
+    (error: Error) => {
+      if (!/in use by another/.test(error.message)) throw error
+      throw new ConfigError(
+        `${error.message}; if that is the server you mean, give the settings it runs with: it does not answer on ` +
+          `${config.host}:${config.port} to this operator token (--host, --port, --admin-token)`,
+      )
+    },
+  )
+  const told = firstStart(installation)
+  if (told.length > 0) console.log(`${told.join('\n')}\n`)
   const server = fastify()
   await server.register(adminRoutes({ installation, timers: null }), { prefix: '/admin/v1' })
   try {
@@ -49,10 +60,9 @@ async function overHttp(config: Config): Promise<Ask | undefined> {
   try {
     await ask('GET', '/accounts')
     return ask
-  } catch (error) {
-    // Nobody listens, or somebody else does: then the database is free, or says who has it.
-    if (error instanceof ConfigError || (error as { code?: string }).code) return undefined
-    throw error
+  } catch {
+    // Nobody listens, or somebody else does: then the database is free, or says that it is not.
+    return undefined
   }
 }
 

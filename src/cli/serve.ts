@@ -1,11 +1,12 @@
-import { type Config, secretFile } from '../config.ts'
+import type { Config } from '../config.ts'
 import { type Running, start } from '../main.ts'
 import { explained } from './explained.ts'
+import { firstStart } from './first-start.ts'
 
 /** Starts the server and stops it on a signal; a second signal does not wait. */
 export async function serve(config: Config): Promise<void> {
   const running = await explained(config, () => start(config))
-  greet(running, config)
+  greet(running)
   let stopping = false
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     process.on(signal, () => {
@@ -19,21 +20,12 @@ export async function serve(config: Config): Promise<void> {
   }
 }
 
-function greet({ url, installation }: Running, config: Config): void {
-  const { account, admin_token } = installation
+function greet({ url, installation }: Running): void {
+  const { account } = installation
   const lines = [`Parley listens on ${url}`]
   if (account.made) {
-    const file = secretFile(config, 'admin-token')
-    lines.push(
-      '',
-      'First start. These are kept; the auth token is shown this once:',
-      `  account sid     ${account.sid}`,
-      `  auth token      ${account.made.auth_token}`,
-      `  operator token  ${file === null ? admin_token : `in ${file}`}`,
-      '',
-      'Try it (npm install twilio):',
-      snippet(url, account.sid, account.made.auth_token),
-    )
+    const told = firstStart(installation)
+    lines.push('', ...told, '', 'Try it (npm install twilio):', snippet(url, account.sid, account.made.auth_token))
   }
   console.log(lines.join('\n'))
 }

@@ -77,8 +77,8 @@ export interface PageQuery {
   /** Keyset columns: the order, then the sid. */
   readonly by: string
   readonly direction: 'asc' | 'desc'
-  /** With arguments `after_key`, `after_sid`: rows strictly behind that key. */
-  readonly after: boolean
+  /** With arguments `after_key`, `after_sid`: rows behind that key, or from it on. */
+  readonly after: 'behind' | 'from' | null
 }
 
 /** One page in keyset order; also takes `limit`. */
@@ -91,7 +91,11 @@ export function pageOf<R>(query: PageQuery): Shape<Args, R> {
     if (after) {
       // A row value comparison walks the index from the key on; the two-step form with OR would not.
       select = select.where(({ eb, refTuple, tuple }) =>
-        eb(refTuple(by, 'sid'), direction === 'asc' ? '>' : '<', tuple(a.after_key, a.after_sid) as never),
+        eb(
+          refTuple(by, 'sid'),
+          `${direction === 'asc' ? '>' : '<'}${after === 'from' ? '=' : ''}` as '>',
+          tuple(a.after_key, a.after_sid) as never,
+        ),
       )
     }
     return select

@@ -561,7 +561,11 @@ describe('the log of the server', () => {
     await call('POST', '/v1/Configuration/Webhooks', { PreWebhookUrl: '', Filters: 'onConversationAdded' })
     await call('POST', '/v1/Conversations', {})
     await expect.poll(() => warnings().length, { interval: 5 }).toBe(2)
-    expect(warnings()[1]).toMatchObject({ msg: 'webhook failed', event: 'onConversationAdded', delivery: expect.stringMatching(/^WD/) })
+    expect(warnings()[1]).toMatchObject({
+      msg: 'webhook failed',
+      event: 'onConversationAdded',
+      delivery: expect.stringMatching(/^WD/),
+    })
   })
 
   test('has no secret in it, whatever goes wrong', async () => {

@@ -364,9 +364,9 @@ describe('commands without a server', () => {
   test('the token of the first account is shown by whichever command makes it', async () => {
     using place = folder()
     const given = installation(place.file('parley.db'))
-    const { stdout } = await parley(['accounts', 'list'], given)
+    const { stdout, stderr } = await parley(['accounts', 'list'], given)
     await using server = await serve(given)
-    const said = stdout + server.stdout()
+    const said = stdout + stderr + server.stdout()
     expect(said).toMatch(token)
     expect(await conversations(server, printed(said))).toBe(0)
   })

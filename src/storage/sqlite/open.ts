@@ -32,12 +32,36 @@ export async function openSqlite<C extends Commands>(options: SqliteOptions): Pr
   mkdirSync(folder, { recursive: true, mode: 0o700 })
 
   const lock = takeLock(file)
-  const setup = openConnection(file, { readonly: false, durable })
-  await migrate(new Kysely<unknown>({ dialect: new SqliteDialect({ database: setup }) }))
-  setup.close()
+  const dispose = () => {
+    lock.close()
+    if (passing) rmSync(folder, { recursive: true, force: true })
+  }
+  try {
+    await migrateFile(file, durable)
+    return await openLocked<C>({ ...options, file }, durable, dispose)
+  } catch (error) {
+    dispose()
+    throw error
+  }
+}
 
+async function migrateFile(file: string, durable: boolean): Promise<void> {
+  const connection = openConnection(file, { readonly: false, durable })
+  try {
+    await migrate(new Kysely<unknown>({ dialect: new SqliteDialect({ database: connection }) }))
+  } finally {
+    connection.close()
+  }
+}
+
+async function openLocked<C extends Commands>(
+  options: SqliteOptions,
+  durable: boolean,
+  dispose: () => void,
+): Promise<Database<C>> {
+  const { file } = options
   const listeners: ((notices: readonly Notice[]) => void)[] = []
-  const reader = new SqliteReader(openConnection(file, { readonly: true, durable }))
+  const reader = new SqliteReader(openConnection(file, { readonly: true, durable }), options.failed)
   const writer = new Writer({
     file,
     durable,
@@ -50,8 +74,12 @@ export async function openSqlite<C extends Commands>(options: SqliteOptions): Pr
       if (notices.length > 0) for (const listener of listeners) listener(notices)
     },
   })
-  await writer.ready
-
+  try {
+    await writer.ready
+  } catch (error) {
+    reader.close()
+    throw error
+  }
   return {
     capabilities: { sole_owner: true },
     read: reader,
@@ -65,8 +93,7 @@ export async function openSqlite<C extends Commands>(options: SqliteOptions): Pr
       // The last to close folds the log into the database, which a read-only connection cannot.
       reader.close()
       await writer.close()
-      lock.close()
-      if (passing) rmSync(folder, { recursive: true, force: true })
+      dispose()
     },
   }
 }

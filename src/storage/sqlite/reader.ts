@@ -1,3 +1,4 @@
+import { refuse } from '../../errors.ts'
 import type { Reader } from '../database.ts'
 import type { Shape } from '../shapes.ts'
 import { type Connection, Statements } from './connection.ts'
@@ -11,35 +12,46 @@ export class SqliteReader implements Reader {
   readonly #statements: Statements
   readonly #begin
   readonly #end
+  readonly #failed: (error: Error) => void
   #open = false
 
-  constructor(db: Connection) {
+  /** `failed` is told of what goes wrong; the caller of a read only learns that the database does not answer. */
+  constructor(db: Connection, failed: (error: Error) => void = () => {}) {
     this.#db = db
+    this.#failed = failed
     this.#statements = new Statements(db)
     this.#begin = db.prepare('BEGIN')
     this.#end = db.prepare('COMMIT')
   }
 
   async one<A extends object, R>(query: Shape<A, R>, args: A): Promise<R | undefined> {
-    this.#enter()
-    return this.#statements.one(query, args)
+    return this.#answered(() => this.#statements.one(query, args))
   }
 
   async all<A extends object, R>(query: Shape<A, R>, args: A): Promise<R[]> {
-    this.#enter()
-    return this.#statements.all(query, args)
+    return this.#answered(() => this.#statements.all(query, args))
   }
 
   /** Ends the shared transaction, so that the next read sees what has been committed meanwhile. */
   refresh(): void {
     if (!this.#open) return
     this.#open = false
-    this.#end.run()
+    if (this.#db.open) this.#end.run()
   }
 
   close(): void {
     this.refresh()
     this.#db.close()
+  }
+
+  #answered<R>(read: () => R): R {
+    try {
+      this.#enter()
+      return read()
+    } catch (error) {
+      this.#failed(error as Error)
+      throw refuse('unavailable')
+    }
   }
 
   #enter(): void {

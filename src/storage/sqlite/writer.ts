@@ -78,8 +78,12 @@ export class Writer {
     }
   }
 
+  /** Finishes what is queued, then closes the file. A write from now on is refused. */
   async close(): Promise<void> {
     await this.drained()
+    const broken = this.#broken !== undefined
+    this.#broken ??= new Error('the database is closed')
+    if (broken) return
     const gone = new Promise((resolve) => this.#worker.once('exit', resolve))
     this.#worker.postMessage('close')
     await gone
