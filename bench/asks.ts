@@ -11,8 +11,8 @@ export type Ask =
   /** A random one among so many, spread over the table. `passing_host`: a Host of its own each time, so that no cache can help. */
   | { readonly verb: 'fetch'; readonly by: 'sid' | 'name'; readonly among: number; readonly passing_host?: true }
   | { readonly verb: 'update'; readonly among: number }
-  /** With `service_sid`: there, and with webhooks. */
-  | { readonly verb: 'create'; readonly service_sid: string | null }
+  /** With `service_sid`: there, and with webhooks. `names`: in no order, as people choose them, or each behind the last. */
+  | { readonly verb: 'create'; readonly service_sid: string | null; readonly names: 'scattered' | 'ordered' }
 
 export function statusOf({ verb }: Ask): number {
   return verb === 'create' ? 201 : 200
@@ -31,7 +31,7 @@ export function requests(ask: Ask, port: number, population: Population): () => 
   if (ask.verb === 'create') {
     const path = ask.service_sid === null ? '/v1/Conversations' : `/v1/Services/${ask.service_sid}/Conversations`
     const extra = ask.service_sid === null ? '' : 'X-Twilio-Webhook-Enabled: true\r\n'
-    return () => post(path, host, creation(), extra)
+    return () => post(path, host, creation(ask.names), extra)
   }
   const row = () => Math.floor(Math.random() * ask.among) * Math.floor(population.rows / ask.among)
   if (ask.verb === 'update')
@@ -40,11 +40,11 @@ export function requests(ask: Ask, port: number, population: Population): () => 
   return () => get(`/v1/Conversations/${key(row())}`, ask.passing_host ? `h${made++}.test` : host)
 }
 
-/** The form of a creation: a new unique name in no order, a friendly name, attributes. */
-export function creation(): string {
+/** The form of a creation: a new unique name, a friendly name, attributes. */
+export function creation(names: 'scattered' | 'ordered' = 'scattered'): string {
   const number = made++
-  // Above every loaded row's number; scattered like theirs.
-  const name = nameOf(0x40000000 + number)
+  // Scattered: numbered above every loaded row. Ordered: sorted behind them all.
+  const name = names === 'scattered' ? nameOf(0x40000000 + number) : `order-${String(number).padStart(12, '0')}`
   return `FriendlyName=Order+${number}&UniqueName=${name}&Attributes=${encodeURIComponent(attributesOf(number))}`
 }
 

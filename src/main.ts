@@ -117,7 +117,10 @@ export async function start(config: Config, options: OpenOptions = {}): Promise<
         outcome: result.kind === 'answered' ? `${Math.floor((result.status ?? 0) / 100)}xx` : result.kind,
       })
       metrics.deliveryDuration.observe(result.duration_ms / 1000)
-      if (result.error !== null) log.warn({ delivery: row.id, event: row.event_type, error: result.error }, 'webhook failed')
+      const { status, error } = result
+      if (error !== null || status === null || status < 200 || status > 299) {
+        log.warn({ delivery: row.id, event: row.event_type, status, error }, 'webhook failed')
+      }
     },
   })
   const keep_deliveries_ms = config.delivery_log_days * 86_400_000

@@ -1,4 +1,3 @@
-import { METHODS } from 'node:http'
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import type { Logger } from 'pino'
 import { ApiError, type ErrorName, refuse } from '../errors.ts'
@@ -79,8 +78,6 @@ export function createHttp(options: HttpOptions): FastifyInstance {
     forceCloseConnections: 'idle',
     return503OnClosing: false,
   })
-  // Else the framework takes a known path with an odd verb for an unknown path.
-  for (const method of METHODS) if (!server.supportedMethods.includes(method)) server.addHttpMethod(method)
   server.decorateRequest('account_sid', '')
   server.decorateRequest('started', 0)
   server.decorateRequest('id_for_caller', '')
@@ -134,27 +131,16 @@ function wire(v1: FastifyInstance, options: HttpOptions): void {
     done()
   })
   v1.setErrorHandler((error, request, reply) => sendError(request, reply, error, log))
-  v1.setNotFoundHandler((request) => {
-    throw refuse('notFound', { path: pathOf(request) })
-  })
-  for (const { url, methods } of merged([...options.resources.flatMap((r) => paths(r, options)), ...notBuilt(options)])) {
-    mount(v1, url, methods)
+  const all = merged([...options.resources.flatMap((r) => paths(r, options)), ...notBuilt(options)])
+  for (const { url, methods } of all) {
+    for (const [method, handler] of Object.entries(methods)) v1.route({ method, url, handler })
+    v1.route({ method: 'OPTIONS', url, handler: (request, reply) => respond(request, reply, 204, null) })
   }
-}
-
-function mount(v1: FastifyInstance, url: string, methods: Path['methods']): void {
-  for (const [method, handler] of Object.entries(methods)) v1.route({ method, url, handler })
-  v1.route({ method: 'OPTIONS', url, handler: (request, reply) => respond(request, reply, 204, null) })
-  const rest = v1.supportedMethods.filter(
-    (method) => method !== 'OPTIONS' && !(method in methods) && !(method === 'HEAD' && 'GET' in methods),
-  )
-  v1.route({
-    method: rest,
-    url,
-    exposeHeadRoute: false,
-    handler: () => {
-      throw refuse('methodNotAllowed')
-    },
+  const known = all.map(({ url }) => new RegExp(`^${url.replace(/:\w+/g, '[^/]+')}$`))
+  // The framework takes a known path with another verb for an unknown path; a route for each verb there is would be thousands.
+  v1.setNotFoundHandler((request) => {
+    const path = pathOf(request)
+    throw known.some((url) => url.test(path)) ? refuse('methodNotAllowed') : refuse('notFound', { path })
   })
 }
 

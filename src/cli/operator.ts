@@ -58,8 +58,8 @@ async function overHttp(config: Config): Promise<Ask | undefined> {
     return answered(answer.statusCode, await answer.body.text())
   }
   try {
-    await ask('GET', '/accounts')
-    return ask
+    const found = (await ask('GET', '/accounts')) as { accounts?: unknown } | null
+    return Array.isArray(found?.accounts) ? ask : undefined
   } catch {
     // Nobody listens, or somebody else does: then the database is free, or says that it is not.
     return undefined

@@ -371,18 +371,21 @@ describe('commands without a server', () => {
     expect(await conversations(server, printed(said))).toBe(0)
   })
 
-  test("somebody else's server on the port is not taken for this one", async () => {
-    using place = folder()
-    const given = installation(place.file('parley.db'))
-    {
-      await using server = await serve(given)
-      await server.end('SIGTERM')
-    }
-    await using other = await stranger('<h1>It works!</h1>')
-    const { code, stdout, stderr } = await parley(['accounts', 'list', '--port', other.port], given)
-    expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
-    expect(stdout).toMatch(/^AC\w{32} {2}active .*First account\n$/)
-  })
+  test.each(['<h1>It works!</h1>', '{}', 'null'])(
+    "somebody else's server on the port, which says %s, is not taken for this one",
+    async (body) => {
+      using place = folder()
+      const given = installation(place.file('parley.db'))
+      {
+        await using server = await serve(given)
+        await server.end('SIGTERM')
+      }
+      await using other = await stranger(body)
+      const { code, stdout, stderr } = await parley(['accounts', 'list', '--port', other.port], given)
+      expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
+      expect(stdout).toMatch(/^AC\w{32} {2}active .*First account\n$/)
+    },
+  )
 
   test('a running server on another port than the one given: a sentence that says so', async () => {
     using place = folder()
