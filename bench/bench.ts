@@ -23,6 +23,7 @@ async function bench(options: Options): Promise<Goal[]> {
   console.log(
     `Node ${process.version}, ${cpus().length} × ${cpu?.model}, 8 KiB written and synced in ${shown(fsyncMs(folder))} ms`,
   )
+  if (options.scale < 1) console.log('Quick: this shows that everything runs. The figures mean nothing.')
   const sink = await Child.start<Sink>(new URL('./sink.ts', import.meta.url))
   const goals: Goal[] = []
   const { parts } = options

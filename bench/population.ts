@@ -78,6 +78,8 @@ export function rowOf(made: Population, i: number, owner: Owner, now_ms: number)
     email_address: null,
     email_name: null,
     created_by: 'system',
+    last_message_index: -1,
+    webhook_count: 0,
     date_activity: created_ms,
     date_created: created_ms,
     date_updated: created_ms,

@@ -5,8 +5,7 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { newAccount } from '../src/admin/accounts.ts'
-import type { AnyResource, BaseRow, Change, Event, Facts } from '../src/api/declare.ts'
+import type { AnyResource } from '../src/api/declare.ts'
 import type { Param } from '../src/api/params.ts'
 import { chainAbove, familyOf } from '../src/api/scope.ts'
 import { settings } from '../src/config.ts'
@@ -142,51 +141,15 @@ function listOf({ list }: AnyResource): string[] {
   return filters.length > 0 ? [`${pages} Filters:`, table(['Name', 'Kind'], filters)] : [`${pages} No filters.`]
 }
 
-function eventsOf(resource: AnyResource): string[] {
-  const { events } = resource
-  if (!events) return []
-  const before = Object.entries(events.before).map(([verb, event]) => {
-    const keys = Object.keys(events.amendable[verb as 'create'] ?? {})
+function eventsOf({ events }: AnyResource): string[] {
+  const before = Object.entries(events?.before ?? {}).map(([verb, event]) => {
+    const keys = Object.keys(events?.amendable[verb as 'create'] ?? {})
     return [verb, mono(event as string), keys.map(mono).join(', ') || 'nothing']
   })
-  const after = changesOf(resource).flatMap(({ what, told }) =>
-    told.map((event) => [
-      what,
-      mono(event.type),
-      event.by_itself ? 'always' : 'with the header',
-      Object.keys(event.form).map(mono).join(', '),
-    ]),
-  )
+  if (before.length === 0) return []
   return [
     'Pre-action webhooks, asked when the request has `X-Twilio-Webhook-Enabled: true`:',
     table(['Verb', 'Event', 'Its answer may amend'], before),
-    'Post-action webhooks. Besides the parameters named here each has `EventType`, `AccountSid`, `ChatServiceSid`, ' +
-      '`RetryCount` and, where the header asked for it, `Source`. A parameter without a value is left out.',
-    table(['Cause', 'Event', 'Sent', 'Parameters'], after),
-  ]
-}
-
-/** Events come from a function, so it is asked about a sample row: each verb, each word that a parameter knows, a deadline. */
-function changesOf(resource: AnyResource): { what: string; told: readonly Event[] }[] {
-  const { account, service } = newAccount({ sid: undefined, friendly_name: '', sealed_token: '', now: 0 })
-  const facts: Facts = { now: 0, account, service, parents: [] }
-  const made = { ...resource.create?.({}, facts, ''), sid: '', date_created: 0, date_updated: 0, revision: 1 } as BaseRow
-  const tell = (verb: Change<BaseRow>['verb'], was: BaseRow | null, is: BaseRow | null) =>
-    resource.events?.after({ verb, was, is }, facts) ?? []
-  const plain = tell('update', made, made)
-  const words = Object.entries(resource.params as Record<string, Param<unknown>>).flatMap(([name, { kind }]) => {
-    const given = kind.includes(' | ') ? kind.split(' | ') : []
-    const told = given.flatMap((word) => tell('update', made, resource.update?.(made, { [name]: word }, facts) as BaseRow))
-    const extra = new Map(told.map((event) => [event.type, event]))
-    for (const { type } of plain) extra.delete(type)
-    return extra.size > 0 ? [{ what: `update that changes ${name}`, told: [...extra.values()] }] : []
-  })
-  return [
-    { what: 'create', told: tell('create', null, made) },
-    { what: 'update', told: plain },
-    ...words,
-    ...(resource.elapse ? [{ what: 'a deadline passes', told: tell('elapse', made, made) }] : []),
-    ...(resource.remove ? [{ what: 'remove', told: tell('remove', made, null) }] : []),
   ]
 }
 

@@ -63,6 +63,12 @@ export const settings = [
     meaning: 'how long finished deliveries stay in the log',
   },
   {
+    env: 'PARLEY_MEDIA_MAX_BYTES',
+    flag: 'media-max-bytes',
+    standard: '157286400 (150 MiB)',
+    meaning: 'how large an uploaded file may be',
+  },
+  {
     env: 'PARLEY_TEST_CLOCK',
     flag: 'test-clock',
     standard: 'false',
@@ -89,6 +95,7 @@ export interface Config {
   readonly webhook_verify_tls: boolean
   readonly webhook_retries: number
   readonly delivery_log_days: number
+  readonly media_max_bytes: number
   readonly test_clock: boolean
   readonly log_level: string
 }
@@ -117,6 +124,7 @@ export function readConfig(given: Given): Config {
     webhook_verify_tls: flag(given, 'PARLEY_WEBHOOK_VERIFY_TLS', true),
     webhook_retries: integer(given, 'PARLEY_WEBHOOK_RETRIES', 0, 0, 3),
     delivery_log_days: integer(given, 'PARLEY_DELIVERY_LOG_DAYS', 7, 0, 3650),
+    media_max_bytes: integer(given, 'PARLEY_MEDIA_MAX_BYTES', 150 * 1024 * 1024, 1, Number.MAX_SAFE_INTEGER),
     test_clock: flag(given, 'PARLEY_TEST_CLOCK', false),
     log_level:
       matching(
@@ -132,6 +140,12 @@ export function readConfig(given: Given): Config {
 export function secretFile(config: Pick<Config, 'sqlite_file'>, kind: 'key' | 'admin-token'): string | null {
   if (config.sqlite_file === ':memory:') return null
   return join(dirname(config.sqlite_file), `${parse(config.sqlite_file).name}.${kind}`)
+}
+
+/** Where uploaded files are kept: beside the database, named after it. Null for a database in memory. */
+export function mediaFolder(config: Pick<Config, 'sqlite_file'>): string | null {
+  if (config.sqlite_file === ':memory:') return null
+  return join(dirname(config.sqlite_file), `${parse(config.sqlite_file).name}.media`)
 }
 
 function isLoopback(host: string): boolean {

@@ -15,10 +15,13 @@ import { Deliveries } from './background/deliveries.ts'
 import { Timers } from './background/timers.ts'
 import { type Clock, SystemClock, TestClock } from './clock.ts'
 import type { ParleyCommands } from './commands.ts'
-import { type Config, ConfigError, secretFile } from './config.ts'
+import { type Config, ConfigError, mediaFolder, secretFile } from './config.ts'
 import { healthRoutes } from './health.ts'
+import { mediaSurfaces } from './media/http.ts'
+import { Leftovers } from './media/leftovers.ts'
+import { MediaStore } from './media/store.ts'
 import { Metrics } from './metrics.ts'
-import { resources, unbuilt } from './resources/index.ts'
+import { operations, resources } from './resources/index.ts'
 import { randomSid } from './sids.ts'
 import type { Database } from './storage/database.ts'
 import { rowsBy } from './storage/rows.ts'
@@ -123,6 +126,11 @@ export async function start(config: Config, options: OpenOptions = {}): Promise<
       }
     },
   })
+  const store = await MediaStore.open({ folder: mediaFolder(config), read: database.read, report }).catch(async (error) => {
+    await database.close()
+    throw error
+  })
+  database.subscribe((notices) => store.told(notices))
   const keep_deliveries_ms = config.delivery_log_days * 86_400_000
   const cleanup = new Cleanup({ clock, database, keep_deliveries_ms, report })
   const pipeline: Pipeline = {
@@ -130,6 +138,7 @@ export async function start(config: Config, options: OpenOptions = {}): Promise<
     read,
     answers,
     write: (resource, request) => database.write('change', { resource: resource.name, request }),
+    writeAll: (changes) => database.write('changeAll', changes),
     veto: { client, vault, warn: (facts) => log.warn(facts, 'pre-action webhook') },
     catchUp: async () => void (await timers.catchUp()),
   }
@@ -137,18 +146,20 @@ export async function start(config: Config, options: OpenOptions = {}): Promise<
     pipeline,
     authenticator: new Authenticator(database, vault),
     resources,
-    unbuilt,
+    operations,
+    beside: mediaSurfaces({ ...config, max_bytes: config.media_max_bytes, store, database, read, vault, clock, log }),
     public_url: config.public_url,
     log,
     answered: (method, status, seconds) => metrics.answered(method, status, seconds),
   })
-  server.register(adminRoutes({ installation, timers }), { prefix: '/admin/v1' })
+  server.register(adminRoutes({ installation, timers, pipeline }), { prefix: '/admin/v1' })
   server.register(healthRoutes({ database, registry: metrics.registry }))
-  const services = [timers, deliveries, cleanup]
+  const services = [timers, deliveries, cleanup, new Leftovers({ store, report })]
   const stop = async () => {
     await server.close()
     await Promise.all(services.map((service) => service.stop()))
     await client.close()
+    await store.close()
     await database.close()
     log.flush()
   }

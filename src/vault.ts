@@ -1,4 +1,4 @@
-import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto'
+import { createCipheriv, createDecipheriv, hkdfSync, randomBytes } from 'node:crypto'
 
 /**
  * Encrypts secrets at rest (AES-256-GCM). They must stay recoverable: auth tokens sign webhooks, key secrets verify
@@ -18,6 +18,11 @@ export class Vault {
     const cipher = createCipheriv('aes-256-gcm', this.#key, nonce)
     const sealed = Buffer.concat([cipher.update(secret, 'utf8'), cipher.final()])
     return Buffer.concat([nonce, cipher.getAuthTag(), sealed]).toString('base64')
+  }
+
+  /** A key for one purpose, from which neither this key nor that of another purpose can be told. */
+  derive(purpose: string): Buffer {
+    return Buffer.from(hkdfSync('sha256', this.#key, '', purpose, 32))
   }
 
   /** Throws when it was sealed with another key or has been tampered with. */

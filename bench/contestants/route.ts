@@ -39,14 +39,16 @@ const server = createHttp({
     answers: null,
     veto: { client: createWebhookClient({ allow_private: true, verify_tls: true }), vault, warn: () => {} },
     catchUp: async () => {},
+    writeAll: () => Promise.reject(new Error('there is no storage')),
     async write(resource, request) {
-      const { changes } = await propose(read, resource, request)
-      return { row: changes.at(-1)?.is ?? null, above: { service: { sid: made.service.sid }, parents: [] } }
+      const { row } = await propose(read, resource, request)
+      return { row, above: { service: { sid: made.service.sid }, parents: [] } }
     },
   },
   authenticator: new Authenticator(database, vault),
   resources,
-  unbuilt: [],
+  operations: [],
+  beside: [],
   public_url: null,
   log,
   answered: (method, status, seconds) => metrics.answered(method, status, seconds),

@@ -1,16 +1,20 @@
+import { defaultRoles } from '../resources/roles.ts'
 import { newService } from '../resources/services.ts'
 import { newSid } from '../sids.ts'
-import type { AccountRow, ServiceRow } from '../storage/schema.ts'
+import type { AccountRow, RoleRow, ServiceRow } from '../storage/schema.ts'
 
 /** An account as it starts: with a default service and a default messaging service, as every account of the vendor has. */
 export function newAccount(input: { sid: string | undefined; friendly_name: string; sealed_token: string; now: number }): {
   account: AccountRow
   service: ServiceRow
+  roles: RoleRow[]
 } {
   const { friendly_name, sealed_token, now } = input
   const sid = input.sid ?? newSid('AC', now)
   const dates = { date_created: now, date_updated: now, revision: 1 }
-  const service: ServiceRow = { sid: newSid('IS', now), ...newService(sid, 'Default Conversations Service'), ...dates }
+  const service_sid = newSid('IS', now)
+  const roles = defaultRoles(sid, service_sid, now)
+  const service: ServiceRow = { sid: service_sid, ...newService(sid, 'Default Conversations Service', roles), ...dates }
   const account: AccountRow = {
     sid,
     friendly_name,
@@ -27,5 +31,5 @@ export function newAccount(input: { sid: string | undefined; friendly_name: stri
     webhook_target: 'webhook',
     ...dates,
   }
-  return { account, service }
+  return { account, service, roles: Object.values(roles) }
 }

@@ -1,6 +1,6 @@
 import type { Tx } from '../storage/database.ts'
 import { deleteRow, insertRow, rowsBy, updateRow } from '../storage/rows.ts'
-import type { AccountRow, ApiKeyRow, ServiceRow } from '../storage/schema.ts'
+import type { AccountRow, ApiKeyRow, RoleRow, ServiceRow } from '../storage/schema.ts'
 
 const accountBySid = rowsBy('accounts', ['sid'])
 const keyOfAccount = rowsBy('api_keys', ['account_sid', 'sid'])
@@ -13,11 +13,12 @@ type Changes<R> = Partial<Omit<R, 'sid'>> & { sid: string }
 /** What the operator does. Secrets arrive sealed, ids and time come in with the input. */
 export const accountCommands = {
   /** Makes an account with its default service. Answers false when the sid is taken. */
-  async createAccount(tx: Tx, input: { account: AccountRow; service: ServiceRow }): Promise<boolean> {
-    const { account, service } = input
+  async createAccount(tx: Tx, input: { account: AccountRow; service: ServiceRow; roles: readonly RoleRow[] }): Promise<boolean> {
+    const { account, service, roles } = input
     if (await tx.one(accountBySid, { sid: account.sid })) return false
     await tx.run(insertRow('accounts', Object.keys(account)), { ...account })
     await tx.run(insertRow('services', Object.keys(service)), { ...service })
+    for (const role of roles) await tx.run(insertRow('roles', Object.keys(role)), { ...role })
     return true
   },
 
@@ -31,6 +32,9 @@ export const accountCommands = {
   /** Removes an account, its keys and its services; what lies in those follows in batches. */
   async deleteAccount(tx: Tx, input: { sid: string; now: number }): Promise<boolean> {
     if ((await tx.run(deleteRow('accounts', ['sid']), { sid: input.sid })) === 0) return false
+    for (const table of ['credentials', 'addresses', 'channels'] as const) {
+      await tx.run(deleteRow(table, ['account_sid']), { account_sid: input.sid })
+    }
     for (const key of await tx.all(keysOfAccount, { account_sid: input.sid })) {
       await tx.run(deleteRow('api_keys', ['sid']), { sid: key.sid })
     }

@@ -99,7 +99,7 @@ function shown(row: DeliveryRow) {
 }
 
 /** Credentials for the endpoint may be part of its address; the log shows none. */
-function withoutPassword(url: string): string {
+export function withoutPassword(url: string): string {
   const parsed = new URL(url)
   parsed.username = ''
   parsed.password = ''

@@ -1,20 +1,25 @@
 import type { FastifyPluginAsync, FastifyReply } from 'fastify'
 import { sameSecret } from '../api/auth.ts'
 import { milliseconds, parseDuration, parseInstant, plusDuration } from '../api/dates.ts'
+import type { Pipeline } from '../api/pipeline.ts'
 import type { Timers } from '../background/timers.ts'
 import { TestClock } from '../clock.ts'
+import { ApiError } from '../errors.ts'
 import type { Installation } from '../main.ts'
 import { newSid, randomSid } from '../sids.ts'
 import { rowsBy } from '../storage/rows.ts'
 import type { AccountRow, ApiKeyRow } from '../storage/schema.ts'
 import { shape } from '../storage/shapes.ts'
 import { newAccount } from './accounts.ts'
+import { channelRoutes } from './channels.ts'
 import { deliveryRoutes } from './deliveries.ts'
 
 export interface AdminOptions {
   readonly installation: Installation
   /** Null where no server runs (the command line): the clock cannot be moved then. */
   readonly timers: Pick<Timers, 'catchUp'> | null
+  /** Null there too: nobody sends what a message from outside would have to tell. */
+  readonly pipeline: Pipeline | null
 }
 
 const accountBySid = rowsBy('accounts', ['sid'])
@@ -26,7 +31,7 @@ const text = { type: 'string', maxLength: 256 } as const
 const named = { body: { type: ['object', 'null'], properties: { friendly_name: text }, additionalProperties: false } } as const
 
 /** `/admin/v1`: the operator's own JSON API. Errors are `{ "error": "what is wrong" }`. */
-export function adminRoutes({ installation, timers }: AdminOptions): FastifyPluginAsync {
+export function adminRoutes({ installation, timers, pipeline }: AdminOptions): FastifyPluginAsync {
   const { database, vault, clock, admin_token } = installation
   return async (admin) => {
     admin.addHook('onRequest', async (request, reply) => {
@@ -36,9 +41,11 @@ export function adminRoutes({ installation, timers }: AdminOptions): FastifyPlug
       }
     })
     admin.setErrorHandler((error: { statusCode?: number; message: string }, _request, reply) => {
-      const status = error.statusCode ?? 500
+      const status = error instanceof ApiError ? error.entry.status : (error.statusCode ?? 500)
       if (status >= 500) installation.log.error({ err: error }, 'admin request failed')
-      return reply.code(status).send({ error: status >= 500 ? 'internal error' : error.message })
+      // The code under which a caller of the API would find the refusal.
+      const code = error instanceof ApiError && { code: error.entry.code }
+      return reply.code(status).send({ error: status >= 500 ? 'internal error' : error.message, ...code })
     })
     admin.setNotFoundHandler((_request, reply) => missing(reply))
 
@@ -126,6 +133,7 @@ export function adminRoutes({ installation, timers }: AdminOptions): FastifyPlug
       return removed ? reply.code(204).send() : missing(reply)
     })
 
+    await admin.register(channelRoutes(installation, pipeline))
     await admin.register(deliveryRoutes(installation), { prefix: '/deliveries' })
     if (clock instanceof TestClock && timers) await admin.register(clockRoutes(clock, installation, timers), { prefix: '/clock' })
   }

@@ -5,7 +5,7 @@ import { randomSid } from '../sids.ts'
 import type { Authenticator } from './auth.ts'
 import type { AnyResource } from './declare.ts'
 import { emptyForm, type Form, parseForm } from './form.ts'
-import { type Call, fetch, list, type Pipeline, write } from './pipeline.ts'
+import { type Call, fetch, list, type Operation, type Pipeline, write } from './pipeline.ts'
 import { chainAbove, familyOf } from './scope.ts'
 
 /** Far above what the limits of any resource add up to, percent-encoded. */
@@ -26,21 +26,28 @@ const fixedHeaders = [
 ] as const
 
 type Method = 'GET' | 'POST' | 'DELETE'
-type Handler = (request: FastifyRequest, reply: FastifyReply) => void
+export type Handler = (request: FastifyRequest, reply: FastifyReply) => void
 interface Path {
   readonly url: string
   readonly methods: Partial<Record<Method, Handler>>
+}
+
+/** Routes that share how `/v1` authenticates, logs and renders errors, but neither its parsers nor its limits. */
+export interface Surface {
+  /** Called before credentials are looked at. */
+  readonly prepare?: (request: FastifyRequest) => void
+  /** Its urls are signed instead. */
+  readonly withoutCredentials?: true
+  readonly routes: (plugin: FastifyInstance) => void
 }
 
 export interface HttpOptions {
   readonly pipeline: Pipeline
   readonly authenticator: Authenticator
   readonly resources: readonly AnyResource[]
-  readonly unbuilt: readonly {
-    readonly path: string
-    readonly family: 'both' | 'default' | 'service'
-    readonly methods: string
-  }[]
+  readonly operations: readonly Operation[]
+  /** Surfaces under `/v1` that read bodies in a way of their own. */
+  readonly beside: readonly Surface[]
   /** Null: from the request's Host. */
   readonly public_url: string | null
   readonly log: Logger
@@ -49,6 +56,10 @@ export interface HttpOptions {
 }
 
 declare module 'fastify' {
+  interface FastifyInstance {
+    /** Paths below `/v1` that answer to some verb. */
+    known: RegExp[]
+  }
   interface FastifyRequest {
     /** Account that the credentials stand for; empty outside `/v1`. */
     account_sid: string
@@ -78,29 +89,32 @@ export function createHttp(options: HttpOptions): FastifyInstance {
     forceCloseConnections: 'idle',
     return503OnClosing: false,
   })
+  server.decorate('known', [])
   server.decorateRequest('account_sid', '')
   server.decorateRequest('started', 0)
   server.decorateRequest('id_for_caller', '')
   server.decorateRequest('concurrent', 0)
-  server.register(async (v1) => wire(v1, options), { prefix: '/v1' })
+  const load = { concurrent: 0 }
+  for (const surface of [wire(options), ...options.beside]) {
+    server.register(async (v1) => surround(v1, surface, options, load), { prefix: '/v1' })
+  }
   return server
 }
 
 /** Hooks and handlers answer by themselves, without promises where there is nothing to wait for: half of a cached read's cost. */
-function wire(v1: FastifyInstance, options: HttpOptions): void {
+function surround(v1: FastifyInstance, surface: Surface, options: HttpOptions, load: { concurrent: number }): void {
   const { authenticator, log } = options
-  let concurrent = 0
   v1.removeAllContentTypeParsers()
-  v1.addContentTypeParser('application/x-www-form-urlencoded', { parseAs: 'string' }, (_request, body, done) => done(null, body))
-  // observed: a JSON body is not read, its parameters count as absent. The same for any other that is not a form.
-  v1.addContentTypeParser('*', { parseAs: 'string' }, (_request, _body, done) => done(null, ''))
-
-  v1.addHook('onRequest', (request, _reply, done) => {
-    begin(request, ++concurrent)
-    // One that cannot be parsed is not a form either.
-    if (!isForm(request.headers['content-type'])) request.headers['content-type'] = 'application/octet-stream'
+  v1.addHook('onRequest', (request, reply, done) => {
+    begin(request, ++load.concurrent)
+    // Not the framework's hook for it: that is not called when the caller hangs up.
+    reply.raw.once('close', () => {
+      load.concurrent--
+      answered(request, reply, options)
+    })
+    surface.prepare?.(request)
     // A browser asks what is allowed before it sends credentials.
-    if (request.method === 'OPTIONS') return done()
+    if (request.method === 'OPTIONS' || surface.withoutCredentials) return done()
     const known = authenticator.known(request.headers.authorization)
     if (known !== undefined) {
       request.account_sid = known
@@ -111,37 +125,62 @@ function wire(v1: FastifyInstance, options: HttpOptions): void {
       done()
     }, done)
   })
-  v1.addHook('onResponse', (request, reply, done) => {
-    concurrent--
-    const ms = performance.now() - request.started
-    const status = reply.raw.statusCode
-    options.answered(request.method, status, ms / 1000)
-    // One line; the query stays out of it, and so does every header.
-    log.info(
-      {
-        method: request.method,
-        path: `/v1${pathOf(request)}`,
-        status,
-        ms: Math.round(ms * 1000) / 1000,
-        account: request.account_sid || undefined,
-        request: request.id_for_caller,
-      },
-      'request',
-    )
-    done()
-  })
   v1.setErrorHandler((error, request, reply) => sendError(request, reply, error, log))
-  const all = merged([...options.resources.flatMap((r) => paths(r, options)), ...notBuilt(options)])
-  for (const { url, methods } of all) {
-    for (const [method, handler] of Object.entries(methods)) v1.route({ method, url, handler })
-    v1.route({ method: 'OPTIONS', url, handler: (request, reply) => respond(request, reply, 204, null) })
+  surface.routes(v1)
+}
+
+function answered(request: FastifyRequest, reply: FastifyReply, { answered, log }: HttpOptions): void {
+  const ms = performance.now() - request.started
+  // By custom: the caller hung up before there was an answer.
+  const status = reply.raw.headersSent ? reply.raw.statusCode : 499
+  answered(request.method, status, ms / 1000)
+  // One line; the query stays out of it, and so does every header.
+  log.info(
+    {
+      method: request.method,
+      path: `/v1${pathOf(request)}`,
+      status,
+      ms: Math.round(ms * 1000) / 1000,
+      account: request.account_sid || undefined,
+      request: request.id_for_caller,
+    },
+    'request',
+  )
+}
+
+/** The resources and operations: forms in, JSON out. */
+function wire(options: HttpOptions): Surface {
+  return {
+    prepare(request) {
+      // One that cannot be parsed is not a form either.
+      if (!isForm(request.headers['content-type'])) request.headers['content-type'] = 'application/octet-stream'
+    },
+    routes(v1) {
+      v1.addContentTypeParser('application/x-www-form-urlencoded', { parseAs: 'string' }, (_request, body, done) =>
+        done(null, body),
+      )
+      // observed: a JSON body is not read, its parameters count as absent. The same for any other that is not a form.
+      v1.addContentTypeParser('*', { parseAs: 'string' }, (_request, _body, done) => done(null, ''))
+      // The framework takes a known path with another verb for an unknown path; a route for each verb would be thousands.
+      v1.setNotFoundHandler((request) => {
+        const path = pathOf(request)
+        throw v1.known.some((url) => url.test(path)) ? refuse('methodNotAllowed') : refuse('notFound', { path })
+      })
+      for (const { url, methods } of merged([
+        ...options.resources.flatMap((r) => paths(r, options)),
+        ...operationPaths(options),
+      ])) {
+        mount(v1, url, methods)
+      }
+    },
   }
-  const known = all.map(({ url }) => new RegExp(`^${url.replace(/:\w+/g, '[^/]+')}$`))
-  // The framework takes a known path with another verb for an unknown path; a route for each verb there is would be thousands.
-  v1.setNotFoundHandler((request) => {
-    const path = pathOf(request)
-    throw known.some((url) => url.test(path)) ? refuse('methodNotAllowed') : refuse('notFound', { path })
-  })
+}
+
+/** A url with its methods; any other verb is refused there. */
+export function mount(v1: FastifyInstance, url: string, methods: Path['methods']): void {
+  for (const [method, handler] of Object.entries(methods)) v1.route({ method, url, handler })
+  v1.route({ method: 'OPTIONS', url, handler: (request, reply) => respond(request, reply, 204, null) })
+  v1.known.push(new RegExp(`^${url.replace(/:\w+/g, '[^/]+')}$`))
 }
 
 /** Where a resource answers, in each family that has it, and what each verb does. */
@@ -149,11 +188,7 @@ function paths(resource: AnyResource, options: HttpOptions): Path[] {
   const family = familyOf(resource)
   const above = chainAbove(resource)
   const tail = `${above.map((parent, i) => `/${parent.path}/:parent${i}`).join('')}/${resource.path}`
-  const roots = [
-    ...(family === 'only service' ? [] : [{ root: '', family: 'default' as const }]),
-    ...(family === 'account' ? [] : [{ root: '/Services/:service', family: 'service' as const }]),
-  ]
-  return roots.flatMap(({ root, family }) => {
+  return rootsOf(family).flatMap(({ root, family }) => {
     const call = (request: FastifyRequest) => callOf(request, resource, family, above.length, options.public_url)
     const { pipeline, log } = options
     const answer = (status: number, work: (call: Call) => Promise<string | null> | string): Handler => {
@@ -167,7 +202,7 @@ function paths(resource: AnyResource, options: HttpOptions): Path[] {
       }
     }
     const instance: Path['methods'] = {
-      ...(resource.table && { GET: answer(200, (asked) => fetch(pipeline, asked)) }),
+      ...((!resource.view || resource.view.find) && { GET: answer(200, (asked) => fetch(pipeline, asked)) }),
       ...(resource.update && { POST: answer(200, (asked) => write(pipeline, 'update', asked)) }),
       ...(resource.remove && { DELETE: answer(204, (asked) => write(pipeline, 'remove', asked)) }),
     }
@@ -183,21 +218,27 @@ function paths(resource: AnyResource, options: HttpOptions): Path[] {
   })
 }
 
-function notBuilt({ unbuilt }: HttpOptions): Path[] {
-  const refusal: Handler = () => {
-    throw refuse('notBuilt')
-  }
-  return unbuilt.flatMap(({ path, family, methods }) => {
-    let place = 0
-    const last = path.endsWith('*')
-    const segments = path.split('*').length - 1
-    const named = path.replace(/\*/g, () => (last && place === segments - 1 ? ':key' : `:parent${place++}`))
-    const roots = [...(family === 'service' ? [] : ['']), ...(family === 'default' ? [] : ['/Services/:service'])]
-    return roots.map((root) => ({
-      url: root + named,
-      methods: Object.fromEntries(methods.split(' ').map((method) => [method, refusal])),
-    }))
-  })
+/** What goes before a path, in each family that has it. */
+function rootsOf(family: ReturnType<typeof familyOf>): { root: string; family: Call['family'] }[] {
+  return [
+    ...(family === 'only service' ? [] : [{ root: '', family: 'default' as const }]),
+    ...(family === 'account' ? [] : [{ root: '/Services/:service', family: 'service' as const }]),
+  ]
+}
+
+/** Operations that no resource declares. */
+function operationPaths({ operations, pipeline, public_url, log }: HttpOptions): Path[] {
+  return operations.flatMap(({ path, method, resource, run }) =>
+    rootsOf(familyOf(resource)).map(({ root, family }) => {
+      const handler: Handler = (request, reply) => {
+        run(pipeline, callOf(request, resource, family, 0, public_url)).then(
+          ({ status, body }) => respond(request, reply, status, body),
+          (error: unknown) => sendError(request, reply, error, log),
+        )
+      }
+      return { url: root + path, methods: { [method]: handler } }
+    }),
+  )
 }
 
 function merged(all: readonly Path[]): Path[] {
@@ -216,12 +257,10 @@ function callOf(
   public_url: string | null,
 ): Call {
   const params = request.params as Record<string, string>
-  const url = request.url
-  const question = url.indexOf('?')
   return {
     resource,
     family,
-    base: public_url ?? `http://${request.headers.host ?? 'localhost'}`,
+    base: baseOf(request, public_url),
     address: {
       account_sid: request.account_sid,
       service_sid: params.service ?? null,
@@ -229,10 +268,20 @@ function callOf(
       key: params.key ?? null,
       path: pathOf(request),
     },
-    query: question === -1 ? emptyForm : parseForm(url.slice(question + 1)),
+    query: queryOf(request),
     body: bodyOf(request),
     webhooks: isTrue(request.headers['x-twilio-webhook-enabled']),
   }
+}
+
+/** Public base for urls, without `/v1`. */
+export function baseOf(request: FastifyRequest, public_url: string | null): string {
+  return public_url ?? `http://${request.headers.host ?? 'localhost'}`
+}
+
+export function queryOf({ url }: FastifyRequest): Form {
+  const question = url.indexOf('?')
+  return question === -1 ? emptyForm : parseForm(url.slice(question + 1))
 }
 
 function bodyOf(request: FastifyRequest): Form {
@@ -248,7 +297,7 @@ function isTrue(header: string | string[] | undefined): boolean {
 }
 
 /** As requested, without `/v1` and query. */
-function pathOf(request: FastifyRequest): string {
+export function pathOf(request: FastifyRequest): string {
   const question = request.url.indexOf('?')
   const path = question === -1 ? request.url : request.url.slice(0, question)
   return path.startsWith('/v1') ? path.slice(3) : path
@@ -260,14 +309,8 @@ function begin(request: FastifyRequest, concurrent: number): void {
   request.concurrent = concurrent
 }
 
-/** Writes the answer past the framework's reply, which costs more than all the rest of a cached read. */
-function respond(
-  request: FastifyRequest,
-  reply: FastifyReply,
-  status: number,
-  body: string | null,
-  more: readonly string[] = [],
-): void {
+/** What every answer carries: names and values in turn. */
+export function commonHeaders(request: FastifyRequest): string[] {
   const headers = [
     ...fixedHeaders,
     'twilio-request-id',
@@ -276,11 +319,23 @@ function respond(
     String(request.concurrent),
     'twilio-request-duration',
     ((performance.now() - request.started) / 1000).toFixed(3),
-    ...more,
   ]
-  if (body !== null) headers.push('content-type', 'application/json', 'content-length', String(Buffer.byteLength(body)))
   // The framework says so itself only on its own reply.
   if (!request.server.server.listening) headers.push('connection', 'close')
+  return headers
+}
+
+/** Writes the answer past the framework's reply, which costs more than all the rest of a cached read. */
+export function respond(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  status: number,
+  body: string | null,
+  more: readonly string[] = [],
+): void {
+  const headers = commonHeaders(request)
+  headers.push(...more)
+  if (body !== null) headers.push('content-type', 'application/json', 'content-length', String(Buffer.byteLength(body)))
   reply.hijack()
   reply.raw.writeHead(status, headers)
   reply.raw.end(body ?? undefined)
@@ -292,7 +347,7 @@ const frameworkCodes: Readonly<Record<string, ErrorName>> = {
 }
 
 /** The one place that renders an error. What is not the caller's fault is logged and shown without its cause. */
-function sendError(request: FastifyRequest, reply: FastifyReply, error: unknown, log: Logger): void {
+export function sendError(request: FastifyRequest, reply: FastifyReply, error: unknown, log: Logger): void {
   const refusal =
     error instanceof ApiError ? error : refuse(frameworkCodes[(error as { code?: string }).code ?? ''] ?? 'serverError')
   if (refusal.kind === 'serverError') log.error({ err: error }, 'request failed')

@@ -1,8 +1,8 @@
 import { hash } from 'node:crypto'
 import { refuse } from '../errors.ts'
 import type { Reader } from '../storage/database.ts'
-import { pageOf, type Table } from '../storage/rows.ts'
-import type { AnyResource, BaseRow, Condition, Order } from './declare.ts'
+import { pageOf } from '../storage/rows.ts'
+import type { AnyResource, BaseRow, Condition, Facts, Order, Slice } from './declare.ts'
 import type { Form } from './form.ts'
 
 /** What of a request chooses a page. The token alone decides the position; the page number is the client's bookkeeping. */
@@ -41,32 +41,20 @@ export function pageRequest(query: Form, size: { default: number; max: number })
   }
 }
 
-/** Reads one page and looks one row ahead: a full last page has no next. */
+/** Reads one page and looks one row ahead: a full last page has no next. `issuer`: which list it is, see `issuerOf`. */
 export async function readPage(
-  read: Reader,
-  resource: AnyResource,
-  within: Readonly<Record<string, string>>,
-  order: Order,
+  issuer: string,
+  { by, direction }: Pick<Order, 'by' | 'direction'>,
   { size, token }: PageRequest,
+  rowsOf: (slice: Slice) => Promise<readonly BaseRow[]>,
 ): Promise<Page> {
-  const issuer = issuerOf(resource, within, order)
   if (token && token.list !== issuer) throw refuse('invalidPageToken')
-  if (resource.table === null) return { rows: [], previous: null, next: null }
   const backward = token?.direction === 'backward'
-  const where: Condition[] = [
-    ...Object.entries(within).map(([column, value]) => ({ column, operator: '=' as const, value })),
-    ...order.where,
-  ]
-  const query = pageOf<BaseRow>({
-    table: resource.table as Table,
-    where,
-    by: order.by,
-    direction: (order.direction === 'asc') === !backward ? 'asc' : 'desc',
-    after: token === null ? null : token.inclusive ? 'from' : 'behind',
+  const found = await rowsOf({
+    direction: (direction === 'asc') === !backward ? 'asc' : 'desc',
+    after: token,
+    limit: size + 1,
   })
-  const args: Record<string, unknown> = { limit: size + 1, after_key: token?.key, after_sid: token?.sid }
-  for (const [i, condition] of where.entries()) args[`where${i}`] = condition.value
-  const found = await read.all(query, args)
   const rows = found.slice(0, size)
   const more = found.length > size
   if (backward) rows.reverse()
@@ -75,9 +63,49 @@ export async function readPage(
   const hasNext = backward ? true : more
   return {
     rows,
-    previous: hasPrevious ? writeToken('backward', issuer, order.by, rows[0], token) : null,
-    next: hasNext ? writeToken('forward', issuer, order.by, rows.at(-1), token) : null,
+    previous: hasPrevious ? writeToken('backward', issuer, by, rows[0], token) : null,
+    next: hasNext ? writeToken('forward', issuer, by, rows.at(-1), token) : null,
   }
+}
+
+/** The rows of a slice, as they are stored. */
+export async function storedRows(
+  read: Reader,
+  resource: AnyResource,
+  within: Readonly<Record<string, string>>,
+  order: Order,
+  { direction, after, limit }: Slice,
+): Promise<readonly BaseRow[]> {
+  const where: Condition[] = [
+    ...Object.entries(within).map(([column, value]) => ({ column, operator: '=' as const, value })),
+    ...order.where,
+  ].map(padded)
+  const query = pageOf<BaseRow>({
+    table: resource.table,
+    where: where.map((condition) =>
+      condition.operator === 'in' ? { ...condition, places: condition.values.length } : condition,
+    ),
+    by: order.by,
+    direction,
+    after: after === null ? null : after.inclusive ? 'from' : 'behind',
+  })
+  const args: Record<string, unknown> = { limit, after_key: after?.key, after_sid: after?.sid }
+  for (const [i, condition] of where.entries()) {
+    if (condition.operator !== 'in') args[`where${i}`] = condition.value
+    else for (const [j, value] of condition.values.entries()) args[`where${i}_${j}`] = value
+  }
+  return read.all(query, args)
+}
+
+/**
+ * Fills a list of values up to a power of two by repeating the last: a dozen compiled queries serve any number of values a
+ * request can have.
+ */
+function padded(condition: Condition): Condition {
+  if (condition.operator !== 'in') return condition
+  const { values } = condition
+  const places = 2 ** Math.ceil(Math.log2(values.length))
+  return { ...condition, values: Array.from({ length: places }, (_, i) => values[Math.min(i, values.length - 1)] as string) }
 }
 
 /** Letters of base64url only: twilio-go spoils dots (twilio-go#226). */
@@ -94,9 +122,10 @@ function writeToken(
   return prefix + Buffer.from(JSON.stringify([list, key, sid, ...(row ? [] : [true])])).toString('base64url')
 }
 
-/** Short, and the same for every page of one list in one order. */
-function issuerOf(resource: AnyResource, within: Readonly<Record<string, string>>, order: Order): string {
-  return hash('sha256', JSON.stringify([resource.name, within, order.by]), 'base64url').slice(0, 8)
+/** Short, and the same for every page of one list in one order, whichever family shows it. */
+export function issuerOf(resource: AnyResource, above: Omit<Facts, 'now'>, order: Order): string {
+  const scope = [above.account.sid, above.service?.sid, ...above.parents.map((parent) => parent.sid)]
+  return hash('sha256', JSON.stringify([resource.name, scope, order.by]), 'base64url').slice(0, 8)
 }
 
 function readToken(text: string): Token {

@@ -3,13 +3,13 @@ import { newSid } from '../sids.ts'
 import type { Reader } from '../storage/database.ts'
 import { ask, isAsked, type Veto } from '../webhooks/veto.ts'
 import type { Answers } from './answers.ts'
-import { type Changed, type ChangeRequest, propose } from './change.ts'
-import type { AnyResource, BaseRow, ChangeVerb } from './declare.ts'
+import { type Asked, type Changed, type ChangeRequest, propose } from './change.ts'
+import type { AnyResource, BaseRow, ChangeVerb, Facts, Slice } from './declare.ts'
 import type { Form } from './form.ts'
-import { pageRequest, readPage } from './pages.ts'
-import { parseParams } from './params.ts'
+import { issuerOf, pageRequest, readPage, storedRows } from './pages.ts'
+import { parseParams, sealSecrets } from './params.ts'
 import { type Above, collectionUrl, represent, urlsFor } from './represent.ts'
-import { type Address, find, locate, within } from './scope.ts'
+import { type Address, findInstance, locate, within } from './scope.ts'
 
 /** A request as the pipeline takes it: authenticated, its path taken apart. */
 export interface Call {
@@ -29,21 +29,35 @@ export interface Pipeline {
   /** Committed rows; keeps accounts and services in memory where it may. */
   readonly read: Reader
   readonly write: (resource: AnyResource, request: ChangeRequest) => Promise<Changed>
+  /** All or none, in this order; answers the first. */
+  readonly writeAll: (changes: readonly [Asked, ...Asked[]]) => Promise<Changed>
   readonly veto: Veto
   readonly answers: Answers | null
   /** Applies every deadline that has passed; answers once that is done. */
   readonly catchUp: () => Promise<void>
 }
 
+/** What fits no declaration: a plain function over the steps that `write` and `list` take. */
+export interface Operation {
+  /** As in the official reference. */
+  readonly name: string
+  readonly path: string
+  readonly method: 'POST'
+  /** What it is about; its families are those of the operation. */
+  readonly resource: AnyResource
+  readonly run: (pipeline: Pipeline, call: Call) => Promise<{ readonly status: number; readonly body: string }>
+}
+
 /**
- * Every write of the API, in this order: parse → decide (pure) → pre-action webhook, if one is configured, with no transaction
- * open → one transaction { decide on the rows as they are now, write the row and its deliveries } → represent.
+ * Every write of the API, in this order: parse, secrets sealed → decide (pure) → pre-action webhook, if one is configured, with no
+ * transaction open → one transaction { decide on the rows as they are now, write the row and its deliveries } → represent.
  * Answers the JSON text, null after a removal. Throws ApiError.
  */
 export async function write(pipeline: Pipeline, verb: ChangeVerb, call: Call): Promise<string | null> {
   const { resource, address } = call
   const now = pipeline.clock.now()
-  const params = verb === 'remove' ? {} : await parsed(pipeline, verb, call)
+  const given = verb === 'remove' ? {} : await parsed(pipeline, verb, call)
+  const params = sealSecrets(resource.params, given, (secret) => pipeline.veto.vault.seal(secret))
   const sid = verb === 'create' && resource.sid ? newSid(resource.sid, now) : ''
   const asked: ChangeRequest = { verb, address, params, sid, now, webhooks: call.webhooks, source: 'API' }
   const { row, above } = await pipeline.write(resource, await beforehand(pipeline, resource, asked))
@@ -56,17 +70,25 @@ async function parsed(pipeline: Pipeline, verb: 'create' | 'update', { resource,
     return parseParams(resource.params, verb, body)
   } catch (refusal) {
     const above = await locate(pipeline.read, resource, address)
-    if (verb === 'update') await find(pipeline.read, resource, above, address.key, address.path)
+    if (verb === 'update') await findInstance(pipeline.read, resource, { ...above, now: pipeline.clock.now() }, address)
     throw refusal
   }
 }
 
-/** Asks the pre-action webhook where there is one. It may take seconds: the clock is read again after it. */
-async function beforehand(pipeline: Pipeline, resource: AnyResource, request: ChangeRequest): Promise<ChangeRequest> {
+/**
+ * Asks the pre-action webhook where there is one. It may take seconds: the clock is read again after it. `above`: what is not
+ * stored yet.
+ */
+export async function beforehand(
+  pipeline: Pipeline,
+  resource: AnyResource,
+  request: ChangeRequest,
+  above?: Omit<Facts, 'now'>,
+): Promise<ChangeRequest> {
   if (!request.webhooks || !resource.events) return request
-  const facts = { ...(await locate(pipeline.read, resource, request.address)), now: request.now }
+  const facts = { ...(above ?? (await locate(pipeline.read, resource, request.address))), now: request.now }
   if (!isAsked(resource, request, facts)) return request
-  const amended = await ask(pipeline.veto, resource, request, await propose(pipeline.read, resource, request))
+  const amended = await ask(pipeline.veto, resource, request, await propose(pipeline.read, resource, request, facts))
   return { ...amended, now: pipeline.clock.now() }
 }
 
@@ -81,7 +103,7 @@ async function fetchRow(pipeline: Pipeline, call: Call, key: string): Promise<st
   const { resource, address } = call
   const now = pipeline.clock.now()
   const above = await locate(pipeline.read, resource, address)
-  const row = await find(pipeline.read, resource, above, address.key, address.path)
+  const row = await findInstance(pipeline.read, resource, { ...above, now }, address)
   const body = render(resource, above, call, row, now)
   // Only what depends on one row: below a parent that may be renamed or removed it would not be known when to drop it.
   if (typeof resource.under === 'string') pipeline.answers?.set(key, { body, sid: row.sid, until: nextDue(row, now) })
@@ -99,7 +121,11 @@ export async function list(pipeline: Pipeline, call: Call): Promise<string> {
   // A filter compares what is stored: first let the deadlines that have passed be applied.
   if (resource.elapse && order.where.length > 0) await pipeline.catchUp()
   const now = pipeline.clock.now()
-  const found = await readPage(pipeline.read, resource, within(resource, above), order, page)
+  const found = await readPage(issuerOf(resource, above, order), order, page, (slice: Slice) =>
+    resource.view
+      ? resource.view.page(pipeline.read, { ...above, now }, params, slice)
+      : storedRows(pipeline.read, resource, within(resource, above), order, slice),
+  )
   const urls = urlsFor(call.base, above, call.family)
   const collection = collectionUrl(resource, above, urls)
   const rows = found.rows.map((row) => represent(resource, resource.elapse?.(row, now) ?? row, collection, urls))
@@ -140,7 +166,8 @@ function pageUrl(collection: string, filters: [string, string][], size: number, 
 }
 
 function echo(query: Form, params: Readonly<Record<string, unknown>>): [string, string][] {
-  return Object.entries(params).flatMap(([name, value]): [string, string][] =>
-    typeof value === 'string' ? [[name, value]] : query.all(name).map((given) => [name, given]),
-  )
+  return Object.entries(params).flatMap(([name, value]): [string, string][] => {
+    const texts = Array.isArray(value) ? value.map(String) : typeof value === 'string' ? [value] : query.all(name)
+    return texts.map((text) => [name, text])
+  })
 }

@@ -1,7 +1,7 @@
 import { refuse } from '../errors.ts'
 import { isSid } from '../sids.ts'
 import type { Reader } from '../storage/database.ts'
-import { rowsBy, type Table } from '../storage/rows.ts'
+import { rowsBy } from '../storage/rows.ts'
 import type { AnyResource, BaseRow, Facts } from './declare.ts'
 
 /** Where a request points: plain data, so that it can be resolved again inside the transaction. */
@@ -61,8 +61,28 @@ export function within(resource: AnyResource, above: Omit<Facts, 'now'>): Readon
   return columns
 }
 
+/** Names of those columns: with the sid they are the key of a row. */
+export function scopeColumns(resource: AnyResource): readonly string[] {
+  if (resource.sid === null) return []
+  if (familyOf(resource) === 'account') return ['account_sid']
+  return ['service_sid', ...chainAbove(resource).flatMap((parent) => (parent.asParent ? [parent.asParent] : []))]
+}
+
+/** The row a request is about, as its resource finds it. Throws 404. */
+export async function findInstance(
+  read: Reader,
+  resource: AnyResource,
+  facts: Facts,
+  { key, path }: Pick<Address, 'key' | 'path'>,
+): Promise<BaseRow> {
+  if (!resource.view) return find(read, resource, facts, key, path)
+  const row = key === null ? undefined : await resource.view.find?.(read, facts, key)
+  if (!row) throw refuse('notFound', { path })
+  return row
+}
+
 /** One row by sid, or by the name that serves in its place. Throws 404. */
-export async function find(
+async function find(
   read: Reader,
   resource: AnyResource,
   above: Omit<Facts, 'now'>,
@@ -70,11 +90,11 @@ export async function find(
   path: string,
 ): Promise<BaseRow> {
   const sid = resource.row?.(above) ?? key
-  if (sid === null || resource.table === null) throw refuse('notFound', { path })
+  if (sid === null) throw refuse('notFound', { path })
   const columns = within(resource, above)
   const byName = resource.sid !== null && resource.alsoFoundBy && !isSid(resource.sid, sid)
   const column = byName ? (resource.alsoFoundBy as string) : 'sid'
-  const row = await read.one(rowsBy(resource.table as Table, [...Object.keys(columns), column]), { ...columns, [column]: sid })
+  const row = await read.one(rowsBy(resource.table, [...Object.keys(columns), column]), { ...columns, [column]: sid })
   if (!row) throw refuse('notFound', { path })
   return row as unknown as BaseRow
 }

@@ -1,7 +1,7 @@
 import type { Tx } from '../storage/database.ts'
-import { dueRows, rowsBy, type Table, updateRow } from '../storage/rows.ts'
+import { dueRows, rowsBy, updateRow } from '../storage/rows.ts'
 import type { AccountRow, ServiceRow } from '../storage/schema.ts'
-import { commit } from './change.ts'
+import { commit, revised } from './change.ts'
 import type { AnyResource, BaseRow } from './declare.ts'
 
 /** A row with deadlines carries its account and service, so that the sweep finds whom to tell. */
@@ -24,7 +24,7 @@ const serviceBySid = rowsBy('services', ['sid'])
  * webhooks as an update by API. Answers how many rows it took; when that is the limit, there may be more.
  */
 export async function sweep(tx: Tx, resource: AnyResource, { now, limit }: SweepRequest): Promise<number> {
-  const table = resource.table as Table
+  const table = resource.table
   const rows = await tx.all(dueRows<Due>(table), { now, limit })
   const accounts = new Map<string, AccountRow | undefined>()
   const services = new Map<string, ServiceRow | undefined>()
@@ -36,14 +36,8 @@ export async function sweep(tx: Tx, resource: AnyResource, { now, limit }: Sweep
     const service = services.get(service_sid)
     const is = resource.elapse?.(was, now)
     if (account && service && is) {
-      const facts = { account, service, parents: [], now }
-      await commit(
-        tx,
-        resource,
-        facts,
-        { verb: 'elapse', was, is: { ...is, revision: was.revision + 1 } },
-        { webhooks: false, source: 'API' },
-      )
+      const change = { verb: 'update', was, is: revised(is), cause: 'deadline' } as const
+      await commit(tx, { resource, change }, { account, service, parents: [], now }, { webhooks: false, source: 'API' })
     } else {
       // Its service is gone and its removal under way: never due again.
       const key = ['service_sid', 'sid']

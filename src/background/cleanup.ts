@@ -1,9 +1,10 @@
 import type { Clock } from '../clock.ts'
 import type { ParleyCommands } from '../commands.ts'
+import { removeSomeMedia } from '../media/commands.ts'
 import { below, resources } from '../resources/index.ts'
 import { lowestSid } from '../sids.ts'
 import type { Database, Tx } from '../storage/database.ts'
-import { deleteRow, deleteSome, type Table } from '../storage/rows.ts'
+import { deleteRow, deleteSome } from '../storage/rows.ts'
 import { shape } from '../storage/shapes.ts'
 import { Loop, type Service } from './service.ts'
 
@@ -33,9 +34,10 @@ export const cleanupCommands = {
     if (!removal) return false
     const parent = resources.find((resource) => resource.sid !== null && removal.sid.startsWith(resource.sid))
     const rows = parent && below(parent)
+    if (rows && (await removeSomeMedia(tx, rows.column, removal.sid, input.limit)) > 0) return true
     for (const child of rows?.resources ?? []) {
       const args = { [rows?.column as string]: removal.sid, most: input.limit }
-      const removed = await tx.run(deleteSome(child.table as Table, rows?.column as string), args)
+      const removed = await tx.run(deleteSome(child.table, rows?.column as string), args)
       if (removed > 0) return true
     }
     await tx.run(deleteRow('removals', ['sid']), { sid: removal.sid })

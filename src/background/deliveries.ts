@@ -1,4 +1,6 @@
 import { sql } from 'kysely'
+import { channel_message, loopback } from '../channel/dispatch.ts'
+import { type ChannelAnswer, channel_message_sids, receipt_statuses } from '../channel/receipts.ts'
 import type { Clock } from '../clock.ts'
 import type { ParleyCommands } from '../commands.ts'
 import type { Database, Reader } from '../storage/database.ts'
@@ -53,7 +55,12 @@ interface Target {
   loading: boolean
 }
 
+/** Tries after the first of a message handed to a channel: over five minutes in all. */
+const channel_retries = 5
+
 const accountBySid = rowsBy('accounts', ['sid'])
+const conversationBySid = rowsBy('conversations', ['service_sid', 'sid'])
+const messageBySid = rowsBy('messages', ['conversation_sid', 'sid'])
 
 /** In the text of the query: a parameter would not match the partial index. */
 const pending = sql.lit<'pending'>('pending')
@@ -204,7 +211,6 @@ export class Deliveries implements Service {
       try {
         if (this.#stopped) return
         current = await this.#attempt(current)
-        this.#record(current)
       } finally {
         if (this.#stopped || current.status !== 'pending') target.in_flight--
       }
@@ -212,23 +218,12 @@ export class Deliveries implements Service {
     }
   }
 
+  /** One try, recorded. Answers the row as it is then. */
   async #attempt(row: DeliveryRow): Promise<DeliveryRow> {
-    const { clock, client, read, vault, retries } = this.#options
+    const { clock } = this.#options
     const earlier = JSON.parse(row.attempts) as Attempt[]
     const at = clock.now()
-    const account = await read.one(accountBySid, { sid: row.account_sid })
-    const result: SendResult = account
-      ? await client.send(
-          prepare({
-            method: row.method === 'GET' ? 'GET' : 'POST',
-            url: row.url,
-            form: { ...(JSON.parse(row.form) as Record<string, string>), RetryCount: String(earlier.length) },
-            auth_token: vault.open(account.auth_token),
-            idempotency_token: row.idempotency_token,
-          }),
-          webhook_timeout_ms,
-        )
-      : { status: null, body: '', error: 'the account is gone', kind: 'failed', duration_ms: 0 }
+    const result = await this.#sendOnce(row, earlier.length)
     this.#options.attempted?.(result, row)
     const { status, error } = result
     const ok = result.kind === 'answered' && status !== null && status >= 200 && status < 300
@@ -238,20 +233,57 @@ export class Deliveries implements Service {
       status,
       error: ok ? null : (error ?? `HTTP ${status}`),
     }
-    const passing = result.kind === 'timeout' || (status !== null && passing_statuses.includes(status))
-    const again = !ok && passing && earlier.length < retries
-    return {
+    const again = !ok && this.#mayRetry(row, result, earlier.length)
+    const next: DeliveryRow = {
       ...row,
       attempts: JSON.stringify([...earlier, attempt]),
       status: ok ? 'delivered' : again ? 'pending' : 'failed',
       due: again ? clock.now() + backoff_ms(earlier.length) : row.due,
       date_finished: again ? null : clock.now(),
     }
+    this.#record(next, !again && isChannel(row) ? channelAnswer(result, ok) : undefined)
+    return next
+  }
+
+  async #sendOnce(row: DeliveryRow, tries: number): Promise<SendResult> {
+    const { client, read, vault } = this.#options
+    if (isChannel(row) && (await this.#isRecalled(row))) return unsent('the message was removed before it was sent')
+    if (row.url === loopback)
+      return { status: 200, body: '{"status":"delivered"}', error: null, kind: 'answered', duration_ms: 0 }
+    const account = await read.one(accountBySid, { sid: row.account_sid })
+    if (!account) return unsent('the account is gone')
+    const prepared = prepare({
+      method: row.method === 'GET' ? 'GET' : 'POST',
+      url: row.url,
+      form: { ...(JSON.parse(row.form) as Record<string, string>), RetryCount: String(tries) },
+      auth_token: vault.open(account.auth_token),
+      idempotency_token: row.idempotency_token,
+    })
+    return client.send(prepared, webhook_timeout_ms)
+  }
+
+  /**
+   * What was accepted goes out, whoever has left and whatever has closed since: a farewell is often followed by its
+   * conversation's end. Only a message that was itself removed does not.
+   */
+  async #isRecalled({ service_sid, subject_sid, form }: DeliveryRow): Promise<boolean> {
+    const { read } = this.#options.database
+    const { MessageSid } = JSON.parse(form) as Record<string, string>
+    if (await read.one(messageBySid, { conversation_sid: subject_sid, sid: MessageSid })) return false
+    return (await read.one(conversationBySid, { service_sid, sid: subject_sid })) !== undefined
+  }
+
+  /** A message must arrive: a channel is tried for longer than a webhook, and whatever the failure. */
+  #mayRetry(row: DeliveryRow, { kind, status }: SendResult, tries: number): boolean {
+    if (kind === 'unsent' || kind === 'refused_address') return false
+    if (isChannel(row)) return tries < channel_retries && (status === null || status === 429 || status >= 500)
+    const passing = kind === 'timeout' || (status !== null && passing_statuses.includes(status))
+    return passing && tries < this.#options.retries
   }
 
   /** Results are written in batches: all that came while the last batch was on its way. */
-  #record({ id, status, due, attempts, date_finished }: DeliveryRow): void {
-    this.#results.push({ id, status, due, attempts, date_finished })
+  #record({ id, status, due, attempts, date_finished }: DeliveryRow, answer?: ChannelAnswer): void {
+    this.#results.push({ id, status, due, attempts, date_finished, ...(answer && { answer }) })
     this.#recording ??= this.#writeResults().finally(() => {
       this.#recording = undefined
     })
@@ -291,6 +323,34 @@ export class Deliveries implements Service {
   /** The clock was moved, or the loop stops: everyone who waits looks again. */
   #lookAgain(): void {
     for (const done of [...this.#waiting]) done()
+  }
+}
+
+function unsent(error: string): SendResult {
+  return { status: null, body: '', error, kind: 'unsent', duration_ms: 0 }
+}
+
+function isChannel(row: DeliveryRow): boolean {
+  return row.event_type === channel_message
+}
+
+/** A channel may name its own message and say how far it is already; no answer in the end is a failure. */
+function channelAnswer({ body }: SendResult, ok: boolean): ChannelAnswer {
+  const { sid, status, error_code } = readAnswer(body)
+  const known = receipt_statuses.find((candidate) => candidate === status)
+  return {
+    channel_message_sid: typeof sid === 'string' && channel_message_sids.test(sid) ? sid : null,
+    status: ok ? (known ?? 'sent') : known === 'undelivered' ? known : 'failed',
+    error_code: typeof error_code === 'number' && Number.isSafeInteger(error_code) && error_code > 0 ? error_code : null,
+  }
+}
+
+function readAnswer(body: string): Record<string, unknown> {
+  try {
+    const parsed: unknown = JSON.parse(body)
+    return typeof parsed === 'object' && parsed !== null ? (parsed as Record<string, unknown>) : {}
+  } catch {
+    return {}
   }
 }
 

@@ -2,7 +2,7 @@ import type { AnyResource } from '../api/declare.ts'
 import type { Clock } from '../clock.ts'
 import type { ParleyCommands } from '../commands.ts'
 import type { Database } from '../storage/database.ts'
-import { firstDue, type Table } from '../storage/rows.ts'
+import { firstDue } from '../storage/rows.ts'
 import { Loop, type Service } from './service.ts'
 
 /** Also when nothing is due: another node may have written, the machine's clock may have been set. */
@@ -27,7 +27,7 @@ export class Timers implements Service {
 
   constructor(options: TimersOptions) {
     this.#options = options
-    this.#resources = options.resources.filter((resource) => resource.elapse && resource.table)
+    this.#resources = options.resources.filter((resource) => resource.elapse)
     this.#loop = new Loop(() => this.#once(), options.report)
     options.database.subscribe((notices) => {
       for (const notice of notices) {
@@ -71,6 +71,6 @@ export class Timers implements Service {
   }
 
   async #first(resource: AnyResource): Promise<number | undefined> {
-    return (await this.#options.database.read.one(firstDue(resource.table as Table), {}))?.next_due
+    return (await this.#options.database.read.one(firstDue(resource.table), {}))?.next_due
   }
 }

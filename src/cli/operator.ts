@@ -30,7 +30,7 @@ export async function asOperator(config: Config, act: (ask: Ask) => Promise<void
   const told = firstStart(installation)
   if (told.length > 0) console.log(`${told.join('\n')}\n`)
   const server = fastify()
-  await server.register(adminRoutes({ installation, timers: null }), { prefix: '/admin/v1' })
+  await server.register(adminRoutes({ installation, timers: null, pipeline: null }), { prefix: '/admin/v1' })
   try {
     await act(async (method, path, body) => {
       const headers = { authorization: `Bearer ${installation.admin_token}` }

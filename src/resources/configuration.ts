@@ -21,7 +21,7 @@ export const configuration = resource<AccountRow>()({
     DefaultInactiveTimer: inactiveTimer,
     DefaultClosedTimer: closedTimer,
   },
-  async check(read, p, { account }) {
+  async look(read, p, { account }) {
     const service_sid = p.DefaultChatServiceSid
     if (!service_sid) return
     if (!(await read.one(serviceOfAccount, { sid: service_sid, account_sid: account.sid }))) throw refuse('serviceNotFound')

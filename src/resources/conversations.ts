@@ -1,14 +1,21 @@
 import { milliseconds, seconds } from '../api/dates.ts'
-import { type Change, type FormValues, resource } from '../api/declare.ts'
+import { type Change, type FormValues, type Inbound, resource } from '../api/declare.ts'
 import { date, dateBound, duration, jsonText, oneOf, sid, text } from '../api/params.ts'
 import { refuse } from '../errors.ts'
+import { toldMedia } from '../media/commands.ts'
 import { isSid } from '../sids.ts'
 import type { ConversationRow } from '../storage/schema.ts'
+import { shape } from '../storage/shapes.ts'
+import { scopedTargets } from '../webhooks/scoped.ts'
 import { arm, elapse, moveTo, refuseClosed } from './conversations/lifecycle.ts'
 
 export const inactiveTimer = duration({ min: 'PT1M', tooShort: 'inactiveTimerTooShort', invalid: 'invalidInactiveTimer' })
 export const closedTimer = duration({ min: 'PT10M', tooShort: 'closedTimerTooShort', invalid: 'invalidClosedTimer' })
 const states = oneOf(['active', 'inactive', 'closed'], { invalid: 'invalidState', empty: 'emptyState' })
+
+const releaseParticipants = shape<{ sid: string }>()((db, a) =>
+  db.updateTable('participants').set({ open: 0 }).where('conversation_sid', '=', a.sid),
+)
 
 /** https://www.twilio.com/docs/conversations/api/conversation-resource */
 export const conversations = resource<ConversationRow>()({
@@ -59,6 +66,8 @@ export const conversations = resource<ConversationRow>()({
       email_address: p['Bindings.Email.Address'] ?? null,
       email_name: p['Bindings.Email.Name'] ?? null,
       created_by: 'system',
+      last_message_index: -1,
+      webhook_count: 0,
       date_activity: p.DateCreated ?? now,
     }
     // Imported dates say when it happened elsewhere; its timers run from now.
@@ -88,6 +97,12 @@ export const conversations = resource<ConversationRow>()({
 
   elapse,
 
+  /** Closed or gone, it holds no address pair and counts for nobody. */
+  async follow(tx, { was, is }) {
+    const freed = was !== null && was.state !== 'closed' && (is === null || is.state === 'closed')
+    if (freed) await tx.run(releaseParticipants, was)
+  },
+
   represent: (row, self) => ({
     sid: row.sid,
     account_sid: row.account_sid,
@@ -99,10 +114,7 @@ export const conversations = resource<ConversationRow>()({
     date_created: seconds(row.date_created),
     date_updated: seconds(row.date_updated),
     state: row.state,
-    timers: {
-      ...(row.date_inactive !== null && { date_inactive: seconds(row.date_inactive) }),
-      ...(row.date_closed !== null && { date_closed: seconds(row.date_closed) }),
-    },
+    timers: shownTimers(row),
     bindings:
       row.email_address === null && row.email_name === null
         ? {}
@@ -138,9 +150,13 @@ export const conversations = resource<ConversationRow>()({
 
   events: {
     before: { create: 'onConversationAdd', update: 'onConversationUpdate', remove: 'onConversationRemove' },
-    beforeForm: (change) => {
+    beforeForm: (change, { inbound }) => {
       const row = (change.is ?? change.was) as ConversationRow
-      if (change.verb === 'create') return { ...told(row), DateCreated: milliseconds(row.date_created), ConversationSid: null }
+      if (change.verb === 'create') {
+        const Media = inbound?.media ? toldMedia(inbound.media) : null
+        const opening = { ...toldBinding(inbound), MessageBody: inbound?.body, Media }
+        return { ...told(row), ...opening, DateCreated: milliseconds(row.date_created), ConversationSid: null }
+      }
       // Values as proposed, but the date of the last committed change.
       const was = change.was as ConversationRow
       return { ...told(row), DateCreated: milliseconds(row.date_created), DateUpdated: milliseconds(was.date_updated) }
@@ -155,33 +171,53 @@ export const conversations = resource<ConversationRow>()({
         type: 'onConversationStateUpdated',
         subject_sid: row.sid,
         by_itself,
-        form: {
+        form: () => ({
           ConversationSid: row.sid,
           // observed: absent when a timer did it.
-          MessagingServiceSid: by_itself ? null : row.messaging_service_sid,
-          StateUpdated: milliseconds(row.date_updated),
+          MessagingServiceSid: reason === 'TIMER' ? null : row.messaging_service_sid,
+          StateUpdated: milliseconds(reason === 'EVENT' ? facts.now : row.date_updated),
           StateFrom: change.was?.state,
           StateTo: change.is?.state,
           Reason: reason,
-        },
+        }),
       })
-      if (change.verb === 'elapse') return [stateEvent('TIMER', true)]
-      const dates = {
+      if (change.cause === 'deadline') return [stateEvent('TIMER', true)]
+      if (change.cause === 'consequence') return changedState(change) ? [stateEvent('EVENT', true)] : []
+      const dates = () => ({
         DateCreated: milliseconds(row.date_created),
         DateUpdated: milliseconds(row.date_updated),
         DateRemoved: change.verb === 'remove' ? milliseconds(facts.now) : null,
-      }
+      })
       const type = { create: 'onConversationAdded', update: 'onConversationUpdated', remove: 'onConversationRemoved' }[
         change.verb
       ]
-      const event = { type, subject_sid: row.sid, by_itself: false, form: { ...told(row), ...dates } }
+      const opening = change.verb === 'create' ? toldBinding(facts.inbound) : {}
+      const event = { type, subject_sid: row.sid, by_itself: false, form: () => ({ ...told(row), ...dates(), ...opening }) }
       return changedState(change) ? [event, stateEvent('API', false)] : [event]
     },
+    listeners: (read, event, { was, is }) => scopedTargets(read, event, (is ?? was) as ConversationRow),
   },
 })
 
+/** Only the armed ones. */
+export function shownTimers(row: Pick<ConversationRow, 'date_inactive' | 'date_closed'>): object {
+  return {
+    ...(row.date_inactive !== null && { date_inactive: seconds(row.date_inactive) }),
+    ...(row.date_closed !== null && { date_closed: seconds(row.date_closed) }),
+  }
+}
+
 function changedState(change: Change<ConversationRow>): boolean {
   return change.verb === 'update' && change.was?.state !== change.is?.state
+}
+
+/** Whose message made the conversation. */
+function toldBinding(inbound: Inbound | undefined): FormValues {
+  return {
+    'MessagingBinding.Address': inbound?.address,
+    'MessagingBinding.ProxyAddress': inbound?.proxy_address,
+    ChannelMetadata: inbound?.channel_metadata,
+  }
 }
 
 /** What every event about a conversation but a change of state says of it. */

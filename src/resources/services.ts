@@ -1,11 +1,13 @@
 import { seconds } from '../api/dates.ts'
-import { resource } from '../api/declare.ts'
+import { resource, stepOf } from '../api/declare.ts'
 import { createOnly, required, text } from '../api/params.ts'
 import { refuse } from '../errors.ts'
-import type { ServiceRow } from '../storage/schema.ts'
+import type { RoleRow, ServiceRow } from '../storage/schema.ts'
+import { type DefaultRoles, defaultRoles, roles } from './roles.ts'
+import { defaultNotifications } from './services/configuration/notifications.ts'
 
 /** What a new service starts with; also used for the default service of a new account. */
-export function newService(account_sid: string, friendly_name: string) {
+export function newService(account_sid: string, friendly_name: string, roles: DefaultRoles) {
   return {
     account_sid,
     friendly_name,
@@ -13,6 +15,11 @@ export function newService(account_sid: string, friendly_name: string) {
     post_webhook_url: null,
     webhook_method: null,
     webhook_filters: null,
+    default_conversation_creator_role_sid: roles.creator.sid,
+    default_conversation_role_sid: roles.participant.sid,
+    default_chat_service_role_sid: roles.user.sid,
+    reachability_enabled: 0,
+    notifications: JSON.stringify(defaultNotifications),
   }
 }
 
@@ -27,7 +34,19 @@ export const services = resource<ServiceRow>()({
   params: {
     FriendlyName: createOnly(required(text({ max: 256, tooLong: 'friendlyNameTooLong' }))),
   },
-  create: (p, { account }) => newService(account.sid, p.FriendlyName ?? ''),
+  look: async (_read, _p, { account, now }) => defaultRoles(account.sid, '', now),
+  create: (p, { account }, made) => newService(account.sid, p.FriendlyName ?? '', made),
+  steps: (step, facts, made) => {
+    const service = step.change.is as ServiceRow | null
+    if (!service || step.change.verb !== 'create') return [step]
+    const role = (row: RoleRow) =>
+      stepOf(
+        roles,
+        { verb: 'create', was: null, is: { ...row, service_sid: service.sid }, cause: 'consequence' },
+        { ...facts, service },
+      )
+    return [step, ...Object.values(made).map(role)]
+  },
   remove(was, { account }) {
     // The default family would have no home.
     if (was.sid === account.default_service_sid) throw refuse('conflict')

@@ -23,6 +23,8 @@ export type Notice =
   | { readonly topic: 'deliveries'; readonly target_sid: string }
   | { readonly topic: 'due'; readonly at: number }
   | { readonly topic: 'removal' }
+  /** No row refers to the file of these bytes any more. */
+  | { readonly topic: 'unused_file'; readonly sha256: string }
   | { readonly topic: 'clock'; readonly offset_ms: number }
 
 /**

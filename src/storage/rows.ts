@@ -72,8 +72,11 @@ export function deleteSome(table: Table, column: string): Shape<Args, unknown> {
 
 export interface PageQuery {
   readonly table: Table
-  /** Compared with `=`, `>=` or `<=`; arguments are named `where0`, `where1` … */
-  readonly where: readonly { readonly column: string; readonly operator: '=' | '>=' | '<=' }[]
+  /** Arguments are named `where0`, `where1` …; those of an `in` with `places` values `where0_0`, `where0_1` … */
+  readonly where: readonly (
+    | { readonly column: string; readonly operator: '=' | '>=' | '<=' }
+    | { readonly column: string; readonly operator: 'in'; readonly places: number }
+  )[]
   /** Keyset columns: the order, then the sid. */
   readonly by: string
   readonly direction: 'asc' | 'desc'
@@ -84,10 +87,14 @@ export interface PageQuery {
 /** One page in keyset order; also takes `limit`. */
 export function pageOf<R>(query: PageQuery): Shape<Args, R> {
   const { table, where, by, direction, after } = query
-  const key = `page ${table} ${where.map((w) => w.column + w.operator)} ${by} ${direction} ${after}`
+  const conditions = where.map((w) => w.column + w.operator + (w.operator === 'in' ? w.places : ''))
+  const key = `page ${table} ${conditions} ${by} ${direction} ${after}`
   return keep(key, (db, a) => {
     let select = db.selectFrom(table).selectAll()
-    for (const [i, { column, operator }] of where.entries()) select = select.where(column, operator, a[`where${i}`])
+    for (const [i, w] of where.entries()) {
+      const several = (places: number) => Array.from({ length: places }, (_, j) => a[`where${i}_${j}`])
+      select = select.where(w.column, w.operator, w.operator === 'in' ? several(w.places) : a[`where${i}`])
+    }
     if (after) {
       // A row value comparison walks the index from the key on; the two-step form with OR would not.
       select = select.where(({ eb, refTuple, tuple }) =>

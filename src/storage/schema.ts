@@ -50,6 +50,13 @@ export interface ServiceRow {
   /** Null until first configured, as the vendor shows it; so is `webhook_filters`, a JSON array. */
   webhook_method: string | null
   webhook_filters: string | null
+  default_conversation_creator_role_sid: string
+  default_conversation_role_sid: string
+  default_chat_service_role_sid: string
+  /** 0 or 1, as every flag. */
+  reachability_enabled: number
+  /** JSON object: the settings of `Configuration/Notifications`, as shown. */
+  notifications: string
   date_created: number
   date_updated: number
   revision: number
@@ -78,11 +85,170 @@ export interface ConversationRow {
   email_address: string | null
   email_name: string | null
   created_by: string
+  /** Index of the last message ever accepted, -1 before the first: an index is never given twice. */
+  last_message_index: number
+  /** How many webhooks of its own it has: none is the common case, and costs no look. */
+  webhook_count: number
   /** Last message, else creation: the order of lists. */
   date_activity: number
   date_created: number
   date_updated: number
   /** Counts every committed change of the row: orders its events. */
+  revision: number
+}
+
+export interface ParticipantRow {
+  service_sid: string
+  conversation_sid: string
+  sid: string
+  account_sid: string
+  /** A chat participant has an identity and its user, any other an address. */
+  identity: string | null
+  user_sid: string | null
+  /** `sms`, `whatsapp`, …; null for plain chat. */
+  binding_type: string | null
+  address: string | null
+  proxy_address: string | null
+  projected_address: string | null
+  attributes: string
+  role_sid: string | null
+  last_read_message_index: number | null
+  last_read_timestamp: number | null
+  notification_level: string
+  /** 1 while the conversation is not closed: holds the address pair, counts for the identity. */
+  open: number
+  date_created: number
+  date_updated: number
+  revision: number
+}
+
+export interface MessageRow {
+  service_sid: string
+  conversation_sid: string
+  sid: string
+  account_sid: string
+  message_index: number
+  author: string
+  participant_sid: string | null
+  body: string | null
+  subject: string | null
+  /** JSON array of media as shown, or null. */
+  media: string | null
+  attributes: string
+  content_sid: string | null
+  content_variables: string | null
+  /** JSON object as shown (`total`, `sent`, …), or null when there was no non-chat recipient. */
+  delivery: string | null
+  /** `API`, `SDK`, or the channel it came in by: what events name as its source. */
+  source: string
+  date_created: number
+  date_updated: number
+  revision: number
+}
+
+export interface ReceiptRow {
+  service_sid: string
+  conversation_sid: string
+  message_sid: string
+  sid: string
+  account_sid: string
+  participant_sid: string
+  channel_message_sid: string
+  status: string
+  error_code: number
+  date_created: number
+  date_updated: number
+  revision: number
+}
+
+export interface ConversationWebhookRow {
+  service_sid: string
+  conversation_sid: string
+  sid: string
+  account_sid: string
+  target: string
+  url: string | null
+  /** As the caller spelt it. */
+  method: string | null
+  /** JSON arrays. */
+  filters: string | null
+  triggers: string | null
+  flow_sid: string | null
+  replay_after: number | null
+  date_created: number
+  date_updated: number
+  revision: number
+}
+
+export interface UserRow {
+  service_sid: string
+  sid: string
+  account_sid: string
+  identity: string
+  friendly_name: string | null
+  attributes: string
+  role_sid: string
+  is_online: number | null
+  is_notifiable: number | null
+  date_created: number
+  date_updated: number
+  revision: number
+}
+
+export interface RoleRow {
+  service_sid: string
+  sid: string
+  account_sid: string
+  friendly_name: string
+  /** `conversation` or `service`. */
+  type: string
+  /** JSON array, in the order given. */
+  permissions: string
+  date_created: number
+  date_updated: number
+  revision: number
+}
+
+export interface BindingRow {
+  service_sid: string
+  sid: string
+  account_sid: string
+  identity: string
+  endpoint: string
+  binding_type: string
+  credential_sid: string
+  /** JSON array. */
+  message_types: string
+  date_created: number
+  date_updated: number
+  revision: number
+}
+
+export interface CredentialRow {
+  account_sid: string
+  sid: string
+  friendly_name: string | null
+  type: string
+  /** `True` or `False`, as the vendor spells it; null where it has no meaning. */
+  sandbox: string | null
+  /** JSON object of what was given, each value encrypted; never shown. */
+  secrets: string
+  date_created: number
+  date_updated: number
+  revision: number
+}
+
+export interface AddressRow {
+  account_sid: string
+  sid: string
+  address: string
+  type: string
+  friendly_name: string | null
+  address_country: string | null
+  /** JSON object: the settings of automatic creation, as shown. */
+  auto_creation: string
+  date_created: number
+  date_updated: number
   revision: number
 }
 
@@ -111,6 +277,39 @@ export interface DeliveryRow {
   date_finished: number | null
 }
 
+/** Where an operator wants the messages of a proxy address handed to. */
+export interface ChannelRow {
+  account_sid: string
+  sid: string
+  proxy_address: string
+  url: string
+  date_created: number
+  date_updated: number
+}
+
+/** What was uploaded, and the message that carries it. The bytes are a file, named by their hash. */
+export interface MediaRow {
+  service_sid: string
+  sid: string
+  account_sid: string
+  /** Of the bytes, hex: several rows may share a file. */
+  sha256: string
+  filename: string | null
+  /** As uploaded. */
+  content_type: string
+  /** In bytes. */
+  size: number
+  /** `media`, `body` or `history`. */
+  category: string
+  author: string | null
+  /** Both null until a message carries it. */
+  conversation_sid: string | null
+  message_sid: string | null
+  date_created: number
+  date_updated: number
+  revision: number
+}
+
 /** A parent that is gone and whose rows are being removed in batches. */
 export interface RemovalRow {
   sid: string
@@ -123,6 +322,17 @@ export interface Tables {
   api_keys: ApiKeyRow
   services: ServiceRow
   conversations: ConversationRow
+  participants: ParticipantRow
+  messages: MessageRow
+  receipts: ReceiptRow
+  conversation_webhooks: ConversationWebhookRow
+  users: UserRow
+  roles: RoleRow
+  bindings: BindingRow
+  credentials: CredentialRow
+  addresses: AddressRow
   deliveries: DeliveryRow
+  channels: ChannelRow
+  media: MediaRow
   removals: RemovalRow
 }

@@ -13,7 +13,8 @@ export interface SendResult {
   readonly body: string
   /** Why there is no answer. Names host and port at most: never credentials, path or query. */
   readonly error: string | null
-  readonly kind: 'answered' | 'timeout' | 'refused_address' | 'failed'
+  /** `unsent`: nobody was called, and nobody will be. */
+  readonly kind: 'answered' | 'timeout' | 'refused_address' | 'failed' | 'unsent'
   readonly duration_ms: number
 }
 

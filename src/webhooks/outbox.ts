@@ -4,12 +4,28 @@ import { orderedSid } from '../sids.ts'
 import type { Tx } from '../storage/database.ts'
 import { insertRow } from '../storage/rows.ts'
 import type { DeliveryRow } from '../storage/schema.ts'
-import { postTarget } from './targets.ts'
+import { postTarget, type Target } from './targets.ts'
 
 /** Writes a delivery for each target that wants the event, in the transaction of the change it tells about. */
-export async function enqueue(tx: Tx, facts: Facts, event: Event, source: string): Promise<void> {
-  const target = postTarget(facts.account, facts.service, event.type)
-  if (!target) return
+export async function enqueue(tx: Tx, facts: Facts, event: Event, source: string, listeners: readonly Target[]): Promise<void> {
+  const first = postTarget(facts.account, facts.service, event.type)
+  await address(tx, facts, event, source, first ? [first, ...listeners] : listeners)
+}
+
+/** Writes a delivery for each of these targets and for nobody else. */
+export async function address(tx: Tx, facts: Facts, event: Event, source: string, targets: readonly Target[]): Promise<void> {
+  if (targets.length === 0) return
+  const form = JSON.stringify(eventForm(facts, event.type, event.form(), event.by_itself ? null : source))
+  for (const target of targets) await deliver(tx, facts, event, target, form)
+}
+
+async function deliver(
+  tx: Tx,
+  facts: Facts,
+  event: Pick<Event, 'type' | 'subject_sid'>,
+  target: Target,
+  form: string,
+): Promise<void> {
   const row: DeliveryRow = {
     id: orderedSid('WD', facts.now),
     account_sid: facts.account.sid,
@@ -19,7 +35,7 @@ export async function enqueue(tx: Tx, facts: Facts, event: Event, source: string
     event_type: event.type,
     method: target.method,
     url: target.url,
-    form: JSON.stringify(eventForm(facts, event.type, event.form, event.by_itself ? null : source)),
+    form,
     idempotency_token: randomUUID(),
     status: 'pending',
     due: facts.now,

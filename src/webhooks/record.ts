@@ -1,3 +1,4 @@
+import { type ChannelAnswer, settleDispatch } from '../channel/receipts.ts'
 import { orderedSid } from '../sids.ts'
 import type { Tx } from '../storage/database.ts'
 import { insertRow, rowsBy, updateRow } from '../storage/rows.ts'
@@ -12,7 +13,10 @@ export interface Attempt {
   readonly error: string | null
 }
 
-export type DeliveryResult = Pick<DeliveryRow, 'id' | 'status' | 'due' | 'attempts' | 'date_finished'>
+export type DeliveryResult = Pick<DeliveryRow, 'id' | 'status' | 'due' | 'attempts' | 'date_finished'> & {
+  /** Of a message handed to a channel: what came of it. */
+  readonly answer?: ChannelAnswer
+}
 
 const recorded = ['status', 'due', 'attempts', 'date_finished'] as const
 const byId = rowsBy('deliveries', ['id'])
@@ -20,7 +24,11 @@ const byId = rowsBy('deliveries', ['id'])
 export const deliveryCommands = {
   /** Writes down what came of some deliveries. */
   async recordDeliveries(tx: Tx, results: readonly DeliveryResult[]): Promise<void> {
-    for (const result of results) await tx.run(updateRow('deliveries', ['id'], recorded), { ...result })
+    for (const result of results) {
+      await tx.run(updateRow('deliveries', ['id'], recorded), { ...result })
+      const row = result.answer && (await tx.one(byId, { id: result.id }))
+      if (row && result.answer) await settleDispatch(tx, row, result.answer, result.date_finished ?? row.due)
+    }
   },
 
   /** Puts an event into the queue once more, as a delivery of its own with the same idempotency token. Answers it, or null. */

@@ -30,12 +30,12 @@ export function isAsked(resource: AnyResource, request: ChangeRequest, facts: Pr
  * or what the ordinary check of an amended value says. No answer in time, or none at all, lets the change go on (documented).
  */
 export async function ask(veto: Veto, resource: AnyResource, request: ChangeRequest, proposal: Proposal): Promise<ChangeRequest> {
-  const { facts, changes } = proposal
+  const { facts, steps } = proposal
   const event = resource.events?.before[request.verb]
-  const step = changes.at(-1)
+  const change = steps.find((step) => step.resource === resource && step.change.cause === 'request')?.change
   const target = event === undefined ? null : preTarget(facts.account, facts.service, event)
-  if (!event || !target || !step || !resource.events || step.verb === 'elapse') return request
-  const form = eventForm(facts, event, resource.events.beforeForm(step), request.source)
+  if (!event || !target || !change || !resource.events) return request
+  const form = eventForm(facts, event, resource.events.beforeForm(change, facts), request.source)
   const prepared = prepare({
     method: target.method,
     url: target.url,

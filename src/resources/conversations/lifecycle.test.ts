@@ -37,12 +37,12 @@ function facts(now: number, defaults: Partial<AccountRow> = {}): Facts {
 
 function made(given: Given, now = start, defaults: Partial<AccountRow> = {}): ConversationRow {
   const sid = `CH${'0'.repeat(32)}`
-  return { ...create(given, facts(now, defaults), sid), sid, date_created: now, date_updated: now, revision: 1 }
+  return { ...create(given, facts(now, defaults), undefined, sid), sid, date_created: now, date_updated: now, revision: 1 }
 }
 
 /** As any write does it: first what deadlines that have passed did, then the change. */
 function changed(row: ConversationRow, given: Given, now: number): ConversationRow {
-  return { ...update(elapse(row, now) ?? row, given, facts(now)), date_updated: now }
+  return { ...update(elapse(row, now) ?? row, given, facts(now), undefined), date_updated: now }
 }
 
 function deadlines({ state, date_inactive, date_closed, next_due }: ConversationRow) {

@@ -15,7 +15,8 @@ import type { ConversationRow, ConversationState } from '../../storage/schema.ts
  * observed: a conversation with a lone closed timer of ten minutes closed exactly ten minutes after creation.
  */
 
-type Timed = Pick<ConversationRow, 'state' | 'inactive_after' | 'closed_after' | 'date_inactive' | 'date_closed' | 'next_due'>
+type Deadlines = Pick<ConversationRow, 'state' | 'date_inactive' | 'date_closed' | 'next_due'>
+type Timed = Deadlines & Pick<ConversationRow, 'inactive_after' | 'closed_after'>
 
 /** Counts both deadlines anew from `anchor`. */
 export function arm<R extends Timed>(row: R, anchor: number): R {
@@ -41,11 +42,22 @@ export function refuseClosed(row: Pick<ConversationRow, 'state'>): void {
   if (row.state === 'closed') throw refuse('conversationClosed')
 }
 
+/** What is being set up or closed takes no participants, messages or webhooks. */
+export function refuseUnusable(row: Pick<ConversationRow, 'state'>): void {
+  refuseClosed(row)
+  if (row.state === 'initializing') throw refuse('conversationInitializing')
+}
+
+/** A new message: the conversation is active, and both deadlines are counted from now. Its `date_updated` stays (documented). */
+export function wake(row: ConversationRow, now: number): ConversationRow {
+  return arm({ ...row, state: 'active', date_activity: now }, now)
+}
+
 /**
  * What the deadlines that have passed do; undefined when none has. Both overdue (the server was down): straight to closed, one
  * transition. The instant of the change is the deadline, so that a read just before the sweep shows what the sweep will write.
  */
-export function elapse(row: ConversationRow, now: number): ConversationRow | undefined {
+export function elapse<R extends Deadlines & { date_updated: number }>(row: R, now: number): R | undefined {
   if (row.next_due === null || row.next_due > now) return undefined
   const closes = row.date_closed !== null && row.date_closed <= now
   const state = closes ? 'closed' : 'inactive'
@@ -54,7 +66,7 @@ export function elapse(row: ConversationRow, now: number): ConversationRow | und
 }
 
 /** Only armed deadlines are kept: none once closed, no inactive one unless active. */
-function deadlines<R extends Timed>(row: R, given: Pick<Timed, 'date_inactive' | 'date_closed'>): R {
+function deadlines<R extends Deadlines>(row: R, given: Pick<Deadlines, 'date_inactive' | 'date_closed'>): R {
   const date_inactive = row.state === 'active' ? given.date_inactive : null
   const date_closed = row.state === 'closed' ? null : given.date_closed
   const armed = [date_inactive, date_closed].filter((at) => at !== null)

@@ -1,0 +1,257 @@
+import type { FileHandle } from 'node:fs/promises'
+import type { Readable } from 'node:stream'
+import { pipeline as pipe } from 'node:stream/promises'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { Logger } from 'pino'
+import { seconds } from '../api/dates.ts'
+import { baseOf, commonHeaders, type Handler, mount, pathOf, queryOf, respond, type Surface, sendError } from '../api/http.ts'
+import { oneOf, parseParams, text } from '../api/params.ts'
+import type { Clock } from '../clock.ts'
+import type { ParleyCommands } from '../commands.ts'
+import { refuse } from '../errors.ts'
+import { newSid } from '../sids.ts'
+import type { Database, Reader } from '../storage/database.ts'
+import { rowsBy } from '../storage/rows.ts'
+import type { MediaRow } from '../storage/schema.ts'
+import type { Vault } from '../vault.ts'
+import { findMedia } from './commands.ts'
+import { baseName, contentHeaders, rangeOf, uploadedType } from './headers.ts'
+import { TemporaryLinks } from './links.ts'
+import type { MediaStore } from './store.ts'
+
+/** Of silence, after which the other side is taken to be gone: it must not hold a file and a connection for ever. */
+const silence_ms = 60_000
+
+const collection = '/Services/:service/Media'
+const instance = `${collection}/:key`
+
+const params = {
+  Category: oneOf(['media', 'body', 'history'], { invalid: 'invalidValue' }),
+  Filename: text({ max: 256 }),
+}
+
+const accountBySid = rowsBy('accounts', ['sid'])
+const serviceBySid = rowsBy('services', ['sid', 'account_sid'])
+const conversationBySid = rowsBy('conversations', ['service_sid', 'sid'])
+
+export interface MediaOptions {
+  readonly store: MediaStore
+  readonly database: Database<ParleyCommands>
+  /** Committed rows; keeps accounts and services in memory where it may. */
+  readonly read: Reader
+  readonly vault: Vault
+  readonly clock: Clock
+  readonly max_bytes: number
+  /** Null: from the request's Host. */
+  readonly public_url: string | null
+  readonly log: Logger
+}
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** Content type of an upload as it was sent; the framework would refuse some. */
+    uploaded_type: string | undefined
+  }
+}
+
+/** Media under `/v1`: uploads of any type and size, and downloads by credentials or by a signed url. */
+export function mediaSurfaces(options: MediaOptions): Surface[] {
+  const media = new Media(options)
+  const prepare = (request: FastifyRequest) => {
+    request.uploaded_type = request.headers['content-type']
+    request.headers['content-type'] = 'application/octet-stream'
+  }
+  return [
+    {
+      prepare,
+      routes(plugin) {
+        takeStreams(plugin)
+        mount(plugin, collection, { POST: media.handler(media.upload) })
+        mount(plugin, instance, { GET: media.handler(media.fetch), DELETE: media.handler(media.remove) })
+        mount(plugin, `${instance}/Content`, { GET: media.handler(media.download) })
+      },
+    },
+    {
+      prepare,
+      withoutCredentials: true,
+      routes(plugin) {
+        takeStreams(plugin)
+        mount(plugin, `${instance}/Content/Temporary`, { GET: media.handler(media.downloadSigned) })
+      },
+    },
+  ]
+}
+
+/** The body stays a stream: handlers read it from the request, as it comes. */
+function takeStreams(plugin: FastifyInstance): void {
+  plugin.decorateRequest('uploaded_type', undefined)
+  plugin.addContentTypeParser('*', (_request, _body, done) => done(null))
+}
+
+type Work = (request: FastifyRequest, reply: FastifyReply) => Promise<void>
+
+class Media {
+  readonly #options: MediaOptions
+  readonly #links: TemporaryLinks
+
+  constructor(options: MediaOptions) {
+    this.#options = options
+    this.#links = new TemporaryLinks(options.vault)
+  }
+
+  handler(work: Work): Handler {
+    return (request, reply) => {
+      work(request, reply).catch((error: unknown) => sendError(request, reply, error, this.#options.log))
+    }
+  }
+
+  readonly upload: Work = async (request, reply) => {
+    const row = await receiving(request, reply, (body) => this.#add(request, body))
+    respond(request, reply, 201, this.#represent(request, row))
+  }
+
+  async #add(request: FastifyRequest, body: Readable): Promise<MediaRow> {
+    const { store, database, clock, max_bytes } = this.#options
+    const { account_sid } = request
+    const service_sid = await this.#serviceOf(request)
+    const { Category, Filename } = parseParams(params, 'create', queryOf(request))
+    const content_type = uploadedType(request.uploaded_type)
+    if (Number(request.headers['content-length']) > max_bytes) throw refuse('mediaTooLarge')
+    const [category, filename] = [Category ?? 'media', baseName(Filename)]
+    return store.add(body, max_bytes, async ({ sha256, size }) => {
+      const now = clock.now()
+      const dates = { date_created: now, date_updated: now, revision: 1 }
+      const unused = { author: null, conversation_sid: null, message_sid: null }
+      const described = { sha256, size, content_type, filename, category }
+      const row: MediaRow = { service_sid, sid: newSid('ME', now), account_sid, ...described, ...unused, ...dates }
+      await database.write('addMedia', { row, path: pathOf(request) })
+      return row
+    })
+  }
+
+  readonly fetch: Work = async (request, reply) => {
+    respond(request, reply, 200, this.#represent(request, await this.#find(request)))
+  }
+
+  readonly remove: Work = async (request, reply) => {
+    const { service_sid, sid } = await this.#find(request)
+    await this.#options.database.write('deleteMedia', { service_sid, sid, path: pathOf(request) })
+    respond(request, reply, 204, null)
+  }
+
+  readonly download: Work = async (request, reply) => this.#send(request, reply, await this.#find(request))
+
+  readonly downloadSigned: Work = async (request, reply) => {
+    const query = queryOf(request)
+    const { service = '', key = '' } = request.params as Record<string, string>
+    const now = this.#options.clock.now()
+    if (!this.#links.allows(signedPath(service, key), query.last('Expires'), query.last('Signature'), now))
+      throw refuse('forbidden')
+    const row = await this.#reachable(request, service)
+    const account = await this.#options.read.one(accountBySid, { sid: row.account_sid })
+    if (account?.status !== 'active') throw refuse('forbidden')
+    await this.#send(request, reply, row)
+  }
+
+  async #find(request: FastifyRequest): Promise<MediaRow> {
+    return this.#reachable(request, await this.#serviceOf(request))
+  }
+
+  /** The sid of the path's service. Throws 404: a missing one and one of another account look the same. */
+  async #serviceOf(request: FastifyRequest): Promise<string> {
+    const { service: sid = '' } = request.params as Record<string, string>
+    const service = await this.#options.read.one(serviceBySid, { sid, account_sid: request.account_sid })
+    if (!service) throw refuse('notFound', { path: pathOf(request) })
+    return service.sid
+  }
+
+  /** Media of a conversation that is gone are out of reach at once, although they are removed in batches. Throws 404. */
+  async #reachable(request: FastifyRequest, service_sid: string): Promise<MediaRow> {
+    const { read } = this.#options
+    const { key = '' } = request.params as Record<string, string>
+    const row = await findMedia(read, service_sid, key)
+    const gone = row?.conversation_sid && !(await read.one(conversationBySid, { service_sid, sid: row.conversation_sid }))
+    if (!row || gone) throw refuse('notFound', { path: pathOf(request) })
+    return row
+  }
+
+  #represent(request: FastifyRequest, row: MediaRow): string {
+    const { clock, public_url } = this.#options
+    const root = `${baseOf(request, public_url)}/v1`
+    const url = `${root}/Services/${row.service_sid}/Media/${row.sid}`
+    const path = signedPath(row.service_sid, row.sid)
+    return JSON.stringify({
+      sid: row.sid,
+      service_sid: row.service_sid,
+      channel_sid: row.conversation_sid,
+      message_sid: row.message_sid,
+      date_created: seconds(row.date_created),
+      date_updated: seconds(row.date_updated),
+      date_upload_updated: seconds(row.date_created),
+      size: row.size,
+      content_type: row.content_type,
+      filename: row.filename,
+      category: row.category,
+      author: row.author,
+      is_multipart_upstream: false,
+      url,
+      links: {
+        content: `${url}/Content`,
+        content_direct_temporary: `${root}${path}?${this.#links.sign(path, clock.now())}`,
+      },
+    })
+  }
+
+  async #send(request: FastifyRequest, reply: FastifyReply, row: MediaRow): Promise<void> {
+    const range = rangeOf(request.headers, row)
+    const { start, end } = range ?? { start: 0, end: row.size - 1 }
+    const headers = [...commonHeaders(request), ...contentHeaders(row), 'content-length', String(end - start + 1)]
+    if (range) headers.push('content-range', `bytes ${start}-${end}/${row.size}`)
+    const file = await this.#open(request, row)
+    reply.hijack()
+    reply.raw.writeHead(range ? 206 : 200, headers)
+    reply.raw.setTimeout(silence_ms)
+    await pipe(request.method === 'HEAD' ? [] : file.createReadStream({ start, end }), reply.raw)
+      // The status has gone out: all that is left to say is that the rest does not come, which `pipe` does by cutting off.
+      .catch((error: { code?: string }) => {
+        if (!hungUp.test(error.code ?? '')) this.#options.log.error({ err: error }, 'download failed')
+      })
+      .finally(() => file.close())
+  }
+
+  async #open(request: FastifyRequest, row: MediaRow): Promise<FileHandle> {
+    try {
+      return await this.#options.store.open(row.sha256)
+    } catch (error) {
+      // Throws 404 when the row has gone meanwhile.
+      await this.#reachable(request, row.service_sid)
+      throw error
+    }
+  }
+}
+
+/** The other side's doing, no fault of the file. */
+const hungUp = /^(?:ERR_STREAM_|ECONNRESET|EPIPE)/
+
+function signedPath(service_sid: string, sid: string): string {
+  return `/Services/${service_sid}/Media/${sid}/Content/Temporary`
+}
+
+/**
+ * The body as it comes. A sender that says nothing more is cut off; what follows a refusal is read and forgotten, so that the
+ * sender gets to read the answer.
+ */
+async function receiving<T>({ raw }: FastifyRequest, reply: FastifyReply, work: (body: Readable) => Promise<T>): Promise<T> {
+  raw.setTimeout(silence_ms)
+  raw.once('end', () => {
+    // Behind the answer the connection waits for its next request, with a limit of its own.
+    if (!reply.raw.writableFinished) raw.setTimeout(0)
+  })
+  try {
+    return await work(raw)
+  } catch (error) {
+    raw.resume()
+    // A sender that has gone is no defect, and there is nobody left to answer.
+    throw raw.errored ? refuse('invalidValue') : error
+  }
+}

@@ -1,0 +1,33 @@
+import { Loop, type Service } from '../background/service.ts'
+import type { MediaStore } from './store.ts'
+
+const hour_ms = 3_600_000
+const day_ms = 24 * hour_ms
+
+/**
+ * Removes files that a crash has left: at the start, an hour later, when the last of them are old enough, and then daily for
+ * what could not be deleted.
+ */
+export class Leftovers implements Service {
+  readonly #loop: Loop
+  readonly #stopping = new AbortController()
+
+  constructor({ store, report }: { store: Pick<MediaStore, 'removeLeftovers'>; report: (error: unknown) => void }) {
+    let wait_ms = hour_ms
+    this.#loop = new Loop(async () => {
+      await store.removeLeftovers(this.#stopping.signal)
+      const again_ms = wait_ms
+      wait_ms = day_ms
+      return again_ms
+    }, report)
+  }
+
+  start(): void {
+    this.#loop.start()
+  }
+
+  stop(): Promise<void> {
+    this.#stopping.abort()
+    return this.#loop.stop()
+  }
+}

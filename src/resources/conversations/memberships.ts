@@ -1,0 +1,180 @@
+import type { Facts, Slice } from '../../api/declare.ts'
+import { isSid } from '../../sids.ts'
+import type { Reader } from '../../storage/database.ts'
+import { rowsBy } from '../../storage/rows.ts'
+import type { ConversationRow, ParticipantRow } from '../../storage/schema.ts'
+import { type Shape, shape } from '../../storage/shapes.ts'
+import { elapse } from './lifecycle.ts'
+
+/** What somebody's list shows of each conversation. */
+const shown = [
+  'friendly_name',
+  'unique_name',
+  'attributes',
+  'state',
+  'date_inactive',
+  'date_closed',
+  'next_due',
+  'created_by',
+  'date_created',
+  'date_updated',
+] as const satisfies readonly (keyof ConversationRow)[]
+
+type Shown = Pick<ConversationRow, (typeof shown)[number]>
+
+/** A participant with the conversation they are in: what somebody's own lists are made of. */
+export interface MembershipRow extends ParticipantRow {
+  /** Of the conversation: the order of the lists. */
+  readonly date_activity: number
+  /** As it is now, deadlines that have passed included. */
+  readonly conversation: Shown
+  /** Messages behind the one last read, at most `most_unread`; null while none has been read, and where nobody asks. */
+  readonly unread: number | null
+}
+
+/** The vendor's count stops here too. */
+const most_unread = 1000
+
+const conversationBySid = rowsBy('conversations', ['service_sid', 'sid'])
+const conversationByName = rowsBy('conversations', ['service_sid', 'unique_name'])
+const memberByIdentity = rowsBy('participants', ['conversation_sid', 'identity'])
+
+interface Horizon {
+  readonly conversation_sid: string
+  readonly last_read_message_index: number
+}
+
+/** Goes no further than it has to: one count costs at most so many messages. */
+const countUnread = shape<Horizon>()((db, a) =>
+  db
+    .selectFrom((eb) =>
+      eb
+        .selectFrom('messages')
+        .select('sid')
+        .where('conversation_sid', '=', a.conversation_sid)
+        .where('message_index', '>', a.last_read_message_index)
+        .limit(most_unread)
+        .as('some'),
+    )
+    .select((eb) => eb.fn.countAll<number>().as('unread')),
+)
+
+/** The membership of an identity in the conversation of this sid or unique name; undefined when there is none. */
+export async function membershipIn(
+  read: Reader,
+  { service, now }: Facts,
+  identity: string,
+  name: string,
+): Promise<MembershipRow | undefined> {
+  const service_sid = service?.sid ?? ''
+  const found = isSid('CH', name)
+    ? await read.one(conversationBySid, { service_sid, sid: name })
+    : await read.one(conversationByName, { service_sid, unique_name: name })
+  const member = found && (await read.one(memberByIdentity, { conversation_sid: found.sid, identity }))
+  if (!member) return undefined
+  const { conversation_sid, last_read_message_index } = member
+  const counted =
+    last_read_message_index === null ? undefined : await read.one(countUnread, { conversation_sid, last_read_message_index })
+  const conversation = elapse(found, now) ?? found
+  return { ...member, date_activity: found.date_activity, conversation, unread: counted?.unread ?? null }
+}
+
+/** By what somebody is found. */
+export type MemberColumn = 'identity' | 'address'
+
+interface PageArgs {
+  readonly service_sid: string
+  readonly member: string
+  readonly after_key: number | string | undefined
+  readonly after_sid: string | undefined
+  readonly limit: number
+}
+
+type Joined = ParticipantRow & { date_activity: number; unread: number } & {
+  [K in keyof Shown as `shown_${K}`]: Shown[K]
+}
+
+/**
+ * The inner query puts all memberships in order and keeps the keys of one page; whole rows are read for that page alone. Nothing
+ * of a conversation is copied to its participants, or every message would have to touch them all.
+ */
+function pageQuery(column: MemberColumn, unread: boolean, { direction, after }: Slice): Shape<PageArgs, Joined> {
+  return shape<PageArgs>()((db, a) => {
+    let page = db
+      .selectFrom('participants as p')
+      .innerJoin('conversations as c', (on) =>
+        on.onRef('c.service_sid', '=', 'p.service_sid').onRef('c.sid', '=', 'p.conversation_sid'),
+      )
+      .select(['p.conversation_sid', 'p.sid', 'c.date_activity'])
+      .where('p.service_sid', '=', a.service_sid)
+      .where(`p.${column}`, '=', a.member)
+    if (after) {
+      page = page.where(({ eb, refTuple, tuple }) =>
+        eb(
+          refTuple('c.date_activity', 'p.sid'),
+          `${direction === 'asc' ? '>' : '<'}${after.inclusive ? '=' : ''}` as '>',
+          tuple(a.after_key as number, a.after_sid as string),
+        ),
+      )
+    }
+    return db
+      .selectFrom(page.orderBy('c.date_activity', direction).orderBy('p.sid', direction).limit(a.limit).as('page'))
+      .innerJoin('participants as p', (on) =>
+        on.onRef('p.conversation_sid', '=', 'page.conversation_sid').onRef('p.sid', '=', 'page.sid'),
+      )
+      .innerJoin('conversations as c', (on) =>
+        on.onRef('c.service_sid', '=', 'p.service_sid').onRef('c.sid', '=', 'p.conversation_sid'),
+      )
+      .selectAll('p')
+      .select('page.date_activity')
+      .select(shown.map((name) => `c.${name} as shown_${name}` as const))
+      .select((eb) =>
+        eb
+          .selectFrom(
+            eb
+              .selectFrom('messages as m')
+              .select('m.sid')
+              .whereRef('m.conversation_sid', '=', 'p.conversation_sid')
+              .whereRef('m.message_index', '>', 'p.last_read_message_index')
+              .limit(unread ? most_unread : 0)
+              .as('some'),
+          )
+          .select((counted) => counted.fn.countAll<number>().as('messages'))
+          .as('unread'),
+      )
+      .orderBy('page.date_activity', direction)
+      .orderBy('page.sid', direction)
+  }) as unknown as Shape<PageArgs, Joined>
+}
+
+const pageQueries = new Map<string, Shape<PageArgs, Joined>>()
+
+/** Each is compiled once. */
+function keptPageQuery(column: MemberColumn, unread: boolean, slice: Slice): Shape<PageArgs, Joined> {
+  const name = `${column} ${unread} ${slice.direction} ${slice.after && (slice.after.inclusive ? 'from' : 'behind')}`
+  const query = pageQueries.get(name) ?? pageQuery(column, unread, slice)
+  pageQueries.set(name, query)
+  return query
+}
+
+/** Somebody's memberships by activity of the conversations, closed ones included. */
+export async function membershipPage(
+  read: Reader,
+  { service, now }: Facts,
+  { column, member, unread }: { column: MemberColumn; member: string; unread: boolean },
+  slice: Slice,
+): Promise<MembershipRow[]> {
+  const { after, limit } = slice
+  const rows = await read.all(keptPageQuery(column, unread, slice), {
+    service_sid: service?.sid ?? '',
+    member,
+    after_key: after?.key,
+    after_sid: after?.sid,
+    limit,
+  })
+  return rows.map((row) => {
+    const conversation = Object.fromEntries(shown.map((name) => [name, row[`shown_${name}`]])) as unknown as Shown
+    const counted = unread && row.last_read_message_index !== null
+    return { ...row, conversation: elapse(conversation, now) ?? conversation, unread: counted ? row.unread : null }
+  })
+}

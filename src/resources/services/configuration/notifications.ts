@@ -1,0 +1,102 @@
+import { resource } from '../../../api/declare.ts'
+import { flag, text } from '../../../api/params.ts'
+import type { ServiceRow } from '../../../storage/schema.ts'
+
+interface Notice {
+  readonly enabled: boolean
+  readonly template: string | null
+  readonly sound: string | null
+}
+
+/** What the row holds as JSON, in the order in which it is shown. */
+interface Notifications {
+  readonly log_enabled: boolean
+  readonly added_to_conversation: Notice
+  readonly new_message: Notice & {
+    readonly badge_count_enabled: boolean
+    readonly with_media: Omit<Notice, 'sound'>
+  }
+  readonly removed_from_conversation: Notice
+}
+
+/** The settings of `Configuration/Notifications` as a new service has them: every flag off, every text unset. */
+export const defaultNotifications: Notifications = {
+  log_enabled: false,
+  added_to_conversation: { enabled: false, template: null, sound: null },
+  new_message: {
+    enabled: false,
+    template: null,
+    badge_count_enabled: false,
+    sound: null,
+    with_media: { enabled: false, template: null },
+  },
+  removed_from_conversation: { enabled: false, template: null, sound: null },
+}
+
+// The vendor publishes no figure for either; no push service takes anything near this.
+const template = text({ max: 1024, tooLong: 'notificationTemplateTooLong' })
+const sound = text({ max: 1024, tooLong: 'notificationSoundTooLong' })
+
+/** Absent keeps a text, empty (null) unsets it. */
+function given(text: string | null | undefined, kept: string | null): string | null {
+  return text === undefined ? kept : text
+}
+
+/** https://www.twilio.com/docs/conversations/api/service-notification-resource */
+export const serviceNotifications = resource<ServiceRow>()({
+  name: 'ServiceNotification',
+  path: 'Configuration/Notifications',
+  under: 'only service',
+  table: 'services',
+  sid: null,
+  row: ({ service }) => service?.sid ?? '',
+  params: {
+    LogEnabled: flag(),
+    'NewMessage.Enabled': flag(),
+    'NewMessage.Template': template,
+    'NewMessage.Sound': sound,
+    'NewMessage.BadgeCountEnabled': flag(),
+    'AddedToConversation.Enabled': flag(),
+    'AddedToConversation.Template': template,
+    'AddedToConversation.Sound': sound,
+    'RemovedFromConversation.Enabled': flag(),
+    'RemovedFromConversation.Template': template,
+    'RemovedFromConversation.Sound': sound,
+    'NewMessage.WithMedia.Enabled': flag(),
+    'NewMessage.WithMedia.Template': template,
+  },
+  update(was, p) {
+    const kept = JSON.parse(was.notifications) as Notifications
+    const { added_to_conversation: added, new_message: message, removed_from_conversation: removed } = kept
+    const notifications: Notifications = {
+      log_enabled: p.LogEnabled ?? kept.log_enabled,
+      added_to_conversation: {
+        enabled: p['AddedToConversation.Enabled'] ?? added.enabled,
+        template: given(p['AddedToConversation.Template'], added.template),
+        sound: given(p['AddedToConversation.Sound'], added.sound),
+      },
+      new_message: {
+        enabled: p['NewMessage.Enabled'] ?? message.enabled,
+        template: given(p['NewMessage.Template'], message.template),
+        badge_count_enabled: p['NewMessage.BadgeCountEnabled'] ?? message.badge_count_enabled,
+        sound: given(p['NewMessage.Sound'], message.sound),
+        with_media: {
+          enabled: p['NewMessage.WithMedia.Enabled'] ?? message.with_media.enabled,
+          template: given(p['NewMessage.WithMedia.Template'], message.with_media.template),
+        },
+      },
+      removed_from_conversation: {
+        enabled: p['RemovedFromConversation.Enabled'] ?? removed.enabled,
+        template: given(p['RemovedFromConversation.Template'], removed.template),
+        sound: given(p['RemovedFromConversation.Sound'], removed.sound),
+      },
+    }
+    return { ...was, notifications: JSON.stringify(notifications) }
+  },
+  represent: (row, self) => ({
+    account_sid: row.account_sid,
+    chat_service_sid: row.sid,
+    ...(JSON.parse(row.notifications) as Notifications),
+    url: self,
+  }),
+})

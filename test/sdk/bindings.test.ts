@@ -1,0 +1,168 @@
+import { expect, test } from 'vitest'
+import { pageOf } from '../../src/storage/rows.ts'
+import type { BindingRow } from '../../src/storage/schema.ts'
+import { type FileServer, startFileServer } from '../support/file-server.ts'
+import { sdkFor } from '../support/sdk.ts'
+
+const credential_sid = `CR${'c'.repeat(32)}`
+
+/** As if a device had registered itself for push. */
+function register(server: FileServer, service_sid: string, row: Pick<BindingRow, 'identity' | 'binding_type'>): string {
+  const made = server.rows('bindings').length
+  const sid = `BS${String(made).padStart(32, '0')}`
+  const date = server.clock.now() + made * 1000
+  server.insert('bindings', {
+    ...row,
+    service_sid,
+    sid,
+    account_sid: server.account_sid,
+    endpoint: `${row.identity}-endpoint`,
+    credential_sid,
+    message_types: '["removed_from_conversation","new_message"]',
+    date_created: date,
+    date_updated: date,
+    revision: 1,
+  })
+  return sid
+}
+
+async function startWithBindings() {
+  const server = await startFileServer()
+  const service = await server.sdk.conversations.v1.services.create({ friendlyName: 'Support' })
+  const sids = [
+    register(server, service.sid, { identity: 'alice', binding_type: 'apn' }),
+    register(server, service.sid, { identity: 'alice', binding_type: 'fcm' }),
+    register(server, service.sid, { identity: 'bob', binding_type: 'gcm' }),
+    register(server, service.sid, { identity: 'carol', binding_type: 'fcm' }),
+    register(server, service.sid, { identity: 'dave & co', binding_type: 'twilsock' }),
+  ] as const
+  const path = `/v1/Services/${service.sid}/Bindings`
+  return { server, service, sids, path, bindings: server.sdk.conversations.v1.services(service.sid).bindings }
+}
+
+test('a binding is read and deleted', async () => {
+  const { server, service, sids, path, bindings } = await startWithBindings()
+  await using _ = server
+  const binding = await bindings(sids[2]).fetch()
+  expect(binding).toMatchObject({
+    sid: sids[2],
+    accountSid: server.account_sid,
+    chatServiceSid: service.sid,
+    endpoint: 'bob-endpoint',
+    identity: 'bob',
+    bindingType: 'gcm',
+    credentialSid: credential_sid,
+    messageTypes: ['removed_from_conversation', 'new_message'],
+    url: `${server.url}${path}/${sids[2]}`,
+  })
+  expect(await bindings(sids[2]).remove()).toBe(true)
+  await expect(bindings(sids[2]).fetch()).rejects.toMatchObject({ status: 404, code: 20404 })
+  await expect(bindings(sids[2]).remove()).rejects.toMatchObject({ status: 404, code: 20404 })
+  expect(server.rows('bindings')).toHaveLength(4)
+})
+
+test('nothing makes or changes a binding here, and only a service has them', async () => {
+  const { server, sids, path } = await startWithBindings()
+  await using _ = server
+  const refused = { status: 405, code: 20004 }
+  expect((await server.call('POST', path, { Identity: 'eve' })).body).toMatchObject(refused)
+  expect((await server.call('POST', `${path}/${sids[0]}`, { Identity: 'eve' })).body).toMatchObject(refused)
+  expect((await server.call('GET', '/v1/Bindings')).body).toMatchObject({ status: 404, code: 20404 })
+  expect(server.rows('bindings').map(({ identity }) => identity)).not.toContain('eve')
+})
+
+test('a list is filtered: any of the values of one filter, and every filter', async () => {
+  const { server, sids, path } = await startWithBindings()
+  await using _ = server
+  const cases: [query: string, expected: number[]][] = [
+    ['', [0, 1, 2, 3, 4]],
+    ['BindingType=fcm', [1, 3]],
+    ['BindingType=FCM', [1, 3]],
+    ['BindingType=fcm&BindingType=apn', [0, 1, 3]],
+    ['BindingType=fcm&BindingType=apn&BindingType=gcm', [0, 1, 2, 3]],
+    ['Identity=alice', [0, 1]],
+    ['Identity=alice&Identity=bob&Identity=nobody', [0, 1, 2]],
+    ['Identity=Alice', []],
+    ['Identity=dave+%26+co', [4]],
+    ['Identity=alice&BindingType=fcm', [1]],
+    ['Identity=alice&Identity=carol&BindingType=fcm&BindingType=gcm', [1, 3]],
+    ['Identity=&BindingType=', [0, 1, 2, 3, 4]],
+    [`Identity=alice&${'Identity=nobody&'.repeat(900)}`, [0, 1]],
+    [Array.from({ length: 600 }, (_, i) => `Identity=u${i}`).join('&'), []],
+  ]
+  for (const [query, expected] of cases) {
+    const { body } = await server.call('GET', `${path}?${query}`)
+    const found = body.bindings.map(({ sid }: { sid: string }) => sid)
+    expect(found, query.slice(0, 80)).toEqual(expected.map((i) => sids[i]))
+  }
+})
+
+test('any number of values is served by a few queries, the same on both engines', () => {
+  const query = (places: number) =>
+    pageOf({
+      table: 'bindings',
+      where: [
+        { column: 'service_sid', operator: '=' },
+        { column: 'identity', operator: 'in', places },
+      ],
+      by: 'date_created',
+      direction: 'asc',
+      after: null,
+    })
+  expect(query(2).id).toBe(query(2).id)
+  expect(query(2).id).not.toBe(query(4).id)
+  expect(query(2).compile('postgres')).toEqual({
+    sql: 'select * from "bindings" where "service_sid" = $1 and "identity" in ($2, $3) order by "date_created" asc, "sid" asc limit $4',
+    places: ['where0', 'where1_0', 'where1_1', 'limit'].map((argument) => ({ argument })),
+  })
+  expect(query(2).compile('sqlite').sql).toContain('"identity" in (?, ?)')
+})
+
+test('the official client filters by several values', async () => {
+  const { server, sids, bindings } = await startWithBindings()
+  await using _ = server
+  const found = await bindings.list({ bindingType: ['fcm', 'gcm'], identity: ['alice', 'bob'] })
+  expect(found.map(({ sid }) => sid)).toEqual([sids[1], sids[2]])
+})
+
+test('pages keep their filters', async () => {
+  const { server, sids, path, bindings } = await startWithBindings()
+  await using _ = server
+  const { body } = await server.call('GET', `${path}?PageSize=1&Identity=alice&Identity=carol&BindingType=FcM&Identity=alice`)
+  const filters = 'BindingType=fcm&Identity=alice&Identity=carol'
+  expect(body.meta.first_page_url).toBe(`${server.url}${path}?${filters}&PageSize=1&Page=0`)
+  expect(body.meta.next_page_url).toContain(`${path}?${filters}&PageSize=1&Page=1&PageToken=PT`)
+  const next = await server.call('GET', body.meta.next_page_url.slice(server.url.length))
+  expect(next.body.bindings.map(({ sid }: { sid: string }) => sid)).toEqual([sids[3]])
+  expect(next.body.meta.next_page_url).toBeNull()
+  const all = await bindings.list({ pageSize: 2, identity: ['alice', 'bob', 'carol'] })
+  expect(all.map(({ sid }) => sid)).toEqual(sids.slice(0, 4))
+})
+
+test('an unknown type is refused', async () => {
+  const { server, path } = await startWithBindings()
+  await using _ = server
+  const { body } = await server.call('GET', `${path}?BindingType=fcm&BindingType=pigeon`)
+  expect(body).toMatchObject({ status: 400, code: 20422, message: 'Invalid Parameter' })
+})
+
+test('bindings of another service or account are not there, and go with their service', async () => {
+  const { server, service, sids } = await startWithBindings()
+  await using _ = server
+  const { v1 } = server.sdk.conversations
+  const elsewhere = await v1.services.create({ friendlyName: 'Sales' })
+  const gone = { status: 404, code: 20404 }
+  await expect(v1.services(elsewhere.sid).bindings(sids[0]).fetch()).rejects.toMatchObject(gone)
+  await expect(v1.services(elsewhere.sid).bindings(sids[0]).remove()).rejects.toMatchObject(gone)
+  expect(await v1.services(elsewhere.sid).bindings.list()).toEqual([])
+  const other = await server.admin('POST', '/accounts', { friendly_name: 'Other' })
+  const theirs = sdkFor(server, other.sid, other.auth_token).conversations.v1.services(service.sid).bindings
+  await expect(theirs(sids[0]).fetch()).rejects.toMatchObject(gone)
+  await expect(theirs(sids[0]).remove()).rejects.toMatchObject(gone)
+  await expect(theirs.list()).rejects.toMatchObject(gone)
+  expect(server.rows('bindings')).toHaveLength(5)
+  expect((await v1.services(service.sid).bindings(sids[0]).fetch()).identity).toBe('alice')
+  await v1.services(service.sid).remove()
+  await expect(v1.services(service.sid).bindings(sids[0]).fetch()).rejects.toMatchObject(gone)
+  await expect.poll(() => server.rows('bindings').length).toBe(0)
+})
