@@ -155,7 +155,8 @@ async function save(tx: Tx, resource: AnyResource, facts: Facts, { was, is }: Ch
     await tx.run(deleteRow(table, key), { ...was })
     const held = below(resource)
     if (held && resource.holdsFew) {
-      for (const child of held.resources) await tx.run(deleteRow(child.table, [held.column]), { [held.column]: was.sid })
+      for (const child of held.resources)
+        await tx.run(deleteRow(child.table, scopeColumns(child)), { ...was, [held.column]: was.sid })
     } else if (held) {
       // What it held goes later, in batches; without its parent nothing of it can be reached.
       await tx.run(insertRow('removals', ['sid', 'date_created']), { sid: was.sid, date_created: facts.now })

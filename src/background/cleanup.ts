@@ -1,17 +1,19 @@
+import type { AnyResource } from '../api/declare.ts'
 import type { Clock } from '../clock.ts'
 import type { ParleyCommands } from '../commands.ts'
 import { removeSomeMedia } from '../media/commands.ts'
 import { below, resources } from '../resources/index.ts'
 import { lowestSid } from '../sids.ts'
 import type { Database, Tx } from '../storage/database.ts'
-import { deleteRow, deleteSome } from '../storage/rows.ts'
+import { deleteRow, insertRow, someSids } from '../storage/rows.ts'
+import type { RemovalRow } from '../storage/schema.ts'
 import { shape } from '../storage/shapes.ts'
 import { Loop, type Service } from './service.ts'
 
 const hour_ms = 3_600_000
 const batch = 500
 
-const oldestRemoval = shape<{ none?: null }>()((db) => db.selectFrom('removals').selectAll().orderBy('date_created').limit(1))
+const anyRemoval = shape<{ none?: null }>()((db) => db.selectFrom('removals').selectAll().orderBy('sid').limit(1))
 
 const oldDeliveries = shape<{ before: string; limit: number }>()((db, a) =>
   db
@@ -30,15 +32,13 @@ const oldDeliveries = shape<{ before: string; limit: number }>()((db, a) =>
 export const cleanupCommands = {
   /** Removes a batch of what lay below a deleted row. Answers whether there may be more to remove. */
   async removeSome(tx: Tx, input: { limit: number }): Promise<boolean> {
-    const removal = await tx.one(oldestRemoval, {})
+    const removal = await tx.one(anyRemoval, {})
     if (!removal) return false
     const parent = resources.find((resource) => resource.sid !== null && removal.sid.startsWith(resource.sid))
     const rows = parent && below(parent)
     if (rows && (await removeSomeMedia(tx, rows.column, removal.sid, input.limit)) > 0) return true
     for (const child of rows?.resources ?? []) {
-      const args = { [rows?.column as string]: removal.sid, most: input.limit }
-      const removed = await tx.run(deleteSome(child.table, rows?.column as string), args)
-      if (removed > 0) return true
+      if ((await removeRows(tx, child, rows?.column as string, removal, input.limit)) > 0) return true
     }
     await tx.run(deleteRow('removals', ['sid']), { sid: removal.sid })
     return true
@@ -48,6 +48,17 @@ export const cleanupCommands = {
   async forgetDeliveries(tx: Tx, input: { before: number; limit: number }): Promise<number> {
     return tx.run(oldDeliveries, { before: lowestSid('WD', input.before), limit: input.limit })
   },
+}
+
+/** A batch of rows below a removed one; what lies below each of them is put down to be removed in its turn. */
+async function removeRows(tx: Tx, child: AnyResource, column: string, removal: RemovalRow, most: number): Promise<number> {
+  const found = await tx.all(someSids(child.table, column), { [column]: removal.sid, most })
+  const more = !child.holdsFew && below(child)
+  for (const { sid } of found) {
+    await tx.run(deleteRow(child.table, [column, 'sid']), { [column]: removal.sid, sid })
+    if (more) await tx.run(insertRow('removals', ['sid', 'date_created']), { sid, date_created: removal.date_created })
+  }
+  return found.length
 }
 
 export interface CleanupOptions {

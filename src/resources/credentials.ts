@@ -1,7 +1,7 @@
 import { seconds } from '../api/dates.ts'
 import { resource } from '../api/declare.ts'
 import { flag, oneOf, type Parsed, required, secret, text } from '../api/params.ts'
-import { deleteSome, rowsBy } from '../storage/rows.ts'
+import { deleteRow, rowsBy } from '../storage/rows.ts'
 import type { CredentialRow } from '../storage/schema.ts'
 
 /** What each kind of push service asks for. */
@@ -21,7 +21,7 @@ type Given = Parsed<typeof params>
 type Type = keyof typeof secretsOf
 
 const bindingsOf = rowsBy('bindings', ['credential_sid'])
-const deleteBindings = deleteSome('bindings', 'credential_sid')
+const deleteBindings = deleteRow('bindings', ['credential_sid'])
 
 /** https://www.twilio.com/docs/conversations/api/credential-resource */
 export const credentials = resource<CredentialRow>()({
@@ -61,7 +61,7 @@ export const credentials = resource<CredentialRow>()({
     if (!was || is) return
     const bindings = await tx.all(bindingsOf, { credential_sid: was.sid })
     if (bindings.length === 0) return
-    await tx.run(deleteBindings, { credential_sid: was.sid, most: bindings.length })
+    await tx.run(deleteBindings, { credential_sid: was.sid })
     for (const { sid, revision } of bindings) tx.notify({ topic: 'changed', table: 'bindings', sid, revision })
   },
 

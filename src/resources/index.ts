@@ -1,6 +1,6 @@
 import type { AnyResource } from '../api/declare.ts'
 import type { Operation } from '../api/pipeline.ts'
-import { chainAbove, familyOf } from '../api/scope.ts'
+import { chainAbove } from '../api/scope.ts'
 import { addresses } from './configuration/addresses.ts'
 import { accountWebhooks } from './configuration/webhooks.ts'
 import { configuration } from './configuration.ts'
@@ -53,13 +53,17 @@ export function resourceNamed(name: string): AnyResource {
   return found
 }
 
-/** Resources whose rows lie below a row of this one, and the column by which they refer to it. */
+/**
+ * Resources whose rows go with a row of this one, and the column by which they refer to it. Of a service only those right below
+ * it: what lies below a conversation is found by the conversation.
+ */
 export function below(parent: AnyResource): { column: string; resources: readonly AnyResource[] } | undefined {
   const column = parent.asParent
   if (!column) return undefined
   const found = resources.filter((candidate) => {
     if (candidate.sid === null || candidate.view) return false
-    return parent.name === services.name ? familyOf(candidate) !== 'account' : chainAbove(candidate).includes(parent)
+    if (parent === services) return candidate.under === 'service' || candidate.under === 'only service'
+    return chainAbove(candidate).includes(parent)
   })
   return found.length > 0 ? { column, resources: found } : undefined
 }

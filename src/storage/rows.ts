@@ -52,22 +52,15 @@ export function deleteRow(table: Table, key: readonly string[]): Shape<Args, unk
   )
 }
 
-/** Deletes at most `most` rows whose `column` equals the argument of that name. */
-export function deleteSome(table: Table, column: string): Shape<Args, unknown> {
-  return keep(`delete some ${table} ${column}`, (db, a) =>
+/** Sids of at most `most` rows whose `column` equals the argument of that name. */
+export function someSids(table: Table, column: string): Shape<Args, { sid: string }> {
+  return keep(`some ${table} ${column}`, (db, a) =>
     db
-      .deleteFrom(table)
+      .selectFrom(table)
+      .select('sid')
       .where(column, '=', a[column])
-      .where(
-        'sid',
-        'in',
-        db
-          .selectFrom(table)
-          .select('sid')
-          .where(column, '=', a[column])
-          .limit(a.most as number),
-      ),
-  )
+      .limit(a.most as number),
+  ) as Shape<Args, { sid: string }>
 }
 
 export interface PageQuery {
