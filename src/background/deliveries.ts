@@ -201,21 +201,23 @@ export class Deliveries implements Service {
   /** Tries a delivery until it is finished; waits for its next try without holding a place among those in flight. */
   async #work(target: Target, row: DeliveryRow): Promise<void> {
     let current = row
-    for (;;) {
+    while (current.status === 'pending' && !this.#stopped) {
       if (current.due > this.#options.clock.now()) {
         target.in_flight--
         this.#send(target)
         await this.#until(current.due)
         target.in_flight++
+        continue
       }
       try {
-        if (this.#stopped) return
         current = await this.#attempt(current)
-      } finally {
-        if (this.#stopped || current.status !== 'pending') target.in_flight--
+      } catch (error) {
+        // Not the endpoint's doing (the database does not answer): no try is counted.
+        this.#options.report(error)
+        current = { ...current, due: this.#options.clock.now() + 1000 }
       }
-      if (current.status !== 'pending') return
     }
+    target.in_flight--
   }
 
   /** One try, recorded. Answers the row as it is then. */

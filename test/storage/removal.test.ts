@@ -1,7 +1,16 @@
 import { expect, test, vi } from 'vitest'
 import { startFileServer } from '../support/file-server.ts'
 
-const tables = ['conversations', 'participants', 'messages', 'receipts', 'conversation_webhooks', 'users', 'roles', 'removals']
+const tables = [
+  'conversations',
+  'participants',
+  'messages',
+  'receipts',
+  'conversation_webhooks',
+  'users',
+  'roles',
+  'removals',
+] as const
 
 test('a deleted service is gone at once, and in the end every row that lay below it', async () => {
   await using server = await startFileServer()
