@@ -2,12 +2,12 @@ import { randomBytes } from 'node:crypto'
 import { chmodSync, existsSync, readFileSync, writeFileSync } from 'node:fs'
 import type { AddressInfo } from 'node:net'
 import type { FastifyInstance } from 'fastify'
-import { type Logger, pino } from 'pino'
+import type { Logger } from 'pino'
 import { newAccount } from './admin/accounts.ts'
 import { adminRoutes } from './admin/http.ts'
 import { Answers } from './api/answers.ts'
 import { Authenticator } from './api/auth.ts'
-import { createHttp } from './api/http.ts'
+import { closeHttp, createHttp } from './api/http.ts'
 import type { Pipeline } from './api/pipeline.ts'
 import { remembering } from './api/remember.ts'
 import { Cleanup } from './background/cleanup.ts'
@@ -17,6 +17,7 @@ import { type Clock, SystemClock, TestClock } from './clock.ts'
 import type { ParleyCommands } from './commands.ts'
 import { type Config, ConfigError, mediaFolder, secretFile } from './config.ts'
 import { healthRoutes } from './health.ts'
+import { openLog } from './log.ts'
 import { mediaSurfaces } from './media/http.ts'
 import { Leftovers } from './media/leftovers.ts'
 import { MediaStore } from './media/store.ts'
@@ -37,7 +38,8 @@ export interface Installation {
   readonly clock: Clock
   readonly admin_token: string
   readonly log: Logger
-  /** The first account; its token only when this start made it. */
+  readonly closeLog: () => Promise<void>
+  /** The first account; its token only until somebody has been told it, see `firstAccountTold`. */
   readonly account: { readonly sid: string; readonly made: { readonly auth_token: string } | null }
 }
 
@@ -48,6 +50,9 @@ export interface Running {
   /** Finishes what is in flight, then closes everything in reverse order. */
   stop(): Promise<void>
 }
+
+/** Above the five seconds of a pre-action webhook, below the ten that supervisors give. */
+const longest_stop_ms = 7000
 
 const setting = rowsBy('installation', ['name'])
 const accountBySid = rowsBy('accounts', ['sid'])
@@ -61,7 +66,7 @@ export interface OpenOptions {
 
 /** Opens the database, makes secrets and the first account where there are none. Throws with a message a person can act on. */
 export async function openInstallation(config: Config, options: OpenOptions = {}): Promise<Installation> {
-  const log = options.log ?? logger(config.log_level)
+  const { log, close: closeLog } = options.log ? { log: options.log, close: async () => {} } : openLog(config.log_level)
   const database = await openSqlite<ParleyCommands>({
     file: config.sqlite_file,
     commands: new URL(import.meta.url.endsWith('.ts') ? './commands.ts' : './commands.js', import.meta.url),
@@ -80,7 +85,7 @@ export async function openInstallation(config: Config, options: OpenOptions = {}
     const clock = config.test_clock ? new TestClock(kept_offset) : new SystemClock()
     const admin_token = config.admin_token ?? keptSecret(secretFile(config, 'admin-token'))
     const account = await firstAccount(config, database, vault, clock)
-    return { config, database, vault, clock, admin_token, log, account }
+    return { config, database, vault, clock, admin_token, log, closeLog, account }
   } catch (error) {
     await database.close()
     throw error
@@ -156,12 +161,12 @@ export async function start(config: Config, options: OpenOptions = {}): Promise<
   server.register(healthRoutes({ database, registry: metrics.registry }))
   const services = [timers, deliveries, cleanup, new Leftovers({ store, report })]
   const stop = async () => {
-    await server.close()
+    await closeHttp(server, longest_stop_ms)
     await Promise.all(services.map((service) => service.stop()))
     await client.close()
     await store.close()
     await database.close()
-    log.flush()
+    await installation.closeLog()
   }
   try {
     const url = await listen(server, config)
@@ -186,11 +191,6 @@ async function listen(server: FastifyInstance, { host, port }: Config): Promise<
   }
   const { address, family, port: actual } = server.server.address() as AddressInfo
   return `http://${family === 'IPv6' ? `[${address}]` : address}:${actual}`
-}
-
-/** One JSON line each, written off the hot path. */
-function logger(level: string): Logger {
-  return pino({ level, base: null }, pino.destination({ fd: 1, sync: false, minLength: 4096, periodicFlush: 500 }))
 }
 
 /** A secret from its file, made at first start and readable by its owner alone. */
@@ -220,6 +220,11 @@ async function checkVault(database: Database<ParleyCommands>, vault: Vault): Pro
   )
 }
 
+/** From now on the token of the first account is shown to nobody. */
+export async function firstAccountTold({ database }: Installation): Promise<void> {
+  await database.write('setInstallation', { name: 'first_account_told', value: 'yes' })
+}
+
 async function firstAccount(
   config: Config,
   database: Database<ParleyCommands>,
@@ -234,11 +239,12 @@ async function firstAccount(
     if (auth_token !== null && vault.open(account.auth_token) !== auth_token) {
       await database.write('updateAccount', { sid: account.sid, auth_token: vault.seal(auth_token), date_updated: clock.now() })
     }
-    return { sid: account.sid, made: null }
+    // Made by a start that failed before it could say so.
+    const told = await database.read.one(setting, { name: 'first_account_told' })
+    return { sid: account.sid, made: told ? null : { auth_token: auth_token ?? vault.open(account.auth_token) } }
   }
   const auth_token = config.auth_token ?? randomSid('')
   const made = newAccount({ sid, friendly_name: 'First account', sealed_token: vault.seal(auth_token), now: clock.now() })
-  await database.write('createAccount', made)
-  await database.write('setInstallation', { name: 'first_account', value: made.account.sid })
+  await database.write('createAccount', { ...made, first: true })
   return { sid: made.account.sid, made: { auth_token } }
 }

@@ -1,16 +1,16 @@
-import { createCipheriv, createDecipheriv, hkdfSync, randomBytes } from 'node:crypto'
+import { createCipheriv, createDecipheriv, createSecretKey, hkdfSync, type KeyObject, randomBytes } from 'node:crypto'
 
 /**
  * Encrypts secrets at rest (AES-256-GCM). They must stay recoverable: auth tokens sign webhooks, key secrets verify
  * client tokens.
  */
 export class Vault {
-  readonly #key: Buffer
+  readonly #key: KeyObject
 
   /** `key`: 64 hex digits. Throws when it is anything else. */
   constructor(key: string) {
     if (!/^[0-9a-fA-F]{64}$/.test(key)) throw new Error('PARLEY_SECRET_KEY must be 64 hex digits')
-    this.#key = Buffer.from(key, 'hex')
+    this.#key = createSecretKey(key, 'hex')
   }
 
   seal(secret: string): string {

@@ -1,5 +1,5 @@
 import type { AddressInfo } from 'node:net'
-import { parse } from 'fast-querystring'
+import { parse } from 'node:querystring'
 import fastify from 'fastify'
 import { newSid } from '../../src/sids.ts'
 import { given, serveParent } from '../child.ts'

@@ -10,15 +10,24 @@ const setting = rowsBy('installation', ['name'])
 
 type Changes<R> = Partial<Omit<R, 'sid'>> & { sid: string }
 
+async function keep(tx: Tx, fact: { name: string; value: string }): Promise<void> {
+  await tx.run(deleteRow('installation', ['name']), fact)
+  await tx.run(insertRow('installation', ['name', 'value']), fact)
+}
+
 /** What the operator does. Secrets arrive sealed, ids and time come in with the input. */
 export const accountCommands = {
   /** Makes an account with its default service. Answers false when the sid is taken. */
-  async createAccount(tx: Tx, input: { account: AccountRow; service: ServiceRow; roles: readonly RoleRow[] }): Promise<boolean> {
+  async createAccount(
+    tx: Tx,
+    input: { account: AccountRow; service: ServiceRow; roles: readonly RoleRow[]; first?: true },
+  ): Promise<boolean> {
     const { account, service, roles } = input
     if (await tx.one(accountBySid, { sid: account.sid })) return false
     await tx.run(insertRow('accounts', Object.keys(account)), { ...account })
     await tx.run(insertRow('services', Object.keys(service)), { ...service })
     for (const role of roles) await tx.run(insertRow('roles', Object.keys(role)), { ...role })
+    if (input.first) await keep(tx, { name: 'first_account', value: account.sid })
     return true
   },
 
@@ -70,8 +79,7 @@ export const accountCommands = {
 
   /** Keeps a fact about this installation. */
   async setInstallation(tx: Tx, input: { name: string; value: string }): Promise<void> {
-    await tx.run(deleteRow('installation', ['name']), { name: input.name })
-    await tx.run(insertRow('installation', ['name', 'value']), input)
+    await keep(tx, input)
     if (input.name === 'clock_offset_ms') tx.notify({ topic: 'clock', offset_ms: Number(input.value) })
   },
 

@@ -38,7 +38,7 @@ const filters = {
       service_sid: text,
       conversation_sid: text,
       status: { enum: ['pending', 'delivered', 'failed'] },
-      before: text,
+      before: { type: 'string', pattern: '^WD[0-9a-f]{32}$' },
       limit: { type: 'integer', minimum: 1, maximum: 1000, default: 50 },
     },
     additionalProperties: false,

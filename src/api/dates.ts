@@ -25,9 +25,22 @@ export function parseInstant(text: string, end_of_day = false): number | undefin
   }
 }
 
-/** REST bodies show whole seconds. */
+const day_ms = 86_400_000
+let lastDay = Number.NaN
+let lastDayText = ''
+
+/** Two digits. */
+const pairs = Array.from({ length: 60 }, (_, n) => String(n).padStart(2, '0'))
+
+/** REST bodies show whole seconds. By arithmetic: a fifth of a page went into the library's way. */
 export function seconds(instant_ms: number): string {
-  return `${new Date(instant_ms).toISOString().slice(0, -5)}Z`
+  const day = Math.floor(instant_ms / day_ms)
+  if (day !== lastDay) {
+    lastDayText = new Date(day * day_ms).toISOString().slice(0, -13)
+    lastDay = day
+  }
+  const second = Math.floor((instant_ms - day * day_ms) / 1000)
+  return `${lastDayText}${pairs[Math.floor(second / 3600)]}:${pairs[Math.floor(second / 60) % 60]}:${pairs[second % 60]}Z`
 }
 
 /** The same where there may be none. */

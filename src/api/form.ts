@@ -1,4 +1,4 @@
-import { parse } from 'fast-querystring'
+import { parse } from 'node:querystring'
 import { refuse } from '../errors.ts'
 
 /** More names than any official operation has, few enough that parsing them costs nothing. */
@@ -33,5 +33,5 @@ export function parseForm(text: string): Form {
   let pairs = 1
   for (let at = text.indexOf('&'); at !== -1; at = text.indexOf('&', at + 1)) pairs++
   if (pairs > most_params) throw refuse('invalidParameter', { text: `More than ${most_params} parameters` })
-  return new Form(parse(text) as Record<string, string | string[]>)
+  return new Form(parse(text, '&', '=', { maxKeys: 0 }) as Record<string, string | string[]>)
 }

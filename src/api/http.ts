@@ -1,6 +1,9 @@
+import { STATUS_CODES } from 'node:http'
+import type { Socket } from 'node:net'
+import { setTimeout } from 'node:timers/promises'
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import type { Logger } from 'pino'
-import { ApiError, type ErrorName, refuse } from '../errors.ts'
+import { ApiError, type ErrorEntry, type ErrorName, refuse } from '../errors.ts'
 import { randomSid } from '../sids.ts'
 import type { Authenticator } from './auth.ts'
 import type { AnyResource } from './declare.ts'
@@ -59,6 +62,8 @@ declare module 'fastify' {
   interface FastifyInstance {
     /** Paths below `/v1` that answer to some verb. */
     known: RegExp[]
+    /** Requests under way. */
+    load: { concurrent: number }
   }
   interface FastifyRequest {
     /** Account that the credentials stand for; empty outside `/v1`. */
@@ -86,6 +91,7 @@ export function createHttp(options: HttpOptions): FastifyInstance {
     },
     // The operator's API says what it does not know instead of dropping it.
     ajv: { customOptions: { removeAdditional: false } },
+    clientErrorHandler: refuseUnreadable,
     forceCloseConnections: 'idle',
     return503OnClosing: false,
   })
@@ -95,10 +101,36 @@ export function createHttp(options: HttpOptions): FastifyInstance {
   server.decorateRequest('id_for_caller', '')
   server.decorateRequest('concurrent', 0)
   const load = { concurrent: 0 }
+  server.decorate('load', load)
   for (const surface of [wire(options), ...options.beside]) {
     server.register(async (v1) => surround(v1, surface, options, load), { prefix: '/v1' })
   }
   return server
+}
+
+/** What is not HTTP, or too large a head: the framework has no request to answer, the caller gets the usual form all the same. */
+function refuseUnreadable(error: { code?: string }, socket: Socket): void {
+  if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy()
+  const { entry, body } = refused(error.code === 'HPE_HEADER_OVERFLOW' ? 'tooLarge' : 'invalidValue')
+  const head = `HTTP/1.1 ${entry.status} ${STATUS_CODES[entry.status]}\r\ncontent-type: application/json\r\ncontent-length: ${body.length}`
+  socket.end(`${head}\r\nconnection: close\r\n\r\n${body}`)
+}
+
+function refused(kind: ErrorName): { entry: ErrorEntry; body: string } {
+  const refusal = refuse(kind)
+  return { entry: refusal.entry, body: JSON.stringify(refusal.body()) }
+}
+
+/**
+ * Takes no more connections; resolves when every request under way is answered, at the latest after `longest_ms`. Connections on
+ * which nobody has asked anything are not waited for.
+ */
+export async function closeHttp(server: FastifyInstance, longest_ms: number): Promise<void> {
+  const closed = server.close()
+  const latest = performance.now() + longest_ms
+  while (server.load.concurrent > 0 && performance.now() < latest) await setTimeout(10)
+  server.server.closeAllConnections()
+  await closed
 }
 
 /** Hooks and handlers answer by themselves, without promises where there is nothing to wait for: half of a cached read's cost. */
@@ -350,7 +382,8 @@ const frameworkCodes: Readonly<Record<string, ErrorName>> = {
 export function sendError(request: FastifyRequest, reply: FastifyReply, error: unknown, log: Logger): void {
   const refusal =
     error instanceof ApiError ? error : refuse(frameworkCodes[(error as { code?: string }).code ?? ''] ?? 'serverError')
-  if (refusal.kind === 'serverError') log.error({ err: error }, 'request failed')
+  // A caller who hangs up while its body is read has done that itself.
+  if (refusal.kind === 'serverError' && !request.raw.destroyed) log.error({ err: error }, 'request failed')
   const challenge = refusal.entry.status === 401 ? ['www-authenticate', 'Basic realm="Twilio API"'] : []
   respond(request, reply, refusal.entry.status, JSON.stringify(refusal.body()), challenge)
 }

@@ -236,7 +236,7 @@ export function sid(prefix: string, invalid: ErrorName): Param<string | null> {
 export function webAddress(invalid: ErrorName, limit?: { max: number; tooLong: ErrorName }): Param<string | null> {
   return param(limit ? `http(s) URL, at most ${limit.max} characters` : 'http(s) URL', (given) => {
     if (given === '') return null
-    const parsed = URL.canParse(given) ? new URL(given) : undefined
+    const parsed = !/\s/.test(given) && URL.canParse(given) ? new URL(given) : undefined
     if (!parsed || !/^https?:$/.test(parsed.protocol)) throw refuse(invalid)
     if (limit && longerThan(limit.max, given)) throw refuse(limit.tooLong)
     refuseNul(given)

@@ -3,7 +3,7 @@ import { newSid } from '../sids.ts'
 import type { Reader } from '../storage/database.ts'
 import { ask, isAsked, type Veto } from '../webhooks/veto.ts'
 import type { Answers } from './answers.ts'
-import { type Asked, type Changed, type ChangeRequest, propose } from './change.ts'
+import { type Asked, type Changed, type ChangeRequest, type Proposal, propose } from './change.ts'
 import type { AnyResource, BaseRow, ChangeVerb, Facts, Slice } from './declare.ts'
 import type { Form } from './form.ts'
 import { issuerOf, pageRequest, readPage, storedRows } from './pages.ts'
@@ -88,8 +88,20 @@ export async function beforehand(
   if (!request.webhooks || !resource.events) return request
   const facts = { ...(above ?? (await locate(pipeline.read, resource, request.address))), now: request.now }
   if (!isAsked(resource, request, facts)) return request
-  const amended = await ask(pipeline.veto, resource, request, await propose(pipeline.read, resource, request, facts))
-  return { ...amended, now: pipeline.clock.now() }
+  const proposal = await propose(pipeline.read, resource, request, facts)
+  const amended = await ask(pipeline.veto, resource, request, proposal)
+  return { ...amended, address: above ? request.address : pinned(request.address, resource, proposal), now: pipeline.clock.now() }
+}
+
+/** What the webhook was asked about is what will be changed, though names and the default service may have moved meanwhile. */
+function pinned(address: Address, resource: AnyResource, { facts, steps }: Proposal): Address {
+  const change = steps.find((step) => step.resource === resource && step.change.cause === 'request')?.change
+  return {
+    ...address,
+    service_sid: facts.service?.sid ?? null,
+    parents: facts.parents.map((parent) => parent.sid),
+    key: address.key === null ? null : (change?.was?.sid ?? address.key),
+  }
 }
 
 /** One row, or the singleton. Answers the JSON text, at once when it is still in memory. Throws 404. */

@@ -36,6 +36,7 @@ export function familyOf(resource: AnyResource): 'account' | 'service' | 'only s
 export async function locate(read: Reader, resource: AnyResource, address: Address): Promise<Omit<Facts, 'now'>> {
   const account = await read.one(accountBySid, { sid: address.account_sid })
   if (!account) throw refuse('authenticate')
+  if (account.status !== 'active') throw refuse('forbidden')
   if (familyOf(resource) === 'account') return { account, service: null, parents: [] }
   const service = await read.one(serviceBySid, {
     sid: address.service_sid ?? account.default_service_sid,

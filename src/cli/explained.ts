@@ -7,7 +7,21 @@ export async function explained<T>(config: Pick<Config, 'sqlite_file'>, open: ()
   } catch (error) {
     const { code, message } = error as { code?: string; message: string }
     const file = config.sqlite_file
-    if (['EACCES', 'EPERM', 'EROFS', 'ENOTDIR', 'EEXIST', 'SQLITE_CANTOPEN', 'SQLITE_READONLY'].includes(code ?? '')) {
+    if (
+      [
+        'EACCES',
+        'EPERM',
+        'EROFS',
+        'ENOTDIR',
+        'EEXIST',
+        'ENOENT',
+        'EISDIR',
+        'ENOSPC',
+        'SQLITE_CANTOPEN',
+        'SQLITE_READONLY',
+        'SQLITE_FULL',
+      ].includes(code ?? '')
+    ) {
       throw new ConfigError(`the data folder of ${file} cannot be used (${message}): check its owner, or set PARLEY_DATABASE_URL`)
     }
     if (code === 'SQLITE_NOTADB' || code === 'SQLITE_CORRUPT') {

@@ -4,7 +4,7 @@ import { pino } from 'pino'
 import { request } from 'undici'
 import { adminRoutes } from '../admin/http.ts'
 import { type Config, ConfigError, secretFile } from '../config.ts'
-import { openInstallation } from '../main.ts'
+import { firstAccountTold, openInstallation } from '../main.ts'
 import { explained } from './explained.ts'
 import { firstStart } from './first-start.ts'
 
@@ -29,6 +29,7 @@ export async function asOperator(config: Config, act: (ask: Ask) => Promise<void
   )
   const told = firstStart(installation)
   if (told.length > 0) console.log(`${told.join('\n')}\n`)
+  await firstAccountTold(installation)
   const server = fastify()
   await server.register(adminRoutes({ installation, timers: null, pipeline: null }), { prefix: '/admin/v1' })
   try {

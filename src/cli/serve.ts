@@ -1,12 +1,11 @@
 import type { Config } from '../config.ts'
-import { type Running, start } from '../main.ts'
+import { firstAccountTold, type Running, start } from '../main.ts'
 import { explained } from './explained.ts'
 import { firstStart } from './first-start.ts'
 
 /** Starts the server and stops it on a signal; a second signal does not wait. */
 export async function serve(config: Config): Promise<void> {
   const running = await explained(config, () => start(config))
-  greet(running)
   let stopping = false
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     process.on(signal, () => {
@@ -18,6 +17,8 @@ export async function serve(config: Config): Promise<void> {
       )
     })
   }
+  greet(running)
+  await firstAccountTold(running.installation)
 }
 
 function greet({ url, installation }: Running): void {

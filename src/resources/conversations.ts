@@ -41,8 +41,8 @@ export const conversations = resource<ConversationRow>()({
     State: states,
     'Timers.Inactive': inactiveTimer,
     'Timers.Closed': closedTimer,
-    'Bindings.Email.Address': text({}),
-    'Bindings.Email.Name': text({}),
+    'Bindings.Email.Address': text({ max: 256 }),
+    'Bindings.Email.Name': text({ max: 256 }),
   },
 
   create(p, { now, account }) {

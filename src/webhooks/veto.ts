@@ -45,12 +45,13 @@ export async function ask(veto: Veto, resource: AnyResource, request: ChangeRequ
   })
   const answer = await veto.client.send(prepared, webhook_timeout_ms)
   const warn = (code: number, error: string) => veto.warn({ code, event, target_sid: target.sid, error })
-  // A status alone is not an answer: the rest of it may not have come in time.
+  // Whatever becomes of the rest of the answer, its first line has said no.
+  if (answer.status !== null && (answer.status < 200 || answer.status > 299)) throw refuse('vetoed')
+  // A status alone is not consent: the rest of it may not have come in time.
   if (answer.kind !== 'answered' || answer.status === null) {
     warn(answer.kind === 'timeout' ? 50076 : 50057, answer.error ?? 'no answer')
     return request
   }
-  if (answer.status < 200 || answer.status > 299) throw refuse('vetoed')
   const amendments = readAmendments(answer.body)
   if (!amendments) {
     if (answer.body.trim() !== '') warn(50057, 'the answer is not a JSON object: taken as consent')
@@ -82,7 +83,9 @@ function amended(
     if (given === undefined) continue
     const param = resource.params[name as string] as Param<unknown>
     if (given !== null && typeof given !== 'string') throw refuse(param.wrongType)
-    params[name as string] = param.parse(given ?? '', [given ?? ''])
+    // Half a surrogate pair could not be stored.
+    const text = given?.toWellFormed() ?? ''
+    params[name as string] = param.parse(text, [text])
   }
   return params
 }

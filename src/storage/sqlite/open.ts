@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
+import { closeSync, existsSync, mkdirSync, mkdtempSync, openSync, readSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import Sqlite from 'better-sqlite3'
@@ -29,7 +29,9 @@ export async function openSqlite<C extends Commands>(options: SqliteOptions): Pr
   const file = passing ? join(folder, 'parley.db') : options.file
   // No fsync for what is thrown away.
   const durable = !passing
-  mkdirSync(folder, { recursive: true, mode: 0o700 })
+  // One level: making a whole path out of a mistyped one helps nobody.
+  if (!existsSync(folder)) mkdirSync(folder, { mode: 0o700 })
+  refuseForeign(file)
 
   const lock = takeLock(file)
   const dispose = () => {
@@ -96,6 +98,20 @@ async function openLocked<C extends Commands>(
       dispose()
     },
   }
+}
+
+/** A file that is something else is left alone, and no lock put beside it. */
+function refuseForeign(file: string): void {
+  if (!existsSync(file) || statSync(file).size === 0) return
+  const head = Buffer.alloc(16)
+  const opened = openSync(file, 'r')
+  try {
+    readSync(opened, head, 0, 16, 0)
+  } finally {
+    closeSync(opened)
+  }
+  if (head.toString('latin1') !== 'SQLite format 3\0')
+    throw Object.assign(new Error('file is not a database'), { code: 'SQLITE_NOTADB' })
 }
 
 /**

@@ -1,0 +1,30 @@
+import { readFileSync } from 'node:fs'
+import { Command } from 'commander'
+import { ConfigError } from '../config.ts'
+import { accountsCommand } from './accounts.ts'
+import { keysCommand } from './keys.ts'
+import { serve } from './serve.ts'
+import { configOf, withSettings } from './settings.ts'
+
+const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string }
+
+const program = new Command('parley')
+  .description('A self-hosted server that speaks the Twilio Conversations REST API v1')
+  .version(version)
+  .showHelpAfterError('(parley --help lists the commands)')
+
+program.addCommand(
+  withSettings(new Command('serve').description('start the server')).action(async (_options, command: Command) =>
+    serve(configOf(command)),
+  ),
+)
+program.addCommand(accountsCommand())
+program.addCommand(keysCommand())
+
+try {
+  await program.parseAsync()
+} catch (error) {
+  if (!(error instanceof ConfigError)) throw error
+  console.error(`parley: ${error.message}`)
+  process.exitCode = 1
+}
