@@ -10,7 +10,7 @@ import type { Param } from '../src/api/params.ts'
 import { chainAbove, familyOf } from '../src/api/scope.ts'
 import { settings } from '../src/config.ts'
 import { catalogue } from '../src/errors.ts'
-import { resources, unbuilt } from '../src/resources/index.ts'
+import { operations, resources } from '../src/resources/index.ts'
 import { officialOperations } from '../test/support/contract.ts'
 
 type Verb = 'list' | 'create' | 'fetch' | 'update' | 'remove'
@@ -23,24 +23,17 @@ interface Route {
   readonly resource: AnyResource
 }
 
-/** What Parley does with an official operation. `empty`: a list that has nothing in it yet. */
+/** Whether Parley has an official operation. */
 export interface Coverage {
   readonly method: string
   readonly path: string
-  readonly answer: 'yes' | 'empty' | '501' | 'nothing'
+  readonly answered: boolean
 }
 
 const root = new URL('../', import.meta.url)
 const note = '<!-- Written by `npm run docs`; edit the source it names instead. -->'
 const [summary_start, summary_end] = ['<!-- compatibility -->', '<!-- /compatibility -->']
 const methods = { list: 'GET', create: 'POST', fetch: 'GET', update: 'POST', remove: 'DELETE' } as const
-
-const answers: Readonly<Record<Coverage['answer'], string>> = {
-  yes: 'answered',
-  empty: 'answered, always an empty list',
-  '501': '501, not built yet',
-  nothing: '404',
-}
 
 if (import.meta.main) process.exitCode = main(process.argv.slice(2))
 
@@ -110,7 +103,6 @@ function referencePage(): string {
 function referenceOf(resource: AnyResource): string {
   return [
     `## ${resource.name}`,
-    ...(resource.table === null ? ['Not built yet: its list is always empty.'] : []),
     table(
       ['Verb', 'Path'],
       routesOf(resource).map(({ method, path, verb }) => [verb, mono(`${method} ${named(path, resource)}`)]),
@@ -154,7 +146,7 @@ function eventsOf({ events }: AnyResource): string[] {
 }
 
 function compatibilityPage(): string {
-  const rows = coverage().map(({ method, path, answer }) => [method, mono(path), answers[answer]])
+  const rows = coverage().map(({ method, path, answered }) => [method, mono(path), answered ? 'answered' : '404'])
   return page('Compatibility', 'src/resources/index.ts', [
     'Every operation of the official description of Conversations v1, and what Parley does with it.',
     table(['Method', 'Path', 'Parley'], rows),
@@ -163,17 +155,11 @@ function compatibilityPage(): string {
 
 /** The official operations in their order, each with what Parley does. */
 export function coverage(): Coverage[] {
-  const routes = resources.flatMap(routesOf)
-  const refusals = unbuilt.flatMap(({ path, family, methods }) => {
-    const prefixes = [...(family === 'service' ? [] : ['']), ...(family === 'default' ? [] : ['/Services/*'])]
-    return prefixes.flatMap((prefix) => methods.split(' ').map((method) => `${method} ${prefix}${path}`))
-  })
-  return officialOperations().map(({ method, path }) => {
-    const wanted = starred(path)
-    const route = routes.find((candidate) => candidate.method === method && candidate.path === wanted)
-    if (route) return { method, path, answer: route.resource.table === null ? 'empty' : 'yes' }
-    return { method, path, answer: refusals.includes(`${method} ${wanted}`) ? '501' : 'nothing' }
-  })
+  const routes = new Set([
+    ...resources.flatMap(routesOf).map(({ method, path }) => `${method} ${path}`),
+    ...operations.flatMap(({ method, path }) => ['', '/Services/*'].map((prefix) => `${method} ${prefix}${path}`)),
+  ])
+  return officialOperations().map(({ method, path }) => ({ method, path, answered: routes.has(`${method} ${starred(path)}`) }))
 }
 
 function starred(path: string): string {
@@ -188,21 +174,20 @@ function withSummary(readme: string): string {
 }
 
 function summary(): string {
-  const counts = new Map<string, { all: number; yes: number; empty: number }>()
+  const counts = new Map<string, { all: number; answered: number }>()
   const all = coverage()
-  for (const { path, answer } of all) {
+  for (const { path, answered } of all) {
     const name = resourceOf(path)
-    const count = counts.get(name) ?? { all: 0, yes: 0, empty: 0 }
+    const count = counts.get(name) ?? { all: 0, answered: 0 }
     count.all++
-    if (answer === 'yes' || answer === 'empty') count.yes++
-    if (answer === 'empty') count.empty++
+    if (answered) count.answered++
     counts.set(name, count)
   }
-  const rows = [...counts].map(([name, { all, yes, empty }]) => [name, all, yes, empty ? 'lists only, always empty' : ''])
-  const answered = all.filter(({ answer }) => answer === 'yes' || answer === 'empty').length
+  const rows = [...counts].map(([name, { all, answered }]) => [name, all, answered])
+  const answered = all.filter((operation) => operation.answered).length
   return [
-    `Parley answers ${answered} of the ${all.length} official operations; the others answer 501.`,
-    table(['Resource', 'Operations', 'Answered', 'Remark'], rows),
+    `Parley answers ${answered} of the ${all.length} official operations.`,
+    table(['Resource', 'Operations', 'Answered'], rows),
   ].join('\n\n')
 }
 
@@ -226,7 +211,7 @@ function routesOf(resource: AnyResource): Route[] {
   const places: [Verb, unknown, string][] = [
     ['list', resource.list, tail],
     ['create', resource.create, tail],
-    ['fetch', resource.table, instance],
+    ['fetch', !resource.view || resource.view.find, instance],
     ['update', resource.update, instance],
     ['remove', resource.remove, instance],
   ]

@@ -3,7 +3,7 @@ import type { Socket } from 'node:net'
 import { setTimeout } from 'node:timers/promises'
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import type { Logger } from 'pino'
-import { ApiError, type ErrorEntry, type ErrorName, refuse } from '../errors.ts'
+import { ApiError, type ErrorName, refuse } from '../errors.ts'
 import { randomSid } from '../sids.ts'
 import type { Authenticator } from './auth.ts'
 import type { AnyResource } from './declare.ts'
@@ -111,14 +111,12 @@ export function createHttp(options: HttpOptions): FastifyInstance {
 /** What is not HTTP, or too large a head: the framework has no request to answer, the caller gets the usual form all the same. */
 function refuseUnreadable(error: { code?: string }, socket: Socket): void {
   if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy()
-  const { entry, body } = refused(error.code === 'HPE_HEADER_OVERFLOW' ? 'tooLarge' : 'invalidValue')
-  const head = `HTTP/1.1 ${entry.status} ${STATUS_CODES[entry.status]}\r\ncontent-type: application/json\r\ncontent-length: ${body.length}`
+  const tooLarge = error.code === 'HPE_HEADER_OVERFLOW'
+  const refusal = refuse(tooLarge ? 'tooLarge' : 'invalidValue')
+  const status = tooLarge ? 431 : refusal.entry.status
+  const body = JSON.stringify({ ...refusal.body(), status })
+  const head = `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\ncontent-type: application/json\r\ncontent-length: ${body.length}`
   socket.end(`${head}\r\nconnection: close\r\n\r\n${body}`)
-}
-
-function refused(kind: ErrorName): { entry: ErrorEntry; body: string } {
-  const refusal = refuse(kind)
-  return { entry: refusal.entry, body: JSON.stringify(refusal.body()) }
 }
 
 /**
