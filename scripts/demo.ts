@@ -47,6 +47,8 @@ try {
 async function demo(): Promise<void> {
   let server = await startServer()
   say(`A server on ${server.url}, its database in a new file.`)
+  await chat(server)
+  const told = catcher.requests.length
   const service = await server.sdk.conversations.v1.services.create({ friendlyName: 'Helpdesk' })
   const filters = ['onConversationStateUpdated', 'onConversationUpdated', 'onConversationAdded']
   const hooks = { postWebhookUrl: catcher.url('/events'), method: 'POST', filters }
@@ -81,8 +83,65 @@ async function demo(): Promise<void> {
   await end(server.child, 'SIGKILL')
   server = await startServer()
   await expectClosed(server, service.sid, sid)
-  assert.equal(catcher.requests.length, 2, 'each event was told once, and no other')
+  assert.equal(catcher.requests.length - told, 2, 'each event was told once, and no other')
   await end(server.child, 'SIGTERM')
+}
+
+/** A support chat: two people, messages, a timer that parks it, a message that wakes it, receipts, a timer that ends it. */
+async function chat(server: Server): Promise<void> {
+  const service = await server.sdk.conversations.v1.services.create({ friendlyName: 'Support chat' })
+  const filters = ['onParticipantAdded', 'onMessageAdded', 'onDeliveryUpdated', 'onConversationStateUpdated']
+  const hooks = server.sdk.conversations.v1.services(service.sid).configuration.webhooks()
+  await hooks.update({ postWebhookUrl: catcher.url('/chat'), method: 'POST', filters })
+  const all = server.sdk.conversations.v1.services(service.sid).conversations
+  const { sid } = await all.create({ friendlyName: 'Order 1234', 'timers.inactive': 'PT5M', 'timers.closed': 'PT1H' })
+  const { participants, messages } = all(sid)
+  const told = { xTwilioWebhookEnabled: 'true' } as const
+
+  await participants.create({ identity: 'alice', ...told })
+  await expectEvent('onParticipantAdded', { Identity: 'alice' })
+  await participants.create({
+    'messagingBinding.address': '+15551234567',
+    'messagingBinding.proxyAddress': '+15557654321',
+    ...told,
+  })
+  await expectEvent('onParticipantAdded', { 'MessagingBinding.Address': '+15551234567' })
+
+  const hello = await messages.create({ author: 'alice', body: 'Your order is on its way.', ...told })
+  assert.equal(hello.index, 0, 'the first message has index 0')
+  await expectEvent('onMessageAdded', { Author: 'alice', Index: '0' })
+  await expectEvent('onDeliveryUpdated', { MessageSid: hello.sid, Status: 'sent' })
+  await expectEvent('onDeliveryUpdated', { MessageSid: hello.sid, Status: 'delivered' })
+  const [receipt] = await all(sid).messages(hello.sid).deliveryReceipts.list()
+  assert.equal(receipt?.status, 'delivered', 'the text message has arrived')
+  say(`Message ${hello.index} has one receipt: ${receipt?.status}.`)
+
+  say('Five minutes of silence.')
+  await advance(server, 'PT5M')
+  await expectEvent('onConversationStateUpdated', { StateFrom: 'active', StateTo: 'inactive', Reason: 'TIMER' })
+  await messages.create({ author: '+15551234567', body: 'Thank you!', ...told })
+  await expectEvent('onMessageAdded', { Author: '+15551234567', Index: '1' })
+  await expectEvent('onConversationStateUpdated', { StateFrom: 'inactive', StateTo: 'active', Reason: 'EVENT' })
+  say('The answer woke the conversation; an hour of silence ends it.')
+  await advance(server, 'PT1H')
+  await expectEvent('onConversationStateUpdated', { StateTo: 'inactive', Reason: 'TIMER' })
+  await expectEvent('onConversationStateUpdated', { StateFrom: 'inactive', StateTo: 'closed', Reason: 'TIMER' })
+  await expectClosed(server, service.sid, sid)
+}
+
+/** The next event is this one, signed, with these parameters. */
+async function expectEvent(type: string, params: Readonly<Record<string, string>>): Promise<void> {
+  const event = await catcher.next()
+  show(event)
+  assert.equal(event.signed, true, 'the official package accepts the signature')
+  assert.deepEqual(
+    { EventType: event.params.EventType, ...pick(event.params, Object.keys(params)) },
+    { EventType: type, ...params },
+  )
+}
+
+function pick(from: Readonly<Record<string, string>>, names: readonly string[]): Record<string, string | undefined> {
+  return Object.fromEntries(names.map((name) => [name, from[name]]))
 }
 
 /** Closed is final: it can be read, and no more be changed. */
