@@ -1,4 +1,5 @@
 import { cpus } from 'node:os'
+import { chatPart } from './chat-part.ts'
 import { Child } from './child.ts'
 import { crashPart } from './crash-part.ts'
 import { deliveriesPart } from './deliveries-part.ts'
@@ -28,6 +29,7 @@ async function bench(options: Options): Promise<Goal[]> {
   const goals: Goal[] = []
   const { parts } = options
   if (parts.has('deliveries')) goals.push(...(await deliveriesPart(sink, options, folder)))
+  if (parts.has('chat')) goals.push(...(await chatPart(sink, options, folder)))
   if (parts.has('load') || parts.has('timers') || parts.has('start')) goals.push(...(await withLarge(sink, options, folder)))
   if (parts.has('crash')) goals.push(...(await crashPart(sink.ready, options, folder)))
   await sink.stop()

@@ -3,7 +3,10 @@ import { closeSync, fsyncSync, openSync } from 'node:fs'
 import Sqlite, { type Database } from 'better-sqlite3'
 import { newSid, orderedSid } from '../src/sids.ts'
 import type { AccountRow, ConversationRow, DeliveryRow, ServiceRow } from '../src/storage/schema.ts'
-import { attributesOf, type Owner, type Population, rowOf } from './population.ts'
+import { attributesOf, type Owner } from './population.ts'
+
+/** Puts rows into tables by the function it is given. */
+export type Filling = (insert: (table: string, count: number, row: (i: number) => object) => void, owner: Owner) => void
 
 /**
  * A Parley database as the bench sees it, straight through the driver: filled and looked into while its server runs beside
@@ -33,28 +36,32 @@ export class DatabaseFile {
   }
 
   /**
-   * Fills an empty table: a million rows in well under a minute, because indexes are built at the end. On disk when it returns,
+   * Fills empty tables: a million rows in well under a minute, because indexes are built at the end. On disk when it returns,
    * or the system would write it back while others are measured. No server may be running.
    */
-  fill(made: Population, now_ms: number): void {
+  fill(work: Filling): void {
     const owner = this.owner()
     this.#db.pragma('journal_mode = OFF')
     this.#db.pragma('synchronous = OFF')
     this.#db.pragma('cache_size = -1048576')
-    const indexes = this.#db
-      .prepare<[], { name: string; sql: string }>(
-        "select name, sql from sqlite_master where type = 'index' and tbl_name = 'conversations' and sql is not null",
-      )
-      .all()
-    for (const { name } of indexes) this.#db.exec(`drop index ${name}`)
-    this.#insert('conversations', made.rows, (i) => rowOf(made, i, owner, now_ms))
-    for (const { sql } of indexes) this.#db.exec(sql)
+    work((table, count, row) => this.#fillTable(table, count, row), owner)
     this.#db.pragma('journal_mode = WAL')
     this.#db.pragma('synchronous = FULL')
     this.#db.pragma('cache_size = -65536')
     const file = openSync(this.#path, 'r+')
     fsyncSync(file)
     closeSync(file)
+  }
+
+  #fillTable(table: string, count: number, row: (i: number) => object): void {
+    const indexes = this.#db
+      .prepare<[string], { name: string; sql: string }>(
+        "select name, sql from sqlite_master where type = 'index' and tbl_name = ? and sql is not null",
+      )
+      .all(table)
+    for (const { name } of indexes) this.#db.exec(`drop index ${name}`)
+    this.#insert(table, count, row)
+    for (const { sql } of indexes) this.#db.exec(sql)
   }
 
   /** Conversations that fall due; answers their deadlines in the order in which a sweep takes them. */
@@ -139,6 +146,19 @@ export class DatabaseFile {
   forgetConversations(rows: number): void {
     this.#db.prepare('delete from conversations where rowid > ?').run(rows)
     this.#db.pragma('wal_checkpoint')
+  }
+
+  /** Answers a function that removes what these tables have gained since. */
+  gained(tables: readonly string[]): () => void {
+    const forget = tables.map((table) => {
+      const [last] = this.all<{ last: number | null }>(`select max(rowid) as last from ${table}`)
+      const gone = this.#db.prepare(`delete from ${table} where rowid > ${last?.last ?? 0}`)
+      return () => gone.run()
+    })
+    return () => {
+      for (const remove of forget) remove()
+      this.#db.pragma('wal_checkpoint')
+    }
   }
 
   forgetDeliveries(): void {

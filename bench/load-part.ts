@@ -3,6 +3,7 @@ import type { Child } from './child.ts'
 import { median, shown } from './figures.ts'
 import type { Options } from './options.ts'
 import { atLeast, atMost, type Goal, heading, table } from './report.ts'
+import { Results, shuffled } from './results.ts'
 import { burst, type Cell, type Contestant, type Field, type Name, type Sample } from './rounds.ts'
 
 /** Full length of a burst, by connections: the goals are about 64. */
@@ -38,36 +39,6 @@ function groups(large_rows: number): Cell[][] {
       ],
     ]
   })
-}
-
-/** Samples of each cell, one a round. */
-class Results {
-  readonly #samples = new Map<string, Sample[]>()
-
-  add(cell: Cell, sample: Sample): void {
-    const key = `${cell.operation}|${cell.connections}|${cell.contestant}`
-    const samples = this.#samples.get(key)
-    if (samples) samples.push(sample)
-    else this.#samples.set(key, [sample])
-  }
-
-  of(operation: string, connections: number, contestant: Name): readonly Sample[] {
-    return this.#samples.get(`${operation}|${connections}|${contestant}`) ?? []
-  }
-
-  /** Median over the rounds of one figure. */
-  median(operation: string, connections: number, contestant: Name, figure: keyof Sample): number {
-    return median(this.of(operation, connections, contestant).map((sample) => sample[figure]))
-  }
-
-  /** Median of the ratios within each round; NaN where one of the two did not run. */
-  ratio(a: readonly Sample[], b: readonly Sample[], figure: keyof Sample): number {
-    return median(a.slice(0, b.length).map((sample, i) => sample[figure] / (b[i] as Sample)[figure]))
-  }
-
-  all(): Sample[] {
-    return [...this.#samples.values()].flat()
-  }
 }
 
 export async function loadPart(field: Field, generator: Child<object>, options: Options): Promise<Goal[]> {
@@ -191,9 +162,4 @@ function goals(results: Results): Goal[] {
     // Each of these touches a page of its own of the index of names.
     atMost('CPU, large / small: create, unique names in no order', 1.2, growth('create'), ' ×'),
   ].filter(({ measured }) => !Number.isNaN(measured))
-}
-
-function shuffled<T>(values: readonly T[]): T[] {
-  const left = [...values]
-  return values.map(() => left.splice(Math.floor(Math.random() * left.length), 1)[0] as T)
 }

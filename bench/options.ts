@@ -1,14 +1,14 @@
 import { parseArgs } from 'node:util'
 
-export const parts = ['load', 'timers', 'deliveries', 'start', 'crash'] as const
+export const parts = ['load', 'chat', 'timers', 'deliveries', 'start', 'crash'] as const
 export type Part = (typeof parts)[number]
 
 export interface Options {
   readonly parts: ReadonlySet<Part>
   readonly rounds: number
-  /** Of the load part, only the operations with this in their name. */
+  /** Of the load and chat parts, only the operations with this in their name. */
   readonly operation: string
-  /** Conversations in the large database. */
+  /** Conversations in the large database, messages in the deep conversation. */
   readonly rows: number
   /** Share of the full length of everything that is timed. */
   readonly scale: number
@@ -22,9 +22,9 @@ export interface Options {
 export const help = `npm run bench -- [options]
   --quick          small and short: does everything run? Its figures mean nothing
   --only PARTS     of: ${parts.join(', ')} (comma-separated)
-  --operation TEXT load part: only operations with this in their name
-  --rounds N       rounds of the load part (9; --quick: 2)
-  --rows N         conversations in the large database (1000000; --quick: 10000)
+  --operation TEXT load and chat parts: only operations with this in their name
+  --rounds N       rounds of the load and chat parts (9; --quick: 2)
+  --rows N         conversations in the large database, messages in the deep one (1000000; --quick: 10000)
   --crash N        rounds of kill -9 (0: none; the design's goal asks for 200)
   --folder PATH    where the databases go: on a disk, not in memory
   --profile PATH   folder for CPU profiles of the Parley servers (figures suffer)

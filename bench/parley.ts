@@ -1,8 +1,8 @@
 import { request } from 'undici'
 import { authorization } from './asks.ts'
 import { Child, type Usage } from './child.ts'
-import { DatabaseFile } from './database-file.ts'
-import { type Population, population } from './population.ts'
+import { DatabaseFile, type Filling } from './database-file.ts'
+import { type Population, population, rowOf } from './population.ts'
 import type { Sink } from './sink.ts'
 
 /** A Parley server on a database of its own, filled, with a service for each kind of webhook endpoint. */
@@ -26,6 +26,8 @@ export interface ParleyOptions {
   readonly sink: Sink
   readonly largest_batch?: number
   readonly profile: string | null
+  /** What to fill it with; else the population, as its rows are. */
+  readonly filling?: (made: Population) => Filling
 }
 
 export async function startParley(options: ParleyOptions): Promise<Parley> {
@@ -69,20 +71,29 @@ async function prepare(options: ParleyOptions, made: Population): Promise<Parley
   const services = { sink: await hooked(port, sink), hang: await hooked(port, hang), down: await hooked(port, down) }
   await server.stop()
   const file = new DatabaseFile(options.path)
-  file.fill(made, Date.now())
+  file.fill(options.filling?.(made) ?? plain(made))
   file.close()
   return services
+}
+
+function plain(made: Population): Filling {
+  const now_ms = Date.now()
+  return (insert, owner) => insert('conversations', made.rows, (i) => rowOf(made, i, owner, now_ms))
 }
 
 /** Makes a service that tells an endpoint of everything; answers its sid. */
 export async function hooked(port: number, endpoint_port: number): Promise<string> {
   const { sid } = await call<{ sid: string }>(port, '/v1/Services', 'FriendlyName=Hooked')
-  const filters = ['onConversationAdded', 'onConversationUpdated', 'onConversationStateUpdated']
+  await hook(port, sid, endpoint_port, ['onConversationAdded', 'onConversationUpdated', 'onConversationStateUpdated'])
+  return sid
+}
+
+/** Lets an endpoint know of some events of a service. */
+export async function hook(port: number, sid: string, endpoint_port: number, filters: readonly string[]): Promise<void> {
   const form = new URLSearchParams()
   for (const filter of filters) form.append('Filters', filter)
   form.append('PostWebhookUrl', `http://127.0.0.1:${endpoint_port}/hook`)
   await call(port, `/v1/Services/${sid}/Configuration/Webhooks`, form.toString())
-  return sid
 }
 
 /** One API request, outside of what is timed. With a form it is a POST, webhooks told. Throws unless it succeeds. */

@@ -1,5 +1,5 @@
 import { cpus } from 'node:os'
-import type { Ask } from './asks.ts'
+import { type Ask, statusOf } from './asks.ts'
 import { Child, type Usage } from './child.ts'
 import type { Measured } from './load.ts'
 import type { Options } from './options.ts'
@@ -96,10 +96,15 @@ function ofParley(parley: Parley, trimmed: boolean): Contestant {
 }
 
 /** One burst: load on one contestant, everybody else idle. */
-export async function burst(generator: Child<object>, contestant: Contestant, cell: Cell, ms: number): Promise<Sample> {
+export async function burst(
+  generator: Child<object>,
+  contestant: Contestant,
+  cell: Omit<Cell, 'contestant'> & { readonly contestant: string },
+  ms: number,
+): Promise<Sample> {
   const { port, population: made, parley } = contestant
   const service_sid = cell.webhook === undefined ? null : (parley?.services[cell.webhook] ?? null)
-  const ask = cell.ask.verb === 'create' ? { ...cell.ask, service_sid } : cell.ask
+  const ask = 'service_sid' in cell.ask ? { ...cell.ask, service_sid } : cell.ask
   const busy = busyCores()
   const before = await contestant.usage()
   const measured = await generator.ask<Measured | { error: string }>({
@@ -115,7 +120,7 @@ export async function burst(generator: Child<object>, contestant: Contestant, ce
   const after = await contestant.usage()
   const all_us = after.all_us - before.all_us
   const cores = busy()
-  if (ask.verb === 'create') await contestant.trim()
+  if (statusOf(ask) === 201) await contestant.trim()
   return {
     requests_per_s: (measured.requests / measured.ms) * 1000,
     p50_ms: measured.p50_ms,

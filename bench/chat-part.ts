@@ -1,0 +1,174 @@
+import type { Ask } from './asks.ts'
+import { busy_identity, type Chat, chatFilling, chatOf, memberships } from './chat-population.ts'
+import { Child } from './child.ts'
+import { median, shown } from './figures.ts'
+import type { Options } from './options.ts'
+import { call, hook, type Parley, startParley } from './parley.ts'
+import { sidOf } from './population.ts'
+import { atLeast, atMost, type Goal, heading, table } from './report.ts'
+import { Results, shuffled } from './results.ts'
+import { burst, type Cell, type Contestant, type Sample } from './rounds.ts'
+import type { Sink } from './sink.ts'
+
+type ChatCell = Omit<Cell, 'contestant'> & { readonly contestant: 'parley' }
+
+const burst_ms: Readonly<Record<number, number>> = { 1: 300, 64: 500, 256: 400 }
+const written = ['conversations', 'messages', 'participants', 'users', 'deliveries']
+
+/** Messages and participants of Parley as shipped, beside the creation of conversations in the same rounds. */
+export async function chatPart(sink: Child<Sink>, options: Options, folder: string): Promise<Goal[]> {
+  const start_ms = performance.now()
+  const chat = chatOf(Math.max(memberships, 10_000 * options.scale), options.rows)
+  const parley = await startParley({
+    path: `${folder}/chat.db`,
+    rows: chat.deep + 1,
+    sink: sink.ready,
+    profile: options.profile,
+    filling: (made) => chatFilling(chat, made, Date.now()),
+  })
+  console.error(`chat: filled in ${shown((performance.now() - start_ms) / 1000)} s`)
+  const contestant = await told(parley, sink.ready)
+  const generator = await Child.start<object>(new URL('./load.ts', import.meta.url))
+  const cells = (await chatCells(parley, chat)).filter(({ operation }) => operation.includes(options.operation))
+  const results = await runRounds(generator, contestant, cells, options)
+  await generator.stop()
+  await parley.stop()
+  print(results, cells, chat)
+  return goals(results)
+}
+
+/** The account's default service, where all rows are, tells the sink of conversations and messages when it is asked to. */
+async function told(parley: Parley, sink: Sink): Promise<Contestant> {
+  const { service_sid } = parley.file.owner()
+  const forget = parley.file.gained(written)
+  await hook(parley.port, service_sid, sink.sink, ['onConversationAdded', 'onMessageAdded'])
+  return {
+    port: parley.port,
+    population: parley.population,
+    parley: { ...parley, services: { ...parley.services, sink: service_sid } },
+    usage: () => parley.usage(),
+    // Indexes of messages go on where they were: as after a removal.
+    trim: async () => forget(),
+    stop: () => parley.stop(),
+  }
+}
+
+async function runRounds(
+  generator: Child<object>,
+  contestant: Contestant,
+  cells: readonly ChatCell[],
+  options: Options,
+): Promise<Results> {
+  const results = new Results()
+  for (let round = -1; round < options.rounds; round++) {
+    for (const cell of shuffled(cells)) {
+      const ms = (burst_ms[cell.connections] as number) * options.scale
+      if (round < 0 && cell.connections !== 64) continue
+      const sample = await burst(generator, contestant, cell, ms)
+      if (round >= 0) results.add(cell, sample)
+    }
+    console.error(round < 0 ? 'chat: warm' : `chat: round ${round + 1} of ${options.rounds}`)
+  }
+  return results
+}
+
+const single = 'message create, one conversation'
+const spread = 'message create, spread'
+const create = 'conversation create'
+const front = 'page of 50 messages, first'
+const behind = 'page of 50 messages, deep'
+const delivered = ', webhook delivered'
+
+async function chatCells(parley: Parley, chat: Chat): Promise<ChatCell[]> {
+  const list = `/v1/Conversations/${sidOf(parley.population, chat.deep)}/Messages?PageSize=50`
+  const writes: [string, Ask][] = [
+    [single, { verb: 'message', service_sid: null, first: chat.single, count: 1 }],
+    [spread, { verb: 'message', service_sid: null, first: 0, count: chat.spread }],
+    [create, { verb: 'create', service_sid: null, names: 'scattered' }],
+  ]
+  const others: [string, Ask][] = [
+    ['participant add, new user', { verb: 'join', who: 'stranger', count: chat.spread }],
+    ['participant add, known user', { verb: 'join', who: 'user', count: chat.spread }],
+    [front, { verb: 'get', path: list }],
+    [behind, { verb: 'get', path: `${list}&PageToken=${await deepToken(parley, list, chat.messages)}` }],
+    [
+      `page of 50 of ${memberships.toLocaleString('en-US')} conversations of one`,
+      { verb: 'get', path: `/v1/ParticipantConversations?Identity=${busy_identity}&PageSize=50` },
+    ],
+  ]
+  const cell = ([operation, ask]: [string, Ask], connections: number) => ({
+    operation,
+    contestant: 'parley' as const,
+    connections,
+    ask,
+  })
+  return [
+    ...writes.flatMap((one) =>
+      [1, 64, 256].flatMap((connections) => {
+        const plain = cell(one, connections)
+        return [plain, { ...plain, operation: plain.operation + delivered, webhook: 'sink' as const }]
+      }),
+    ),
+    ...others.flatMap((one) => [1, 64].map((connections) => cell(one, connections))),
+  ]
+}
+
+/** Tokens hold in either order: one from the end of the list, instead of walking there. */
+async function deepToken(parley: Parley, list: string, messages: number): Promise<string> {
+  interface Page {
+    readonly meta: { readonly next_page_url: string }
+    readonly messages: readonly { readonly index: number }[]
+  }
+  const last = await call<Page>(parley.port, `${list.replace('=50', '=1000')}&Order=desc`)
+  const token = new URL(last.meta.next_page_url).searchParams.get('PageToken') as string
+  const page = await call<Page>(parley.port, `${list}&PageToken=${token}`)
+  if (page.messages.length !== 50 || page.messages[0]?.index !== messages - 999) throw new Error('the deep page is another')
+  return token
+}
+
+function print(results: Results, cells: readonly ChatCell[], { spread: conversations, messages }: Chat): void {
+  const [over, deep] = [conversations, messages].map((count) => count.toLocaleString('en-US'))
+  console.log(heading(`Chat (medians over rounds): spread over ${over} conversations, deep is behind ${deep} messages`))
+  const rows = cells.map(({ operation, connections, webhook }) => {
+    const mine = results.of(operation, connections, 'parley')
+    const of = (figure: keyof Sample) => median(mine.map((sample) => sample[figure]))
+    const creates = results.of(webhook ? create + delivered : create, connections, 'parley')
+    const against = operation.startsWith('message') ? shown(results.ratio(mine, creates, 'requests_per_s')) : ''
+    return [
+      operation,
+      String(connections),
+      of('requests_per_s'),
+      of('p50_ms'),
+      of('p99_ms'),
+      of('cpu_us'),
+      of('main_us'),
+      against,
+    ]
+  })
+  console.log(table(['operation', 'conns', 'req/s', 'p50 ms', 'p99 ms', 'CPU µs', 'of it main', '× create'], rows))
+  const foreign = median(results.all().map((sample) => sample.foreign_cores))
+  console.log(`\nOthers on this machine used ${shown(foreign)} cores (median over bursts).`)
+}
+
+function goals(results: Results): Goal[] {
+  const at = (operation: string, connections = 64) => results.of(operation, connections, 'parley')
+  const versusCreate = (operation: string, webhook: string) => {
+    const [mine, creates] = [at(operation + webhook), at(create + webhook)]
+    const by_cpu = results.ratio(creates, mine, 'cpu_us')
+    const figure = `${operation}${webhook} / conversation create, the same`
+    return { ...atLeast(figure, 0.8, results.ratio(mine, creates, 'requests_per_s'), ' ×'), by_cpu }
+  }
+  const depth = (figure: string, column: keyof Sample, connections: number) =>
+    atMost(
+      `deep page / first page of messages: ${figure}`,
+      1.2,
+      results.ratio(at(behind, connections), at(front, connections), column),
+      ' ×',
+    )
+  return [
+    ...[delivered, ''].flatMap((webhook) => [versusCreate(single, webhook), versusCreate(spread, webhook)]),
+    depth('CPU', 'cpu_us', 64),
+    depth('p50', 'p50_ms', 64),
+    depth('p50, one connection', 'p50_ms', 1),
+  ].filter(({ measured }) => !Number.isNaN(measured))
+}

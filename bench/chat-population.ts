@@ -1,0 +1,125 @@
+import { newSid } from '../src/sids.ts'
+import type { ConversationRow, MessageRow, ParticipantRow, UserRow } from '../src/storage/schema.ts'
+import { agentOf, agents, customerOf } from './asks.ts'
+import type { Filling } from './database-file.ts'
+import { attributesOf, type Owner, type Population, rowOf } from './population.ts'
+
+/** What the chat part runs on: conversations to spread over, behind them one for itself and one with very many messages. */
+export interface Chat {
+  readonly spread: number
+  /** Row of the conversation that is written into alone. */
+  readonly single: number
+  /** Row of the conversation with `messages` messages. */
+  readonly deep: number
+  readonly messages: number
+}
+
+/** Conversations of the one who is in many. */
+export const memberships = 1000
+export const busy_identity = 'busy'
+
+export function chatOf(spread: number, messages: number): Chat {
+  return { spread, single: spread, deep: spread + 1, messages }
+}
+
+/** Every conversation has its customer, the first thousand also the one who is in many; all of them are users. */
+export function chatFilling(chat: Chat, made: Population, now_ms: number): Filling {
+  return (insert, owner) => {
+    const user_sids = Array.from({ length: made.rows + agents + 1 }, () => newSid('US', now_ms))
+    const busy = made.rows
+    const identity = (user: number) => (user < busy ? customerOf(user) : user === busy ? busy_identity : agentOf(user - busy - 1))
+    const joined = (user: number, conversation: number) => {
+      const whose = { owner, identity: identity(user), user_sid: user_sids[user] as string }
+      return participantOf(whose, conversationOf(chat, made, conversation, owner, now_ms))
+    }
+    insert('conversations', made.rows, (i) => conversationOf(chat, made, i, owner, now_ms))
+    insert('users', user_sids.length, (i) => userOf(owner, identity(i), user_sids[i] as string, now_ms))
+    insert('participants', made.rows + memberships, (i) => (i < made.rows ? joined(i, i) : joined(busy, i - made.rows)))
+    const deep = conversationOf(chat, made, chat.deep, owner, now_ms)
+    insert('messages', chat.messages, (i) => messageOf(deep, customerOf(chat.deep), i, now_ms - chat.messages + i))
+  }
+}
+
+/** As a plain creation makes them: with timers, each message would move a deadline, and creations beside would not. */
+function conversationOf(chat: Chat, made: Population, i: number, owner: Owner, now_ms: number): ConversationRow {
+  return {
+    ...rowOf(made, i, owner, now_ms),
+    state: 'active',
+    inactive_after: null,
+    closed_after: null,
+    date_inactive: null,
+    date_closed: null,
+    next_due: null,
+    last_message_index: i === chat.deep ? chat.messages - 1 : -1,
+  }
+}
+
+function userOf(owner: Owner, identity: string, sid: string, now_ms: number): UserRow {
+  return {
+    service_sid: owner.service_sid,
+    sid,
+    account_sid: owner.account_sid,
+    identity,
+    friendly_name: null,
+    attributes: '{}',
+    role_sid: role_sid,
+    is_online: null,
+    is_notifiable: null,
+    date_created: now_ms,
+    date_updated: now_ms,
+    revision: 1,
+  }
+}
+
+/** No answer that is timed looks a role up. */
+const role_sid = `RL${'0'.repeat(32)}`
+
+function participantOf(
+  { owner, identity, user_sid }: { owner: Owner; identity: string; user_sid: string },
+  { sid: conversation_sid, date_created }: ConversationRow,
+): ParticipantRow {
+  return {
+    service_sid: owner.service_sid,
+    conversation_sid,
+    sid: newSid('MB', date_created),
+    account_sid: owner.account_sid,
+    identity,
+    user_sid,
+    binding_type: null,
+    address: null,
+    proxy_address: null,
+    projected_address: null,
+    attributes: '{}',
+    role_sid,
+    last_read_message_index: null,
+    last_read_timestamp: null,
+    notification_level: 'default',
+    open: 1,
+    date_created,
+    date_updated: date_created,
+    revision: 1,
+  }
+}
+
+function messageOf(conversation: ConversationRow, author: string, message_index: number, date_created: number): MessageRow {
+  return {
+    service_sid: conversation.service_sid,
+    conversation_sid: conversation.sid,
+    sid: newSid('IM', date_created),
+    account_sid: conversation.account_sid,
+    message_index,
+    author,
+    participant_sid: null,
+    body: `Message ${message_index}: my order has not arrived yet, could you please tell me where it is?`,
+    subject: null,
+    media: null,
+    attributes: attributesOf(message_index),
+    content_sid: null,
+    content_variables: null,
+    delivery: null,
+    source: 'API',
+    date_created,
+    date_updated: date_created,
+    revision: 1,
+  }
+}
