@@ -483,6 +483,12 @@ export const catalogue = {
     message: 'Message index is not a number',
     when: 'a message index is not an integer',
   },
+  authorNotInGroup: {
+    code: 50513,
+    status: 400,
+    message: 'Message author should be among Group MMS participants.',
+    when: 'a message to a group MMS names an author who is not in it',
+  },
   invalidContentSid: { code: 50526, status: 400, message: 'Invalid content SID', when: 'ContentSid is not HX and 32 hex digits' },
   invalidContentVariables: {
     code: 50527,

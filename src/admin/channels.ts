@@ -12,6 +12,7 @@ import { shape } from '../storage/shapes.ts'
 import { withoutPassword } from './deliveries.ts'
 
 interface ReceiptBody {
+  account_sid?: string
   channel_message_sid: string
   status: ReceiptStatus
   error_code?: number
@@ -45,6 +46,7 @@ const receipt = {
   body: {
     type: 'object',
     properties: {
+      account_sid: text,
       channel_message_sid: { type: 'string', pattern: channel_message_sids.source },
       status: { enum: receipt_statuses },
       error_code: { type: 'integer', minimum: 0 },
@@ -108,8 +110,9 @@ export function channelRoutes({ database, clock, account }: Installation, pipeli
     })
 
     routes.post<{ Body: ReceiptBody }>('/receipts', { schema: receipt }, async ({ body }, reply) => {
-      const answer = { ...body, error_code: body.error_code || null }
-      const row = await database.write('reportStatus', { answer, now: clock.now() })
+      const { account_sid = account.sid, ...reported } = body
+      const answer = { ...reported, error_code: reported.error_code || null }
+      const row = await database.write('reportStatus', { account_sid, answer, now: clock.now() })
       if (!row) return reply.code(404).send({ error: `no message was handed over as ${body.channel_message_sid}` })
       return { channel_message_sid: row.channel_message_sid, status: row.status, error_code: row.error_code }
     })

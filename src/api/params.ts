@@ -50,9 +50,9 @@ function longerThan(max: number, text: string): boolean {
   return text.length > max && [...text].length > max
 }
 
-/** PostgreSQL cannot hold a NUL, and nothing a person types has one. */
+/** PostgreSQL cannot hold a NUL, UTF-8 not half a surrogate pair (JSON can spell one), and nothing a person types has either. */
 function refuseNul(given: string): void {
-  if (given.includes('\0')) throw refuse('invalidValue')
+  if (given.includes('\0') || !given.isWellFormed()) throw refuse('invalidValue')
 }
 
 /** A text; empty reads as null. */

@@ -338,7 +338,7 @@ function isChannel(row: DeliveryRow): boolean {
 
 /** A channel may name its own message and say how far it is already; no answer in the end is a failure. */
 function channelAnswer({ body }: SendResult, ok: boolean): ChannelAnswer {
-  const { sid, status, error_code } = readAnswer(body)
+  const { sid: short, channel_message_sid: sid = short, status, error_code } = readAnswer(body)
   const known = receipt_statuses.find((candidate) => candidate === status)
   return {
     channel_message_sid: typeof sid === 'string' && channel_message_sids.test(sid) ? sid : null,

@@ -102,11 +102,15 @@ async function takeAgain(tx: Tx, facts: Facts, was: ReceiptRow, answer: ChannelA
  * A channel reports how a message fares. Answers how it is known to fare now; null when no message was handed over under that
  * sid. One sid may stand for several recipients. A step back is ignored.
  */
-export async function reportStatus(tx: Tx, input: { answer: ChannelAnswer; now: number }): Promise<ReceiptRow | null> {
-  const { answer, now } = input
+export async function reportStatus(
+  tx: Tx,
+  input: { account_sid: string; answer: ChannelAnswer; now: number },
+): Promise<ReceiptRow | null> {
+  const { account_sid, answer, now } = input
   const found = await tx.all(byChannelMessage, { channel_message_sid: answer.channel_message_sid })
   let last: ReceiptRow | null = null
-  for (const was of found) last = await advance(tx, was, answer, now)
+  // Two carriers may count alike: a sid means something within one account.
+  for (const was of found) if (was.account_sid === account_sid) last = await advance(tx, was, answer, now)
   return last
 }
 

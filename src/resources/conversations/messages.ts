@@ -31,6 +31,8 @@ interface Seen {
   readonly author: Pick<ParticipantRow, 'sid'> | null
   /** How many get a new message by a messaging channel. */
   readonly recipients: number
+  /** Whether it is a group MMS: somebody is in it at their own number. */
+  readonly group: boolean
   /** What a new message carries. */
   readonly media: MediaRow | null
 }
@@ -50,10 +52,11 @@ export const messages = resource<MessageRow>()({
   params,
   look,
 
-  create(p, facts, { author, recipients, media }) {
+  create(p, facts, { author, recipients, group, media }) {
     const conversation = conversationOf(facts)
     if (p.ContentVariables && !p.ContentSid) throw refuse('contentSidMissing')
     if (p.Body === undefined && !p.MediaSid && !p.ContentSid) throw refuse('bodyMissing')
+    if (group && p.Author && !author) throw refuse('authorNotInGroup')
     refuseUnusable(conversation)
     return {
       service_sid: '',
@@ -187,9 +190,11 @@ async function look(read: Reader, p: Given, facts: Facts, was: MessageRow | null
   const conversation_sid = conversationOf(facts).sid
   const author = await authorOf(read, conversation_sid, p.Author ?? was?.author, facts.inbound)
   const sender = senderOf(facts, author?.sid ?? null)
+  const recipients = was ? [] : await recipientsOf(read, conversation_sid, sender)
   return {
     author,
-    recipients: was ? 0 : (await recipientsOf(read, conversation_sid, sender)).length,
+    recipients: recipients.length,
+    group: recipients.some((row) => row.proxy_address === null),
     media: was ? null : await mediaOf(read, p, facts),
   }
 }
