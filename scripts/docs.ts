@@ -10,8 +10,10 @@ import type { Param } from '../src/api/params.ts'
 import { chainAbove, familyOf } from '../src/api/scope.ts'
 import { settings } from '../src/config.ts'
 import { catalogue } from '../src/errors.ts'
-import { operations, resources } from '../src/resources/index.ts'
+import { resources } from '../src/resources/index.ts'
 import { officialOperations } from '../test/support/contract.ts'
+import { startFileServer } from '../test/support/file-server.ts'
+import { tour } from '../test/support/tour.ts'
 
 type Verb = 'list' | 'create' | 'fetch' | 'update' | 'remove'
 
@@ -24,7 +26,7 @@ interface Route {
 }
 
 /** Whether Parley has an official operation. */
-export interface Coverage {
+interface Coverage {
   readonly method: string
   readonly path: string
   readonly answered: boolean
@@ -35,15 +37,15 @@ const note = '<!-- Written by `npm run docs`; edit the source it names instead. 
 const [summary_start, summary_end] = ['<!-- compatibility -->', '<!-- /compatibility -->']
 const methods = { list: 'GET', create: 'POST', fetch: 'GET', update: 'POST', remove: 'DELETE' } as const
 
-if (import.meta.main) process.exitCode = main(process.argv.slice(2))
+if (import.meta.main) process.exitCode = await main(process.argv.slice(2))
 
-function main(args: readonly string[]): number {
+async function main(args: readonly string[]): Promise<number> {
   const [mode, ...more] = args
   if (more.length > 0 || (mode !== undefined && mode !== '--check')) {
     console.error('usage: npm run docs [-- --check]')
     return 2
   }
-  const stale = stalePages()
+  const stale = await stalePages()
   if (mode === '--check') {
     for (const { path } of stale) console.error(`${path} is stale: run npm run docs`)
     return stale.length > 0 ? 1 : 0
@@ -58,13 +60,14 @@ function main(args: readonly string[]): number {
 }
 
 /** The pages that differ from what they should be, with the text they should have. */
-export function stalePages(): { path: string; text: string }[] {
+export async function stalePages(): Promise<{ path: string; text: string }[]> {
+  const covered = await coverage()
   const pages = [
     { path: 'docs/generated/errors.md', text: errorsPage() },
     { path: 'docs/generated/settings.md', text: settingsPage() },
     { path: 'docs/generated/reference.md', text: referencePage() },
-    { path: 'docs/generated/compatibility.md', text: compatibilityPage() },
-    { path: 'README.md', text: withSummary(read('README.md')) },
+    { path: 'docs/generated/compatibility.md', text: compatibilityPage(covered) },
+    { path: 'README.md', text: withSummary(read('README.md'), covered) },
   ]
   return pages.filter(({ path, text }) => read(path) !== text)
 }
@@ -145,21 +148,19 @@ function eventsOf({ events }: AnyResource): string[] {
   ]
 }
 
-function compatibilityPage(): string {
-  const rows = coverage().map(({ method, path, answered }) => [method, mono(path), answered ? 'answered' : '404'])
-  return page('Compatibility', 'src/resources/index.ts', [
+function compatibilityPage(covered: readonly Coverage[]): string {
+  const rows = covered.map(({ method, path, answered }) => [method, mono(path), answered ? 'answered' : 'not answered'])
+  return page('Compatibility', 'test/support/tour.ts', [
     'Every operation of the official description of Conversations v1, and what Parley does with it.',
     table(['Method', 'Path', 'Parley'], rows),
   ])
 }
 
-/** The official operations in their order, each with what Parley does. */
-export function coverage(): Coverage[] {
-  const routes = new Set([
-    ...resources.flatMap(routesOf).map(({ method, path }) => `${method} ${path}`),
-    ...operations.flatMap(({ method, path }) => ['', '/Services/*'].map((prefix) => `${method} ${prefix}${path}`)),
-  ])
-  return officialOperations().map(({ method, path }) => ({ method, path, answered: routes.has(`${method} ${starred(path)}`) }))
+/** The official operations in their order, and whether the official client got through each on a server of its own just now. */
+async function coverage(): Promise<Coverage[]> {
+  await using server = await startFileServer()
+  const succeeded = await tour(server)
+  return officialOperations().map(({ operationId, method, path }) => ({ method, path, answered: succeeded.has(operationId) }))
 }
 
 function starred(path: string): string {
@@ -167,15 +168,14 @@ function starred(path: string): string {
 }
 
 /** The summary between the markers: counts per resource, both path families together. */
-function withSummary(readme: string): string {
+function withSummary(readme: string, covered: readonly Coverage[]): string {
   const [start, end] = [readme.indexOf(summary_start), readme.indexOf(summary_end)]
   if (start === -1 || end < start) throw new Error(`README.md must hold ${summary_start} and ${summary_end}`)
-  return `${readme.slice(0, start + summary_start.length)}\n${summary()}\n${readme.slice(end)}`
+  return `${readme.slice(0, start + summary_start.length)}\n${summary(covered)}\n${readme.slice(end)}`
 }
 
-function summary(): string {
+function summary(all: readonly Coverage[]): string {
   const counts = new Map<string, { all: number; answered: number }>()
-  const all = coverage()
   for (const { path, answered } of all) {
     const name = resourceOf(path)
     const count = counts.get(name) ?? { all: 0, answered: 0 }
