@@ -439,6 +439,18 @@ export const catalogue = {
     message: 'Failed to add an identity to a participant.',
     when: 'the participant has one already, or no projected address',
   },
+  projectedAddressMissing: {
+    code: 50434,
+    status: 400,
+    message: 'Participant projected address not provided',
+    when: 'an identity joins a group MMS without a projected address',
+  },
+  sameGroup: {
+    code: 50438,
+    status: 409,
+    message: 'Group MMS with given participant list already exists as Conversation {conversation_sid}',
+    when: 'another open conversation of the account has the same numbers as this one would have',
+  },
   groupMemberExists: {
     code: 50437,
     status: 409,

@@ -100,7 +100,12 @@ describe.each<Family>(['default', 'service'])('a conversation with participants,
       { identity: 'bob', attributes: '{"a":1}', role_sid: role.sid, messaging_binding: null, unknown: 1 },
       { identity: 'carol', messaging_binding: { projected_address: '+15550000001' } },
       { messaging_binding: { address: '+15550000002' } },
-      { identity: 'dan', date_created: '2020-01-02T03:04:05Z', date_updated: '2021-01-02T03:04:05Z' },
+      {
+        identity: 'dan',
+        messaging_binding: { projected_address: '+15550000003' },
+        date_created: '2020-01-02T03:04:05Z',
+        date_updated: '2021-01-02T03:04:05Z',
+      },
     ])
     const found = await conversations(body.sid).participants.list()
     const of = (identity: string | null) => found.find((one) => one.identity === identity)

@@ -20,6 +20,11 @@ export function isNative(binding: Binding): boolean {
   return binding.address !== null && binding.proxy_address === null
 }
 
+/** Nobody's number is involved. */
+export function isPlainChat(binding: Binding): boolean {
+  return binding.binding_type === null
+}
+
 /** Either an identity, or an address and its proxy; throws what is wrong with the combination. */
 export function newBinding(p: Given): Binding {
   const address = p['MessagingBinding.Address']

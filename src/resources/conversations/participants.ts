@@ -13,6 +13,7 @@ import { scopedTargets } from '../../webhooks/scoped.ts'
 import { conversations } from '../conversations.ts'
 import { wantedRole } from '../roles.ts'
 import { identity, newUser, users } from '../users.ts'
+import { sameGroup } from './group-mms.ts'
 import { elapse, refuseUnusable } from './lifecycle.ts'
 import {
   type Binding,
@@ -20,6 +21,7 @@ import {
   changedProjection,
   changedProxy,
   isNative,
+  isPlainChat,
   newBinding,
   shownBinding,
 } from './messaging-binding.ts'
@@ -50,10 +52,12 @@ interface Seen {
   readonly role: RoleRow | null
   readonly user: UserRow | null
   readonly open: number
-  readonly counts: { readonly all: number; readonly non_chat: number; readonly group: number }
+  readonly counts: { readonly all: number; readonly non_chat: number; readonly group: number; readonly native: number }
   readonly holder: Holder | null
   readonly group_address_taken: boolean
-  /** The identity is in the conversation already: known only when a limit is reached, the core looks for itself otherwise. */
+  /** Another open conversation with the very members that this one will have as a group MMS. */
+  readonly same_group: string | null
+  /** The identity is in the conversation already: known only when something else would refuse it, the core looks for itself. */
   readonly joined: boolean
 }
 
@@ -127,6 +131,8 @@ export const participants = resource<ParticipantRow>()({
     if (isNative(binding) && seen.group_address_taken) throw refuse('groupMemberExists')
     // Who is in already is told that, not that there is no room.
     if (seen.joined) throw refuse('participantExists')
+    if (isPlainChat(binding) && seen.counts.native > 0) throw refuse('projectedAddressMissing')
+    if (seen.same_group !== null) throw refuse('sameGroup', { conversation_sid: seen.same_group })
     refuseFull(seen, binding)
     return {
       service_sid: '',
@@ -255,7 +261,7 @@ async function look(read: Reader, p: Given, facts: Facts, was: ParticipantRow | 
   const proxy_address = p['MessagingBinding.ProxyAddress']
   const open =
     joining === null ? 0 : ((await read.one(countOpen, { service_sid, identity: joining, limit: most_open }))?.open ?? 0)
-  const limited = open >= most_open || (counted?.all ?? 0) >= most_participants
+  const limited = open >= most_open || (counted?.all ?? 0) >= most_participants || (counted?.native ?? 0) > 0
   return {
     role: await wantedRole(read, facts.service, p.RoleSid, 'conversation'),
     user: joining === null ? null : ((await read.one(userByIdentity, { service_sid, identity: joining })) ?? null),
@@ -264,11 +270,13 @@ async function look(read: Reader, p: Given, facts: Facts, was: ParticipantRow | 
       all: counted?.all ?? 0,
       non_chat: counted?.non_chat ?? 0,
       group: (counted?.native ?? 0) + (counted?.projected ?? 0),
+      native: counted?.native ?? 0,
     },
     holder: address && proxy_address ? await holderOf(read, facts, address, proxy_address) : null,
     group_address_taken: address
       ? (await read.all(nativeByAddress, { conversation_sid, address })).some((row) => isNative(row))
       : false,
+    same_group: was ? null : await sameGroup(read, facts.account.sid, conversation_sid, p),
     joined: limited && joining !== null && (await read.one(byIdentity, { conversation_sid, identity: joining })) !== undefined,
   }
 }

@@ -188,6 +188,14 @@ export async function up(db: Kysely<unknown>): Promise<void> {
     .execute()
 
   await db.schema
+    .createIndex('participants_open_groups')
+    .on('participants')
+    .columns(['account_sid', 'address'])
+    .where(sql.ref('open'), '=', sql.lit(1))
+    .where(sql.ref('proxy_address'), 'is', null)
+    .where(sql.ref('address'), 'is not', null)
+    .execute()
+  await db.schema
     .createIndex('participants_open_of_user')
     .on('participants')
     .columns(['service_sid', 'identity'])
