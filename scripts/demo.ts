@@ -1,6 +1,6 @@
 /**
- * What Parley is for, in one run: a conversation with timers, its webhooks, and a server that is killed in between.
- * Starts a server process of its own on a temporary database; exits 1 when anything is not as told.
+ * What Parley is for, in one run: a support chat, a conversation with timers, their webhooks, and a server that is killed in
+ * between. Starts a server process of its own on a temporary database; exits 1 when anything is not as told.
  */
 import assert from 'node:assert/strict'
 import { type ChildProcess, spawn } from 'node:child_process'
@@ -238,5 +238,6 @@ function say(text: string): void {
 
 function show({ method, path, signed, params }: Caught): void {
   console.log(`\n  ${method} ${path}, signature ${signed ? 'valid' : 'NOT valid'}`)
-  for (const [name, value] of Object.entries(params)) console.log(`    ${name.padEnd(16)} ${value}`)
+  const width = Math.max(...Object.keys(params).map((name) => name.length))
+  for (const [name, value] of Object.entries(params)) console.log(`    ${name.padEnd(width)}  ${value}`)
 }

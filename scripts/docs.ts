@@ -7,10 +7,11 @@ import { dirname } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { AnyResource } from '../src/api/declare.ts'
 import type { Param } from '../src/api/params.ts'
+import type { Operation } from '../src/api/pipeline.ts'
 import { chainAbove, familyOf } from '../src/api/scope.ts'
 import { settings } from '../src/config.ts'
 import { catalogue } from '../src/errors.ts'
-import { resources } from '../src/resources/index.ts'
+import { operations, resources } from '../src/resources/index.ts'
 import { officialOperations } from '../test/support/contract.ts'
 import { startFileServer } from '../test/support/file-server.ts'
 import { tour } from '../test/support/tour.ts'
@@ -100,6 +101,7 @@ function referencePage(): string {
     'What each resource takes and answers. Paths are below `/v1`. Where a resource has two paths, the short one means the ' +
       "account's default service. `{key}` is a sid, or a name where the resource says so.",
     ...resources.map(referenceOf),
+    ...operations.map(operationReference),
   ])
 }
 
@@ -114,6 +116,23 @@ function referenceOf(resource: AnyResource): string {
     ...paramsOf(resource),
     ...listOf(resource),
     ...eventsOf(resource),
+  ].join('\n\n')
+}
+
+/** An operation that no resource declares reads its form itself: its parameters are those of the official description. */
+function operationReference({ name, method, path, resource }: Operation): string {
+  const paths = prefixesOf(resource).map((prefix) => prefix + path)
+  const official = officialOperations().find((known) => known.method === method && starred(known.path) === paths[0])
+  if (!official) throw new Error(`${method} ${path} is no official operation`)
+  const rows = Object.entries(official.parameters.form).map(([name, { type }]) => [mono(name), type === 'array' ? 'several' : ''])
+  return [
+    `## ${name}`,
+    table(
+      ['Verb', 'Path'],
+      paths.map((each) => ['create', mono(`${method} ${each.replace('*', '{Service}')}`)]),
+    ),
+    `Makes a ${resource.name} and more, all or nothing. Parameters:`,
+    table(['Name', 'Kind'], rows),
   ].join('\n\n')
 }
 
@@ -202,11 +221,9 @@ function resourceOf(path: string): string {
 
 /** Every place and verb at which a resource is mounted, the short family first. */
 function routesOf(resource: AnyResource): Route[] {
-  const family = familyOf(resource)
   const tail = `${chainAbove(resource)
     .map((parent) => `/${parent.path}/*`)
     .join('')}/${resource.path}`
-  const prefixes = [...(family === 'only service' ? [] : ['']), ...(family === 'account' ? [] : ['/Services/*'])]
   const instance = resource.sid === null ? tail : `${tail}/*`
   const places: [Verb, unknown, string][] = [
     ['list', resource.list, tail],
@@ -217,7 +234,15 @@ function routesOf(resource: AnyResource): Route[] {
   ]
   return places
     .filter(([, declared]) => declared)
-    .flatMap(([verb, , path]) => prefixes.map((prefix) => ({ method: methods[verb], path: prefix + path, verb, resource })))
+    .flatMap(([verb, , path]) =>
+      prefixesOf(resource).map((prefix) => ({ method: methods[verb], path: prefix + path, verb, resource })),
+    )
+}
+
+/** What goes before a path, for each family that has it, the short one first. */
+function prefixesOf(resource: AnyResource): string[] {
+  const family = familyOf(resource)
+  return [...(family === 'only service' ? [] : ['']), ...(family === 'account' ? [] : ['/Services/*'])]
 }
 
 /** Names for the stars: the service, the parents, the instance. */

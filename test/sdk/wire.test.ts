@@ -247,7 +247,7 @@ describe('authentication', () => {
     ['an unknown path', 'GET', '/v1/Nothing/at/all'],
     ['a missing conversation', 'GET', `/v1/Conversations/CH${zeros}`],
     ['an unsupported verb', 'PUT', '/v1/Conversations'],
-    ['an operation not built', 'GET', '/v1/Users'],
+    ['a list', 'GET', '/v1/Users'],
     ['bad parameters', 'GET', '/v1/Conversations?PageSize=0'],
     ['a path that cannot be decoded', 'GET', '/v1/Conversations/%E0%A4'],
     ['the version alone', 'GET', '/v1'],
@@ -366,6 +366,19 @@ describe('routing', () => {
       if (status === 404) expect(body).toMatchObject({ code: 20404, message: expect.stringContaining(target.slice(3)) })
       else expect([200, 201, 204, 400]).toContain(status)
       if (status !== 204) await call('DELETE', `/v1/Services/${service.sid}/Conversations/${conversation.sid}`)
+    },
+  )
+
+  test.each(officialOperations().map((operation) => [operation.method, operation.path] as const))(
+    '%s %s with names of nothing and no body is answered or refused in the official form',
+    async (method, path) => {
+      const own = await newAccount()
+      for (const name of ['any', `XX${zeros}`, `CH${zeros}`, '%F0%9F%8E%88']) {
+        const target = path.replace(/\{\w+\}/g, name)
+        const { status, body } = await server.call(method, target, undefined, { as: own })
+        if (path.includes('{')) expect(body).toMatchObject(notFound(target.slice(3)))
+        else expect([200, 201, 202, 400]).toContain(status)
+      }
     },
   )
 })
@@ -627,6 +640,19 @@ describe('answers', () => {
     expect([stranger.status, stranger.headers['www-authenticate']]).toEqual([401, challenge])
   })
 
+  test('every official path that can be read answers to HEAD', async () => {
+    const { body: service } = await call('POST', '/v1/Services', { FriendlyName: 'x' })
+    const read = officialOperations().filter(({ method }) => method === 'GET')
+    for (const { path } of read) {
+      const target = sample(path.replace('{ChatServiceSid}', service.sid))
+      const head = parsed(await send(raw('HEAD', target)))
+      const get = parsed(await send(raw('GET', target)))
+      expect([head.status, head.body], target).toEqual([get.status, ''])
+      expect(head.headers['content-length'], target).toBe(String(Buffer.byteLength(get.body)))
+    }
+    expect(read).toHaveLength(47)
+  })
+
   test('no answer is a redirect', async () => {
     for (const path of ['/v1', '/v1/', '/v1/Conversations/', '/v1//Services', '/v1/Services/../Services', '/v1/./Services']) {
       const { status, headers } = parsed(await send(raw('GET', path)))
@@ -699,10 +725,13 @@ describe('hostile input', () => {
       'Bindings',
       'Notifications',
       'Export',
+      'ConversationWithParticipants',
+      'ParticipantConversations',
+      'Media',
       `CH${zeros}`,
       `IS${zeros}`,
-      'any',
     ),
+    { weight: 3, arbitrary: fc.constant('any') },
     fc.constantFrom(
       '',
       '.',
@@ -741,6 +770,26 @@ describe('hostile input', () => {
     'Method',
     'PreWebhookUrl',
     'DefaultClosedTimer',
+    'Identity',
+    'Address',
+    'Type',
+    'Permission',
+    'RoleSid',
+    'Author',
+    'Body',
+    'MediaSid',
+    'ContentVariables',
+    'Order',
+    'Participant',
+    'MessagingBinding.Address',
+    'MessagingBinding.ProxyAddress',
+    'MessagingBinding.ProjectedAddress',
+    'LastReadMessageIndex',
+    'NotificationLevel',
+    'Target',
+    'Configuration.Url',
+    'Configuration.Filters',
+    'Configuration.ReplayAfter',
     'PageSize',
     'Page',
     'PageToken',
@@ -755,6 +804,12 @@ describe('hostile input', () => {
       'PT1M',
       'P1D',
       '2026-01-01',
+      'any',
+      '+15551234567',
+      '{"identity":"any"}',
+      'webhook',
+      'onMessageAdded',
+      'https://example.com/',
       'active',
       'closed',
       '1',
@@ -800,6 +855,9 @@ describe('hostile input', () => {
   })
 
   test('no request makes the server fail, and every refusal has the form of an error', async () => {
+    // So that paths lead somewhere.
+    await call('POST', '/v1/Conversations', { UniqueName: 'any' })
+    await call('POST', '/v1/Conversations/any/Participants', { Identity: 'any' })
     await fc.assert(
       fc.asyncProperty(request, async ({ method, path, query, headers, typed, body }) => {
         // A tunnel is no request for a resource.
