@@ -2,6 +2,7 @@ import { sql } from 'kysely'
 import type { Reader } from '../../storage/database.ts'
 import type { ParticipantRow } from '../../storage/schema.ts'
 import { shape } from '../../storage/shapes.ts'
+import type { Given } from './messaging-binding.ts'
 
 /** More conversations than one number is likely to be in as a group member. */
 const most_compared = 50
@@ -25,18 +26,11 @@ const groupsOf = shape<{ account_sid: string; address: string; limit: number }>(
     .limit(a.limit),
 )
 
-interface Joining {
-  readonly Identity?: string | null
-  readonly 'MessagingBinding.Address'?: string | null
-  readonly 'MessagingBinding.ProxyAddress'?: string | null
-  readonly 'MessagingBinding.ProjectedAddress'?: string | null
-}
-
 /**
  * Sid of another open conversation of the account that is the same group MMS as this one will be with its new member: the same
  * numbers, own and projected. Null when there is none, or when this is no group.
  */
-export async function sameGroup(read: Reader, account_sid: string, conversation_sid: string, p: Joining): Promise<string | null> {
+export async function sameGroup(read: Reader, account_sid: string, conversation_sid: string, p: Given): Promise<string | null> {
   const own = p.Identity || p['MessagingBinding.ProxyAddress'] ? null : (p['MessagingBinding.Address'] ?? null)
   const projected = p['MessagingBinding.ProjectedAddress'] ?? null
   if (!own && !projected) return null

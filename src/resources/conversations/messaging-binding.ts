@@ -3,7 +3,7 @@ import type { ParticipantRow } from '../../storage/schema.ts'
 import { addressType, proxyType } from './addresses.ts'
 
 /** What a request says of who somebody is and how they are reached. */
-interface Given {
+export interface Given {
   readonly Identity?: string | null
   readonly 'MessagingBinding.Address'?: string | null
   readonly 'MessagingBinding.ProxyAddress'?: string | null
