@@ -23,6 +23,11 @@ export class TestClock implements Clock {
   }
   /** Moves the clock to `instant_ms`. Going back is not possible: ids and pages rely on time moving forward. */
   moveTo(instant_ms: number): void {
-    this.offset_ms = Math.max(this.offset_ms, instant_ms - Date.now())
+    this.follow(instant_ms - Date.now())
+  }
+
+  /** Goes where another node's clock is. */
+  follow(offset_ms: number): void {
+    this.offset_ms = Math.max(this.offset_ms, offset_ms)
   }
 }

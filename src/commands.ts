@@ -5,15 +5,17 @@ import { cleanupCommands } from './background/cleanup.ts'
 import { channelCommands } from './channel/commands.ts'
 import { mediaCommands } from './media/commands.ts'
 import { resourceNamed } from './resources/index.ts'
-import type { Tx } from './storage/database.ts'
+import { long, type Tx } from './storage/database.ts'
 import { deliveryCommands } from './webhooks/record.ts'
 
 /** Every transaction there is, by name: the writer thread imports this module. */
 export const commands = {
   change: (tx: Tx, input: Asked): Promise<Changed> => change(tx, resourceNamed(input.resource), input.request),
   changeAll: (tx: Tx, input: readonly [Asked, ...Asked[]]): Promise<Changed> => changeAll(tx, input, resourceNamed),
-  sweep: (tx: Tx, input: { resource: string; request: SweepRequest }): Promise<number> =>
-    sweep(tx, resourceNamed(input.resource), input.request),
+  sweep: long(
+    (tx: Tx, input: { resource: string; request: SweepRequest }): Promise<number> =>
+      sweep(tx, resourceNamed(input.resource), input.request),
+  ),
   ...accountCommands,
   ...cleanupCommands,
   ...deliveryCommands,

@@ -16,7 +16,13 @@ export const settings = [
     env: 'PARLEY_DATABASE_URL',
     flag: 'database-url',
     standard: 'sqlite:./data/parley.db',
-    meaning: 'where everything is kept: sqlite:<file> or sqlite::memory: (gone at the end)',
+    meaning: 'where everything is kept: sqlite:<file>, sqlite::memory: (gone at the end) or postgres://…',
+  },
+  {
+    env: 'PARLEY_DATA_DIR',
+    flag: 'data-dir',
+    standard: "the SQLite file's folder, else ./data",
+    meaning: 'folder of uploaded files and of secrets made at first start; several nodes share one',
   },
   { env: 'PARLEY_ACCOUNT_SID', flag: 'account-sid', standard: 'made at first start', meaning: 'sid of the first account' },
   { env: 'PARLEY_AUTH_TOKEN', flag: 'auth-token', standard: 'made at first start', meaning: 'auth token of the first account' },
@@ -29,13 +35,13 @@ export const settings = [
   {
     env: 'PARLEY_SECRET_KEY',
     flag: 'secret-key',
-    standard: 'made at first start, kept beside the database',
+    standard: 'made at first start, kept in PARLEY_DATA_DIR',
     meaning: '64 hex digits that encrypt auth tokens and API key secrets at rest',
   },
   {
     env: 'PARLEY_ADMIN_TOKEN',
     flag: 'admin-token',
-    standard: 'made at first start, kept beside the database',
+    standard: 'made at first start, kept in PARLEY_DATA_DIR',
     meaning: 'operator token for /admin/v1',
   },
   {
@@ -81,11 +87,16 @@ export type SettingName = (typeof settings)[number]['env']
 /** Texts as given by flags and environment. */
 export type Given = Readonly<Partial<Record<SettingName, string>>>
 
+/** `file`: a path, or `:memory:`. */
+export type DatabasePlace =
+  | { readonly engine: 'sqlite'; readonly file: string }
+  | { readonly engine: 'postgres'; readonly url: string }
+
 export interface Config {
   readonly port: number
   readonly host: string
-  /** A path, or `:memory:`. */
-  readonly sqlite_file: string
+  readonly database: DatabasePlace
+  readonly data_dir: string | null
   readonly account_sid: string | null
   readonly auth_token: string | null
   readonly public_url: string | null
@@ -109,7 +120,8 @@ export function readConfig(given: Given): Config {
   return {
     port: integer(given, 'PORT', 8080, 0, 65_535),
     host,
-    sqlite_file: sqliteFile(given.PARLEY_DATABASE_URL || 'sqlite:./data/parley.db'),
+    database: databasePlace(given.PARLEY_DATABASE_URL || 'sqlite:./data/parley.db', 'PARLEY_DATABASE_URL'),
+    data_dir: given.PARLEY_DATA_DIR || null,
     account_sid: matching(given, 'PARLEY_ACCOUNT_SID', /^AC[0-9a-f]{32}$/, 'AC and 32 lower-case hex digits'),
     auth_token: matching(given, 'PARLEY_AUTH_TOKEN', /^[\x21-\x7e]{8,256}$/, '8 to 256 printable characters without spaces'),
     public_url: publicUrl(given.PARLEY_PUBLIC_URL),
@@ -136,28 +148,33 @@ export function readConfig(given: Given): Config {
   }
 }
 
-/** Where a secret made at first start is kept: beside the database, named after it. Null for a database in memory. */
-export function secretFile(config: Pick<Config, 'sqlite_file'>, kind: 'key' | 'admin-token'): string | null {
-  if (config.sqlite_file === ':memory:') return null
-  return join(dirname(config.sqlite_file), `${parse(config.sqlite_file).name}.${kind}`)
+/** Where a secret made at first start is kept. Null for a database in memory. */
+export function secretFile(config: Pick<Config, 'database' | 'data_dir'>, kind: 'key' | 'admin-token'): string | null {
+  return keptAs(config, kind)
 }
 
-/** Where uploaded files are kept: beside the database, named after it. Null for a database in memory. */
-export function mediaFolder(config: Pick<Config, 'sqlite_file'>): string | null {
-  if (config.sqlite_file === ':memory:') return null
-  return join(dirname(config.sqlite_file), `${parse(config.sqlite_file).name}.media`)
+/** Where uploaded files are kept. Null for a database in memory. */
+export function mediaFolder(config: Pick<Config, 'database' | 'data_dir'>): string | null {
+  return keptAs(config, 'media')
+}
+
+/** Named after the database, in its folder unless another one is given. */
+function keptAs({ database, data_dir }: Pick<Config, 'database' | 'data_dir'>, kind: string): string | null {
+  if (database.engine === 'postgres') return join(data_dir ?? 'data', `parley.${kind}`)
+  if (database.file === ':memory:') return null
+  return join(data_dir ?? dirname(database.file), `${parse(database.file).name}.${kind}`)
 }
 
 function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || /^127\./.test(host)
 }
 
-function sqliteFile(url: string): string {
+/** Throws ConfigError, which names the setting or argument `name`. */
+export function databasePlace(url: string, name: string): DatabasePlace {
   const file = /^sqlite:(.+)$/.exec(url)?.[1]
-  if (!file || file.startsWith('//')) {
-    throw new ConfigError(`PARLEY_DATABASE_URL must be sqlite:<file> or sqlite::memory:, not ${withoutPassword(url)}`)
-  }
-  return file
+  if (file && !file.startsWith('//')) return { engine: 'sqlite', file }
+  if (/^postgres(ql)?:\/\//.test(url) && URL.canParse(url)) return { engine: 'postgres', url }
+  throw new ConfigError(`${name} must be sqlite:<file>, sqlite::memory: or postgres://…, not ${withoutPassword(url)}`)
 }
 
 function withoutPassword(url: string): string {

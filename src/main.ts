@@ -1,9 +1,11 @@
 import { randomBytes } from 'node:crypto'
-import { chmodSync, existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, linkSync, mkdirSync, readFileSync, unlinkSync, writeFileSync } from 'node:fs'
 import type { AddressInfo } from 'node:net'
+import { dirname } from 'node:path'
 import type { FastifyInstance } from 'fastify'
 import type { Logger } from 'pino'
 import { newAccount } from './admin/accounts.ts'
+import { followClock, keptOffset } from './admin/clock.ts'
 import { adminRoutes } from './admin/http.ts'
 import { Answers } from './api/answers.ts'
 import { Authenticator } from './api/auth.ts'
@@ -25,8 +27,8 @@ import { Metrics } from './metrics.ts'
 import { operations, resources } from './resources/index.ts'
 import { randomSid } from './sids.ts'
 import type { Database } from './storage/database.ts'
+import { openDatabase } from './storage/open.ts'
 import { rowsBy } from './storage/rows.ts'
-import { openSqlite } from './storage/sqlite/open.ts'
 import { Vault } from './vault.ts'
 import { createWebhookClient } from './webhooks/client.ts'
 
@@ -67,8 +69,7 @@ export interface OpenOptions {
 /** Opens the database, makes secrets and the first account where there are none. Throws with a message a person can act on. */
 export async function openInstallation(config: Config, options: OpenOptions = {}): Promise<Installation> {
   const { log, close: closeLog } = options.log ? { log: options.log, close: async () => {} } : openLog(config.log_level)
-  const database = await openSqlite<ParleyCommands>({
-    file: config.sqlite_file,
+  const database = await openDatabase<ParleyCommands>(config.database, {
     commands: new URL(import.meta.url.endsWith('.ts') ? './commands.ts' : './commands.js', import.meta.url),
     failed: (err) => log.error({ err }, 'a write failed'),
     ...(options.largest_batch && { largest_batch: options.largest_batch }),
@@ -76,7 +77,7 @@ export async function openInstallation(config: Config, options: OpenOptions = {}
   try {
     const vault = new Vault(config.secret_key ?? keptSecret(secretFile(config, 'key')))
     await checkVault(database, vault)
-    const kept_offset = Number((await database.read.one(setting, { name: 'clock_offset_ms' }))?.value ?? 0)
+    const kept_offset = await keptOffset(database)
     if (kept_offset > 0 && !config.test_clock) {
       throw new ConfigError(
         'the clock of this database was moved ahead for tests: start with PARLEY_TEST_CLOCK=1, or with another database',
@@ -102,6 +103,11 @@ export async function start(config: Config, options: OpenOptions = {}): Promise<
   const client = createWebhookClient({ allow_private: config.webhook_allow_private, verify_tls: config.webhook_verify_tls })
   const answers = database.capabilities.sole_owner ? new Answers() : null
   database.subscribe((notices) => answers?.drop(notices))
+  const follow = clock instanceof TestClock ? followClock(clock, database) : undefined
+  database.subscribe((notices) => {
+    for (const notice of notices) if (notice.topic === 'clock' && clock instanceof TestClock) clock.follow(notice.offset_ms)
+    if (notices.some(({ topic }) => topic === 'missed')) follow?.().catch(report)
+  })
   const timers = new Timers({
     clock,
     database,
@@ -150,6 +156,7 @@ export async function start(config: Config, options: OpenOptions = {}): Promise<
   const server = createHttp({
     pipeline,
     authenticator: new Authenticator(database, vault),
+    ...(follow && !database.capabilities.sole_owner && { before: follow }),
     resources,
     operations,
     beside: mediaSurfaces({ ...config, max_bytes: config.media_max_bytes, store, database, read, vault, clock, log }),
@@ -195,17 +202,33 @@ async function listen(server: FastifyInstance, { host, port }: Config): Promise<
 
 /** A secret from its file, made at first start and readable by its owner alone. */
 function keptSecret(file: string | null): string {
-  if (file && existsSync(file)) {
-    const kept = readFileSync(file, 'utf8').trim()
-    if (!/^[0-9a-f]{64}$/.test(kept)) throw new ConfigError(`${file} must hold 64 hex digits: restore it from a backup`)
-    return kept
+  if (file === null) return newSecret()
+  const kept = readSecret(file)
+  if (kept !== undefined) return kept
+  const folder = dirname(file)
+  if (!existsSync(folder)) mkdirSync(folder, { mode: 0o700 })
+  // Whole before it has its name: of several nodes that start at once each reads the same one.
+  const draft = `${file}.${randomSid('')}`
+  writeFileSync(draft, `${newSecret()}\n`, { mode: 0o600, flag: 'wx' })
+  try {
+    linkSync(draft, file)
+  } catch (error) {
+    if ((error as { code?: string }).code !== 'EEXIST') throw error
+  } finally {
+    unlinkSync(draft)
   }
-  const secret = randomBytes(32).toString('hex')
-  if (file) {
-    writeFileSync(file, `${secret}\n`, { mode: 0o600, flag: 'wx' })
-    chmodSync(file, 0o600)
-  }
-  return secret
+  return readSecret(file) as string
+}
+
+function readSecret(file: string): string | undefined {
+  if (!existsSync(file)) return undefined
+  const kept = readFileSync(file, 'utf8').trim()
+  if (!/^[0-9a-f]{64}$/.test(kept)) throw new ConfigError(`${file} must hold 64 hex digits: restore it from a backup`)
+  return kept
+}
+
+function newSecret(): string {
+  return randomBytes(32).toString('hex')
 }
 
 async function checkVault(database: Database<ParleyCommands>, vault: Vault): Promise<void> {
@@ -225,6 +248,7 @@ export async function firstAccountTold({ database }: Installation): Promise<void
   await database.write('setInstallation', { name: 'first_account_told', value: 'yes' })
 }
 
+/** Several nodes that start at once make one between them. */
 async function firstAccount(
   config: Config,
   database: Database<ParleyCommands>,
@@ -245,6 +269,6 @@ async function firstAccount(
   }
   const auth_token = config.auth_token ?? randomSid('')
   const made = newAccount({ sid, friendly_name: 'First account', sealed_token: vault.seal(auth_token), now: clock.now() })
-  await database.write('createAccount', { ...made, first: true })
-  return { sid: made.account.sid, made: { auth_token } }
+  const first = await database.write('createFirstAccount', { ...made, instead_of: kept?.value ?? null })
+  return first === made.account.sid ? { sid: first, made: { auth_token } } : firstAccount(config, database, vault, clock)
 }

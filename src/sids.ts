@@ -47,10 +47,15 @@ let last_ms = 0
 let sequence = 0
 
 /**
- * A time-ordered id that also keeps the order of ids made within one ms by one thread:
- * for rows that are worked off in the order in which they were made.
+ * A time-ordered id that also keeps the order of ids made within one ms by one thread: for rows that are worked off in the order
+ * in which they were made. `after`: one that another process may have made, by another clock; this one and all later ones are
+ * above it.
  */
-export function orderedSid(prefix: string, now_ms: number): string {
+export function orderedSid(prefix: string, now_ms: number, after?: string): string {
+  if (after !== undefined) {
+    const [ms, step] = [Number.parseInt(after.slice(2, 14), 16), Number.parseInt(after.slice(14, 22), 16)]
+    if (ms > last_ms || (ms === last_ms && step > sequence)) [last_ms, sequence] = [ms, step]
+  }
   sequence = now_ms > last_ms ? 0 : sequence + 1
   last_ms = Math.max(last_ms, now_ms)
   return prefix + last_ms.toString(16).padStart(12, '0') + sequence.toString(16).padStart(8, '0') + randomHex(6)

@@ -10,25 +10,39 @@ const setting = rowsBy('installation', ['name'])
 
 type Changes<R> = Partial<Omit<R, 'sid'>> & { sid: string }
 
+export interface NewAccount {
+  readonly account: AccountRow
+  readonly service: ServiceRow
+  readonly roles: readonly RoleRow[]
+}
+
 async function keep(tx: Tx, fact: { name: string; value: string }): Promise<void> {
-  await tx.run(deleteRow('installation', ['name']), fact)
+  if ((await tx.run(updateRow('installation', ['name'], ['value']), fact)) > 0) return
   await tx.run(insertRow('installation', ['name', 'value']), fact)
 }
 
 /** What the operator does. Secrets arrive sealed, ids and time come in with the input. */
 export const accountCommands = {
   /** Makes an account with its default service. Answers false when the sid is taken. */
-  async createAccount(
-    tx: Tx,
-    input: { account: AccountRow; service: ServiceRow; roles: readonly RoleRow[]; first?: true },
-  ): Promise<boolean> {
-    const { account, service, roles } = input
+  async createAccount(tx: Tx, { account, service, roles }: NewAccount): Promise<boolean> {
     if (await tx.one(accountBySid, { sid: account.sid })) return false
     await tx.run(insertRow('accounts', Object.keys(account)), { ...account })
     await tx.run(insertRow('services', Object.keys(service)), { ...service })
     for (const role of roles) await tx.run(insertRow('roles', Object.keys(role)), { ...role })
-    if (input.first) await keep(tx, { name: 'first_account', value: account.sid })
     return true
+  },
+
+  /**
+   * Makes the account that is called the first from now on, if `instead_of` still is (null: none). Answers the sid of the one that
+   * is called so: another node may have been faster.
+   */
+  async createFirstAccount(tx: Tx, { instead_of, ...made }: NewAccount & { instead_of: string | null }): Promise<string> {
+    const name = 'first_account'
+    const kept = await tx.one(setting, { name })
+    if (kept && kept.value !== instead_of) return kept.value
+    if (!(await accountCommands.createAccount(tx, made))) return made.account.sid
+    await keep(tx, { name, value: made.account.sid })
+    return made.account.sid
   },
 
   async updateAccount(tx: Tx, input: Changes<AccountRow>): Promise<boolean> {

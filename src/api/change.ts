@@ -1,6 +1,6 @@
 import { refuse } from '../errors.ts'
 import { below } from '../resources/index.ts'
-import type { Reader, Tx } from '../storage/database.ts'
+import { Conflict, type Reader, type Tx } from '../storage/database.ts'
 import { deleteRow, insertRow, rowsBy, updateRow } from '../storage/rows.ts'
 import { enqueue } from '../webhooks/outbox.ts'
 import type { AnyResource, BaseRow, Change, ChangeVerb, Facts, Inbound, Step } from './declare.ts'
@@ -149,10 +149,14 @@ async function save(tx: Tx, resource: AnyResource, facts: Facts, { was, is }: Ch
   if (is && !was) await tx.run(insertRow(table, Object.keys(is)), { ...is })
   if (is && was) {
     const changed = Object.keys(is).filter((column) => is[column as keyof BaseRow] !== was[column as keyof BaseRow])
-    if (changed.length > 0) await tx.run(updateRow(table, key, changed), { ...is })
+    // The revision it was decided on is part of the key: nothing that others have done meanwhile is overwritten.
+    if (changed.length > 0) {
+      const query = updateRow(table, [...key, 'revision'], changed)
+      if ((await tx.run(query, { ...is, was_revision: was.revision })) === 0) throw new Conflict(`${table} ${is.sid}`)
+    }
   }
   if (was && !is) {
-    await tx.run(deleteRow(table, key), { ...was })
+    if ((await tx.run(deleteRow(table, key), { ...was })) === 0) throw new Conflict(`${table} ${was.sid}`)
     const held = below(resource)
     if (held && resource.holdsFew) {
       for (const child of held.resources)

@@ -46,6 +46,8 @@ export interface Surface {
 
 export interface HttpOptions {
   readonly pipeline: Pipeline
+  /** Done before each request that is not known already: a shared test clock may have been moved. */
+  readonly before?: () => Promise<void>
   readonly authenticator: Authenticator
   readonly resources: readonly AnyResource[]
   readonly operations: readonly Operation[]
@@ -150,7 +152,7 @@ function surround(v1: FastifyInstance, surface: Surface, options: HttpOptions, l
       request.account_sid = known
       return done()
     }
-    authenticator.account(request.headers.authorization).then((sid) => {
+    Promise.all([authenticator.account(request.headers.authorization), options.before?.()]).then(([sid]) => {
       request.account_sid = sid
       done()
     }, done)

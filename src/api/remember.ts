@@ -13,17 +13,15 @@ export function remembering(database: Database, queries: readonly { readonly id:
   database.subscribe((notices) => {
     if (notices.some((notice) => notice.topic === 'changed' && tables.includes(notice.table))) kept.clear()
   })
-  return {
-    all: (query, args) => database.read.all(query, args),
-    async one<A extends object, R>(query: Shape<A, R>, args: A): Promise<R | undefined> {
-      if (!ids.has(query.id)) return database.read.one(query, args)
-      const key = `${query.id} ${Object.values(args).join(' ')}`
-      const remembered = kept.get(key)
-      if (remembered) return remembered as R
-      const row = await database.read.one(query, args)
-      // Read and kept in one turn with no commit between: SQLite's reader answers synchronously.
-      if (row) kept.set(key, row)
-      return row
-    },
+  const one = async <A extends object, R>(query: Shape<A, R>, args: A): Promise<R | undefined> => {
+    if (!ids.has(query.id)) return database.read.one(query, args)
+    const key = `${query.id} ${Object.values(args).join(' ')}`
+    const remembered = kept.get(key)
+    if (remembered) return remembered as R
+    const row = await database.read.one(query, args)
+    // Read and kept in one turn with no commit between: SQLite's reader answers synchronously.
+    if (row) kept.set(key, row)
+    return row
   }
+  return { one, hold: one, all: (query, args) => database.read.all(query, args) }
 }

@@ -38,10 +38,8 @@ export async function locate(read: Reader, resource: AnyResource, address: Addre
   if (!account) throw refuse('authenticate')
   if (account.status !== 'active') throw refuse('forbidden')
   if (familyOf(resource) === 'account') return { account, service: null, parents: [] }
-  const service = await read.one(serviceBySid, {
-    sid: address.service_sid ?? account.default_service_sid,
-    account_sid: account.sid,
-  })
+  const wanted = { sid: address.service_sid ?? account.default_service_sid, account_sid: account.sid }
+  const service = await read.hold(serviceBySid, wanted, 'keep')
   if (!service) throw refuse('notFound', { path: address.path })
   const parents: BaseRow[] = []
   for (const [i, parent] of chainAbove(resource).entries()) {
@@ -95,7 +93,8 @@ async function find(
   const columns = within(resource, above)
   const byName = resource.sid !== null && resource.alsoFoundBy && !isSid(resource.sid, sid)
   const column = byName ? (resource.alsoFoundBy as string) : 'sid'
-  const row = await read.one(rowsBy(resource.table, [...Object.keys(columns), column]), { ...columns, [column]: sid })
+  // Held from the top down: changes of one conversation and of what lies in it come one after the other on every node.
+  const row = await read.hold(rowsBy(resource.table, [...Object.keys(columns), column]), { ...columns, [column]: sid }, 'change')
   if (!row) throw refuse('notFound', { path })
   return row as unknown as BaseRow
 }

@@ -1,6 +1,7 @@
 import type { Tx } from '../storage/database.ts'
 import { dueRows, rowsBy, updateRow } from '../storage/rows.ts'
 import type { AccountRow, ServiceRow } from '../storage/schema.ts'
+import type { Shape } from '../storage/shapes.ts'
 import { commit, revised } from './change.ts'
 import type { AnyResource, BaseRow } from './declare.ts'
 
@@ -25,24 +26,33 @@ const serviceBySid = rowsBy('services', ['sid'])
  */
 export async function sweep(tx: Tx, resource: AnyResource, { now, limit }: SweepRequest): Promise<number> {
   const table = resource.table
-  const rows = await tx.all(dueRows<Due>(table), { now, limit })
-  const accounts = new Map<string, AccountRow | undefined>()
-  const services = new Map<string, ServiceRow | undefined>()
-  for (const was of rows) {
-    const { account_sid, service_sid } = was
-    if (!accounts.has(account_sid)) accounts.set(account_sid, await tx.one(accountBySid, { sid: account_sid }))
-    if (!services.has(service_sid)) services.set(service_sid, await tx.one(serviceBySid, { sid: service_sid }))
-    const account = accounts.get(account_sid)
-    const service = services.get(service_sid)
-    const is = resource.elapse?.(was, now)
-    if (account && service && is) {
-      const change = { verb: 'update', was, is: revised(is), cause: 'deadline' } as const
-      await commit(tx, { resource, change }, { account, service, parents: [], now }, { webhooks: false, source: 'API' })
-    } else {
-      // Its service is gone and its removal under way: never due again.
-      const key = ['service_sid', 'sid']
-      await tx.run(updateRow(table, key, ['next_due']), { ...was, next_due: null })
-    }
-  }
+  const rows = await tx.claim(dueRows<Due>(table), { now, limit })
+  const accounts = await bySid<AccountRow>(tx, accountBySid, new Set(rows.map((row) => row.account_sid)))
+  const services = await bySid<ServiceRow>(tx, serviceBySid, new Set(rows.map((row) => row.service_sid)))
+  // Side by side: an engine that is asked over a network answers all of them at once.
+  await Promise.all(
+    rows.map(async (was) => {
+      const account = accounts.get(was.account_sid)
+      const service = services.get(was.service_sid)
+      const is = resource.elapse?.(was, now)
+      if (account && service && is) {
+        const change = { verb: 'update', was, is: revised(is), cause: 'deadline' } as const
+        await commit(tx, { resource, change }, { account, service, parents: [], now }, { webhooks: false, source: 'API' })
+      } else {
+        // Its service is gone and its removal under way: never due again.
+        const key = ['service_sid', 'sid']
+        await tx.run(updateRow(table, key, ['next_due']), { ...was, next_due: null })
+      }
+    }),
+  )
   return rows.length
+}
+
+async function bySid<R>(tx: Tx, query: Shape<Record<string, unknown>, R>, sids: ReadonlySet<string>): Promise<Map<string, R>> {
+  const found = new Map<string, R>()
+  for (const sid of sids) {
+    const row = await tx.one(query, { sid })
+    if (row) found.set(sid, row)
+  }
+  return found
 }

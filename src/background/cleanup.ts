@@ -4,7 +4,7 @@ import type { ParleyCommands } from '../commands.ts'
 import { removeSomeMedia } from '../media/commands.ts'
 import { below, resources } from '../resources/index.ts'
 import { lowestSid } from '../sids.ts'
-import type { Database, Tx } from '../storage/database.ts'
+import { type Database, long, type Tx } from '../storage/database.ts'
 import { deleteRow, insertRow, someSids } from '../storage/rows.ts'
 import type { RemovalRow } from '../storage/schema.ts'
 import { shape } from '../storage/shapes.ts'
@@ -31,8 +31,8 @@ const oldDeliveries = shape<{ before: string; limit: number }>()((db, a) =>
 
 export const cleanupCommands = {
   /** Removes a batch of what lay below a deleted row. Answers whether there may be more to remove. */
-  async removeSome(tx: Tx, input: { limit: number }): Promise<boolean> {
-    const removal = await tx.one(anyRemoval, {})
+  removeSome: long(async (tx: Tx, input: { limit: number }): Promise<boolean> => {
+    const [removal] = await tx.claim(anyRemoval, {})
     if (!removal) return false
     const parent = resources.find((resource) => resource.sid !== null && removal.sid.startsWith(resource.sid))
     const rows = parent && below(parent)
@@ -42,22 +42,25 @@ export const cleanupCommands = {
     }
     await tx.run(deleteRow('removals', ['sid']), { sid: removal.sid })
     return true
-  },
+  }),
 
   /** Removes a batch of finished deliveries made before an instant. Answers how many. */
-  async forgetDeliveries(tx: Tx, input: { before: number; limit: number }): Promise<number> {
-    return tx.run(oldDeliveries, { before: lowestSid('WD', input.before), limit: input.limit })
-  },
+  forgetDeliveries: long(
+    (tx: Tx, input: { before: number; limit: number }): Promise<number> =>
+      tx.run(oldDeliveries, { before: lowestSid('WD', input.before), limit: input.limit }),
+  ),
 }
 
 /** A batch of rows below a removed one; what lies below each of them is put down to be removed in its turn. */
 async function removeRows(tx: Tx, child: AnyResource, column: string, removal: RemovalRow, most: number): Promise<number> {
   const found = await tx.all(someSids(child.table, column), { [column]: removal.sid, most })
   const more = !child.holdsFew && below(child)
-  for (const { sid } of found) {
-    await tx.run(deleteRow(child.table, [column, 'sid']), { [column]: removal.sid, sid })
-    if (more) await tx.run(insertRow('removals', ['sid', 'date_created']), { sid, date_created: removal.date_created })
-  }
+  await Promise.all(
+    found.map(async ({ sid }) => {
+      await tx.run(deleteRow(child.table, [column, 'sid']), { [column]: removal.sid, sid })
+      if (more) await tx.run(insertRow('removals', ['sid', 'date_created']), { sid, date_created: removal.date_created })
+    }),
+  )
   return found.length
 }
 

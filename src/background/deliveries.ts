@@ -3,7 +3,7 @@ import { channel_message, loopback } from '../channel/dispatch.ts'
 import { type ChannelAnswer, channel_message_sids, receipt_statuses } from '../channel/receipts.ts'
 import type { Clock } from '../clock.ts'
 import type { ParleyCommands } from '../commands.ts'
-import type { Database, Reader } from '../storage/database.ts'
+import type { Database, Notice, Reader } from '../storage/database.ts'
 import { rowsBy } from '../storage/rows.ts'
 import type { DeliveryRow } from '../storage/schema.ts'
 import { shape } from '../storage/shapes.ts'
@@ -12,12 +12,16 @@ import type { SendResult, WebhookClient } from '../webhooks/client.ts'
 import type { Attempt, DeliveryResult } from '../webhooks/record.ts'
 import { prepare } from '../webhooks/signature.ts'
 import { webhook_timeout_ms } from '../webhooks/veto.ts'
-import type { Service } from './service.ts'
+import { Loop, type Service } from './service.ts'
 
 /** In flight to one target at a time. */
 const most_in_flight = 64
-/** Rows of one target held in memory; the rest stays in the database until there is room. */
+/** Rows of one queue held in memory; the rest stays in the database until there is room. */
 const window = 512
+/** Looks for what other processes have written, besides being told: a notice can be lost. */
+const poll_ms = 5000
+/** A webhook's answer and the record of it: so long a slot must still be this process's own. */
+const longest_send_ms = webhook_timeout_ms + 1000
 /** Answers that a retry may change (the ancestor API's list), besides no answer at all. */
 const passing_statuses = [429, 503, 504]
 
@@ -40,17 +44,18 @@ interface Lane {
   busy: boolean
 }
 
-interface Target {
-  readonly sid: string
+/** What one target is to be told of one slot. */
+interface Queue {
+  readonly slot: number
+  readonly target_sid: string
   /** By subject: one at a time and in order; different subjects side by side. */
   readonly lanes: Map<string, Lane>
   /** Subjects that can go on, first come first served. */
   readonly ready: string[]
-  held: number
+  /** Ids of the rows in memory: waiting, in flight, or sent and not yet recorded. */
+  readonly held: Set<string>
   in_flight: number
-  /** Id of the last row taken from the database. */
-  taken: string
-  /** Whether there may be rows behind it. */
+  /** Whether there may be more in the database. */
   more: boolean
   loading: boolean
 }
@@ -66,162 +71,235 @@ const messageBySid = rowsBy('messages', ['conversation_sid', 'sid'])
 const pending = sql.lit<'pending'>('pending')
 
 /** With the last target found, walks the targets that have something pending without reading all of it. */
-const nextTarget = shape<{ after: string }>()((db, a) =>
+const nextTarget = shape<{ slot: number; after: string }>()((db, a) =>
   db
     .selectFrom('deliveries')
     .select('target_sid')
     .where('status', '=', pending)
+    .where('slot', '=', a.slot)
     .where('target_sid', '>', a.after)
     .orderBy('target_sid')
     .limit(1),
 )
 
-const pendingOf = shape<{ target_sid: string; after: string; limit: number }>()((db, a) =>
+/** From the first on: a row of another process may be committed after one with a higher id. */
+const pendingOf = shape<{ slot: number; target_sid: string; limit: number }>()((db, a) =>
   db
     .selectFrom('deliveries')
     .selectAll()
     .where('status', '=', pending)
+    .where('slot', '=', a.slot)
     .where('target_sid', '=', a.target_sid)
-    .where('id', '>', a.after)
     .orderBy('id')
     .limit(a.limit),
 )
 
 /**
  * Sends what the outbox holds. Whom to tell was decided when it happened; here only: prepare → send → record.
- * A target's rows are taken in windows and go out in order per subject, so a slow or dead endpoint delays only itself.
+ * Each slot is worked off by the process that has it. A target's rows are taken in windows and go out in order per subject, so a
+ * slow or dead endpoint delays only itself.
  */
 export class Deliveries implements Service {
   readonly #options: DeliveriesOptions
-  readonly #targets = new Map<string, Target>()
-  readonly #sending = new Set<Promise<void>>()
+  /** By slot, then by target. */
+  readonly #slots = new Map<number, Map<string, Queue>>()
+  /** Slots that are being given up. */
+  readonly #leaving = new Set<number>()
+  readonly #in_flight = new Map<string, number>()
+  readonly #sending = new Map<Promise<void>, number>()
   readonly #waiting = new Set<() => void>()
-  #results: DeliveryResult[] = []
+  #results: { result: DeliveryResult; recorded: () => void }[] = []
   #recording: Promise<void> | undefined
+  readonly #poll: Loop
   #stopped = true
 
   constructor(options: DeliveriesOptions) {
     this.#options = options
-    options.database.subscribe((notices) => {
-      const told = new Set<string>()
-      for (const notice of notices) if (notice.topic === 'deliveries') told.add(notice.target_sid)
-      for (const sid of told) this.#wake(sid)
-      if (notices.some((notice) => notice.topic === 'clock')) this.#lookAgain()
+    const { database } = options
+    this.#poll = new Loop(async () => {
+      for (const [slot, queues] of this.#slots) {
+        await this.#findTargets(slot)
+        // What was held back because nobody could say whose the slot was.
+        for (const queue of queues.values()) this.#send(queue)
+      }
+      return poll_ms
+    }, options.report)
+    database.subscribe((notices) => {
+      const told = new Map<string, Extract<Notice, { topic: 'deliveries' }>>()
+      for (const notice of notices) {
+        if (notice.topic === 'deliveries') told.set(`${notice.slot} ${notice.target_sid}`, notice)
+        if (notice.topic === 'clock') this.#lookAgain()
+        if (notice.topic === 'missed') this.#poll.nudge()
+      }
+      for (const { slot, target_sid } of told.values()) this.#wake(slot, target_sid)
     })
   }
 
   start(): void {
     this.#stopped = false
-    this.#findTargets().catch(this.#options.report)
+    this.#options.database.slots
+      .start({ gained: (slot) => this.#gained(slot), lost: (slot) => this.#lost(slot) })
+      .catch(this.#options.report)
+    // A single owner is told of everything.
+    if (!this.#options.database.capabilities.sole_owner) this.#poll.start()
   }
 
   /** Sends nothing more; resolves when what was in flight is answered and recorded. */
   async stop(): Promise<void> {
     this.#stopped = true
+    await this.#poll.stop()
     this.#lookAgain()
-    await Promise.all(this.#sending)
+    await Promise.all(this.#sending.keys())
     await this.#recording
+    await this.#options.database.slots.stop()
   }
 
-  async #findTargets(): Promise<void> {
+  #gained(slot: number): void {
+    this.#slots.set(slot, new Map())
+    this.#findTargets(slot).catch(this.#options.report)
+  }
+
+  /** What waits is left to whoever has the slot next; what is in flight is finished first. */
+  async #lost(slot: number): Promise<void> {
+    this.#leaving.add(slot)
+    this.#lookAgain()
+    await Promise.all([...this.#sending].flatMap(([sending, of]) => (of === slot ? [sending] : [])))
+    await this.#recording
+    this.#slots.delete(slot)
+    this.#leaving.delete(slot)
+  }
+
+  async #findTargets(slot: number): Promise<void> {
     let after = ''
-    for (;;) {
-      const found = await this.#options.database.read.one(nextTarget, { after })
+    while (!this.#stopped) {
+      const found = await this.#options.database.read.one(nextTarget, { slot, after })
       if (!found) return
-      this.#wake(found.target_sid)
+      this.#wake(slot, found.target_sid)
       after = found.target_sid
     }
   }
 
-  #wake(sid: string): void {
-    if (this.#stopped) return
-    let target = this.#targets.get(sid)
-    if (!target) {
-      target = { sid, lanes: new Map(), ready: [], held: 0, in_flight: 0, taken: '', more: true, loading: false }
-      this.#targets.set(sid, target)
+  #wake(slot: number, target_sid: string): void {
+    const queues = this.#slots.get(slot)
+    if (this.#stopped || !queues) return
+    let queue = queues.get(target_sid)
+    if (!queue) {
+      queue = { slot, target_sid, lanes: new Map(), ready: [], held: new Set(), in_flight: 0, more: true, loading: false }
+      queues.set(target_sid, queue)
     }
-    target.more = true
-    this.#load(target)
+    queue.more = true
+    this.#load(queue)
+  }
+
+  /** Whether nothing more of the slot may begin. */
+  #isOver(slot: number): boolean {
+    return this.#stopped || this.#leaving.has(slot) || !this.#options.database.slots.mine(slot, longest_send_ms)
   }
 
   /** Fills the window. */
-  #load(target: Target): void {
-    if (target.loading || !target.more || this.#stopped || target.held > window / 2) return
-    target.loading = true
-    target.more = false
-    const args = { target_sid: target.sid, after: target.taken, limit: window }
+  #load(queue: Queue): void {
+    const { slot, target_sid, held } = queue
+    if (queue.loading || !queue.more || held.size > window / 2 || this.#isOver(slot)) return
+    queue.loading = true
+    queue.more = false
     this.#options.database.read
-      .all(pendingOf, args)
+      .all(pendingOf, { slot, target_sid, limit: window })
       .then((rows) => {
-        if (rows.length === window) target.more = true
-        for (const row of rows) this.#hold(target, row)
+        if (rows.length === window) queue.more = true
+        for (const row of rows) if (!held.has(row.id)) this.#hold(queue, row)
       }, this.#options.report)
       .finally(() => {
-        target.loading = false
-        this.#send(target)
-        this.#load(target)
+        queue.loading = false
+        this.#send(queue)
+        this.#load(queue)
+        this.#forgetIdle(queue)
       })
   }
 
-  #hold(target: Target, row: DeliveryRow): void {
-    target.taken = row.id
-    target.held++
-    let lane = target.lanes.get(row.subject_sid)
+  #hold(queue: Queue, row: DeliveryRow): void {
+    queue.held.add(row.id)
+    let lane = queue.lanes.get(row.subject_sid)
     if (!lane) {
       lane = { queue: [], busy: false }
-      target.lanes.set(row.subject_sid, lane)
+      queue.lanes.set(row.subject_sid, lane)
     }
     lane.queue.push(row)
-    if (!lane.busy && lane.queue.length === 1) target.ready.push(row.subject_sid)
+    if (!lane.busy && lane.queue.length === 1) queue.ready.push(row.subject_sid)
   }
 
-  #send(target: Target): void {
-    while (!this.#stopped && target.in_flight < most_in_flight) {
-      const subject = target.ready.shift()
+  #forgetIdle(queue: Queue): void {
+    const queues = this.#slots.get(queue.slot)
+    const idle = queue.held.size === 0 && !queue.more && !queue.loading
+    if (idle && queues?.get(queue.target_sid) === queue) queues.delete(queue.target_sid)
+  }
+
+  /** Several slots may have something for one target: as one goes out, another may follow. */
+  #sendNext(target_sid: string): void {
+    for (const queues of this.#slots.values()) {
+      const queue = queues.get(target_sid)
+      if (queue) this.#send(queue)
+    }
+  }
+
+  #send(queue: Queue): void {
+    const { slot, target_sid } = queue
+    while (!this.#isOver(slot) && (this.#in_flight.get(target_sid) ?? 0) < most_in_flight) {
+      const subject = queue.ready.shift()
       if (subject === undefined) break
-      const lane = target.lanes.get(subject) as Lane
+      const lane = queue.lanes.get(subject) as Lane
       const row = lane.queue.shift() as DeliveryRow
       lane.busy = true
-      target.in_flight++
-      const sending = this.#work(target, row)
+      this.#count(target_sid, 1)
+      const sending = this.#work(queue, row)
         .catch(this.#options.report)
         .finally(() => {
           this.#sending.delete(sending)
-          target.held--
           lane.busy = false
-          if (lane.queue.length > 0) target.ready.push(subject)
-          else target.lanes.delete(subject)
-          this.#send(target)
-          this.#load(target)
+          if (lane.queue.length > 0) queue.ready.push(subject)
+          else queue.lanes.delete(subject)
+          this.#sendNext(target_sid)
+          this.#load(queue)
         })
-      this.#sending.add(sending)
+      this.#sending.set(sending, slot)
     }
   }
 
+  #count(target_sid: string, by: 1 | -1): void {
+    const count = (this.#in_flight.get(target_sid) ?? 0) + by
+    if (count > 0) this.#in_flight.set(target_sid, count)
+    else this.#in_flight.delete(target_sid)
+  }
+
   /** Tries a delivery until it is finished; waits for its next try without holding a place among those in flight. */
-  async #work(target: Target, row: DeliveryRow): Promise<void> {
+  async #work(queue: Queue, row: DeliveryRow): Promise<void> {
     let current = row
-    while (current.status === 'pending' && !this.#stopped) {
+    while (current.status === 'pending' && !this.#isOver(queue.slot)) {
       if (current.due > this.#options.clock.now()) {
-        target.in_flight--
-        this.#send(target)
-        await this.#until(current.due)
-        target.in_flight++
+        this.#count(queue.target_sid, -1)
+        this.#sendNext(queue.target_sid)
+        await this.#until(current.due, queue.slot)
+        this.#count(queue.target_sid, 1)
         continue
       }
       try {
-        current = await this.#attempt(current)
+        current = await this.#attempt(queue, current)
       } catch (error) {
         // Not the endpoint's doing (the database does not answer): no try is counted.
         this.#options.report(error)
         current = { ...current, due: this.#options.clock.now() + 1000 }
       }
     }
-    target.in_flight--
+    this.#count(queue.target_sid, -1)
+    if (current.status === 'pending') this.#putBack(queue, current)
+  }
+
+  /** The slot is being given up, or nobody can say whose it is: first in its lane once more. */
+  #putBack(queue: Queue, row: DeliveryRow): void {
+    queue.lanes.get(row.subject_sid)?.queue.unshift(row)
   }
 
   /** One try, recorded. Answers the row as it is then. */
-  async #attempt(row: DeliveryRow): Promise<DeliveryRow> {
+  async #attempt(queue: Queue, row: DeliveryRow): Promise<DeliveryRow> {
     const { clock } = this.#options
     const earlier = JSON.parse(row.attempts) as Attempt[]
     const at = clock.now()
@@ -243,7 +321,7 @@ export class Deliveries implements Service {
       due: again ? clock.now() + backoff_ms(earlier.length) : row.due,
       date_finished: again ? null : clock.now(),
     }
-    this.#record(next, !again && isChannel(row) ? channelAnswer(result, ok) : undefined)
+    this.#record(queue, next, !again && isChannel(row) ? channelAnswer(result, ok) : undefined)
     return next
   }
 
@@ -284,8 +362,14 @@ export class Deliveries implements Service {
   }
 
   /** Results are written in batches: all that came while the last batch was on its way. */
-  #record({ id, status, due, attempts, date_finished }: DeliveryRow, answer?: ChannelAnswer): void {
-    this.#results.push({ id, status, due, attempts, date_finished, ...(answer && { answer }) })
+  #record(queue: Queue, { id, status, due, attempts, date_finished }: DeliveryRow, answer?: ChannelAnswer): void {
+    const recorded = () => {
+      if (status === 'pending') return
+      queue.held.delete(id)
+      this.#load(queue)
+      this.#forgetIdle(queue)
+    }
+    this.#results.push({ result: { id, status, due, attempts, date_finished, ...(answer && { answer }) }, recorded })
     this.#recording ??= this.#writeResults().finally(() => {
       this.#recording = undefined
     })
@@ -296,7 +380,11 @@ export class Deliveries implements Service {
       const results = this.#results
       this.#results = []
       try {
-        await this.#options.database.write('recordDeliveries', results)
+        await this.#options.database.write(
+          'recordDeliveries',
+          results.map(({ result }) => result),
+        )
+        for (const { recorded } of results) recorded()
       } catch (error) {
         this.#options.report(error)
         if (this.#stopped) return
@@ -306,10 +394,11 @@ export class Deliveries implements Service {
     }
   }
 
-  async #until(instant_ms: number): Promise<void> {
+  /** Until then, or until nothing more of the slot may begin. */
+  async #until(instant_ms: number, slot?: number): Promise<void> {
     for (;;) {
       const wait_ms = instant_ms - this.#options.clock.now()
-      if (wait_ms <= 0 || this.#stopped) return
+      if (wait_ms <= 0 || this.#stopped || (slot !== undefined && this.#leaving.has(slot))) return
       await new Promise<void>((resolve) => {
         const done = () => {
           clearTimeout(timer)

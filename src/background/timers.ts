@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import type { AnyResource } from '../api/declare.ts'
 import type { Clock } from '../clock.ts'
 import type { ParleyCommands } from '../commands.ts'
@@ -7,6 +8,8 @@ import { Loop, type Service } from './service.ts'
 
 /** Also when nothing is due: another node may have written, the machine's clock may have been set. */
 const longest_sleep_ms = 1000
+/** Between two looks at what others are about to finish. */
+const claimed_ms = 5
 
 export interface TimersOptions {
   readonly clock: Clock
@@ -31,7 +34,7 @@ export class Timers implements Service {
     this.#loop = new Loop(() => this.#once(), options.report)
     options.database.subscribe((notices) => {
       for (const notice of notices) {
-        if (notice.topic === 'due' && notice.at < this.#planned) this.#loop.nudge()
+        if (notice.topic === 'due' ? notice.at < this.#planned : notice.topic === 'clock') this.#loop.nudge()
       }
     })
   }
@@ -53,7 +56,9 @@ export class Timers implements Service {
       while (first !== undefined && first <= clock.now()) {
         const request = { now: clock.now(), limit: batch }
         const rows = await database.write('sweep', { resource: resource.name, request })
-        this.#options.applied?.(rows, request.now - first)
+        if (rows > 0) this.#options.applied?.(rows, request.now - first)
+        // Another node has claimed them all: they are done when it commits, or due again when it dies.
+        else await delay(claimed_ms)
         first = await this.#first(resource)
       }
       if (first !== undefined) next = Math.min(next ?? first, first)

@@ -1,10 +1,10 @@
 import { randomUUID } from 'node:crypto'
 import { toldMedia } from '../media/commands.ts'
-import { orderedSid } from '../sids.ts'
 import type { Reader, Tx } from '../storage/database.ts'
-import { insertRow, rowsBy } from '../storage/rows.ts'
-import type { DeliveryRow, MessageRow, ParticipantRow } from '../storage/schema.ts'
+import { rowsBy } from '../storage/rows.ts'
+import type { MessageRow, ParticipantRow } from '../storage/schema.ts'
 import { shape } from '../storage/shapes.ts'
+import { enqueueDelivery } from '../webhooks/queue.ts'
 
 /** Where messages go whose proxy address has no endpoint: nowhere, and they arrive. */
 export const loopback = 'loopback:'
@@ -73,25 +73,17 @@ export async function dispatch(tx: Tx, message: MessageRow, sender_sid: string |
       ...(message.content_sid !== null && { ContentSid: message.content_sid }),
       ...(message.content_variables !== null && { ContentVariables: message.content_variables }),
     }
-    const target_sid = channel?.sid ?? loopback
-    const row: DeliveryRow = {
-      id: orderedSid('WD', now),
+    const queued = {
       account_sid,
       service_sid,
-      target_sid,
+      target_sid: channel?.sid ?? loopback,
       subject_sid: conversation_sid,
       event_type: channel_message,
       method: 'POST',
       url: channel?.url ?? loopback,
       form: JSON.stringify(form),
       idempotency_token: randomUUID(),
-      status: 'pending',
-      due: now,
-      attempts: '[]',
-      date_created: now,
-      date_finished: null,
     }
-    await tx.run(insertRow('deliveries', Object.keys(row)), { ...row })
-    tx.notify({ topic: 'deliveries', target_sid })
+    await enqueueDelivery(tx, queued, now)
   }
 }

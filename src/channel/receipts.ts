@@ -157,9 +157,9 @@ async function around(
   message_sid: string,
   now: number,
 ): Promise<Facts | undefined> {
-  const service = await tx.one(serviceBySid, { sid: service_sid })
+  const service = await tx.hold(serviceBySid, { sid: service_sid }, 'keep')
   const account = service && (await tx.one(accountBySid, { sid: service.account_sid }))
-  const conversation = await tx.one(conversationBySid, { service_sid, sid: conversation_sid })
+  const conversation = await tx.hold(conversationBySid, { service_sid, sid: conversation_sid }, 'change')
   const message = await tx.one(messageBySid, { conversation_sid, sid: message_sid })
   return account && service && conversation && message ? { account, service, parents: [conversation, message], now } : undefined
 }

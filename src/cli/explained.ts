@@ -1,12 +1,12 @@
 import { type Config, ConfigError } from '../config.ts'
 
 /** Runs what opens files; turns what a person can mend into a sentence that says how. */
-export async function explained<T>(config: Pick<Config, 'sqlite_file'>, open: () => Promise<T>): Promise<T> {
+export async function explained<T>(config: Pick<Config, 'database'>, open: () => Promise<T>): Promise<T> {
   try {
     return await open()
   } catch (error) {
     const { code, message } = error as { code?: string; message: string }
-    const file = config.sqlite_file
+    const file = config.database.engine === 'sqlite' ? config.database.file : 'data'
     if (
       [
         'EACCES',

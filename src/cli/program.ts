@@ -2,7 +2,9 @@ import { readFileSync } from 'node:fs'
 import { Command } from 'commander'
 import { ConfigError } from '../config.ts'
 import { accountsCommand } from './accounts.ts'
+import { copyCommand } from './copy.ts'
 import { keysCommand } from './keys.ts'
+import { migrateCommand } from './migrate.ts'
 import { serve } from './serve.ts'
 import { configOf, withSettings } from './settings.ts'
 
@@ -20,6 +22,8 @@ program.addCommand(
 )
 program.addCommand(accountsCommand())
 program.addCommand(keysCommand())
+program.addCommand(migrateCommand())
+program.addCommand(copyCommand())
 
 try {
   await program.parseAsync()

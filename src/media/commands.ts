@@ -41,7 +41,7 @@ export async function findMedia(read: Reader, service_sid: string, sid: string):
 
 /** Media that a new message may carry. Throws a refusal when there are none, or another message carries them. */
 export async function freeMedia(read: Reader, service_sid: string, sid: string): Promise<MediaRow> {
-  const row = await findMedia(read, service_sid, sid)
+  const row = await read.hold(mediaBySid, { service_sid, sid }, 'change')
   if (!row) throw refuse('mediaNotFound')
   if (row.message_sid !== null) throw refuse('mediaUsed')
   return row
@@ -92,14 +92,14 @@ async function remove(tx: Tx, rows: readonly MediaRow[]): Promise<void> {
 export const mediaCommands = {
   /** `path`: what a 404 names when the service has gone while the bytes arrived. */
   async addMedia(tx: Tx, { row, path }: { row: MediaRow; path: string }): Promise<void> {
-    const service = await tx.one(serviceBySid, { sid: row.service_sid, account_sid: row.account_sid })
+    const service = await tx.hold(serviceBySid, { sid: row.service_sid, account_sid: row.account_sid }, 'keep')
     if (!service) throw refuse('notFound', { path })
     await tx.run(insertRow('media', Object.keys(row)), { ...row })
   },
 
   /** Deletes media that no message carries. */
   async deleteMedia(tx: Tx, { service_sid, sid, path }: { service_sid: string; sid: string; path: string }): Promise<void> {
-    const row = await findMedia(tx, service_sid, sid)
+    const row = await tx.hold(mediaBySid, { service_sid, sid }, 'change')
     if (!row) throw refuse('notFound', { path })
     if (row.message_sid !== null) throw refuse('mediaUsed')
     await remove(tx, [row])

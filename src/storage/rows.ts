@@ -1,6 +1,6 @@
 import type { Kysely } from 'kysely'
 import type { Tables } from './schema.ts'
-import { type Shape, shape } from './shapes.ts'
+import { type PlainWrite, type Shape, shape } from './shapes.ts'
 
 /**
  * The plain queries that any resource needs, built from table and column names. Each distinct one is compiled once and kept.
@@ -14,10 +14,14 @@ export type Table = keyof Tables & string
 
 const kept = new Map<string, Shape<Args, unknown>>()
 
-function keep(key: string, build: (db: Untyped, a: Args) => { compile(): { sql: string; parameters: readonly unknown[] } }) {
+function keep(
+  key: string,
+  build: (db: Untyped, a: Args) => { compile(): { sql: string; parameters: readonly unknown[] } },
+  plain?: PlainWrite,
+) {
   let query = kept.get(key)
   if (!query) {
-    query = shape<Args>()((db, a) => build(db as unknown as Untyped, a) as never) as Shape<Args, unknown>
+    query = shape<Args>()((db, a) => build(db as unknown as Untyped, a) as never, plain) as Shape<Args, unknown>
     kept.set(key, query)
   }
   return query
@@ -31,18 +35,27 @@ export function rowsBy<T extends Table>(table: T, columns: readonly string[]): S
 }
 
 export function insertRow(table: Table, columns: readonly string[]): Shape<Args, unknown> {
-  return keep(`insert ${table} ${columns}`, (db, a) =>
-    db.insertInto(table).values(Object.fromEntries(columns.map((column) => [column, a[column]]))),
+  return keep(
+    `insert ${table} ${columns}`,
+    (db, a) => db.insertInto(table).values(Object.fromEntries(columns.map((column) => [column, a[column]]))),
+    { verb: 'insert', table, columns },
   )
 }
 
-/** Sets only `changed`: an index whose columns stay is not touched. */
+/**
+ * Sets only `changed`: an index whose columns stay is not touched. A column that is part of the key and changes is looked for
+ * by the argument `was_…`.
+ */
 export function updateRow(table: Table, key: readonly string[], changed: readonly string[]): Shape<Args, unknown> {
-  return keep(`update ${table} ${key} ${changed}`, (db, a) =>
-    key.reduce(
-      (query, column) => query.where(column, '=', a[column]),
-      db.updateTable(table).set(Object.fromEntries(changed.map((column) => [column, a[column]]))),
-    ),
+  const named = key.map((column) => ({ column, argument: changed.includes(column) ? `was_${column}` : column }))
+  return keep(
+    `update ${table} ${key} ${changed}`,
+    (db, a) =>
+      named.reduce(
+        (query, { column, argument }) => query.where(column, '=', a[argument]),
+        db.updateTable(table).set(Object.fromEntries(changed.map((column) => [column, a[column]]))),
+      ),
+    { verb: 'update', table, key: named, changed },
   )
 }
 

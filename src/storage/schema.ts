@@ -262,6 +262,8 @@ export interface DeliveryRow {
   target_sid: string
   /** What the event is about: deliveries to one target about one subject go out in order. */
   subject_sid: string
+  /** Which part of all deliveries it belongs to: several nodes share them out. */
+  slot: number
   event_type: string
   method: string
   url: string
@@ -316,6 +318,14 @@ export interface RemovalRow {
   date_created: number
 }
 
+/** What one of several nodes has for a time: a part of the deliveries, or (`node:…`) a place among the living. */
+export interface LeaseRow {
+  name: string
+  owner: string
+  /** By the database's clock. */
+  until: number
+}
+
 export interface Tables {
   installation: InstallationRow
   accounts: AccountRow
@@ -335,4 +345,5 @@ export interface Tables {
   channels: ChannelRow
   media: MediaRow
   removals: RemovalRow
+  leases: LeaseRow
 }

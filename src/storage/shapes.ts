@@ -22,13 +22,27 @@ export interface Compiled {
 }
 export type Place = { readonly argument: string } | { readonly constant: unknown }
 
+/** What a plain insert or update does, for an engine that puts many of the same kind into one statement. */
+export type PlainWrite =
+  | { readonly verb: 'insert'; readonly table: string; readonly columns: readonly string[] }
+  | {
+      readonly verb: 'update'
+      readonly table: string
+      readonly key: readonly { readonly column: string; readonly argument: string }[]
+      readonly changed: readonly string[]
+    }
+
 /** A query built once. `id` is the index under which a connection keeps the prepared statement. */
 export interface Shape<A, R> {
   readonly id: number
   compile(dialect: Dialect): Compiled
+  readonly plain?: PlainWrite
   /** Only for inference: no value. */
   readonly types?: { arguments: A; row: R }
 }
+
+/** Of any arguments and rows. */
+export type AnyShape = Pick<Shape<never, unknown>, 'id' | 'compile' | 'plain'>
 
 class Marker {
   readonly argument: string
@@ -62,11 +76,12 @@ let shapes = 0
  * Declares a query: `shape<{ sid: string }>()((db, a) => db.selectFrom('services').selectAll().where('sid', '=', a.sid))`.
  * Kysely only compiles it, once per dialect; building on every call costs twice the query itself, its stock driver fifteen times.
  */
-export function shape<A extends object>(): <R>(build: (db: Builder, a: A) => Compilable<R>) => Shape<A, R> {
-  return <R>(build: (db: Builder, a: A) => Compilable<R>) => {
+export function shape<A extends object>(): <R>(build: (db: Builder, a: A) => Compilable<R>, plain?: PlainWrite) => Shape<A, R> {
+  return <R>(build: (db: Builder, a: A) => Compilable<R>, plain?: PlainWrite) => {
     const compiled = new Map<Dialect, Compiled>()
     return {
       id: shapes++,
+      ...(plain && { plain }),
       compile(dialect) {
         let result = compiled.get(dialect)
         if (!result) {

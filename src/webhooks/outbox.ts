@@ -1,9 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import type { Event, Facts, FormValues } from '../api/declare.ts'
-import { orderedSid } from '../sids.ts'
 import type { Tx } from '../storage/database.ts'
-import { insertRow } from '../storage/rows.ts'
-import type { DeliveryRow } from '../storage/schema.ts'
+import { enqueueDelivery } from './queue.ts'
 import { postTarget, type Target } from './targets.ts'
 
 /** Writes a delivery for each target that wants the event, in the transaction of the change it tells about. */
@@ -16,35 +14,20 @@ export async function enqueue(tx: Tx, facts: Facts, event: Event, source: string
 export async function address(tx: Tx, facts: Facts, event: Event, source: string, targets: readonly Target[]): Promise<void> {
   if (targets.length === 0) return
   const form = JSON.stringify(eventForm(facts, event.type, event.form(), event.by_itself ? null : source))
-  for (const target of targets) await deliver(tx, facts, event, target, form)
-}
-
-async function deliver(
-  tx: Tx,
-  facts: Facts,
-  event: Pick<Event, 'type' | 'subject_sid'>,
-  target: Target,
-  form: string,
-): Promise<void> {
-  const row: DeliveryRow = {
-    id: orderedSid('WD', facts.now),
-    account_sid: facts.account.sid,
-    service_sid: facts.service?.sid ?? '',
-    target_sid: target.sid,
-    subject_sid: event.subject_sid,
-    event_type: event.type,
-    method: target.method,
-    url: target.url,
-    form,
-    idempotency_token: randomUUID(),
-    status: 'pending',
-    due: facts.now,
-    attempts: '[]',
-    date_created: facts.now,
-    date_finished: null,
+  for (const target of targets) {
+    const queued = {
+      account_sid: facts.account.sid,
+      service_sid: facts.service?.sid ?? '',
+      target_sid: target.sid,
+      subject_sid: event.subject_sid,
+      event_type: event.type,
+      method: target.method,
+      url: target.url,
+      form,
+      idempotency_token: randomUUID(),
+    }
+    await enqueueDelivery(tx, queued, facts.now)
   }
-  await tx.run(insertRow('deliveries', Object.keys(row)), { ...row })
-  tx.notify({ topic: 'deliveries', target_sid: target.sid })
 }
 
 /** The whole form of an event but `RetryCount`, which belongs to the attempt. Values that are not set are left out. */

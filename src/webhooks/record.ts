@@ -1,8 +1,8 @@
 import { type ChannelAnswer, settleDispatch } from '../channel/receipts.ts'
-import { orderedSid } from '../sids.ts'
 import type { Tx } from '../storage/database.ts'
-import { insertRow, rowsBy, updateRow } from '../storage/rows.ts'
+import { rowsBy, updateRow } from '../storage/rows.ts'
 import type { DeliveryRow } from '../storage/schema.ts'
+import { enqueueDelivery } from './queue.ts'
 
 /** What one try came to. */
 export interface Attempt {
@@ -19,15 +19,22 @@ export type DeliveryResult = Pick<DeliveryRow, 'id' | 'status' | 'due' | 'attemp
 }
 
 const recorded = ['status', 'due', 'attempts', 'date_finished'] as const
+const recordedRow = updateRow('deliveries', ['id'], recorded)
 const byId = rowsBy('deliveries', ['id'])
 
 export const deliveryCommands = {
   /** Writes down what came of some deliveries. */
   async recordDeliveries(tx: Tx, results: readonly DeliveryResult[]): Promise<void> {
-    for (const result of results) {
-      await tx.run(updateRow('deliveries', ['id'], recorded), { ...result })
-      const row = result.answer && (await tx.one(byId, { id: result.id }))
-      if (row && result.answer) await settleDispatch(tx, row, result.answer, result.date_finished ?? row.due)
+    // The last word on each counts: several can wait while the database does not answer.
+    const last = new Map(results.map((result) => [result.id, result]))
+    await Promise.all([...last.values()].map((result) => tx.run(recordedRow, { ...result })))
+    const dispatched = await Promise.all(
+      results.flatMap(({ id, answer, date_finished }) =>
+        answer ? [tx.one(byId, { id }).then((row) => row && { row, answer, date_finished })] : [],
+      ),
+    )
+    for (const settled of inOrder(dispatched.filter((one) => one !== undefined))) {
+      await settleDispatch(tx, settled.row, settled.answer, settled.date_finished ?? settled.row.due)
     }
   },
 
@@ -35,18 +42,13 @@ export const deliveryCommands = {
   async redeliver(tx: Tx, input: { id: string; now: number }): Promise<DeliveryRow | null> {
     const row = await tx.one(byId, { id: input.id })
     if (!row) return null
-    const id = orderedSid('WD', input.now)
-    const again: DeliveryRow = {
-      ...row,
-      id,
-      status: 'pending',
-      due: input.now,
-      attempts: '[]',
-      date_created: input.now,
-      date_finished: null,
-    }
-    await tx.run(insertRow('deliveries', Object.keys(again)), { ...again })
-    tx.notify({ topic: 'deliveries', target_sid: row.target_sid })
-    return again
+    const { account_sid, service_sid, target_sid, subject_sid, event_type, method, url, form, idempotency_token } = row
+    const again = { account_sid, service_sid, target_sid, subject_sid, event_type, method, url, form, idempotency_token }
+    return enqueueDelivery(tx, again, input.now)
   },
+}
+
+/** By conversation: two processes that each settle several never wait for each other crosswise. */
+function inOrder<T extends { readonly row: DeliveryRow }>(settled: T[]): T[] {
+  return settled.sort((a, b) => (a.row.subject_sid < b.row.subject_sid ? -1 : a.row.subject_sid > b.row.subject_sid ? 1 : 0))
 }

@@ -1,9 +1,7 @@
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { request } from 'undici'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { summary } from '../../src/channel/dispatch.ts'
+import { newDatabase } from '../support/databases.ts'
 import { auth_token, startServer, type TestServer } from '../support/server.ts'
 import { type Caught, catchWebhooks, type Reply, type WebhookCatcher } from '../support/webhook-catcher.ts'
 
@@ -452,35 +450,26 @@ test('the receipt of a participant who has left since is made all the same, that
 })
 
 test('what was not handed over before a restart is handed over after it', async () => {
-  const folder = await mkdtemp(join(tmpdir(), 'parley-channel-'))
-  const sqlite_file = join(folder, 'parley.db')
-  try {
-    let up = false
-    const before = await startServer({ sqlite_file })
-    const { proxy, next } = await channel(
-      () => (up ? json({ sid: channelSid('9'), status: 'delivered' }) : { status: 503 }),
-      before,
-    )
-    const talk = await conversation(before)
-    await talk.join(proxy)
-    const message = await talk.say()
-    const first = await next()
-    await before.stop()
-    up = true
-    const after = await startServer({ sqlite_file })
-    try {
-      const again = await next()
-      expect(again.params).toEqual({ ...first.params, RetryCount: '1' })
-      expect(again.headers['i-twilio-idempotency-token']).toBe(first.headers['i-twilio-idempotency-token'])
-      await settled(message.path, ['delivered'], after)
-      expect((await receiptsOf(message.path, after))[0].channel_message_sid).toBe(channelSid('9'))
-      expect([(await talk.next()).params.Status, (await talk.next()).params.Status]).toEqual(['sent', 'delivered'])
-    } finally {
-      await after.stop()
-    }
-  } finally {
-    await rm(folder, { recursive: true, force: true })
-  }
+  await using database = await newDatabase()
+  let up = false
+  const before = await startServer(database.config)
+  const { proxy, next } = await channel(
+    () => (up ? json({ sid: channelSid('9'), status: 'delivered' }) : { status: 503 }),
+    before,
+  )
+  const talk = await conversation(before)
+  await talk.join(proxy)
+  const message = await talk.say()
+  const first = await next()
+  await before.stop()
+  up = true
+  await using after = await startServer(database.config)
+  const again = await next()
+  expect(again.params).toEqual({ ...first.params, RetryCount: '1' })
+  expect(again.headers['i-twilio-idempotency-token']).toBe(first.headers['i-twilio-idempotency-token'])
+  await settled(message.path, ['delivered'], after)
+  expect((await receiptsOf(message.path, after))[0].channel_message_sid).toBe(channelSid('9'))
+  expect([(await talk.next()).params.Status, (await talk.next()).params.Status]).toEqual(['sent', 'delivered'])
 })
 
 test('an endpoint at a private address is not called where webhooks may not go there', async () => {

@@ -2,10 +2,13 @@ import { once } from 'node:events'
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { join } from 'node:path'
 import { pino } from 'pino'
 import { describe, expect, test, vi } from 'vitest'
 import { ConfigError, readConfig, type SettingName, settings } from '../../src/config.ts'
 import { start } from '../../src/main.ts'
+import { inspect, newDatabase, type TestDatabase } from '../support/databases.ts'
+import { postgresOnly, sqliteOnly } from '../support/only.ts'
 import { type Ended, folder, parley, type Serving, serve } from '../support/process.ts'
 import { sdkFor } from '../support/sdk.ts'
 
@@ -15,9 +18,16 @@ vi.setConfig({ testTimeout: 90_000 })
 const account_sid = /^ {2}account sid {5}(AC[0-9a-f]{32})$/m
 const token = /^ {2}auth token {6}([0-9a-f]{32})$/m
 
+const quiet = { PARLEY_LOG_LEVEL: 'silent', PORT: '0' }
+
 /** What every command of one installation is given. */
-function installation(file: string, more: Record<string, string> = {}) {
-  return { env: { PARLEY_DATABASE_URL: `sqlite:${file}`, PARLEY_LOG_LEVEL: 'silent', PORT: '0', ...more } }
+function installation({ env }: TestDatabase, more: Record<string, string> = {}) {
+  return { env: { ...env, ...quiet, ...more } }
+}
+
+/** The same for a file, with everything else beside it. */
+function fileInstallation(file: string, more: Record<string, string> = {}) {
+  return { env: { PARLEY_DATABASE_URL: `sqlite:${file}`, ...quiet, ...more } }
 }
 
 /** Credentials as the first start prints them. */
@@ -91,50 +101,28 @@ describe('help', () => {
 
 describe('errors that a person can act on', () => {
   test('a port that is taken', async () => {
-    using place = folder()
+    await using database = await newDatabase()
     await using other = await stranger('')
-    const ended = await parley(['serve', '--port', other.port], installation(place.file('parley.db')))
+    const ended = await parley(['serve', '--port', other.port], installation(database))
     expectSentence(ended, new RegExp(`port ${other.port} on 127\\.0\\.0\\.1 is taken: .*set PORT \\(--port\\)`))
     // And what it opened is closed: the next start finds it whole.
-    await using server = await serve(installation(place.file('parley.db')))
+    await using server = await serve(installation(database))
     expect(server.url).toMatch(/^http:/)
   })
 
   test('an address that this machine does not have', async () => {
-    using place = folder()
-    const ended = await parley(['serve', '--host', '192.0.2.1'], installation(place.file('parley.db')))
+    await using database = await newDatabase()
+    const ended = await parley(['serve', '--host', '192.0.2.1'], installation(database))
     expectSentence(ended, /this machine has no address 192\.0\.2\.1: set HOST \(--host\)/)
-  })
-
-  test('a data folder that is a file', async () => {
-    using place = folder()
-    writeFileSync(place.file('data'), 'not a folder')
-    const ended = await parley(['serve'], installation(place.file('data/parley.db')))
-    expectSentence(ended, /data folder of .*data\/parley\.db cannot be used .*: check its owner, or set PARLEY_DATABASE_URL/)
-    expect(readFileSync(place.file('data'), 'utf8')).toBe('not a folder')
-  })
-
-  test('a database that is a folder', async () => {
-    using place = folder()
-    mkdirSync(place.file('parley.db'))
-    const ended = await parley(['serve'], installation(place.file('parley.db')))
-    expectSentence(ended, /parley\.db cannot be used|parley\.db is not a Parley database/)
-  })
-
-  // The superuser may do everything: it hands the work to somebody who may not.
-  const uid = process.getuid?.() === 0 ? 65_534 : undefined
-  test('a data folder of somebody else', async () => {
-    using place = folder()
-    mkdirSync(place.file('data'), { mode: uid === undefined ? 0o500 : 0o700 })
-    const given = { ...installation(place.file('data/parley.db')), cwd: '/', ...(uid !== undefined && { uid }) }
-    const ended = await parley(['serve'], given)
-    expectSentence(ended, /data folder of .*parley\.db cannot be used .*: check its owner, or set PARLEY_DATABASE_URL/)
   })
 
   test('a malformed PARLEY_DATABASE_URL, shown without its password; nothing is made', async () => {
     using place = folder()
     const ended = await parley(['serve'], { cwd: place.path, env: { PARLEY_DATABASE_URL: 'mysql://root:hidden@db/parley' } })
-    expectSentence(ended, /PARLEY_DATABASE_URL must be sqlite:<file> or sqlite::memory:, not mysql:\/\/…@db\/parley/)
+    expectSentence(
+      ended,
+      /PARLEY_DATABASE_URL must be sqlite:<file>, sqlite::memory: or postgres:\/\/…, not mysql:\/\/…@db\/parley/,
+    )
     expect(ended.stderr).not.toContain('hidden')
     expect(readdirSync(place.path)).toEqual([])
   })
@@ -152,6 +140,7 @@ describe('errors that a person can act on', () => {
     ['PORT', '1e3', /^PORT must be a whole number/],
     ['PARLEY_DATABASE_URL', 'sqlite:', /^PARLEY_DATABASE_URL must be sqlite:<file>/],
     ['PARLEY_DATABASE_URL', 'sqlite://parley.db', /^PARLEY_DATABASE_URL must be sqlite:<file>/],
+    ['PARLEY_DATABASE_URL', 'postgres:parley', /^PARLEY_DATABASE_URL must be sqlite:<file>.* or postgres:\/\/…/],
     ['PARLEY_DATABASE_URL', 'parley.db', /^PARLEY_DATABASE_URL must be sqlite:<file>/],
     ['PARLEY_WEBHOOK_RETRIES', '4', /^PARLEY_WEBHOOK_RETRIES must be a whole number from 0 to 3, not 4$/],
     ['PARLEY_DELIVERY_LOG_DAYS', 'a week', /^PARLEY_DELIVERY_LOG_DAYS must be a whole number/],
@@ -168,10 +157,56 @@ describe('errors that a person can act on', () => {
     expect(() => readConfig({ [name]: value })).toThrow(sentence)
   })
 
+  test.each(['another key', 'no key file'])('the secret key is not the one of the database: %s', async (what) => {
+    await using database = await newDatabase()
+    {
+      await using server = await serve(installation(database))
+      await server.end('SIGTERM')
+    }
+    writeFileSync(join(database.env.PARLEY_DATA_DIR, 'parley.key'), what === 'another key' ? `${'0'.repeat(64)}\n` : 'nonsense')
+    const given = what === 'another key' ? installation(database) : installation(database, { PARLEY_SECRET_KEY: '1'.repeat(64) })
+    expectSentence(await parley(['serve'], given), /restore its \.key file or set PARLEY_SECRET_KEY/)
+  })
+
+  test('a key file with something else in it', async () => {
+    await using database = await newDatabase()
+    writeFileSync(join(database.env.PARLEY_DATA_DIR, 'parley.key'), 'nonsense')
+    const ended = await parley(['serve'], installation(database))
+    expectSentence(ended, /64 hex digits/)
+    expect(ended.stderr).not.toContain('nonsense')
+  })
+})
+
+sqliteOnly('errors about the file', () => {
+  test('a data folder that is a file', async () => {
+    using place = folder()
+    writeFileSync(place.file('data'), 'not a folder')
+    const ended = await parley(['serve'], fileInstallation(place.file('data/parley.db')))
+    expectSentence(ended, /data folder of .*data\/parley\.db cannot be used .*: check its owner, or set PARLEY_DATABASE_URL/)
+    expect(readFileSync(place.file('data'), 'utf8')).toBe('not a folder')
+  })
+
+  test('a database that is a folder', async () => {
+    using place = folder()
+    mkdirSync(place.file('parley.db'))
+    const ended = await parley(['serve'], fileInstallation(place.file('parley.db')))
+    expectSentence(ended, /parley\.db cannot be used|parley\.db is not a Parley database/)
+  })
+
+  // The superuser may do everything: it hands the work to somebody who may not.
+  const uid = process.getuid?.() === 0 ? 65_534 : undefined
+  test('a data folder of somebody else', async () => {
+    using place = folder()
+    mkdirSync(place.file('data'), { mode: uid === undefined ? 0o500 : 0o700 })
+    const given = { ...fileInstallation(place.file('data/parley.db')), cwd: '/', ...(uid !== undefined && { uid }) }
+    const ended = await parley(['serve'], given)
+    expectSentence(ended, /data folder of .*parley\.db cannot be used .*: check its owner, or set PARLEY_DATABASE_URL/)
+  })
+
   test('a file that is no database is left as it is', async () => {
     using place = folder()
     writeFileSync(place.file('parley.db'), 'Dear diary, '.repeat(1000))
-    const ended = await parley(['serve'], installation(place.file('parley.db')))
+    const ended = await parley(['serve'], fileInstallation(place.file('parley.db')))
     expectSentence(ended, /parley\.db is not a Parley database .*: restore a backup, or set PARLEY_DATABASE_URL/)
     expect(readFileSync(place.file('parley.db'), 'utf8')).toMatch(/^Dear diary/)
   })
@@ -180,41 +215,47 @@ describe('errors that a person can act on', () => {
     using place = folder()
     const file = place.file('parley.db')
     {
-      await using server = await serve(installation(file))
+      await using server = await serve(fileInstallation(file))
       await server.end('SIGTERM')
     }
     const bytes = readFileSync(file)
     // The header stays, everything behind it is gone.
     bytes.fill(0xff, 100)
     writeFileSync(file, bytes)
-    expectSentence(await parley(['serve'], installation(file)), /is not a Parley database .*: restore a backup/)
+    expectSentence(await parley(['serve'], fileInstallation(file)), /is not a Parley database .*: restore a backup/)
   })
 
-  test.each(['another key', 'no key file'])('the secret key is not the one of the database: %s', async (what) => {
+  test('a running server on another port than the one given: a sentence that says so', async () => {
     using place = folder()
-    const file = place.file('parley.db')
-    {
-      await using server = await serve(installation(file))
-      await server.end('SIGTERM')
-    }
-    writeFileSync(place.file('parley.key'), what === 'another key' ? `${'0'.repeat(64)}\n` : 'nonsense')
-    const given = what === 'another key' ? installation(file) : installation(file, { PARLEY_SECRET_KEY: '1'.repeat(64) })
-    expectSentence(await parley(['serve'], given), /restore its \.key file or set PARLEY_SECRET_KEY/)
+    const given = fileInstallation(place.file('parley.db'))
+    await using _ = await serve(given)
+    await using gone = await stranger('')
+    const { port } = gone
+    await gone[Symbol.asyncDispose]()
+    const ended = await parley(['accounts', 'list', '--port', port], given)
+    expectSentence(ended, /is in use by another Parley process/)
   })
+})
 
-  test('a key file with something else in it', async () => {
-    using place = folder()
-    writeFileSync(place.file('parley.key'), 'nonsense')
-    const ended = await parley(['serve'], installation(place.file('parley.db')))
-    expectSentence(ended, /64 hex digits/)
-    expect(ended.stderr).not.toContain('nonsense')
+postgresOnly('errors about the database', () => {
+  const faults: [string, Partial<URL>][] = [
+    ['nobody listens there', { port: '1' }],
+    ['the password is wrong', { password: 'wrong-hidden' }],
+    ['there is no such database', { pathname: '/nowhere' }],
+  ]
+  test.each(faults)('%s: a sentence without the password', async (_, fault) => {
+    await using database = await newDatabase()
+    const url = Object.assign(new URL(database.env.PARLEY_DATABASE_URL), fault)
+    const ended = await parley(['serve'], installation(database, { PARLEY_DATABASE_URL: url.href }))
+    expectSentence(ended, /PARLEY_DATABASE_URL/)
+    expect(ended.stderr).not.toContain(url.password)
   })
 })
 
 describe('serve', () => {
   test('the first start prints sid, token and a snippet that fits; later starts print none of it', async () => {
-    using place = folder()
-    const given = installation(place.file('data/parley.db'))
+    await using database = await newDatabase()
+    const given = installation(database)
     let first = { sid: '', auth_token: '' }
     {
       await using server = await serve(given)
@@ -230,18 +271,48 @@ describe('serve', () => {
   })
 
   test('what it keeps is for its owner alone', async () => {
-    using place = folder()
-    await using server = await serve(installation(place.file('data/parley.db')))
-    expect(mode(place.file('data'))).toBe('700')
-    expect(mode(place.file('data/parley.key'))).toBe('600')
-    expect(mode(place.file('data/parley.admin-token'))).toBe('600')
-    const operator = readFileSync(place.file('data/parley.admin-token'), 'utf8').trim()
-    expect(server.stdout()).toContain(`operator token  in ${place.file('data/parley.admin-token')}`)
+    await using database = await newDatabase()
+    const folder = join(database.env.PARLEY_DATA_DIR, 'data')
+    await using server = await serve(installation(database, { PARLEY_DATA_DIR: folder }))
+    expect(mode(folder)).toBe('700')
+    expect(mode(join(folder, 'parley.key'))).toBe('600')
+    expect(mode(join(folder, 'parley.admin-token'))).toBe('600')
+    const operator = readFileSync(join(folder, 'parley.admin-token'), 'utf8').trim()
+    expect(server.stdout()).toContain(`operator token  in ${join(folder, 'parley.admin-token')}`)
     expect(server.stdout()).not.toContain(operator)
     const accounts = await fetch(`${server.url}/admin/v1/accounts`, { headers: { authorization: `Bearer ${operator}` } })
     expect(accounts.status).toBe(200)
   })
 
+  test('given credentials are used, and a new token given later replaces the old one', async () => {
+    await using database = await newDatabase()
+    const sid = `AC${'a'.repeat(32)}`
+    const given = { PARLEY_ACCOUNT_SID: sid, PARLEY_AUTH_TOKEN: 'the-first-token' }
+    {
+      await using server = await serve(installation(database, given))
+      expect(await conversations(server, { sid, auth_token: 'the-first-token' })).toBe(0)
+      await server.end('SIGTERM')
+    }
+    await using server = await serve(installation(database, { ...given, PARLEY_AUTH_TOKEN: 'the-second-token' }))
+    expect(await conversations(server, { sid, auth_token: 'the-second-token' })).toBe(0)
+    await expect(conversations(server, { sid, auth_token: 'the-first-token' })).rejects.toMatchObject({ code: 20003 })
+    expect(server.stdout()).not.toContain('the-second-token')
+  })
+
+  test('a flag wins over its variable', async () => {
+    await using database = await newDatabase()
+    const { PARLEY_DATABASE_URL, PARLEY_DATA_DIR } = database.env
+    const wrong = { env: { ...quiet, PARLEY_DATABASE_URL: 'nonsense', PARLEY_DATA_DIR: 'nonsense', PORT: 'nonsense' } }
+    const flags = ['--port', '0', '--database-url', PARLEY_DATABASE_URL, '--data-dir', PARLEY_DATA_DIR]
+    await using server = await serve(wrong, flags)
+    expect(server.url).toMatch(/^http:\/\/127\.0\.0\.1:\d+$/)
+    await using look = inspect(database.config)
+    expect(await look.rows('accounts')).toHaveLength(1)
+    expect(existsSync(join(PARLEY_DATA_DIR, 'parley.key'))).toBe(true)
+  })
+})
+
+sqliteOnly('serve on a file', () => {
   test('with a database in memory it leaves no file and shows the operator token', async () => {
     using place = folder()
     const given = { cwd: place.path, env: { PARLEY_DATABASE_URL: 'sqlite::memory:', PARLEY_LOG_LEVEL: 'silent' } }
@@ -253,27 +324,11 @@ describe('serve', () => {
     expect((await server.end('SIGINT')).code).toBe(0)
   })
 
-  test('given credentials are used, and a new token given later replaces the old one', async () => {
+  test('what is kept lies beside the file unless a folder is given, and is for its owner alone', async () => {
     using place = folder()
-    const sid = `AC${'a'.repeat(32)}`
-    const given = { PARLEY_ACCOUNT_SID: sid, PARLEY_AUTH_TOKEN: 'the-first-token' }
-    {
-      await using server = await serve(installation(place.file('parley.db'), given))
-      expect(await conversations(server, { sid, auth_token: 'the-first-token' })).toBe(0)
-      await server.end('SIGTERM')
-    }
-    await using server = await serve(installation(place.file('parley.db'), { ...given, PARLEY_AUTH_TOKEN: 'the-second-token' }))
-    expect(await conversations(server, { sid, auth_token: 'the-second-token' })).toBe(0)
-    await expect(conversations(server, { sid, auth_token: 'the-first-token' })).rejects.toMatchObject({ code: 20003 })
-    expect(server.stdout()).not.toContain('the-second-token')
-  })
-
-  test('a flag wins over its variable', async () => {
-    using place = folder()
-    const wrong = { env: { PARLEY_DATABASE_URL: 'nonsense', PORT: 'nonsense', PARLEY_LOG_LEVEL: 'silent' } }
-    await using server = await serve(wrong, ['--port', '0', '--database-url', `sqlite:${place.file('flag.db')}`])
-    expect(server.url).toMatch(/^http:\/\/127\.0\.0\.1:\d+$/)
-    expect(existsSync(place.file('flag.db'))).toBe(true)
+    await using _ = await serve(fileInstallation(place.file('data/parley.db')))
+    expect(mode(place.file('data'))).toBe('700')
+    for (const name of ['parley.key', 'parley.admin-token']) expect(mode(place.file(`data/${name}`))).toBe('600')
   })
 })
 
@@ -286,8 +341,8 @@ async function statuses(url: string, credentials: readonly [string, string][]): 
 
 describe.each(['running', 'stopped'] as const)('with the server %s', (state) => {
   /** The commands of an installation, and which answers pairs of credentials get afterwards. */
-  async function world(path: string) {
-    const given = installation(path)
+  async function world(database: TestDatabase) {
+    const given = installation(database)
     const server = await serve(given)
     const first = printed(server.stdout())
     const port = new URL(server.url).port
@@ -295,7 +350,7 @@ describe.each(['running', 'stopped'] as const)('with the server %s', (state) => 
     const command = (...args: string[]) => parley([...args, ...(state === 'running' ? ['--port', port] : [])], given)
     const entrance = async (...credentials: [string, string][]) => {
       if (state === 'running') return statuses(server.url, credentials)
-      const config = readConfig({ PARLEY_DATABASE_URL: `sqlite:${path}`, PORT: '0' })
+      const config = readConfig({ ...database.env, PORT: '0' })
       const passing = await start(config, { log: pino({ level: 'silent' }) })
       const found = await statuses(passing.url, credentials)
       await passing.stop()
@@ -305,8 +360,8 @@ describe.each(['running', 'stopped'] as const)('with the server %s', (state) => 
   }
 
   test('accounts: list, create, rotate, suspend, resume, delete', async () => {
-    using place = folder()
-    await using opened = await world(place.file('parley.db'))
+    await using database = await newDatabase()
+    await using opened = await world(database)
     const { first, command, entrance } = opened
     const created = await command('accounts', 'create', 'Second')
     expect(created).toMatchObject({ code: 0, stderr: '' })
@@ -333,8 +388,8 @@ describe.each(['running', 'stopped'] as const)('with the server %s', (state) => 
   })
 
   test('keys: create, list, rotate, delete', async () => {
-    using place = folder()
-    await using opened = await world(place.file('parley.db'))
+    await using database = await newDatabase()
+    await using opened = await world(database)
     const { first, command, entrance } = opened
     const created = await command('keys', 'create', first.sid, 'CI')
     expect(created).toMatchObject({ code: 0, stderr: '' })
@@ -351,8 +406,8 @@ describe.each(['running', 'stopped'] as const)('with the server %s', (state) => 
   })
 
   test('what does not exist is an error', async () => {
-    using place = folder()
-    await using opened = await world(place.file('parley.db'))
+    await using database = await newDatabase()
+    await using opened = await world(database)
     const { command } = opened
     const nobody = `AC${'0'.repeat(32)}`
     expectSentence(await command('accounts', 'rotate', nobody), /not found/)
@@ -362,8 +417,8 @@ describe.each(['running', 'stopped'] as const)('with the server %s', (state) => 
 
 describe('commands without a server', () => {
   test('the token of the first account is shown by whichever command makes it', async () => {
-    using place = folder()
-    const given = installation(place.file('parley.db'))
+    await using database = await newDatabase()
+    const given = installation(database)
     const { stdout, stderr } = await parley(['accounts', 'list'], given)
     await using server = await serve(given)
     const said = stdout + stderr + server.stdout()
@@ -374,8 +429,8 @@ describe('commands without a server', () => {
   test.each(['<h1>It works!</h1>', '{}', 'null'])(
     "somebody else's server on the port, which says %s, is not taken for this one",
     async (body) => {
-      using place = folder()
-      const given = installation(place.file('parley.db'))
+      await using database = await newDatabase()
+      const given = installation(database)
       {
         await using server = await serve(given)
         await server.end('SIGTERM')
@@ -386,15 +441,4 @@ describe('commands without a server', () => {
       expect(stdout).toMatch(/^AC\w{32} {2}active .*First account\n$/)
     },
   )
-
-  test('a running server on another port than the one given: a sentence that says so', async () => {
-    using place = folder()
-    const given = installation(place.file('parley.db'))
-    await using _ = await serve(given)
-    await using gone = await stranger('')
-    const { port } = gone
-    await gone[Symbol.asyncDispose]()
-    const ended = await parley(['accounts', 'list', '--port', port], given)
-    expectSentence(ended, /is in use by another Parley process/)
-  })
 })

@@ -1,13 +1,15 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { once } from 'node:events'
-import { mkdir, mkdtemp, readdir, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, stat, utimes, writeFile } from 'node:fs/promises'
 import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { Readable } from 'node:stream'
 import { Agent, request } from 'undici'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest'
-import type { Config } from '../../src/config.ts'
+import { type Config, mediaFolder } from '../../src/config.ts'
+import { newDatabase, type TestDatabase } from '../support/databases.ts'
+import { sqliteOnly } from '../support/only.ts'
 import { auth_token, type Credentials, startServer, type TestServer } from '../support/server.ts'
 import { catchWebhooks } from '../support/webhook-catcher.ts'
 
@@ -17,22 +19,25 @@ const pixel = Buffer.from(
   'base64',
 )
 
+let database: TestDatabase
+/** Where uploads are kept. */
 let folder: string
 let server: TestServer
 let service: string
 
 beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'parley-test-media-'))
-  server = await startServer(inFolder())
+  database = await newDatabase()
+  folder = mediaFolder(database.config) as string
+  server = await startServer(settings())
   service = await newService()
 })
 afterAll(async () => {
   await server.stop()
-  await rm(folder, { recursive: true, force: true })
+  await database.dispose()
 })
 
-function inFolder(): Partial<Config> {
-  return { sqlite_file: join(folder, 'chat.db'), media_max_bytes: limit_bytes }
+function settings(): Partial<Config> {
+  return { ...database.config, media_max_bytes: limit_bytes }
 }
 
 async function newService(): Promise<string> {
@@ -77,7 +82,7 @@ const call = (method: string, path: string, as?: Credentials) =>
 
 function fileOf(bytes: Buffer): string {
   const sha256 = createHash('sha256').update(bytes).digest('hex')
-  return join(folder, 'chat.media', sha256.slice(0, 2), sha256.slice(2, 4), sha256)
+  return join(folder, sha256.slice(0, 2), sha256.slice(2, 4), sha256)
 }
 
 async function exists(file: string): Promise<boolean> {
@@ -85,7 +90,7 @@ async function exists(file: string): Promise<boolean> {
 }
 
 const gone = (file: string) => vi.waitFor(async () => expect(await exists(file)).toBe(false))
-const arriving = () => readdir(join(folder, 'chat.media', 'incoming'))
+const arriving = () => readdir(join(folder, 'incoming'))
 
 describe('upload and download', () => {
   test('answers the record in the order of the vendor', async () => {
@@ -180,14 +185,14 @@ describe('upload and download', () => {
     ['a"; x="\r\nSet-Cookie: a=b', 'a"; x="\r\nSet-Cookie: a=b', /^attachment; filename="a_; x=___Set-Cookie: a=b"; filename\*=/],
     ['gpj.\u202eexe', 'gpj.\u202eexe', `attachment; filename="gpj._exe"; filename*=UTF-8''gpj._exe`],
   ])('reads the name %j safely', async (given, filename, disposition) => {
-    const before = await readdir(join(folder, 'chat.media'))
+    const before = await readdir(folder)
     const record = await upload(pixel, { query: `?Filename=${encodeURIComponent(given)}` })
     expect(record.filename).toBe(filename)
     const { headers } = await get(record.links.content)
     if (typeof disposition === 'string') expect(headers['content-disposition']).toBe(disposition)
     else expect(headers['content-disposition']).toMatch(disposition)
     expect(headers['set-cookie']).toBeUndefined()
-    expect(await readdir(join(folder, 'chat.media'))).toEqual(expect.arrayContaining(before))
+    expect(await readdir(folder)).toEqual(expect.arrayContaining(before))
   })
 
   test.each([
@@ -400,29 +405,31 @@ describe('files', () => {
     await server.stop()
     const orphan = randomBytes(1000)
     const young = randomBytes(1000)
-    const cut = join(folder, 'chat.media', 'incoming', 'cut-short')
+    const cut = join(folder, 'incoming', 'cut-short')
     for (const file of [fileOf(orphan), fileOf(young), cut]) {
       await mkdir(dirname(file), { recursive: true })
       await writeFile(file, orphan)
     }
     const long_ago_s = Date.now() / 1000 - 2 * 3600
     for (const file of [fileOf(orphan), cut, fileOf(kept)]) await utimes(file, long_ago_s, long_ago_s)
-    server = await startServer({ ...inFolder(), account_sid: server.account_sid })
+    server = await startServer({ ...settings(), account_sid: server.account_sid })
     await gone(fileOf(orphan))
     await gone(cut)
     expect(await exists(fileOf(young))).toBe(true)
     expect((await get(`${server.url}${new URL(record.links.content).pathname}`)).bytes.equals(kept)).toBe(true)
   })
 
-  test('a database in memory leaves no files', async () => {
-    const before = (await readdir(tmpdir())).filter((name) => name.startsWith('parley-media-'))
-    const passing = await startServer()
-    const made = (await readdir(tmpdir())).filter((name) => name.startsWith('parley-media-') && !before.includes(name))
-    expect(made).not.toEqual([])
-    await passing.stop()
-    const left = (await readdir(tmpdir())).filter((name) => made.includes(name))
-    // Servers of other test files come and go meanwhile.
-    expect(left.length).toBeLessThan(made.length)
+  sqliteOnly('in memory', () => {
+    test('a database leaves no files', async () => {
+      const before = (await readdir(tmpdir())).filter((name) => name.startsWith('parley-media-'))
+      const passing = await startServer()
+      const made = (await readdir(tmpdir())).filter((name) => name.startsWith('parley-media-') && !before.includes(name))
+      expect(made).not.toEqual([])
+      await passing.stop()
+      const left = (await readdir(tmpdir())).filter((name) => made.includes(name))
+      // Servers of other test files come and go meanwhile.
+      expect(left.length).toBeLessThan(made.length)
+    })
   })
 })
 

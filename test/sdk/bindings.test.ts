@@ -7,11 +7,15 @@ import { sdkFor } from '../support/sdk.ts'
 const credential_sid = `CR${'c'.repeat(32)}`
 
 /** As if a device had registered itself for push. */
-function register(server: FileServer, service_sid: string, row: Pick<BindingRow, 'identity' | 'binding_type'>): string {
-  const made = server.rows('bindings').length
+async function register(
+  server: FileServer,
+  service_sid: string,
+  row: Pick<BindingRow, 'identity' | 'binding_type'>,
+): Promise<string> {
+  const made = (await server.rows('bindings')).length
   const sid = `BS${String(made).padStart(32, '0')}`
   const date = server.clock.now() + made * 1000
-  server.insert('bindings', {
+  await server.insert('bindings', {
     ...row,
     service_sid,
     sid,
@@ -30,11 +34,11 @@ async function startWithBindings() {
   const server = await startFileServer()
   const service = await server.sdk.conversations.v1.services.create({ friendlyName: 'Support' })
   const sids = [
-    register(server, service.sid, { identity: 'alice', binding_type: 'apn' }),
-    register(server, service.sid, { identity: 'alice', binding_type: 'fcm' }),
-    register(server, service.sid, { identity: 'bob', binding_type: 'gcm' }),
-    register(server, service.sid, { identity: 'carol', binding_type: 'fcm' }),
-    register(server, service.sid, { identity: 'dave & co', binding_type: 'twilsock' }),
+    await register(server, service.sid, { identity: 'alice', binding_type: 'apn' }),
+    await register(server, service.sid, { identity: 'alice', binding_type: 'fcm' }),
+    await register(server, service.sid, { identity: 'bob', binding_type: 'gcm' }),
+    await register(server, service.sid, { identity: 'carol', binding_type: 'fcm' }),
+    await register(server, service.sid, { identity: 'dave & co', binding_type: 'twilsock' }),
   ] as const
   const path = `/v1/Services/${service.sid}/Bindings`
   return { server, service, sids, path, bindings: server.sdk.conversations.v1.services(service.sid).bindings }
@@ -58,7 +62,7 @@ test('a binding is read and deleted', async () => {
   expect(await bindings(sids[2]).remove()).toBe(true)
   await expect(bindings(sids[2]).fetch()).rejects.toMatchObject({ status: 404, code: 20404 })
   await expect(bindings(sids[2]).remove()).rejects.toMatchObject({ status: 404, code: 20404 })
-  expect(server.rows('bindings')).toHaveLength(4)
+  expect(await server.rows('bindings')).toHaveLength(4)
 })
 
 test('nothing makes or changes a binding here, and only a service has them', async () => {
@@ -68,7 +72,7 @@ test('nothing makes or changes a binding here, and only a service has them', asy
   expect((await server.call('POST', path, { Identity: 'eve' })).body).toMatchObject(refused)
   expect((await server.call('POST', `${path}/${sids[0]}`, { Identity: 'eve' })).body).toMatchObject(refused)
   expect((await server.call('GET', '/v1/Bindings')).body).toMatchObject({ status: 404, code: 20404 })
-  expect(server.rows('bindings').map(({ identity }) => identity)).not.toContain('eve')
+  expect((await server.rows('bindings')).map(({ identity }) => identity)).not.toContain('eve')
 })
 
 test('a list is filtered: any of the values of one filter, and every filter', async () => {
@@ -160,9 +164,9 @@ test('bindings of another service or account are not there, and go with their se
   await expect(theirs(sids[0]).fetch()).rejects.toMatchObject(gone)
   await expect(theirs(sids[0]).remove()).rejects.toMatchObject(gone)
   await expect(theirs.list()).rejects.toMatchObject(gone)
-  expect(server.rows('bindings')).toHaveLength(5)
+  expect(await server.rows('bindings')).toHaveLength(5)
   expect((await v1.services(service.sid).bindings(sids[0]).fetch()).identity).toBe('alice')
   await v1.services(service.sid).remove()
   await expect(v1.services(service.sid).bindings(sids[0]).fetch()).rejects.toMatchObject(gone)
-  await expect.poll(() => server.rows('bindings').length).toBe(0)
+  await expect.poll(() => server.rows('bindings')).toEqual([])
 })

@@ -98,8 +98,9 @@ test('a credential of another account is not there', async () => {
 test('secrets are in no answer and nowhere in the open on disk, yet can be opened', async () => {
   await using server = await startFileServer()
   const vault = new Vault(secret_key)
-  const opened = () => {
-    const held = JSON.parse(server.rows('credentials')[0]?.secrets ?? '{}') as Record<string, string>
+  const opened = async () => {
+    const [row] = await server.rows('credentials')
+    const held = JSON.parse(row?.secrets ?? '{}') as Record<string, string>
     return Object.fromEntries(Object.entries(held).map(([name, sealed]) => [name, vault.open(sealed)]))
   }
   const Certificate = '-----BEGIN CERTIFICATE----- MIIFnTCCBIWgAwIBAgI'
@@ -112,22 +113,22 @@ test('secrets are in no answer and nowhere in the open on disk, yet can be opene
     return body
   }
   const { sid } = await call('POST', '/v1/Credentials', { Type: 'apn', Certificate, PrivateKey, ApiKey })
-  expect(opened()).toEqual({ Certificate, PrivateKey })
+  expect(await opened()).toEqual({ Certificate, PrivateKey })
   await call('POST', `/v1/Credentials/${sid}`, { FriendlyName: 'Phones' })
   await call('POST', `/v1/Credentials/${sid}`, { PrivateKey: 'another-private-key' })
-  expect(opened()).toEqual({ Certificate, PrivateKey: 'another-private-key' })
+  expect(await opened()).toEqual({ Certificate, PrivateKey: 'another-private-key' })
   await call('POST', `/v1/Credentials/${sid}`, { Certificate: '' })
-  expect(opened()).toEqual({ PrivateKey: 'another-private-key' })
+  expect(await opened()).toEqual({ PrivateKey: 'another-private-key' })
   await call('POST', `/v1/Credentials/${sid}`, { Type: 'gcm', ApiKey })
-  expect(opened()).toEqual({ ApiKey })
+  expect(await opened()).toEqual({ ApiKey })
   await call('GET', `/v1/Credentials/${sid}`)
   await call('GET', '/v1/Credentials')
   await call('GET', `/v1/Credentials/${missing}`)
   for (const secret of [Certificate, PrivateKey, ApiKey, 'another-private-key']) {
     expect(JSON.stringify(answers)).not.toContain(secret)
-    expect(server.holds(secret)).toBe(false)
+    expect(await server.holds(secret)).toBe(false)
   }
-  expect(server.holds(sid)).toBe(true)
+  expect(await server.holds(sid)).toBe(true)
 })
 
 test('deleting a credential takes the bindings that use it along, and no others', async () => {
@@ -138,7 +139,7 @@ test('deleting a credential takes the bindings that use it along, and no others'
   const service = await v1.services.create({ friendlyName: 'Support' })
   const now = server.clock.now()
   for (const [i, credential] of [gone, gone, kept].entries()) {
-    server.insert('bindings', {
+    await server.insert('bindings', {
       service_sid: service.sid,
       sid: `BS${String(i).repeat(32)}`,
       account_sid: server.account_sid,

@@ -236,8 +236,8 @@ test('a removed user takes their bindings along, also those that have been read'
       revision: 1,
     })
   const [hers, his] = [`BS${'a'.repeat(32)}`, `BS${'b'.repeat(32)}`]
-  register(hers, 'gina')
-  register(his, 'gino')
+  await register(hers, 'gina')
+  await register(his, 'gino')
   await users.create({ identity: 'gina' })
   await bindings(hers).fetch()
   expect(await users('gina').remove()).toBe(true)

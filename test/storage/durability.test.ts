@@ -1,10 +1,14 @@
 import { once } from 'node:events'
-import { existsSync, readdirSync } from 'node:fs'
+import { readdirSync } from 'node:fs'
 import { request as httpRequest } from 'node:http'
+import { join } from 'node:path'
 import Sqlite from 'better-sqlite3'
 import { describe, expect, test, vi } from 'vitest'
+import { inspect, newDatabase, type TestDatabase } from '../support/databases.ts'
 import { all_events, type Delivery, enabled, gate } from '../support/hooked.ts'
-import { folder, parley, type Serving, serve } from '../support/process.ts'
+import { postgresOnly, sqliteOnly } from '../support/only.ts'
+import { startPostgres } from '../support/postgres.ts'
+import { parley, type Serving, serve } from '../support/process.ts'
 import { sdkFor } from '../support/sdk.ts'
 import { type Caught, catchWebhooks, type WebhookCatcher } from '../support/webhook-catcher.ts'
 
@@ -15,10 +19,10 @@ const account_sid = `AC${'d'.repeat(32)}`
 const auth_token = 'a-token-of-the-crash-tests'
 const admin_token = 'operator-token-of-the-crash-tests'
 
-function settings(file: string) {
+function settings(database: Pick<TestDatabase, 'env'>) {
   return {
     env: {
-      PARLEY_DATABASE_URL: `sqlite:${file}`,
+      ...database.env,
       PARLEY_ACCOUNT_SID: account_sid,
       PARLEY_AUTH_TOKEN: auth_token,
       PARLEY_ADMIN_TOKEN: admin_token,
@@ -42,8 +46,11 @@ async function pending(server: Serving): Promise<Delivery[]> {
   return ((await answer.json()) as { deliveries: Delivery[] }).deliveries
 }
 
+/** On a shared database what a dead server was about to deliver is free for others after its lease only. */
+const patience = { timeout: 30_000, interval: 20 }
+
 async function settled(server: Serving): Promise<void> {
-  await expect.poll(() => pending(server), { timeout: 15_000, interval: 20 }).toEqual([])
+  await expect.poll(() => pending(server), patience).toEqual([])
 }
 
 /** Everything the server has answered to, as the callers know it. */
@@ -57,11 +64,15 @@ interface Answered {
   readonly events: Set<string>
 }
 
-/** Makes, renames and removes conversations until the server does not answer any more. */
-async function writer(server: Serving, answered: Answered, id: string, wrote: () => void): Promise<void> {
+function nothingAnswered(): Answered {
+  return { names: new Map(), removed: new Set(), unknown: new Set(), events: new Set() }
+}
+
+/** Makes, renames and removes conversations until the server does not answer any more, or it is enough. */
+async function writer(server: Serving, answered: Answered, id: string, wrote: () => void, enough = () => false): Promise<void> {
   const api = conversations(server)
   const { names, removed, unknown, events } = answered
-  for (let i = 0; ; i++) {
+  for (let i = 0; !enough(); i++) {
     const name = `${id}.${i}`
     const made = await api.create({ friendlyName: name, uniqueName: name, ...enabled }).catch(() => undefined)
     if (!made) return
@@ -94,18 +105,39 @@ async function writer(server: Serving, answered: Answered, id: string, wrote: ()
   }
 }
 
+/** Whatever has been answered is there, and has been told. */
+async function expectKept(server: Serving, answered: Answered, catcher: WebhookCatcher): Promise<void> {
+  const found = new Map((await conversations(server).list({ pageSize: 1000 })).map((each) => [each.sid, each.friendlyName]))
+  for (const [sid, { certain, possible = certain }] of answered.names) {
+    if (answered.unknown.has(sid) && !found.has(sid)) continue
+    expect([certain, possible]).toContain(found.get(sid))
+  }
+  expect([...answered.removed].filter((sid) => found.has(sid))).toEqual([])
+  await settled(server)
+  const arrived = new Set(catcher.requests.map(eventOf))
+  expect([...answered.events].filter((event) => !arrived.has(event))).toEqual([])
+  expect(catcher.requests.every(({ signed }) => signed)).toBe(true)
+}
+
+/** That no page of the file is damaged; a database on a network has nothing of the kind to ask. */
+function expectSound({ config: { database } }: TestDatabase): void {
+  if (database.engine !== 'sqlite') return
+  const file = new Sqlite(database.file, { readonly: true })
+  expect(file.pragma('integrity_check', { simple: true })).toBe('ok')
+  file.close()
+}
+
 function eventOf({ params }: Caught): string {
   return `${params.EventType} ${params.ConversationSid} ${params.FriendlyName}`
 }
 
 describe('kill -9', () => {
   test('in the midst of many writes, several times: no answered write and no event of one is lost', async () => {
-    using place = folder()
+    await using database = await newDatabase()
     await using catcher = await catchWebhooks({ authToken: auth_token })
-    const file = place.file('parley.db')
-    const answered: Answered = { names: new Map(), removed: new Set(), unknown: new Set(), events: new Set() }
+    const answered = nothingAnswered()
     for (let round = 0; round < 5; round++) {
-      await using server = await serve(settings(file))
+      await using server = await serve(settings(database))
       await tellCatcher(server, catcher)
       const deadly = 20 + Math.floor(Math.random() * 120)
       let writes = 0
@@ -117,33 +149,20 @@ describe('kill -9', () => {
       expect(writes).toBeGreaterThanOrEqual(deadly)
     }
 
-    await using server = await serve(settings(file))
-    const api = conversations(server)
-    const found = new Map((await api.list({ pageSize: 1000 })).map((each) => [each.sid, each.friendlyName]))
-    for (const [sid, { certain, possible = certain }] of answered.names) {
-      if (answered.unknown.has(sid) && !found.has(sid)) continue
-      expect([certain, possible]).toContain(found.get(sid))
-    }
-    expect([...answered.removed].filter((sid) => found.has(sid))).toEqual([])
-    await settled(server)
-    const arrived = new Set(catcher.requests.map(eventOf))
-    expect([...answered.events].filter((event) => !arrived.has(event))).toEqual([])
-    expect(catcher.requests.every(({ signed }) => signed)).toBe(true)
+    await using server = await serve(settings(database))
+    await expectKept(server, answered, catcher)
     await server.end('SIGTERM')
-    const check = new Sqlite(file, { readonly: true })
-    expect(check.pragma('integrity_check', { simple: true })).toBe('ok')
-    check.close()
+    expectSound(database)
   })
 
   test('events that wait for a slow endpoint are delivered by the next start, each conversation in order', async () => {
-    using place = folder()
+    await using database = await newDatabase()
     await using catcher = await catchWebhooks({ authToken: auth_token })
     using held = gate()
     catcher.reply(() => ({ delayUntil: held.opened }))
-    const file = place.file('parley.db')
     const sids: string[] = []
     {
-      await using server = await serve(settings(file))
+      await using server = await serve(settings(database))
       await tellCatcher(server, catcher)
       const api = conversations(server)
       for (let i = 0; i < 3; i++) {
@@ -156,7 +175,7 @@ describe('kill -9', () => {
     }
     const before = catcher.requests.length
     catcher.reply(() => ({}))
-    await using server = await serve(settings(file))
+    await using server = await serve(settings(database))
     await settled(server)
     const after = catcher.requests.slice(before)
     for (const sid of sids) {
@@ -171,9 +190,9 @@ describe('kill -9', () => {
   })
 
   test('deadlines that passed meanwhile are applied by the next start', async () => {
-    using place = folder()
+    await using database = await newDatabase()
     await using catcher = await catchWebhooks({ authToken: auth_token })
-    const config = settings(place.file('parley.db'))
+    const config = settings(database)
     const timed = { env: { ...config.env, PARLEY_TEST_CLOCK: 'true' } }
     let sid = ''
     {
@@ -182,35 +201,20 @@ describe('kill -9', () => {
       sid = (await conversations(server).create({ 'timers.inactive': 'PT1M', 'timers.closed': 'P1D' })).sid
       await server.end('SIGKILL')
     }
-    const database = new Sqlite(place.file('parley.db'))
-    database.prepare("INSERT INTO installation (name, value) VALUES ('clock_offset_ms', ?)").run(String(3_600_000))
-    database.close()
+    {
+      await using look = inspect(database.config)
+      await look.insert('installation', { name: 'clock_offset_ms', value: String(3_600_000) })
+    }
     await using server = await serve(timed)
-    expect((await catcher.next()).params).toMatchObject({ ConversationSid: sid, StateTo: 'inactive', Reason: 'TIMER' })
+    await expect.poll(() => catcher.requests, patience).toHaveLength(1)
+    expect(catcher.requests[0]?.params).toMatchObject({ ConversationSid: sid, StateTo: 'inactive', Reason: 'TIMER' })
     await settled(server)
     expect(catcher.requests).toHaveLength(1)
   })
-})
 
-describe('one process per database', () => {
-  test('a second one is refused with a reason while the first runs, which goes on undisturbed', async () => {
-    using place = folder()
-    const config = settings(place.file('parley.db'))
-    await using first = await serve(config)
-    const { sid } = await conversations(first).create({ friendlyName: 'kept' })
-    const second = await parley(['serve', '--port', '0'], config)
-    expect(second.code).toBe(1)
-    expect(second.stderr).toBe(
-      `parley: ${place.file('parley.db')} is in use by another Parley process: stop it, or give this one its own PARLEY_DATABASE_URL\n`,
-    )
-    expect(second.stdout).toBe('')
-    await conversations(first)(sid).update({ friendlyName: 'still here' })
-    expect((await conversations(first)(sid).fetch()).friendlyName).toBe('still here')
-  })
-
-  test('after kill -9 of the first, the next one starts at once and finds everything', async () => {
-    using place = folder()
-    const config = settings(place.file('parley.db'))
+  test('the next one starts at once and finds everything', async () => {
+    await using database = await newDatabase()
+    const config = settings(database)
     let sid = ''
     {
       await using first = await serve(config)
@@ -222,11 +226,59 @@ describe('one process per database', () => {
   })
 })
 
+sqliteOnly('one process per database', () => {
+  test('a second one is refused with a reason while the first runs, which goes on undisturbed', async () => {
+    await using database = await newDatabase()
+    const config = settings(database)
+    const file = join(database.config.data_dir as string, 'parley.db')
+    await using first = await serve(config)
+    const { sid } = await conversations(first).create({ friendlyName: 'kept' })
+    const second = await parley(['serve', '--port', '0'], config)
+    expect(second.code).toBe(1)
+    expect(second.stderr).toBe(
+      `parley: ${file} is in use by another Parley process: stop it, or give this one its own PARLEY_DATABASE_URL\n`,
+    )
+    expect(second.stdout).toBe('')
+    await conversations(first)(sid).update({ friendlyName: 'still here' })
+    expect((await conversations(first)(sid).fetch()).friendlyName).toBe('still here')
+  })
+})
+
+// An embedded one has no process of its own that could be gone.
+postgresOnly('kill -9 of the database', () => {
+  test('in the midst of many writes: no answered write and no event of one is lost, and the server goes on', async () => {
+    await using postgres = await startPostgres({ durable: true })
+    await using place = await newDatabase()
+    await using catcher = await catchWebhooks({ authToken: auth_token })
+    const url = await postgres.createDatabase()
+    await using server = await serve(settings({ env: { ...place.env, PARLEY_DATABASE_URL: url } }))
+    await tellCatcher(server, catcher)
+    const answered = nothingAnswered()
+    let writes = 0
+    let crashes = Promise.resolve()
+    const crash = async () => {
+      await postgres.kill()
+      await postgres.restart()
+    }
+    const wrote = () => {
+      if (++writes % 100 === 0 && writes <= 300) crashes = crashes.then(crash)
+    }
+    // Who is refused comes again: the server has to answer in the end.
+    const write = async (id: number) => {
+      for (let i = 0; writes < 500; i++) await writer(server, answered, `${id}.${i}`, wrote, () => writes >= 500)
+    }
+    await Promise.all(Array.from({ length: 16 }, (_, id) => write(id)))
+    await crashes
+    await expectKept(server, answered, catcher)
+    expect((await server.end('SIGTERM')).code).toBe(0)
+  })
+})
+
 describe('SIGTERM', () => {
   test('answers what is in flight, then ends with 0 and leaves no log behind; nothing is told twice', async () => {
-    using place = folder()
+    await using database = await newDatabase()
     await using catcher = await catchWebhooks({ authToken: auth_token })
-    const config = settings(place.file('parley.db'))
+    const config = settings(database)
     const names: string[] = []
     {
       await using server = await serve(config)
@@ -246,8 +298,9 @@ describe('SIGTERM', () => {
       expect(await server.ended).toMatchObject({ code: 0, signal: null, stderr: '' })
     }
     expect(names).toHaveLength(20)
-    expect(readdirSync(place.path).filter((name) => /-(wal|shm|journal)$/.test(name))).toEqual([])
-    expect(existsSync(place.file('parley.db'))).toBe(true)
+    const files = readdirSync(database.config.data_dir as string)
+    expect(files).toContain('parley.key')
+    expect(files.filter((name) => /-(wal|shm|journal)$/.test(name))).toEqual([])
 
     await using server = await serve(config)
     await settled(server)
@@ -257,9 +310,9 @@ describe('SIGTERM', () => {
   })
 
   test('is not held up by a client that keeps its connection', async () => {
-    using place = folder()
+    await using database = await newDatabase()
     await using catcher = await catchWebhooks()
-    await using server = await serve(settings(place.file('parley.db')))
+    await using server = await serve(settings(database))
     const { v1 } = sdkFor(server, account_sid, auth_token).conversations
     await v1.configuration.webhooks().update({ preWebhookUrl: catcher.url(), filters: all_events })
     using held = gate()

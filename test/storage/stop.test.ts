@@ -1,22 +1,14 @@
 import { once } from 'node:events'
-import { mkdtempSync, rmSync } from 'node:fs'
 import type { AddressInfo } from 'node:net'
 import { connect, createServer } from 'node:net'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { pino } from 'pino'
 import { expect, onTestFinished, test } from 'vitest'
 import { readConfig } from '../../src/config.ts'
 import { firstAccountTold, start } from '../../src/main.ts'
+import { newDatabase } from '../support/databases.ts'
 import { startServer } from '../support/server.ts'
 
 const silent = { log: pino({ level: 'silent' }) }
-
-function database(): string {
-  const folder = mkdtempSync(join(tmpdir(), 'parley-test-'))
-  onTestFinished(() => rmSync(folder, { recursive: true, force: true }))
-  return `sqlite:${join(folder, 'parley.db')}`
-}
 
 test('a connection on which nobody has asked anything does not keep the server from stopping', async () => {
   const server = await startServer()
@@ -43,7 +35,8 @@ test('the token of the first account is shown until somebody has been told it, t
   const taken = createServer().listen(0, '127.0.0.1')
   await once(taken, 'listening')
   onTestFinished(() => void taken.close())
-  const given = { PARLEY_DATABASE_URL: database() }
+  await using database = await newDatabase()
+  const given = database.env
   const PORT = String((taken.address() as AddressInfo).port)
   await expect(start(readConfig({ ...given, PORT }), silent)).rejects.toThrow(/is taken/)
   const second = await start(readConfig({ ...given, PORT: '0' }), silent)

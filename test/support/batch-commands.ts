@@ -5,7 +5,7 @@ import { shape } from '../../src/storage/shapes.ts'
 
 const byName = rowsBy('installation', ['name'])
 
-/** All rows there are, in the order in which they were written. */
+/** All rows there are, in the order of their names. */
 export const everything = shape<{ none?: null }>()((db) => db.selectFrom('installation').selectAll().orderBy('name'))
 
 interface Put {
@@ -25,6 +25,11 @@ export const commands = {
   /** How many rows there are, from inside the transaction. */
   async count(tx: Tx, _input: null): Promise<number> {
     return (await tx.all(everything, {})).length
+  },
+
+  /** Several rows in one command. */
+  async putAll(tx: Tx, input: readonly Put[]): Promise<void> {
+    for (const each of input) await put(tx, each)
   },
 
   /** Refuses before it writes. */

@@ -5,6 +5,7 @@ import type { TestClock } from '../../src/clock.ts'
 import { type Config, readConfig } from '../../src/config.ts'
 import { start } from '../../src/main.ts'
 import { checkAnswer } from './contract.ts'
+import { passingDatabase } from './databases.ts'
 import { sdkFor } from './sdk.ts'
 
 export const admin_token = 'operator-token-of-the-tests'
@@ -45,15 +46,21 @@ export interface TestServer {
   [Symbol.asyncDispose](): Promise<void>
 }
 
-/** A whole server on a database of its own, with a clock that can be moved. */
+/** A whole server with a clock that can be moved, on a database that goes with it unless one is given. */
 export async function startServer(overrides: Partial<Config> = {}): Promise<TestServer> {
+  const own = overrides.database ? null : await passingDatabase()
   const config: Config = {
-    ...readConfig({ PORT: '0', PARLEY_DATABASE_URL: 'sqlite::memory:', PARLEY_TEST_CLOCK: 'true' }),
+    ...readConfig({ PORT: '0', PARLEY_TEST_CLOCK: 'true' }),
+    ...own?.config,
     auth_token,
     admin_token,
     ...overrides,
   }
   const running = await start(config, { log: pino({ level: 'silent' }) })
+  const stop = async () => {
+    await running.stop()
+    await own?.dispose()
+  }
   const { url, installation } = running
   const account_sid = installation.account.sid
   const self: Credentials = { username: account_sid, password: config.auth_token ?? auth_token }
@@ -95,7 +102,7 @@ export async function startServer(overrides: Partial<Config> = {}): Promise<Test
     call,
     admin,
     advance: async (duration) => void (await admin('POST', '/clock', { advance: duration })),
-    stop: running.stop,
-    [Symbol.asyncDispose]: running.stop,
+    stop,
+    [Symbol.asyncDispose]: stop,
   }
 }

@@ -19,7 +19,7 @@ export async function tour(server: FileServer): Promise<ReadonlySet<string>> {
   const own = v1.services(service.sid)
   await visitFamily(own as unknown as Family, '+15550000002')
   await visitConfiguration(own)
-  await visitBindings(own, registerBinding(server, service.sid))
+  await visitBindings(own, await registerBinding(server, service.sid))
   await own.fetch()
   await v1.services.list()
   await own.remove()
@@ -176,10 +176,10 @@ async function visitBindings({ bindings }: ReturnType<V1['services']>, sid: stri
 }
 
 /** As if a device had registered itself for push: no request makes a binding. */
-function registerBinding(server: FileServer, service_sid: string): string {
+async function registerBinding(server: FileServer, service_sid: string): Promise<string> {
   const sid = `BS${'b'.repeat(32)}`
   const now = server.clock.now()
-  server.insert('bindings', {
+  await server.insert('bindings', {
     service_sid,
     sid,
     account_sid: server.account_sid,

@@ -1,7 +1,5 @@
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import { newDatabase } from '../support/databases.ts'
 import {
   all_events,
   asking,
@@ -742,26 +740,22 @@ describe('retries', () => {
   })
 
   test('a retry that waits survives a restart', async () => {
-    const folder = mkdtempSync(join(tmpdir(), 'parley-test-'))
+    await using database = await newDatabase()
     await using catcher = await catchWebhooks({ authToken: auth_token })
     firstAnswer(catcher, { Room: { status: 503 } })
-    try {
-      const settings = { sqlite_file: join(folder, 'parley.db'), webhook_retries: 1 }
-      const first = await startServer(settings)
-      await accountHook(first, catcher.url())
-      await create(first, 'Room')
-      await attempted(first, 1)
-      await first.stop()
-      await using second = await startServer(settings)
-      await second.advance(hour)
-      await settled(second)
-      expect(catcher.requests.map(({ params, signed }) => [params.RetryCount, signed])).toEqual([
-        ['0', true],
-        ['1', true],
-      ])
-      expect(eventsOf(catcher.requests)).toEqual(['onConversationAdded', 'onConversationAdded'])
-    } finally {
-      rmSync(folder, { recursive: true, force: true })
-    }
+    const settings = { ...database.config, webhook_retries: 1 }
+    const first = await startServer(settings)
+    await accountHook(first, catcher.url())
+    await create(first, 'Room')
+    await attempted(first, 1)
+    await first.stop()
+    await using second = await startServer(settings)
+    await second.advance(hour)
+    await settled(second)
+    expect(catcher.requests.map(({ params, signed }) => [params.RetryCount, signed])).toEqual([
+      ['0', true],
+      ['1', true],
+    ])
+    expect(eventsOf(catcher.requests)).toEqual(['onConversationAdded', 'onConversationAdded'])
   })
 })

@@ -229,7 +229,8 @@ test('a workflow hears of new messages only, at the address of its flow', async 
     revision: 1,
   }
   // Not over the wire: the address is the vendor's.
-  const read = { one: async () => undefined, all: async () => [row] as never[] }
+  const none = async () => undefined
+  const read = { one: none, hold: none, all: async () => [row] as never[] }
   const targetsOf = (type: string, webhook_count = 1) =>
     scopedTargets(
       read,

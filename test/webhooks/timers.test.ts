@@ -1,10 +1,8 @@
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { pino } from 'pino'
 import { describe, expect, test } from 'vitest'
 import { type Config, readConfig } from '../../src/config.ts'
 import { openInstallation } from '../../src/main.ts'
+import { newDatabase, type TestDatabase } from '../support/databases.ts'
 import { all_events, enabled, type Hooked, hooked, isEvent, log, settled } from '../support/hooked.ts'
 import { admin_token, auth_token, startServer, type TestServer } from '../support/server.ts'
 import { type Caught, catchWebhooks } from '../support/webhook-catcher.ts'
@@ -39,12 +37,6 @@ async function clock({ url }: TestServer, body?: string, token: string | null = 
     ...(body !== undefined && { body }),
   })
   return { status: answer.status, body: (await answer.json()) as { now?: string; offset_ms?: number; error?: string } }
-}
-
-/** A folder of its own for a database that outlives its server. */
-function folder(): Disposable & { readonly sqlite_file: string } {
-  const path = mkdtempSync(join(tmpdir(), 'parley-test-'))
-  return { sqlite_file: join(path, 'parley.db'), [Symbol.dispose]: () => rmSync(path, { recursive: true, force: true }) }
 }
 
 describe('the test clock', () => {
@@ -122,11 +114,11 @@ describe('the test clock', () => {
   })
 
   test('is kept over a restart', async () => {
-    using place = folder()
-    const first = await startServer(place)
+    await using database = await newDatabase()
+    const first = await startServer(database.config)
     const { body: before } = await clock(first, '{"advance":"P10D"}')
     await first.stop()
-    await using second = await startServer(place)
+    await using second = await startServer(database.config)
     expect((await clock(second)).body.offset_ms).toBe(before.offset_ms)
   })
 
@@ -197,16 +189,16 @@ describe('deadlines', () => {
   })
 
   test('both overdue after a downtime: one change, straight to closed, told once', async () => {
-    using place = folder()
+    await using database = await newDatabase()
     await using catcher = await catchWebhooks({ authToken: auth_token })
-    const first = await startServer(place)
+    const first = await startServer(database.config)
     await listen(first, catcher.url())
     const conversations = first.sdk.conversations.v1.conversations
     const { sid } = await conversations.create({ 'timers.inactive': 'PT1M', 'timers.closed': 'PT10M' })
     await first.stop()
-    await sleepFor(place.sqlite_file, 60 * minute_ms)
+    await sleepFor(database, 60 * minute_ms)
 
-    await using second = await startServer(place)
+    await using second = await startServer(database.config)
     const { params } = await catcher.next()
     expect(params).toMatchObject({ ConversationSid: sid, StateFrom: 'active', StateTo: 'closed', Reason: 'TIMER' })
     await second.advance('P1D')
@@ -215,15 +207,15 @@ describe('deadlines', () => {
   })
 
   test('an update after the deadline meets the state that the deadline has led to', async () => {
-    using place = folder()
+    await using database = await newDatabase()
     await using catcher = await catchWebhooks({ authToken: auth_token })
-    const first = await startServer(place)
+    const first = await startServer(database.config)
     await listen(first, catcher.url())
     const { sid } = await first.sdk.conversations.v1.conversations.create({ 'timers.closed': 'PT10M' })
     await first.stop()
-    await sleepFor(place.sqlite_file, 60 * minute_ms)
+    await sleepFor(database, 60 * minute_ms)
 
-    await using second = await startServer(place)
+    await using second = await startServer(database.config)
     const update = second.sdk.conversations.v1.conversations(sid).update({ friendlyName: 'too late', ...enabled })
     await expect(update).rejects.toMatchObject({ status: 400, code: 50377 })
     expect(await transitions(second, catcher.requests)).toEqual(['active→closed'])
@@ -336,8 +328,8 @@ describe('deadlines', () => {
 })
 
 /** What a server would find had it been down for so long. */
-async function sleepFor(sqlite_file: string, duration_ms: number): Promise<void> {
-  const config = { ...readConfig({ PARLEY_TEST_CLOCK: 'true' }), sqlite_file, auth_token, admin_token }
+async function sleepFor(place: TestDatabase, duration_ms: number): Promise<void> {
+  const config = { ...readConfig({ PARLEY_TEST_CLOCK: 'true' }), ...place.config, auth_token, admin_token }
   const { database } = await openInstallation(config, { log: pino({ level: 'silent' }) })
   await database.write('setInstallation', { name: 'clock_offset_ms', value: String(duration_ms) })
   await database.close()

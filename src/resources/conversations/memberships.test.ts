@@ -12,6 +12,7 @@ async function queryOf(column: MemberColumn, unread: boolean, slice: Slice): Pro
   let asked: Shape<object, unknown> | undefined
   const read: Reader = {
     one: async () => undefined,
+    hold: async () => undefined,
     all: async (query) => {
       asked = query as Shape<object, unknown>
       return []

@@ -1,5 +1,5 @@
 import { ApiError, type ErrorName } from '../../errors.ts'
-import type { Commands, Notice, Tx } from '../database.ts'
+import { type Commands, type Notice, only_slot, type Tx } from '../database.ts'
 import { type Connection, Statements } from './connection.ts'
 
 export interface Job {
@@ -73,6 +73,10 @@ export class BatchRunner {
     const tx: Tx = {
       one: async (query, args) => this.#statements.one(query, args),
       all: async (query, args) => this.#statements.all(query, args),
+      // Nobody else writes while a transaction is under way.
+      hold: async (query, args) => this.#statements.one(query, args),
+      claim: async (query, args) => this.#statements.all(query, args),
+      slots: only_slot.count,
       run: async (query, args) => {
         written = true
         return this.#statements.run(query, args)

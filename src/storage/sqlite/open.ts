@@ -3,20 +3,15 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import Sqlite from 'better-sqlite3'
 import { Kysely, SqliteDialect } from 'kysely'
-import type { Commands, Database, Notice } from '../database.ts'
+import { type Commands, type Database, type Notice, type OpenOptions, only_slot } from '../database.ts'
 import { migrate } from '../migrations/index.ts'
 import { openConnection } from './connection.ts'
 import { SqliteReader } from './reader.ts'
 import { Writer } from './writer.ts'
 
-export interface SqliteOptions {
+export interface SqliteOptions extends OpenOptions {
   /** A file's path, or `:memory:` for one that lives in the temporary folder and is removed on close. */
   readonly file: string
-  /** Module whose export `commands` is the registry; the writer thread imports it. */
-  readonly commands: URL
-  /** Told of failures that are not the caller's. */
-  readonly failed: (error: Error) => void
-  readonly largest_batch?: number
 }
 
 /**
@@ -85,6 +80,7 @@ async function openLocked<C extends Commands>(
   return {
     capabilities: { sole_owner: true },
     read: reader,
+    slots: only_slot,
     write: (name, input) => writer.write({ name, input }) as never,
     subscribe: (listener) => {
       listeners.push(listener)
@@ -101,7 +97,7 @@ async function openLocked<C extends Commands>(
 }
 
 /** A file that is something else is left alone, and no lock put beside it. */
-function refuseForeign(file: string): void {
+export function refuseForeign(file: string): void {
   if (!existsSync(file) || statSync(file).size === 0) return
   const head = Buffer.alloc(16)
   const opened = openSync(file, 'r')
@@ -118,7 +114,7 @@ function refuseForeign(file: string): void {
  * One process per file: caches rely on it, and a second writer only makes both slower. The lock is SQLite's own on a
  * file beside, so the system drops it when the process dies, however it dies.
  */
-function takeLock(file: string): { close(): void } {
+export function takeLock(file: string): { close(): void } {
   const lock = new Sqlite(`${file}.lock`, { timeout: 0 })
   try {
     lock.exec('BEGIN EXCLUSIVE')

@@ -32,6 +32,10 @@ export class SqliteReader implements Reader {
     return this.#answered(() => this.#statements.all(query, args))
   }
 
+  async hold<A extends object, R>(query: Shape<A, R>, args: A): Promise<R | undefined> {
+    return this.one(query, args)
+  }
+
   /** Ends the shared transaction, so that the next read sees what has been committed meanwhile. */
   refresh(): void {
     if (!this.#open) return

@@ -1,0 +1,116 @@
+import { randomUUID } from 'node:crypto'
+import { existsSync, realpathSync } from 'node:fs'
+import { copyFile, mkdir, open, rename, stat } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { ConfigError } from '../config.ts'
+import type { Db } from './tables.ts'
+
+const files_at_once = 16
+const files_read = 512
+
+interface MediaFile {
+  readonly sha256: string
+  /** In bytes. */
+  readonly size: number
+}
+
+interface Folders {
+  readonly from: string
+  readonly to: string
+}
+
+export async function countFiles(db: Db): Promise<number> {
+  const { files } = await db
+    .selectFrom('media')
+    .select((eb) => eb.fn.count<number>('sha256').distinct().as('files'))
+    .executeTakeFirstOrThrow()
+  return Number(files)
+}
+
+/** Whether the media need no copying because both sides keep them in one folder. */
+export function sameFolder({ from, to }: Folders): boolean {
+  return from === to || (existsSync(from) && existsSync(to) && realpathSync(from) === realpathSync(to))
+}
+
+/** How many files that rows refer to are in neither folder, with the first of them. */
+export async function missingFiles(db: Db, { from, to }: Folders): Promise<{ count: number; first: string | null }> {
+  let count = 0
+  let first: string | null = null
+  for await (const files of filesOf(db)) {
+    const there = await Promise.all(files.map(async (file) => (await holds(from, file)) || (await holds(to, file))))
+    for (const [i, file] of files.entries()) {
+      if (there[i]) continue
+      count++
+      first ??= pathIn(from, file)
+    }
+  }
+  return { count, first }
+}
+
+/**
+ * Copies the files that the target lacks. Each gets its name once it is whole and on disk, so that a kill leaves none that is cut
+ * short; what it leaves in `incoming` the server removes. Files that the source lacks were told of before.
+ */
+export async function copyFiles(db: Db, { from, to }: Folders, told: (files: number) => void): Promise<void> {
+  for await (const files of filesOf(db)) {
+    for (let start = 0; start < files.length; start += files_at_once) {
+      const some = files.slice(start, start + files_at_once)
+      const made = await Promise.all(some.map((file) => copyOne(file, { from, to })))
+      await Promise.all([...new Set(made.flat())].map(sync))
+      told(some.length)
+    }
+  }
+}
+
+/** Answers the folders that have got a new name in them. */
+async function copyOne(file: MediaFile, { from, to }: Folders): Promise<string[]> {
+  if ((await holds(to, file)) || !(await holds(from, file))) return []
+  const [arriving, final] = [join(to, 'incoming', randomUUID()), pathIn(to, file)]
+  await mkdir(dirname(arriving), { recursive: true, mode: 0o700 })
+  await copyFile(pathIn(from, file), arriving)
+  await sync(arriving)
+  const { size } = await stat(arriving)
+  if (size !== file.size) {
+    throw new ConfigError(`${pathIn(from, file)} has become ${size} bytes instead of ${file.size} while it was copied`)
+  }
+  await mkdir(dirname(final), { recursive: true, mode: 0o700 })
+  await rename(arriving, final)
+  return [dirname(final), dirname(dirname(final)), to]
+}
+
+/** The files that rows refer to, each once. */
+async function* filesOf(db: Db): AsyncIterable<MediaFile[]> {
+  for (let after = ''; ; ) {
+    const rows = await db
+      .selectFrom('media')
+      .select((eb) => ['sha256', eb.fn.max('size').as('size')])
+      .where('sha256', '>', after)
+      .groupBy('sha256')
+      .orderBy('sha256')
+      .limit(files_read)
+      .execute()
+    const last = rows.at(-1)
+    if (!last) return
+    yield rows.map(({ sha256, size }) => ({ sha256: sha256 as string, size: Number(size) }))
+    after = last.sha256 as string
+  }
+}
+
+function pathIn(folder: string, { sha256 }: MediaFile): string {
+  return join(folder, sha256.slice(0, 2), sha256.slice(2, 4), sha256)
+}
+
+/** A file of another size is none: it is what a full disk has left. */
+async function holds(folder: string, file: MediaFile): Promise<boolean> {
+  const found = await stat(pathIn(folder, file)).catch(() => null)
+  return found?.size === file.size
+}
+
+async function sync(path: string): Promise<void> {
+  const handle = await open(path)
+  try {
+    await handle.sync()
+  } finally {
+    await handle.close()
+  }
+}

@@ -1,0 +1,35 @@
+import { ConfigError, type DatabasePlace } from '../config.ts'
+import { schemaOf } from './inspect.ts'
+import { lookAt, mendable, nameOf, openTarget, refuseMemory } from './side.ts'
+
+/** Answers what to tell. Throws ConfigError when there is something to do. */
+export function checkSchema(place: DatabasePlace): Promise<string[]> {
+  return mendable(place, async () => {
+    refuseMemory(place, 'PARLEY_DATABASE_URL')
+    const name = nameOf(place)
+    const side = await lookAt(place)
+    try {
+      const { pending } = await schemaOf(side, name)
+      if (pending.length === 0) return [`${name} is up to date`]
+      throw new ConfigError(`${name} lacks ${pending.join(', ')}: parley migrate, or the next start of the server, applies it`)
+    } finally {
+      await side.close()
+    }
+  })
+}
+
+/** Brings a database to this version's schema; answers what it did. Throws ConfigError. */
+export function migrateSchema(place: DatabasePlace): Promise<string[]> {
+  return mendable(place, async () => {
+    refuseMemory(place, 'PARLEY_DATABASE_URL')
+    const name = nameOf(place)
+    const target = await openTarget(place)
+    try {
+      const { pending } = await schemaOf(target, name)
+      if (pending.length > 0) await target.prepare()
+      return [...pending.map((migration) => `applied ${migration}`), `${name} is up to date`]
+    } finally {
+      await target.close()
+    }
+  })
+}

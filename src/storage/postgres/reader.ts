@@ -1,0 +1,91 @@
+import type { Pool } from 'pg'
+import { refuse } from '../../errors.ts'
+import type { Hold, Reader } from '../database.ts'
+import type { AnyShape, Shape } from '../shapes.ts'
+import { type Ask, answerAll } from './asks.ts'
+import { isLost } from './failures.ts'
+
+/** Flushes under way at a time: one slow page does not hold up the others. */
+const most_flushes = 3
+
+type Row = Record<string, unknown>
+
+/**
+ * Reads of committed rows. What is asked for in one turn of the event loop, or while all connections are busy, is answered
+ * together: at 64 requests at a time one query for each costs three times as much.
+ */
+export class PostgresReader implements Reader {
+  readonly #pool: Pool
+  readonly #failed: (error: Error) => void
+  readonly #coalesce: boolean
+  #asked: Ask[] = []
+  #flushing = 0
+  #scheduled = false
+
+  /** `coalesce: false`: a query for each read (kept for the benchmark). */
+  constructor(pool: Pool, options: { failed: (error: Error) => void; coalesce: boolean }) {
+    this.#pool = pool
+    this.#failed = options.failed
+    this.#coalesce = options.coalesce
+  }
+
+  async one<A extends object, R>(query: Shape<A, R>, args: A): Promise<R | undefined> {
+    return (await this.#rows<R>(query, args))[0]
+  }
+
+  async all<A extends object, R>(query: Shape<A, R>, args: A): Promise<R[]> {
+    return [...(await this.#rows<R>(query, args))]
+  }
+
+  async hold<A extends object, R>(query: Shape<A, R>, args: A, _how: Hold): Promise<R | undefined> {
+    return this.one(query, args)
+  }
+
+  /** What goes wrong is told to `failed`; the caller of a read only learns that the database does not answer. */
+  async #rows<R>(shape: AnyShape, args: object): Promise<readonly R[]> {
+    for (let again = true; ; again = false) {
+      try {
+        return (await this.#ask(shape, args as Row)) as readonly R[]
+      } catch (error) {
+        // Another connection may be whole: a restart of the database breaks all that were open.
+        if (again && isLost(error)) continue
+        this.#failed(error as Error)
+        throw refuse('unavailable')
+      }
+    }
+  }
+
+  #ask(shape: AnyShape, args: Row): Promise<readonly Row[]> {
+    return new Promise((answer, fail) => {
+      this.#asked.push({ kind: 'read', shape, args, lock: '', answer, fail })
+      this.#schedule()
+    })
+  }
+
+  #schedule(): void {
+    if (this.#scheduled || this.#asked.length === 0 || (this.#coalesce && this.#flushing >= most_flushes)) return
+    this.#scheduled = true
+    setImmediate(() => {
+      this.#scheduled = false
+      const asks = this.#asked
+      this.#asked = []
+      for (const some of this.#coalesce ? [asks] : asks.map((ask) => [ask])) void this.#flush(some)
+    })
+  }
+
+  async #flush(asks: readonly Ask[]): Promise<void> {
+    this.#flushing++
+    try {
+      const client = await this.#pool.connect()
+      try {
+        await answerAll(client, asks, new Map())
+      } finally {
+        client.release()
+      }
+    } catch (error) {
+      for (const ask of asks) ask.fail(error as Error)
+    }
+    this.#flushing--
+    this.#schedule()
+  }
+}

@@ -1,0 +1,44 @@
+import { orderedSid } from '../sids.ts'
+import type { Tx } from '../storage/database.ts'
+import { insertRow } from '../storage/rows.ts'
+import type { DeliveryRow } from '../storage/schema.ts'
+import { shape } from '../storage/shapes.ts'
+
+/** What goes to whom; the rest follows from when it is put into the queue. */
+export type Queued = Pick<
+  DeliveryRow,
+  'account_sid' | 'service_sid' | 'target_sid' | 'subject_sid' | 'event_type' | 'method' | 'url' | 'form' | 'idempotency_token'
+>
+
+const lastOf = shape<{ subject_sid: string }>()((db, a) =>
+  db.selectFrom('deliveries').select('id').where('subject_sid', '=', a.subject_sid).orderBy('id', 'desc').limit(1),
+)
+
+/**
+ * Puts a delivery behind all others about its subject, in the transaction of what it tells about. Its id says where: it is above
+ * those that are there, whichever process wrote them and however its clock goes.
+ */
+export async function enqueueDelivery(tx: Tx, delivery: Queued, now: number): Promise<DeliveryRow> {
+  const { subject_sid, target_sid } = delivery
+  const last = await tx.one(lastOf, { subject_sid })
+  const slot = slotOf(subject_sid, tx.slots)
+  const row: DeliveryRow = {
+    ...delivery,
+    id: orderedSid('WD', now, last?.id),
+    slot,
+    status: 'pending',
+    due: now,
+    attempts: '[]',
+    date_created: now,
+    date_finished: null,
+  }
+  await tx.run(insertRow('deliveries', Object.keys(row)), { ...row })
+  tx.notify({ topic: 'deliveries', target_sid, slot })
+  return row
+}
+
+/** All deliveries about one subject are in one part, so that one process keeps their order. */
+export function slotOf(subject_sid: string, slots: number): number {
+  const random = Number.parseInt(subject_sid.slice(-6), 16)
+  return Number.isNaN(random) ? 0 : random % slots
+}

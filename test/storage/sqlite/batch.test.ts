@@ -1,0 +1,139 @@
+import { describe, expect, onTestFinished, test } from 'vitest'
+import { refuse } from '../../../src/errors.ts'
+import type { Commands, Tx } from '../../../src/storage/database.ts'
+import { insertRow } from '../../../src/storage/rows.ts'
+import { BatchRunner, type Outcome } from '../../../src/storage/sqlite/batch.ts'
+import { openConnection } from '../../../src/storage/sqlite/connection.ts'
+import { SqliteReader } from '../../../src/storage/sqlite/reader.ts'
+import { everything } from '../../support/batch-commands.ts'
+import { folder } from '../../support/process.ts'
+import { migrated } from './migrated.ts'
+
+/** A runner on a database file of its own, with the reader of another connection beside it. */
+async function runner(commands: Commands) {
+  const place = folder()
+  const db = await migrated(place.file('parley.db'))
+  const reader = new SqliteReader(openConnection(place.file('parley.db'), { readonly: true, durable: true }))
+  onTestFinished(() => {
+    reader.close()
+    db.close()
+    place[Symbol.dispose]()
+  })
+  const batch = new BatchRunner(db, commands)
+  const seen = async () => {
+    reader.refresh()
+    return (await reader.all(everything, {})).map(({ name }) => name)
+  }
+  return { run: (...jobs: [string, unknown][]) => batch.run(jobs.map(([name, input]) => ({ name, input }))), seen }
+}
+
+async function insert(tx: Tx, name: string): Promise<void> {
+  await tx.run(insertRow('installation', ['name', 'value']), { name, value: `value of ${name}` })
+}
+
+function value(outcome: Outcome | undefined): unknown {
+  return outcome && 'value' in outcome ? outcome.value : outcome
+}
+
+describe('a batch', () => {
+  test('runs its commands in order, each on what the ones before have written', async () => {
+    const { run, seen } = await runner({
+      put: async (tx, name: string) => {
+        const before = (await tx.all(everything, {})).map((each) => each.name)
+        await insert(tx, name)
+        return before
+      },
+    })
+    const outcomes = await run(['put', 'a'], ['put', 'b'], ['put', 'c'])
+    expect(outcomes.map(value)).toEqual([[], ['a'], ['a', 'b']])
+    expect(await seen()).toEqual(['a', 'b', 'c'])
+  })
+
+  test('is seen by readers as a whole, after its commit', async () => {
+    const during: string[][] = []
+    const { run, seen } = await runner({
+      put: async (tx, name: string) => {
+        await insert(tx, name)
+        during.push(await seen())
+      },
+    })
+    await run(['put', 'a'], ['put', 'b'])
+    expect(during).toEqual([[], []])
+    expect(await seen()).toEqual(['a', 'b'])
+  })
+
+  test('with one that fails after it has written undoes only that one', async () => {
+    const { run, seen } = await runner({
+      put: async (tx, name: string) => {
+        await insert(tx, name)
+        tx.notify({ topic: 'removal' })
+        return name
+      },
+      fail: async (tx, name: string) => {
+        await insert(tx, name)
+        tx.notify({ topic: 'due', at: 1 })
+        throw new Error(`out of luck with ${name}`)
+      },
+      refuse: async (tx, name: string) => {
+        await insert(tx, name)
+        tx.notify({ topic: 'due', at: 2 })
+        throw refuse('notFound', { path: `/${name}` })
+      },
+    })
+    const outcomes = await run(['put', 'a'], ['fail', 'b'], ['put', 'c'], ['refuse', 'd'], ['put', 'e'])
+    expect(outcomes).toEqual([
+      { value: 'a', notices: [{ topic: 'removal' }] },
+      { failed: expect.stringContaining('out of luck with b') },
+      { value: 'c', notices: [{ topic: 'removal' }] },
+      { refused: { kind: 'notFound', details: { path: '/d' } } },
+      { value: 'e', notices: [{ topic: 'removal' }] },
+    ])
+    expect(await seen()).toEqual(['a', 'c', 'e'])
+  })
+
+  test('with one that refuses before it writes runs every command once', async () => {
+    const ran: string[] = []
+    const { run, seen } = await runner({
+      put: async (tx, name: string) => {
+        ran.push(name)
+        await insert(tx, name)
+      },
+      refuse: async (_tx, name: string) => {
+        ran.push(name)
+        throw refuse('conflict')
+      },
+    })
+    const outcomes = await run(['put', 'a'], ['refuse', 'b'], ['put', 'c'])
+    expect(outcomes[1]).toEqual({ refused: { kind: 'conflict', details: {} } })
+    expect(ran).toEqual(['a', 'b', 'c'])
+    expect(await seen()).toEqual(['a', 'c'])
+  })
+
+  test('of one that fails leaves nothing, and the next batch goes on', async () => {
+    const { run, seen } = await runner({
+      put: async (tx, name: string) => insert(tx, name),
+      fail: async (tx, name: string) => {
+        await insert(tx, name)
+        throw new Error('no')
+      },
+    })
+    expect(await run(['fail', 'a'])).toEqual([{ failed: expect.stringContaining('no') }])
+    expect(await seen()).toEqual([])
+    await run(['put', 'b'])
+    expect(await seen()).toEqual(['b'])
+  })
+
+  test('with a breach of a constraint fails that command alone', async () => {
+    const { run, seen } = await runner({ put: async (tx, name: string) => insert(tx, name) })
+    const outcomes = await run(['put', 'a'], ['put', 'a'], ['put', 'b'])
+    expect(outcomes[1]).toEqual({ failed: expect.stringContaining('UNIQUE') })
+    expect(await seen()).toEqual(['a', 'b'])
+  })
+
+  test('with a command that does not exist fails that command alone', async () => {
+    const { run, seen } = await runner({ put: async (tx, name: string) => insert(tx, name) })
+    const outcomes = await run(['put', 'a'], ['nonsense', null])
+    expect(outcomes[1]).toEqual({ failed: expect.stringContaining('nonsense') })
+    expect(await seen()).toEqual(['a'])
+  })
+})
