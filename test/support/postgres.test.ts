@@ -55,7 +55,7 @@ describe('startPostgres', () => {
     const client = new Client({ connectionString: url })
     // It says so twice: that it was cut off, and that it is gone.
     client.on('error', () => {})
-    const cut = once(client, 'end')
+    const cut = new Promise<void>((resolve) => client.on('end', resolve))
     await client.connect()
     await postgres.dropDatabase(url)
     await cut

@@ -247,9 +247,11 @@ function isAlive(pid: number): boolean {
 async function freePort(): Promise<number> {
   for (;;) {
     const port = 20_000 + Math.floor(Math.random() * 10_000)
-    const server = createServer().listen(port, '127.0.0.1')
-    const [outcome] = await Promise.race([once(server, 'listening').then(() => ['free']), once(server, 'error')])
-    if (outcome !== 'free') continue
+    const server = createServer()
+    const free = await new Promise<boolean>((resolve) => {
+      server.on('error', () => resolve(false)).listen(port, '127.0.0.1', () => resolve(true))
+    })
+    if (!free) continue
     await once(server.close(), 'close')
     return port
   }
