@@ -177,7 +177,8 @@ export function databasePlace(url: string, name: string): DatabasePlace {
   throw new ConfigError(`${name} must be sqlite:<file>, sqlite::memory: or postgres://…, not ${withoutPassword(url)}`)
 }
 
-function withoutPassword(url: string): string {
+/** A database's url as it may be shown. */
+export function withoutPassword(url: string): string {
   return url.replace(/\/\/[^@/]*@/, '//…@')
 }
 

@@ -18,6 +18,7 @@ import { Timers } from './background/timers.ts'
 import { type Clock, SystemClock, TestClock } from './clock.ts'
 import type { ParleyCommands } from './commands.ts'
 import { type Config, ConfigError, mediaFolder, secretFile } from './config.ts'
+import { copyUnderWay } from './copy/mark.ts'
 import { healthRoutes } from './health.ts'
 import { openLog } from './log.ts'
 import { mediaSurfaces } from './media/http.ts'
@@ -77,6 +78,9 @@ export async function openInstallation(config: Config, options: OpenOptions = {}
   try {
     const vault = new Vault(config.secret_key ?? keptSecret(secretFile(config, 'key')))
     await checkVault(database, vault)
+    if (await database.read.one(setting, { name: copyUnderWay })) {
+      throw new ConfigError('a copy into this database is not finished: run the same parley copy again')
+    }
     const kept_offset = await keptOffset(database)
     if (kept_offset > 0 && !config.test_clock) {
       throw new ConfigError(

@@ -58,6 +58,8 @@ interface Queue {
   /** Whether there may be more in the database. */
   more: boolean
   loading: boolean
+  /** Recorded while rows were read: the read may still show them as pending. */
+  readonly recorded: string[]
 }
 
 /** Tries after the first of a message handed to a channel: over five minutes in all. */
@@ -65,7 +67,7 @@ const channel_retries = 5
 
 const accountBySid = rowsBy('accounts', ['sid'])
 const conversationBySid = rowsBy('conversations', ['service_sid', 'sid'])
-const messageBySid = rowsBy('messages', ['conversation_sid', 'sid'])
+const messageBySid = rowsBy('messages', ['service_sid', 'conversation_sid', 'sid'])
 
 /** In the text of the query: a parameter would not match the partial index. */
 const pending = sql.lit<'pending'>('pending')
@@ -184,7 +186,17 @@ export class Deliveries implements Service {
     if (this.#stopped || !queues) return
     let queue = queues.get(target_sid)
     if (!queue) {
-      queue = { slot, target_sid, lanes: new Map(), ready: [], held: new Set(), in_flight: 0, more: true, loading: false }
+      queue = {
+        slot,
+        target_sid,
+        lanes: new Map(),
+        ready: [],
+        held: new Set(),
+        in_flight: 0,
+        more: true,
+        loading: false,
+        recorded: [],
+      }
       queues.set(target_sid, queue)
     }
     queue.more = true
@@ -210,6 +222,7 @@ export class Deliveries implements Service {
       }, this.#options.report)
       .finally(() => {
         queue.loading = false
+        for (const id of queue.recorded.splice(0)) held.delete(id)
         this.#send(queue)
         this.#load(queue)
         this.#forgetIdle(queue)
@@ -349,7 +362,7 @@ export class Deliveries implements Service {
   async #isRecalled({ service_sid, subject_sid, form }: DeliveryRow): Promise<boolean> {
     const { read } = this.#options.database
     const { MessageSid } = JSON.parse(form) as Record<string, string>
-    if (await read.one(messageBySid, { conversation_sid: subject_sid, sid: MessageSid })) return false
+    if (await read.one(messageBySid, { service_sid, conversation_sid: subject_sid, sid: MessageSid })) return false
     return (await read.one(conversationBySid, { service_sid, sid: subject_sid })) !== undefined
   }
 
@@ -362,14 +375,17 @@ export class Deliveries implements Service {
   }
 
   /** Results are written in batches: all that came while the last batch was on its way. */
-  #record(queue: Queue, { id, status, due, attempts, date_finished }: DeliveryRow, answer?: ChannelAnswer): void {
+  #record(queue: Queue, row: DeliveryRow, answer?: ChannelAnswer): void {
+    const { service_sid, id, status, due, attempts, date_finished } = row
     const recorded = () => {
       if (status === 'pending') return
-      queue.held.delete(id)
+      if (queue.loading) queue.recorded.push(id)
+      else queue.held.delete(id)
       this.#load(queue)
       this.#forgetIdle(queue)
     }
-    this.#results.push({ result: { id, status, due, attempts, date_finished, ...(answer && { answer }) }, recorded })
+    const result = { service_sid, id, status, due, attempts, date_finished, ...(answer && { answer }) }
+    this.#results.push({ result, recorded })
     this.#recording ??= this.#writeResults().finally(() => {
       this.#recording = undefined
     })

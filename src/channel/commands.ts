@@ -1,6 +1,7 @@
 import { changeAll } from '../api/change.ts'
+import { ApiError } from '../errors.ts'
 import { resourceNamed } from '../resources/index.ts'
-import type { Tx } from '../storage/database.ts'
+import { Conflict, type Tx } from '../storage/database.ts'
 import { deleteRow, insertRow, rowsBy, updateRow } from '../storage/rows.ts'
 import type { ChannelRow } from '../storage/schema.ts'
 import { findHome, type Plan, type Received, sameHome } from './inbound.ts'
@@ -35,7 +36,13 @@ export const channelCommands = {
   /** Takes in a message as planned. Answers null, with nothing written, when things are not any more as they were then. */
   async receive(tx: Tx, { pair, home, changes, received }: Plan): Promise<Received | null> {
     if (!sameHome(await findHome(tx, pair), home)) return null
-    await changeAll(tx, changes, resourceNamed)
+    try {
+      await changeAll(tx, changes, resourceNamed)
+    } catch (error) {
+      // Refused because of what another did in between: undone, and seen by the next try.
+      if (error instanceof ApiError && !sameHome(await findHome(tx, pair), home)) throw new Conflict('the home of a message')
+      throw error
+    }
     return received
   },
 }

@@ -12,18 +12,23 @@ export const loopback = 'loopback:'
 /** What such a row is called in the delivery log. */
 export const channel_message = 'channelMessage'
 
-const nonChat = shape<{ conversation_sid: string }>()((db, a) =>
-  db.selectFrom('participants').selectAll().where('conversation_sid', '=', a.conversation_sid).where('address', 'is not', null),
+const nonChat = shape<{ service_sid: string; conversation_sid: string }>()((db, a) =>
+  db
+    .selectFrom('participants')
+    .selectAll()
+    .where('service_sid', '=', a.service_sid)
+    .where('conversation_sid', '=', a.conversation_sid)
+    .where('address', 'is not', null),
 )
 const channelOf = rowsBy('channels', ['account_sid', 'proxy_address'])
 
 /** Who gets a message by a messaging channel: everybody with an address but who sent it. */
 export async function recipientsOf(
   read: Reader,
-  conversation_sid: string,
+  { service_sid, conversation_sid }: Pick<ParticipantRow, 'service_sid' | 'conversation_sid'>,
   sender_sid: string | null,
 ): Promise<readonly ParticipantRow[]> {
-  return (await read.all(nonChat, { conversation_sid })).filter((row) => row.sid !== sender_sid)
+  return (await read.all(nonChat, { service_sid, conversation_sid })).filter((row) => row.sid !== sender_sid)
 }
 
 /** How far a message has come with those who get it by a channel, as shown. */
@@ -55,7 +60,7 @@ export function summary(total: number, statuses: readonly string[]): DeliverySum
 
 /** Hands a message to the channel of each recipient: rows written with it, sent and retried like webhooks. */
 export async function dispatch(tx: Tx, message: MessageRow, sender_sid: string | null, now: number): Promise<void> {
-  for (const to of await recipientsOf(tx, message.conversation_sid, sender_sid)) {
+  for (const to of await recipientsOf(tx, message, sender_sid)) {
     const { account_sid, service_sid, conversation_sid } = message
     const channel =
       to.proxy_address === null ? undefined : await tx.one(channelOf, { account_sid, proxy_address: to.proxy_address })

@@ -44,8 +44,8 @@ export interface ChannelAnswer {
 const accountBySid = rowsBy('accounts', ['sid'])
 const serviceBySid = rowsBy('services', ['sid'])
 const conversationBySid = rowsBy('conversations', ['service_sid', 'sid'])
-const messageBySid = rowsBy('messages', ['conversation_sid', 'sid'])
-const receiptsOf = rowsBy('receipts', ['conversation_sid', 'message_sid'])
+const messageBySid = rowsBy('messages', ['service_sid', 'conversation_sid', 'sid'])
+const receiptsOf = rowsBy('receipts', ['service_sid', 'conversation_sid', 'message_sid'])
 const byChannelMessage = rowsBy('receipts', ['channel_message_sid'])
 
 const by = { webhooks: false, source: 'API' } as const
@@ -55,7 +55,8 @@ export async function settleDispatch(tx: Tx, row: DeliveryRow, answer: ChannelAn
   const { MessageSid = '', ParticipantSid = '' } = JSON.parse(row.form) as Record<string, string>
   const facts = await around(tx, row.service_sid, row.subject_sid, MessageSid, now)
   if (!facts) return
-  const made = await tx.all(receiptsOf, { conversation_sid: row.subject_sid, message_sid: MessageSid })
+  const { service_sid, subject_sid: conversation_sid } = row
+  const made = await tx.all(receiptsOf, { service_sid, conversation_sid, message_sid: MessageSid })
   const was = made.find(({ participant_sid }) => participant_sid === ParticipantSid)
   const receipt = was ? await takeAgain(tx, facts, was, answer) : await make(tx, facts, row, ParticipantSid, answer)
   if (receipt) await advance(tx, receipt, answer, now)
@@ -140,8 +141,9 @@ function errorCode({ status, error_code }: ChannelAnswer): number {
 /** Shows in the message how far it has come. */
 async function summarize(tx: Tx, facts: Facts): Promise<void> {
   const was = facts.parents[1] as MessageRow
+  const { service_sid, conversation_sid } = was
   const { total } = JSON.parse(was.delivery ?? '{"total":0}') as DeliverySummary
-  const found = await tx.all(receiptsOf, { conversation_sid: was.conversation_sid, message_sid: was.sid })
+  const found = await tx.all(receiptsOf, { service_sid, conversation_sid, message_sid: was.sid })
   const statuses = found.map(({ status }) => status)
   const delivery = JSON.stringify(summary(total, statuses))
   if (delivery === was.delivery) return
@@ -160,6 +162,6 @@ async function around(
   const service = await tx.hold(serviceBySid, { sid: service_sid }, 'keep')
   const account = service && (await tx.one(accountBySid, { sid: service.account_sid }))
   const conversation = await tx.hold(conversationBySid, { service_sid, sid: conversation_sid }, 'change')
-  const message = await tx.one(messageBySid, { conversation_sid, sid: message_sid })
+  const message = await tx.one(messageBySid, { service_sid, conversation_sid, sid: message_sid })
   return account && service && conversation && message ? { account, service, parents: [conversation, message], now } : undefined
 }

@@ -3,8 +3,7 @@ import { dirname } from 'node:path'
 import Sqlite from 'better-sqlite3'
 import { Kysely, SqliteDialect, sql } from 'kysely'
 import { ConfigError } from '../config.ts'
-import { migrate } from '../storage/migrations/index.ts'
-import { refuseForeign, takeLock } from '../storage/sqlite/open.ts'
+import { migrateSqlite, refuseForeign, takeLock } from '../storage/sqlite/open.ts'
 import type { Side, Source, Target } from './side.ts'
 import type { Db } from './tables.ts'
 
@@ -54,15 +53,7 @@ export function openSqliteTarget(file: string): Target {
     async prepare() {
       connection.pragma('journal_mode = WAL')
       connection.pragma('synchronous = NORMAL')
-      // The migrator has no transaction on this engine: a kill between two tables would leave what no migration can mend.
-      connection.exec('BEGIN IMMEDIATE')
-      try {
-        await migrate(side.db as Kysely<unknown>)
-        connection.exec('COMMIT')
-      } catch (error) {
-        if (connection.inTransaction) connection.exec('ROLLBACK')
-        throw error
-      }
+      await migrateSqlite(connection)
     },
     async settle() {
       connection.pragma('synchronous = FULL')

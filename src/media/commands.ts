@@ -6,7 +6,7 @@ import { shape } from '../storage/shapes.ts'
 
 const mediaBySid = rowsBy('media', ['service_sid', 'sid'])
 const mediaByHash = rowsBy('media', ['sha256'])
-const mediaOfMessage = rowsBy('media', ['conversation_sid', 'message_sid'])
+const mediaOfMessage = rowsBy('media', ['service_sid', 'conversation_sid', 'message_sid'])
 const serviceBySid = rowsBy('services', ['sid', 'account_sid'])
 
 const heldBy = (column: 'service_sid' | 'conversation_sid') =>
@@ -62,7 +62,8 @@ export function toldMedia(media: string): string {
 export async function followMessage(tx: Tx, was: MessageRow | null, is: MessageRow | null, now: number): Promise<void> {
   if (!was && is) await giveTo(tx, is, now)
   if (was && !is && was.media !== null) {
-    await remove(tx, await tx.all(mediaOfMessage, { conversation_sid: was.conversation_sid, message_sid: was.sid }))
+    const { service_sid, conversation_sid, sid: message_sid } = was
+    await remove(tx, await tx.all(mediaOfMessage, { service_sid, conversation_sid, message_sid }))
   }
 }
 

@@ -13,8 +13,8 @@ export const inactiveTimer = duration({ min: 'PT1M', tooShort: 'inactiveTimerToo
 export const closedTimer = duration({ min: 'PT10M', tooShort: 'closedTimerTooShort', invalid: 'invalidClosedTimer' })
 const states = oneOf(['active', 'inactive', 'closed'], { invalid: 'invalidState', empty: 'emptyState' })
 
-const releaseParticipants = shape<{ sid: string }>()((db, a) =>
-  db.updateTable('participants').set({ open: 0 }).where('conversation_sid', '=', a.sid),
+const releaseParticipants = shape<{ service_sid: string; sid: string }>()((db, a) =>
+  db.updateTable('participants').set({ open: 0 }).where('service_sid', '=', a.service_sid).where('conversation_sid', '=', a.sid),
 )
 
 /** https://www.twilio.com/docs/conversations/api/conversation-resource */

@@ -10,8 +10,14 @@ export type Queued = Pick<
   'account_sid' | 'service_sid' | 'target_sid' | 'subject_sid' | 'event_type' | 'method' | 'url' | 'form' | 'idempotency_token'
 >
 
-const lastOf = shape<{ subject_sid: string }>()((db, a) =>
-  db.selectFrom('deliveries').select('id').where('subject_sid', '=', a.subject_sid).orderBy('id', 'desc').limit(1),
+const lastOf = shape<{ service_sid: string; subject_sid: string }>()((db, a) =>
+  db
+    .selectFrom('deliveries')
+    .select('id')
+    .where('service_sid', '=', a.service_sid)
+    .where('subject_sid', '=', a.subject_sid)
+    .orderBy('id', 'desc')
+    .limit(1),
 )
 
 /**
@@ -19,8 +25,8 @@ const lastOf = shape<{ subject_sid: string }>()((db, a) =>
  * those that are there, whichever process wrote them and however its clock goes.
  */
 export async function enqueueDelivery(tx: Tx, delivery: Queued, now: number): Promise<DeliveryRow> {
-  const { subject_sid, target_sid } = delivery
-  const last = await tx.one(lastOf, { subject_sid })
+  const { service_sid, subject_sid, target_sid } = delivery
+  const last = await tx.one(lastOf, { service_sid, subject_sid })
   const slot = slotOf(subject_sid, tx.slots)
   const row: DeliveryRow = {
     ...delivery,

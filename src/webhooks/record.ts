@@ -13,13 +13,17 @@ export interface Attempt {
   readonly error: string | null
 }
 
-export type DeliveryResult = Pick<DeliveryRow, 'id' | 'status' | 'due' | 'attempts' | 'date_finished'> & {
+const key = ['service_sid', 'id'] as const
+const recorded = ['status', 'due', 'attempts', 'date_finished'] as const
+
+export type DeliveryResult = Pick<DeliveryRow, (typeof key)[number] | (typeof recorded)[number]> & {
   /** Of a message handed to a channel: what came of it. */
   readonly answer?: ChannelAnswer
 }
 
-const recorded = ['status', 'due', 'attempts', 'date_finished'] as const
-const recordedRow = updateRow('deliveries', ['id'], recorded)
+const recordedRow = updateRow('deliveries', key, recorded)
+const byKey = rowsBy('deliveries', key)
+/** As the operator's log names it: whichever service it is of. */
 const byId = rowsBy('deliveries', ['id'])
 
 export const deliveryCommands = {
@@ -29,8 +33,8 @@ export const deliveryCommands = {
     const last = new Map(results.map((result) => [result.id, result]))
     await Promise.all([...last.values()].map((result) => tx.run(recordedRow, { ...result })))
     const dispatched = await Promise.all(
-      results.flatMap(({ id, answer, date_finished }) =>
-        answer ? [tx.one(byId, { id }).then((row) => row && { row, answer, date_finished })] : [],
+      results.flatMap(({ service_sid, id, answer, date_finished }) =>
+        answer ? [tx.one(byKey, { service_sid, id }).then((row) => row && { row, answer, date_finished })] : [],
       ),
     )
     for (const settled of inOrder(dispatched.filter((one) => one !== undefined))) {

@@ -21,7 +21,7 @@ export const scoped_event_types = [
 /** Where the vendor starts workflows. */
 const studio_base = 'https://webhooks.twilio.com'
 
-const webhooksOf = rowsBy('conversation_webhooks', ['conversation_sid'])
+const webhooksOf = rowsBy('conversation_webhooks', ['service_sid', 'conversation_sid'])
 
 /**
  * The conversation's own webhooks that want an event; they are told besides the account's or the service's. A conversation
@@ -32,10 +32,10 @@ const webhooksOf = rowsBy('conversation_webhooks', ['conversation_sid'])
 export async function scopedTargets(
   read: Reader,
   event: Event,
-  { sid, webhook_count }: Pick<ConversationRow, 'sid' | 'webhook_count'>,
+  { service_sid, sid, webhook_count }: Pick<ConversationRow, 'service_sid' | 'sid' | 'webhook_count'>,
 ): Promise<Target[]> {
   if (webhook_count === 0) return []
-  const rows = await read.all(webhooksOf, { conversation_sid: sid })
+  const rows = await read.all(webhooksOf, { service_sid, conversation_sid: sid })
   return rows.filter((row) => wants(row, event)).map(targetOf)
 }
 

@@ -99,8 +99,9 @@ describe.each<Family>(['default', 'service'])('messages, %s family', (family) =>
     expect((await messages.list()).map((one) => one.toJSON())).toEqual([changed.toJSON()])
     expect(await messages(made.sid).remove()).toBe(true)
     expect(await messages.list()).toEqual([])
-    for (const gone of [messages(made.sid).fetch(), messages(made.sid).update({ body: 'x' }), messages(made.sid).remove()]) {
-      await expect(gone).rejects.toMatchObject({
+    const message = messages(made.sid)
+    for (const gone of [() => message.fetch(), () => message.update({ body: 'x' }), () => message.remove()]) {
+      await expect(gone()).rejects.toMatchObject({
         status: 404,
         code: 20404,
         message: `The requested resource ${path.slice(3)}/Messages/${made.sid} was not found`,
@@ -342,16 +343,16 @@ describe.each<Family>(['default', 'service'])('messages, %s family', (family) =>
     const before = await seen()
     expect(before[0]).toMatchObject({ state: 'closed', timers: {} })
     for (const refused of [
-      messages.create({ body: 'y' }),
-      messages.create({ body: '', dateCreated: new Date(0) }),
-      messages.create({ contentSid: `HX${nothing}` }),
-      messages(sid).update({ body: 'y' }),
-      messages(sid).update({ attributes: '{"a":1}' }),
-      messages(sid).update({ dateUpdated: new Date(0) }),
-      messages(sid).update({}),
-      messages(sid).remove(),
+      () => messages.create({ body: 'y' }),
+      () => messages.create({ body: '', dateCreated: new Date(0) }),
+      () => messages.create({ contentSid: `HX${nothing}` }),
+      () => messages(sid).update({ body: 'y' }),
+      () => messages(sid).update({ attributes: '{"a":1}' }),
+      () => messages(sid).update({ dateUpdated: new Date(0) }),
+      () => messages(sid).update({}),
+      () => messages(sid).remove(),
     ]) {
-      await expect(refused).rejects.toMatchObject(closed)
+      await expect(refused()).rejects.toMatchObject(closed)
     }
     // What is missing or malformed is told first.
     await expect(messages.create({})).rejects.toMatchObject({ code: 50503 })

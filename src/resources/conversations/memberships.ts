@@ -37,9 +37,10 @@ const most_unread = 1000
 
 const conversationBySid = rowsBy('conversations', ['service_sid', 'sid'])
 const conversationByName = rowsBy('conversations', ['service_sid', 'unique_name'])
-const memberByIdentity = rowsBy('participants', ['conversation_sid', 'identity'])
+const memberByIdentity = rowsBy('participants', ['service_sid', 'conversation_sid', 'identity'])
 
 interface Horizon {
+  readonly service_sid: string
   readonly conversation_sid: string
   readonly last_read_message_index: number
 }
@@ -51,6 +52,7 @@ const countUnread = shape<Horizon>()((db, a) =>
       eb
         .selectFrom('messages')
         .select('sid')
+        .where('service_sid', '=', a.service_sid)
         .where('conversation_sid', '=', a.conversation_sid)
         .where('message_index', '>', a.last_read_message_index)
         .limit(most_unread)
@@ -70,11 +72,13 @@ export async function membershipIn(
   const found = isSid('CH', name)
     ? await read.one(conversationBySid, { service_sid, sid: name })
     : await read.one(conversationByName, { service_sid, unique_name: name })
-  const member = found && (await read.one(memberByIdentity, { conversation_sid: found.sid, identity }))
+  const member = found && (await read.one(memberByIdentity, { service_sid, conversation_sid: found.sid, identity }))
   if (!member) return undefined
   const { conversation_sid, last_read_message_index } = member
   const counted =
-    last_read_message_index === null ? undefined : await read.one(countUnread, { conversation_sid, last_read_message_index })
+    last_read_message_index === null
+      ? undefined
+      : await read.one(countUnread, { service_sid, conversation_sid, last_read_message_index })
   const conversation = elapse(found, now) ?? found
   return { ...member, date_activity: found.date_activity, conversation, unread: counted?.unread ?? null }
 }
@@ -102,9 +106,10 @@ function pageQuery(column: MemberColumn, unread: boolean, { direction, after }: 
   return shape<PageArgs>()((db, a) => {
     let page = db
       .selectFrom('participants as p')
-      .innerJoin('conversations as c', (on) =>
-        on.onRef('c.service_sid', '=', 'p.service_sid').onRef('c.sid', '=', 'p.conversation_sid'),
-      )
+      // A cross join: SQLite keeps its order, and else would walk all conversations of the service.
+      .crossJoin('conversations as c')
+      .whereRef('c.service_sid', '=', 'p.service_sid')
+      .whereRef('c.sid', '=', 'p.conversation_sid')
       .select(['p.conversation_sid', 'p.sid', 'c.date_activity'])
       .where('p.service_sid', '=', a.service_sid)
       .where(`p.${column}`, '=', a.member)
@@ -126,6 +131,7 @@ function pageQuery(column: MemberColumn, unread: boolean, { direction, after }: 
         on.onRef('c.service_sid', '=', 'p.service_sid').onRef('c.sid', '=', 'p.conversation_sid'),
       )
       .selectAll('p')
+      .where('p.service_sid', '=', a.service_sid)
       .select('page.date_activity')
       .select(shown.map((name) => `c.${name} as shown_${name}` as const))
       .select((eb) =>
@@ -134,6 +140,7 @@ function pageQuery(column: MemberColumn, unread: boolean, { direction, after }: 
             eb
               .selectFrom('messages as m')
               .select('m.sid')
+              .where('m.service_sid', '=', a.service_sid)
               .whereRef('m.conversation_sid', '=', 'p.conversation_sid')
               .whereRef('m.message_index', '>', 'p.last_read_message_index')
               .limit(unread ? most_unread : 0)

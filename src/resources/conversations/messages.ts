@@ -37,8 +37,8 @@ interface Seen {
   readonly media: MediaRow | null
 }
 
-const byIdentity = rowsBy('participants', ['conversation_sid', 'identity'])
-const byAddress = rowsBy('participants', ['conversation_sid', 'address'])
+const byIdentity = rowsBy('participants', ['service_sid', 'conversation_sid', 'identity'])
+const byAddress = rowsBy('participants', ['service_sid', 'conversation_sid', 'address'])
 
 /** https://www.twilio.com/docs/conversations/api/conversation-message-resource */
 export const messages = resource<MessageRow>()({
@@ -187,10 +187,11 @@ function conversationOf(facts: Facts): ConversationRow {
 }
 
 async function look(read: Reader, p: Given, facts: Facts, was: MessageRow | null): Promise<Seen> {
-  const conversation_sid = conversationOf(facts).sid
-  const author = await authorOf(read, conversation_sid, p.Author ?? was?.author, facts.inbound)
+  const { service_sid, sid: conversation_sid } = conversationOf(facts)
+  const within = { service_sid, conversation_sid }
+  const author = await authorOf(read, within, p.Author ?? was?.author, facts.inbound)
   const sender = senderOf(facts, author?.sid ?? null)
-  const recipients = was ? [] : await recipientsOf(read, conversation_sid, sender)
+  const recipients = was ? [] : await recipientsOf(read, within, sender)
   return {
     author,
     recipients: recipients.length,
@@ -210,15 +211,14 @@ function senderOf({ inbound }: Facts, author_sid: string | null): string | null 
 
 async function authorOf(
   read: Reader,
-  conversation_sid: string,
+  within: Pick<MessageRow, 'service_sid' | 'conversation_sid'>,
   author: string | undefined,
   inbound: Inbound | undefined,
 ): Promise<Seen['author']> {
   if (!author) return null
   if (author === inbound?.address) return { sid: inbound.participant_sid }
   const found =
-    (await read.one(byIdentity, { conversation_sid, identity: author })) ??
-    (await read.one(byAddress, { conversation_sid, address: author }))
+    (await read.one(byIdentity, { ...within, identity: author })) ?? (await read.one(byAddress, { ...within, address: author }))
   return found ?? null
 }
 

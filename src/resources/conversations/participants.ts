@@ -82,7 +82,7 @@ const openPair = shape<{ account_sid: string; address: string; proxy_address: st
 const conversationBySid = rowsBy('conversations', ['service_sid', 'sid'])
 const serviceBySid = rowsBy('services', ['sid', 'account_sid'])
 
-const countMembers = shape<{ conversation_sid: string }>()((db, a) =>
+const countMembers = shape<{ service_sid: string; conversation_sid: string }>()((db, a) =>
   db
     .selectFrom('participants')
     .select((eb) => [
@@ -91,6 +91,7 @@ const countMembers = shape<{ conversation_sid: string }>()((db, a) =>
       eb.fn.count<number>(eb.case().when('proxy_address', 'is', null).then(eb.ref('address')).end()).as('native'),
       eb.fn.count<number>('projected_address').as('projected'),
     ])
+    .where('service_sid', '=', a.service_sid)
     .where('conversation_sid', '=', a.conversation_sid),
 )
 const countOpen = shape<{ service_sid: string; identity: string; limit: number }>()((db, a) =>
@@ -107,8 +108,8 @@ const countOpen = shape<{ service_sid: string; identity: string; limit: number }
     )
     .select((eb) => eb.fn.countAll<number>().as('open')),
 )
-const byIdentity = rowsBy('participants', ['conversation_sid', 'identity'])
-const nativeByAddress = rowsBy('participants', ['conversation_sid', 'address'])
+const byIdentity = rowsBy('participants', ['service_sid', 'conversation_sid', 'identity'])
+const nativeByAddress = rowsBy('participants', ['service_sid', 'conversation_sid', 'address'])
 
 /** https://www.twilio.com/docs/conversations/api/conversation-participant-resource */
 export const participants = resource<ParticipantRow>()({
@@ -254,9 +255,9 @@ function conversationOf(facts: Facts): ConversationRow {
 
 async function look(read: Reader, p: Given, facts: Facts, was: ParticipantRow | null): Promise<Seen> {
   const service_sid = facts.service?.sid ?? ''
-  const conversation_sid = conversationOf(facts).sid
+  const within = { service_sid, conversation_sid: conversationOf(facts).sid }
   const joining = p.Identity !== undefined && p.Identity !== null && p.Identity !== was?.identity ? p.Identity : null
-  const counted = was ? undefined : await read.one(countMembers, { conversation_sid })
+  const counted = was ? undefined : await read.one(countMembers, within)
   const address = was ? was.address : p['MessagingBinding.Address']
   const proxy_address = p['MessagingBinding.ProxyAddress']
   const open =
@@ -273,11 +274,9 @@ async function look(read: Reader, p: Given, facts: Facts, was: ParticipantRow | 
       native: counted?.native ?? 0,
     },
     holder: address && proxy_address ? await holderOf(read, facts, address, proxy_address) : null,
-    group_address_taken: address
-      ? (await read.all(nativeByAddress, { conversation_sid, address })).some((row) => isNative(row))
-      : false,
-    same_group: was ? null : await sameGroup(read, facts.account.sid, conversation_sid, p),
-    joined: limited && joining !== null && (await read.one(byIdentity, { conversation_sid, identity: joining })) !== undefined,
+    group_address_taken: address ? (await read.all(nativeByAddress, { ...within, address })).some((row) => isNative(row)) : false,
+    same_group: was ? null : await sameGroup(read, facts.account.sid, within, p),
+    joined: limited && joining !== null && (await read.one(byIdentity, { ...within, identity: joining })) !== undefined,
   }
 }
 

@@ -195,6 +195,7 @@ function counted(facts: Facts, added: number) {
 const messagesFrom = pageOf<MessageRow & BaseRow>({
   table: 'messages',
   where: [
+    { column: 'service_sid', operator: '=' },
     { column: 'conversation_sid', operator: '=' },
     { column: 'message_index', operator: '>=' },
   ],
@@ -206,7 +207,7 @@ const messagesFrom = pageOf<MessageRow & BaseRow>({
 /** Tells a new webhook of the messages that it came too late for: the one with that index and its successors. */
 async function replay(tx: Tx, webhook: ConversationWebhookRow, index: number, facts: Facts): Promise<void> {
   const conversation = conversationOf(facts)
-  const args = { where0: conversation.sid, where1: index, limit: most_replayed }
+  const args = { where0: conversation.service_sid, where1: conversation.sid, where2: index, limit: most_replayed }
   for (const message of await tx.all(messagesFrom, args)) {
     const event = messageAddedEvent(message, conversation)
     if (wants(webhook, event)) await address(tx, facts, event, message.source, [targetOf(webhook)])

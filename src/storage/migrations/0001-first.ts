@@ -1,8 +1,8 @@
 import { type Kysely, PostgresAdapter, sql } from 'kysely'
 
 /**
- * Indexes lead with the service (or the conversation), so that the tables can be distributed by service without a rewrite.
- * `bigint` is an integer on both engines.
+ * Indexes lead with the service (or the conversation), and what is unique holds the service, so that the tables can be distributed
+ * by service without a rewrite (docs/decisions/0012). `bigint` is an integer on both engines.
  */
 export async function up(db: Kysely<unknown>): Promise<void> {
   const text = textOf(db)
@@ -112,7 +112,7 @@ export async function up(db: Kysely<unknown>): Promise<void> {
     .on('conversations')
     .columns(['service_sid', 'date_created', 'sid'])
     .execute()
-  // The one index that does not lead with the service: the sweep asks for the earliest deadline wherever it is.
+  // Does not lead with the service: the sweep asks for the earliest deadline wherever it is.
   await db.schema
     .createIndex('conversations_by_due')
     .on('conversations')
@@ -141,14 +141,14 @@ export async function up(db: Kysely<unknown>): Promise<void> {
     .addColumn('date_created', 'bigint', (c) => c.notNull())
     .addColumn('date_updated', 'bigint', (c) => c.notNull())
     .addColumn('revision', 'bigint', (c) => c.notNull())
-    .addPrimaryKeyConstraint('participants_key', ['conversation_sid', 'sid'])
+    .addPrimaryKeyConstraint('participants_key', ['conversation_sid', 'sid', 'service_sid'])
     .execute()
 
   await db.schema
     .createIndex('participants_by_identity')
     .unique()
     .on('participants')
-    .columns(['conversation_sid', 'identity'])
+    .columns(['conversation_sid', 'identity', 'service_sid'])
     .where(sql.ref('identity'), 'is not', null)
     .execute()
 
@@ -158,10 +158,11 @@ export async function up(db: Kysely<unknown>): Promise<void> {
     .columns(['conversation_sid', 'date_created', 'sid'])
     .execute()
 
+  // With the service, though it follows from the conversation: SQLite, without statistics, takes the index of most equalities.
   await db.schema
     .createIndex('participants_non_chat')
     .on('participants')
-    .columns(['conversation_sid', 'address'])
+    .columns(['conversation_sid', 'service_sid', 'address'])
     .where(sql.ref('address'), 'is not', null)
     .execute()
   await db.schema
@@ -178,7 +179,7 @@ export async function up(db: Kysely<unknown>): Promise<void> {
     .where(sql.ref('address'), 'is not', null)
     .execute()
 
-  // Account-wide: a pair of addresses is in one open conversation at most.
+  // Account-wide, and so the one unique index without the service: a pair of addresses is in one open conversation at most.
   await db.schema
     .createIndex('participants_open_pairs')
     .unique()
@@ -225,14 +226,14 @@ export async function up(db: Kysely<unknown>): Promise<void> {
     .addColumn('date_created', 'bigint', (c) => c.notNull())
     .addColumn('date_updated', 'bigint', (c) => c.notNull())
     .addColumn('revision', 'bigint', (c) => c.notNull())
-    .addPrimaryKeyConstraint('messages_key', ['conversation_sid', 'sid'])
+    .addPrimaryKeyConstraint('messages_key', ['conversation_sid', 'sid', 'service_sid'])
     .execute()
 
   await db.schema
     .createIndex('messages_by_index')
     .unique()
     .on('messages')
-    .columns(['conversation_sid', 'message_index', 'sid'])
+    .columns(['conversation_sid', 'message_index', 'sid', 'service_sid'])
     .execute()
 
   await db.schema
@@ -249,7 +250,7 @@ export async function up(db: Kysely<unknown>): Promise<void> {
     .addColumn('date_created', 'bigint', (c) => c.notNull())
     .addColumn('date_updated', 'bigint', (c) => c.notNull())
     .addColumn('revision', 'bigint', (c) => c.notNull())
-    .addPrimaryKeyConstraint('receipts_key', ['conversation_sid', 'message_sid', 'sid'])
+    .addPrimaryKeyConstraint('receipts_key', ['conversation_sid', 'message_sid', 'sid', 'service_sid'])
     .execute()
 
   await db.schema
@@ -276,7 +277,7 @@ export async function up(db: Kysely<unknown>): Promise<void> {
     .addColumn('date_created', 'bigint', (c) => c.notNull())
     .addColumn('date_updated', 'bigint', (c) => c.notNull())
     .addColumn('revision', 'bigint', (c) => c.notNull())
-    .addPrimaryKeyConstraint('conversation_webhooks_key', ['conversation_sid', 'sid'])
+    .addPrimaryKeyConstraint('conversation_webhooks_key', ['conversation_sid', 'sid', 'service_sid'])
     .execute()
 
   await db.schema
@@ -372,7 +373,7 @@ export async function up(db: Kysely<unknown>): Promise<void> {
 
   await db.schema
     .createTable('deliveries')
-    .addColumn('id', text, (c) => c.primaryKey())
+    .addColumn('id', text, (c) => c.notNull())
     .addColumn('account_sid', text, (c) => c.notNull())
     .addColumn('service_sid', text, (c) => c.notNull())
     .addColumn('target_sid', text, (c) => c.notNull())
@@ -388,9 +389,12 @@ export async function up(db: Kysely<unknown>): Promise<void> {
     .addColumn('attempts', text, (c) => c.notNull())
     .addColumn('date_created', 'bigint', (c) => c.notNull())
     .addColumn('date_finished', 'bigint')
+    .addPrimaryKeyConstraint('deliveries_key', ['service_sid', 'id'])
     .execute()
-  await db.schema.createIndex('deliveries_by_service').on('deliveries').columns(['service_sid', 'id']).execute()
-  await db.schema.createIndex('deliveries_by_subject').on('deliveries').columns(['subject_sid', 'id']).execute()
+  // The operator's log and the removal of its old end ask for all services at once.
+  await db.schema.createIndex('deliveries_by_id').on('deliveries').columns(['id']).execute()
+  // The operator's log asks for a conversation without its service.
+  await db.schema.createIndex('deliveries_by_subject').on('deliveries').columns(['subject_sid', 'service_sid', 'id']).execute()
   await db.schema
     .createIndex('deliveries_pending')
     .on('deliveries')

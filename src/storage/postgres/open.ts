@@ -55,16 +55,24 @@ export async function openPostgres<C extends Commands>(options: PostgresOptions)
       write: (name, input) => writer.write({ name, input }) as never,
       subscribe: (listener) => void listeners.push(listener),
       waiting: () => writer.waiting,
-      async close() {
+      close: once(async () => {
         await writer.close()
         await wire.close()
         await pool.end()
-      },
+      }),
     }
   } catch (error) {
     await wire.close()
     await pool.end()
     throw error
+  }
+}
+
+function once(act: () => Promise<void>): () => Promise<void> {
+  let done: Promise<void> | undefined
+  return () => {
+    done ??= act()
+    return done
   }
 }
 

@@ -5,7 +5,7 @@ import Sqlite from 'better-sqlite3'
 import { Kysely, SqliteDialect } from 'kysely'
 import { type Commands, type Database, type Notice, type OpenOptions, only_slot } from '../database.ts'
 import { migrate } from '../migrations/index.ts'
-import { openConnection } from './connection.ts'
+import { type Connection, openConnection } from './connection.ts'
 import { SqliteReader } from './reader.ts'
 import { Writer } from './writer.ts'
 
@@ -45,9 +45,21 @@ export async function openSqlite<C extends Commands>(options: SqliteOptions): Pr
 async function migrateFile(file: string, durable: boolean): Promise<void> {
   const connection = openConnection(file, { readonly: false, durable })
   try {
-    await migrate(new Kysely<unknown>({ dialect: new SqliteDialect({ database: connection }) }))
+    await migrateSqlite(connection)
   } finally {
     connection.close()
+  }
+}
+
+/** All or nothing: the migrator has no transaction on this engine, and a kill between two tables would leave what none can mend. */
+export async function migrateSqlite(connection: Connection): Promise<void> {
+  connection.exec('BEGIN IMMEDIATE')
+  try {
+    await migrate(new Kysely<unknown>({ dialect: new SqliteDialect({ database: connection }) }))
+    connection.exec('COMMIT')
+  } catch (error) {
+    if (connection.inTransaction) connection.exec('ROLLBACK')
+    throw error
   }
 }
 
