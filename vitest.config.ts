@@ -1,7 +1,7 @@
 import { defineConfig } from 'vitest/config'
 
 /** What promises something about the API or about storage: it holds on either engine. */
-const promises = ['sdk', 'webhooks', 'channel', 'media', 'admin', 'storage', 'cli']
+const promises = ['sdk', 'webhooks', 'channel', 'media', 'admin', 'storage', 'cli', 'nodes']
 
 export default defineConfig({
   test: {

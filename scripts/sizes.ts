@@ -20,10 +20,11 @@ const form = `json_build_object('EventType', 'onMessageAdded', 'AccountSid', acc
 
 /** A hundred services; of each conversation one person at a screen and one by SMS, five messages, one handed to a channel. */
 const fills: readonly string[] = [
-  `create temporary table s as select n, ${sid('IS', 'n')} as service_sid, ${sid('AC', 'n')} as account_sid from generate_series(0, 99) as n`,
+  `create temporary table s as select n as service, ${sid('IS', 'n')} as service_sid, ${sid('AC', 'n')} as account_sid
+    from generate_series(0, 99) as n`,
   `insert into conversations select service_sid, ${sid('CH', 'n')}, account_sid, ${sid('MG', '0')}, 'Order ' || n, 'order-' || n,
     '{"order":' || n || '}', 'active', 'PT24H', 'P7D', 1767312000000 + n, 1767830400000 + n, 1767312000000 + n, null, null, 'system',
-    4, 0, ${dates} from generate_series(1, $1) as n join s on s.n = n % 100`.replace('4, 0, 17', '4, 0, 1767225600000 + n, 17'),
+    4, 0, 1767225600000 + n, ${dates} from generate_series(1, ${Number(conversations)}) as n join s on service = n % 100`,
   `create temporary table c as select row_number() over () as n, service_sid, sid, account_sid from conversations`,
   `insert into users select service_sid, ${sid('US', 'n')}, account_sid, 'person-' || n || '@example.com', 'Person ' || n, '{}',
     ${sid('RL', '0')}, null, null, ${dates} from c where n % 2 = 0`,
@@ -60,7 +61,7 @@ const indexes = `select c.relname as index, round(pg_relation_size(c.oid) / null
 await migratePostgres(url)
 const client = new pg.Client({ connectionString: url })
 await client.connect()
-for (const fill of fills) await client.query(fill.replaceAll('$1', String(Number(conversations))))
+for (const fill of fills) await client.query(fill)
 console.table((await client.query(sizes)).rows)
 console.table((await client.query(indexes)).rows)
 await client.end()

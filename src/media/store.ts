@@ -1,10 +1,10 @@
 import { createHash, randomUUID } from 'node:crypto'
 import { type Dirent, mkdtempSync } from 'node:fs'
-import { type FileHandle, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises'
+import { access, type FileHandle, link, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import type { Readable } from 'node:stream'
-import { refuse } from '../errors.ts'
+import { ApiError, refuse } from '../errors.ts'
 import type { Notice, Reader } from '../storage/database.ts'
 import { rowsBy } from '../storage/rows.ts'
 
@@ -72,9 +72,13 @@ export class MediaStore {
       return await this.#alone(content.sha256, async () => {
         await this.#publish(arriving, content.sha256)
         try {
-          return await commit(content)
+          const committed = await commit(content)
+          // Another process may have taken it for unused just before; from now on it sees the row.
+          if (!(await exists(this.#file(content.sha256)))) await this.#publish(arriving, content.sha256)
+          return committed
         } catch (error) {
-          await this.#removeUnused(content.sha256).catch(this.#report)
+          // When nobody can say whether the row is there, the file stays until that is certain: see `removeLeftovers`.
+          if (!isUnavailable(error)) await this.#removeUnused(content.sha256).catch(this.#report)
           throw error
         }
       })
@@ -143,16 +147,27 @@ export class MediaStore {
     }
   }
 
-  /** Also where there is one of that name already: it holds the same bytes, and what a crash may have done to it is mended. */
+  /**
+   * Also where there is one of that name already: it holds the same bytes, and what a crash may have done to it is mended.
+   * What arrived keeps its own name until its row is committed.
+   */
   async #publish(arriving: string, sha256: string): Promise<void> {
     const file = this.#file(sha256)
     await this.#makeFolder(dirname(file))
-    await rename(arriving, file)
+    const second = `${arriving}.${randomUUID()}`
+    await link(arriving, second)
+    await rename(second, file)
     await this.#sync(dirname(file))
   }
 
+  /** Put aside, looked for once more, then deleted: another process may be committing a row that refers to it. */
   async #removeUnused(sha256: string): Promise<void> {
-    if (!(await this.#isUsed(sha256))) await rm(this.#file(sha256), { force: true })
+    const file = this.#file(sha256)
+    if ((await this.#isUsed(sha256)) || !(await exists(file))) return
+    const aside = join(this.#incoming, randomUUID())
+    await rename(file, aside)
+    if (await this.#isUsed(sha256)) await rename(aside, file)
+    else await rm(aside)
   }
 
   async #isUsed(sha256: string): Promise<boolean> {
@@ -201,6 +216,17 @@ export class MediaStore {
 }
 
 function nothing(): void {}
+
+function exists(file: string): Promise<boolean> {
+  return access(file).then(
+    () => true,
+    () => false,
+  )
+}
+
+function isUnavailable(error: unknown): boolean {
+  return error instanceof ApiError && error.kind === 'unavailable'
+}
 
 /** Only folders that hold contents: two hex digits. */
 async function foldersIn(folder: string): Promise<string[]> {

@@ -16,12 +16,13 @@ export function connectionSettings(url: string): pg.ClientConfig {
     types,
     pipeline: true,
     keepAlive: true,
+    keepAliveInitialDelayMillis: 10_000,
     connectionTimeoutMillis: 3000,
     lock_timeout: 2000,
-    statement_timeout: 5000,
+    statement_timeout: 4000,
     idle_in_transaction_session_timeout: 5000,
     // Above the server's own limits: for a network that swallows what is sent.
-    query_timeout: 6000,
+    query_timeout: 4500,
   }
 }
 

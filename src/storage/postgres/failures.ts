@@ -11,6 +11,11 @@ export function isLost(error: unknown): boolean {
   return /^(E[A-Z_]+|08...|57P..|53300|25006)$/.test(code)
 }
 
+/** The same, known at once: trying again on another connection does not make anybody wait longer. */
+export function isBroken(error: unknown): boolean {
+  return isLost(error) && !/timeout/i.test((error as Error).message)
+}
+
 /** Others were in the way: a serialization failure, a deadlock, a lock not had in time, a name taken meanwhile. */
 export function isContention(error: unknown): boolean {
   return error instanceof Conflict || ['40001', '40P01', '55P03', '23505'].includes((error as { code?: string }).code ?? '')

@@ -3,7 +3,7 @@ import { refuse } from '../../errors.ts'
 import type { Hold, Reader } from '../database.ts'
 import type { AnyShape, Shape } from '../shapes.ts'
 import { type Ask, answerAll } from './asks.ts'
-import { isLost } from './failures.ts'
+import { isBroken } from './failures.ts'
 
 /** Flushes under way at a time: one slow page does not hold up the others. */
 const most_flushes = 3
@@ -48,7 +48,7 @@ export class PostgresReader implements Reader {
         return (await this.#ask(shape, args as Row)) as readonly R[]
       } catch (error) {
         // Another connection may be whole: a restart of the database breaks all that were open.
-        if (again && isLost(error)) continue
+        if (again && isBroken(error)) continue
         this.#failed(error as Error)
         throw refuse('unavailable')
       }

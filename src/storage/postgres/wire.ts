@@ -7,6 +7,7 @@ const channel = 'parley'
 /** What the database takes in one notification, less what surrounds it. */
 const most_bytes = 7000
 const reconnect_ms = 500
+const ping_ms = 5000
 /** Wakes of one burst travel together. */
 const gather_ms = 5
 
@@ -44,9 +45,15 @@ export class Wire {
     client.on('error', this.#failed)
     client.on('end', () => this.#lost(client))
     client.on('notification', ({ payload }) => this.#receive(payload ?? ''))
-    await client.connect()
-    await client.query(`listen ${channel}`)
+    try {
+      await client.connect()
+      await client.query(`listen ${channel}`)
+    } catch (error) {
+      client.end().catch(() => {})
+      throw error
+    }
     this.#client = client
+    this.#ping(client)
   }
 
   publish(notices: readonly Notice[]): void {
@@ -57,10 +64,23 @@ export class Wire {
     }
   }
 
+  /** What is still to be told goes out first. */
   async close(): Promise<void> {
     this.#closed = true
     for (const timer of this.#timers) clearTimeout(timer)
+    this.#send()
     await this.#client?.end()
+  }
+
+  /** A network that swallows everything does not end the connection: only an answer shows that it is whole. */
+  #ping(client: pg.Client): void {
+    this.#later(() => {
+      if (this.#client !== client) return
+      client.query({ name: 'ping', text: 'select 1' }).then(
+        () => this.#ping(client),
+        () => client.end().catch(() => {}),
+      )
+    }, ping_ms)
   }
 
   #send(): void {
@@ -84,12 +104,12 @@ export class Wire {
   }
 
   #lost(client: pg.Client): void {
-    if (this.#client === client) this.#client = undefined
+    if (this.#client !== client) return
+    this.#client = undefined
     this.#reconnect()
   }
 
   #reconnect(): void {
-    if (this.#closed || this.#client) return
     this.#later(() => {
       this.connect().then(
         () => this.#heard([{ topic: 'missed' }]),

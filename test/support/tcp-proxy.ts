@@ -1,0 +1,111 @@
+import { once } from 'node:events'
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
+
+export interface TcpProxy extends AsyncDisposable {
+  /** Address of the same database by way of the proxy. */
+  readonly url: string
+  /** Destroys all connections; new ones are ended as soon as they are made. */
+  cut(): void
+  /** Swallows what either side sends, and lets nobody know: a network that loses everything. */
+  freeze(): void
+  /** New connections work again. One that has lost something stays mute: nobody repeats it. */
+  heal(): void
+  /**
+   * Cuts the connection on which the near side next sends this text: `before` it arrives, or `after` it has, so that only the
+   * answer is lost. Resolves when that has happened.
+   */
+  cutAt(text: string, when: 'before' | 'after'): Promise<void>
+}
+
+/** One connection through the proxy. */
+interface Link {
+  readonly near: Socket
+  /** None where it was made while nothing got through. */
+  readonly far: Socket | null
+  /** It has lost something. */
+  mute: boolean
+  /** The answer to what was last sent is lost. */
+  doomed: boolean
+}
+
+interface Trap {
+  readonly text: string
+  readonly when: 'before' | 'after'
+  readonly sprung: () => void
+}
+
+/** Stands between a server and the database of this url. */
+export async function startProxy(database: string): Promise<TcpProxy> {
+  const far_side = new URL(database)
+  const links = new Set<Link>()
+  const traps = new Set<Trap>()
+  let state: 'open' | 'cut' | 'frozen' = 'open'
+
+  const end = (link: Link) => {
+    links.delete(link)
+    link.near.destroy()
+    link.far?.destroy()
+  }
+  const pass = (link: Link, from: Socket, to: Socket | null) => {
+    // A reset is as good an end as any other.
+    from.on('error', () => {})
+    // What nobody hears of stays open on the other side, until the network is back.
+    from.on('close', () => {
+      if (state !== 'frozen') end(link)
+    })
+    from.on('data', (chunk: Buffer) => {
+      if (state === 'frozen') link.mute = true
+      if (link.mute || !to) return
+      if (from === link.near && springs(chunk, link)) return
+      if (from === link.far && link.doomed) return end(link)
+      if (to.write(chunk)) return
+      from.pause()
+      to.once('drain', () => from.resume())
+    })
+  }
+  /** True when the text has come that must not arrive. */
+  const springs = (chunk: Buffer, link: Link) => {
+    const trap = [...traps].find(({ text }) => chunk.includes(text))
+    if (!trap) return false
+    traps.delete(trap)
+    trap.sprung()
+    if (trap.when === 'before') end(link)
+    else link.doomed = true
+    return trap.when === 'before'
+  }
+
+  const server = createServer((near) => {
+    if (state === 'cut') {
+      near.resetAndDestroy()
+      return
+    }
+    const far = state === 'open' ? connect(Number(far_side.port), far_side.hostname) : null
+    const link: Link = { near, far, mute: far === null, doomed: false }
+    links.add(link)
+    for (const socket of [near, far]) socket?.setNoDelay()
+    pass(link, near, far)
+    if (far) pass(link, far, near)
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  return {
+    url: Object.assign(new URL(database), { host: `127.0.0.1:${port}` }).href,
+    cut() {
+      state = 'cut'
+      for (const link of [...links]) end(link)
+    },
+    freeze() {
+      state = 'frozen'
+    },
+    heal() {
+      state = 'open'
+      for (const link of [...links]) if (link.near.destroyed || link.far?.destroyed) end(link)
+    },
+    cutAt: (text, when) => new Promise((sprung) => void traps.add({ text, when, sprung })),
+    async [Symbol.asyncDispose]() {
+      for (const link of [...links]) end(link)
+      await once(server.close(), 'close')
+    },
+  }
+}
