@@ -1,7 +1,7 @@
 import { cpus } from 'node:os'
 import { chatPart } from './chat-part.ts'
 import { Child } from './child.ts'
-import { crashPart } from './crash-part.ts'
+import { crashingFile, crashPart } from './crash-part.ts'
 import { deliveriesPart } from './deliveries-part.ts'
 import { shown } from './figures.ts'
 import { benchFolder, fsyncMs } from './folder.ts'
@@ -11,6 +11,7 @@ import { type Parley, startParley } from './parley.ts'
 import { type Goal, goalsTable, heading } from './report.ts'
 import { startField } from './rounds.ts'
 import type { Sink } from './sink.ts'
+import { onPostgres } from './postgres/parts.ts'
 import { startPart } from './start-part.ts'
 import { timersPart } from './timers-part.ts'
 
@@ -26,13 +27,19 @@ async function bench(options: Options): Promise<Goal[]> {
   )
   if (options.scale < 1) console.log('Quick: this shows that everything runs. The figures mean nothing.')
   const sink = await Child.start<Sink>(new URL('./sink.ts', import.meta.url))
+  const { database } = options
+  const goals = await (database === null ? onFiles(sink, options, folder) : onPostgres(database, sink, options, folder))
+  await sink.stop()
+  return goals
+}
+
+async function onFiles(sink: Child<Sink>, options: Options, folder: string): Promise<Goal[]> {
   const goals: Goal[] = []
   const { parts } = options
   if (parts.has('deliveries')) goals.push(...(await deliveriesPart(sink, options, folder)))
   if (parts.has('chat')) goals.push(...(await chatPart(sink, options, folder)))
   if (parts.has('load') || parts.has('timers') || parts.has('start')) goals.push(...(await withLarge(sink, options, folder)))
-  if (parts.has('crash')) goals.push(...(await crashPart(sink.ready, options, folder)))
-  await sink.stop()
+  if (parts.has('crash')) goals.push(...(await crashPart(sink.ready, options, crashingFile(`${folder}/crash.db`))))
   return goals
 }
 

@@ -41,9 +41,9 @@ export async function chatPart(sink: Child<Sink>, options: Options, folder: stri
 async function told(parley: Parley, sink: Sink): Promise<Contestant> {
   const { service_sid } = parley.file.owner()
   const forget = parley.file.gained(written)
-  await hook(parley.port, service_sid, sink.sink, ['onConversationAdded', 'onMessageAdded'])
+  await hook(parley.ports[0], service_sid, sink.sink, ['onConversationAdded', 'onMessageAdded'])
   return {
-    port: parley.port,
+    ports: parley.ports,
     population: parley.population,
     parley: { ...parley, services: { ...parley.services, sink: service_sid } },
     usage: () => parley.usage(),
@@ -119,9 +119,9 @@ async function deepToken(parley: Parley, list: string, messages: number): Promis
     readonly meta: { readonly next_page_url: string }
     readonly messages: readonly { readonly index: number }[]
   }
-  const last = await call<Page>(parley.port, `${list.replace('=50', '=1000')}&Order=desc`)
+  const last = await call<Page>(parley.ports[0], `${list.replace('=50', '=1000')}&Order=desc`)
   const token = new URL(last.meta.next_page_url).searchParams.get('PageToken') as string
-  const page = await call<Page>(parley.port, `${list}&PageToken=${token}`)
+  const page = await call<Page>(parley.ports[0], `${list}&PageToken=${token}`)
   if (page.messages.length !== 50 || page.messages[0]?.index !== messages - 999) throw new Error('the deep page is another')
   return token
 }

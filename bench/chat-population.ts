@@ -1,7 +1,7 @@
 import { newSid } from '../src/sids.ts'
 import type { ConversationRow, MessageRow, ParticipantRow, UserRow } from '../src/storage/schema.ts'
 import { agentOf, agents, customerOf } from './asks.ts'
-import type { Filling } from './database-file.ts'
+import type { Filling } from './contents.ts'
 import { attributesOf, type Owner, type Population, rowOf } from './population.ts'
 
 /** What the chat part runs on: conversations to spread over, behind them one for itself and one with very many messages. */

@@ -4,7 +4,9 @@ import { readFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { fileURLToPath } from 'node:url'
 import { request } from 'undici'
+import type { Given } from '../src/config.ts'
 import { account_sid, auth_token, authorization } from './asks.ts'
+import { cpuOf } from './processes.ts'
 
 /** The program as people start it: `parley serve`, a process of its own. */
 export interface Command {
@@ -19,16 +21,17 @@ process.on('exit', () => {
   for (const child of running) child.kill('SIGKILL')
 })
 
-export async function serve(file: string): Promise<Command> {
+/** `settings`: at least where the database is. */
+export async function serve(settings: Given): Promise<Command> {
   const port = await freePort()
   const started_ms = performance.now()
   const child = spawn(process.execPath, [program, 'serve'], {
     env: {
       PATH: process.env.PATH,
       PORT: String(port),
-      PARLEY_DATABASE_URL: `sqlite:${file}`,
       PARLEY_ACCOUNT_SID: account_sid,
       PARLEY_AUTH_TOKEN: auth_token,
+      ...settings,
     },
     stdio: ['ignore', 'ignore', 'inherit'],
   })
@@ -63,13 +66,7 @@ export async function end({ process: child }: Command, signal: 'SIGTERM' | 'SIGK
 export function footprint(pid: number | undefined): { mb: number; cpu_ms: number } {
   try {
     const kb = /^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]
-    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
-    // Fields 14 and 15, counted after the name, which may hold spaces; in hundredths of a second.
-    const [user, system] = stat
-      .slice(stat.lastIndexOf(')') + 2)
-      .split(' ')
-      .slice(11, 13)
-    return { mb: Number(kb) / 1024, cpu_ms: (Number(user) + Number(system)) * 10 }
+    return { mb: Number(kb) / 1024, cpu_ms: cpuOf(pid as number).own_us / 1000 }
   } catch {
     return { mb: Number.NaN, cpu_ms: Number.NaN }
   }

@@ -6,7 +6,7 @@ import { account_sid, creation } from './asks.ts'
 import type { Child } from './child.ts'
 import { median, percentile, shown } from './figures.ts'
 import type { Options } from './options.ts'
-import { call, hooked, type Parley, startParley } from './parley.ts'
+import { call, hooked, type Server, startParley } from './parley.ts'
 import { atLeast, atMost, type Goal, heading, table } from './report.ts'
 import type { Arrivals, Sink } from './sink.ts'
 
@@ -51,13 +51,14 @@ export async function deliveriesPart(sink: Child<Sink>, options: Options, folder
   ]
 }
 
-interface Rate {
+export interface Rate {
   readonly per_s: number
   readonly cpu_us: number
+  readonly database_us: number
 }
 
 /** Puts events into the outbox behind the server's back, wakes it with one more through the API, and counts arrivals. */
-async function rate(parley: Parley, sink: Child<Sink>, count: number): Promise<Rate> {
+export async function rate(parley: Server, sink: Child<Sink>, count: number): Promise<Rate> {
   await sink.ask({ reset: true })
   const before = await parley.usage()
   await backlog(parley, 'sink', count)
@@ -65,19 +66,24 @@ async function rate(parley: Parley, sink: Child<Sink>, count: number): Promise<R
   const after = await parley.usage()
   const arrivals = await sink.ask<Arrivals>({ count: true })
   if (arrivals.count !== count + 1) throw new Error(`${arrivals.count} events arrived, not ${count + 1}`)
-  parley.file.forgetDeliveries()
-  return { per_s: (count / (arrivals.last_ms - arrivals.first_ms)) * 1000, cpu_us: (after.all_us - before.all_us) / count }
+  await parley.file.forgetDeliveries()
+  return {
+    per_s: (count / (arrivals.last_ms - arrivals.first_ms)) * 1000,
+    cpu_us: (after.all_us - before.all_us) / count,
+    database_us: (after.database_us - before.database_us) / count,
+  }
 }
 
-async function backlog(parley: Parley, endpoint: keyof Sink, count: number): Promise<void> {
+export async function backlog(parley: Server, endpoint: keyof Sink, count: number): Promise<void> {
   const service_sid = parley.services[endpoint]
-  const url = parley.file.service(service_sid).post_webhook_url as string
-  parley.file.addDeliveries(count, { service_sid, url }, account_sid, Date.now())
-  await call(parley.port, `/v1/Services/${service_sid}/Conversations`, creation())
+  const { post_webhook_url } = await parley.file.service(service_sid)
+  const url = post_webhook_url as string
+  await parley.file.addDeliveries(count, { service_sid, url }, account_sid, Date.now())
+  await call(parley.ports[0], `/v1/Services/${service_sid}/Conversations`, creation())
 }
 
 /** An endpoint in this process: one clock for what is sent and what arrives. */
-async function startProbe(parley: Parley) {
+export async function startProbe(parley: Server) {
   const waiting = new Map<string, (arrived_ms: number) => void>()
   const arrived = new Map<string, number>()
   const server = createServer((request, response) => {
@@ -90,10 +96,10 @@ async function startProbe(parley: Parley) {
     })
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const service_sid = await hooked(parley.port, (server.address() as AddressInfo).port)
+  const service_sid = await hooked(parley.ports[0], (server.address() as AddressInfo).port)
 
   async function delay(): Promise<number> {
-    const { sid } = await call<{ sid: string }>(parley.port, `/v1/Services/${service_sid}/Conversations`, creation())
+    const { sid } = await call<{ sid: string }>(parley.ports[0], `/v1/Services/${service_sid}/Conversations`, creation())
     const answered_ms = performance.now()
     const arrived_ms =
       arrived.get(sid) ??

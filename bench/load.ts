@@ -6,7 +6,8 @@ import { Framer } from './framer.ts'
 import type { Population } from './population.ts'
 
 export interface Burst {
-  readonly port: number
+  /** Connections are shared out among them. */
+  readonly ports: readonly number[]
   readonly connections: number
   readonly ms: number
   readonly ask: Ask
@@ -23,14 +24,15 @@ export interface Measured {
 }
 
 /** Keeps every connection busy with one request after the other until time is up; every answer is waited for and checked. */
-async function run({ port, connections, ms, ask, population }: Burst): Promise<Measured> {
-  const next = requests(ask, port, population)
-  const sockets = await Promise.all(Array.from({ length: connections }, () => open(port)))
+async function run({ ports, connections, ms, ask, population }: Burst): Promise<Measured> {
+  const nodes = ports.map((port) => ({ port, next: requests(ask, port, population) }))
+  const nodeOf = (i: number) => nodes[i % nodes.length] as (typeof nodes)[number]
+  const sockets = await Promise.all(Array.from({ length: connections }, (_, i) => open(nodeOf(i).port)))
   const latencies: number[] = []
   const cpu = process.cpuUsage()
   const start_ms = performance.now()
   const end_ms = start_ms + ms
-  await Promise.all(sockets.map((socket) => keepBusy(socket, next, statusOf(ask), end_ms, latencies)))
+  await Promise.all(sockets.map((socket, i) => keepBusy(socket, nodeOf(i).next, statusOf(ask), end_ms, latencies)))
   const took_ms = performance.now() - start_ms
   const { user, system } = process.cpuUsage(cpu)
   for (const socket of sockets) socket.destroy()

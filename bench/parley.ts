@@ -1,15 +1,15 @@
 import { request } from 'undici'
 import { authorization } from './asks.ts'
 import { Child, type Usage } from './child.ts'
-import { DatabaseFile, type Filling } from './database-file.ts'
+import type { Contents, Filling } from './contents.ts'
+import { DatabaseFile } from './database-file.ts'
 import { type Population, population, rowOf } from './population.ts'
 import type { Sink } from './sink.ts'
 
-/** A Parley server on a database of its own, filled, with a service for each kind of webhook endpoint. */
-export interface Parley {
-  readonly port: number
-  readonly path: string
-  readonly file: DatabaseFile
+/** Parley, one node or several, on a database of its own, filled, with a service for each kind of webhook endpoint. */
+export interface Server {
+  readonly ports: readonly [number, ...number[]]
+  readonly file: Contents
   readonly population: Population
   /** Sids of the services whose events go to the sink's ports. */
   readonly services: Readonly<Record<keyof Sink, string>>
@@ -18,6 +18,12 @@ export interface Parley {
   drained(service_sid: string): Promise<void>
   stop(): Promise<void>
   kill(): Promise<void>
+}
+
+/** A server whose database is a file. */
+export interface Parley extends Server {
+  readonly path: string
+  readonly file: DatabaseFile
 }
 
 export interface ParleyOptions {
@@ -38,7 +44,7 @@ export async function startParley(options: ParleyOptions): Promise<Parley> {
   const file = new DatabaseFile(path)
   const { port } = server.ready
   return {
-    port,
+    ports: [port],
     path,
     file,
     population: made,
@@ -60,15 +66,14 @@ export async function startParley(options: ParleyOptions): Promise<Parley> {
 
 function spawn({ path, largest_batch }: ParleyOptions, flags: readonly string[] = []): Promise<Child<{ port: number }>> {
   const module = new URL('./contestants/parley.ts', import.meta.url)
-  return Child.start(module, { file: path, ...(largest_batch && { largest_batch }) }, flags)
+  return Child.start(module, { settings: { PARLEY_DATABASE_URL: `sqlite:${path}` }, ...(largest_batch && { largest_batch }) }, flags)
 }
 
 /** A first start makes the schema and the account; services come through the API, rows straight into the closed file. */
 async function prepare(options: ParleyOptions, made: Population): Promise<Parley['services']> {
   const server = await spawn(options)
   const { port } = server.ready
-  const { sink, hang, down } = options.sink
-  const services = { sink: await hooked(port, sink), hang: await hooked(port, hang), down: await hooked(port, down) }
+  const services = await hookedAll(port, options.sink)
   await server.stop()
   const file = new DatabaseFile(options.path)
   file.fill(options.filling?.(made) ?? plain(made))
@@ -76,7 +81,13 @@ async function prepare(options: ParleyOptions, made: Population): Promise<Parley
   return services
 }
 
-function plain(made: Population): Filling {
+/** A service for each of the sink's ports. */
+export async function hookedAll(port: number, { sink, hang, down }: Sink): Promise<Server['services']> {
+  return { sink: await hooked(port, sink), hang: await hooked(port, hang), down: await hooked(port, down) }
+}
+
+/** The conversations of the population and nothing else. */
+export function plain(made: Population): Filling {
   const now_ms = Date.now()
   return (insert, owner) => insert('conversations', made.rows, (i) => rowOf(made, i, owner, now_ms))
 }

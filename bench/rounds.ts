@@ -3,7 +3,7 @@ import { type Ask, statusOf } from './asks.ts'
 import { Child, type Usage } from './child.ts'
 import type { Measured } from './load.ts'
 import type { Options } from './options.ts'
-import { type Parley, startParley } from './parley.ts'
+import { type Parley, type Server, startParley } from './parley.ts'
 import { type Population, population } from './population.ts'
 import type { Sink } from './sink.ts'
 
@@ -19,9 +19,9 @@ export interface Field {
 export type Name = keyof Field
 
 export interface Contestant {
-  readonly port: number
+  readonly ports: readonly number[]
   readonly population: Population
-  readonly parley: Parley | null
+  readonly parley: Pick<Server, 'services' | 'drained'> | null
   usage(): Promise<Usage>
   /** Takes back what a burst has added. */
   trim(): Promise<void>
@@ -45,6 +45,10 @@ export interface Sample {
   /** Of the server process, deliveries included that the burst caused. */
   readonly cpu_us: number
   readonly main_us: number
+  /** Of the database server, where there is one. */
+  readonly database_us: number
+  /** Of both. */
+  readonly total_us: number
   readonly generator_us: number
   /** Share of its core that the generator was busy. */
   readonly generator_busy: number
@@ -70,7 +74,7 @@ export async function startField(large: Parley, options: Options, sink: Sink, fo
 async function plain(module: URL, made: Population): Promise<Contestant> {
   const child = await Child.start<{ port: number }>(module, made)
   return {
-    port: child.ready.port,
+    ports: [child.ready.port],
     population: made,
     parley: null,
     usage: () => child.usage(),
@@ -80,9 +84,9 @@ async function plain(module: URL, made: Population): Promise<Contestant> {
 }
 
 function ofParley(parley: Parley, trimmed: boolean): Contestant {
-  const { port, population: made, file } = parley
+  const { ports, population: made, file } = parley
   return {
-    port,
+    ports,
     population: made,
     parley,
     usage: () => parley.usage(),
@@ -102,13 +106,13 @@ export async function burst(
   cell: Omit<Cell, 'contestant'> & { readonly contestant: string },
   ms: number,
 ): Promise<Sample> {
-  const { port, population: made, parley } = contestant
+  const { ports, population: made, parley } = contestant
   const service_sid = cell.webhook === undefined ? null : (parley?.services[cell.webhook] ?? null)
   const ask = 'service_sid' in cell.ask ? { ...cell.ask, service_sid } : cell.ask
   const busy = busyCores()
   const before = await contestant.usage()
   const measured = await generator.ask<Measured | { error: string }>({
-    port,
+    ports,
     connections: cell.connections,
     ms,
     ask,
@@ -119,6 +123,7 @@ export async function burst(
   if (service_sid !== null && cell.webhook !== 'hang') await parley?.drained(service_sid)
   const after = await contestant.usage()
   const all_us = after.all_us - before.all_us
+  const database_us = after.database_us - before.database_us
   const cores = busy()
   if (statusOf(ask) === 201) await contestant.trim()
   return {
@@ -127,19 +132,22 @@ export async function burst(
     p99_ms: measured.p99_ms,
     cpu_us: all_us / measured.requests,
     main_us: (after.main_us - before.main_us) / measured.requests,
+    database_us: database_us / measured.requests,
+    total_us: (all_us + database_us) / measured.requests,
     generator_us: measured.generator_us / measured.requests,
     generator_busy: measured.generator_us / 1000 / measured.ms,
-    foreign_cores: Math.max(0, cores.used - (all_us + measured.generator_us) / 1000 / cores.ms),
+    foreign_cores: cores.foreign(all_us + (database_us || 0) + measured.generator_us),
   }
 }
 
-/** Answers a function that tells how many cores of the machine were in use since now. */
-function busyCores(): () => { used: number; ms: number } {
+/** Answers a function that tells, given the CPU time used by the bench, how many cores others were using since now. */
+export function busyCores(): () => { foreign(own_us: number): number } {
   const used_ms = () => cpus().reduce((sum, { times }) => sum + times.user + times.sys + times.nice + times.irq, 0)
   const was_ms = used_ms()
   const start_ms = performance.now()
   return () => {
     const ms = performance.now() - start_ms
-    return { used: (used_ms() - was_ms) / ms, ms }
+    const cores = (used_ms() - was_ms) / ms
+    return { foreign: (own_us) => Math.max(0, cores - own_us / 1000 / ms) }
   }
 }

@@ -46,7 +46,7 @@ export async function startPart(large_file: string, options: Options, folder: st
 }
 
 async function started(file: string): Promise<Start> {
-  const command = await serve(file)
+  const command = await serve({ PARLEY_DATABASE_URL: `sqlite:${file}` })
   const ms = await firstAnswer(command)
   const { mb, cpu_ms } = footprint(command.process.pid)
   await end(command, 'SIGTERM')

@@ -3,15 +3,14 @@ import { Timers } from '../src/background/timers.ts'
 import { SystemClock } from '../src/clock.ts'
 import type { ParleyCommands } from '../src/commands.ts'
 import { resources } from '../src/resources/index.ts'
-import type { Database } from '../src/storage/database.ts'
-import { openConnection } from '../src/storage/sqlite/connection.ts'
-import { SqliteReader } from '../src/storage/sqlite/reader.ts'
+import { type Database, only_slot } from '../src/storage/database.ts'
+import type { Deadline } from './added-rows.ts'
 import { median, percentile, shown } from './figures.ts'
 import type { Options } from './options.ts'
-import type { Parley } from './parley.ts'
+import type { Parley, Server } from './parley.ts'
 import { atLeast, atMost, type Goal, heading, table } from './report.ts'
 
-interface Firing {
+export interface Firing {
   readonly what: string
   readonly timers: number
   /** Due evenly over so long; 0: all at one instant. */
@@ -20,12 +19,13 @@ interface Firing {
   readonly told: 'sink' | 'hang' | null
 }
 
-interface Fired {
+export interface Fired {
   readonly p50_ms: number
   readonly p99_ms: number
   readonly max_ms: number
   readonly per_s: number
   readonly cpu_us: number
+  readonly database_us: number
 }
 
 /** Lateness and rate of deadlines, beside as many pending ones as the large database has rows. */
@@ -38,7 +38,7 @@ export async function timersPart(parley: Parley, options: Options): Promise<Goal
     { what: 'at once, an event row each (endpoint hangs)', timers: count(100_000), spread_ms: 0, told: 'hang' },
   ]
   const poll_us = await idlePoll(parley)
-  const idle_us = await idleSecond(parley, options)
+  const idle = await idleSecond(parley, options)
   const fired: Fired[] = []
   for (const firing of firings) {
     fired.push(await fire(parley, firing))
@@ -56,7 +56,7 @@ export async function timersPart(parley: Parley, options: Options): Promise<Goal
   )
   console.log(`\nLateness: from the deadline until another connection to the file sees it applied, looked for every ms or so.`)
   console.log(
-    `Idle poll: ${shown(poll_us)} µs (its code in a loop); the whole process, idle: ${shown(idle_us)} µs of CPU a second.`,
+    `Idle poll: ${shown(poll_us)} µs (its code in a loop); the whole process, idle: ${shown(idle.cpu_us)} µs of CPU a second.`,
   )
   const [spread, must, bare, rows] = fired as [Fired, Fired, Fired, Fired]
   return [
@@ -70,26 +70,27 @@ export async function timersPart(parley: Parley, options: Options): Promise<Goal
   ]
 }
 
-async function fire(parley: Parley, { timers, spread_ms, told }: Firing): Promise<Fired> {
+export async function fire(parley: Server, { timers, spread_ms, told }: Firing): Promise<Fired> {
   const { file } = parley
-  const standard = file.owner()
+  const standard = await file.owner()
   const owner = told === null ? standard : { ...standard, service_sid: parley.services[told] }
   const now_ms = Date.now()
-  // Time for the rows to get in (measured: 15 to 30 µs each) and for the server to notice them.
-  const first_ms = now_ms + 2500 + timers * 0.08
-  const expected = file.addDue(timers, (i) => Math.round(first_ms + (i * spread_ms) / timers), owner, now_ms)
+  // Time for the rows to get in and for the server to notice them.
+  const first_ms = now_ms + 2500 + timers * file.row_ms
+  const expected = await file.addDue(timers, (i) => Math.round(first_ms + (i * spread_ms) / timers), owner, now_ms)
   if (Date.now() > first_ms - 1200) throw new Error('the machine is too slow: rows were not in before they were due')
   const before = await parley.usage()
   const lateness = await watch(parley, expected)
   const after = await parley.usage()
   if (told === 'sink') await parley.drained(owner.service_sid)
-  file.forgetDeliveries()
+  await file.forgetDeliveries()
   return {
     p50_ms: percentile(lateness, 0.5),
     p99_ms: percentile(lateness, 0.99),
     max_ms: percentile(lateness, 1),
     per_s: (timers / ((expected.at(-1)?.due ?? 0) + (lateness.at(-1) ?? 0) - first_ms)) * 1000,
     cpu_us: (after.all_us - before.all_us) / timers,
+    database_us: (after.database_us - before.database_us) / timers,
   }
 }
 
@@ -97,16 +98,16 @@ async function fire(parley: Parley, { timers, spread_ms, told }: Firing): Promis
  * Looks from outside which is the first that has not been applied: those before it are committed. One look is one step in an
  * index, so looking often costs the server nothing. Were a sweep to take them in another order, this would only judge harder.
  */
-async function watch(parley: Parley, expected: readonly { sid: string; due: number }[]): Promise<number[]> {
+async function watch({ file }: Server, expected: readonly Deadline[]): Promise<number[]> {
   const lateness: number[] = []
-  const last = expected.at(-1) as { sid: string; due: number }
+  const last = expected.at(-1) as Deadline
   let done = 0
   while (done < expected.length) {
     await sleep(1)
-    const first = parley.file.firstPending()
+    const first = await file.firstPending()
     const now_ms = Date.now()
-    const applied = (row: { sid: string; due: number }) =>
-      first === undefined || row.due < first.next_due || (row.due === first.next_due && row.sid < first.sid)
+    const applied = (row: Deadline) =>
+      first === undefined || row.due < first.due || (row.due === first.due && row.sid < first.sid)
     for (let row = expected[done]; row && applied(row); row = expected[++done]) lateness.push(now_ms - row.due)
     if (now_ms > last.due + 120_000) throw new Error(`${expected.length - done} timers were not applied within two minutes`)
   }
@@ -114,15 +115,16 @@ async function watch(parley: Parley, expected: readonly { sid: string; due: numb
 }
 
 /** What a poll costs when nothing is due: the sweep's own code over a connection of its own. */
-async function idlePoll(parley: Parley): Promise<number> {
-  const reader = new SqliteReader(openConnection(parley.path, { readonly: true, durable: true }))
+export async function idlePoll(parley: Server): Promise<number> {
+  const reader = parley.file.reader()
   const database: Database<ParleyCommands> = {
     capabilities: { sole_owner: true },
-    read: reader,
+    read: reader.read,
+    slots: only_slot,
     write: () => Promise.reject(new Error('nothing should be due')),
     subscribe: () => {},
     waiting: () => 0,
-    close: async () => reader.close(),
+    close: async () => await reader.close(),
   }
   const timers = new Timers({ clock: new SystemClock(), database, resources, report: console.error })
   const bursts: number[] = []
@@ -138,10 +140,14 @@ async function idlePoll(parley: Parley): Promise<number> {
   return median(bursts)
 }
 
-async function idleSecond(parley: Parley, options: Options): Promise<number> {
+/** CPU time of an idle second, in µs. */
+export async function idleSecond(parley: Server, options: Options): Promise<{ cpu_us: number; database_us: number }> {
   const seconds = 10 * options.scale
   const before = await parley.usage()
   await sleep(seconds * 1000)
   const after = await parley.usage()
-  return (after.all_us - before.all_us) / seconds
+  return {
+    cpu_us: (after.all_us - before.all_us) / seconds,
+    database_us: (after.database_us - before.database_us) / seconds,
+  }
 }

@@ -7,7 +7,7 @@ import { createHttp } from '../../src/api/http.ts'
 import { SystemClock } from '../../src/clock.ts'
 import { Metrics } from '../../src/metrics.ts'
 import { resources } from '../../src/resources/index.ts'
-import type { Database, Reader } from '../../src/storage/database.ts'
+import { type Database, only_slot, type Reader } from '../../src/storage/database.ts'
 import { rowsBy } from '../../src/storage/rows.ts'
 import { Vault } from '../../src/vault.ts'
 import { createWebhookClient } from '../../src/webhooks/client.ts'
@@ -21,10 +21,15 @@ const held = new Map<unknown, object>([
   [rowsBy('accounts', ['sid']), made.account],
   [rowsBy('services', ['sid', 'account_sid']), made.service],
 ])
-const read: Reader = { one: async (query) => held.get(query) as never, all: async () => [] }
+const read: Reader = {
+  one: async (query) => held.get(query) as never,
+  all: async () => [],
+  hold: async (query) => held.get(query) as never,
+}
 const database: Database = {
   capabilities: { sole_owner: true },
   read,
+  slots: only_slot,
   write: () => Promise.reject(new Error('there is no storage')),
   subscribe: () => {},
   waiting: () => 0,

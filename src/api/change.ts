@@ -107,7 +107,7 @@ export interface Changed {
 /** The transaction of a change: decide on the rows as they are now, write them and the deliveries. */
 export async function change(tx: Tx, resource: AnyResource, request: ChangeRequest): Promise<Changed> {
   const { facts, steps, row } = await propose(tx, resource, request)
-  for (const step of steps) await commit(tx, step, step.facts ?? facts, request)
+  await commitAll(tx, steps, facts, request)
   const above = { service: facts.service && { sid: facts.service.sid }, parents: facts.parents.map(({ sid }) => ({ sid })) }
   // What a view shows besides the row may follow from the change.
   return { row: row && resource.view ? await findInstance(tx, resource, facts, request.address) : row, above }
@@ -130,10 +130,25 @@ export interface Asked {
   readonly request: ChangeRequest
 }
 
+type By = Pick<ChangeRequest, 'webhooks' | 'source'>
+
 /** Writes one change and the deliveries that follow from it. */
-export async function commit(tx: Tx, step: Step, facts: Facts, by: Pick<ChangeRequest, 'webhooks' | 'source'>): Promise<void> {
-  const { resource, change } = step
-  await save(tx, resource, facts, change)
+export function commit(tx: Tx, step: Step, facts: Facts, by: By): Promise<void> {
+  return commitAll(tx, [step], facts, by)
+}
+
+/** Rows are written side by side, each through its changes in order; then they are told in order. */
+async function commitAll(tx: Tx, steps: readonly Step[], facts: Facts, by: By): Promise<void> {
+  const rows = Map.groupBy(steps, ({ change }) => (change.is ?? change.was)?.sid)
+  await Promise.all(
+    [...rows.values()].map(async (own) => {
+      for (const step of own) await save(tx, step.resource, step.facts ?? facts, step.change)
+    }),
+  )
+  for (const step of steps) await tell(tx, step, step.facts ?? facts, by)
+}
+
+async function tell(tx: Tx, { resource, change }: Step, facts: Facts, by: By): Promise<void> {
   const row = (change.is ?? change.was) as BaseRow
   tx.notify({ topic: 'changed', table: resource.table, sid: row.sid, revision: row.revision })
   for (const event of resource.events?.after(change, facts) ?? []) {

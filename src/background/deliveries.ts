@@ -19,7 +19,7 @@ const most_in_flight = 64
 /** Rows of one queue held in memory; the rest stays in the database until there is room. */
 const window = 512
 /** Looks for what other processes have written, besides being told: a notice can be lost. */
-const poll_ms = 5000
+const poll_ms = 1000
 /** A webhook's answer and the record of it: so long a slot must still be this process's own. */
 const longest_send_ms = webhook_timeout_ms + 1000
 /** Answers that a retry may change (the ancestor API's list), besides no answer at all. */
@@ -119,11 +119,9 @@ export class Deliveries implements Service {
     this.#options = options
     const { database } = options
     this.#poll = new Loop(async () => {
-      for (const [slot, queues] of this.#slots) {
-        await this.#findTargets(slot)
-        // What was held back because nobody could say whose the slot was.
-        for (const queue of queues.values()) this.#send(queue)
-      }
+      await Promise.all([...this.#slots.keys()].map((slot) => this.#findTargets(slot)))
+      // What was held back because nobody could say whose the slot was.
+      for (const queues of this.#slots.values()) for (const queue of queues.values()) this.#send(queue)
       return poll_ms
     }, options.report)
     database.subscribe((notices) => {

@@ -35,11 +35,6 @@ export class Wire {
     this.#failed = options.failed
   }
 
-  /** Whether notices of other nodes arrive. */
-  get connected(): boolean {
-    return this.#client !== undefined
-  }
-
   async connect(): Promise<void> {
     const client = new pg.Client({ ...connectionSettings(this.#url), application_name: 'parley notices' })
     client.on('error', this.#failed)

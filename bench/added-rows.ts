@@ -1,0 +1,104 @@
+import { randomUUID } from 'node:crypto'
+import { newSid, orderedSid } from '../src/sids.ts'
+import type { ConversationRow, DeliveryRow } from '../src/storage/schema.ts'
+import { slotOf } from '../src/webhooks/queue.ts'
+import { attributesOf, type Owner } from './population.ts'
+
+/** Rows that the bench adds to what a database was filled with. */
+
+/** As a plain creation makes it. */
+export function createdRow(sid: string, i: number, owner: Owner, now_ms: number): ConversationRow {
+  return {
+    ...owner,
+    sid,
+    friendly_name: `Order ${i}`,
+    unique_name: null,
+    attributes: attributesOf(i),
+    state: 'active',
+    inactive_after: null,
+    closed_after: null,
+    date_inactive: null,
+    date_closed: null,
+    next_due: null,
+    email_address: null,
+    email_name: null,
+    created_by: 'system',
+    last_message_index: -1,
+    webhook_count: 0,
+    date_activity: now_ms,
+    date_created: now_ms,
+    date_updated: now_ms,
+    revision: 1,
+  }
+}
+
+export interface Deadline {
+  readonly sid: string
+  readonly due: number
+}
+
+export function dueRow(i: number, due: number, owner: Owner, now_ms: number): ConversationRow {
+  const row = createdRow(newSid('CH', now_ms), i, owner, now_ms)
+  return { ...row, inactive_after: 'PT1M', date_inactive: due, next_due: due }
+}
+
+/** In the order in which a sweep takes them. */
+export function deadlines(rows: readonly ConversationRow[]): Deadline[] {
+  return rows
+    .map(({ sid, next_due }) => ({ sid, due: next_due as number }))
+    .sort((a, b) => a.due - b.due || (a.sid < b.sid ? -1 : 1))
+}
+
+export interface Target {
+  readonly service_sid: string
+  readonly url: string
+}
+
+export function deliveryRow(i: number, target: Target, account_sid: string, slots: number, now_ms: number): DeliveryRow {
+  const subject_sid = newSid('CH', now_ms)
+  return deliveryOf(subject_sid, i, target, account_sid, slots, now_ms)
+}
+
+export function deliveryOf(
+  subject_sid: string,
+  i: number,
+  target: Target,
+  account_sid: string,
+  slots: number,
+  now_ms: number,
+): DeliveryRow {
+  return {
+    id: orderedSid('WD', now_ms),
+    account_sid,
+    service_sid: target.service_sid,
+    target_sid: target.service_sid,
+    subject_sid,
+    slot: slotOf(subject_sid, slots),
+    event_type: 'onConversationAdded',
+    method: 'POST',
+    url: target.url,
+    form: formOf(i, account_sid, target.service_sid, subject_sid),
+    idempotency_token: randomUUID(),
+    status: 'pending',
+    due: now_ms,
+    attempts: '[]',
+    date_created: now_ms,
+    date_finished: null,
+  }
+}
+
+function formOf(i: number, account_sid: string, service_sid: string, conversation_sid: string): string {
+  return JSON.stringify({
+    EventType: 'onConversationAdded',
+    AccountSid: account_sid,
+    ChatServiceSid: service_sid,
+    Source: 'API',
+    ConversationSid: conversation_sid,
+    FriendlyName: `Order ${i}`,
+    Attributes: attributesOf(i),
+    MessagingServiceSid: 'MG00000000000000000000000000000b01',
+    State: 'active',
+    DateCreated: '2025-01-01T00:00:00.000Z',
+    DateUpdated: '2025-01-01T00:00:00.000Z',
+  })
+}

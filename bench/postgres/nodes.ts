@@ -1,0 +1,108 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Given } from '../../src/config.ts'
+import { Child } from '../child.ts'
+import type { Filling } from '../contents.ts'
+import { hookedAll, plain, type Server as ParleyServer } from '../parley.ts'
+import { type Population, population } from '../population.ts'
+import type { Sink } from '../sink.ts'
+import { SharedContents } from './contents.ts'
+import type { Server } from './server.ts'
+
+/** One node or several on one database. */
+export interface Nodes extends ParleyServer {
+  readonly url: string
+  readonly file: SharedContents
+}
+
+/** A filled database that others are copied from. */
+export interface Template {
+  readonly url: string
+  readonly population: Population
+  readonly services: ParleyServer['services']
+}
+
+export interface Bench {
+  readonly server: Server
+  readonly folder: string
+  readonly profile: string | null
+}
+
+export interface NodesOptions {
+  /** Of the files of its CPU profiles. */
+  readonly name: string
+  readonly nodes: number
+  readonly largest_batch?: number
+  readonly coalesce?: boolean
+}
+
+/** What nodes of one database have to agree on. */
+export function settingsOf(url: string, folder: string): Given {
+  return {
+    PARLEY_DATABASE_URL: url,
+    PARLEY_DATA_DIR: folder,
+    PARLEY_SECRET_KEY: 'b'.repeat(64),
+    PARLEY_ADMIN_TOKEN: 'b'.repeat(64),
+  }
+}
+
+/** A first start makes the schema and the account; services come through the API, rows straight into the tables. */
+export async function makeTemplate(
+  { server, folder }: Bench,
+  { rows, sink, filling = plain }: { rows: number; sink: Sink; filling?: (made: Population) => Filling },
+): Promise<Template> {
+  const url = await server.create()
+  const made = population(rows, Date.now())
+  const node = await spawn({ settings: settingsOf(url, folder) })
+  const services = await hookedAll(node.ready.port, sink)
+  await node.stop()
+  const contents = new SharedContents(url)
+  await contents.fill(filling(made))
+  await contents.close()
+  return { url, population: made, services }
+}
+
+/** Nodes on a copy of a filled database; resolves when they have shared the deliveries out. */
+export async function startNodes(bench: Bench, template: Template, options: NodesOptions): Promise<Nodes> {
+  const url = await bench.server.create(template.url)
+  const { nodes: count, name, ...input } = options
+  const nodes: Child<{ port: number }>[] = []
+  for (let n = 1; n <= count; n++) {
+    const flags = bench.profile === null ? [] : profiling(bench.profile, `${name}-${n}`)
+    nodes.push(await spawn({ settings: settingsOf(url, bench.folder), ...input }, flags))
+  }
+  const file = new SharedContents(url)
+  while ((await file.owners()) < count) await sleep(100)
+  const [first, ...others] = nodes.map(({ ready }) => ready.port) as [number, ...number[]]
+  return {
+    url,
+    ports: [first, ...others],
+    file,
+    population: template.population,
+    services: template.services,
+    async usage() {
+      const usages = await Promise.all(nodes.map((node) => node.usage()))
+      const sum = (figure: 'all_us' | 'main_us') => usages.reduce((all, usage) => all + usage[figure], 0)
+      return { all_us: sum('all_us'), main_us: sum('main_us'), database_us: bench.server.cpu_us() }
+    },
+    drained: async (service_sid) => {
+      while (await file.hasPendingDeliveries(service_sid)) await sleep(10)
+    },
+    async stop() {
+      await file.close()
+      // An orderly end writes profiles, and waits for the endpoint that never answers.
+      await Promise.all(nodes.map((node) => (bench.profile === null ? node.kill() : node.stop())))
+    },
+    async kill() {
+      await file.close()
+      await Promise.all(nodes.map((node) => node.kill()))
+    },
+  }
+}
+
+function spawn(input: object, flags: readonly string[] = []): Promise<Child<{ port: number }>> {
+  return Child.start(new URL('../contestants/parley.ts', import.meta.url), input, flags)
+}
+
+function profiling(folder: string, name: string): string[] {
+  return ['--cpu-prof', `--cpu-prof-dir=${folder}`, `--cpu-prof-name=${name}.cpuprofile`]
+}
