@@ -72,12 +72,12 @@ async function runRounds(
   return results
 }
 
-const single = 'message create, one conversation'
-const spread = 'message create, spread'
-const create = 'conversation create'
+export const single = 'message create, one conversation'
+export const spread = 'message create, spread'
+export const create = 'conversation create'
 const front = 'page of 50 messages, first'
 const behind = 'page of 50 messages, deep'
-const delivered = ', webhook delivered'
+export const delivered = ', webhook delivered'
 
 async function chatCells(parley: Parley, chat: Chat): Promise<ChatCell[]> {
   const list = `/v1/Conversations/${sidOf(parley.population, chat.deep)}/Messages?PageSize=50`

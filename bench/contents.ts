@@ -20,12 +20,7 @@ export interface Contents {
   /** The first conversation, in the order in which a sweep takes them, whose deadline has not been applied. */
   firstPending(): Awaitable<Deadline | undefined>
   /** Events that wait in the outbox, each about a conversation of its own. */
-  addDeliveries(
-    count: number,
-    target: { service_sid: string; url: string },
-    account_sid: string,
-    now_ms: number,
-  ): Awaitable<void>
+  addDeliveries(count: number, target: { service_sid: string; url: string }, account_sid: string, now_ms: number): Awaitable<void>
   hasPendingDeliveries(service_sid: string): Awaitable<boolean>
   forgetDeliveries(): Awaitable<void>
   /** Names of all conversations, and how many events there are about each. */

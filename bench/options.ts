@@ -57,7 +57,8 @@ export function readOptions(args: readonly string[]): Options | undefined {
   })
   if (values.help) return undefined
   const { quick, database = null } = values
-  if (database !== null && !/^(postgres|postgres(ql)?:\/\/.+)$/.test(database)) throw new Error('--database must be postgres or postgres://…')
+  if (database !== null && !/^(postgres|postgres(ql)?:\/\/.+)$/.test(database))
+    throw new Error('--database must be postgres or postgres://…')
   const crash_rounds = whole('crash', values.crash, values.only?.includes('crash') ? 200 : 0)
   return {
     parts: chosenParts(database === null ? parts : shared_parts, values.only, crash_rounds > 0),

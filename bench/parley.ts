@@ -66,7 +66,11 @@ export async function startParley(options: ParleyOptions): Promise<Parley> {
 
 function spawn({ path, largest_batch }: ParleyOptions, flags: readonly string[] = []): Promise<Child<{ port: number }>> {
   const module = new URL('./contestants/parley.ts', import.meta.url)
-  return Child.start(module, { settings: { PARLEY_DATABASE_URL: `sqlite:${path}` }, ...(largest_batch && { largest_batch }) }, flags)
+  return Child.start(
+    module,
+    { settings: { PARLEY_DATABASE_URL: `sqlite:${path}` }, ...(largest_batch && { largest_batch }) },
+    flags,
+  )
 }
 
 /** A first start makes the schema and the account; services come through the API, rows straight into the closed file. */

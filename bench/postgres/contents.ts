@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
-import type { Pool } from 'pg'
-import { createPool } from '../../src/storage/postgres/connection.ts'
+import pg from 'pg'
+import { connectionSettings, createPool } from '../../src/storage/postgres/connection.ts'
 import { slots } from '../../src/storage/postgres/leases.ts'
 import { PostgresReader } from '../../src/storage/postgres/reader.ts'
 import type { AccountRow, ServiceRow } from '../../src/storage/schema.ts'
@@ -16,15 +16,14 @@ const chunk = 1000
 export class SharedContents implements Contents {
   /** Measured: 100 to 200 µs each, on a machine that does other things too. */
   readonly row_ms = 0.3
-  readonly #pool: Pool
+  readonly #pool: pg.Pool
   readonly #url: string
 
   constructor(url: string) {
     this.#url = url
-    // Sorting and cleaning a large table takes longer than a server's query may.
-    this.#pool = createPool(`${url}?statement_timeout=0`, { max: 1, failed })
-    this.#pool.options.query_timeout = 0
-    this.#pool.options.statement_timeout = 0
+    // Cleaning a large table takes longer than a server's query may.
+    this.#pool = new pg.Pool({ ...connectionSettings(url), max: 1, statement_timeout: 0, query_timeout: 0, lock_timeout: 0 })
+    this.#pool.on('error', failed)
   }
 
   close(): Promise<void> {
@@ -100,6 +99,13 @@ export class SharedContents implements Contents {
   async owners(): Promise<number> {
     const owners = "select count(distinct owner) as owners from leases where name like 'slot:%' and until > 0"
     return (await this.#all<{ owners: number }>(owners))[0]?.owners ?? 0
+  }
+
+  /** How many clients of that name are connected to this database. */
+  async clients(name: string): Promise<number> {
+    const clients = `select count(*) as clients from pg_stat_activity
+      where datname = current_database() and application_name = $1`
+    return (await this.#all<{ clients: number }>(clients, [name], 'clients'))[0]?.clients ?? 0
   }
 
   reader() {

@@ -69,10 +69,8 @@ export async function startPgbench(program: string, bench: Bench, template: Temp
     const requests = Number(/number of transactions actually processed: (\d+)/.exec(out)?.[1])
     if (child.exitCode !== 0 || !(requests > 0)) throw new Error(`pgbench ended with ${child.exitCode}: ${out}${err}`)
     if (script === 'create') await contents.forgetDeliveries()
-    const latency_ms = Number(/latency average = ([\d.]+) ms/.exec(out)?.[1])
     return {
       requests_per_s: Number(/tps = ([\d.]+)/.exec(out)?.[1]),
-      mean_ms: latency_ms,
       p50_ms: Number.NaN,
       p99_ms: Number.NaN,
       cpu_us: client_us / requests,

@@ -245,13 +245,14 @@ describe.each<Family>(['default', 'service'])('the form of events, %s family', (
     expect(await told()).toEqual(['onUserAdded', 'onUserUpdate', 'onUserUpdated'])
   })
 
-  test('of somebody who becomes a user by joining: first the user, then the participant', async () => {
+  test('of somebody who becomes a user by joining: of the user and of the participant, which keep no order', async () => {
     const { service, sid, participants, users, role, common } = await hooked(family)
     const { defaultChatServiceRoleSid } = await v1().services(service).configuration().fetch()
     const made = await participants.create({ identity: 'alice', ...enabled })
     const user = await users('alice').fetch()
     const DateCreated = now()
-    expect(await next('/post')).toEqual({
+    const both = [await next('/post'), await next('/post')]
+    expect(both).toContainEqual({
       ...common('onUserAdded'),
       UserSid: user.sid,
       Identity: 'alice',
@@ -259,7 +260,7 @@ describe.each<Family>(['default', 'service'])('the form of events, %s family', (
       Attributes: '{}',
       DateCreated,
     })
-    expect(await next('/post')).toEqual({
+    expect(both).toContainEqual({
       ...common('onParticipantAdded'),
       ConversationSid: sid,
       ParticipantSid: made.sid,
@@ -271,7 +272,7 @@ describe.each<Family>(['default', 'service'])('the form of events, %s family', (
     })
     await participants(made.sid).remove()
     await participants.create({ identity: 'alice', ...enabled })
-    expect(await told('/post')).toEqual(['onUserAdded', 'onParticipantAdded', 'onParticipantAdded'])
+    expect((await told('/post')).sort()).toEqual(['onParticipantAdded', 'onParticipantAdded', 'onUserAdded'])
     expect(await told('/pre')).toEqual(['onParticipantAdd', 'onParticipantAdd'])
   })
 

@@ -18,6 +18,7 @@ export class PostgresReader implements Reader {
   readonly #pool: Pool
   readonly #failed: (error: Error) => void
   readonly #coalesce: boolean
+  readonly #told = new WeakSet<Error>()
   #asked: Ask[] = []
   #flushing = 0
   #scheduled = false
@@ -49,10 +50,17 @@ export class PostgresReader implements Reader {
       } catch (error) {
         // Another connection may be whole: a restart of the database breaks all that were open.
         if (again && isBroken(error)) continue
-        this.#failed(error as Error)
+        this.#tell(error as Error)
         throw refuse('unavailable')
       }
     }
+  }
+
+  /** Once, however many asked for what went wrong together. */
+  #tell(error: Error): void {
+    if (this.#told.has(error)) return
+    this.#told.add(error)
+    this.#failed(error)
   }
 
   #ask(shape: AnyShape, args: Row): Promise<readonly Row[]> {

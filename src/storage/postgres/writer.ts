@@ -10,12 +10,16 @@ interface Waiting {
   readonly job: Job
   /** From then on it is not tried again, by the process's own clock. */
   readonly until: number
+  /** How often others were in the way. */
+  tries: number
   readonly answer: (value: unknown) => void
   readonly fail: (error: Error) => void
 }
 
 /** How long a write waits for a database that is away or for others that are in the way. */
 const patience_ms = 5000
+/** Others are not in the way that often: something is wrong with the command. */
+const most_tries = 12
 /** Transactions of one command under way at a time. */
 const most_alone = 4
 
@@ -58,7 +62,7 @@ export class PostgresWriter {
     if (this.#closed) return Promise.reject(refuse('unavailable'))
     return new Promise((answer, fail) => {
       this.#open++
-      const waiting = { job, until: performance.now() + patience_ms, answer, fail }
+      const waiting = { job, until: performance.now() + patience_ms, tries: 0, answer, fail }
       const command = this.#options.commands[job.name]
       if (command && isLong(command)) this.#runAlone(waiting)
       else {
@@ -120,9 +124,9 @@ export class PostgresWriter {
 
   #tryAgain(waiting: Waiting, error: Error): void {
     const left_ms = waiting.until - performance.now()
-    if (left_ms > 0 && (isLost(error) || isContention(error))) {
+    if (left_ms > 0 && (isLost(error) || (isContention(error) && waiting.tries++ < most_tries))) {
       // Not all at the same moment, and not at once: the other side needs time too.
-      const pause_ms = isLost(error) ? 100 + Math.random() * 200 : Math.random() * 20
+      const pause_ms = isLost(error) ? 100 + Math.random() * 200 : Math.random() * 20 * waiting.tries
       void delay(Math.min(pause_ms, left_ms)).then(() => this.#runAlone(waiting))
       return
     }

@@ -1,0 +1,46 @@
+import type { Child } from '../child.ts'
+import { crashPart } from '../crash-part.ts'
+import type { Options } from '../options.ts'
+import type { Goal } from '../report.ts'
+import type { Sink } from '../sink.ts'
+import { chatPart } from './chat-part.ts'
+import { SharedContents } from './contents.ts'
+import { deliveriesPart } from './deliveries-part.ts'
+import { loadPart } from './load-part.ts'
+import { type Bench, settingsOf } from './nodes.ts'
+import { startServer } from './server.ts'
+import { timersPart } from './timers-part.ts'
+
+/** Nodes that share a PostgreSQL server. `database`: its url, or `postgres` for one of the bench's own. */
+export async function onPostgres(database: string, sink: Child<Sink>, options: Options, folder: string): Promise<Goal[]> {
+  const server = await startServer(database, folder)
+  console.log(server.about)
+  const bench: Bench = { server, folder, profile: options.profile }
+  const goals: Goal[] = []
+  const { parts } = options
+  try {
+    if (parts.has('deliveries')) goals.push(...(await deliveriesPart(bench, sink, options)))
+    if (parts.has('chat')) goals.push(...(await chatPart(bench, sink.ready, options)))
+    if (parts.has('load')) goals.push(...(await loadPart(bench, sink.ready, options)))
+    if (parts.has('timers')) goals.push(...(await timersPart(bench, sink.ready, options)))
+    if (parts.has('crash')) goals.push(...(await crashOf(bench, sink.ready, options)))
+  } finally {
+    await server.stop()
+  }
+  return goals
+}
+
+async function crashOf({ server, folder }: Bench, sink: Sink, options: Options): Promise<Goal[]> {
+  const url = await server.create()
+  return crashPart(sink, options, {
+    settings: settingsOf(url, folder),
+    async kept() {
+      const contents = new SharedContents(url)
+      const kept = await contents.written()
+      await contents.close()
+      return kept
+    },
+    integrity: () => null,
+    killDatabase: server.crash,
+  })
+}

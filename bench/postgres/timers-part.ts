@@ -1,0 +1,56 @@
+import { shown } from '../figures.ts'
+import type { Options } from '../options.ts'
+import { atLeast, type Goal, heading, table } from '../report.ts'
+import type { Sink } from '../sink.ts'
+import { type Fired, type Firing, fire, idlePoll, idleSecond } from '../timers-part.ts'
+import { type Bench, makeTemplate, startNodes } from './nodes.ts'
+
+/** Lateness and rate of deadlines with one node and with two, beside as many pending ones as there are conversations. */
+export async function timersPart(bench: Bench, sink: Sink, options: Options): Promise<Goal[]> {
+  const count = (full: number) => full * options.scale
+  const firings: Firing[] = [
+    { what: 'at once, nobody told', timers: count(10_000), spread_ms: 0, told: null },
+    { what: 'at once, events sent', timers: count(10_000), spread_ms: 0, told: 'sink' },
+    { what: 'at once, nobody told', timers: count(100_000), spread_ms: 0, told: null },
+    { what: 'at once, an event row each (endpoint hangs)', timers: count(100_000), spread_ms: 0, told: 'hang' },
+  ]
+  const template = await makeTemplate(bench, { rows: options.rows, sink })
+  const fired: { nodes: number; firing: Firing; result: Fired }[] = []
+  const idle: string[] = []
+  for (const nodes of [1, 2]) {
+    const parley = await startNodes(bench, template, { name: `timers-${nodes}`, nodes })
+    const poll_us = await idlePoll(parley)
+    const { cpu_us, database_us } = await idleSecond(parley, options)
+    idle.push(
+      `Idle, ${nodes} ${nodes === 1 ? 'node' : 'nodes'}: ${shown(poll_us)} µs a poll (its code in a loop); in a second ` +
+        `${shown(cpu_us)} µs of CPU of all nodes, ${shown(database_us)} µs of PostgreSQL.`,
+    )
+    for (const firing of firings) {
+      fired.push({ nodes, firing, result: await fire(parley, firing) })
+      console.error(`timers: ${nodes} × ${shown(firing.timers)} ${firing.what}`)
+    }
+    await parley.kill()
+  }
+  console.log(heading(`Timers, beside ${options.rows.toLocaleString('en-US')} pending deadlines`))
+  console.log(
+    table(
+      ['nodes', 'due', '', 'late p50 ms', 'p99 ms', 'max ms', 'applied/s', 'CPU µs each', 'PostgreSQL’s'],
+      fired.map(({ nodes, firing, result }) => [
+        String(nodes),
+        firing.timers.toLocaleString('en-US'),
+        firing.what,
+        result.p50_ms,
+        result.p99_ms,
+        result.max_ms,
+        result.per_s,
+        result.cpu_us,
+        result.database_us,
+      ]),
+    ),
+  )
+  console.log(`\n${idle.join('\n')}`)
+  const bare = fired.filter(({ firing }) => firing === firings[2])
+  return bare.map(({ nodes, result }) =>
+    atLeast(`timers: applied durably per second, ${nodes} ${nodes === 1 ? 'node' : 'nodes'}`, 5000, result.per_s),
+  )
+}
