@@ -67,7 +67,7 @@ export async function startPgbench(program: string, bench: Bench, template: Temp
     const cores = busy()
     const [out, err] = await said
     const requests = Number(/number of transactions actually processed: (\d+)/.exec(out)?.[1])
-    if (child.exitCode !== 0 || !(requests > 0)) throw new Error(`pgbench ended with ${child.exitCode}: ${out}${err}`)
+    if (child.exitCode !== 0 || !(requests > 0)) throw new Error(`pgbench ended with ${child.exitCode}: ${err.split('\n')[0]}`)
     if (script === 'create') await contents.forgetDeliveries()
     return {
       requests_per_s: Number(/tps = ([\d.]+)/.exec(out)?.[1]),
@@ -128,7 +128,7 @@ function scriptsOf(made: Population, owner: Owner, target: { service_sid: string
     insert('deliveries', delivery, {
       id: `'WD' || ${time} || ${random}`,
       subject_sid: new_sid,
-      slot: `:c % ${slots}`,
+      slot: `:c::bigint % ${slots}`,
       form: `:head::text || ${new_sid} || :tail::text`,
       idempotency_token: 'gen_random_uuid()::text',
     }),

@@ -1,0 +1,94 @@
+import { expect, test, vi } from 'vitest'
+import { all_events, gate } from '../support/hooked.ts'
+import { auth_token, type Node, type Nodes, startNodes } from '../support/nodes.ts'
+import { postgresOnly } from '../support/only.ts'
+import { catchWebhooks, type WebhookCatcher } from '../support/webhook-catcher.ts'
+import { eventually, lookInto, settled } from './verify.ts'
+
+// Leases run out in their own time.
+vi.setConfig({ testTimeout: 60_000 })
+
+/** How many slots each node has, the most first; what nobody has is left out. */
+async function shares({ database }: Nodes): Promise<number[]> {
+  await using look = lookInto(database)
+  const owned = `select count(*) as slots from leases where name like 'slot:%' and until > extract(epoch from now()) * 1000
+    group by owner order by 1 desc`
+  return ((await look.query(owned)) as { slots: number }[]).map(({ slots }) => slots)
+}
+
+async function tellCatcher(node: Node, catcher: WebhookCatcher): Promise<void> {
+  const filters = all_events.map((event) => ['Filters', event] as const)
+  const { status } = await node.call('POST', '/v1/Configuration/Webhooks', [['PostWebhookUrl', catcher.url()], ...filters])
+  expect(status).toBe(200)
+}
+
+/** Enough that every slot has some. */
+async function makeMany(node: Node, count = 150): Promise<void> {
+  const made = await Promise.all(Array.from({ length: count }, () => node.call('POST', '/v1/Conversations')))
+  expect(made.filter(({ status }) => status !== 201)).toEqual([])
+}
+
+/** Of webhooks sent by this node since its start. */
+async function sentBy({ url }: Node): Promise<number> {
+  const text = await (await fetch(`${url}/metrics`)).text()
+  return [...text.matchAll(/^parley_webhook_attempts_total\{.*\} (\d+)$/gm)].reduce((sum, [, count]) => sum + Number(count), 0)
+}
+
+postgresOnly('deliveries are shared out between the nodes', () => {
+  test('two have half of the slots each, and both deliver what one of them has written', async () => {
+    await using nodes = await startNodes(2)
+    await using catcher = await catchWebhooks({ authToken: auth_token })
+    const [first, second] = nodes.all as [Node, Node]
+    await eventually(() => shares(nodes), [8, 8])
+    await tellCatcher(first, catcher)
+    await makeMany(first)
+    await settled(nodes)
+    expect(catcher.requests).toHaveLength(150)
+    const sent = await Promise.all([sentBy(first), sentBy(second)])
+    expect(sent[0] + sent[1]).toBe(150)
+    expect(Math.min(...sent)).toBeGreaterThan(0)
+  })
+
+  test('a third gets a share of those that are there', async () => {
+    await using nodes = await startNodes(3)
+    await eventually(() => shares(nodes), [6, 6, 4])
+  })
+
+  test('a node that stops hands its slots over at once, with what is still to be told', async () => {
+    await using nodes = await startNodes(2)
+    await using catcher = await catchWebhooks({ authToken: auth_token })
+    const [leaving, staying] = nodes.all as [Node, Node]
+    await eventually(() => shares(nodes), [8, 8])
+    await tellCatcher(staying, catcher)
+    await makeMany(staying)
+    const ended = await leaving.stop()
+    const at = performance.now()
+    expect(ended).toMatchObject({ code: 0, stderr: '' })
+    await eventually(() => shares(nodes), [16])
+    // Far below what a lease takes to run out.
+    expect(performance.now() - at).toBeLessThan(5000)
+    await settled(nodes)
+    expect(catcher.requests).toHaveLength(150)
+  })
+
+  test('a node that is killed is succeeded when its leases have run out', async () => {
+    await using nodes = await startNodes(2)
+    await using catcher = await catchWebhooks({ authToken: auth_token })
+    using held = gate()
+    catcher.reply(() => ({ delayUntil: held.opened }))
+    const [dying, staying] = nodes.all as [Node, Node]
+    await eventually(() => shares(nodes), [8, 8])
+    await tellCatcher(staying, catcher)
+    await makeMany(staying)
+    await catcher.next()
+    await dying.kill9()
+    const at = performance.now()
+    held.open()
+    await eventually(() => shares(nodes), [16])
+    // Ten seconds, a beat, and what a busy machine adds.
+    expect(performance.now() - at).toBeLessThan(16_000)
+    await settled(nodes)
+    const tokens = catcher.requests.map(({ headers }) => headers['i-twilio-idempotency-token'])
+    expect(new Set(tokens).size).toBe(150)
+  })
+})
