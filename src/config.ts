@@ -177,8 +177,15 @@ export function databasePlace(url: string, name: string): DatabasePlace {
   throw new ConfigError(`${name} must be sqlite:<file>, sqlite::memory: or postgres://…, not ${withoutPassword(url)}`)
 }
 
-/** A database's url as it may be shown. */
-export function withoutPassword(url: string): string {
+/** A database as it may be shown: without password, and without parameters, which may hold one. */
+export function shownPlace(place: DatabasePlace): string {
+  if (place.engine === 'sqlite') return `sqlite:${place.file}`
+  if (!URL.canParse(place.url)) return 'the database'
+  const { protocol, username, host, pathname } = new URL(place.url)
+  return `${protocol}//${username && `${username}@`}${host}${pathname}`
+}
+
+function withoutPassword(url: string): string {
   return url.replace(/\/\/[^@/]*@/, '//…@')
 }
 

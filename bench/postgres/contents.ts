@@ -62,6 +62,14 @@ export class SharedContents implements Contents {
     return (await this.#all<Deadline>(first, [], 'first'))[0]
   }
 
+  /** Which of these conversations still have a deadline. */
+  async pendingOf(sids: readonly string[]): Promise<ReadonlySet<string>> {
+    // Their own service is one of few: found by their key.
+    const pending = `select sid from conversations
+      where service_sid = any(array(select sid from services)) and sid = any($1) and next_due is not null`
+    return new Set((await this.#all<{ sid: string }>(pending, [sids], 'pending of')).map(({ sid }) => sid))
+  }
+
   /** Tells the nodes of them as another node would. */
   async addDeliveries(count: number, target: { service_sid: string; url: string }, account_sid: string, now_ms: number) {
     await this.#insert('deliveries', count, (i) => deliveryRow(i, target, account_sid, slots, now_ms))

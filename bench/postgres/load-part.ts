@@ -228,6 +228,8 @@ function goals(results: Results): Goal[] {
     versus('create + webhook row, one node / pgbench', 0.6, creating, 'one', 'pgbench'),
     versus('fetch by sid, gathered / a query each (node:http + pool)', 2.5, fetching, 'one', 'pooled'),
     versus('create + webhook row, batched / four statements each (node:http + pool)', 3, creating, 'one', 'pooled'),
+    versus('fetch by sid, gathered / Parley with a query for each read', 2.5, fetching, 'one', 'reads'),
+    versus('create + webhook row, batched / Parley with a transaction each', 3, creating, 'one', 'each'),
     ...more(fetching),
     ...more(creating),
   ].filter(({ measured }) => !Number.isNaN(measured))

@@ -1,4 +1,5 @@
-import { type Config, ConfigError, withoutPassword } from '../config.ts'
+import { type Config, ConfigError, type DatabasePlace, shownPlace } from '../config.ts'
+import { isLost } from '../storage/postgres/failures.ts'
 
 /** What a folder or file says that cannot be used. */
 const unusable = [
@@ -15,42 +16,59 @@ const unusable = [
   'SQLITE_FULL',
 ]
 
-/** What PostgreSQL or the way to it says when a database cannot be had. */
-const unreachable = /^(ECONN|ENOTFOUND|EAI_|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|08|28|3D000|42501|53300|57P|25006)/
+/** What PostgreSQL or the way to it says when nobody answers there, and when it does not want to. */
+const unreachable = /^(ECONNREFUSED|ENOTFOUND|EAI_AGAIN|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|57P03)$/
+const refused = /^(28P01|28000|3D000|42501|53300)$/
 /** The driver has no code for these. */
-const driver_says = /timeout|terminated|SSL|SASL|password must be a string/
+const refused_words = /SSL|SASL|password must be a string/
+
+interface Failure {
+  readonly code?: string
+  readonly message: string
+}
 
 /** Runs what opens files and databases; turns what a person can mend into a sentence that says how. */
 export async function explained<T>(config: Pick<Config, 'database'>, open: () => Promise<T>): Promise<T> {
   try {
     return await open()
   } catch (error) {
-    const { code = '', message } = error as { code?: string; message: string }
-    if (/in use by another Parley|made by a newer Parley/.test(message)) throw new ConfigError(message)
-    throw (
-      (config.database.engine === 'sqlite'
-        ? explainedFile(config.database.file, code, message)
-        : explainedServer(config.database.url, code, message)) ?? error
-    )
+    if (error instanceof ConfigError) throw error
+    const sentence = sentenceFor(config.database, rootOf(error))
+    throw sentence ? new ConfigError(sentence) : error
   }
 }
 
-function explainedFile(file: string, code: string, message: string): ConfigError | undefined {
-  if (unusable.includes(code))
-    return new ConfigError(`the data folder of ${file} cannot be used (${message}): check its owner, or set PARLEY_DATABASE_URL`)
-  if (code === 'SQLITE_NOTADB' || code === 'SQLITE_CORRUPT')
-    return new ConfigError(`${file} is not a Parley database (${message}): restore a backup, or set PARLEY_DATABASE_URL`)
-  return undefined
+/** A name with several addresses fails once for each. */
+function rootOf(error: unknown): Failure {
+  return (error instanceof AggregateError ? error.errors[0] : error) as Failure
 }
 
-function explainedServer(url: string, code: string, message: string): ConfigError | undefined {
-  const shown = withoutPassword(url)
-  if (code === '3D000') return new ConfigError(`${shown} is not there (${message}): create it, or set PARLEY_DATABASE_URL`)
-  if (unreachable.test(code) || (code === '' && driver_says.test(message)))
-    return new ConfigError(
-      `${shown} cannot be used (${message || code}): check PARLEY_DATABASE_URL and that the server takes connections`,
-    )
-  if (unusable.includes(code))
-    return new ConfigError(`the data folder cannot be used (${message}): check PARLEY_DATA_DIR and its owner`)
-  return undefined
+function sentenceFor(place: DatabasePlace, { code = '', message }: Failure): string | null {
+  if (/in use by another Parley|made by a newer Parley/.test(message)) return message
+  return place.engine === 'sqlite' ? aboutFile(place.file, code, message) : aboutServer(shownPlace(place), code, message)
+}
+
+function aboutFile(file: string, code: string, message: string): string | null {
+  if (unusable.includes(code)) {
+    return `the data folder of ${file} cannot be used (${message}): check its owner, or set PARLEY_DATABASE_URL`
+  }
+  if (code === 'SQLITE_NOTADB' || code === 'SQLITE_CORRUPT') {
+    return `${file} is not a Parley database (${message}): restore a backup, or set PARLEY_DATABASE_URL`
+  }
+  return null
+}
+
+function aboutServer(server: string, code: string, message: string): string | null {
+  if (unreachable.test(code) || (code === '' && /^timeout/.test(message))) {
+    return `${server} cannot be reached (${message || code}): check PARLEY_DATABASE_URL, and that PostgreSQL runs`
+  }
+  if (refused.test(code) || (code === '' && refused_words.test(message))) {
+    return `${server} does not let Parley in (${message}): check user, password and database in PARLEY_DATABASE_URL`
+  }
+  if (code === '53100') return `the disk of ${server} is full: make room, and run the same command again`
+  if (unusable.includes(code)) return `the data folder cannot be used (${message}): check PARLEY_DATA_DIR and its owner`
+  if (isLost({ code: code || undefined, message })) {
+    return `the connection to ${server} was lost (${message}): run the same command again`
+  }
+  return null
 }

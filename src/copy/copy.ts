@@ -1,12 +1,13 @@
 import { createHash } from 'node:crypto'
 import { resolve } from 'node:path'
-import { ConfigError, mediaFolder } from '../config.ts'
+import { explained } from '../cli/explained.ts'
+import { ConfigError, mediaFolder, shownPlace } from '../config.ts'
 import { sourceCheck, targetState } from './inspect.ts'
 import { copyFiles, countFiles, missingFiles, sameFolder } from './media.ts'
 import type { Progress } from './progress.ts'
 import { copyInstallation, copyTable, markTarget, unmarkTarget } from './rows.ts'
 import { copySecrets, type Home, refuseOtherKey } from './secrets.ts'
-import { mendable, nameOf, openSource, openTarget, refuseMemory, type Source, type Target } from './side.ts'
+import { openSource, openTarget, refuseMemory, type Source, type Target } from './side.ts'
 import { type AllSums, digestOf, sumsOf } from './sums.ts'
 import { all_tables, tables } from './tables.ts'
 
@@ -42,12 +43,12 @@ export async function copyInstallationTo(options: CopyOptions): Promise<void> {
   refuseMemory(from.database, '--from')
   refuseMemory(to.database, '--to')
   refuseSame(from, to)
-  await mendable(from.database, async () => {
+  await explained(from, async () => {
     const source = await openSource(from.database)
     try {
-      await refuseLiveNodes(source, nameOf(from.database))
-      const vault_check = await sourceCheck(source, nameOf(from.database))
-      await mendable(to.database, () => copyFrom(source, vault_check, options))
+      await refuseLiveNodes(source, shownPlace(from.database))
+      const vault_check = await sourceCheck(source, shownPlace(from.database))
+      await explained(to, () => copyFrom(source, vault_check, options))
     } finally {
       await source.close()
     }
@@ -84,18 +85,18 @@ async function makeCopy(work: Work, state: 'new' | 'begun' | 'complete'): Promis
   progress.end()
   await verify(work)
   if (state !== 'complete') {
-    await refuseLiveNodes(source, nameOf(from.database))
+    await refuseLiveNodes(source, shownPlace(from.database))
     await target.settle()
     await unmarkTarget(target)
   } else progress.say('The target had all rows already.')
   for (const told of secrets) progress.say(told)
-  progress.say(`Everything is in ${nameOf(to.database)}: start the server with PARLEY_DATABASE_URL set to it.`)
+  progress.say(`Everything is in ${shownPlace(to.database)}: start the server with PARLEY_DATABASE_URL set to it.`)
 }
 
 /** What is in the target. Throws ConfigError when that is something else than an unfinished or finished copy of the source. */
 async function stateFor(work: Work): Promise<'new' | 'begun' | 'complete'> {
   const { target, vault_check, sums, to } = work
-  const name = nameOf(to.database)
+  const name = shownPlace(to.database)
   const { empty, mark, vault_check: there } = await targetState(target, name)
   if (empty) return 'new'
   const mine = markOf(work)
@@ -149,7 +150,7 @@ async function verify({ sums, target, progress, to }: Work): Promise<void> {
   const different = all_tables.filter((table) => there.get(table)?.check !== sums.get(table)?.check)
   if (different.length === 0) return
   throw new ConfigError(
-    `${nameOf(to.database)} differs from the source in ${different.join(', ')}: do not use it; empty it and start over`,
+    `${shownPlace(to.database)} differs from the source in ${different.join(', ')}: do not use it; empty it and start over`,
   )
 }
 

@@ -1,12 +1,13 @@
-import { ConfigError, type DatabasePlace } from '../config.ts'
+import { explained } from '../cli/explained.ts'
+import { ConfigError, type DatabasePlace, shownPlace } from '../config.ts'
 import { schemaOf } from './inspect.ts'
-import { lookAt, mendable, nameOf, openTarget, refuseMemory } from './side.ts'
+import { lookAt, openTarget, refuseMemory } from './side.ts'
 
 /** Answers what to tell. Throws ConfigError when there is something to do. */
 export function checkSchema(place: DatabasePlace): Promise<string[]> {
-  return mendable(place, async () => {
+  return explained({ database: place }, async () => {
     refuseMemory(place, 'PARLEY_DATABASE_URL')
-    const name = nameOf(place)
+    const name = shownPlace(place)
     const side = await lookAt(place)
     try {
       const { pending } = await schemaOf(side, name)
@@ -20,9 +21,9 @@ export function checkSchema(place: DatabasePlace): Promise<string[]> {
 
 /** Brings a database to this version's schema; answers what it did. Throws ConfigError. */
 export function migrateSchema(place: DatabasePlace): Promise<string[]> {
-  return mendable(place, async () => {
+  return explained({ database: place }, async () => {
     refuseMemory(place, 'PARLEY_DATABASE_URL')
-    const name = nameOf(place)
+    const name = shownPlace(place)
     const target = await openTarget(place)
     try {
       const { pending } = await schemaOf(target, name)

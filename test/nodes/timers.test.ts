@@ -102,4 +102,15 @@ postgresOnly('timers of conversations made by several nodes', () => {
     await eventually(() => readiness(node(0)), 200)
     await expectAllClosed(sids, nodes.all)
   })
+
+  test('fire once each, and are told, although the others do not hear that the clock was moved', async () => {
+    const sids = await makeTimed()
+    const lost = node(0).network.cutAt('"topic":"clock"', 'before')
+    // Nobody asks the others anything: their part of the deliveries is due by the new time.
+    expect((await node(0).admin('POST', '/clock', { advance: 'PT5M' })).status).toBe(200)
+    await lost
+    await settled(nodes)
+    expect(changesOf(sids)).toEqual(sids.map(() => ['inactive']))
+    await expectAllClosed(sids, nodes.all)
+  })
 })

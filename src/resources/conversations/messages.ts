@@ -189,15 +189,14 @@ function conversationOf(facts: Facts): ConversationRow {
 async function look(read: Reader, p: Given, facts: Facts, was: MessageRow | null): Promise<Seen> {
   const { service_sid, sid: conversation_sid } = conversationOf(facts)
   const within = { service_sid, conversation_sid }
-  const author = await authorOf(read, within, p.Author ?? was?.author, facts.inbound)
+  const [author, everybody, media] = await Promise.all([
+    authorOf(read, within, p.Author ?? was?.author, facts.inbound),
+    was ? [] : recipientsOf(read, within, null),
+    was ? null : mediaOf(read, p, facts),
+  ])
   const sender = senderOf(facts, author?.sid ?? null)
-  const recipients = was ? [] : await recipientsOf(read, within, sender)
-  return {
-    author,
-    recipients: recipients.length,
-    group: recipients.some((row) => row.proxy_address === null),
-    media: was ? null : await mediaOf(read, p, facts),
-  }
+  const recipients = everybody.filter((row) => row.sid !== sender)
+  return { author, recipients: recipients.length, group: recipients.some((row) => row.proxy_address === null), media }
 }
 
 async function mediaOf(read: Reader, p: Given, { service }: Facts): Promise<MediaRow | null> {

@@ -257,15 +257,24 @@ async function look(read: Reader, p: Given, facts: Facts, was: ParticipantRow | 
   const service_sid = facts.service?.sid ?? ''
   const within = { service_sid, conversation_sid: conversationOf(facts).sid }
   const joining = p.Identity !== undefined && p.Identity !== null && p.Identity !== was?.identity ? p.Identity : null
-  const counted = was ? undefined : await read.one(countMembers, within)
   const address = was ? was.address : p['MessagingBinding.Address']
   const proxy_address = p['MessagingBinding.ProxyAddress']
-  const open =
-    joining === null ? 0 : ((await read.one(countOpen, { service_sid, identity: joining, limit: most_open }))?.open ?? 0)
+  const user = { service_sid, identity: joining }
+  // Side by side: over a network each costs a round trip.
+  const [counted, counted_open, role, found, holder, of_address, same_group] = await Promise.all([
+    was ? undefined : read.one(countMembers, within),
+    joining === null ? undefined : read.one(countOpen, { service_sid, identity: joining, limit: most_open }),
+    wantedRole(read, facts.service, p.RoleSid, 'conversation'),
+    joining === null ? undefined : read.one(userByIdentity, user),
+    address && proxy_address ? holderOf(read, facts, address, proxy_address) : null,
+    address ? read.all(nativeByAddress, { ...within, address }) : [],
+    was ? null : sameGroup(read, facts.account.sid, within, p),
+  ])
+  const open = counted_open?.open ?? 0
   const limited = open >= most_open || (counted?.all ?? 0) >= most_participants || (counted?.native ?? 0) > 0
   return {
-    role: await wantedRole(read, facts.service, p.RoleSid, 'conversation'),
-    user: joining === null ? null : ((await read.one(userByIdentity, { service_sid, identity: joining })) ?? null),
+    role,
+    user: found ?? null,
     open,
     counts: {
       all: counted?.all ?? 0,
@@ -273,9 +282,9 @@ async function look(read: Reader, p: Given, facts: Facts, was: ParticipantRow | 
       group: (counted?.native ?? 0) + (counted?.projected ?? 0),
       native: counted?.native ?? 0,
     },
-    holder: address && proxy_address ? await holderOf(read, facts, address, proxy_address) : null,
-    group_address_taken: address ? (await read.all(nativeByAddress, { ...within, address })).some((row) => isNative(row)) : false,
-    same_group: was ? null : await sameGroup(read, facts.account.sid, within, p),
+    holder,
+    group_address_taken: of_address.some((row) => isNative(row)),
+    same_group,
     joined: limited && joining !== null && (await read.one(byIdentity, { ...within, identity: joining })) !== undefined,
   }
 }
