@@ -1,7 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { fileURLToPath } from 'node:url'
 import { request } from 'undici'
 import type { Given } from '../src/config.ts'
@@ -21,23 +20,35 @@ process.on('exit', () => {
   for (const child of running) child.kill('SIGKILL')
 })
 
-/** `settings`: at least where the database is. */
+/** Resolves when it listens. `settings`: at least where the database is. */
 export async function serve(settings: Given): Promise<Command> {
-  const port = await freePort()
   const started_ms = performance.now()
   const child = spawn(process.execPath, [program, 'serve'], {
     env: {
       PATH: process.env.PATH,
-      PORT: String(port),
+      PORT: '0',
       PARLEY_ACCOUNT_SID: account_sid,
       PARLEY_AUTH_TOKEN: auth_token,
       ...settings,
     },
-    stdio: ['ignore', 'ignore', 'inherit'],
+    stdio: ['ignore', 'pipe', 'inherit'],
   })
   running.add(child)
   child.once('exit', () => running.delete(child))
-  return { port, process: child, started_ms }
+  return { port: await listening(child), process: child, started_ms }
+}
+
+/** The port that it says it listens on. What it says after that goes nowhere. */
+function listening(child: ChildProcess): Promise<number> {
+  return new Promise((resolve, reject) => {
+    let said = ''
+    child.stdout?.setEncoding('utf8').on('data', (text: string) => {
+      said = (said + text).slice(-1000)
+      const port = /Parley listens on \S+:(\d+)/.exec(said)?.[1]
+      if (port !== undefined) resolve(Number(port))
+    })
+    child.once('exit', (code) => reject(new Error(`parley serve ended with ${code}: ${said}`)))
+  })
 }
 
 /** Knocks until the API answers; resolves to the time since the start, in ms. */
@@ -70,14 +81,4 @@ export function footprint(pid: number | undefined): { mb: number; cpu_ms: number
   } catch {
     return { mb: Number.NaN, cpu_ms: Number.NaN }
   }
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve) => {
-    const server = createServer()
-    server.listen(0, '127.0.0.1', () => {
-      const { port } = server.address() as { port: number }
-      server.close(() => resolve(port))
-    })
-  })
 }

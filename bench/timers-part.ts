@@ -149,6 +149,7 @@ export async function idlePoll(parley: Server): Promise<number> {
     slots: only_slot,
     write: () => Promise.reject(new Error('nothing should be due')),
     subscribe: () => {},
+    failing: () => false,
     waiting: () => 0,
     close: async () => await reader.close(),
   }

@@ -29,6 +29,7 @@ export function healthRoutes(options: { database: Database<ParleyCommands>; regi
 }
 
 async function takesWrites(database: Database<ParleyCommands>): Promise<boolean> {
+  if (database.failing()) return false
   const written = database.write('setInstallation', { name: 'probed', value: 'yes' }).then(
     () => true,
     () => false,

@@ -1,7 +1,4 @@
-import { randomBytes } from 'node:crypto'
-import { existsSync, linkSync, mkdirSync, readFileSync, unlinkSync, writeFileSync } from 'node:fs'
 import type { AddressInfo } from 'node:net'
-import { dirname } from 'node:path'
 import type { FastifyInstance } from 'fastify'
 import type { Logger } from 'pino'
 import { newAccount } from './admin/accounts.ts'
@@ -26,11 +23,12 @@ import { Leftovers } from './media/leftovers.ts'
 import { MediaStore } from './media/store.ts'
 import { Metrics } from './metrics.ts'
 import { operations, resources } from './resources/index.ts'
+import { claimMediaFolder, keptSecret, openVault } from './secrets.ts'
 import { randomSid } from './sids.ts'
 import type { Database } from './storage/database.ts'
 import { openDatabase } from './storage/open.ts'
 import { rowsBy } from './storage/rows.ts'
-import { Vault } from './vault.ts'
+import type { Vault } from './vault.ts'
 import { createWebhookClient } from './webhooks/client.ts'
 
 /** An installation that is open: its database, its secrets and its clock. */
@@ -76,11 +74,10 @@ export async function openInstallation(config: Config, options: OpenOptions = {}
     ...(options.largest_batch && { largest_batch: options.largest_batch }),
   })
   try {
-    const vault = new Vault(config.secret_key ?? keptSecret(secretFile(config, 'key')))
-    await checkVault(database, vault)
     if (await database.read.one(setting, { name: copyUnderWay })) {
       throw new ConfigError('a copy into this database is not finished: run the same parley copy again')
     }
+    const vault = await openVault(config, database)
     const kept_offset = await keptOffset(database)
     if (kept_offset > 0 && !config.test_clock) {
       throw new ConfigError(
@@ -89,6 +86,7 @@ export async function openInstallation(config: Config, options: OpenOptions = {}
     }
     const clock = config.test_clock ? new TestClock(kept_offset) : new SystemClock()
     const admin_token = config.admin_token ?? keptSecret(secretFile(config, 'admin-token'))
+    await claimMediaFolder(config, database)
     const account = await firstAccount(config, database, vault, clock)
     return { config, database, vault, clock, admin_token, log, closeLog, account }
   } catch (error) {
@@ -202,49 +200,6 @@ async function listen(server: FastifyInstance, { host, port }: Config): Promise<
   }
   const { address, family, port: actual } = server.server.address() as AddressInfo
   return `http://${family === 'IPv6' ? `[${address}]` : address}:${actual}`
-}
-
-/** A secret from its file, made at first start and readable by its owner alone. */
-function keptSecret(file: string | null): string {
-  if (file === null) return newSecret()
-  const kept = readSecret(file)
-  if (kept !== undefined) return kept
-  const folder = dirname(file)
-  if (!existsSync(folder)) mkdirSync(folder, { mode: 0o700 })
-  // Whole before it has its name: of several nodes that start at once each reads the same one.
-  const draft = `${file}.${randomSid('')}`
-  writeFileSync(draft, `${newSecret()}\n`, { mode: 0o600, flag: 'wx' })
-  try {
-    linkSync(draft, file)
-  } catch (error) {
-    if ((error as { code?: string }).code !== 'EEXIST') throw error
-  } finally {
-    unlinkSync(draft)
-  }
-  return readSecret(file) as string
-}
-
-function readSecret(file: string): string | undefined {
-  if (!existsSync(file)) return undefined
-  const kept = readFileSync(file, 'utf8').trim()
-  if (!/^[0-9a-f]{64}$/.test(kept)) throw new ConfigError(`${file} must hold 64 hex digits: restore it from a backup`)
-  return kept
-}
-
-function newSecret(): string {
-  return randomBytes(32).toString('hex')
-}
-
-async function checkVault(database: Database<ParleyCommands>, vault: Vault): Promise<void> {
-  const kept = await database.write('claimInstallation', { name: 'vault_check', value: vault.seal('parley') })
-  try {
-    if (vault.open(kept) === 'parley') return
-  } catch {
-    // Told below.
-  }
-  throw new ConfigError(
-    'the secret key is not the one that this database was made with: restore its .key file or set PARLEY_SECRET_KEY',
-  )
 }
 
 /** From now on the token of the first account is shown to nobody. */

@@ -1,5 +1,18 @@
+import { sql } from 'kysely'
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import type { Database } from './storage/database.ts'
+import { shape } from './storage/shapes.ts'
+
+/** Beyond that the exact number tells nothing more, and counting is not free. */
+const most_counted = 100_000
+
+const countPending = shape<{ limit: number }>()((db, a) =>
+  db
+    .selectFrom((eb) =>
+      eb.selectFrom('deliveries').select('id').where('status', '=', sql.lit('pending')).limit(a.limit).as('some'),
+    )
+    .select((eb) => eb.fn.countAll<number>().as('pending')),
+)
 
 /** What `/metrics` shows, in the Prometheus text format. */
 export class Metrics {
@@ -54,6 +67,15 @@ export class Metrics {
     })
     // The library's ten would cost 4 ms of CPU each idle second.
     collectDefaultMetrics({ register: this.registry, eventLoopMonitoringPrecision: 1000 })
+    new Gauge({
+      name: 'parley_deliveries_pending',
+      help: `Deliveries of all nodes that wait or are under way, counted up to ${most_counted}`,
+      registers: [this.registry],
+      async collect() {
+        const counted = await database.read.one(countPending, { limit: most_counted }).catch(() => undefined)
+        this.set(counted?.pending ?? Number.NaN)
+      },
+    })
     new Gauge({
       name: 'parley_writes_waiting',
       help: 'Writes that wait for the next transaction',

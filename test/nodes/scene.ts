@@ -10,6 +10,9 @@ export const rounds = Number(process.env.PARLEY_FAULT_ROUNDS ?? 2)
 /** The same faults at the same moments for the same seed, as far as several processes can repeat anything. */
 const seed = Number(process.env.PARLEY_FAULT_SEED ?? Math.floor(Math.random() * 2 ** 31))
 
+/** Who does not see the database for less than that still has its leases when it does: it tells nothing twice. */
+export const within_lease_ms = 8000
+
 export interface Scene extends AsyncDisposable {
   readonly nodes: Nodes
   readonly load: Load

@@ -15,6 +15,8 @@ export interface TcpProxy extends AsyncDisposable {
    * answer is lost. Resolves when that has happened.
    */
   cutAt(text: string, when: 'before' | 'after'): Promise<void>
+  /** Freezes everything when the near side next sends this text, which does not arrive. Resolves then. */
+  freezeAt(text: string): Promise<void>
 }
 
 /** One connection through the proxy. */
@@ -30,7 +32,7 @@ interface Link {
 
 interface Trap {
   readonly text: string
-  readonly when: 'before' | 'after'
+  readonly act: 'cut before' | 'cut after' | 'freeze'
   readonly sprung: () => void
 }
 
@@ -63,16 +65,21 @@ export async function startProxy(database: string): Promise<TcpProxy> {
       to.once('drain', () => from.resume())
     })
   }
-  /** True when the text has come that must not arrive. */
+  /** True when what was sent must not arrive. */
   const springs = (chunk: Buffer, link: Link) => {
     const trap = [...traps].find(({ text }) => chunk.includes(text))
     if (!trap) return false
     traps.delete(trap)
+    if (trap.act === 'cut before') end(link)
+    if (trap.act === 'cut after') link.doomed = true
+    if (trap.act === 'freeze') {
+      state = 'frozen'
+      link.mute = true
+    }
     trap.sprung()
-    if (trap.when === 'before') end(link)
-    else link.doomed = true
-    return trap.when === 'before'
+    return trap.act !== 'cut after'
   }
+  const trapped = (text: string, act: Trap['act']) => new Promise<void>((sprung) => void traps.add({ text, act, sprung }))
 
   const server = createServer((near) => {
     if (state === 'cut') {
@@ -102,7 +109,8 @@ export async function startProxy(database: string): Promise<TcpProxy> {
       state = 'open'
       for (const link of [...links]) if (link.near.destroyed || link.far?.destroyed) end(link)
     },
-    cutAt: (text, when) => new Promise((sprung) => void traps.add({ text, when, sprung })),
+    cutAt: (text, when) => trapped(text, `cut ${when}`),
+    freezeAt: (text) => trapped(text, 'freeze'),
     async [Symbol.asyncDispose]() {
       for (const link of [...links]) end(link)
       await once(server.close(), 'close')

@@ -16,6 +16,11 @@ export function isBroken(error: unknown): boolean {
   return isLost(error) && !/timeout/i.test((error as Error).message)
 }
 
+/** A full disk, or memory. */
+export function isOutOfRoom(error: unknown): boolean {
+  return /^53/.test((error as { code?: string }).code ?? '')
+}
+
 /** Others were in the way: a serialization failure, a deadlock, a lock not had in time, a name taken meanwhile. */
 export function isContention(error: unknown): boolean {
   return error instanceof Conflict || ['40001', '40P01', '55P03', '23505'].includes((error as { code?: string }).code ?? '')

@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { Pool } from 'pg'
 import { refuse } from '../../errors.ts'
 import { type Commands, isLong, type Notice } from '../database.ts'
-import { isContention, isLost } from './failures.ts'
+import { isContention, isLost, isOutOfRoom } from './failures.ts'
 import type { ColumnTypes } from './statements.ts'
 import { type Job, type Outcome, Transaction, Unknown } from './transaction.ts'
 
@@ -18,6 +18,8 @@ interface Waiting {
 
 /** How long a write waits for a database that is away or for others that are in the way. */
 const patience_ms = 5000
+/** For so long after a failure that is not the caller's. */
+const failing_ms = 5000
 /** Others are not in the way that often: something is wrong with the command. */
 const most_tries = 12
 /** Transactions of one command under way at a time. */
@@ -48,6 +50,7 @@ export class PostgresWriter {
   #running_alone = 0
   #open = 0
   #closed = false
+  #failing_until = 0
   #idle = () => {}
 
   constructor(options: WriterOptions) {
@@ -56,6 +59,11 @@ export class PostgresWriter {
 
   get waiting(): number {
     return this.#queue.length + this.#alone.length
+  }
+
+  /** Small writes still find room in the pages there are when the disk is full: what has failed tells more than a try. */
+  get failing(): boolean {
+    return performance.now() < this.#failing_until
   }
 
   write(job: Job): Promise<unknown> {
@@ -84,7 +92,7 @@ export class PostgresWriter {
   #schedule(): void {
     const { largest_batch } = this.#options
     // One batch at a time gathers the most; without batches as many at a time as may run alone.
-    const lanes = largest_batch === 1 ? most_alone * 2 : 1
+    const lanes = largest_batch === 1 ? most_alone * 2 : Number(process.env.LANES ?? 1)
     if (this.#scheduled || this.#queue.length === 0 || this.#batches >= lanes) return
     this.#scheduled = true
     // One turn's writes start together.
@@ -130,6 +138,7 @@ export class PostgresWriter {
       void delay(Math.min(pause_ms, left_ms)).then(() => this.#runAlone(waiting))
       return
     }
+    if (isLost(error) || isOutOfRoom(error)) this.#failing_until = performance.now() + failing_ms
     this.#options.failed(new Error(`${waiting.job.name}: ${error.message}`, { cause: error }))
     this.#done(() => waiting.fail(refuse('unavailable')))
   }

@@ -27,6 +27,8 @@ export async function openSqlite<C extends Commands>(options: SqliteOptions): Pr
   // One level: making a whole path out of a mistyped one helps nobody.
   if (!existsSync(folder)) mkdirSync(folder, { mode: 0o700 })
   refuseForeign(file)
+  // Its owner's alone, as the secrets beside it are.
+  if (!existsSync(file)) closeSync(openSync(file, 'a', 0o600))
 
   const lock = takeLock(file)
   const dispose = () => {
@@ -97,6 +99,8 @@ async function openLocked<C extends Commands>(
     subscribe: (listener) => {
       listeners.push(listener)
     },
+    // A full disk refuses any write: whoever tries one knows.
+    failing: () => false,
     waiting: () => writer.waiting,
     async close() {
       await writer.drained()
