@@ -1,11 +1,12 @@
 import { once } from 'node:events'
-import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { pino } from 'pino'
 import { describe, expect, test, vi } from 'vitest'
 import { ConfigError, readConfig, type SettingName, settings } from '../../src/config.ts'
+import { copyUnderWay } from '../../src/copy/mark.ts'
 import { start } from '../../src/main.ts'
 import { inspect, newDatabase, type TestDatabase } from '../support/databases.ts'
 import { postgresOnly, sqliteOnly } from '../support/only.ts'
@@ -166,6 +167,45 @@ describe('errors that a person can act on', () => {
     writeFileSync(join(database.env.PARLEY_DATA_DIR, 'parley.key'), what === 'another key' ? `${'0'.repeat(64)}\n` : 'nonsense')
     const given = what === 'another key' ? installation(database) : installation(database, { PARLEY_SECRET_KEY: '1'.repeat(64) })
     expectSentence(await parley(['serve'], given), /restore its \.key file or set PARLEY_SECRET_KEY/)
+  })
+
+  test('the key of the database is gone: none is made in its place', async () => {
+    await using database = await newDatabase()
+    {
+      await using server = await serve(installation(database))
+      await server.end('SIGTERM')
+    }
+    const key = join(database.env.PARLEY_DATA_DIR, 'parley.key')
+    rmSync(key)
+    expectSentence(await parley(['serve'], installation(database)), /restore its \.key file or set PARLEY_SECRET_KEY/)
+    expect(existsSync(key)).toBe(false)
+  })
+
+  test('the media folder is that of another installation: nothing in it is touched', async () => {
+    await using mine = await newDatabase()
+    await using other = await newDatabase()
+    {
+      await using server = await serve(installation(other))
+      await server.end('SIGTERM')
+    }
+    const files = () => readdirSync(join(other.env.PARLEY_DATA_DIR, 'parley.media'))
+    const before = files()
+    const given = installation(mine, { PARLEY_SECRET_KEY: '1'.repeat(64), PARLEY_DATA_DIR: other.env.PARLEY_DATA_DIR })
+    expectSentence(await parley(['serve'], given), /holds the media of another installation: .*PARLEY_DATA_DIR/)
+    expect(files()).toEqual(before)
+  })
+
+  test('a copy into the database is not finished', async () => {
+    await using database = await newDatabase()
+    {
+      await using server = await serve(installation(database))
+      await server.end('SIGTERM')
+    }
+    {
+      await using inside = inspect(database.config)
+      await inside.insert('installation', { name: copyUnderWay, value: 'half' })
+    }
+    expectSentence(await parley(['serve'], installation(database)), /run the same parley copy again/)
   })
 
   test('a key file with something else in it', async () => {
