@@ -31,8 +31,8 @@ postgresOnly('nodes that start', () => {
     expect(await look.query('select name from kysely_migration')).toEqual(Object.keys(migrations).map((name) => ({ name })))
     expect(await look.query('select sid from accounts')).toEqual([{ sid: opened[0]?.account.sid }])
     expect(await look.query('select sid from services')).toHaveLength(1)
-    // Nothing but the secrets: no draft of one is left.
-    expect(readdirSync(place.env.PARLEY_DATA_DIR).sort()).toEqual(['parley.admin-token', 'parley.key'])
+    // The secrets and a place for media: no draft of a secret is left.
+    expect(readdirSync(place.env.PARLEY_DATA_DIR).sort()).toEqual(['parley.admin-token', 'parley.key', 'parley.media'])
   })
 
   test('an older program refuses a database that a newer one has been at, and says so', async () => {

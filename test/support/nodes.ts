@@ -35,8 +35,6 @@ export interface Node {
   call(method: string, path: string, form?: Form): Promise<NodeAnswer>
   /** The same below `/admin/v1`, as the operator. */
   admin(method: string, path: string, body?: object): Promise<NodeAnswer>
-  /** What it has written since its last start. */
-  stdout(): string
   kill9(): Promise<void>
   stop(): Promise<Ended>
   restart(): Promise<void>
@@ -145,7 +143,6 @@ async function startNode(name: string, database: string, common: Readonly<Record
         headers: { authorization: `Bearer ${admin_token}`, ...(body && { 'content-type': 'application/json' }) },
         body: body && JSON.stringify(body),
       }),
-    stdout: () => serving.stdout(),
     kill9: async () => void (await end('SIGKILL')),
     stop: () => end('SIGTERM'),
     async restart() {

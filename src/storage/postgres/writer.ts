@@ -22,6 +22,10 @@ const patience_ms = 5000
 const failing_ms = 5000
 /** Others are not in the way that often: something is wrong with the command. */
 const most_tries = 12
+/** While one waits for the disk the next one runs; more would only divide the same writes into smaller batches. */
+const most_batches = 2
+/** Without batches: what the pool has left. */
+const most_unbatched = 6
 /** Transactions of one command under way at a time. */
 const most_alone = 4
 
@@ -91,8 +95,7 @@ export class PostgresWriter {
 
   #schedule(): void {
     const { largest_batch } = this.#options
-    // One batch at a time gathers the most; without batches as many at a time as may run alone.
-    const lanes = largest_batch === 1 ? most_alone * 2 : Number(process.env.LANES ?? 1)
+    const lanes = largest_batch === 1 ? most_unbatched : most_batches
     if (this.#scheduled || this.#queue.length === 0 || this.#batches >= lanes) return
     this.#scheduled = true
     // One turn's writes start together.
