@@ -15,7 +15,7 @@ export function cpuOf(pid: number | 'self'): { own_us: number; ended_us: number 
   return { own_us: (user + system) * tick_us, ended_us: (ended_user + ended_system) * tick_us }
 }
 
-export function nameOf(pid: number): string {
+export function commandOf(pid: number): string {
   return readFileSync(`/proc/${pid}/comm`, 'utf8').trim()
 }
 

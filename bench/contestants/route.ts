@@ -34,6 +34,7 @@ const database: Database = {
   subscribe: () => {},
   failing: () => false,
   waiting: () => 0,
+  failing: () => false,
   close: async () => {},
 }
 const metrics = new Metrics(database)

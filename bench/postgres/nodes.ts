@@ -1,3 +1,5 @@
+import { mkdirSync } from 'node:fs'
+import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Given } from '../../src/config.ts'
 import { Child } from '../child.ts'
@@ -6,7 +8,7 @@ import { hookedAll, type Server as ParleyServer, plain } from '../parley.ts'
 import { type Population, population } from '../population.ts'
 import type { Sink } from '../sink.ts'
 import { SharedContents } from './contents.ts'
-import type { Server } from './server.ts'
+import { nameOf, type Server } from './server.ts'
 
 /** One node or several on one database. */
 export interface Nodes extends ParleyServer {
@@ -35,11 +37,13 @@ export interface NodesOptions {
   readonly coalesce?: boolean
 }
 
-/** What nodes of one database have to agree on. */
-export function settingsOf(url: string, folder: string): Given {
+/** What nodes of one database have to agree on. `installation`: its name; a copy of a database is of the same one. */
+export function settingsOf(url: string, folder: string, installation: string): Given {
+  const data_dir = join(folder, installation)
+  mkdirSync(data_dir, { recursive: true })
   return {
     PARLEY_DATABASE_URL: url,
-    PARLEY_DATA_DIR: folder,
+    PARLEY_DATA_DIR: data_dir,
     PARLEY_SECRET_KEY: 'b'.repeat(64),
     PARLEY_ADMIN_TOKEN: 'b'.repeat(64),
   }
@@ -52,7 +56,7 @@ export async function makeTemplate(
 ): Promise<Template> {
   const url = await server.create()
   const made = population(rows, Date.now())
-  const node = await spawn({ settings: settingsOf(url, folder) })
+  const node = await spawn({ settings: settingsOf(url, folder, nameOf(url)) })
   const services = await hookedAll(node.ready.port, sink)
   await node.stop()
   const contents = new SharedContents(url)
@@ -68,7 +72,7 @@ export async function startNodes(bench: Bench, template: Template, options: Node
   const nodes: Child<{ port: number }>[] = []
   for (let n = 1; n <= count; n++) {
     const flags = bench.profile === null ? [] : profiling(bench.profile, `${name}-${n}`)
-    nodes.push(await spawn({ settings: settingsOf(url, bench.folder), ...input }, flags))
+    nodes.push(await spawn({ settings: settingsOf(url, bench.folder, nameOf(template.url)), ...input }, flags))
   }
   const file = new SharedContents(url)
   while ((await file.owners()) < count) await sleep(100)

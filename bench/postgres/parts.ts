@@ -33,7 +33,7 @@ export async function onPostgres(database: string, sink: Child<Sink>, options: O
 async function crashOf({ server, folder }: Bench, sink: Sink, options: Options): Promise<Goal[]> {
   const url = await server.create()
   return crashPart(sink, options, {
-    settings: settingsOf(url, folder),
+    settings: settingsOf(url, folder, 'crash'),
     async kept() {
       const contents = new SharedContents(url)
       const kept = await contents.written()

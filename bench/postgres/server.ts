@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { dirname } from 'node:path'
 import pg from 'pg'
 import { createDatabase, dropDatabase, startPostgres } from '../../test/support/postgres.ts'
-import { familyCpu_us, nameOf, parentOf } from '../processes.ts'
+import { commandOf, familyCpu_us, parentOf } from '../processes.ts'
 
 /** The PostgreSQL server that all contestants share, each with databases of its own. */
 export interface Server {
@@ -66,7 +66,7 @@ async function openServer(url: string, { pid, crash, stop }: Kind): Promise<Serv
     async create(template) {
       const name = `parley_bench_${randomBytes(6).toString('hex')}`
       made.push(name)
-      return createDatabase(url, name, template && new URL(template).pathname.slice(1))
+      return createDatabase(url, name, template && nameOf(template))
     },
     cpu_us: () => familyCpu_us(pid() ?? -1),
     crash,
@@ -85,13 +85,18 @@ async function pidOf(url: string): Promise<() => number | undefined> {
   try {
     const { rows } = await client.query<{ pid: number }>('select pg_backend_pid() as pid')
     const pid = rows[0]?.pid as number
-    const parent = nameOf(pid).startsWith('postgres') ? parentOf(pid) : undefined
+    const parent = commandOf(pid).startsWith('postgres') ? parentOf(pid) : undefined
     return () => parent
   } catch {
     return () => undefined
   } finally {
     await client.end()
   }
+}
+
+/** Of a database. */
+export function nameOf(url: string): string {
+  return new URL(url).pathname.slice(1)
 }
 
 /** One query over a connection of its own. */
