@@ -151,7 +151,6 @@ export async function idlePoll(parley: Server): Promise<number> {
     subscribe: () => {},
     failing: () => false,
     waiting: () => 0,
-    failing: () => false,
     close: async () => await reader.close(),
   }
   const timers = new Timers({ clock: new SystemClock(), database, resources, report: console.error })

@@ -11,6 +11,7 @@ import type { Pipeline } from './api/pipeline.ts'
 import { remembering } from './api/remember.ts'
 import { Cleanup } from './background/cleanup.ts'
 import { Deliveries } from './background/deliveries.ts'
+import { Loop, type Service } from './background/service.ts'
 import { Timers } from './background/timers.ts'
 import { type Clock, SystemClock, TestClock } from './clock.ts'
 import type { ParleyCommands } from './commands.ts'
@@ -55,6 +56,9 @@ export interface Running {
 /** Above the five seconds of a pre-action webhook, below the ten that supervisors give. */
 const longest_stop_ms = 7000
 
+/** How long the clock of a node may stand where another one has moved it away from. */
+const clock_every_ms = 1000
+
 const setting = rowsBy('installation', ['name'])
 const accountBySid = rowsBy('accounts', ['sid'])
 
@@ -63,6 +67,8 @@ export interface OpenOptions {
   readonly log?: Logger
   /** 1: a commit for each write, to measure what group commit gains. */
   readonly largest_batch?: number
+  /** False: a query for each read, to measure what answering them together gains. */
+  readonly coalesce?: boolean
 }
 
 /** Opens the database, makes secrets and the first account where there are none. Throws with a message a person can act on. */
@@ -72,6 +78,7 @@ export async function openInstallation(config: Config, options: OpenOptions = {}
     commands: new URL(import.meta.url.endsWith('.ts') ? './commands.ts' : './commands.js', import.meta.url),
     failed: (err) => log.error({ err }, 'a write failed'),
     ...(options.largest_batch && { largest_batch: options.largest_batch }),
+    ...(options.coalesce === false && { coalesce: false }),
   })
   try {
     if (await database.read.one(setting, { name: copyUnderWay })) {
@@ -168,7 +175,10 @@ export async function start(config: Config, options: OpenOptions = {}): Promise<
   })
   server.register(adminRoutes({ installation, timers, pipeline }), { prefix: '/admin/v1' })
   server.register(healthRoutes({ database, registry: metrics.registry }))
-  const services = [timers, deliveries, cleanup, new Leftovers({ store, report })]
+  const services: Service[] = [timers, deliveries, cleanup, new Leftovers({ store, report })]
+  // A notice can be lost; whose clock stands still would not even wake to look.
+  if (follow && !database.capabilities.sole_owner)
+    services.push(new Loop(async () => follow().then(() => clock_every_ms), report))
   const stop = async () => {
     await closeHttp(server, longest_stop_ms)
     await Promise.all(services.map((service) => service.stop()))

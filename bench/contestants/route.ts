@@ -34,7 +34,6 @@ const database: Database = {
   subscribe: () => {},
   failing: () => false,
   waiting: () => 0,
-  failing: () => false,
   close: async () => {},
 }
 const metrics = new Metrics(database)

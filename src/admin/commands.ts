@@ -1,4 +1,4 @@
-import type { Tx } from '../storage/database.ts'
+import { Conflict, type Tx } from '../storage/database.ts'
 import { deleteRow, insertRow, rowsBy, updateRow } from '../storage/rows.ts'
 import type { AccountRow, ApiKeyRow, RoleRow, ServiceRow } from '../storage/schema.ts'
 
@@ -7,6 +7,8 @@ const keyOfAccount = rowsBy('api_keys', ['account_sid', 'sid'])
 const keysOfAccount = rowsBy('api_keys', ['account_sid'])
 const servicesOfAccount = rowsBy('services', ['account_sid'])
 const setting = rowsBy('installation', ['name'])
+
+const replaceSetting = updateRow('installation', ['name', 'value'], ['value'])
 
 type Changes<R> = Partial<Omit<R, 'sid'>> & { sid: string }
 
@@ -41,8 +43,11 @@ export const accountCommands = {
     const kept = await tx.one(setting, { name })
     if (kept && kept.value !== instead_of) return kept.value
     if (!(await accountCommands.createAccount(tx, made))) return made.account.sid
-    await keep(tx, { name, value: made.account.sid })
-    return made.account.sid
+    const { sid } = made.account
+    // What was read is part of the key: of two that saw the same, one gets through.
+    if (!kept) await tx.run(insertRow('installation', ['name', 'value']), { name, value: sid })
+    else if ((await tx.run(replaceSetting, { name, was_value: kept.value, value: sid })) === 0) throw new Conflict(name)
+    return sid
   },
 
   async updateAccount(tx: Tx, input: Changes<AccountRow>): Promise<boolean> {

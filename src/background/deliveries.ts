@@ -120,6 +120,8 @@ export class Deliveries implements Service {
     const { database } = options
     this.#poll = new Loop(async () => {
       await Promise.all([...this.#slots.keys()].map((slot) => this.#findTargets(slot)))
+      // The clock may have been moved by another node whose notice was lost.
+      this.#lookAgain()
       // What was held back because nobody could say whose the slot was.
       for (const queues of this.#slots.values()) for (const queue of queues.values()) this.#send(queue)
       return poll_ms

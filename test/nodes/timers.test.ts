@@ -3,7 +3,7 @@ import { all_events } from '../support/hooked.ts'
 import { auth_token, type Node, type Nodes, startNodes } from '../support/nodes.ts'
 import { postgresOnly } from '../support/only.ts'
 import { catchWebhooks, type WebhookCatcher } from '../support/webhook-catcher.ts'
-import { eventually, listed, moveClock, readiness, settled } from './verify.ts'
+import { eventually, listed, lookInto, moveClock, readiness, settled } from './verify.ts'
 
 vi.setConfig({ testTimeout: 60_000 })
 
@@ -104,6 +104,10 @@ postgresOnly('timers of conversations made by several nodes', () => {
   })
 
   test('fire once each, and are told, although the others do not hear that the clock was moved', async () => {
+    await using look = lookInto(nodes.database)
+    const owners = async () =>
+      (await look.query("select distinct owner from leases where name like 'slot:%' and until > 0")).length
+    await eventually(owners, 3)
     const sids = await makeTimed()
     const lost = node(0).network.cutAt('"topic":"clock"', 'before')
     // Nobody asks the others anything: their part of the deliveries is due by the new time.

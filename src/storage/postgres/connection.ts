@@ -8,7 +8,15 @@ const types: pg.CustomTypesConfig = {
     oid === int8 ? Number : pg.types.getTypeParser(oid, format as 'text')) as typeof pg.types.getTypeParser,
 }
 
-/** Settings of every connection. Nothing waits for ever: not for a connection, a lock, an answer, nor a client that is gone. */
+/**
+ * What each connection sets itself, as a statement: a pooler in between refuses settings of the start. Nothing waits for ever, not
+ * for a lock, nor a client that is gone. No bitmap scans: every query walks an index in its order, and with statistics that are
+ * behind, the planner would rather sort all that is due than take the first of it.
+ */
+const session = `set lock_timeout = 1000; set statement_timeout = 4000; set idle_in_transaction_session_timeout = 5000;
+  set enable_bitmapscan = off`
+
+/** Settings of every connection on this side. Nothing waits for ever: not for a connection, nor an answer. */
 export function connectionSettings(url: string): pg.ClientConfig {
   return {
     connectionString: url,
@@ -18,9 +26,6 @@ export function connectionSettings(url: string): pg.ClientConfig {
     keepAlive: true,
     keepAliveInitialDelayMillis: 10_000,
     connectionTimeoutMillis: 3000,
-    lock_timeout: 2000,
-    statement_timeout: 4000,
-    idle_in_transaction_session_timeout: 5000,
     // Above the server's own limits: for a network that swallows what is sent.
     query_timeout: 4500,
   }
@@ -31,6 +36,9 @@ export function createPool(url: string, options: { max: number; failed: (error: 
   const pool = new pg.Pool({ ...connectionSettings(url), max: options.max, idleTimeoutMillis: 30_000 })
   pool.on('error', options.failed)
   // While it is in use, what happens to a connection is told to whoever waits for its answer.
-  pool.on('connect', (client) => client.on('error', () => {}))
+  pool.on('connect', (client) => {
+    client.on('error', () => {})
+    client.query(session).catch(options.failed)
+  })
   return pool
 }

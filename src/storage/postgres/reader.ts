@@ -8,6 +8,12 @@ import { isBroken } from './failures.ts'
 /** Flushes under way at a time: one slow page does not hold up the others. */
 const most_flushes = 3
 
+/** How long a read waits for its turn. */
+const patience_ms = 3000
+/** Only what fails at once is tried again: nobody waits twice. */
+const retry_within_ms = 500
+const overdue = new Error('timeout: no connection was free')
+
 type Row = Record<string, unknown>
 
 /**
@@ -19,7 +25,7 @@ export class PostgresReader implements Reader {
   readonly #failed: (error: Error) => void
   readonly #coalesce: boolean
   readonly #told = new WeakSet<Error>()
-  #asked: Ask[] = []
+  #asked: { readonly ask: Ask; readonly since: number }[] = []
   #flushing = 0
   #scheduled = false
 
@@ -44,12 +50,13 @@ export class PostgresReader implements Reader {
 
   /** What goes wrong is told to `failed`; the caller of a read only learns that the database does not answer. */
   async #rows<R>(shape: AnyShape, args: object): Promise<readonly R[]> {
+    const since = performance.now()
     for (let again = true; ; again = false) {
       try {
         return (await this.#ask(shape, args as Row)) as readonly R[]
       } catch (error) {
         // Another connection may be whole: a restart of the database breaks all that were open.
-        if (again && isBroken(error)) continue
+        if (again && isBroken(error) && performance.now() - since < retry_within_ms) continue
         this.#tell(error as Error)
         throw refuse('unavailable')
       }
@@ -65,7 +72,7 @@ export class PostgresReader implements Reader {
 
   #ask(shape: AnyShape, args: Row): Promise<readonly Row[]> {
     return new Promise((answer, fail) => {
-      this.#asked.push({ kind: 'read', shape, args, lock: '', answer, fail })
+      this.#asked.push({ ask: { kind: 'read', shape, args, lock: '', answer, fail }, since: performance.now() })
       this.#schedule()
     })
   }
@@ -75,10 +82,22 @@ export class PostgresReader implements Reader {
     this.#scheduled = true
     setImmediate(() => {
       this.#scheduled = false
-      const asks = this.#asked
-      this.#asked = []
+      const asks = this.#stillWanted()
       for (const some of this.#coalesce ? [asks] : asks.map((ask) => [ask])) void this.#flush(some)
     })
+  }
+
+  /** Who has waited for so long behind queries that get no answer is told so, and does not wait for another. */
+  #stillWanted(): Ask[] {
+    const latest = performance.now() - patience_ms
+    const asked = this.#asked
+    this.#asked = []
+    return asked
+      .filter(({ ask, since }) => {
+        if (since < latest) ask.fail(overdue)
+        return since >= latest
+      })
+      .map(({ ask }) => ask)
   }
 
   async #flush(asks: readonly Ask[]): Promise<void> {

@@ -1,0 +1,27 @@
+import type { Tx } from '../../src/storage/database.ts'
+import { insertRow, rowsBy, updateRow } from '../../src/storage/rows.ts'
+import type { ServiceRow } from '../../src/storage/schema.ts'
+
+const serviceBySid = rowsBy('services', ['sid'])
+
+/** Commands that hold several rows, in whatever order they are told to. */
+export const commands = {
+  async make(tx: Tx, row: ServiceRow): Promise<void> {
+    await tx.run(insertRow('services', Object.keys(row)), { ...row })
+  },
+
+  /** Counts one up in each of these services, one after the other. */
+  async countUp(tx: Tx, sids: readonly string[]): Promise<void> {
+    for (const sid of sids) {
+      const was = await tx.hold(serviceBySid, { sid }, 'change')
+      if (!was) throw new Error(`no service ${sid}`)
+      await tx.run(updateRow('services', ['sid'], ['revision']), {
+        ...was,
+        was_revision: was.revision,
+        revision: was.revision + 1,
+      })
+    }
+  },
+}
+
+export type CrossingCommands = typeof commands
