@@ -16,8 +16,10 @@ import { Loop, type Service } from './service.ts'
 
 /** In flight to one target at a time. */
 const most_in_flight = 64
-/** Rows of one queue held in memory; the rest stays in the database until there is room. */
+/** Rows of one queue read at a time; the rest stays in the database. */
 const window = 512
+/** More are read when no more than so many wait in memory: with a slow endpoint, reading would show the same rows again. */
+const low_water = 64
 /** Looks for what other processes have written, besides being told: a notice can be lost. */
 const poll_ms = 1000
 /** A webhook's answer and the record of it: so long a slot must still be this process's own. */
@@ -54,7 +56,8 @@ interface Queue {
   readonly ready: string[]
   /** Ids of the rows in memory: waiting, in flight, or sent and not yet recorded. */
   readonly held: Set<string>
-  in_flight: number
+  /** Of them, those that nobody sends yet. */
+  waiting: number
   /** Whether there may be more in the database. */
   more: boolean
   loading: boolean
@@ -192,7 +195,7 @@ export class Deliveries implements Service {
         lanes: new Map(),
         ready: [],
         held: new Set(),
-        in_flight: 0,
+        waiting: 0,
         more: true,
         loading: false,
         recorded: [],
@@ -211,13 +214,15 @@ export class Deliveries implements Service {
   /** Fills the window. */
   #load(queue: Queue): void {
     const { slot, target_sid, held } = queue
-    if (queue.loading || !queue.more || held.size > window / 2 || this.#isOver(slot)) return
+    if (queue.loading || !queue.more || queue.waiting > low_water || this.#isOver(slot)) return
     queue.loading = true
     queue.more = false
+    // Those that are held come first.
+    const limit = held.size + window
     this.#options.database.read
-      .all(pendingOf, { slot, target_sid, limit: window })
+      .all(pendingOf, { slot, target_sid, limit })
       .then((rows) => {
-        if (rows.length === window) queue.more = true
+        if (rows.length === limit) queue.more = true
         for (const row of rows) if (!held.has(row.id)) this.#hold(queue, row)
       }, this.#options.report)
       .finally(() => {
@@ -231,6 +236,7 @@ export class Deliveries implements Service {
 
   #hold(queue: Queue, row: DeliveryRow): void {
     queue.held.add(row.id)
+    queue.waiting++
     let lane = queue.lanes.get(row.subject_sid)
     if (!lane) {
       lane = { queue: [], busy: false }
@@ -262,6 +268,7 @@ export class Deliveries implements Service {
       const lane = queue.lanes.get(subject) as Lane
       const row = lane.queue.shift() as DeliveryRow
       lane.busy = true
+      queue.waiting--
       this.#count(target_sid, 1)
       const sending = this.#work(queue, row)
         .catch(this.#options.report)
@@ -309,6 +316,7 @@ export class Deliveries implements Service {
   /** The slot is being given up, or nobody can say whose it is: first in its lane once more. */
   #putBack(queue: Queue, row: DeliveryRow): void {
     queue.lanes.get(row.subject_sid)?.queue.unshift(row)
+    queue.waiting++
   }
 
   /** One try, recorded. Answers the row as it is then. */
