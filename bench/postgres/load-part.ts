@@ -11,7 +11,8 @@ import { SharedContents } from './contents.ts'
 import { type Bench, makeTemplate, type Nodes, type NodesOptions, startNodes, type Template } from './nodes.ts'
 import { findPgbench, type Pgbench, type Script, startPgbench } from './pgbench.ts'
 
-const connections = 64
+/** For each node: more nodes are there for more callers. */
+const per_node = 64
 const burst_ms = 1000
 
 const nodes = {
@@ -32,6 +33,10 @@ const labels: Record<Name, string> = {
   each: 'Parley, a transaction for each create',
   pooled: 'node:http + pg pool',
   pgbench: 'pgbench',
+}
+
+function connectionsOf(name: Name): number {
+  return per_node * (name in nodes ? nodes[name as keyof typeof nodes].nodes : 1)
 }
 
 interface Field {
@@ -60,7 +65,7 @@ function groups(rows: number): Cell[][] {
     names.map((contestant) => ({
       operation,
       contestant,
-      connections,
+      connections: connectionsOf(contestant),
       ask,
       script: ask.verb === 'create' ? 'create' : 'fetch',
       ...(webhook && { webhook }),
@@ -111,7 +116,7 @@ async function runRounds(field: Field, generator: Child<object>, chosen: readonl
         const { contestant } = cell
         const sample =
           contestant === 'pgbench'
-            ? await (field.pgbench as Pgbench).burst(cell.script, connections, ms)
+            ? await (field.pgbench as Pgbench).burst(cell.script, cell.connections, ms)
             : await burst(generator, field.served[contestant], cell, ms)
         if (round >= 0) results.add(cell, sample)
       }
@@ -172,10 +177,12 @@ async function startPooled({ server }: Bench, template: Template): Promise<Conte
 
 function print(results: Results, cells: readonly Cell[], { rows: population }: Options): void {
   const rows = cells.map(({ operation, contestant }) => {
-    const mine = results.of(operation, connections, contestant)
+    const mine = results.of(operation, connectionsOf(contestant), contestant)
     const of = (figure: keyof Sample) => median(mine.map((sample) => sample[figure]))
     const against = (...others: Name[]) => {
-      const theirs = others.map((other) => results.of(operation, connections, other)).find((samples) => samples.length > 0)
+      const theirs = others
+        .map((other) => results.of(operation, connectionsOf(other), other))
+        .find((samples) => samples.length > 0)
       return theirs === undefined || others.includes(contestant) ? '' : shown(results.ratio(mine, theirs, 'requests_per_s'))
     }
     const figures = (['requests_per_s', 'p50_ms', 'p99_ms', 'cpu_us', 'database_us', 'total_us'] as const).map(of)
@@ -191,7 +198,7 @@ function print(results: Results, cells: readonly Cell[], { rows: population }: O
   })
   console.log(
     heading(
-      `Load, ${connections} connections, ${population.toLocaleString('en-US')} conversations (medians over rounds; “× name”: median of the ratios of requests/s within a round)`,
+      `Load, ${per_node} connections for each node, ${population.toLocaleString('en-US')} conversations (medians over rounds; “× name”: median of the ratios of requests/s within a round)`,
     ),
   )
   const figures = ['req/s', 'p50 ms', 'p99 ms', 'CPU µs', 'PostgreSQL’s', 'both']
@@ -208,7 +215,7 @@ function print(results: Results, cells: readonly Cell[], { rows: population }: O
 const enough_cores = 6
 
 function goals(results: Results): Goal[] {
-  const at = (operation: string, name: Name) => results.of(operation, connections, name)
+  const at = (operation: string, name: Name) => results.of(operation, connectionsOf(name), name)
   const versus = (figure: string, limit: number, operation: string, mine: Name, theirs: Name): Goal => ({
     ...atLeast(figure, limit, results.ratio(at(operation, mine), at(operation, theirs), 'requests_per_s'), ' ×'),
     by_cpu: results.ratio(at(operation, theirs), at(operation, mine), 'total_us'),

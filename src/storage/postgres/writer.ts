@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Pool } from 'pg'
 import { refuse } from '../../errors.ts'
-import { type Commands, isLong, type Notice } from '../database.ts'
+import { type Commands, Conflict, isLong, type Notice } from '../database.ts'
 import { isContention, isLost, isOutOfRoom } from './failures.ts'
 import type { ColumnTypes } from './statements.ts'
 import { type Job, type Outcome, Transaction, Unknown } from './transaction.ts'
@@ -136,9 +136,7 @@ export class PostgresWriter {
   #tryAgain(waiting: Waiting, error: Error): void {
     const left_ms = waiting.until - performance.now()
     if (left_ms > 0 && (isLost(error) || (isContention(error) && waiting.tries++ < most_tries))) {
-      // Not all at the same moment, and not at once: the other side needs time too.
-      const pause_ms = isLost(error) ? 100 + Math.random() * 200 : Math.random() * 20 * waiting.tries
-      void delay(Math.min(pause_ms, left_ms)).then(() => this.#runAlone(waiting))
+      void delay(Math.min(pauseAfter(error), left_ms)).then(() => this.#runAlone(waiting))
       return
     }
     if (isLost(error) || isOutOfRoom(error)) this.#failing_until = performance.now() + failing_ms
@@ -185,4 +183,10 @@ export class PostgresWriter {
       return jobs.map(() => ({ kind: 'undone', error: error as Error }))
     }
   }
+}
+
+/** Not all at the same moment, and not at once: the other side needs time too. Who waited for a lock in vain needs a head start. */
+function pauseAfter(error: Error): number {
+  if (isLost(error)) return 100 + Math.random() * 200
+  return Math.random() * (error instanceof Conflict ? 30 : 400)
 }
