@@ -15,6 +15,7 @@ export default defineConfig({
           name: 'sqlite',
           env: { PARLEY_TEST_ENGINE: 'sqlite' },
           include: ['src/**/*.test.ts', 'test/**/*.test.ts'],
+          exclude: ['test/nodes/**'],
         },
       },
       {

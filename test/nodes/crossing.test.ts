@@ -52,7 +52,7 @@ test('two nodes and two commands of one batch hold rows crosswise: none waits fo
   const counted = settled.filter(({ status }) => status === 'fulfilled').length
   // Whoever was not let through in time was told so, and has counted nothing.
   for (const sid of ['a', 'b', 'c']) expect((await one.read.one(serviceBySid, { sid }))?.revision).toBe(counted)
-  expect(counted).toBeGreaterThan(1)
+  expect(counted).toBeGreaterThan(0)
   expect(failures).toHaveLength(writes.length - counted)
   await Promise.all(nodes.map((node) => node.close()))
 })
