@@ -173,7 +173,7 @@ function isLoopback(host: string): boolean {
 export function databasePlace(url: string, name: string): DatabasePlace {
   const file = /^sqlite:(.+)$/.exec(url)?.[1]
   if (file && !file.startsWith('//')) return { engine: 'sqlite', file }
-  if (/^postgres(ql)?:\/\//.test(url) && URL.canParse(url)) return { engine: 'postgres', url }
+  if (/^postgres(ql)?:\/\//i.test(url) && URL.canParse(url)) return { engine: 'postgres', url }
   throw new ConfigError(`${name} must be sqlite:<file>, sqlite::memory: or postgres://…, not ${withoutPassword(url)}`)
 }
 

@@ -18,7 +18,7 @@ export function healthRoutes(options: { database: Database<ParleyCommands>; regi
   return async (server) => {
     server.get('/healthz', async () => ({ status: 'ok' }))
     server.get('/readyz', async (_request, reply) => {
-      if (await ready()) return { status: 'ready' }
+      if (!options.database.failing() && (await ready())) return { status: 'ready' }
       return reply.code(503).send({ status: 'the database does not take writes' })
     })
     server.get('/metrics', async (_request, reply) => {
@@ -29,7 +29,6 @@ export function healthRoutes(options: { database: Database<ParleyCommands>; regi
 }
 
 async function takesWrites(database: Database<ParleyCommands>): Promise<boolean> {
-  if (database.failing()) return false
   const written = database.write('setInstallation', { name: 'probed', value: 'yes' }).then(
     () => true,
     () => false,

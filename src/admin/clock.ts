@@ -1,10 +1,16 @@
+import { randomUUID } from 'node:crypto'
+import { setTimeout as delay } from 'node:timers/promises'
 import type { FastifyPluginAsync } from 'fastify'
 import { milliseconds, parseDuration, parseInstant, plusDuration } from '../api/dates.ts'
 import type { Timers } from '../background/timers.ts'
-import type { TestClock } from '../clock.ts'
+import { SystemClock, type TestClock } from '../clock.ts'
 import type { ParleyCommands } from '../commands.ts'
 import type { Database } from '../storage/database.ts'
 import { rowsBy } from '../storage/rows.ts'
+
+/** A node that dies in the middle of its move holds the others up for so long. */
+const longest_turn_ms = 30_000
+const turn_every_ms = 20
 
 const setting = rowsBy('installation', ['name'])
 
@@ -40,6 +46,7 @@ export function clockRoutes(
 ): FastifyPluginAsync {
   let moving: Promise<unknown> = Promise.resolve()
   const follow = followClock(clock, database)
+  const inTurn = turnOf(database)
   const shown = () => ({ now: milliseconds(clock.now()), offset_ms: clock.offset_ms })
   const moveTo = async (target: number) => {
     let next = await timers.catchUp()
@@ -62,17 +69,39 @@ export function clockRoutes(
       if (advance !== undefined && !parseDuration(advance)) return refused('advance must be an ISO 8601 duration, such as PT10M')
       // One move after the other, each from where the last one ended.
       const mine = moving.then(async () => {
-        await follow()
-        const target = advance === undefined ? parseInstant(now ?? '') : plusDuration(clock.now(), advance)
-        if (target === undefined) return 'now must be an ISO 8601 date, such as 2030-01-01T00:00:00Z'
-        if (target > Date.UTC(9999, 0)) return 'the clock does not go beyond the year 9999'
-        if (target < clock.now() - 1000) return 'the clock only moves forward'
-        await moveTo(target)
-        return null
+        return inTurn(async () => {
+          await follow()
+          const target = advance === undefined ? parseInstant(now ?? '') : plusDuration(clock.now(), advance)
+          if (target === undefined) return 'now must be an ISO 8601 date, such as 2030-01-01T00:00:00Z'
+          if (target > Date.UTC(9999, 0)) return 'the clock does not go beyond the year 9999'
+          if (target < clock.now() - 1000) return 'the clock only moves forward'
+          await moveTo(target)
+          return null
+        })
       })
       moving = mine.catch(() => {})
       const refusal = await mine
       return refusal === null ? shown() : refused(refusal)
     })
+  }
+}
+
+/** Of several nodes one at a time moves the clock: else each would count from the same moment. */
+function turnOf(database: Database<ParleyCommands>): <T>(act: () => Promise<T>) => Promise<T> {
+  const name = 'clock_turn'
+  const owner = randomUUID()
+  const machine = new SystemClock()
+  return async (act) => {
+    if (database.capabilities.sole_owner) return act()
+    for (;;) {
+      const now = machine.now()
+      if (await database.write('takeTurn', { name, owner, now, until: now + longest_turn_ms })) break
+      await delay(turn_every_ms)
+    }
+    try {
+      return await act()
+    } finally {
+      await database.write('endTurn', { name, owner })
+    }
   }
 }

@@ -102,6 +102,21 @@ export const accountCommands = {
     if (input.name === 'clock_offset_ms') tx.notify({ topic: 'clock', offset_ms: Number(input.value) })
   },
 
+  /** Of several nodes one at a time has a turn, until it ends it or its time is over. Answers whether it is this one's. */
+  async takeTurn(tx: Tx, { name, owner, now, until }: { name: string; owner: string; now: number; until: number }) {
+    const kept = await tx.one(setting, { name })
+    const value = JSON.stringify([owner, until])
+    if (!kept) return (await tx.run(insertRow('installation', ['name', 'value']), { name, value })) > 0
+    const [other, its_until] = JSON.parse(kept.value) as [string, number]
+    if (other !== owner && now < its_until) return false
+    return (await tx.run(replaceSetting, { name, was_value: kept.value, value })) > 0
+  },
+
+  async endTurn(tx: Tx, { name, owner }: { name: string; owner: string }): Promise<void> {
+    const kept = await tx.one(setting, { name })
+    if (kept && (JSON.parse(kept.value) as [string])[0] === owner) await tx.run(deleteRow('installation', ['name']), { name })
+  },
+
   /** Keeps a fact unless there is one of that name; answers the one that is kept. */
   async claimInstallation(tx: Tx, input: { name: string; value: string }): Promise<string> {
     const kept = await tx.one(setting, { name: input.name })

@@ -48,6 +48,12 @@ export function adminRoutes({ installation, timers, pipeline }: AdminOptions): F
       const code = error instanceof ApiError && { code: error.entry.code }
       return reply.code(status).send({ error: status >= 500 ? 'internal error' : error.message, ...code })
     })
+    // A request without a body may say that it is JSON all the same.
+    const parse = admin.getDefaultJsonParser('error', 'error')
+    admin.removeContentTypeParser('application/json')
+    admin.addContentTypeParser('application/json', { parseAs: 'string' }, (request, body, done) =>
+      body === '' ? done(null, null) : parse(request, body as string, done),
+    )
     admin.setNotFoundHandler((_request, reply) => missing(reply))
 
     admin.get('/accounts', async () => ({ accounts: (await database.read.all(allAccounts, {})).map(shownAccount) }))

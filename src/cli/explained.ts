@@ -18,7 +18,9 @@ const unusable = [
 
 /** What PostgreSQL or the way to it says when nobody answers there, and when it does not want to. */
 const unreachable = /^(ECONNREFUSED|ENOTFOUND|EAI_AGAIN|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|57P03)$/
-const refused = /^(28P01|28000|3D000|42501|53300)$/
+const refused = /^(28P01|28000|3D000|42501)$/
+/** Any other that the server itself gives. */
+const sqlstate = /^[0-9A-Z]{5}$/
 /** The driver has no code for these. */
 const refused_words = /SSL|SASL|password must be a string/
 
@@ -65,10 +67,12 @@ function aboutServer(server: string, code: string, message: string): string | nu
   if (refused.test(code) || (code === '' && refused_words.test(message))) {
     return `${server} does not let Parley in (${message}): check user, password and database in PARLEY_DATABASE_URL`
   }
+  if (code === '53300') return `${server} has no connection left (${message}): raise its max_connections`
   if (code === '53100') return `the disk of ${server} is full: make room, and run the same command again`
   if (unusable.includes(code)) return `the data folder cannot be used (${message}): check PARLEY_DATA_DIR and its owner`
   if (isLost({ code: code || undefined, message })) {
     return `the connection to ${server} was lost (${message}): run the same command again`
   }
+  if (sqlstate.test(code)) return `${server} cannot be used (${message}): check PARLEY_DATABASE_URL, its parameters too`
   return null
 }

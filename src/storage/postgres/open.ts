@@ -54,7 +54,7 @@ export async function openPostgres<C extends Commands>(options: PostgresOptions)
       slots: leases,
       write: (name, input) => writer.write({ name, input }) as never,
       subscribe: (listener) => void listeners.push(listener),
-      failing: () => writer.failing,
+      failing: () => reader.lost || writer.failing,
       waiting: () => writer.waiting,
       close: once(async () => {
         await writer.close()

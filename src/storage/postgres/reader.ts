@@ -3,7 +3,7 @@ import { refuse } from '../../errors.ts'
 import type { Hold, Reader } from '../database.ts'
 import type { AnyShape, Shape } from '../shapes.ts'
 import { type Ask, answerAll } from './asks.ts'
-import { isBroken } from './failures.ts'
+import { isBroken, isLost } from './failures.ts'
 
 /** Flushes under way at a time: one slow page does not hold up the others. */
 const most_flushes = 3
@@ -27,6 +27,7 @@ export class PostgresReader implements Reader {
   readonly #told = new WeakSet<Error>()
   #asked: { readonly ask: Ask; readonly since: number }[] = []
   #flushing = 0
+  #lost = false
   #scheduled = false
 
   /** `coalesce: false`: a query for each read (kept for the benchmark). */
@@ -48,13 +49,21 @@ export class PostgresReader implements Reader {
     return this.one(query, args)
   }
 
+  /** Whether the last that was asked found no database. */
+  get lost(): boolean {
+    return this.#lost
+  }
+
   /** What goes wrong is told to `failed`; the caller of a read only learns that the database does not answer. */
   async #rows<R>(shape: AnyShape, args: object): Promise<readonly R[]> {
     const since = performance.now()
     for (let again = true; ; again = false) {
       try {
-        return (await this.#ask(shape, args as Row)) as readonly R[]
+        const rows = await this.#ask(shape, args as Row)
+        this.#lost = false
+        return rows as readonly R[]
       } catch (error) {
+        this.#lost = isLost(error)
         // Another connection may be whole: a restart of the database breaks all that were open.
         if (again && isBroken(error) && performance.now() - since < retry_within_ms) continue
         this.#tell(error as Error)

@@ -101,18 +101,28 @@ export class PostgresWriter {
     // One turn's writes start together.
     setImmediate(() => {
       this.#scheduled = false
-      void this.#batch(this.#queue.splice(0, largest_batch))
+      void this.#batch(this.#inTime(this.#queue.splice(0, largest_batch)))
       this.#schedule()
     })
   }
 
   async #batch(batch: readonly Waiting[]): Promise<void> {
+    if (batch.length === 0) return
     this.#batches++
     const outcomes = await this.#transaction(batch.map(({ job }) => job))
     this.#batches--
     this.#schedule()
     this.#settle(batch, outcomes)
     for (const [i, waiting] of batch.entries()) if (outcomes[i]?.kind === 'undone') this.#runAlone(waiting)
+  }
+
+  /** Who has waited too long for a turn is told so, instead of beginning to wait for the database. */
+  #inTime(turn: readonly Waiting[]): readonly Waiting[] {
+    return turn.filter((waiting) => {
+      const late = performance.now() > waiting.until
+      if (late) this.#giveUp(waiting, new Error('timeout: no turn came'))
+      return !late
+    })
   }
 
   #runAlone(waiting: Waiting): void {
@@ -122,8 +132,11 @@ export class PostgresWriter {
 
   async #nextAlone(): Promise<void> {
     if (this.#running_alone >= most_alone) return
-    const waiting = this.#alone.shift()
-    if (!waiting) return
+    const [waiting] = this.#inTime(this.#alone.splice(0, 1))
+    if (!waiting) {
+      if (this.#alone.length > 0) void this.#nextAlone()
+      return
+    }
     this.#running_alone++
     const outcomes = await this.#transaction([waiting.job])
     this.#running_alone--
@@ -139,6 +152,10 @@ export class PostgresWriter {
       void delay(Math.min(pauseAfter(error), left_ms)).then(() => this.#runAlone(waiting))
       return
     }
+    this.#giveUp(waiting, error)
+  }
+
+  #giveUp(waiting: Waiting, error: Error): void {
     if (isLost(error) || isOutOfRoom(error)) this.#failing_until = performance.now() + failing_ms
     this.#options.failed(new Error(`${waiting.job.name}: ${error.message}`, { cause: error }))
     this.#done(() => waiting.fail(refuse('unavailable')))
