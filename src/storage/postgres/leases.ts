@@ -29,7 +29,7 @@ const take = `update leases set owner = $1, until = ${now} + ${lease_ms}
     limit $2 for update skip locked)
   returning name`
 
-const giveBack = 'update leases set until = 0 where owner = $1 and name = any($2)'
+const giveBack = "update leases set until = 0, owner = '' where owner = $1 and name = any($2)"
 
 const forget = `delete from leases where name like 'node:%' and until < ${now} - 60000`
 
@@ -51,7 +51,10 @@ export class Leases implements Slots {
   readonly #id = randomUUID()
   /** Until when, by this process's own clock. */
   readonly #until = new Map<number, number>()
+  /** Slots that are being given up, and those of them of which nothing is under way any more. */
   readonly #leaving = new Map<number, Promise<void>>()
+  readonly #left = new Set<number>()
+  #made = false
   #worker: SlotWorker | undefined
   #beating: Promise<void> = Promise.resolve()
   #timer: NodeJS.Timeout | undefined
@@ -69,7 +72,6 @@ export class Leases implements Slots {
   async start(worker: SlotWorker): Promise<void> {
     this.#worker = worker
     this.#stopped = false
-    await this.#options.pool.query(make)
     await this.#beat()
   }
 
@@ -82,7 +84,8 @@ export class Leases implements Slots {
     this.#stopped = true
     clearTimeout(this.#timer)
     await this.#beating
-    await this.#give([...this.#until.keys()]).catch(this.#options.failed)
+    await Promise.all([...this.#until.keys()].map((slot) => this.#lose(slot)))
+    await this.#giveBack().catch(this.#options.failed)
     await this.#options.pool.query("delete from leases where name = 'node:' || $1", [this.#id]).catch(this.#options.failed)
   }
 
@@ -107,6 +110,9 @@ export class Leases implements Slots {
   async #once(): Promise<void> {
     const asked_at = performance.now()
     const { pool } = this.#options
+    if (!this.#made) await pool.query(make)
+    this.#made = true
+    await this.#giveBack()
     await pool.query({ name: 'alive', text: alive, values: [this.#id] })
     const renewed = await pool.query<{ name: string }>({ name: 'renew', text: renew, values: [this.#id] })
     const kept = new Set(renewed.rows.map(({ name }) => numberOf(name)))
@@ -117,7 +123,7 @@ export class Leases implements Slots {
     const share = Math.ceil(slots / Math.max(1, living))
     const staying = [...this.#until.keys()].filter((slot) => !this.#leaving.has(slot))
     // Goes on beside the beats: what is under way may take as long as an endpoint does.
-    if (staying.length > share) this.#give(staying.slice(share)).catch(this.#options.failed)
+    for (const slot of staying.slice(share)) void this.#lose(slot)
     if (this.#until.size < share) await this.#take(share - this.#until.size)
     await pool.query({ name: 'forget', text: forget })
   }
@@ -135,19 +141,26 @@ export class Leases implements Slots {
     if (!had) this.#worker?.gained(slot)
   }
 
-  /** Gives them back once nothing of them is under way. */
-  async #give(given: readonly number[]): Promise<void> {
-    await Promise.all(given.map((slot) => this.#lose(slot)))
+  /** Never beside a renewal, whose answer would bring back what has just been given away. */
+  async #giveBack(): Promise<void> {
+    const given = [...this.#left]
+    if (given.length === 0) return
     await this.#options.pool.query(giveBack, [this.#id, given.map((slot) => `slot:${slot}`)])
+    for (const slot of given) {
+      this.#left.delete(slot)
+      this.#leaving.delete(slot)
+      this.#until.delete(slot)
+    }
     this.#options.freed()
   }
 
+  /** The next beat gives it back. */
   #lose(slot: number): Promise<void> {
     const leaving =
       this.#leaving.get(slot) ??
-      Promise.resolve(this.#worker?.lost(slot)).finally(() => {
-        this.#until.delete(slot)
-        this.#leaving.delete(slot)
+      Promise.resolve(this.#worker?.lost(slot)).then(() => {
+        this.#left.add(slot)
+        this.look()
       })
     this.#leaving.set(slot, leaving)
     return leaving
