@@ -1,17 +1,11 @@
 import { sql } from 'kysely'
-import { channel_message, loopback } from '../channel/dispatch.ts'
-import { type ChannelAnswer, channel_message_sids, receipt_statuses } from '../channel/receipts.ts'
-import type { Clock } from '../clock.ts'
-import type { ParleyCommands } from '../commands.ts'
-import type { Database, Notice, Reader } from '../storage/database.ts'
-import { rowsBy } from '../storage/rows.ts'
+import type { ChannelAnswer } from '../channel/receipts.ts'
+import type { Notice } from '../storage/database.ts'
 import type { DeliveryRow } from '../storage/schema.ts'
 import { shape } from '../storage/shapes.ts'
-import type { Vault } from '../vault.ts'
-import type { SendResult, WebhookClient } from '../webhooks/client.ts'
-import type { Attempt, DeliveryResult } from '../webhooks/record.ts'
-import { prepare } from '../webhooks/signature.ts'
+import type { DeliveryResult } from '../webhooks/record.ts'
 import { webhook_timeout_ms } from '../webhooks/veto.ts'
+import { Sender, type SenderOptions } from './sender.ts'
 import { Loop, type Service } from './service.ts'
 
 /** In flight to one target at a time. */
@@ -24,21 +18,8 @@ const low_water = 64
 const poll_ms = 1000
 /** A webhook's answer and the record of it: so long a slot must still be this process's own. */
 const longest_send_ms = webhook_timeout_ms + 1000
-/** Answers that a retry may change (the ancestor API's list), besides no answer at all. */
-const passing_statuses = [429, 503, 504]
-
-export interface DeliveriesOptions {
-  readonly clock: Clock
-  readonly database: Database<ParleyCommands>
-  /** Reads accounts from memory where it may. */
-  readonly read: Reader
-  readonly client: WebhookClient
-  readonly vault: Vault
-  /** Further tries after a passing failure. 0 is the vendor's behaviour: one attempt, failure recorded. */
-  readonly retries: number
+export interface DeliveriesOptions extends SenderOptions {
   readonly report: (error: unknown) => void
-  /** Told of each attempt. */
-  readonly attempted?: (result: SendResult, row: DeliveryRow) => void
 }
 
 interface Lane {
@@ -64,13 +45,6 @@ interface Queue {
   /** Recorded while rows were read: the read may still show them as pending. */
   readonly recorded: string[]
 }
-
-/** Tries after the first of a message handed to a channel: over five minutes in all. */
-const channel_retries = 5
-
-const accountBySid = rowsBy('accounts', ['sid'])
-const conversationBySid = rowsBy('conversations', ['service_sid', 'sid'])
-const messageBySid = rowsBy('messages', ['service_sid', 'conversation_sid', 'sid'])
 
 /** In the text of the query: a parameter would not match the partial index. */
 const pending = sql.lit<'pending'>('pending')
@@ -106,6 +80,7 @@ const pendingOf = shape<{ slot: number; target_sid: string; limit: number }>()((
  */
 export class Deliveries implements Service {
   readonly #options: DeliveriesOptions
+  readonly #sender: Sender
   /** By slot, then by target. */
   readonly #slots = new Map<number, Map<string, Queue>>()
   /** Slots that are being given up. */
@@ -120,6 +95,7 @@ export class Deliveries implements Service {
 
   constructor(options: DeliveriesOptions) {
     this.#options = options
+    this.#sender = new Sender(options)
     const { database } = options
     this.#poll = new Loop(async () => {
       await Promise.all([...this.#slots.keys()].map((slot) => this.#findTargets(slot)))
@@ -302,7 +278,9 @@ export class Deliveries implements Service {
         continue
       }
       try {
-        current = await this.#attempt(queue, current)
+        const { row, answer } = await this.#sender.attempt(current)
+        current = row
+        this.#record(queue, row, answer)
       } catch (error) {
         // Not the endpoint's doing (the database does not answer): no try is counted.
         this.#options.report(error)
@@ -317,69 +295,6 @@ export class Deliveries implements Service {
   #putBack(queue: Queue, row: DeliveryRow): void {
     queue.lanes.get(row.subject_sid)?.queue.unshift(row)
     queue.waiting++
-  }
-
-  /** One try, recorded. Answers the row as it is then. */
-  async #attempt(queue: Queue, row: DeliveryRow): Promise<DeliveryRow> {
-    const { clock } = this.#options
-    const earlier = JSON.parse(row.attempts) as Attempt[]
-    const at = clock.now()
-    const result = await this.#sendOnce(row, earlier.length)
-    this.#options.attempted?.(result, row)
-    const { status, error } = result
-    const ok = result.kind === 'answered' && status !== null && status >= 200 && status < 300
-    const attempt: Attempt = {
-      at,
-      duration_ms: Math.round(result.duration_ms),
-      status,
-      error: ok ? null : (error ?? `HTTP ${status}`),
-    }
-    const again = !ok && this.#mayRetry(row, result, earlier.length)
-    const next: DeliveryRow = {
-      ...row,
-      attempts: JSON.stringify([...earlier, attempt]),
-      status: ok ? 'delivered' : again ? 'pending' : 'failed',
-      due: again ? clock.now() + backoff_ms(earlier.length) : row.due,
-      date_finished: again ? null : clock.now(),
-    }
-    this.#record(queue, next, !again && isChannel(row) ? channelAnswer(result, ok) : undefined)
-    return next
-  }
-
-  async #sendOnce(row: DeliveryRow, tries: number): Promise<SendResult> {
-    const { client, read, vault } = this.#options
-    if (isChannel(row) && (await this.#isRecalled(row))) return unsent('the message was removed before it was sent')
-    if (row.url === loopback)
-      return { status: 200, body: '{"status":"delivered"}', error: null, kind: 'answered', duration_ms: 0 }
-    const account = await read.one(accountBySid, { sid: row.account_sid })
-    if (!account) return unsent('the account is gone')
-    const prepared = prepare({
-      method: row.method === 'GET' ? 'GET' : 'POST',
-      url: row.url,
-      form: { ...(JSON.parse(row.form) as Record<string, string>), RetryCount: String(tries) },
-      auth_token: vault.open(account.auth_token),
-      idempotency_token: row.idempotency_token,
-    })
-    return client.send(prepared, webhook_timeout_ms)
-  }
-
-  /**
-   * What was accepted goes out, whoever has left and whatever has closed since: a farewell is often followed by its
-   * conversation's end. Only a message that was itself removed does not.
-   */
-  async #isRecalled({ service_sid, subject_sid, form }: DeliveryRow): Promise<boolean> {
-    const { read } = this.#options.database
-    const { MessageSid } = JSON.parse(form) as Record<string, string>
-    if (await read.one(messageBySid, { service_sid, conversation_sid: subject_sid, sid: MessageSid })) return false
-    return (await read.one(conversationBySid, { service_sid, sid: subject_sid })) !== undefined
-  }
-
-  /** A message must arrive: a channel is tried for longer than a webhook, and whatever the failure. */
-  #mayRetry(row: DeliveryRow, { kind, status }: SendResult, tries: number): boolean {
-    if (kind === 'unsent' || kind === 'refused_address') return false
-    if (isChannel(row)) return tries < channel_retries && (status === null || status === 429 || status >= 500)
-    const passing = kind === 'timeout' || (status !== null && passing_statuses.includes(status))
-    return passing && tries < this.#options.retries
   }
 
   /** Results are written in batches: all that came while the last batch was on its way. */
@@ -439,37 +354,4 @@ export class Deliveries implements Service {
   #lookAgain(): void {
     for (const done of [...this.#waiting]) done()
   }
-}
-
-function unsent(error: string): SendResult {
-  return { status: null, body: '', error, kind: 'unsent', duration_ms: 0 }
-}
-
-function isChannel(row: DeliveryRow): boolean {
-  return row.event_type === channel_message
-}
-
-/** A channel may name its own message and say how far it is already; no answer in the end is a failure. */
-function channelAnswer({ body }: SendResult, ok: boolean): ChannelAnswer {
-  const { sid: short, channel_message_sid: sid = short, status, error_code } = readAnswer(body)
-  const known = receipt_statuses.find((candidate) => candidate === status)
-  return {
-    channel_message_sid: typeof sid === 'string' && channel_message_sids.test(sid) ? sid : null,
-    status: ok ? (known ?? 'sent') : known === 'undelivered' ? known : 'failed',
-    error_code: typeof error_code === 'number' && Number.isSafeInteger(error_code) && error_code > 0 ? error_code : null,
-  }
-}
-
-function readAnswer(body: string): Record<string, unknown> {
-  try {
-    const parsed: unknown = JSON.parse(body)
-    return typeof parsed === 'object' && parsed !== null ? (parsed as Record<string, unknown>) : {}
-  } catch {
-    return {}
-  }
-}
-
-/** 1 s, 4 s, 16 s … */
-function backoff_ms(tries: number): number {
-  return 1000 * 4 ** tries
 }
