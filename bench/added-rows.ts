@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
+import { slotOf } from '../src/events/queue.ts'
 import { newSid, orderedSid } from '../src/sids.ts'
 import type { ConversationRow, DeliveryRow } from '../src/storage/schema.ts'
-import { slotOf } from '../src/webhooks/queue.ts'
 import { attributesOf, type Owner } from './population.ts'
 
 /** Rows that the bench adds to what a database was filled with. */

@@ -1,12 +1,12 @@
-import { accountCommands } from './admin/commands.ts'
-import { type Asked, type Changed, change, changeAll } from './api/change.ts'
-import { type SweepRequest, sweep } from './api/sweep.ts'
+import { accountCommands } from './accounts/commands.ts'
 import { cleanupCommands } from './background/cleanup.ts'
-import { channelCommands } from './channel/commands.ts'
+import { channelCommands } from './channels/commands.ts'
+import { deliveryCommands } from './delivery/record.ts'
 import { mediaCommands } from './media/commands.ts'
+import { type Asked, type Changed, change, changeAll } from './model/change.ts'
+import { type SweepRequest, sweep } from './model/sweep.ts'
 import { resourceNamed } from './resources/index.ts'
 import { long, type Tx } from './storage/database.ts'
-import { deliveryCommands } from './webhooks/record.ts'
 
 /** Every transaction there is, by name: the writer thread imports this module. */
 export const commands = {

@@ -1,4 +1,4 @@
-import { conversations } from '../../src/resources/conversations.ts'
+import { conversations } from '../../src/resources/conversations/conversation.ts'
 import type { ConversationRow } from '../../src/storage/schema.ts'
 import { account_sid } from '../asks.ts'
 import { type Owner, type Population, rowOf } from '../population.ts'

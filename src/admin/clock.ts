@@ -1,10 +1,10 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { FastifyPluginAsync } from 'fastify'
-import { milliseconds, parseDuration, parseInstant, plusDuration } from '../api/dates.ts'
 import type { Timers } from '../background/timers.ts'
 import { SystemClock, type TestClock } from '../clock.ts'
 import type { ParleyCommands } from '../commands.ts'
+import { milliseconds, parseDuration, parseInstant, plusDuration } from '../dates.ts'
 import type { Database } from '../storage/database.ts'
 import { rowsBy } from '../storage/rows.ts'
 

@@ -1,10 +1,10 @@
 import type { FastifyPluginAsync } from 'fastify'
-import { milliseconds } from '../api/dates.ts'
+import { milliseconds } from '../dates.ts'
+import type { Attempt } from '../delivery/record.ts'
 import type { Installation } from '../main.ts'
 import { rowsBy } from '../storage/rows.ts'
 import type { DeliveryRow, DeliveryStatus } from '../storage/schema.ts'
 import { shape } from '../storage/shapes.ts'
-import type { Attempt } from '../webhooks/record.ts'
 
 interface Query {
   service_sid?: string

@@ -1,14 +1,14 @@
-import type { AnyResource } from '../api/declare.ts'
 import type { Clock } from '../clock.ts'
 import type { ParleyCommands } from '../commands.ts'
+import { Loop, type Service } from '../loop.ts'
 import { removeSomeMedia } from '../media/commands.ts'
+import type { AnyResource } from '../model/declare.ts'
 import { below, resources } from '../resources/index.ts'
 import { lowestSid } from '../sids.ts'
 import { type Database, long, type Tx } from '../storage/database.ts'
 import { deleteRow, insertRow, someSids } from '../storage/rows.ts'
 import type { RemovalRow } from '../storage/schema.ts'
 import { shape } from '../storage/shapes.ts'
-import { Loop, type Service } from './service.ts'
 
 const hour_ms = 3_600_000
 const batch = 500

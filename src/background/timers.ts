@@ -1,10 +1,10 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import type { AnyResource } from '../api/declare.ts'
 import type { Clock } from '../clock.ts'
 import type { ParleyCommands } from '../commands.ts'
+import { Loop, type Service } from '../loop.ts'
+import type { AnyResource } from '../model/declare.ts'
 import type { Database } from '../storage/database.ts'
 import { firstDue } from '../storage/rows.ts'
-import { Loop, type Service } from './service.ts'
 
 /** Also when nothing is due: another node may have written, the machine's clock may have been set. */
 const longest_sleep_ms = 1000

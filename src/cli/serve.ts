@@ -1,6 +1,6 @@
 import type { Config } from '../config.ts'
+import { explained } from '../installation/explained.ts'
 import { firstAccountTold, type Running, start } from '../main.ts'
-import { explained } from './explained.ts'
 import { firstStart } from './first-start.ts'
 
 /** Starts the server and stops it on a signal; a second signal does not wait. */

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { resolve } from 'node:path'
-import { explained } from '../cli/explained.ts'
 import { ConfigError, mediaFolder, shownPlace } from '../config.ts'
+import { explained } from '../installation/explained.ts'
 import { sourceCheck, targetState } from './inspect.ts'
 import { copyFiles, countFiles, missingFiles, sameFolder } from './media.ts'
 import type { Progress } from './progress.ts'

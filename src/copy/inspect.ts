@@ -1,6 +1,6 @@
 import { ConfigError } from '../config.ts'
+import { copyUnderWay } from '../installation/copy-marker.ts'
 import { migrations } from '../storage/migrations/index.ts'
-import { copyUnderWay } from './mark.ts'
 import type { Side } from './side.ts'
 import { all_tables } from './tables.ts'
 

@@ -1,5 +1,5 @@
-import { explained } from '../cli/explained.ts'
 import { ConfigError, type DatabasePlace, shownPlace } from '../config.ts'
+import { explained } from '../installation/explained.ts'
 import { schemaOf } from './inspect.ts'
 import { lookAt, openTarget, refuseMemory } from './side.ts'
 

@@ -1,5 +1,5 @@
 import { CompiledQuery, sql } from 'kysely'
-import { copyUnderWay } from './mark.ts'
+import { copyUnderWay } from '../installation/copy-marker.ts'
 import type { Source, Target } from './side.ts'
 import { type Db, keys, onItsWay, type Row, type Value } from './tables.ts'
 

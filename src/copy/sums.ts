@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { type ColumnMetadata, type RawBuilder, sql } from 'kysely'
-import { copyUnderWay } from './mark.ts'
+import { copyUnderWay } from '../installation/copy-marker.ts'
 import type { Side } from './side.ts'
 import { all_tables, type Db, recomputed } from './tables.ts'
 

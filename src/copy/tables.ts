@@ -1,9 +1,9 @@
 import type { Kysely } from 'kysely'
 import type { DatabasePlace } from '../config.ts'
+import { slotOf } from '../events/queue.ts'
 import { only_slot } from '../storage/database.ts'
 import { slots as postgres_slots } from '../storage/postgres/leases.ts'
 import type { Tables } from '../storage/schema.ts'
-import { slotOf } from '../webhooks/queue.ts'
 
 export type Engine = DatabasePlace['engine']
 export type Value = string | number | null

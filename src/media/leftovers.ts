@@ -1,4 +1,4 @@
-import { Loop, type Service } from '../background/service.ts'
+import { Loop, type Service } from '../loop.ts'
 import type { MediaStore } from './store.ts'
 
 const hour_ms = 3_600_000

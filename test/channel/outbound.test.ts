@@ -1,6 +1,6 @@
 import { request } from 'undici'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { summary } from '../../src/channel/dispatch.ts'
+import { summary } from '../../src/resources/conversations/messages/dispatch.ts'
 import { newDatabase } from '../support/databases.ts'
 import { auth_token, startServer, type TestServer } from '../support/server.ts'
 import { type Caught, catchWebhooks, type Reply, type WebhookCatcher } from '../support/webhook-catcher.ts'

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import type { Facts } from '../../src/api/declare.ts'
-import { webhooks } from '../../src/resources/conversations/webhooks.ts'
+import type { Facts } from '../../src/model/declare.ts'
+import { webhooks } from '../../src/resources/conversations/webhooks/webhook.ts'
 import type { ConversationWebhookRow } from '../../src/storage/schema.ts'
 import { startServer, type TestServer } from '../support/server.ts'
 

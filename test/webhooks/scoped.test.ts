@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { scopedTargets } from '../../src/resources/conversations/webhooks/targets.ts'
 import type { ConversationWebhookRow } from '../../src/storage/schema.ts'
-import { scopedTargets } from '../../src/webhooks/scoped.ts'
 import { auth_token, startServer, type TestServer } from '../support/server.ts'
 import { type Caught, catchWebhooks, type WebhookCatcher } from '../support/webhook-catcher.ts'
 

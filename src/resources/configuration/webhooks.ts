@@ -1,7 +1,7 @@
-import { resource } from '../../api/declare.ts'
-import { oneOf, someOf, webAddress } from '../../api/params.ts'
+import { event_types } from '../../events/targets.ts'
+import { resource } from '../../model/declare.ts'
+import { oneOf, someOf, webAddress } from '../../model/params.ts'
 import type { AccountRow } from '../../storage/schema.ts'
-import { event_types } from '../../webhooks/targets.ts'
 
 /** What the account's and a service's webhook configuration have in common. */
 export const webhookParams = {

@@ -1,9 +1,9 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import type { Facts } from '../../api/declare.ts'
-import type { Parsed } from '../../api/params.ts'
+import type { Facts } from '../../model/declare.ts'
+import type { Parsed } from '../../model/params.ts'
 import type { AccountRow, ConversationRow } from '../../storage/schema.ts'
-import { conversations } from '../conversations.ts'
+import { conversations } from './conversation.ts'
 import { arm, elapse, moveTo, refuseClosed } from './lifecycle.ts'
 
 const minute_ms = 60_000

@@ -1,4 +1,4 @@
-import { plusDuration } from '../../api/dates.ts'
+import { plusDuration } from '../../dates.ts'
 import { refuse } from '../../errors.ts'
 import type { ConversationRow, ConversationState } from '../../storage/schema.ts'
 

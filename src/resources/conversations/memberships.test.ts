@@ -1,7 +1,7 @@
 import Sqlite from 'better-sqlite3'
 import { Kysely, SqliteDialect } from 'kysely'
 import { expect, test } from 'vitest'
-import type { Facts, Slice } from '../../api/declare.ts'
+import type { Facts, Slice } from '../../model/declare.ts'
 import type { Reader } from '../../storage/database.ts'
 import { migrate } from '../../storage/migrations/index.ts'
 import type { Shape } from '../../storage/shapes.ts'

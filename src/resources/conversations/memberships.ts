@@ -1,4 +1,4 @@
-import type { Facts, Slice } from '../../api/declare.ts'
+import type { Facts, Slice } from '../../model/declare.ts'
 import { isSid } from '../../sids.ts'
 import type { Reader } from '../../storage/database.ts'
 import { rowsBy } from '../../storage/rows.ts'

@@ -1,5 +1,5 @@
-import { resource } from '../../../api/declare.ts'
-import { flag, text } from '../../../api/params.ts'
+import { resource } from '../../../model/declare.ts'
+import { flag, text } from '../../../model/params.ts'
 import type { ServiceRow } from '../../../storage/schema.ts'
 
 interface Notice {

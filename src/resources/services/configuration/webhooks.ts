@@ -1,4 +1,4 @@
-import { resource } from '../../../api/declare.ts'
+import { resource } from '../../../model/declare.ts'
 import type { ServiceRow } from '../../../storage/schema.ts'
 import { webhookParams } from '../../configuration/webhooks.ts'
 

@@ -1,0 +1,35 @@
+import { defaultRoles } from '../resources/role.ts'
+import { newService } from '../resources/services/service.ts'
+import { newSid } from '../sids.ts'
+import type { AccountRow, RoleRow, ServiceRow } from '../storage/schema.ts'
+
+/** An account as it starts: with a default service and a default messaging service, as every account of the vendor has. */
+export function newAccount(input: { sid: string | undefined; friendly_name: string; sealed_token: string; now: number }): {
+  account: AccountRow
+  service: ServiceRow
+  roles: RoleRow[]
+} {
+  const { friendly_name, sealed_token, now } = input
+  const sid = input.sid ?? newSid('AC', now)
+  const dates = { date_created: now, date_updated: now, revision: 1 }
+  const service_sid = newSid('IS', now)
+  const roles = defaultRoles(sid, service_sid, now)
+  const service: ServiceRow = { sid: service_sid, ...newService(sid, 'Default Conversations Service', roles), ...dates }
+  const account: AccountRow = {
+    sid,
+    friendly_name,
+    status: 'active',
+    auth_token: sealed_token,
+    default_service_sid: service.sid,
+    default_messaging_service_sid: newSid('MG', now),
+    default_inactive_timer: null,
+    default_closed_timer: null,
+    pre_webhook_url: null,
+    post_webhook_url: null,
+    webhook_method: 'POST',
+    webhook_filters: '[]',
+    webhook_target: 'webhook',
+    ...dates,
+  }
+  return { account, service, roles: Object.values(roles) }
+}

@@ -1,0 +1,48 @@
+import { refuse } from '../../errors.ts'
+import { resource } from '../../model/declare.ts'
+import { sid } from '../../model/params.ts'
+import { rowsBy } from '../../storage/rows.ts'
+import type { AccountRow } from '../../storage/schema.ts'
+import { closedTimer, inactiveTimer } from '../conversations/conversation.ts'
+
+const serviceOfAccount = rowsBy('services', ['sid', 'account_sid'])
+
+/** https://www.twilio.com/docs/conversations/api/configuration-resource */
+export const configuration = resource<AccountRow>()({
+  name: 'Configuration',
+  path: 'Configuration',
+  under: 'account',
+  table: 'accounts',
+  sid: null,
+  row: ({ account }) => account.sid,
+  params: {
+    DefaultChatServiceSid: sid('IS', 'serviceNotFound'),
+    DefaultMessagingServiceSid: sid('MG', 'invalidMessagingServiceSid'),
+    DefaultInactiveTimer: inactiveTimer,
+    DefaultClosedTimer: closedTimer,
+  },
+  async look(read, p, { account }) {
+    const service_sid = p.DefaultChatServiceSid
+    if (!service_sid) return
+    if (!(await read.one(serviceOfAccount, { sid: service_sid, account_sid: account.sid }))) throw refuse('serviceNotFound')
+  },
+  update: (was, p) => ({
+    ...was,
+    default_service_sid: p.DefaultChatServiceSid ?? was.default_service_sid,
+    default_messaging_service_sid: p.DefaultMessagingServiceSid ?? was.default_messaging_service_sid,
+    default_inactive_timer: p.DefaultInactiveTimer === undefined ? was.default_inactive_timer : p.DefaultInactiveTimer,
+    default_closed_timer: p.DefaultClosedTimer === undefined ? was.default_closed_timer : p.DefaultClosedTimer,
+  }),
+  represent: (row, self, urls) => ({
+    account_sid: row.sid,
+    default_chat_service_sid: row.default_service_sid,
+    default_messaging_service_sid: row.default_messaging_service_sid,
+    default_inactive_timer: row.default_inactive_timer,
+    default_closed_timer: row.default_closed_timer,
+    url: self,
+    links: {
+      service: `${urls.root}/Services/${row.default_service_sid}/Configuration`,
+      webhooks: `${self}/Webhooks`,
+    },
+  }),
+})

@@ -1,0 +1,94 @@
+import { randomUUID } from 'node:crypto'
+import { enqueueDelivery } from '../../../events/queue.ts'
+import { toldMedia } from '../../../media/commands.ts'
+import type { Reader, Tx } from '../../../storage/database.ts'
+import { rowsBy } from '../../../storage/rows.ts'
+import type { MessageRow, ParticipantRow } from '../../../storage/schema.ts'
+import { shape } from '../../../storage/shapes.ts'
+
+/** Where messages go whose proxy address has no endpoint: nowhere, and they arrive. */
+export const loopback = 'loopback:'
+
+/** What such a row is called in the delivery log. */
+export const channel_message = 'channelMessage'
+
+const nonChat = shape<{ service_sid: string; conversation_sid: string }>()((db, a) =>
+  db
+    .selectFrom('participants')
+    .selectAll()
+    .where('service_sid', '=', a.service_sid)
+    .where('conversation_sid', '=', a.conversation_sid)
+    .where('address', 'is not', null),
+)
+const channelOf = rowsBy('channels', ['account_sid', 'proxy_address'])
+
+/** Who gets a message by a messaging channel: everybody with an address but who sent it. */
+export async function recipientsOf(
+  read: Reader,
+  { service_sid, conversation_sid }: Pick<ParticipantRow, 'service_sid' | 'conversation_sid'>,
+  sender_sid: string | null,
+): Promise<readonly ParticipantRow[]> {
+  return (await read.all(nonChat, { service_sid, conversation_sid })).filter((row) => row.sid !== sender_sid)
+}
+
+/** How far a message has come with those who get it by a channel, as shown. */
+export interface DeliverySummary {
+  readonly total: number
+  readonly sent: Share
+  readonly delivered: Share
+  readonly read: Share
+  readonly failed: Share
+  readonly undelivered: Share
+}
+type Share = 'all' | 'some' | 'none'
+
+/** `statuses`: of the receipts there are. What is read has been delivered, what is delivered has been sent. */
+export function summary(total: number, statuses: readonly string[]): DeliverySummary {
+  const share = (...reached: string[]): Share => {
+    const count = statuses.filter((status) => reached.includes(status)).length
+    return count === 0 ? 'none' : count < total ? 'some' : 'all'
+  }
+  return {
+    total,
+    sent: share('sent', 'delivered', 'read', 'undelivered'),
+    delivered: share('delivered', 'read'),
+    read: share('read'),
+    failed: share('failed'),
+    undelivered: share('undelivered'),
+  }
+}
+
+/** Hands a message to the channel of each recipient: rows written with it, sent and retried like webhooks. */
+export async function dispatch(tx: Tx, message: MessageRow, sender_sid: string | null, now: number): Promise<void> {
+  for (const to of await recipientsOf(tx, message, sender_sid)) {
+    const { account_sid, service_sid, conversation_sid } = message
+    const channel =
+      to.proxy_address === null ? undefined : await tx.one(channelOf, { account_sid, proxy_address: to.proxy_address })
+    const form: Record<string, string> = {
+      AccountSid: account_sid,
+      ChatServiceSid: service_sid,
+      ConversationSid: conversation_sid,
+      MessageSid: message.sid,
+      ParticipantSid: to.sid,
+      Author: message.author,
+      ...(to.address !== null && { To: to.address }),
+      ...(to.proxy_address !== null && { From: to.proxy_address }),
+      ...(message.body !== null && { Body: message.body }),
+      ...(message.media !== null && { Media: toldMedia(message.media) }),
+      ...(message.content_sid !== null && { ContentSid: message.content_sid }),
+      ...(message.content_variables !== null && { ContentVariables: message.content_variables }),
+    }
+    const queued = {
+      account_sid,
+      service_sid,
+      target_sid: channel?.sid ?? loopback,
+      subject_sid: conversation_sid,
+      event_type: channel_message,
+      method: 'POST',
+      url: channel?.url ?? loopback,
+      form: JSON.stringify(form),
+      idempotency_token: randomUUID(),
+    }
+    await enqueueDelivery(tx, queued, now)
+  }
+}

@@ -1,0 +1,237 @@
+import { milliseconds, seconds } from '../../../dates.ts'
+import { refuse } from '../../../errors.ts'
+import { followMessage, freeMedia, shownMedia, toldMedia } from '../../../media/commands.ts'
+import { type Event, type Facts, type FormValues, type Inbound, resource, type Step, stepOf } from '../../../model/declare.ts'
+import { contentVariables, createOnly, date, exactText, jsonText, oneOf, type Parsed, sid, text } from '../../../model/params.ts'
+import { chatServiceSid } from '../../../model/represent.ts'
+import type { Reader } from '../../../storage/database.ts'
+import { rowsBy } from '../../../storage/rows.ts'
+import type { ConversationRow, MediaRow, MessageRow, ParticipantRow } from '../../../storage/schema.ts'
+import { conversations } from '../conversation.ts'
+import { refuseUnusable, wake } from '../lifecycle.ts'
+import { scopedTargets } from '../webhooks/targets.ts'
+import { dispatch, recipientsOf, summary } from './dispatch.ts'
+
+const params = {
+  Author: text({ max: 256, tooLong: 'authorTooLong' }),
+  Body: exactText(32_768, 'bodyTooLong'),
+  DateCreated: date('invalidDateCreated'),
+  DateUpdated: date('invalidDateUpdated'),
+  Attributes: jsonText(4096),
+  MediaSid: createOnly(sid('ME', 'invalidMediaSid')),
+  ContentSid: createOnly(sid('HX', 'invalidContentSid')),
+  ContentVariables: createOnly(contentVariables()),
+  Subject: text({ max: 256 }),
+}
+
+type Given = Parsed<typeof params>
+
+interface Seen {
+  /** Who the author is in this conversation, if anybody. */
+  readonly author: Pick<ParticipantRow, 'sid'> | null
+  /** How many get a new message by a messaging channel. */
+  readonly recipients: number
+  /** Whether it is a group MMS: somebody is in it at their own number. */
+  readonly group: boolean
+  /** What a new message carries. */
+  readonly media: MediaRow | null
+}
+
+const byIdentity = rowsBy('participants', ['service_sid', 'conversation_sid', 'identity'])
+const byAddress = rowsBy('participants', ['service_sid', 'conversation_sid', 'address'])
+
+/** https://www.twilio.com/docs/conversations/api/conversation-message-resource */
+export const messages = resource<MessageRow>()({
+  name: 'Message',
+  path: 'Messages',
+  under: conversations,
+  asParent: 'message_sid',
+  holdsFew: true,
+  table: 'messages',
+  sid: 'IM',
+  params,
+  look,
+
+  create(p, facts, { author, recipients, group, media }) {
+    const conversation = conversationOf(facts)
+    if (p.ContentVariables && !p.ContentSid) throw refuse('contentSidMissing')
+    if (p.Body === undefined && !p.MediaSid && !p.ContentSid) throw refuse('bodyMissing')
+    if (group && p.Author && !author) throw refuse('authorNotInGroup')
+    refuseUnusable(conversation)
+    return {
+      service_sid: '',
+      conversation_sid: '',
+      account_sid: facts.account.sid,
+      message_index: conversation.last_message_index + 1,
+      author: p.Author ?? 'system',
+      participant_sid: author?.sid ?? null,
+      // Content says it all: what else is given is ignored (documented).
+      body: p.ContentSid ? null : (p.Body ?? null),
+      subject: p.Subject ?? null,
+      media: media && shownMedia(media),
+      attributes: p.Attributes ?? '{}',
+      content_sid: p.ContentSid ?? null,
+      content_variables: p.ContentVariables ?? null,
+      delivery: recipients === 0 ? null : JSON.stringify(summary(recipients, [])),
+      source: facts.source ?? 'API',
+    }
+  },
+
+  update(was, p, facts, { author }) {
+    refuseUnusable(conversationOf(facts))
+    const sameAuthor = p.Author === undefined || p.Author === null || p.Author === was.author
+    return {
+      ...was,
+      author: p.Author ?? was.author,
+      participant_sid: sameAuthor ? was.participant_sid : (author?.sid ?? null),
+      body: p.Body ?? was.body,
+      subject: p.Subject === undefined ? was.subject : p.Subject,
+      attributes: p.Attributes ?? was.attributes,
+    }
+  },
+
+  remove: (_was, facts) => refuseUnusable(conversationOf(facts)),
+
+  /** A new message takes the next index, wakes the conversation and counts its deadlines anew. */
+  steps(step, facts) {
+    if (step.change.verb !== 'create') return [step]
+    const was = conversationOf(facts)
+    const { message_index } = step.change.is as MessageRow
+    const is = { ...wake(was, facts.now), last_message_index: message_index, revision: was.revision + 1 }
+    return [
+      step,
+      stepOf(conversations, { verb: 'update', was, is, cause: 'consequence' }, { ...facts, parents: [] }),
+    ] satisfies Step[]
+  },
+
+  async follow(tx, { was, is }, facts) {
+    await followMessage(tx, was, is, facts.now)
+    if (!was && is && is.delivery !== null) await dispatch(tx, is, senderOf(facts, is.participant_sid), facts.now)
+  },
+
+  represent: (row, self, urls) => ({
+    sid: row.sid,
+    account_sid: row.account_sid,
+    ...chatServiceSid(row, urls),
+    conversation_sid: row.conversation_sid,
+    body: row.body,
+    media: row.media === null ? null : (JSON.parse(row.media) as unknown),
+    author: row.author,
+    participant_sid: row.participant_sid,
+    attributes: row.attributes,
+    date_created: seconds(row.date_created),
+    date_updated: seconds(row.date_updated),
+    index: row.message_index,
+    delivery: row.delivery === null ? null : (JSON.parse(row.delivery) as unknown),
+    content_sid: row.content_sid,
+    url: self,
+    links: { delivery_receipts: `${self}/Receipts`, channel_metadata: `${self}/ChannelMetadata` },
+  }),
+
+  list: {
+    key: 'messages',
+    size: 50,
+    max: 1000,
+    params: { Order: oneOf(['asc', 'desc'], { invalid: 'invalidValue' }) },
+    order: (p) => ({ by: 'message_index', direction: p.Order ?? 'asc', where: [] }),
+  },
+
+  events: {
+    before: { create: 'onMessageAdd', update: 'onMessageUpdate', remove: 'onMessageRemove' },
+    beforeForm: (change) => {
+      const row = (change.is ?? change.was) as MessageRow
+      if (change.verb === 'create') return told(row)
+      const { date_updated } = change.was as MessageRow
+      return { ...told(row), ...toldIndex(row), DateUpdated: milliseconds(date_updated) }
+    },
+    amendable: {
+      create: { body: 'Body', author: 'Author', attributes: 'Attributes' },
+      update: { body: 'Body', author: 'Author', attributes: 'Attributes' },
+    },
+    after: (change, facts) => {
+      const row = (change.is ?? change.was) as MessageRow
+      // Receipts move the summary: they have an event of their own.
+      if (change.cause === 'consequence') return []
+      if (change.verb === 'create') return [messageAddedEvent(row, conversationOf(facts), facts.inbound)]
+      const DateRemoved = change.verb === 'remove' ? milliseconds(facts.now) : null
+      return [
+        {
+          type: change.verb === 'update' ? 'onMessageUpdated' : 'onMessageRemoved',
+          subject_sid: row.conversation_sid,
+          by_itself: false,
+          form: () => ({ ...told(row), ...toldIndex(row), DateUpdated: milliseconds(row.date_updated), DateRemoved }),
+        },
+      ]
+    },
+    listeners: (read, event, _change, facts) => scopedTargets(read, event, conversationOf(facts)),
+  },
+})
+
+/** What is told of a new message, also when it is replayed to a webhook that came later. */
+export function messageAddedEvent(row: MessageRow, conversation: ConversationRow, inbound?: Inbound): Event {
+  return {
+    type: 'onMessageAdded',
+    subject_sid: row.conversation_sid,
+    by_itself: false,
+    form: () => ({
+      ...told(row),
+      ...toldIndex(row),
+      MessagingServiceSid: conversation.messaging_service_sid,
+      ChannelMetadata: inbound?.channel_metadata,
+    }),
+  }
+}
+
+function conversationOf(facts: Facts): ConversationRow {
+  return facts.parents[0] as ConversationRow
+}
+
+async function look(read: Reader, p: Given, facts: Facts, was: MessageRow | null): Promise<Seen> {
+  const { service_sid, sid: conversation_sid } = conversationOf(facts)
+  const within = { service_sid, conversation_sid }
+  const [author, everybody, media] = await Promise.all([
+    authorOf(read, within, p.Author ?? was?.author, facts.inbound),
+    was ? [] : recipientsOf(read, within, null),
+    was ? null : mediaOf(read, p, facts),
+  ])
+  const sender = senderOf(facts, author?.sid ?? null)
+  const recipients = everybody.filter((row) => row.sid !== sender)
+  return { author, recipients: recipients.length, group: recipients.some((row) => row.proxy_address === null), media }
+}
+
+async function mediaOf(read: Reader, p: Given, { service }: Facts): Promise<MediaRow | null> {
+  return service && p.MediaSid && !p.ContentSid ? freeMedia(read, service.sid, p.MediaSid) : null
+}
+
+/** Who does not get a message back: whoever a channel had it from, even when a pre-action webhook names another author. */
+function senderOf({ inbound }: Facts, author_sid: string | null): string | null {
+  return inbound?.participant_sid ?? author_sid
+}
+
+async function authorOf(
+  read: Reader,
+  within: Pick<MessageRow, 'service_sid' | 'conversation_sid'>,
+  author: string | undefined,
+  inbound: Inbound | undefined,
+): Promise<Seen['author']> {
+  if (!author) return null
+  if (author === inbound?.address) return { sid: inbound.participant_sid }
+  const found =
+    (await read.one(byIdentity, { ...within, identity: author })) ?? (await read.one(byAddress, { ...within, address: author }))
+  return found ?? null
+}
+
+function told(row: MessageRow): FormValues {
+  return {
+    ConversationSid: row.conversation_sid,
+    Body: row.body,
+    Author: row.author,
+    ParticipantSid: row.participant_sid,
+    Attributes: row.attributes,
+    Media: row.media === null ? null : toldMedia(row.media),
+  }
+}
+
+function toldIndex(row: MessageRow): FormValues {
+  return { MessageSid: row.sid, Index: row.message_index, DateCreated: milliseconds(row.date_created) }
+}

@@ -1,0 +1,66 @@
+import { milliseconds, seconds } from '../../../dates.ts'
+import { resource } from '../../../model/declare.ts'
+import { chatServiceSid } from '../../../model/represent.ts'
+import type { ConversationRow, ReceiptRow } from '../../../storage/schema.ts'
+import { scopedTargets } from '../webhooks/targets.ts'
+import { messages } from './message.ts'
+
+/** https://www.twilio.com/docs/conversations/api/receipts-resource */
+export const receipts = resource<ReceiptRow>()({
+  name: 'Receipt',
+  path: 'Receipts',
+  under: messages,
+  table: 'receipts',
+  sid: 'DY',
+  params: {},
+  represent: (row, self, urls) => ({
+    sid: row.sid,
+    account_sid: row.account_sid,
+    ...chatServiceSid(row, urls),
+    conversation_sid: row.conversation_sid,
+    message_sid: row.message_sid,
+    channel_message_sid: row.channel_message_sid,
+    status: row.status,
+    error_code: row.error_code,
+    participant_sid: row.participant_sid,
+    date_created: seconds(row.date_created),
+    date_updated: seconds(row.date_updated),
+    url: self,
+  }),
+  list: {
+    key: 'delivery_receipts',
+    size: 50,
+    max: 1000,
+    params: {},
+    order: () => ({ by: 'date_created', direction: 'asc', where: [] }),
+  },
+  events: {
+    before: {},
+    beforeForm: () => ({}),
+    amendable: {},
+    // observed: told for messages sent by REST without the header, and without a Source.
+    after: (change) => {
+      const row = change.is
+      if (!row) return []
+      return [
+        {
+          type: 'onDeliveryUpdated',
+          subject_sid: row.conversation_sid,
+          by_itself: true,
+          form: () => ({
+            ConversationSid: row.conversation_sid,
+            MessageSid: row.message_sid,
+            DeliveryReceiptSid: row.sid,
+            ChannelMessageSid: row.channel_message_sid,
+            ParticipantSid: row.participant_sid,
+            Status: row.status,
+            ErrorCode: row.error_code === 0 ? null : row.error_code,
+            DateCreated: milliseconds(row.date_created),
+            DateUpdated: milliseconds(row.date_updated),
+          }),
+        },
+      ]
+    },
+    listeners: (read, event, _change, facts) => scopedTargets(read, event, facts.parents[0] as ConversationRow),
+  },
+})

@@ -1,0 +1,104 @@
+import { refuse } from '../../../errors.ts'
+import type { ParticipantRow } from '../../../storage/schema.ts'
+import { addressType, proxyType } from '../address-formats.ts'
+
+/** What a request says of who somebody is and how they are reached. */
+export interface Given {
+  readonly Identity?: string | null
+  readonly 'MessagingBinding.Address'?: string | null
+  readonly 'MessagingBinding.ProxyAddress'?: string | null
+  readonly 'MessagingBinding.ProjectedAddress'?: string | null
+}
+
+/** How a participant is reached: chat participants have none of it. */
+export type Binding = Pick<ParticipantRow, 'binding_type' | 'address' | 'proxy_address' | 'projected_address'>
+
+const noBinding: Binding = { binding_type: null, address: null, proxy_address: null, projected_address: null }
+
+/** A member of a group MMS who is reached at their own number: an address and no proxy. */
+export function isNative(binding: Binding): boolean {
+  return binding.address !== null && binding.proxy_address === null
+}
+
+/** Nobody's number is involved. */
+export function isPlainChat(binding: Binding): boolean {
+  return binding.binding_type === null
+}
+
+/** Either an identity, or an address and its proxy; throws what is wrong with the combination. */
+export function newBinding(p: Given): Binding {
+  const address = p['MessagingBinding.Address']
+  const proxy_address = p['MessagingBinding.ProxyAddress']
+  const projected_address = p['MessagingBinding.ProjectedAddress'] ?? null
+  if (p.Identity) {
+    if (address || proxy_address) throw refuse('identityNotAcceptable')
+    return projected_address === null
+      ? noBinding
+      : { ...noBinding, binding_type: 'sms', projected_address: projected(projected_address) }
+  }
+  if (address === undefined && proxy_address === undefined) throw refuse('identityNotProvided')
+  if (!address) throw refuse('emptyAddress')
+  const binding_type = addressType(address)
+  if (!binding_type) throw refuse('invalidBindingAddress')
+  if (proxy_address === undefined) {
+    // Only text messages know groups.
+    if (binding_type !== 'sms') throw refuse('emptyProxyAddress')
+    return { ...noBinding, binding_type, address }
+  }
+  if (!proxy_address) throw refuse('emptyProxyAddress')
+  return { ...noBinding, binding_type, address, proxy_address: checkedProxy(address, binding_type, proxy_address) }
+}
+
+function checkedProxy(address: string, binding_type: string, proxy_address: string): string {
+  if (proxy_address === address) throw refuse('equalAddresses')
+  const type = proxyType(proxy_address)
+  if (!type) throw refuse('invalidProxyAddress')
+  if (type !== binding_type) throw refuse('addressTypeMismatch')
+  return proxy_address
+}
+
+function projected(address: string): string {
+  if (addressType(address) !== 'sms') throw refuse('invalidBindingAddress')
+  return address
+}
+
+/** An identity can only be given to who speaks through a projected address. */
+export function changedIdentity(was: ParticipantRow, p: Given): Partial<ParticipantRow> {
+  if (!p.Identity) return {}
+  if (was.address !== null) throw refuse('identityNotAcceptable')
+  if (was.identity !== null || was.projected_address === null) throw refuse('identityNotAdded')
+  return { identity: p.Identity }
+}
+
+/** observed: sending the proxy address again that is already there is refused. */
+export function changedProxy(was: ParticipantRow, p: Given): Partial<ParticipantRow> {
+  const proxy_address = p['MessagingBinding.ProxyAddress']
+  if (proxy_address === undefined) return {}
+  if (proxy_address === null) {
+    if (was.proxy_address === null) throw refuse('proxyNotRemoved')
+    return { proxy_address: null }
+  }
+  if (was.address === null || was.binding_type === null || was.proxy_address !== null) throw refuse('proxyNotAdded')
+  return { proxy_address: checkedProxy(was.address, was.binding_type, proxy_address) }
+}
+
+export function changedProjection(was: ParticipantRow, p: Given): Partial<ParticipantRow> {
+  const projected_address = p['MessagingBinding.ProjectedAddress']
+  if (projected_address === undefined) return {}
+  if (projected_address === null) {
+    if (was.projected_address === null) throw refuse('projectionNotRemoved')
+    return { projected_address: null, binding_type: null }
+  }
+  if (was.binding_type !== null) throw refuse('projectionNotAdded')
+  return { projected_address: projected(projected_address), binding_type: 'sms' }
+}
+
+export function shownBinding(row: ParticipantRow): object | null {
+  if (row.binding_type === null) return null
+  return {
+    type: row.binding_type,
+    ...(row.address !== null && { address: row.address }),
+    ...(row.proxy_address !== null && { proxy_address: row.proxy_address }),
+    ...(row.projected_address !== null && { projected_address: row.projected_address }),
+  }
+}

@@ -1,0 +1,59 @@
+import type { event_types, Target } from '../../../events/targets.ts'
+import type { Event } from '../../../model/declare.ts'
+import type { Reader } from '../../../storage/database.ts'
+import { rowsBy } from '../../../storage/rows.ts'
+import type { ConversationRow, ConversationWebhookRow } from '../../../storage/schema.ts'
+
+/** Post-action events about one conversation: what the filters of its webhooks take. */
+export const scoped_event_types = [
+  'onMessageAdded',
+  'onMessageUpdated',
+  'onMessageRemoved',
+  'onConversationUpdated',
+  'onConversationStateUpdated',
+  'onConversationRemoved',
+  'onParticipantAdded',
+  'onParticipantUpdated',
+  'onParticipantRemoved',
+  'onDeliveryUpdated',
+] as const satisfies readonly (typeof event_types)[number][]
+
+/** Where the vendor starts workflows. */
+const studio_base = 'https://webhooks.twilio.com'
+
+const webhooksOf = rowsBy('conversation_webhooks', ['service_sid', 'conversation_sid'])
+
+/**
+ * The conversation's own webhooks that want an event; they are told besides the account's or the service's. A conversation
+ * without webhooks costs no look. Any resource of a conversation plugs it in with one line:
+ *
+ *     listeners: (read, event, _change, { parents }) => scopedTargets(read, event, parents[0] as ConversationRow)
+ */
+export async function scopedTargets(
+  read: Reader,
+  event: Event,
+  { service_sid, sid, webhook_count }: Pick<ConversationRow, 'service_sid' | 'sid' | 'webhook_count'>,
+): Promise<Target[]> {
+  if (webhook_count === 0) return []
+  const rows = await read.all(webhooksOf, { service_sid, conversation_sid: sid })
+  return rows.filter((row) => wants(row, event)).map(targetOf)
+}
+
+/** Whether a webhook fires on an event: a trigger, on a message whose body holds one of its words. */
+export function wants(row: ConversationWebhookRow, event: Pick<Event, 'type' | 'form'>): boolean {
+  if (row.target === 'webhook') return listOf(row.filters).includes(event.type)
+  if (event.type !== 'onMessageAdded') return false
+  if (row.target === 'studio') return true
+  const body = String(event.form().Body ?? '').toLowerCase()
+  return listOf(row.triggers).some((trigger) => body.includes(trigger.toLowerCase()))
+}
+
+export function targetOf(row: ConversationWebhookRow): Target {
+  const { sid, account_sid, flow_sid } = row
+  if (row.target === 'studio') return { sid, method: 'POST', url: `${studio_base}/v1/Accounts/${account_sid}/Flows/${flow_sid}` }
+  return { sid, method: row.method?.toUpperCase() === 'GET' ? 'GET' : 'POST', url: row.url ?? '' }
+}
+
+function listOf(json: string | null): string[] {
+  return json === null ? [] : (JSON.parse(json) as string[])
+}

@@ -1,0 +1,72 @@
+import { seconds } from '../dates.ts'
+import { refuse } from '../errors.ts'
+import { resource } from '../model/declare.ts'
+import { type Parsed, text } from '../model/params.ts'
+import { shownTimers } from './conversations/conversation.ts'
+import { type MemberColumn, type MembershipRow, membershipPage } from './conversations/memberships.ts'
+
+const filters = { Identity: text({}), Address: text({}) }
+
+/** https://www.twilio.com/docs/conversations/api/participant-conversation-resource */
+export const participantConversations = resource<MembershipRow>()({
+  name: 'ParticipantConversation',
+  path: 'ParticipantConversations',
+  under: 'service',
+  table: 'participants',
+  sid: 'MB',
+  view: {
+    page: async (read, facts, p, slice) => membershipPage(read, facts, { ...wanted(p), unread: false }, slice),
+  },
+  params: {},
+
+  represent: (row, _self, urls) => {
+    const conversation = `${urls.family}/Conversations/${row.conversation_sid}`
+    return {
+      account_sid: row.account_sid,
+      chat_service_sid: row.service_sid,
+      conversation_sid: row.conversation_sid,
+      participant_sid: row.sid,
+      conversation_friendly_name: row.conversation.friendly_name,
+      conversation_state: row.conversation.state,
+      conversation_timers: shownTimers(row.conversation),
+      conversation_attributes: row.conversation.attributes,
+      conversation_date_created: seconds(row.conversation.date_created),
+      conversation_date_updated: seconds(row.conversation.date_updated),
+      conversation_created_by: row.conversation.created_by,
+      conversation_unique_name: row.conversation.unique_name,
+      participant_user_sid: row.user_sid,
+      participant_identity: row.identity,
+      participant_messaging_binding: shownBinding(row),
+      links: { participant: `${conversation}/Participants/${row.sid}`, conversation },
+    }
+  },
+
+  list: {
+    key: 'conversations',
+    size: 50,
+    max: 1000,
+    params: filters,
+    order: () => ({ by: 'date_activity', direction: 'desc', where: [] }),
+  },
+})
+
+/** Exactly one way to name somebody. */
+function wanted(p: Parsed<typeof filters>): { column: MemberColumn; member: string } {
+  if (p.Identity && p.Address) throw refuse('oneUserIdentifier')
+  if (p.Identity) return { column: 'identity', member: p.Identity }
+  if (p.Address) return { column: 'address', member: p.Address }
+  throw refuse('invalidParameter', { text: 'Missing required parameter Identity in the query' })
+}
+
+/** All six keys here, unlike a participant's own (documented by example). */
+function shownBinding(row: MembershipRow): object | null {
+  if (row.binding_type === null) return null
+  return {
+    address: row.address,
+    proxy_address: row.proxy_address,
+    type: row.binding_type,
+    level: null,
+    name: null,
+    projected_address: row.projected_address,
+  }
+}

@@ -1,0 +1,47 @@
+import { seconds } from '../../dates.ts'
+import { type Condition, resource } from '../../model/declare.ts'
+import { oneOf, several, text } from '../../model/params.ts'
+import type { BindingRow } from '../../storage/schema.ts'
+
+/** https://www.twilio.com/docs/conversations/api/binding-resource */
+export const bindings = resource<BindingRow>()({
+  name: 'Binding',
+  path: 'Bindings',
+  under: 'only service',
+  table: 'bindings',
+  sid: 'BS',
+  // None is made or changed here: devices register themselves.
+  params: {},
+  remove: () => {},
+  represent: (row, self) => ({
+    sid: row.sid,
+    account_sid: row.account_sid,
+    chat_service_sid: row.service_sid,
+    date_created: seconds(row.date_created),
+    date_updated: seconds(row.date_updated),
+    endpoint: row.endpoint,
+    identity: row.identity,
+    binding_type: row.binding_type,
+    credential_sid: row.credential_sid,
+    message_types: JSON.parse(row.message_types) as unknown,
+    url: self,
+  }),
+  list: {
+    key: 'bindings',
+    size: 50,
+    max: 1000,
+    params: {
+      BindingType: several(oneOf(['apn', 'gcm', 'fcm', 'twilsock'], { invalid: 'invalidValue' })),
+      Identity: several(text({})),
+    },
+    order: (p) => ({
+      by: 'date_created',
+      direction: 'asc',
+      where: [...anyOf('binding_type', p.BindingType), ...anyOf('identity', p.Identity)],
+    }),
+  },
+})
+
+function anyOf(column: keyof BindingRow, values: readonly string[] = []): Condition[] {
+  return values.length === 0 ? [] : [{ column, operator: 'in', values }]
+}

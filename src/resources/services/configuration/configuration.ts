@@ -1,0 +1,46 @@
+import { resource } from '../../../model/declare.ts'
+import { flag, sid } from '../../../model/params.ts'
+import type { ServiceRow } from '../../../storage/schema.ts'
+import { wantedRole } from '../../role.ts'
+
+const role = sid('RL', 'roleNotFound')
+
+/** https://www.twilio.com/docs/conversations/api/service-configuration-resource */
+export const serviceConfiguration = resource<ServiceRow>()({
+  name: 'ServiceConfiguration',
+  path: 'Configuration',
+  under: 'only service',
+  table: 'services',
+  sid: null,
+  row: ({ service }) => service?.sid ?? '',
+  params: {
+    DefaultConversationCreatorRoleSid: role,
+    DefaultConversationRoleSid: role,
+    DefaultChatServiceRoleSid: role,
+    ReachabilityEnabled: flag(),
+  },
+  async look(read, p, { service }) {
+    await wantedRole(read, service, p.DefaultConversationCreatorRoleSid, 'conversation')
+    await wantedRole(read, service, p.DefaultConversationRoleSid, 'conversation')
+    await wantedRole(read, service, p.DefaultChatServiceRoleSid, 'service')
+  },
+  update: (was, p) => ({
+    ...was,
+    default_conversation_creator_role_sid: p.DefaultConversationCreatorRoleSid ?? was.default_conversation_creator_role_sid,
+    default_conversation_role_sid: p.DefaultConversationRoleSid ?? was.default_conversation_role_sid,
+    default_chat_service_role_sid: p.DefaultChatServiceRoleSid ?? was.default_chat_service_role_sid,
+    reachability_enabled: Number(p.ReachabilityEnabled ?? was.reachability_enabled),
+  }),
+  represent: (row, self) => ({
+    chat_service_sid: row.sid,
+    default_conversation_creator_role_sid: row.default_conversation_creator_role_sid,
+    default_conversation_role_sid: row.default_conversation_role_sid,
+    default_chat_service_role_sid: row.default_chat_service_role_sid,
+    reachability_enabled: row.reachability_enabled === 1,
+    url: self,
+    links: {
+      notifications: `${self}/Notifications`,
+      webhooks: `${self}/Webhooks`,
+    },
+  }),
+})

@@ -1,0 +1,72 @@
+import { seconds } from '../../dates.ts'
+import { refuse } from '../../errors.ts'
+import { resource, stepOf } from '../../model/declare.ts'
+import { createOnly, required, text } from '../../model/params.ts'
+import type { RoleRow, ServiceRow } from '../../storage/schema.ts'
+import { type DefaultRoles, defaultRoles, roles } from '../role.ts'
+import { defaultNotifications } from './configuration/notifications.ts'
+
+/** What a new service starts with; also used for the default service of a new account. */
+export function newService(account_sid: string, friendly_name: string, roles: DefaultRoles) {
+  return {
+    account_sid,
+    friendly_name,
+    pre_webhook_url: null,
+    post_webhook_url: null,
+    webhook_method: null,
+    webhook_filters: null,
+    default_conversation_creator_role_sid: roles.creator.sid,
+    default_conversation_role_sid: roles.participant.sid,
+    default_chat_service_role_sid: roles.user.sid,
+    reachability_enabled: 0,
+    notifications: JSON.stringify(defaultNotifications),
+  }
+}
+
+/** https://www.twilio.com/docs/conversations/api/service-resource */
+export const services = resource<ServiceRow>()({
+  name: 'Service',
+  path: 'Services',
+  under: 'account',
+  asParent: 'service_sid',
+  table: 'services',
+  sid: 'IS',
+  params: {
+    FriendlyName: createOnly(required(text({ max: 256, tooLong: 'friendlyNameTooLong' }))),
+  },
+  look: async (_read, _p, { account, now }) => defaultRoles(account.sid, '', now),
+  create: (p, { account }, made) => newService(account.sid, p.FriendlyName ?? '', made),
+  steps: (step, facts, made) => {
+    const service = step.change.is as ServiceRow | null
+    if (!service || step.change.verb !== 'create') return [step]
+    const role = (row: RoleRow) =>
+      stepOf(
+        roles,
+        { verb: 'create', was: null, is: { ...row, service_sid: service.sid }, cause: 'consequence' },
+        { ...facts, service },
+      )
+    return [step, ...Object.values(made).map(role)]
+  },
+  remove(was, { account }) {
+    // The default family would have no home.
+    if (was.sid === account.default_service_sid) throw refuse('conflict')
+  },
+  represent: (row, self) => ({
+    sid: row.sid,
+    account_sid: row.account_sid,
+    friendly_name: row.friendly_name,
+    date_created: seconds(row.date_created),
+    date_updated: seconds(row.date_updated),
+    url: self,
+    links: {
+      conversations: `${self}/Conversations`,
+      users: `${self}/Users`,
+      roles: `${self}/Roles`,
+      bindings: `${self}/Bindings`,
+      configuration: `${self}/Configuration`,
+      participant_conversations: `${self}/ParticipantConversations`,
+      conversation_with_participants: `${self}/ConversationWithParticipants`,
+    },
+  }),
+  list: { key: 'services', size: 50, max: 1000, params: {}, order: () => ({ by: 'date_created', direction: 'asc', where: [] }) },
+})

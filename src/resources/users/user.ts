@@ -1,0 +1,133 @@
+import { milliseconds, seconds } from '../../dates.ts'
+import { type Change, type FormValues, resource } from '../../model/declare.ts'
+import { createOnly, jsonText, required, sid, text } from '../../model/params.ts'
+import { isSid } from '../../sids.ts'
+import type { Tx } from '../../storage/database.ts'
+import { rowsBy } from '../../storage/rows.ts'
+import type { ServiceRow, UserRow } from '../../storage/schema.ts'
+import { shape } from '../../storage/shapes.ts'
+import { wantedRole } from '../role.ts'
+
+/** Who somebody is, as the caller's application names them. */
+export const identity = text({
+  max: 256,
+  tooLong: 'identityTooLong',
+  not: { test: (given) => isSid('US', given), refuse: 'identityLikeSid' },
+  reserved: { words: ['system'], refuse: 'identityReserved' },
+})
+
+/** A user as somebody's first appearance makes them. */
+export function newUser(service: ServiceRow, given: Pick<UserRow, 'identity'> & Partial<UserRow>) {
+  return {
+    service_sid: service.sid,
+    account_sid: service.account_sid,
+    identity: given.identity,
+    friendly_name: given.friendly_name ?? null,
+    attributes: given.attributes ?? '{}',
+    role_sid: given.role_sid ?? service.default_chat_service_role_sid,
+    is_online: null,
+    is_notifiable: null,
+  }
+}
+
+const dropMemberships = shape<{ service_sid: string; identity: string }>()((db, a) =>
+  db.deleteFrom('participants').where('service_sid', '=', a.service_sid).where('identity', '=', a.identity),
+)
+const bindingsOf = rowsBy('bindings', ['service_sid', 'identity'])
+const dropBindings = shape<{ service_sid: string; identity: string }>()((db, a) =>
+  db.deleteFrom('bindings').where('service_sid', '=', a.service_sid).where('identity', '=', a.identity),
+)
+
+/** https://www.twilio.com/docs/conversations/api/user-resource */
+export const users = resource<UserRow>()({
+  name: 'User',
+  path: 'Users',
+  under: 'service',
+  table: 'users',
+  sid: 'US',
+  alsoFoundBy: 'identity',
+  unique: [{ column: 'identity', taken: 'userExists' }],
+  params: {
+    Identity: createOnly(required(identity)),
+    FriendlyName: text({ max: 256, tooLong: 'friendlyNameTooLong' }),
+    Attributes: jsonText(16_384),
+    RoleSid: sid('RL', 'roleNotFound'),
+  },
+  look: (read, p, { service }) => wantedRole(read, service, p.RoleSid, 'service'),
+  create: (p, { service }, role) =>
+    newUser(service as ServiceRow, {
+      identity: p.Identity ?? '',
+      ...(p.FriendlyName && { friendly_name: p.FriendlyName }),
+      ...(p.Attributes !== undefined && { attributes: p.Attributes }),
+      ...(role && { role_sid: role.sid }),
+    }),
+  update: (was, p, _facts, role) => ({
+    ...was,
+    // observed: an empty FriendlyName clears it here.
+    friendly_name: p.FriendlyName === undefined ? was.friendly_name : p.FriendlyName,
+    attributes: p.Attributes ?? was.attributes,
+    role_sid: role?.sid ?? was.role_sid,
+  }),
+  remove: () => {},
+  async follow(tx: Tx, { was, is }) {
+    if (is || !was) return
+    // They leave every conversation; what they wrote stays.
+    await tx.run(dropMemberships, was)
+    const { service_sid, identity } = was
+    const bindings = await tx.all(bindingsOf, { service_sid, identity })
+    if (bindings.length > 0) await tx.run(dropBindings, was)
+    // Each is told of: they may be kept in memory as answers.
+    for (const { sid, revision } of bindings) tx.notify({ topic: 'changed', table: 'bindings', sid, revision })
+  },
+  represent: (row, self) => ({
+    sid: row.sid,
+    account_sid: row.account_sid,
+    chat_service_sid: row.service_sid,
+    role_sid: row.role_sid,
+    identity: row.identity,
+    friendly_name: row.friendly_name,
+    attributes: row.attributes,
+    is_online: row.is_online === null ? null : row.is_online === 1,
+    is_notifiable: row.is_notifiable === null ? null : row.is_notifiable === 1,
+    date_created: seconds(row.date_created),
+    date_updated: seconds(row.date_updated),
+    url: self,
+    links: { user_conversations: `${self}/Conversations` },
+  }),
+  list: { key: 'users', size: 50, max: 1000, params: {}, order: () => ({ by: 'date_created', direction: 'asc', where: [] }) },
+  events: {
+    before: { update: 'onUserUpdate' },
+    beforeForm: (change) => ({ ...told(change), DateUpdated: milliseconds((change.was as UserRow).date_updated) }),
+    amendable: {},
+    after: (change) => {
+      const row = (change.is ?? change.was) as UserRow
+      if (change.verb === 'remove') return []
+      const created = change.verb === 'create'
+      return [
+        {
+          type: created ? 'onUserAdded' : 'onUserUpdated',
+          subject_sid: row.sid,
+          by_itself: false,
+          form: () => ({
+            ...told(change),
+            DateCreated: milliseconds(row.date_created),
+            DateUpdated: created ? null : milliseconds(row.date_updated),
+            isOnline: row.is_online === null ? null : String(row.is_online === 1),
+            isNotifiable: row.is_notifiable === null ? null : String(row.is_notifiable === 1),
+          }),
+        },
+      ]
+    },
+  },
+})
+
+function told(change: Change<UserRow>): FormValues {
+  const row = (change.is ?? change.was) as UserRow
+  return {
+    UserSid: row.sid,
+    Identity: row.identity,
+    RoleSid: row.role_sid,
+    Attributes: row.attributes,
+    FriendlyName: row.friendly_name,
+  }
+}
