@@ -1,7 +1,7 @@
 import type { FastifyPluginAsync } from 'fastify'
 import { milliseconds } from '../dates.ts'
 import type { Attempt } from '../delivery/record.ts'
-import type { Installation } from '../main.ts'
+import type { Installation } from '../installation/open.ts'
 import { rowsBy } from '../storage/rows.ts'
 import type { DeliveryRow, DeliveryStatus } from '../storage/schema.ts'
 import { shape } from '../storage/shapes.ts'

@@ -1,5 +1,5 @@
 import { secretFile } from '../config.ts'
-import type { Installation } from '../main.ts'
+import type { Installation } from '../installation/open.ts'
 
 /** What whoever makes an installation has to know; nothing later on. */
 export function firstStart({ account, admin_token, config }: Installation): string[] {

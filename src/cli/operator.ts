@@ -5,7 +5,7 @@ import { request } from 'undici'
 import { adminRoutes } from '../admin/http.ts'
 import { type Config, ConfigError, secretFile } from '../config.ts'
 import { explained } from '../installation/explained.ts'
-import { firstAccountTold, openInstallation } from '../main.ts'
+import { firstAccountTold, openInstallation } from '../installation/open.ts'
 import { firstStart } from './first-start.ts'
 
 type Method = 'GET' | 'POST' | 'DELETE'

@@ -1,6 +1,7 @@
 import type { Config } from '../config.ts'
 import { explained } from '../installation/explained.ts'
-import { firstAccountTold, type Running, start } from '../main.ts'
+import { firstAccountTold } from '../installation/open.ts'
+import { type Running, start } from '../main.ts'
 import { firstStart } from './first-start.ts'
 
 /** Starts the server and stops it on a signal; a second signal does not wait. */

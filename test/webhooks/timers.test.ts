@@ -1,7 +1,7 @@
 import { pino } from 'pino'
 import { describe, expect, test } from 'vitest'
 import { type Config, readConfig } from '../../src/config.ts'
-import { openInstallation } from '../../src/main.ts'
+import { openInstallation } from '../../src/installation/open.ts'
 import { newDatabase, type TestDatabase } from '../support/databases.ts'
 import { all_events, enabled, type Hooked, hooked, isEvent, log, settled } from '../support/hooked.ts'
 import { admin_token, auth_token, startServer, type TestServer } from '../support/server.ts'
