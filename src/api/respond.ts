@@ -1,0 +1,89 @@
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { Logger } from 'pino'
+import { ApiError, type ErrorName, refuse } from '../errors.ts'
+import { emptyForm, type Form, parseForm } from '../model/form.ts'
+import { randomSid } from '../sids.ts'
+
+/** Names and values in turn, as Node writes them with the least work. */
+const fixedHeaders = [
+  'access-control-allow-origin',
+  '*',
+  'access-control-allow-methods',
+  'GET, POST, DELETE, OPTIONS',
+  'access-control-allow-headers',
+  'Accept, Authorization, Content-Type, If-Match, If-Modified-Since, If-None-Match, If-Unmodified-Since, Idempotency-Key, X-Twilio-Webhook-Enabled',
+  'access-control-allow-credentials',
+  'true',
+  'access-control-expose-headers',
+  'ETag',
+] as const
+
+/** Public base for urls, without `/v1`. */
+export function baseOf(request: FastifyRequest, public_url: string | null): string {
+  return public_url ?? `http://${request.headers.host ?? 'localhost'}`
+}
+
+export function queryOf({ url }: FastifyRequest): Form {
+  const question = url.indexOf('?')
+  return question === -1 ? emptyForm : parseForm(url.slice(question + 1))
+}
+
+/** As requested, without `/v1` and query. */
+export function pathOf(request: FastifyRequest): string {
+  const question = request.url.indexOf('?')
+  const path = question === -1 ? request.url : request.url.slice(0, question)
+  return path.startsWith('/v1') ? path.slice(3) : path
+}
+
+export function begin(request: FastifyRequest, concurrent: number): void {
+  request.started = performance.now()
+  request.id_for_caller = randomSid('RQ')
+  request.concurrent = concurrent
+}
+
+/** What every answer carries: names and values in turn. */
+export function commonHeaders(request: FastifyRequest): string[] {
+  const headers = [
+    ...fixedHeaders,
+    'twilio-request-id',
+    request.id_for_caller,
+    'twilio-concurrent-requests',
+    String(request.concurrent),
+    'twilio-request-duration',
+    ((performance.now() - request.started) / 1000).toFixed(3),
+  ]
+  // The framework says so itself only on its own reply.
+  if (!request.server.server.listening) headers.push('connection', 'close')
+  return headers
+}
+
+/** Writes the answer past the framework's reply, which costs more than all the rest of a cached read. */
+export function respond(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  status: number,
+  body: string | null,
+  more: readonly string[] = [],
+): void {
+  const headers = commonHeaders(request)
+  headers.push(...more)
+  if (body !== null) headers.push('content-type', 'application/json', 'content-length', String(Buffer.byteLength(body)))
+  reply.hijack()
+  reply.raw.writeHead(status, headers)
+  reply.raw.end(body ?? undefined)
+}
+
+const frameworkCodes: Readonly<Record<string, ErrorName>> = {
+  FST_ERR_CTP_BODY_TOO_LARGE: 'tooLarge',
+  FST_ERR_CTP_INVALID_CONTENT_LENGTH: 'invalidValue',
+}
+
+/** The one place that renders an error. What is not the caller's fault is logged and shown without its cause. */
+export function sendError(request: FastifyRequest, reply: FastifyReply, error: unknown, log: Logger): void {
+  const refusal =
+    error instanceof ApiError ? error : refuse(frameworkCodes[(error as { code?: string }).code ?? ''] ?? 'serverError')
+  // A caller who hangs up while its body is read has done that itself.
+  if (refusal.kind === 'serverError' && !request.raw.destroyed) log.error({ err: error }, 'request failed')
+  const challenge = refusal.entry.status === 401 ? ['www-authenticate', 'Basic realm="Twilio API"'] : []
+  respond(request, reply, refusal.entry.status, JSON.stringify(refusal.body()), challenge)
+}
