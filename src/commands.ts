@@ -1,11 +1,11 @@
 import { accountCommands } from './accounts/commands.ts'
-import { cleanupCommands } from './background/cleanup.ts'
 import { channelCommands } from './channels/commands.ts'
 import { deliveryCommands } from './delivery/record.ts'
 import { mediaCommands } from './media/commands.ts'
 import { type Asked, type Changed, change, changeAll } from './model/change.ts'
+import { resourceNamed } from './model/registry.ts'
+import { cleanupCommands } from './model/removals.ts'
 import { type SweepRequest, sweep } from './model/sweep.ts'
-import { resourceNamed } from './resources/index.ts'
 import { long, type Tx } from './storage/database.ts'
 
 /** Every transaction there is, by name: the writer thread imports this module. */

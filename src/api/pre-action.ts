@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import type { WebhookClient } from '../delivery/client.ts'
+import { type WebhookClient, webhook_timeout_ms } from '../delivery/client.ts'
 import { prepare } from '../delivery/signature.ts'
 import { refuse } from '../errors.ts'
 import { eventForm } from '../events/outbox.ts'
@@ -8,9 +8,6 @@ import type { ChangeRequest, Proposal } from '../model/change.ts'
 import type { AnyResource } from '../model/declare.ts'
 import type { Param } from '../model/params.ts'
 import type { Vault } from '../vault.ts'
-
-/** What a pre-action webhook has to answer within; then the change goes on as if it had not been asked. */
-export const webhook_timeout_ms = 5000
 
 export interface Veto {
   readonly client: WebhookClient

@@ -1,6 +1,6 @@
 import { ApiError } from '../errors.ts'
 import { changeAll } from '../model/change.ts'
-import { resourceNamed } from '../resources/index.ts'
+import { resourceNamed } from '../model/registry.ts'
 import { Conflict, type Tx } from '../storage/database.ts'
 import { deleteRow, insertRow, rowsBy, updateRow } from '../storage/rows.ts'
 import type { ChannelRow } from '../storage/schema.ts'

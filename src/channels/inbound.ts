@@ -1,6 +1,6 @@
 import { beforehand, type Pipeline } from '../api/requests.ts'
 import { refuse } from '../errors.ts'
-import { freeMedia, shownMedia } from '../media/commands.ts'
+import { freeMedia, shownMedia } from '../media/rows.ts'
 import { type Asked, type ChangeRequest, propose } from '../model/change.ts'
 import type { AnyResource, Facts, Inbound } from '../model/declare.ts'
 import { Form } from '../model/form.ts'

@@ -1,7 +1,7 @@
 import { ConfigError, type DatabasePlace, shownPlace } from '../config.ts'
 import { explained } from '../installation/explained.ts'
 import { schemaOf } from './inspect.ts'
-import { lookAt, openTarget, refuseMemory } from './side.ts'
+import { lookAt, openTarget, refuseMemory } from './open.ts'
 
 /** Answers what to tell. Throws ConfigError when there is something to do. */
 export function checkSchema(place: DatabasePlace): Promise<string[]> {

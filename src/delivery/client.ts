@@ -33,8 +33,10 @@ export interface WebhookClientOptions {
 }
 
 const BODY_LIMIT_BYTES = 64 * 1024
+
 /** A connection attempt outlives a caller with less patience: it occupies one of its origin's connections until then. */
 const CONNECT_TIMEOUT_MS = 10_000
+
 const CONNECTIONS_PER_ORIGIN = 64
 
 const GLOBAL_UNICAST = ipaddr.IPv6.parseCIDR('2000::/3')
@@ -321,3 +323,6 @@ export function createWebhookClient(options: WebhookClientOptions): WebhookClien
     },
   }
 }
+
+/** What a pre-action webhook has to answer within; then the change goes on as if it had not been asked. */
+export const webhook_timeout_ms = 5000

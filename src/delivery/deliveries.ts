@@ -1,10 +1,10 @@
 import { sql } from 'kysely'
-import { webhook_timeout_ms } from '../api/pre-action.ts'
 import type { ChannelAnswer } from '../channels/receipts.ts'
 import { Loop, type Service } from '../loop.ts'
 import type { Notice } from '../storage/database.ts'
 import type { DeliveryRow } from '../storage/schema.ts'
 import { shape } from '../storage/shapes.ts'
+import { webhook_timeout_ms } from './client.ts'
 import type { DeliveryResult } from './record.ts'
 import { Sender, type SenderOptions } from './sender.ts'
 

@@ -1,4 +1,3 @@
-import { webhook_timeout_ms } from '../api/pre-action.ts'
 import { type ChannelAnswer, channel_message_sids, receipt_statuses } from '../channels/receipts.ts'
 import type { Clock } from '../clock.ts'
 import type { ParleyCommands } from '../commands.ts'
@@ -7,7 +6,7 @@ import type { Database, Reader } from '../storage/database.ts'
 import { rowsBy } from '../storage/rows.ts'
 import type { DeliveryRow } from '../storage/schema.ts'
 import type { Vault } from '../vault.ts'
-import type { SendResult, WebhookClient } from './client.ts'
+import { type SendResult, type WebhookClient, webhook_timeout_ms } from './client.ts'
 import type { Attempt } from './record.ts'
 import { prepare } from './signature.ts'
 
@@ -18,7 +17,9 @@ const passing_statuses = [429, 503, 504]
 const channel_retries = 5
 
 const accountBySid = rowsBy('accounts', ['sid'])
+
 const conversationBySid = rowsBy('conversations', ['service_sid', 'sid'])
+
 const messageBySid = rowsBy('messages', ['service_sid', 'conversation_sid', 'sid'])
 
 export interface SenderOptions {

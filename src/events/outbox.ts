@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
-import type { Event, Facts, FormValues } from '../model/declare.ts'
+import type { Facts } from '../model/declare.ts'
 import type { Tx } from '../storage/database.ts'
+import type { Event, FormValues } from './event.ts'
 import { enqueueDelivery } from './queue.ts'
 import { postTarget, type Target } from './targets.ts'
 

@@ -1,32 +1,5 @@
 import type { AccountRow, ServiceRow } from '../storage/schema.ts'
 
-/** The 23 event names that filters take, pre-action ones first. */
-export const event_types = [
-  'onMessageAdd',
-  'onMessageUpdate',
-  'onMessageRemove',
-  'onConversationAdd',
-  'onConversationUpdate',
-  'onConversationRemove',
-  'onParticipantAdd',
-  'onParticipantUpdate',
-  'onParticipantRemove',
-  'onUserUpdate',
-  'onMessageAdded',
-  'onMessageUpdated',
-  'onMessageRemoved',
-  'onConversationAdded',
-  'onConversationUpdated',
-  'onConversationRemoved',
-  'onConversationStateUpdated',
-  'onParticipantAdded',
-  'onParticipantUpdated',
-  'onParticipantRemoved',
-  'onDeliveryUpdated',
-  'onUserAdded',
-  'onUserUpdated',
-] as const
-
 /** Where an event goes. */
 export interface Target {
   /** Of what holds the configuration. */

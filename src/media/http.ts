@@ -16,9 +16,9 @@ import type { Database, Reader } from '../storage/database.ts'
 import { rowsBy } from '../storage/rows.ts'
 import type { MediaRow } from '../storage/schema.ts'
 import type { Vault } from '../vault.ts'
-import { findMedia } from './commands.ts'
 import { baseName, contentHeaders, rangeOf, uploadedType } from './headers.ts'
 import { TemporaryLinks } from './links.ts'
+import { findMedia } from './rows.ts'
 import type { MediaStore } from './store.ts'
 
 /** Of silence, after which the other side is taken to be gone: it must not hold a file and a connection for ever. */

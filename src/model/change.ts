@@ -1,9 +1,9 @@
 import { refuse } from '../errors.ts'
 import { enqueue } from '../events/outbox.ts'
-import { below } from '../resources/index.ts'
 import { Conflict, type Reader, type Tx } from '../storage/database.ts'
 import { deleteRow, insertRow, rowsBy, updateRow } from '../storage/rows.ts'
 import type { AnyResource, BaseRow, Change, ChangeVerb, Facts, Inbound, Step } from './declare.ts'
+import { below } from './registry.ts'
 import type { Above } from './represent.ts'
 import { type Address, chainAbove, findInstance, locate, scopeColumns, within } from './scope.ts'
 

@@ -1,4 +1,5 @@
 import type { ErrorName } from '../errors.ts'
+import type { Event, FormValues } from '../events/event.ts'
 import type { Target } from '../events/targets.ts'
 import type { Reader, Tx } from '../storage/database.ts'
 import type { AccountRow, ServiceRow, Tables } from '../storage/schema.ts'
@@ -63,20 +64,6 @@ export interface Step {
   readonly change: Change<BaseRow>
   /** Where the row lies, when that is not where the request points. */
   readonly facts?: Facts
-}
-
-/** A parameter of a webhook's form; null and undefined are left out, as on the vendor's wire. */
-export type FormValues = Readonly<Record<string, string | number | null | undefined>>
-
-/** Something to tell post-action webhooks. */
-export interface Event {
-  readonly type: string
-  /** Made only when somebody wants it. */
-  readonly form: () => FormValues
-  /** Deliveries about one subject keep their order. */
-  readonly subject_sid: string
-  /** Told although the request did not ask for webhooks: what the system does by itself. Such events carry no Source. */
-  readonly by_itself: boolean
 }
 
 export type Condition =

@@ -21,12 +21,15 @@ export interface Param<T> {
 }
 
 type Verb = 'create' | 'update'
+
 export type Params = Readonly<Record<string, Param<unknown>>>
+
 export type ValueOf<P> = P extends Param<infer T> ? T : never
+
 /** The values of the parameters a request gave. */
 export type Parsed<P extends Params> = { readonly [K in keyof P]?: ValueOf<P[K]> }
 
-function param<T>(kind: string, parse: Param<T>['parse']): Param<T> {
+export function param<T>(kind: string, parse: Param<T>['parse']): Param<T> {
   return { kind, parse, verbs: ['create', 'update'], required: [], wrongType: 'invalidValue' }
 }
 
@@ -46,7 +49,7 @@ export function updateOnly<T>(inner: Param<T>): Param<T> {
 }
 
 /** Limits in characters count code points; only a text longer in code units needs counting. */
-function longerThan(max: number, text: string): boolean {
+export function longerThan(max: number, text: string): boolean {
   return text.length > max && [...text].length > max
 }
 
@@ -151,26 +154,6 @@ export function someOf<const W extends string>(words: readonly W[], invalid: Err
   })
 }
 
-/** JSON object of the values that a content template takes, kept as given; the limits are the vendor's. */
-export function contentVariables(): Param<string | null> {
-  return param('JSON object', (given) => {
-    if (given === '') return null
-    if (longerThan(27_801, given)) throw refuse('contentVariablesTooLong')
-    let variables: unknown
-    try {
-      variables = JSON.parse(given)
-    } catch {
-      throw refuse('invalidContentVariables')
-    }
-    if (typeof variables !== 'object' || variables === null || Array.isArray(variables)) throw refuse('invalidContentVariables')
-    for (const [key, value] of Object.entries(variables)) {
-      if (longerThan(16, key)) throw refuse('contentKeyTooLong')
-      if (longerThan(256, String(value))) throw refuse('contentValueTooLong')
-    }
-    return given
-  })
-}
-
 /** Several texts, the name repeated; an empty value alone is the empty list. */
 export function texts(rules: { most: number; tooMany: ErrorName; max: number; invalid: ErrorName }): Param<readonly string[]> {
   return param(`at most ${rules.most} texts of 1 to ${rules.max} characters`, (_, all) => {
@@ -241,16 +224,6 @@ export function webAddress(invalid: ErrorName, limit?: { max: number; tooLong: E
     if (limit && longerThan(limit.max, given)) throw refuse(limit.tooLong)
     refuseNul(given)
     return given
-  })
-}
-
-/** Index of a message; empty and negative read as null. */
-export function messageIndex(invalid: ErrorName): Param<number | null> {
-  return param('index of a message', (given) => {
-    if (given === '') return null
-    const index = /^[+-]?\d+$/.test(given) ? Number(given) : Number.NaN
-    if (!Number.isSafeInteger(index)) throw refuse(invalid)
-    return index < 0 ? null : index
   })
 }
 

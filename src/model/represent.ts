@@ -24,8 +24,3 @@ export function collectionUrl(resource: AnyResource, above: Above, urls: Urls): 
 export function represent(resource: AnyResource, row: BaseRow, collection: string, urls: Urls): object {
   return resource.represent(row, resource.sid === null ? collection : `${collection}/${row.sid}`, urls)
 }
-
-/** Messages, receipts, participants and scoped webhooks name their service in the service family only (documented). */
-export function chatServiceSid(row: { readonly service_sid: string }, urls: Urls): { chat_service_sid?: string } {
-  return urls.family === urls.root ? {} : { chat_service_sid: row.service_sid }
-}

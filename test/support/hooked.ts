@@ -1,6 +1,6 @@
 import { expect } from 'vitest'
 import type { Config } from '../../src/config.ts'
-import { event_types } from '../../src/events/targets.ts'
+import { event_types } from '../../src/events/names.ts'
 import { auth_token, startServer, type TestServer } from './server.ts'
 import { type Caught, catchWebhooks, type WebhookCatcher } from './webhook-catcher.ts'
 

@@ -1,4 +1,4 @@
-import { event_types } from '../../events/targets.ts'
+import { event_types } from '../../events/names.ts'
 import { resource } from '../../model/declare.ts'
 import { oneOf, someOf, webAddress } from '../../model/params.ts'
 import type { AccountRow } from '../../storage/schema.ts'

@@ -1,5 +1,6 @@
 import { milliseconds, seconds } from '../../dates.ts'
-import { type Change, type FormValues, resource } from '../../model/declare.ts'
+import type { FormValues } from '../../events/event.ts'
+import { type Change, resource } from '../../model/declare.ts'
 import { createOnly, jsonText, required, sid, text } from '../../model/params.ts'
 import { isSid } from '../../sids.ts'
 import type { Tx } from '../../storage/database.ts'

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { enqueueDelivery } from '../../../events/queue.ts'
-import { toldMedia } from '../../../media/commands.ts'
+import { toldMedia } from '../../../media/rows.ts'
 import type { Reader, Tx } from '../../../storage/database.ts'
 import { rowsBy } from '../../../storage/rows.ts'
 import type { MessageRow, ParticipantRow } from '../../../storage/schema.ts'

@@ -1,12 +1,25 @@
 import { milliseconds, seconds } from '../../../dates.ts'
 import { refuse } from '../../../errors.ts'
-import { followMessage, freeMedia, shownMedia, toldMedia } from '../../../media/commands.ts'
-import { type Event, type Facts, type FormValues, type Inbound, resource, type Step, stepOf } from '../../../model/declare.ts'
-import { contentVariables, createOnly, date, exactText, jsonText, oneOf, type Parsed, sid, text } from '../../../model/params.ts'
-import { chatServiceSid } from '../../../model/represent.ts'
+import type { Event, FormValues } from '../../../events/event.ts'
+import { followMessage, freeMedia, shownMedia, toldMedia } from '../../../media/rows.ts'
+import { type Facts, type Inbound, resource, type Step, stepOf } from '../../../model/declare.ts'
+import {
+  createOnly,
+  date,
+  exactText,
+  jsonText,
+  longerThan,
+  oneOf,
+  type Param,
+  type Parsed,
+  param,
+  sid,
+  text,
+} from '../../../model/params.ts'
 import type { Reader } from '../../../storage/database.ts'
 import { rowsBy } from '../../../storage/rows.ts'
 import type { ConversationRow, MediaRow, MessageRow, ParticipantRow } from '../../../storage/schema.ts'
+import { chatServiceSid } from '../chat-service-sid.ts'
 import { conversations } from '../conversation.ts'
 import { refuseUnusable, wake } from '../lifecycle.ts'
 import { scopedTargets } from '../webhooks/targets.ts'
@@ -38,6 +51,7 @@ interface Seen {
 }
 
 const byIdentity = rowsBy('participants', ['service_sid', 'conversation_sid', 'identity'])
+
 const byAddress = rowsBy('participants', ['service_sid', 'conversation_sid', 'address'])
 
 /** https://www.twilio.com/docs/conversations/api/conversation-message-resource */
@@ -234,4 +248,24 @@ function told(row: MessageRow): FormValues {
 
 function toldIndex(row: MessageRow): FormValues {
   return { MessageSid: row.sid, Index: row.message_index, DateCreated: milliseconds(row.date_created) }
+}
+
+/** JSON object of the values that a content template takes, kept as given; the limits are the vendor's. */
+export function contentVariables(): Param<string | null> {
+  return param('JSON object', (given) => {
+    if (given === '') return null
+    if (longerThan(27_801, given)) throw refuse('contentVariablesTooLong')
+    let variables: unknown
+    try {
+      variables = JSON.parse(given)
+    } catch {
+      throw refuse('invalidContentVariables')
+    }
+    if (typeof variables !== 'object' || variables === null || Array.isArray(variables)) throw refuse('invalidContentVariables')
+    for (const [key, value] of Object.entries(variables)) {
+      if (longerThan(16, key)) throw refuse('contentKeyTooLong')
+      if (longerThan(256, String(value))) throw refuse('contentValueTooLong')
+    }
+    return given
+  })
 }

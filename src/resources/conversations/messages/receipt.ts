@@ -1,7 +1,7 @@
 import { milliseconds, seconds } from '../../../dates.ts'
 import { resource } from '../../../model/declare.ts'
-import { chatServiceSid } from '../../../model/represent.ts'
 import type { ConversationRow, ReceiptRow } from '../../../storage/schema.ts'
+import { chatServiceSid } from '../chat-service-sid.ts'
 import { scopedTargets } from '../webhooks/targets.ts'
 import { messages } from './message.ts'
 

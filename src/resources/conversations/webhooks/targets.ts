@@ -1,5 +1,6 @@
-import type { event_types, Target } from '../../../events/targets.ts'
-import type { Event } from '../../../model/declare.ts'
+import type { Event } from '../../../events/event.ts'
+import type { event_types } from '../../../events/names.ts'
+import type { Target } from '../../../events/targets.ts'
 import type { Reader } from '../../../storage/database.ts'
 import { rowsBy } from '../../../storage/rows.ts'
 import type { ConversationRow, ConversationWebhookRow } from '../../../storage/schema.ts'

@@ -4,10 +4,11 @@ import { address } from '../../../events/outbox.ts'
 import { type BaseRow, type Facts, resource, stepOf } from '../../../model/declare.ts'
 import {
   createOnly,
-  messageIndex,
   oneOf,
+  type Param,
   type Params,
   type Parsed,
+  param,
   readAs,
   required,
   sid,
@@ -16,16 +17,17 @@ import {
   unread,
   webAddress,
 } from '../../../model/params.ts'
-import { chatServiceSid } from '../../../model/represent.ts'
 import type { Tx } from '../../../storage/database.ts'
 import { pageOf } from '../../../storage/rows.ts'
 import type { ConversationRow, ConversationWebhookRow, MessageRow } from '../../../storage/schema.ts'
+import { chatServiceSid } from '../chat-service-sid.ts'
 import { conversations } from '../conversation.ts'
 import { refuseUnusable } from '../lifecycle.ts'
 import { messageAddedEvent } from '../messages/message.ts'
 import { scoped_event_types, targetOf, wants } from './targets.ts'
 
 const most_webhooks = 5
+
 /** Bounds the transaction of a creation with ReplayAfter: the first messages from that index on, no more. */
 const most_replayed = 1000
 
@@ -33,15 +35,20 @@ const most_replayed = 1000
 const legacy_event_types = ['onMessageSent', 'onConversationDestroyed'] as const
 
 const targets = oneOf(['webhook', 'trigger', 'studio'], { invalid: 'invalidConversationWebhookType' })
+
 const urls = webAddress('invalidWebhook', { max: 512, tooLong: 'conversationWebhookUrlTooLong' })
+
 const methods = oneOf(['get', 'post'], { invalid: 'invalidWebhookMethod' })
+
 const filters = someOf([...scoped_event_types, ...legacy_event_types], 'invalidConversationWebhookFilter')
+
 const triggers = texts({
   most: 5,
   tooMany: 'tooManyConversationWebhookTriggers',
   max: 248,
   invalid: 'invalidConversationWebhookTrigger',
 })
+
 const flowSids = sid('FW', 'invalidConversationWebhookFlowSid')
 
 /** Which of these count depends on the target; the others are ignored, whatever they hold. */
@@ -54,6 +61,7 @@ const configurationParams = {
 } satisfies Params
 
 type Given = Parsed<typeof configurationParams>
+
 type Configuration = Pick<ConversationWebhookRow, 'url' | 'method' | 'filters' | 'triggers' | 'flow_sid'>
 
 /** What each target cannot do without. */
@@ -212,4 +220,14 @@ async function replay(tx: Tx, webhook: ConversationWebhookRow, index: number, fa
     const event = messageAddedEvent(message, conversation)
     if (wants(webhook, event)) await address(tx, facts, event, message.source, [targetOf(webhook)])
   }
+}
+
+/** Index of a message; empty and negative read as null. */
+export function messageIndex(invalid: ErrorName): Param<number | null> {
+  return param('index of a message', (given) => {
+    if (given === '') return null
+    const index = /^[+-]?\d+$/.test(given) ? Number(given) : Number.NaN
+    if (!Number.isSafeInteger(index)) throw refuse(invalid)
+    return index < 0 ? null : index
+  })
 }

@@ -1,0 +1,93 @@
+import { refuse } from '../errors.ts'
+import type { Reader, Tx } from '../storage/database.ts'
+import { deleteRow, rowsBy } from '../storage/rows.ts'
+import type { MediaRow, MessageRow } from '../storage/schema.ts'
+import { shape } from '../storage/shapes.ts'
+
+export const mediaBySid = rowsBy('media', ['service_sid', 'sid'])
+
+const mediaByHash = rowsBy('media', ['sha256'])
+
+const mediaOfMessage = rowsBy('media', ['service_sid', 'conversation_sid', 'message_sid'])
+
+const heldBy = (column: 'service_sid' | 'conversation_sid') =>
+  shape<{ sid: string; most: number }>()((db, a) => db.selectFrom('media').selectAll().where(column, '=', a.sid).limit(a.most))
+
+/** By the column that `removals` go by. */
+const held = { service_sid: heldBy('service_sid'), conversation_sid: heldBy('conversation_sid') }
+
+const taken = shape<Pick<MediaRow, 'service_sid' | 'sid' | 'conversation_sid' | 'message_sid' | 'date_updated'>>()((db, a) =>
+  db
+    .updateTable('media')
+    .set((eb) => ({
+      conversation_sid: a.conversation_sid,
+      message_sid: a.message_sid,
+      date_updated: a.date_updated,
+      revision: eb('revision', '+', 1),
+    }))
+    .where('service_sid', '=', a.service_sid)
+    .where('sid', '=', a.sid),
+)
+
+/** One of a message's media, as REST shows it. */
+interface ShownMedia {
+  readonly sid: string
+  readonly size: number
+  readonly content_type: string
+  readonly filename: string | null
+}
+
+export async function findMedia(read: Reader, service_sid: string, sid: string): Promise<MediaRow | undefined> {
+  return read.one(mediaBySid, { service_sid, sid })
+}
+
+/** Media that a new message may carry. Throws a refusal when there are none, or another message carries them. */
+export async function freeMedia(read: Reader, service_sid: string, sid: string): Promise<MediaRow> {
+  const row = await read.hold(mediaBySid, { service_sid, sid }, 'change')
+  if (!row) throw refuse('mediaNotFound')
+  if (row.message_sid !== null) throw refuse('mediaUsed')
+  return row
+}
+
+/** What a message keeps of the media it carries: JSON as shown. */
+export function shownMedia({ sid, size, content_type, filename }: MediaRow): string {
+  return JSON.stringify([{ sid, size, content_type, filename }] satisfies ShownMedia[])
+}
+
+/** What webhooks and channels are told of them. observed: capitals inside the JSON text, unlike REST. */
+export function toldMedia(media: string): string {
+  const shown = JSON.parse(media) as ShownMedia[]
+  return JSON.stringify(shown.map((m) => ({ Sid: m.sid, Filename: m.filename, ContentType: m.content_type, Size: m.size })))
+}
+
+/** Media go with their message: from its making on they are its own, with its end they are gone. */
+export async function followMessage(tx: Tx, was: MessageRow | null, is: MessageRow | null, now: number): Promise<void> {
+  if (!was && is) await giveTo(tx, is, now)
+  if (was && !is && was.media !== null) {
+    const { service_sid, conversation_sid, sid: message_sid } = was
+    await remove(tx, await tx.all(mediaOfMessage, { service_sid, conversation_sid, message_sid }))
+  }
+}
+
+async function giveTo(tx: Tx, message: MessageRow, date_updated: number): Promise<void> {
+  const { service_sid, conversation_sid, sid: message_sid } = message
+  for (const { sid } of message.media === null ? [] : (JSON.parse(message.media) as ShownMedia[])) {
+    await tx.run(taken, { service_sid, sid, conversation_sid, message_sid, date_updated })
+  }
+}
+
+/** Removes a batch of the media below a deleted conversation or service. Answers how many. */
+export async function removeSomeMedia(tx: Tx, column: string, sid: string, most: number): Promise<number> {
+  if (!Object.hasOwn(held, column)) return 0
+  const rows = await tx.all(held[column as keyof typeof held], { sid, most })
+  await remove(tx, rows)
+  return rows.length
+}
+
+/** Removes rows; files that none is left of are told of, to be deleted once this is on disk. */
+export async function remove(tx: Tx, rows: readonly MediaRow[]): Promise<void> {
+  for (const { service_sid, sid, sha256 } of rows) {
+    await tx.run(deleteRow('media', ['service_sid', 'sid']), { service_sid, sid })
+    if (!(await tx.one(mediaByHash, { sha256 }))) tx.notify({ topic: 'unused_file', sha256 })
+  }
+}
