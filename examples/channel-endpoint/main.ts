@@ -1,0 +1,38 @@
+import assert from 'node:assert/strict'
+import { setTimeout } from 'node:timers/promises'
+import { startEndpoint } from './endpoint.ts'
+import { accountSid, admin, connect } from './parley.ts'
+
+const customer = '+15551234567'
+const shop = '+15557654321'
+
+const client = connect()
+const endpoint = await startEndpoint()
+
+const set = await admin('PUT', `/accounts/${accountSid}/channels/${shop}`, { url: endpoint.url })
+assert.equal(set.status, 200, await set.text())
+
+const { sid } = await client.conversations.v1.conversations.create({ friendlyName: 'Order 1234' })
+const conversation = client.conversations.v1.conversations(sid)
+await conversation.participants.create({ 'messagingBinding.address': customer, 'messagingBinding.proxyAddress': shop })
+const message = await conversation.messages.create({ author: 'alice', body: 'Your order is on its way.' })
+
+const receipt = await delivered(message.sid)
+console.log(`${receipt.channelMessageSid} is ${receipt.status}`)
+
+const reply = await admin('POST', '/inbound', { account_sid: accountSid, from: customer, to: shop, body: 'Thank you!' })
+assert.equal(reply.status, 201, await reply.text())
+const [last] = await conversation.messages.list({ order: 'desc', limit: 1 })
+assert.deepEqual([last?.author, last?.body], [customer, 'Thank you!'])
+console.log(`${last?.author}: ${last?.body}`)
+endpoint.close()
+
+/** Polls for the receipt; an application would subscribe to onDeliveryUpdated instead. */
+async function delivered(messageSid: string) {
+  for (let attempt = 0; attempt < 300; attempt++) {
+    const [found] = await conversation.messages(messageSid).deliveryReceipts.list()
+    if (found?.status === 'delivered') return found
+    await setTimeout(100)
+  }
+  throw new Error('the message was not delivered within 30 seconds')
+}
