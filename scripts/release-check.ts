@@ -1,0 +1,51 @@
+/**
+ * Says whether a version may be released, by CHANGELOG.md: its notes have a dated section, and none is pending. `npm version` and
+ * `npm publish` run it (`preversion`, `prepublishOnly`); by hand `npm run release-check`. Exits 1 when it may not.
+ */
+import { readFileSync } from 'node:fs'
+
+interface Section {
+  readonly title: string
+  readonly notes: readonly string[]
+}
+
+const root = new URL('../', import.meta.url)
+
+if (import.meta.main) {
+  const manifest = JSON.parse(readFileSync(new URL('package.json', root), 'utf8')) as { version: string }
+  // npm names the version that it is about to set; package.json still has the old one then.
+  const version = process.env.npm_new_version ?? manifest.version
+  const problems = releaseProblems(readFileSync(new URL('CHANGELOG.md', root), 'utf8'), version)
+  for (const problem of problems) console.error(`${version} cannot be released: ${problem}`)
+  process.exitCode = problems.length > 0 ? 1 : 0
+}
+
+/** What keeps `version` from being released; empty when nothing does. */
+export function releaseProblems(changelog: string, version: string): string[] {
+  const [pending, latest] = sectionsOf(changelog)
+  if (pending?.title !== 'Unreleased') return ['the first section of CHANGELOG.md must be ## Unreleased']
+  if (pending.notes.length > 0) {
+    return [`${pending.notes.length} notes are pending below ## Unreleased: move them to ## ${version}, <date>`]
+  }
+  if (!latest?.title.startsWith(`${version}, `)) return [`the section after ## Unreleased must be ## ${version}, <date>`]
+  const date = latest.title.slice(version.length + 2)
+  return [
+    ...(isDate(date) ? [] : [`## ${latest.title} must end with a date such as 2027-01-15`]),
+    ...(latest.notes.length > 0 ? [] : [`## ${latest.title} has no notes`]),
+  ]
+}
+
+/** The sections in their order, each with its list items. */
+function sectionsOf(changelog: string): Section[] {
+  return changelog
+    .split(/^## /m)
+    .slice(1)
+    .map((text) => {
+      const [title = '', ...lines] = text.split('\n')
+      return { title: title.trim(), notes: lines.filter((line) => line.startsWith('- ')) }
+    })
+}
+
+function isDate(text: string): boolean {
+  return /^\d{4}-\d{2}-\d{2}$/.test(text) && !Number.isNaN(Date.parse(text))
+}
