@@ -49,7 +49,7 @@ async function report(channel_message_sid: string, status: Status): Promise<void
   for (let attempt = 1; ; attempt++) {
     const response = await admin('POST', '/receipts', { account_sid: accountSid, channel_message_sid, status })
     if (response.ok) return
-    if (response.status !== 404 || attempt === 10) throw new Error(`the report was refused: ${await response.text()}`)
+    if (response.status !== 404 || attempt === 30) throw new Error(`the report was refused: ${await response.text()}`)
     await setTimeout(100 * attempt)
   }
 }

@@ -29,10 +29,10 @@ endpoint.close()
 
 /** Polls for the receipt; an application would subscribe to onDeliveryUpdated instead. */
 async function delivered(messageSid: string) {
-  for (let attempt = 0; attempt < 300; attempt++) {
+  for (let attempt = 0; attempt < 1200; attempt++) {
     const [found] = await conversation.messages(messageSid).deliveryReceipts.list()
     if (found?.status === 'delivered') return found
     await setTimeout(100)
   }
-  throw new Error('the message was not delivered within 30 seconds')
+  throw new Error('the message was not delivered within two minutes')
 }

@@ -37,7 +37,7 @@ export async function startReceiver(authToken: string): Promise<Receiver> {
       for (;;) {
         const event = events.shift()
         if (event) return event
-        await once(arrivals, 'event', { signal: AbortSignal.timeout(30_000) })
+        await once(arrivals, 'event', { signal: AbortSignal.timeout(120_000) })
       }
     },
     close() {

@@ -1,5 +1,5 @@
 import { defineConfig } from 'vitest/config'
 
 export default defineConfig({
-  test: { globalSetup: './setup.ts', include: ['*.test.ts'], testTimeout: 30_000 },
+  test: { globalSetup: './setup.ts', include: ['*.test.ts'], testTimeout: 120_000 },
 })
