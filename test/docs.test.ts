@@ -74,6 +74,10 @@ test('links between the pages lead to a file, and to a heading where they name o
   expect(dead).toEqual([])
 })
 
+test('README.md stays short: what it says more of belongs into docs', () => {
+  expect(read('README.md').split('\n').length).toBeLessThanOrEqual(150)
+})
+
 test('every decision has a date and a status', () => {
   const form = /^# \d+\. .+\n\nDate: \d{4}-\d{2}-\d{2}\. Status: (?:Accepted|Superseded by)/
   expect(markdownIn('docs/decisions').filter((page) => !form.test(read(page)))).toEqual([])
