@@ -1,6 +1,6 @@
 import type { AddressInfo } from 'node:net'
 import type { FastifyInstance } from 'fastify'
-import { adminRoutes } from './admin/http.ts'
+import { adminRoutes } from './admin/routes.ts'
 import { Answers } from './api/answers.ts'
 import { Authenticator } from './api/auth.ts'
 import { remembering } from './api/remember.ts'
