@@ -5,6 +5,7 @@ import type { Installation } from '../installation/open.ts'
 import { rowsBy } from '../storage/rows.ts'
 import type { DeliveryRow, DeliveryStatus } from '../storage/schema.ts'
 import { shape } from '../storage/shapes.ts'
+import { notFound } from './replies.ts'
 
 interface Query {
   service_sid?: string
@@ -46,7 +47,7 @@ const filters = {
 } as const
 
 /** The delivery log: what was told to whom, each attempt, and a way to send an event once more. */
-export function deliveryRoutes({ database, clock }: Installation): FastifyPluginAsync {
+export function deliveryRoutes({ database, clock }: Pick<Installation, 'database' | 'clock'>): FastifyPluginAsync {
   return async (routes) => {
     routes.get<{ Querystring: Query }>('/', { schema: filters }, async ({ query }) => {
       const { service_sid, conversation_sid, status, before = '~', limit = 50 } = query
@@ -64,22 +65,22 @@ export function deliveryRoutes({ database, clock }: Installation): FastifyPlugin
       }
       const rows = await database.read.all(log, { ...args, limit: limit + 1 })
       const page = rows.slice(0, limit)
-      return { deliveries: page.map(shown), next_before: rows.length > limit ? page.at(-1)?.id : null }
+      return { deliveries: page.map(toJson), next_before: rows.length > limit ? page.at(-1)?.id : null }
     })
 
     routes.get<{ Params: { id: string } }>('/:id', async ({ params }, reply) => {
       const row = await database.read.one(byId, { id: params.id })
-      return row ? shown(row) : reply.code(404).send({ error: 'not found' })
+      return row ? toJson(row) : notFound(reply)
     })
 
     routes.post<{ Params: { id: string } }>('/:id/redeliver', async ({ params }, reply) => {
       const row = await database.write('redeliver', { id: params.id, now: clock.now() })
-      return row ? reply.code(201).send(shown(row)) : reply.code(404).send({ error: 'not found' })
+      return row ? reply.code(201).send(toJson(row)) : notFound(reply)
     })
   }
 }
 
-function shown(row: DeliveryRow) {
+function toJson(row: DeliveryRow) {
   const attempts = JSON.parse(row.attempts) as Attempt[]
   return {
     id: row.id,
