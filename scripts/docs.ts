@@ -15,6 +15,7 @@ import { operations, resources } from '../src/resources/index.ts'
 import { officialOperations } from '../test/support/contract.ts'
 import { startFileServer } from '../test/support/file-server.ts'
 import { tour } from '../test/support/tour.ts'
+import { describeAdmin } from './admin-openapi.ts'
 
 type Verb = 'list' | 'create' | 'fetch' | 'update' | 'remove'
 
@@ -63,7 +64,9 @@ async function main(args: readonly string[]): Promise<number> {
 /** The pages that differ from what they should be, with the text they should have. */
 export async function stalePages(): Promise<{ path: string; text: string }[]> {
   const covered = await coverage()
+  const { document } = await describeAdmin()
   const pages = [
+    { path: 'docs/generated/admin-openapi.json', text: `${JSON.stringify(document, null, 2)}\n` },
     { path: 'docs/generated/errors.md', text: errorsPage() },
     { path: 'docs/generated/settings.md', text: settingsPage() },
     { path: 'docs/generated/reference.md', text: referencePage() },

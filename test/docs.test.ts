@@ -1,10 +1,17 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { Validator } from '@seriousme/openapi-schema-validator'
 import { expect, test } from 'vitest'
+import { describeAdmin } from '../scripts/admin-openapi.ts'
 import { stalePages } from '../scripts/docs.ts'
 import { settings } from '../src/config.ts'
 import { catalogue } from '../src/errors.ts'
+
+interface Described {
+  readonly tags: readonly string[]
+  readonly responses: object
+}
 
 const root = fileURLToPath(new URL('../', import.meta.url))
 const pages = [
@@ -19,6 +26,23 @@ const sources = readdirSync(join(root, 'src'), { recursive: true, encoding: 'utf
 
 test('the generated pages are fresh, compatibility as just seen (else: npm run docs)', async () => {
   expect((await stalePages()).map(({ path }) => path)).toEqual([])
+})
+
+test("the description of the operator's API is valid OpenAPI and has every route", async () => {
+  const { document, routes } = await describeAdmin()
+  expect(await new Validator().validate(structuredClone(document))).toEqual({ valid: true })
+  const paths = document.paths as Record<string, Record<string, Described>>
+  const described = Object.entries(paths).flatMap(([path, verbs]) =>
+    Object.entries(verbs).map(([verb, operation]) => ({ route: `${verb.toUpperCase()} ${path}`, operation })),
+  )
+  expect(described.map(({ route }) => route).toSorted()).toEqual([...routes].toSorted())
+  expect(document.security).toEqual([{ operator: [] }])
+  for (const { route, operation } of described) {
+    expect(operation, route).toMatchObject({ operationId: expect.any(String), summary: expect.any(String) })
+    expect(operation.tags, route).toHaveLength(1)
+    expect(Object.keys(operation.responses), route).toEqual(expect.arrayContaining(['401', '5XX']))
+    expect(JSON.stringify(operation), route).not.toContain('Default Response')
+  }
 })
 
 test('every error in the catalogue is raised somewhere', () => {

@@ -7,6 +7,20 @@ import { rowsBy } from '../storage/rows.ts'
 import type { AccountRow } from '../storage/schema.ts'
 import { shape } from '../storage/shapes.ts'
 import { notFound } from './replies.ts'
+import {
+  bodyErrors,
+  errors,
+  instant,
+  list,
+  named,
+  type OperationSchema,
+  object,
+  path,
+  removed,
+  response,
+  short_text,
+  sid,
+} from './schemas.ts'
 
 interface OfAccount {
   Params: { sid: string }
@@ -15,16 +29,77 @@ interface OfAccount {
 const accountBySid = rowsBy('accounts', ['sid'])
 const allAccounts = shape<{ none?: null }>()((db) => db.selectFrom('accounts').selectAll().orderBy('date_created').orderBy('sid'))
 
-const text = { type: 'string', maxLength: 256 } as const
-const named = { body: { type: ['object', 'null'], properties: { friendly_name: text }, additionalProperties: false } } as const
-const changes = {
+const account_statuses = ['active', 'suspended'] as const
+
+const account = object('Account', {
+  sid: sid('AC', 'SID of the account'),
+  friendly_name: { type: 'string' },
+  status: { type: 'string', enum: account_statuses },
+  default_chat_service_sid: sid('IS', 'SID of its default service'),
+  date_created: instant,
+  date_updated: instant,
+})
+const auth_token = { type: 'string', description: 'Shown only once' } as const
+const ofAccount = path({ sid: 'SID of the account' })
+const tags = ['Accounts'] as const
+
+const listAccounts: OperationSchema = {
+  operationId: 'listAccounts',
+  summary: 'List all accounts',
+  tags,
+  response: { 200: response('All accounts, oldest first', list('AccountList', 'accounts', account)), ...errors() },
+}
+const createAccount: OperationSchema = {
+  operationId: 'createAccount',
+  summary: 'Create an account',
+  description: 'With a default service and an auth token, which is shown only once.',
+  tags,
+  body: named,
+  response: {
+    201: response('The account and its auth token', object('AccountWithToken', { ...account.properties, auth_token })),
+    ...bodyErrors(),
+  },
+}
+const fetchAccount: OperationSchema = {
+  operationId: 'fetchAccount',
+  summary: 'Fetch an account',
+  tags,
+  params: ofAccount,
+  response: { 200: response('The account', account), ...errors(400, 404) },
+}
+const updateAccount: OperationSchema = {
+  operationId: 'updateAccount',
+  summary: 'Rename, suspend or reactivate an account',
+  description: 'The credentials and API keys of a suspended account are refused with 403.',
+  tags,
+  params: ofAccount,
   body: {
+    title: 'AccountChanges',
     type: 'object',
-    properties: { friendly_name: text, status: { enum: ['active', 'suspended'] } },
+    properties: { friendly_name: short_text, status: { enum: account_statuses } },
     additionalProperties: false,
     minProperties: 1,
   },
-} as const
+  response: { 200: response('The account as it is now', account), ...bodyErrors(404) },
+}
+const rotateToken: OperationSchema = {
+  operationId: 'rotateAuthToken',
+  summary: 'Replace the auth token',
+  description: 'The old one stops working at once.',
+  tags,
+  params: ofAccount,
+  response: {
+    200: response('The new auth token', object('AuthToken', { sid: account.properties.sid, auth_token })),
+    ...bodyErrors(404),
+  },
+}
+const deleteAccount: OperationSchema = {
+  operationId: 'deleteAccount',
+  summary: 'Delete an account and everything in it',
+  tags,
+  params: ofAccount,
+  response: { 204: removed, ...errors(400, 404) },
+}
 
 /** Accounts and their auth tokens. */
 export function accountRoutes({
@@ -33,9 +108,11 @@ export function accountRoutes({
   clock,
 }: Pick<Installation, 'database' | 'vault' | 'clock'>): FastifyPluginAsync {
   return async (routes) => {
-    routes.get('/accounts', async () => ({ accounts: (await database.read.all(allAccounts, {})).map(toJson) }))
+    routes.get('/accounts', { schema: listAccounts }, async () => ({
+      accounts: (await database.read.all(allAccounts, {})).map(toJson),
+    }))
 
-    routes.post<{ Body: { friendly_name?: string } | null }>('/accounts', { schema: named }, async ({ body }, reply) => {
+    routes.post<{ Body: { friendly_name?: string } | null }>('/accounts', { schema: createAccount }, async ({ body }, reply) => {
       const auth_token = randomSid('')
       const friendly_name = body?.friendly_name ?? ''
       const made = newAccount({ sid: undefined, friendly_name, sealed_token: vault.seal(auth_token), now: clock.now() })
@@ -43,14 +120,14 @@ export function accountRoutes({
       return reply.code(201).send({ ...toJson(made.account), auth_token })
     })
 
-    routes.get<OfAccount>('/accounts/:sid', async ({ params: { sid } }, reply) => {
+    routes.get<OfAccount>('/accounts/:sid', { schema: fetchAccount }, async ({ params: { sid } }, reply) => {
       const account = await database.read.one(accountBySid, { sid })
       return account ? toJson(account) : notFound(reply)
     })
 
     routes.post<OfAccount & { Body: { friendly_name?: string; status?: string } }>(
       '/accounts/:sid',
-      { schema: changes },
+      { schema: updateAccount },
       async ({ params: { sid }, body }, reply) => {
         await database.write('updateAccount', { sid, ...body, date_updated: clock.now() })
         const account = await database.read.one(accountBySid, { sid })
@@ -58,13 +135,13 @@ export function accountRoutes({
       },
     )
 
-    routes.post<OfAccount>('/accounts/:sid/rotate', async ({ params: { sid } }, reply) => {
+    routes.post<OfAccount>('/accounts/:sid/rotate', { schema: rotateToken }, async ({ params: { sid } }, reply) => {
       const auth_token = randomSid('')
       const sealed = { sid, auth_token: vault.seal(auth_token), date_updated: clock.now() }
       return (await database.write('updateAccount', sealed)) ? { sid, auth_token } : notFound(reply)
     })
 
-    routes.delete<OfAccount>('/accounts/:sid', async ({ params: { sid } }, reply) => {
+    routes.delete<OfAccount>('/accounts/:sid', { schema: deleteAccount }, async ({ params: { sid } }, reply) => {
       return (await database.write('deleteAccount', { sid, now: clock.now() })) ? reply.code(204).send() : notFound(reply)
     })
   }

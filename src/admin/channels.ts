@@ -8,6 +8,7 @@ import type { ChannelRow } from '../storage/schema.ts'
 import { shape } from '../storage/shapes.ts'
 import { withoutPassword } from './deliveries.ts'
 import { notFound } from './replies.ts'
+import { bodyErrors, errors, instant, list, type OperationSchema, object, path, removed, response, sid } from './schemas.ts'
 
 interface OfChannel {
   Params: { sid: string; address: string }
@@ -18,26 +19,63 @@ const channelsOf = shape<{ account_sid: string }>()((db, a) =>
   db.selectFrom('channels').selectAll().where('account_sid', '=', a.account_sid).orderBy('proxy_address'),
 )
 
-const endpoint = {
+const channel = object('Channel', {
+  sid: sid('CN', 'SID of the channel'),
+  account_sid: sid('AC', 'SID of its account'),
+  proxy_address: { type: 'string' },
+  url: { type: 'string', description: 'Without the credentials that it may contain' },
+  date_created: instant,
+  date_updated: instant,
+})
+const ofAccount = path({ sid: 'SID of the account' })
+const ofChannel = path({ sid: 'SID of the account', address: 'The proxy address, such as +15557654321' })
+const tags = ['Channels'] as const
+
+const listChannels: OperationSchema = {
+  operationId: 'listChannels',
+  summary: 'List the channels of an account',
+  tags,
+  params: ofAccount,
+  response: { 200: response('All of its channels', list('ChannelList', 'channels', channel)), ...errors(400, 404) },
+}
+const setChannel: OperationSchema = {
+  operationId: 'setChannel',
+  summary: 'Set the endpoint that delivers the messages of a proxy address',
+  tags,
+  params: ofChannel,
   body: {
+    title: 'ChannelEndpoint',
     type: 'object',
-    properties: { url: { type: 'string', maxLength: 2048 } },
+    properties: { url: { type: 'string', maxLength: 2048, description: 'http or https, with credentials if it needs any' } },
     required: ['url'],
     additionalProperties: false,
   },
-} as const
+  response: { 200: response('The channel', channel), ...bodyErrors(404) },
+}
+const deleteChannel: OperationSchema = {
+  operationId: 'deleteChannel',
+  summary: 'Delete a channel',
+  description: 'From then on messages of its proxy address are not handed to anyone.',
+  tags,
+  params: ofChannel,
+  response: { 204: removed, ...errors(400, 404) },
+}
 
 /** Messaging channels: the endpoint to which the messages of a proxy address are handed. */
 export function channelRoutes({ database, clock }: Pick<Installation, 'database' | 'clock'>): FastifyPluginAsync {
   return async (routes) => {
-    routes.get<{ Params: { sid: string } }>('/accounts/:sid/channels', async ({ params: { sid } }, reply) => {
-      if (!(await database.read.one(accountBySid, { sid }))) return notFound(reply)
-      return { channels: (await database.read.all(channelsOf, { account_sid: sid })).map(toJson) }
-    })
+    routes.get<{ Params: { sid: string } }>(
+      '/accounts/:sid/channels',
+      { schema: listChannels },
+      async ({ params: { sid } }, reply) => {
+        if (!(await database.read.one(accountBySid, { sid }))) return notFound(reply)
+        return { channels: (await database.read.all(channelsOf, { account_sid: sid })).map(toJson) }
+      },
+    )
 
     routes.put<OfChannel & { Body: { url: string } }>(
       '/accounts/:sid/channels/:address',
-      { schema: endpoint },
+      { schema: setChannel },
       async ({ params, body: { url } }, reply) => {
         const error = faultOf(params.address, url)
         if (error) return reply.code(400).send({ error })
@@ -55,7 +93,7 @@ export function channelRoutes({ database, clock }: Pick<Installation, 'database'
       },
     )
 
-    routes.delete<OfChannel>('/accounts/:sid/channels/:address', async ({ params }, reply) => {
+    routes.delete<OfChannel>('/accounts/:sid/channels/:address', { schema: deleteChannel }, async ({ params }, reply) => {
       const removed = await database.write('removeChannel', { account_sid: params.sid, proxy_address: params.address })
       return removed ? reply.code(204).send() : notFound(reply)
     })

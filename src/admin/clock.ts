@@ -5,19 +5,50 @@ import type { ParleyCommands } from '../commands.ts'
 import { milliseconds, parseDuration, parseInstant, plusDuration } from '../dates.ts'
 import { followClock, turnOf } from '../installation/kept-clock.ts'
 import type { Database } from '../storage/database.ts'
+import { bodyErrors, errors, instant, type OperationSchema, object, response } from './schemas.ts'
 
-const move = {
+const clockState = object('Clock', {
+  now: instant,
+  offset_ms: { type: 'integer', description: 'How far it is ahead of the clock of the machine' },
+})
+const only = 'Only there with the setting PARLEY_TEST_CLOCK.'
+const tags = ['Test clock'] as const
+
+const fetchClock: OperationSchema = {
+  operationId: 'fetchClock',
+  summary: 'Fetch the time of the test clock',
+  description: only,
+  tags,
+  response: { 200: response('The time', clockState), ...errors() },
+}
+const moveClock: OperationSchema = {
+  operationId: 'moveClock',
+  summary: 'Move the test clock forward',
+  description: `${only} Give either \`advance\` or \`now\`. The response comes when everything that is due has been applied.`,
+  tags,
   body: {
+    title: 'ClockMove',
     type: 'object',
-    properties: { advance: { type: 'string' }, now: { type: 'string' } },
+    properties: {
+      advance: { type: 'string', description: 'ISO 8601 duration, such as PT10M' },
+      now: { type: 'string', description: 'ISO 8601 date, such as 2030-01-01T00:00:00Z' },
+    },
     additionalProperties: false,
     minProperties: 1,
     maxProperties: 1,
   },
-} as const
+  response: { 200: response('The time after the move', clockState), ...bodyErrors() },
+}
+
+const latest = Date.UTC(9999, 0)
+
+interface Move {
+  advance?: string
+  now?: string
+}
 
 /**
- * The test clock. It stops at every deadline on its way, so that moving an hour does what waiting an hour would; the answer
+ * The test clock. It stops at every deadline on its way, so that moving an hour does what waiting an hour would; the response
  * comes when all that is due has been applied.
  */
 export function clockRoutes(
@@ -25,10 +56,15 @@ export function clockRoutes(
   database: Database<ParleyCommands>,
   timers: Pick<Timers, 'catchUp'>,
 ): FastifyPluginAsync {
-  let moving: Promise<unknown> = Promise.resolve()
   const follow = followClock(clock, database)
   const inTurn = turnOf(database)
-  const shown = () => ({ now: milliseconds(clock.now()), offset_ms: clock.offset_ms })
+  let last: Promise<unknown> = Promise.resolve()
+  /** One move after the other, each from where the last one ended. */
+  const queued = <T>(act: () => Promise<T>): Promise<T> => {
+    const mine = last.then(() => inTurn(act))
+    last = mine.catch(() => {})
+    return mine
+  }
   const moveTo = async (target: number) => {
     let next = await timers.catchUp()
     while (next !== undefined && next < target) {
@@ -39,30 +75,28 @@ export function clockRoutes(
     await timers.catchUp()
     await database.write('setInstallation', { name: 'clock_offset_ms', value: String(clock.offset_ms) })
   }
+  const toJson = () => ({ now: milliseconds(clock.now()), offset_ms: clock.offset_ms })
   return async (routes) => {
-    routes.get('/', async () => {
+    routes.get('/', { schema: fetchClock }, async () => {
       await follow()
-      return shown()
+      return toJson()
     })
-    routes.post<{ Body: { advance?: string; now?: string } }>('/', { schema: move }, async ({ body }, reply) => {
-      const refused = (error: string) => reply.code(400).send({ error })
-      const { advance, now } = body
-      if (advance !== undefined && !parseDuration(advance)) return refused('advance must be an ISO 8601 duration, such as PT10M')
-      // One move after the other, each from where the last one ended.
-      const mine = moving.then(async () => {
-        return inTurn(async () => {
-          await follow()
-          const target = advance === undefined ? parseInstant(now ?? '') : plusDuration(clock.now(), advance)
-          if (target === undefined) return 'now must be an ISO 8601 date, such as 2030-01-01T00:00:00Z'
-          if (target > Date.UTC(9999, 0)) return 'the clock does not go beyond the year 9999'
-          if (target < clock.now() - 1000) return 'the clock only moves forward'
-          await moveTo(target)
-          return null
-        })
+    routes.post<{ Body: Move }>('/', { schema: moveClock }, async ({ body }, reply) => {
+      const error = await queued(async () => {
+        await follow()
+        const target = targetOf(body, clock.now())
+        return typeof target === 'string' ? target : moveTo(target)
       })
-      moving = mine.catch(() => {})
-      const refusal = await mine
-      return refusal === null ? shown() : refused(refusal)
+      return error ? reply.code(400).send({ error }) : toJson()
     })
   }
+}
+
+/** Where the clock is to go, or why it cannot. */
+function targetOf({ advance, now = '' }: Move, current: number): number | string {
+  if (advance !== undefined && !parseDuration(advance)) return 'advance must be an ISO 8601 duration, such as PT10M'
+  const target = advance === undefined ? parseInstant(now) : (plusDuration(current, advance) ?? Number.POSITIVE_INFINITY)
+  if (target === undefined) return 'now must be an ISO 8601 date, such as 2030-01-01T00:00:00Z'
+  if (target > latest) return 'the clock does not go beyond the year 9999'
+  return target < current - 1000 ? 'the clock only moves forward' : target
 }

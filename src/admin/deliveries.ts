@@ -6,6 +6,7 @@ import { rowsBy } from '../storage/rows.ts'
 import type { DeliveryRow, DeliveryStatus } from '../storage/schema.ts'
 import { shape } from '../storage/shapes.ts'
 import { notFound } from './replies.ts'
+import { bodyErrors, errors, instant, type OperationSchema, object, path, response, sid } from './schemas.ts'
 
 interface Query {
   service_sid?: string
@@ -31,25 +32,80 @@ function logQuery(filters: readonly ('service_sid' | 'subject_sid' | 'status')[]
   )
 }
 
-const text = { type: 'string', maxLength: 64 } as const
-const filters = {
+const delivery_statuses: readonly DeliveryStatus[] = ['pending', 'delivered', 'failed']
+const text = { type: 'string' } as const
+const filter = { type: 'string', maxLength: 64 } as const
+
+const attempt = object('Attempt', {
+  at: instant,
+  duration_ms: { type: 'integer' },
+  status: { type: ['integer', 'null'], description: 'HTTP status; null when there was no response' },
+  error: { type: ['string', 'null'] },
+})
+const delivery = object('Delivery', {
+  id: sid('WD', 'Id of the delivery'),
+  account_sid: text,
+  service_sid: text,
+  target_sid: { ...text, description: 'SID of whose webhook or channel it is' },
+  subject_sid: { ...text, description: 'SID of the conversation or user that it is about' },
+  event_type: text,
+  method: text,
+  url: { ...text, description: 'Without the credentials that it may contain' },
+  params: { type: 'object', additionalProperties: text },
+  status: { type: 'string', enum: delivery_statuses },
+  attempts: { type: 'array', items: attempt },
+  date_created: instant,
+  date_finished: { type: ['string', 'null'], format: 'date-time' },
+})
+const ofDelivery = path({ id: 'Id of the delivery' })
+const tags = ['Deliveries'] as const
+
+const listDeliveries: OperationSchema = {
+  operationId: 'listDeliveries',
+  summary: 'List deliveries of webhooks and channel messages, newest first',
+  tags,
   querystring: {
     type: 'object',
     properties: {
-      service_sid: text,
-      conversation_sid: text,
-      status: { enum: ['pending', 'delivered', 'failed'] },
-      before: { type: 'string', pattern: '^WD[0-9a-f]{32}$' },
+      service_sid: filter,
+      conversation_sid: filter,
+      status: { type: 'string', enum: delivery_statuses },
+      before: { type: 'string', pattern: '^WD[0-9a-f]{32}$', description: 'The `next_before` of the page before' },
       limit: { type: 'integer', minimum: 1, maximum: 1000, default: 50 },
     },
     additionalProperties: false,
   },
-} as const
+  response: {
+    200: response(
+      'One page',
+      object('DeliveryPage', {
+        deliveries: { type: 'array', items: delivery },
+        next_before: { type: ['string', 'null'], description: 'Null on the last page' },
+      }),
+    ),
+    ...errors(400),
+  },
+}
+const fetchDelivery: OperationSchema = {
+  operationId: 'fetchDelivery',
+  summary: 'Fetch a delivery with its attempts',
+  tags,
+  params: ofDelivery,
+  response: { 200: response('The delivery', delivery), ...errors(400, 404) },
+}
+const redeliver: OperationSchema = {
+  operationId: 'redeliver',
+  summary: 'Send an event once more',
+  description: 'As a delivery of its own, with the same parameters and idempotency token.',
+  tags,
+  params: ofDelivery,
+  response: { 201: response('The new delivery', delivery), ...bodyErrors(404) },
+}
 
 /** The delivery log: what was told to whom, each attempt, and a way to send an event once more. */
 export function deliveryRoutes({ database, clock }: Pick<Installation, 'database' | 'clock'>): FastifyPluginAsync {
   return async (routes) => {
-    routes.get<{ Querystring: Query }>('/', { schema: filters }, async ({ query }) => {
+    routes.get<{ Querystring: Query }>('/', { schema: listDeliveries }, async ({ query }) => {
       const { service_sid, conversation_sid, status, before = '~', limit = 50 } = query
       const given = { service_sid, subject_sid: conversation_sid, status }
       const columns = (['service_sid', 'subject_sid', 'status'] as const).filter((column) => given[column] !== undefined)
@@ -68,12 +124,12 @@ export function deliveryRoutes({ database, clock }: Pick<Installation, 'database
       return { deliveries: page.map(toJson), next_before: rows.length > limit ? page.at(-1)?.id : null }
     })
 
-    routes.get<{ Params: { id: string } }>('/:id', async ({ params }, reply) => {
+    routes.get<{ Params: { id: string } }>('/:id', { schema: fetchDelivery }, async ({ params }, reply) => {
       const row = await database.read.one(byId, { id: params.id })
       return row ? toJson(row) : notFound(reply)
     })
 
-    routes.post<{ Params: { id: string } }>('/:id/redeliver', async ({ params }, reply) => {
+    routes.post<{ Params: { id: string } }>('/:id/redeliver', { schema: redeliver }, async ({ params }, reply) => {
       const row = await database.write('redeliver', { id: params.id, now: clock.now() })
       return row ? reply.code(201).send(toJson(row)) : notFound(reply)
     })

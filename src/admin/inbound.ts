@@ -2,6 +2,7 @@ import type { FastifyPluginAsync } from 'fastify'
 import type { Pipeline } from '../api/requests.ts'
 import { type Incoming, receive } from '../channels/inbound.ts'
 import type { Installation } from '../installation/open.ts'
+import { bodyErrors, type OperationSchema, object, response, short_text, sid } from './schemas.ts'
 
 interface InboundBody {
   account_sid?: string
@@ -13,24 +14,44 @@ interface InboundBody {
   profile_name?: string
 }
 
-const text = { type: 'string', maxLength: 256 } as const
-const inbound = {
+const receiveMessage: OperationSchema = {
+  operationId: 'receiveMessage',
+  summary: 'Take in a message from a channel',
+  description:
+    'It joins the open conversation of its two addresses, or creates one where the address configuration of `to` says so. ' +
+    'The rules of `/v1` apply, and so do its webhooks; a refusal has the code of `/v1`.',
+  tags: ['Channels'],
   body: {
+    title: 'InboundMessage',
     type: 'object',
     properties: {
-      account_sid: text,
-      from: text,
-      to: text,
+      account_sid: { ...short_text, description: 'The first account when absent' },
+      from: { ...short_text, description: 'Address of the person who writes' },
+      to: { ...short_text, description: 'Proxy address that they write to' },
       body: { type: ['string', 'null'] },
-      // The API too takes one for each message.
-      media: { type: 'array', items: text, maxItems: 1 },
-      attributes: { type: 'string' },
-      profile_name: text,
+      // A message of `/v1` has at most one as well.
+      media: { type: 'array', items: short_text, maxItems: 1, description: 'SID of an uploaded medium' },
+      attributes: { type: 'string', description: 'JSON text' },
+      profile_name: { ...short_text, description: 'Name of the sender in the channel' },
     },
     required: ['from', 'to'],
     additionalProperties: false,
   },
-} as const
+  response: {
+    201: response(
+      'Where the message is now',
+      object('ReceivedMessage', {
+        account_sid: sid('AC', 'SID of the account'),
+        service_sid: sid('IS', 'SID of the service'),
+        conversation_sid: sid('CH', 'SID of the conversation'),
+        participant_sid: sid('MB', 'SID of the participant who wrote it'),
+        message_sid: sid('IM', 'SID of the message'),
+        created: { type: 'boolean', description: 'Whether the conversation was created for it' },
+      }),
+    ),
+    ...bodyErrors(403, 404, 409),
+  },
+}
 
 /** Messages that come in from a channel. */
 export function inboundRoutes(
@@ -38,7 +59,7 @@ export function inboundRoutes(
   pipeline: Pipeline,
 ): FastifyPluginAsync {
   return async (routes) => {
-    routes.post<{ Body: InboundBody }>('/inbound', { schema: inbound }, async ({ body }, reply) => {
+    routes.post<{ Body: InboundBody }>('/inbound', { schema: receiveMessage }, async ({ body }, reply) => {
       const received = await receive(pipeline, (plan) => database.write('receive', plan), incoming(body, account.sid))
       return reply.code(201).send(received)
     })

@@ -5,6 +5,19 @@ import { newSid, randomSid } from '../sids.ts'
 import { rowsBy } from '../storage/rows.ts'
 import type { ApiKeyRow } from '../storage/schema.ts'
 import { notFound } from './replies.ts'
+import {
+  bodyErrors,
+  errors,
+  instant,
+  list,
+  named,
+  type OperationSchema,
+  object,
+  path,
+  removed,
+  response,
+  sid,
+} from './schemas.ts'
 
 interface OfAccount {
   Params: { sid: string }
@@ -18,20 +31,75 @@ const accountBySid = rowsBy('accounts', ['sid'])
 const keyOfAccount = rowsBy('api_keys', ['account_sid', 'sid'])
 const keysOfAccount = rowsBy('api_keys', ['account_sid'])
 
-const text = { type: 'string', maxLength: 256 } as const
-const named = { body: { type: ['object', 'null'], properties: { friendly_name: text }, additionalProperties: false } } as const
+const key = object('ApiKey', {
+  sid: sid('SK', 'SID of the key'),
+  account_sid: sid('AC', 'SID of its account'),
+  friendly_name: { type: 'string' },
+  date_created: instant,
+  date_updated: instant,
+})
+const secret = { type: 'string', description: 'Shown only once' } as const
+const ofAccount = path({ sid: 'SID of the account' })
+const ofKey = path({ sid: 'SID of the account', key: 'SID of the key' })
+const tags = ['API keys'] as const
+
+const listKeys: OperationSchema = {
+  operationId: 'listKeys',
+  summary: 'List the API keys of an account',
+  tags,
+  params: ofAccount,
+  response: { 200: response('All of its keys', list('ApiKeyList', 'keys', key)), ...errors(400, 404) },
+}
+const createKey: OperationSchema = {
+  operationId: 'createKey',
+  summary: 'Create an API key',
+  description: 'Its secret is shown only once.',
+  tags,
+  params: ofAccount,
+  body: named,
+  response: {
+    201: response('The key and its secret', object('ApiKeyWithSecret', { ...key.properties, secret })),
+    ...bodyErrors(404),
+  },
+}
+const fetchKey: OperationSchema = {
+  operationId: 'fetchKey',
+  summary: 'Fetch an API key',
+  tags,
+  params: ofKey,
+  response: { 200: response('The key', key), ...errors(400, 404) },
+}
+const rotateKey: OperationSchema = {
+  operationId: 'rotateKey',
+  summary: 'Replace the secret of an API key',
+  description: 'The old one stops working at once.',
+  tags,
+  params: ofKey,
+  response: {
+    200: response('The new secret', object('ApiKeySecret', { sid: key.properties.sid, secret })),
+    ...bodyErrors(404),
+  },
+}
+const deleteKey: OperationSchema = {
+  operationId: 'deleteKey',
+  summary: 'Delete an API key',
+  description: 'It stops working at once.',
+  tags,
+  params: ofKey,
+  response: { 204: removed, ...errors(400, 404) },
+}
 
 /** API keys, below their account. */
 export function keyRoutes({ database, vault, clock }: Pick<Installation, 'database' | 'vault' | 'clock'>): FastifyPluginAsync {
   return async (routes) => {
-    routes.get<OfAccount>('/accounts/:sid/keys', async ({ params: { sid } }, reply) => {
+    routes.get<OfAccount>('/accounts/:sid/keys', { schema: listKeys }, async ({ params: { sid } }, reply) => {
       if (!(await database.read.one(accountBySid, { sid }))) return notFound(reply)
       return { keys: (await database.read.all(keysOfAccount, { account_sid: sid })).map(toJson) }
     })
 
     routes.post<OfAccount & { Body: { friendly_name?: string } | null }>(
       '/accounts/:sid/keys',
-      { schema: named },
+      { schema: createKey },
       async ({ params, body }, reply) => {
         const now = clock.now()
         const secret = randomSid('')
@@ -48,18 +116,18 @@ export function keyRoutes({ database, vault, clock }: Pick<Installation, 'databa
       },
     )
 
-    routes.get<OfKey>('/accounts/:sid/keys/:key', async ({ params }, reply) => {
+    routes.get<OfKey>('/accounts/:sid/keys/:key', { schema: fetchKey }, async ({ params }, reply) => {
       const key = await database.read.one(keyOfAccount, { account_sid: params.sid, sid: params.key })
       return key ? toJson(key) : notFound(reply)
     })
 
-    routes.post<OfKey>('/accounts/:sid/keys/:key/rotate', async ({ params }, reply) => {
+    routes.post<OfKey>('/accounts/:sid/keys/:key/rotate', { schema: rotateKey }, async ({ params }, reply) => {
       const secret = randomSid('')
       const sealed = { account_sid: params.sid, sid: params.key, secret: vault.seal(secret), date_updated: clock.now() }
       return (await database.write('updateKey', sealed)) ? { sid: params.key, secret } : notFound(reply)
     })
 
-    routes.delete<OfKey>('/accounts/:sid/keys/:key', async ({ params }, reply) => {
+    routes.delete<OfKey>('/accounts/:sid/keys/:key', { schema: deleteKey }, async ({ params }, reply) => {
       const removed = await database.write('deleteKey', { account_sid: params.sid, sid: params.key })
       return removed ? reply.code(204).send() : notFound(reply)
     })

@@ -1,6 +1,7 @@
 import type { FastifyPluginAsync } from 'fastify'
 import { channel_message_sids, type ReceiptStatus, receipt_statuses } from '../channels/receipts.ts'
 import type { Installation } from '../installation/open.ts'
+import { bodyErrors, type OperationSchema, object, response, short_text } from './schemas.ts'
 
 interface ReceiptBody {
   account_sid?: string
@@ -9,19 +10,44 @@ interface ReceiptBody {
   error_code?: number
 }
 
-const receipt = {
+/** What official clients read into an integer. */
+const max_error_code = 2 ** 31 - 1
+
+const channel_message_sid = {
+  type: 'string',
+  pattern: channel_message_sids.source,
+  description: 'What the channel called the message when it took it',
+} as const
+
+const reportReceipt: OperationSchema = {
+  operationId: 'reportReceipt',
+  summary: 'Report how a message fares in its channel',
+  description: 'A report that is older than what is known already changes nothing.',
+  tags: ['Channels'],
   body: {
+    title: 'Receipt',
     type: 'object',
     properties: {
-      account_sid: { type: 'string', maxLength: 256 },
-      channel_message_sid: { type: 'string', pattern: channel_message_sids.source },
+      account_sid: { ...short_text, description: 'The first account when absent' },
+      channel_message_sid,
       status: { enum: receipt_statuses },
-      error_code: { type: 'integer', minimum: 0 },
+      error_code: { type: 'integer', minimum: 0, maximum: max_error_code, description: 'For `failed` and `undelivered`' },
     },
     required: ['channel_message_sid', 'status'],
     additionalProperties: false,
   },
-} as const
+  response: {
+    200: response(
+      'How the message is known to fare now',
+      object('KnownReceipt', {
+        channel_message_sid,
+        status: { type: 'string', enum: receipt_statuses },
+        error_code: { type: 'integer', description: '0 when it has not failed' },
+      }),
+    ),
+    ...bodyErrors(404),
+  },
+}
 
 /**
  * How messages fare in a channel. It may report on a message as soon as its own response with the SID has been read; a report
@@ -33,7 +59,7 @@ export function receiptRoutes({
   account,
 }: Pick<Installation, 'database' | 'clock' | 'account'>): FastifyPluginAsync {
   return async (routes) => {
-    routes.post<{ Body: ReceiptBody }>('/receipts', { schema: receipt }, async ({ body }, reply) => {
+    routes.post<{ Body: ReceiptBody }>('/receipts', { schema: reportReceipt }, async ({ body }, reply) => {
       const { account_sid = account.sid, ...reported } = body
       const answer = { ...reported, error_code: reported.error_code || null }
       const row = await database.write('reportStatus', { account_sid, answer, now: clock.now() })

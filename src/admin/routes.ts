@@ -31,6 +31,8 @@ export function adminRoutes({ installation, timers, pipeline }: AdminOptions): F
     })
     admin.setErrorHandler((error: Partial<FastifyError>, _request, reply) => sendError(reply, error, log))
     admin.setNotFoundHandler((_request, reply) => notFound(reply))
+    // Schemas of responses only describe them: compiled serializers would cost every start, and drop what they do not know.
+    admin.setSerializerCompiler(() => JSON.stringify)
     allowEmptyJson(admin)
 
     await admin.register(accountRoutes(installation))

@@ -3,6 +3,7 @@ import { pino } from 'pino'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { type Config, readConfig } from '../../src/config.ts'
 import { type Running, start } from '../../src/main.ts'
+import { type AdminAnswer, ask } from '../support/admin.ts'
 import { newDatabase, passingDatabase } from '../support/databases.ts'
 import { startFileServer } from '../support/file-server.ts'
 import { all_events, asking, enabled, eventsOf, type Hooked, hooked, log, ms_date, settled } from '../support/hooked.ts'
@@ -11,27 +12,6 @@ import { catchWebhooks } from '../support/webhook-catcher.ts'
 
 const nobody = `AC${'0'.repeat(32)}`
 const secret_form = /^[0-9a-f]{32}$/
-
-interface Asked {
-  readonly status: number
-  // Tests look into bodies of every kind.
-  // biome-ignore lint/suspicious/noExplicitAny: see above
-  readonly body: any
-}
-
-/** Any request to the operator's API, with whatever token and body. */
-async function ask({ url }: { url: string }, method: string, path: string, body?: unknown, token: string | null = admin_token) {
-  const answer = await fetch(`${url}/admin/v1${path}`, {
-    method,
-    headers: {
-      ...(token && { authorization: `Bearer ${token}` }),
-      ...(body !== undefined && { 'content-type': 'application/json' }),
-    },
-    ...(body !== undefined && { body: typeof body === 'string' ? body : JSON.stringify(body) }),
-  })
-  const text = await answer.text()
-  return { status: answer.status, body: text === '' ? null : JSON.parse(text) } satisfies Asked
-}
 
 /** One server for all tests of a block: for requests that change nothing. */
 function sharedServer(): () => TestServer {
@@ -385,7 +365,7 @@ describe('the delivery log', () => {
     expect(all).toEqual(all.toSorted().reverse())
     const pages: string[][] = []
     for (let before: string | null = ''; before !== null; ) {
-      const { body }: Asked = await ask(server, 'GET', `/deliveries?limit=3${before && `&before=${before}`}`)
+      const { body }: AdminAnswer = await ask(server, 'GET', `/deliveries?limit=3${before && `&before=${before}`}`)
       pages.push(body.deliveries.map(({ id }: { id: string }) => id))
       before = body.next_before
     }

@@ -1,0 +1,97 @@
+import swagger from '@fastify/swagger'
+import fastify from 'fastify'
+import { pino } from 'pino'
+import { adminRoutes } from '../src/admin/routes.ts'
+import type { Pipeline } from '../src/api/requests.ts'
+import { type Config, readConfig } from '../src/config.ts'
+import { openInstallation } from '../src/installation/open.ts'
+
+type Json = null | boolean | number | string | readonly Json[] | JsonObject
+type JsonObject = { readonly [key: string]: Json }
+
+/** What the plugin makes, as far as it is changed here. */
+interface Document {
+  readonly components: object
+  readonly paths: Record<string, Record<string, { requestBody?: Body }>>
+}
+
+interface Body {
+  required: boolean
+  readonly content: Record<string, { readonly schema: { readonly type: string | readonly string[] } }>
+}
+
+export interface AdminDescription {
+  /** OpenAPI 3.1. */
+  readonly document: Record<string, unknown>
+  /** Everything that is registered, as `GET /admin/v1/accounts/{sid}`. */
+  readonly routes: readonly string[]
+}
+
+const in_memory = { engine: 'sqlite', file: ':memory:' } as const
+
+const about = {
+  openapi: '3.1.0',
+  info: {
+    title: 'Parley operator API',
+    version: '1',
+    description:
+      "The operator's own API: accounts, API keys, messaging channels, the delivery log and the test clock. JSON in and out; " +
+      'every error is `{"error": "what is wrong"}`, with a `code` where `/v1` refuses the same.',
+    license: { name: 'MIT', identifier: 'MIT' },
+  },
+  servers: [{ url: 'http://127.0.0.1:8080', description: 'As it is set up by default' }],
+  security: [{ operator: [] }],
+  components: { securitySchemes: { operator: { type: 'http' as const, scheme: 'bearer', description: 'The operator token' } } },
+  tags: ['Accounts', 'API keys', 'Channels', 'Deliveries', 'Test clock'].map((name) => ({ name })),
+}
+
+/** The operator's API as its routes declare it, on a server that nobody can reach. */
+export async function describeAdmin(): Promise<AdminDescription> {
+  const config: Config = { ...readConfig({ PARLEY_TEST_CLOCK: 'true' }), database: in_memory, data_dir: null }
+  const installation = await openInstallation(config, { log: pino({ level: 'silent' }) })
+  const server = fastify()
+  const routes: string[] = []
+  server.addHook('onRoute', ({ method, url }) => {
+    if (method !== 'HEAD') routes.push(`${method} ${withoutSlash(url).replace(/:(\w+)/g, '{$1}')}`)
+  })
+  try {
+    await server.register(swagger, { openapi: about, transform: ({ schema, url }) => ({ schema, url: withoutSlash(url) }) })
+    const timers = { catchUp: async () => undefined }
+    // No request is ever made of it.
+    await server.register(adminRoutes({ installation, timers, pipeline: {} as Pipeline }), { prefix: '/admin/v1' })
+    await server.ready()
+    // The plugin may give out what it keeps.
+    return { document: tidied(JSON.parse(JSON.stringify(server.swagger()))), routes }
+  } finally {
+    await server.close()
+    await installation.database.close()
+  }
+}
+
+function withoutSlash(url: string): string {
+  return url.replace(/\/$/, '')
+}
+
+function tidied({ components, ...rest }: Document): AdminDescription['document'] {
+  for (const { requestBody: body } of Object.values(rest.paths).flatMap((path) => Object.values(path))) {
+    if (body) body.required = !Object.values(body.content).some(({ schema }) => schema.type.includes('null'))
+  }
+  const schemas: Record<string, Json> = {}
+  const shared = Object.entries(rest).map(([key, value]) => [key, withReferences(value as unknown as Json, schemas)])
+  return { ...Object.fromEntries(shared), components: { ...components, schemas } }
+}
+
+/** Schemas that have a title go into `schemas`, each once; a reference stays where they were. */
+function withReferences(value: Json, schemas: Record<string, Json>): Json {
+  if (Array.isArray(value)) return value.map((item) => withReferences(item, schemas))
+  if (typeof value !== 'object' || value === null) return value
+  const entries = Object.entries(value).map(([key, item]) => [key, withReferences(item, schemas)])
+  const { title, ...schema }: JsonObject = Object.fromEntries(entries)
+  if (typeof title !== 'string' || !schema.properties) return Object.fromEntries(entries)
+  const component = { ...schema, type: 'object' }
+  if (title in schemas && JSON.stringify(schemas[title]) !== JSON.stringify(component)) {
+    throw new Error(`two schemas are called ${title}`)
+  }
+  schemas[title] = component
+  return { $ref: `#/components/schemas/${title}` }
+}

@@ -1,0 +1,75 @@
+import type { FastifySchema } from 'fastify'
+
+/** A route as the published description shows it. Requests are checked against it; what is sent is not, see `routes.ts`. */
+export interface OperationSchema extends FastifySchema {
+  readonly operationId: string
+  readonly summary: string
+  readonly description?: string
+  readonly tags: readonly ['Accounts' | 'API keys' | 'Channels' | 'Deliveries' | 'Test clock']
+  readonly response: Readonly<Record<string, object>>
+}
+
+/** A name that a person gives, or an identifier whose form is checked later. */
+export const short_text = { type: 'string', maxLength: 256 } as const
+export const instant = { type: 'string', format: 'date-time' } as const
+
+/** What several operations share has a title: it becomes a component of the description. */
+export const named = {
+  title: 'Named',
+  type: ['object', 'null'],
+  properties: { friendly_name: { ...short_text, description: 'Empty when absent' } },
+  additionalProperties: false,
+} as const
+
+const error = object('Error', {
+  error: { type: 'string', description: 'What is wrong, for people' },
+  code: { type: 'integer', description: 'The code under which `/v1` refuses the same' },
+})
+
+const statuses = {
+  400: 'A parameter is unknown, missing or not valid',
+  401: 'The operator token is missing or wrong',
+  403: 'The account is suspended, or a rule refuses the change',
+  404: 'There is no such row',
+  409: 'It conflicts with what there is',
+  413: 'The body is too large',
+  415: 'The body is not JSON',
+} as const
+
+/** An object of a response. Its properties are always there, but for an error's `code`. */
+export function object<K extends string>(title: string, properties: Readonly<Record<K, object>>) {
+  return { title, type: 'object', properties, required: Object.keys(properties).filter((name) => name !== 'code') }
+}
+
+export function list(title: string, key: string, items: object) {
+  return object(title, { [key]: { type: 'array', items } })
+}
+
+/** A SID in a response. */
+export function sid(prefix: string, description: string) {
+  return { type: 'string', pattern: `^${prefix}[0-9a-fA-F]{32}$`, description }
+}
+
+/** Path parameters. Nothing is known to fit any other form than these, so that is found out by looking. */
+export function path(descriptions: Readonly<Record<string, string>>) {
+  const properties = Object.entries(descriptions).map(([name, description]) => [name, { type: 'string', description }])
+  return { type: 'object', properties: Object.fromEntries(properties) }
+}
+
+/** Response of a status, and what it says. */
+export function response(description: string, schema: object) {
+  return { 'x-response-description': description, ...schema }
+}
+
+export const removed = { type: 'null', description: 'Deleted' } as const
+
+/** The errors that an operation may answer with, besides those of every operation. */
+export function errors(...own: readonly (keyof typeof statuses)[]) {
+  const all = [401, ...own].map((status) => [status, response(statuses[status as 401], error)])
+  return { ...Object.fromEntries(all), '5xx': response('The server failed, or is not available: try again later', error) }
+}
+
+/** The same for an operation that reads a body. */
+export function bodyErrors(...own: readonly (keyof typeof statuses)[]) {
+  return errors(400, 413, 415, ...own)
+}
