@@ -13,6 +13,7 @@ import { inboundRoutes } from './inbound.ts'
 import { keyRoutes } from './keys.ts'
 import { receiptRoutes } from './receipts.ts'
 import { notFound } from './replies.ts'
+import { refuseUnstorable, schemaError } from './validation.ts'
 
 export interface AdminOptions {
   readonly installation: Installation
@@ -31,6 +32,8 @@ export function adminRoutes({ installation, timers, pipeline }: AdminOptions): F
     })
     admin.setErrorHandler((error: Partial<FastifyError>, _request, reply) => sendError(reply, error, log))
     admin.setNotFoundHandler((_request, reply) => notFound(reply))
+    admin.setSchemaErrorFormatter(schemaError)
+    admin.addHook('preHandler', refuseUnstorable)
     // Schemas of responses only describe them: compiled serializers would cost every start, and drop what they do not know.
     admin.setSerializerCompiler(() => JSON.stringify)
     allowEmptyJson(admin)

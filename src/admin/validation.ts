@@ -1,0 +1,42 @@
+import type { FastifyReply, FastifyRequest, FastifySchemaValidationError } from 'fastify'
+
+/** What is wrong with a request, so that whoever sent it can mend it. */
+export function schemaError([fault]: FastifySchemaValidationError[], place: string): Error {
+  return new Error(fault ? sentence(fault, place === 'querystring' ? 'query parameter' : 'field') : 'the request is not valid')
+}
+
+function sentence({ keyword, instancePath, params, message }: FastifySchemaValidationError, kind: string): string {
+  const name = instancePath.slice(1).replaceAll('/', '.') || 'the body'
+  switch (keyword) {
+    case 'additionalProperties':
+      return `${params.additionalProperty} is not a ${kind} of this request`
+    case 'required':
+      return `${params.missingProperty} is required`
+    case 'type':
+      return `${name} must be of type ${[params.type].flat().join(' or ')}`
+    case 'enum':
+      return `${name} must be one of ${[params.allowedValues].flat().join(', ')}`
+    case 'maxLength':
+      return `${name} must have at most ${params.limit} characters`
+    case 'maxItems':
+      return `${name} must have at most ${params.limit} item(s)`
+    case 'minProperties':
+      return `${name} must have at least ${params.limit} field(s)`
+    case 'maxProperties':
+      return `${name} must have at most ${params.limit} field(s)`
+    default:
+      return `${name} ${message}`
+  }
+}
+
+/** Neither engine keeps a NUL character or half a surrogate pair as given, and PostgreSQL fails on them. */
+export async function refuseUnstorable({ params, query, body }: FastifyRequest, reply: FastifyReply): Promise<void> {
+  for (const part of [params, query, body]) {
+    const name = Object.entries(part ?? {}).find(([, value]) => [value].flat().some(isUnstorable))?.[0]
+    if (name) return reply.code(400).send({ error: `${name} must not have a NUL character or half a surrogate pair in it` })
+  }
+}
+
+function isUnstorable(value: unknown): boolean {
+  return typeof value === 'string' && (value.includes('\0') || !value.isWellFormed())
+}
