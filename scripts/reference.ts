@@ -1,6 +1,6 @@
 import type { Operation } from '../src/api/requests.ts'
 import type { AnyResource } from '../src/model/declare.ts'
-import type { Param } from '../src/model/params.ts'
+import type { Params } from '../src/model/params.ts'
 import { chainAbove, familyOf } from '../src/model/scope.ts'
 import { operations, resources } from '../src/resources/index.ts'
 import { officialOperations } from '../test/support/contract.ts'
@@ -16,11 +16,19 @@ interface Route {
   readonly resource: AnyResource
 }
 
+/** A parameter of the form, or of the query of a list. */
+export interface Parameter {
+  readonly name: string
+  readonly kind: string
+  readonly verbs: readonly Verb[]
+  readonly required: readonly Verb[]
+}
+
 const methods = { list: 'GET', create: 'POST', fetch: 'GET', update: 'POST', remove: 'DELETE' } as const
 
 export function referencePage(): string {
   return page('Reference', 'src/resources', [
-    'What each resource takes and answers. Paths are below `/v1`. Where a resource has two paths, the short one means the ' +
+    'What each resource takes and returns. Paths are below `/v1`. Where a resource has two paths, the short one means the ' +
       "account's default service. `{key}` is a sid, or a name where the resource says so.",
     ...resources.map(referenceOf),
     ...operations.map(operationReference),
@@ -35,49 +43,67 @@ function referenceOf(resource: AnyResource): string {
       routesOf(resource).map(({ method, path, verb }) => [verb, mono(`${method} ${named(path, resource)}`)]),
     ),
     ...(resource.alsoFoundBy ? [`\`{key}\` may also be the \`${resource.alsoFoundBy}\`.`] : []),
-    ...paramsOf(resource),
-    ...listOf(resource),
-    ...eventsOf(resource),
+    ...parametersPart(resource),
+    ...listPart(resource),
+    ...eventsPart(resource),
   ].join('\n\n')
 }
 
-/** An operation that no resource declares reads its form itself: its parameters are those of the official description. */
+/** An operation reads its form itself: the official one, in which its resource knows all but a few parameters. */
 function operationReference({ name, method, path, resource }: Operation): string {
   const paths = prefixesOf(resource).map((prefix) => prefix + path)
   const official = officialOperations().find((known) => known.method === method && starred(known.path) === paths[0])
   if (!official) throw new Error(`${method} ${path} is no official operation`)
-  const rows = Object.entries(official.parameters.form).map(([name, { type }]) => [mono(name), type === 'array' ? 'several' : ''])
+  const kinds = new Map(formOf(resource).map((parameter) => [parameter.name, parameter.kind]))
+  const rows = Object.entries(official.parameters.form).map(([name, { type, required }]) => [
+    mono(name),
+    kinds.get(name) ?? (type === 'array' ? 'may be repeated' : type),
+    required ? 'create' : '',
+  ])
   return [
     `## ${name}`,
     table(
       ['Verb', 'Path'],
       paths.map((each) => ['create', mono(`${method} ${each.replace('*', '{Service}')}`)]),
     ),
-    `Makes a ${resource.name} and more, all or nothing. Parameters:`,
-    table(['Name', 'Kind'], rows),
+    `Creates a ${resource.name} and more, all or nothing. Parameters:`,
+    table(['Name', 'Kind', 'Required on'], rows),
   ].join('\n\n')
 }
 
-function paramsOf(resource: AnyResource): string[] {
-  const params = Object.entries(resource.params as Record<string, Param<unknown>>)
-  if (params.length === 0) return []
-  const rows = params.map(([name, param]) => [
+/** What a resource reads from forms, by the verbs that it has. */
+export function formOf(resource: AnyResource): Parameter[] {
+  return Object.entries(resource.params as Params).map(([name, { kind, verbs, required }]) => {
+    const read = verbs.filter((verb) => resource[verb])
+    return { name, kind, verbs: read, required: required.filter((verb) => read.includes(verb)) }
+  })
+}
+
+/** What its list reads from the query, besides the page. */
+export function filtersOf({ list }: AnyResource): Parameter[] {
+  const params = Object.entries((list?.params ?? {}) as Params)
+  return params.map(([name, { kind }]) => ({ name, kind, verbs: ['list'], required: [] }))
+}
+
+function parametersPart(resource: AnyResource): string[] {
+  const rows = formOf(resource).map(({ name, kind, verbs, required }) => [
     mono(name),
-    param.kind,
-    param.verbs.filter((verb) => resource[verb]).join(', '),
-    param.required ? 'yes' : '',
+    kind,
+    verbs.join(', '),
+    required.join(', '),
   ])
-  return ['Parameters:', table(['Name', 'Kind', 'Read by', 'Required'], rows)]
+  return rows.length > 0 ? ['Parameters:', table(['Name', 'Kind', 'Read on', 'Required on'], rows)] : []
 }
 
-function listOf({ list }: AnyResource): string[] {
+function listPart(resource: AnyResource): string[] {
+  const { list } = resource
   if (!list) return []
-  const filters = Object.entries(list.params as Record<string, Param<unknown>>).map(([name, { kind }]) => [mono(name), kind])
+  const rows = filtersOf(resource).map(({ name, kind }) => [mono(name), kind])
   const pages = `List: key \`${list.key}\`, page of ${list.size} unless \`PageSize\` says otherwise, at most ${list.max}.`
-  return filters.length > 0 ? [`${pages} Filters:`, table(['Name', 'Kind'], filters)] : [`${pages} No filters.`]
+  return rows.length > 0 ? [`${pages} Filters:`, table(['Name', 'Kind'], rows)] : [`${pages} No filters.`]
 }
 
-function eventsOf({ events }: AnyResource): string[] {
+function eventsPart({ events }: AnyResource): string[] {
   const before = Object.entries(events?.before ?? {}).map(([verb, event]) => {
     const keys = Object.keys(events?.amendable[verb as 'create'] ?? {})
     return [verb, mono(event as string), keys.map(mono).join(', ') || 'nothing']
@@ -90,7 +116,7 @@ function eventsOf({ events }: AnyResource): string[] {
 }
 
 /** Every place and verb at which a resource is mounted, the short family first. */
-function routesOf(resource: AnyResource): Route[] {
+export function routesOf(resource: AnyResource): Route[] {
   const tail = `${chainAbove(resource)
     .map((parent) => `/${parent.path}/*`)
     .join('')}/${resource.path}`
@@ -110,7 +136,7 @@ function routesOf(resource: AnyResource): Route[] {
 }
 
 /** What goes before a path, for each family that has it, the short one first. */
-function prefixesOf(resource: AnyResource): string[] {
+export function prefixesOf(resource: AnyResource): string[] {
   const family = familyOf(resource)
   return [...(family === 'only service' ? [] : ['']), ...(family === 'account' ? [] : ['/Services/*'])]
 }
