@@ -1,5 +1,6 @@
 import { request } from 'undici'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { checkAdminAnswer } from '../support/admin-contract.ts'
 import { admin_token, auth_token, type Credentials, startServer, type TestServer } from '../support/server.ts'
 import { type Caught, catchWebhooks, type Reply, type WebhookCatcher } from '../support/webhook-catcher.ts'
 
@@ -38,7 +39,9 @@ async function receive(body: object): Promise<{ status: number; body: Received &
     headers: { authorization: `Bearer ${admin_token}`, 'content-type': 'application/json' },
     body: JSON.stringify(body),
   })
-  return { status: answer.statusCode, body: (await answer.body.json()) as Received & { error: string } }
+  const read = { status: answer.statusCode, body: (await answer.body.json()) as Received & { error: string } }
+  checkAdminAnswer('POST', '/inbound', read.status, read.body)
+  return read
 }
 
 const pre = ['onConversationAdd', 'onParticipantAdd', 'onMessageAdd']

@@ -1,6 +1,7 @@
 import { request } from 'undici'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { summary } from '../../src/resources/conversations/messages/dispatch.ts'
+import { ask } from '../support/admin.ts'
 import { newDatabase } from '../support/databases.ts'
 import { auth_token, startServer, type TestServer } from '../support/server.ts'
 import { type Caught, catchWebhooks, type Reply, type WebhookCatcher } from '../support/webhook-catcher.ts'
@@ -66,8 +67,11 @@ const receiptsOf = async (path: string, on = server) => (await on.call('GET', `$
 const deliveryOf = async (path: string) => (await server.call('GET', path)).body.delivery
 const settled = (path: string, statuses: string[], on = server) =>
   expect.poll(async () => (await receiptsOf(path, on)).map((receipt: { status: string }) => receipt.status)).toEqual(statuses)
-const report = (channel_message_sid: string, status: string, more: object = {}) =>
-  server.admin('POST', '/receipts', { channel_message_sid, status, ...more })
+const report = async (channel_message_sid: string, status: string, more: object = {}) => {
+  const answer = await ask(server, 'POST', '/receipts', { channel_message_sid, status, ...more })
+  if (answer.status !== 200) throw new Error(`${answer.status} ${answer.body.error}`)
+  return answer.body
+}
 
 test('endpoints are configured for each proxy address of an account', async () => {
   const account = await server.admin('POST', '/accounts', { friendly_name: 'Channels' })
@@ -85,7 +89,8 @@ test('endpoints are configured for each proxy address of an account', async () =
   await server.admin('PUT', `${root}/12345`, { url: 'http://example.com/' })
   const changed = await server.admin('PUT', `${root}/${whatsapp}`, { url: 'https://example.com/other' })
   expect(changed).toMatchObject({ sid: made.sid, url: 'https://example.com/other', date_created: made.date_created })
-  expect((await server.admin('GET', root)).channels.map((c: { proxy_address: string }) => c.proxy_address)).toEqual([
+  expect((await ask(server, 'PUT', `${root}/12345`, { url: 'http://example.com/' })).status).toBe(200)
+  expect((await ask(server, 'GET', root)).body.channels.map((c: { proxy_address: string }) => c.proxy_address)).toEqual([
     '12345',
     'whatsapp:+15550001111',
   ])
