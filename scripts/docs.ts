@@ -69,8 +69,8 @@ function read(path: string): string {
 function errorsPage(): string {
   const rows = Object.values(catalogue).map(({ code, status, message, when }) => [code, status, mono(message), when])
   return page('Errors', 'src/errors.ts', [
-    'Every error that `/v1` can answer. The body is `{"code", "message", "more_info", "status"}`, in this order. ' +
-      'A place such as `{name}` in a message is filled in when the error is raised.',
+    'Every error that `/v1` can return. The body is `{"code", "message", "more_info", "status"}`, in this order. ' +
+      'A placeholder such as `{name}` in a message is filled in when the error is raised.',
     table(['Code', 'Status', 'Message', 'When'], rows),
   ])
 }

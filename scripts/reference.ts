@@ -1,5 +1,5 @@
 import type { Operation } from '../src/api/requests.ts'
-import type { AnyResource } from '../src/model/declare.ts'
+import type { AnyResource, ChangeVerb } from '../src/model/declare.ts'
 import type { Params } from '../src/model/params.ts'
 import { chainAbove, familyOf } from '../src/model/scope.ts'
 import { operations, resources } from '../src/resources/index.ts'
@@ -104,15 +104,16 @@ function listPart(resource: AnyResource): string[] {
 }
 
 function eventsPart({ events }: AnyResource): string[] {
-  const before = Object.entries(events?.before ?? {}).map(([verb, event]) => {
-    const keys = Object.keys(events?.amendable[verb as 'create'] ?? {})
-    return [verb, mono(event as string), keys.map(mono).join(', ') || 'nothing']
+  if (!events) return []
+  const before = Object.entries(events.before).map(([verb, event]) => {
+    const keys = Object.keys(events.amendable[verb as ChangeVerb] ?? {})
+    return [verb, mono(String(event)), keys.map(mono).join(', ') || 'nothing']
   })
-  if (before.length === 0) return []
-  return [
-    'Pre-action webhooks, asked when the request has `X-Twilio-Webhook-Enabled: true`:',
-    table(['Verb', 'Event', 'Its answer may amend'], before),
+  const pre = [
+    'Pre-action webhooks, sent when the request has `X-Twilio-Webhook-Enabled: true`:',
+    table(['Verb', 'Event', 'The response may change'], before),
   ]
+  return [...(before.length > 0 ? pre : []), `Post-action webhooks: ${events.emits.map(mono).join(', ')}.`]
 }
 
 /** Every place and verb at which a resource is mounted, the short family first. */

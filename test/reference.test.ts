@@ -1,5 +1,7 @@
+import { readdirSync, readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
 import { filtersOf, formOf, type Parameter, routesOf, starred } from '../scripts/reference.ts'
+import { event_types } from '../src/events/names.ts'
 import type { AnyResource } from '../src/model/declare.ts'
 import { conversationWithParticipants } from '../src/resources/conversation-with-participants.ts'
 import { conversations } from '../src/resources/conversations/conversation.ts'
@@ -12,6 +14,11 @@ interface Declared {
   readonly query: readonly Parameter[]
   readonly list: AnyResource['list']
 }
+
+const folder = new URL('../src/resources/', import.meta.url)
+const sources = readdirSync(folder, { recursive: true, encoding: 'utf8' })
+  .filter((file) => file.endsWith('.ts'))
+  .map((file) => readFileSync(new URL(file, folder), 'utf8'))
 
 /** Every list takes them, so no resource declares them. */
 const paging = ['PageSize', 'Page', 'PageToken']
@@ -93,6 +100,27 @@ test('what is required, and only that, is said to be', () => {
     'FriendlyName create',
     'Type create',
   ])
+})
+
+test('every post-action event is declared by the one resource that emits it', () => {
+  const declared = resources.flatMap(({ events }) => events?.emits ?? [])
+  expect(declared.toSorted()).toEqual(event_types.filter((type) => type.endsWith('ed')).toSorted())
+  const emitting = resources.filter(({ events }) => events)
+  const files = sources.filter((text) => text.includes('    emits: ['))
+  expect(files).toHaveLength(emitting.length)
+  for (const { name, events } of emitting) {
+    const source = files.find((text) => text.includes(`name: '${name}'`)) ?? ''
+    // What `after` returns stands in the file once more.
+    const named = Map.groupBy(
+      [...source.matchAll(/'(on[A-Z]\w+ed)'/g)].map(([, type]) => type),
+      (type) => type,
+    )
+    expect([...named.keys()].toSorted(), name).toEqual(events?.emits.toSorted())
+    expect(
+      [...named.values()].filter((places) => places.length < 2),
+      name,
+    ).toEqual([])
+  }
 })
 
 /** In which names, required ones and words the two differ. */

@@ -1,5 +1,6 @@
 import type { ErrorName } from '../errors.ts'
 import type { Event, FormValues } from '../events/event.ts'
+import type { event_types } from '../events/names.ts'
 import type { Target } from '../events/targets.ts'
 import type { Reader, Tx } from '../storage/database.ts'
 import type { AccountRow, ServiceRow, Tables } from '../storage/schema.ts'
@@ -163,6 +164,8 @@ export interface Resource<Row extends BaseRow = BaseRow, P extends Params = Para
     /** Keys of a pre-action webhook's answer that amend the request, and the parameter each sets. */
     readonly amendable: Partial<Record<ChangeVerb, Readonly<Record<string, keyof P & string>>>>
     readonly after: (change: Change<Row>, facts: Facts) => readonly Event[]
+    /** Every event that `after` may return. */
+    readonly emits: readonly (typeof event_types)[number][]
     /** Targets besides the account's or the service's: webhooks of the conversation. */
     readonly listeners?: (read: Reader, event: Event, change: Change<Row>, facts: Facts) => Promise<readonly Target[]>
   }

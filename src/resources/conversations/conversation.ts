@@ -166,6 +166,7 @@ export const conversations = resource<ConversationRow>()({
       create: { friendly_name: 'FriendlyName', attributes: 'Attributes' },
       update: { friendly_name: 'FriendlyName' },
     },
+    emits: ['onConversationAdded', 'onConversationUpdated', 'onConversationRemoved', 'onConversationStateUpdated'],
     after: (change, facts) => {
       const row = (change.is ?? change.was) as ConversationRow
       const stateEvent = (reason: string, by_itself: boolean) => ({

@@ -100,6 +100,7 @@ export const users = resource<UserRow>()({
     before: { update: 'onUserUpdate' },
     beforeForm: (change) => ({ ...told(change), DateUpdated: milliseconds((change.was as UserRow).date_updated) }),
     amendable: {},
+    emits: ['onUserAdded', 'onUserUpdated'],
     after: (change) => {
       const row = (change.is ?? change.was) as UserRow
       if (change.verb === 'remove') return []

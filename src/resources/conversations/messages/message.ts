@@ -162,6 +162,7 @@ export const messages = resource<MessageRow>()({
       create: { body: 'Body', author: 'Author', attributes: 'Attributes' },
       update: { body: 'Body', author: 'Author', attributes: 'Attributes' },
     },
+    emits: ['onMessageAdded', 'onMessageUpdated', 'onMessageRemoved'],
     after: (change, facts) => {
       const row = (change.is ?? change.was) as MessageRow
       // Receipts move the summary: they have an event of their own.

@@ -38,6 +38,7 @@ export const receipts = resource<ReceiptRow>()({
     before: {},
     beforeForm: () => ({}),
     amendable: {},
+    emits: ['onDeliveryUpdated'],
     // observed: told for messages sent by REST without the header, and without a Source.
     after: (change) => {
       const row = change.is

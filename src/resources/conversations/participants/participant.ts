@@ -220,6 +220,7 @@ export const participants = resource<ParticipantRow>()({
       }
     },
     amendable: {},
+    emits: ['onParticipantAdded', 'onParticipantUpdated', 'onParticipantRemoved'],
     after: (change, facts) => {
       const row = (change.is ?? change.was) as ParticipantRow
       // A released pair is nobody's news.
