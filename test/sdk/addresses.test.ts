@@ -1,6 +1,6 @@
-import { expect, test } from 'vitest'
+import { expect } from 'vitest'
+import { test } from '../support/fixtures.ts'
 import { sdkFor } from '../support/sdk.ts'
-import { startServer } from '../support/server.ts'
 
 const path = '/v1/Configuration/Addresses'
 const invalid = { status: 400, code: 20422, message: 'Invalid Parameter' }
@@ -18,25 +18,24 @@ const events = [
   'onDeliveryUpdated',
 ]
 
-test('an address configuration is made, read by sid and by address, changed and deleted', async () => {
-  await using server = await startServer()
-  const { addressConfigurations } = server.sdk.conversations.v1
+test('an address configuration is made, read by sid and by address, changed and deleted', async ({ tenant }) => {
+  const { addressConfigurations } = tenant.sdk.conversations.v1
   const made = await addressConfigurations.create({ type: 'sms', address: '+37256123457', addressCountry: 'EE' })
   expect(made.sid).toMatch(/^IG[0-9a-f]{32}$/)
   expect(made).toMatchObject({
-    accountSid: server.account_sid,
+    accountSid: tenant.account_sid,
     address: '+37256123457',
     type: 'sms',
     friendlyName: null,
     addressCountry: 'EE',
     autoCreation: { enabled: false, type: 'default' },
-    url: `${server.url}${path}/${made.sid}`,
+    url: `${tenant.url}${path}/${made.sid}`,
   })
   expect(made.dateUpdated).toEqual(made.dateCreated)
   expect((await addressConfigurations(made.sid).fetch()).toJSON()).toEqual(made.toJSON())
   expect((await addressConfigurations('+37256123457').fetch()).toJSON()).toEqual(made.toJSON())
-  expect((await server.call('GET', `${path}/%2B37256123457`)).body.sid).toBe(made.sid)
-  await server.advance('PT1S')
+  expect((await tenant.call('GET', `${path}/%2B37256123457`)).body.sid).toBe(made.sid)
+  await tenant.advance('PT1S')
   const changed = await addressConfigurations('+37256123457').update({ friendlyName: 'Hotline', 'autoCreation.enabled': true })
   expect(changed).toMatchObject({ sid: made.sid, friendlyName: 'Hotline', autoCreation: { enabled: true, type: 'default' } })
   expect(changed.dateUpdated.getTime()).toBeGreaterThan(made.dateUpdated.getTime())
@@ -53,9 +52,8 @@ test('an address configuration is made, read by sid and by address, changed and 
   expect((await addressConfigurations.create({ type: 'sms', address: '+37256123457' })).sid).not.toBe(made.sid)
 })
 
-test('automatic creation shows the settings of its type and drops them with it', async () => {
-  await using server = await startServer()
-  const { v1 } = server.sdk.conversations
+test('automatic creation shows the settings of its type and drops them with it', async ({ tenant }) => {
+  const { v1 } = tenant.sdk.conversations
   const service = await v1.services.create({ friendlyName: 'Support' })
   const { sid, autoCreation } = await v1.addressConfigurations.create({
     type: 'whatsapp',
@@ -98,19 +96,18 @@ test('automatic creation shows the settings of its type and drops them with it',
     studio_retry_count: 3,
   }
   expect(JSON.stringify(studio.autoCreation)).toBe(JSON.stringify(shown))
-  const unset = await server.call('POST', `${path}/${sid}`, {
+  const unset = await tenant.call('POST', `${path}/${sid}`, {
     'AutoCreation.ConversationServiceSid': '',
     'AutoCreation.Type': 'Default',
   })
   expect(JSON.stringify(unset.body.auto_creation)).toBe('{"enabled":false,"type":"default"}')
-  const lonely = await server.call('POST', `${path}/${sid}`, { 'AutoCreation.Type': 'webhook' })
+  const lonely = await tenant.call('POST', `${path}/${sid}`, { 'AutoCreation.Type': 'webhook' })
   expect(lonely.body).toMatchObject({ code: 50369 })
 })
 
-test('what is absent has its default', async () => {
-  await using server = await startServer()
+test('what is absent has its default', async ({ tenant }) => {
   const create = async (Address: string, form: Record<string, string>) =>
-    (await server.call('POST', path, { Type: 'sms', Address, ...form })).body.auto_creation
+    (await tenant.call('POST', path, { Type: 'sms', Address, ...form })).body.auto_creation
   const hook = { 'AutoCreation.WebhookUrl': 'http://example.com', 'AutoCreation.WebhookFilters': 'onMessageAdded' }
   expect(await create('+1', { 'AutoCreation.Type': 'webhook', ...hook })).toEqual({
     enabled: false,
@@ -129,26 +126,24 @@ test('what is absent has its default', async () => {
   })
 })
 
-test('Type, Address and AddressCountry are fixed once made', async () => {
-  await using server = await startServer()
-  const { body: made } = await server.call('POST', path, { Type: 'whAtsAPP', Address: 'whatsapp:+1', AddressCountry: 'US' })
+test('Type, Address and AddressCountry are fixed once made', async ({ tenant }) => {
+  const { body: made } = await tenant.call('POST', path, { Type: 'whAtsAPP', Address: 'whatsapp:+1', AddressCountry: 'US' })
   expect(made.type).toBe('whatsapp')
   const form = { Type: 'sms', Address: '+2', AddressCountry: 'CA' }
-  const { status, body } = await server.call('POST', `${path}/${made.sid}`, form)
+  const { status, body } = await tenant.call('POST', `${path}/${made.sid}`, form)
   expect(status).toBe(200)
   expect(body).toEqual(made)
 })
 
-test('what is wrong is refused and nothing changes', async () => {
-  await using server = await startServer()
-  const other = await server.admin('POST', '/accounts', { friendly_name: 'Other' })
+test('what is wrong is refused and nothing changes', async ({ tenant }) => {
+  const other = await tenant.admin('POST', '/accounts', { friendly_name: 'Other' })
   const webhook = {
     'AutoCreation.Type': 'webhook',
     'AutoCreation.WebhookUrl': 'https://example.com',
     'AutoCreation.WebhookFilters': 'onMessageAdded',
   }
   const studio = { 'AutoCreation.Type': 'studio', 'AutoCreation.StudioFlowSid': flow }
-  const { body: before } = await server.call('POST', path, { Type: 'sms', Address: '+1', FriendlyName: 'Hotline', ...webhook })
+  const { body: before } = await tenant.call('POST', path, { Type: 'sms', Address: '+1', FriendlyName: 'Hotline', ...webhook })
   const missing = (name: string) => ({ status: 400, code: 20001, message: `Missing required parameter ${name} in the post body` })
   const onCreate: [form: Record<string, string>, error: object][] = [
     [
@@ -209,37 +204,35 @@ test('what is wrong is refused and nothing changes', async () => {
   ]
   const create = onBoth.map(([form, error]) => [{ Type: 'sms', Address: '+2', ...form }, error] as const)
   for (const [form, error] of [...onCreate, ...create]) {
-    expect((await server.call('POST', path, form)).body, JSON.stringify(form)).toMatchObject(error)
+    expect((await tenant.call('POST', path, form)).body, JSON.stringify(form)).toMatchObject(error)
   }
   for (const [form, error] of onBoth) {
-    expect((await server.call('POST', `${path}/${before.sid}`, form)).body, JSON.stringify(form)).toMatchObject(error)
+    expect((await tenant.call('POST', `${path}/${before.sid}`, form)).body, JSON.stringify(form)).toMatchObject(error)
   }
-  expect((await server.call('GET', path)).body.address_configurations).toEqual([before])
+  expect((await tenant.call('GET', path)).body.address_configurations).toEqual([before])
 })
 
-test('a list is in the order of creation, filtered by type', async () => {
-  await using server = await startServer()
-  const { addressConfigurations } = server.sdk.conversations.v1
+test('a list is in the order of creation, filtered by type', async ({ tenant }) => {
+  const { addressConfigurations } = tenant.sdk.conversations.v1
   for (const [i, type] of (['sms', 'email', 'sms', 'chat'] as const).entries()) {
     await addressConfigurations.create({ type, address: `address ${i}` })
-    await server.advance('PT1S')
+    await tenant.advance('PT1S')
   }
   const listed = async (options: object) => (await addressConfigurations.list(options)).map(({ address }) => address)
   expect(await listed({})).toEqual(['address 0', 'address 1', 'address 2', 'address 3'])
   expect(await listed({ type: 'sms', pageSize: 1 })).toEqual(['address 0', 'address 2'])
   expect(await listed({ type: 'rcs' })).toEqual([])
-  const { body } = await server.call('GET', `${path}?Type=SmS&PageSize=1`)
-  expect(body.meta.url).toBe(`${server.url}${path}?Type=sms&PageSize=1&Page=0`)
-  expect((await server.call('GET', `${path}?Type=pigeon`)).body).toMatchObject(invalid)
+  const { body } = await tenant.call('GET', `${path}?Type=SmS&PageSize=1`)
+  expect(body.meta.url).toBe(`${tenant.url}${path}?Type=sms&PageSize=1&Page=0`)
+  expect((await tenant.call('GET', `${path}?Type=pigeon`)).body).toMatchObject(invalid)
   expect((await addressConfigurations('address 3').fetch()).type).toBe('chat')
 })
 
-test('an address of another account is not there, and may be configured there too', async () => {
-  await using server = await startServer()
-  const mine = server.sdk.conversations.v1.addressConfigurations
+test('an address of another account is not there, and may be configured there too', async ({ tenant }) => {
+  const mine = tenant.sdk.conversations.v1.addressConfigurations
   const { sid } = await mine.create({ type: 'sms', address: '+1' })
-  const other = await server.admin('POST', '/accounts', { friendly_name: 'Other' })
-  const theirs = sdkFor(server, other.sid, other.auth_token).conversations.v1.addressConfigurations
+  const other = await tenant.admin('POST', '/accounts', { friendly_name: 'Other' })
+  const theirs = sdkFor(tenant, other.sid, other.auth_token).conversations.v1.addressConfigurations
   const gone = { status: 404, code: 20404 }
   for (const key of [sid, '+1']) {
     await expect(theirs(key).fetch()).rejects.toMatchObject(gone)

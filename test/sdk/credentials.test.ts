@@ -1,22 +1,21 @@
-import { expect, test } from 'vitest'
+import { expect } from 'vitest'
 import { Vault } from '../../src/vault.ts'
 import { secret_key, startFileServer } from '../support/file-server.ts'
+import { test } from '../support/fixtures.ts'
 import { sdkFor } from '../support/sdk.ts'
-import { startServer } from '../support/server.ts'
 
 const invalid = { status: 400, code: 20422, message: 'Invalid Parameter' }
 const missing = 'CR00000000000000000000000000000000'
 
-test('a credential is made, read, changed, listed and deleted', async () => {
-  await using server = await startServer()
-  const { credentials } = server.sdk.conversations.v1
+test('a credential is made, read, changed, listed and deleted', async ({ tenant }) => {
+  const { credentials } = tenant.sdk.conversations.v1
   const made = await credentials.create({ type: 'apn', friendlyName: 'Phones', certificate: 'C', privateKey: 'P' })
-  expect(made).toMatchObject({ accountSid: server.account_sid, friendlyName: 'Phones', type: 'apn', sandbox: 'False' })
+  expect(made).toMatchObject({ accountSid: tenant.account_sid, friendlyName: 'Phones', type: 'apn', sandbox: 'False' })
   expect(made.sid).toMatch(/^CR[0-9a-f]{32}$/)
   expect(made.dateUpdated).toEqual(made.dateCreated)
-  expect(made.url).toBe(`${server.url}/v1/Credentials/${made.sid}`)
+  expect(made.url).toBe(`${tenant.url}/v1/Credentials/${made.sid}`)
   expect((await credentials(made.sid).fetch()).toJSON()).toEqual(made.toJSON())
-  await server.advance('PT1S')
+  await tenant.advance('PT1S')
   const changed = await credentials(made.sid).update({ friendlyName: 'Tablets', sandbox: true })
   expect(changed).toMatchObject({ friendlyName: 'Tablets', sandbox: 'True', type: 'apn' })
   expect(changed.dateUpdated.getTime()).toBeGreaterThan(made.dateUpdated.getTime())
@@ -31,8 +30,7 @@ test('a credential is made, read, changed, listed and deleted', async () => {
   })
 })
 
-test('sandbox is a text, and only where it means something; a type may be in any letter case', async () => {
-  await using server = await startServer()
+test('sandbox is a text, and only where it means something; a type may be in any letter case', async ({ tenant }) => {
   const cases: [form: Record<string, string>, type: string, sandbox: string | null][] = [
     [{ Type: 'apn' }, 'apn', 'False'],
     [{ Type: 'APN', Sandbox: 'TRUE' }, 'apn', 'True'],
@@ -42,27 +40,25 @@ test('sandbox is a text, and only where it means something; a type may be in any
     [{ Type: 'fcm', Sandbox: 'true' }, 'fcm', null],
   ]
   for (const [form, type, sandbox] of cases) {
-    const { status, body } = await server.call('POST', '/v1/Credentials', form)
+    const { status, body } = await tenant.call('POST', '/v1/Credentials', form)
     expect(status).toBe(201)
     expect(body, JSON.stringify(form)).toMatchObject({ type, sandbox, friendly_name: null })
   }
 })
 
-test('an update keeps what is absent; another type changes what sandbox means', async () => {
-  await using server = await startServer()
-  const { credentials } = server.sdk.conversations.v1
+test('an update keeps what is absent; another type changes what sandbox means', async ({ tenant }) => {
+  const { credentials } = tenant.sdk.conversations.v1
   const { sid } = await credentials.create({ type: 'apn', friendlyName: 'Phones', sandbox: true })
   expect(await credentials(sid).update({})).toMatchObject({ friendlyName: 'Phones', type: 'apn', sandbox: 'True' })
   expect(await credentials(sid).update({ secret: 'S' })).toMatchObject({ type: 'apn', sandbox: 'True' })
   expect(await credentials(sid).update({ type: 'fcm' })).toMatchObject({ friendlyName: 'Phones', type: 'fcm', sandbox: null })
   expect(await credentials(sid).update({ type: 'apn' })).toMatchObject({ type: 'apn', sandbox: 'False' })
-  const { body } = await server.call('POST', `/v1/Credentials/${sid}`, { FriendlyName: '', Sandbox: '' })
+  const { body } = await tenant.call('POST', `/v1/Credentials/${sid}`, { FriendlyName: '', Sandbox: '' })
   expect(body).toMatchObject({ friendly_name: null, sandbox: 'False' })
 })
 
-test('what is wrong is refused and nothing changes', async () => {
-  await using server = await startServer()
-  const { body: before } = await server.call('POST', '/v1/Credentials', { Type: 'apn', FriendlyName: 'Phones' })
+test('what is wrong is refused and nothing changes', async ({ tenant }) => {
+  const { body: before } = await tenant.call('POST', '/v1/Credentials', { Type: 'apn', FriendlyName: 'Phones' })
   const onlyType = { status: 400, code: 20001, message: 'Missing required parameter Type in the post body' }
   const tooLong = { status: 400, code: 50003, message: 'Friendly name too long' }
   const cases: [form: Record<string, string>, onCreate: object, onUpdate: object | null][] = [
@@ -75,24 +71,23 @@ test('what is wrong is refused and nothing changes', async () => {
     [{ Type: 'apn', Certificate: 'a\0b' }, invalid, invalid],
   ]
   for (const [form, onCreate, onUpdate] of cases) {
-    expect((await server.call('POST', '/v1/Credentials', form)).body, JSON.stringify(form)).toMatchObject(onCreate)
+    expect((await tenant.call('POST', '/v1/Credentials', form)).body, JSON.stringify(form)).toMatchObject(onCreate)
     if (!onUpdate) continue
-    expect((await server.call('POST', `/v1/Credentials/${before.sid}`, form)).body, JSON.stringify(form)).toMatchObject(onUpdate)
+    expect((await tenant.call('POST', `/v1/Credentials/${before.sid}`, form)).body, JSON.stringify(form)).toMatchObject(onUpdate)
   }
-  expect((await server.call('GET', '/v1/Credentials')).body.credentials).toEqual([before])
+  expect((await tenant.call('GET', '/v1/Credentials')).body.credentials).toEqual([before])
 })
 
-test('a credential of another account is not there', async () => {
-  await using server = await startServer()
-  const { sid } = await server.sdk.conversations.v1.credentials.create({ type: 'gcm', apiKey: 'K' })
-  const other = await server.admin('POST', '/accounts', { friendly_name: 'Other' })
-  const theirs = sdkFor(server, other.sid, other.auth_token).conversations.v1.credentials
+test('a credential of another account is not there', async ({ tenant }) => {
+  const { sid } = await tenant.sdk.conversations.v1.credentials.create({ type: 'gcm', apiKey: 'K' })
+  const other = await tenant.admin('POST', '/accounts', { friendly_name: 'Other' })
+  const theirs = sdkFor(tenant, other.sid, other.auth_token).conversations.v1.credentials
   const gone = { status: 404, code: 20404 }
   await expect(theirs(sid).fetch()).rejects.toMatchObject(gone)
   await expect(theirs(sid).update({ friendlyName: 'Mine' })).rejects.toMatchObject(gone)
   await expect(theirs(sid).remove()).rejects.toMatchObject(gone)
   expect(await theirs.list()).toEqual([])
-  expect((await server.sdk.conversations.v1.credentials(sid).fetch()).friendlyName).toBeNull()
+  expect((await tenant.sdk.conversations.v1.credentials(sid).fetch()).friendlyName).toBeNull()
 })
 
 test('secrets are in no answer and nowhere in the open on disk, yet can be opened', async () => {

@@ -2,6 +2,7 @@ import { expect } from 'vitest'
 import type { Config } from '../../src/config.ts'
 import { event_types } from '../../src/events/names.ts'
 import { auth_token, startServer, type TestServer } from './server.ts'
+import type { Tenant } from './tenant.ts'
 import { type Caught, catchWebhooks, type WebhookCatcher } from './webhook-catcher.ts'
 
 /** Asks for webhooks, as a caller of the official client does. */
@@ -16,6 +17,7 @@ export const uuid_v4 = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-
 /** One line of the delivery log. */
 export interface Delivery {
   readonly id: string
+  readonly account_sid: string
   readonly target_sid: string
   readonly subject_sid: string
   readonly event_type: string
@@ -45,19 +47,27 @@ export async function hooked(overrides: Partial<Config> = {}): Promise<Hooked> {
   }
 }
 
-/** Newest first, as the log has it. */
-export async function log(server: TestServer, query = ''): Promise<Delivery[]> {
-  const { deliveries } = (await server.admin('GET', `/deliveries?limit=1000${query}`)) as { deliveries: Delivery[] }
-  return deliveries
+/** The account's own, newest first, as the log has them. The log is the whole server's and comes in pages. */
+export async function log({ admin, account_sid }: Tenant, query = ''): Promise<Delivery[]> {
+  const own: Delivery[] = []
+  for (let before: string | null = ''; before !== null; ) {
+    const page: { deliveries: Delivery[]; next_before: string | null } = await admin(
+      'GET',
+      `/deliveries?limit=1000${query}${before && `&before=${before}`}`,
+    )
+    own.push(...page.deliveries.filter((delivery) => delivery.account_sid === account_sid))
+    before = page.next_before
+  }
+  return own
 }
 
 /** Resolves when nothing waits to be told any more: whatever has not arrived by then never will. */
-export async function settled(server: TestServer): Promise<void> {
+export async function settled(server: Tenant): Promise<void> {
   await expect.poll(async () => log(server, '&status=pending'), { timeout: 10_000, interval: 5 }).toEqual([])
 }
 
 /** Every event that came, in order of arrival, once nothing is waiting any more. */
-export async function told(server: TestServer, catcher: WebhookCatcher): Promise<string[]> {
+export async function told(server: Tenant, catcher: WebhookCatcher): Promise<string[]> {
   await settled(server)
   return eventsOf(catcher.requests)
 }

@@ -1,5 +1,4 @@
 import { pino } from 'pino'
-import type { Twilio } from 'twilio'
 import { request } from 'undici'
 import type { TestClock } from '../../src/clock.ts'
 import { type Config, readConfig } from '../../src/config.ts'
@@ -7,6 +6,7 @@ import { start } from '../../src/main.ts'
 import { checkAnswer } from './contract.ts'
 import { passingDatabase } from './databases.ts'
 import { sdkFor } from './sdk.ts'
+import type { Tenant } from './tenant.ts'
 
 export const admin_token = 'operator-token-of-the-tests'
 export const auth_token = '0123456789abcdef0123456789abcdef'
@@ -24,24 +24,8 @@ export interface Credentials {
   readonly password: string
 }
 
-export interface TestServer {
-  readonly url: string
-  readonly account_sid: string
-  readonly clock: TestClock
-  /** The official client; checks every answer against the official description. */
-  readonly sdk: Twilio
-  /** A raw request to `/v1/…`, its answer checked too. `form`: pairs, so that names can repeat, or a body as it is. */
-  call(
-    method: string,
-    path: string,
-    form?: Record<string, string> | [string, string][] | string,
-    options?: { headers?: Record<string, string>; as?: Credentials | null; check?: boolean },
-  ): Promise<Answer>
-  /** A request to `/admin/v1/…`; throws unless it succeeds. */
-  // biome-ignore lint/suspicious/noExplicitAny: tests look into bodies of every kind
-  admin(method: string, path: string, body?: object): Promise<any>
-  /** Moves the server's clock; resolves when everything due has been applied. */
-  advance(duration: string): Promise<void>
+/** A server as its first account sees it. */
+export interface TestServer extends Tenant {
   stop(): Promise<void>
   [Symbol.asyncDispose](): Promise<void>
 }
@@ -100,6 +84,8 @@ export async function startServer(overrides: Partial<Config> = {}): Promise<Test
   return {
     url,
     account_sid,
+    auth_token: self.password,
+    credentials: self,
     clock: installation.clock as TestClock,
     sdk: sdkFor({ url }, account_sid, self.password),
     call,
