@@ -1,21 +1,16 @@
-import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import { expect } from 'vitest'
+import { test } from '../support/fixtures.ts'
 import type { Answer } from '../support/server.ts'
-import { startServer, type TestServer } from '../support/server.ts'
-import { newTenant, type Tenant } from '../support/tenant.ts'
+import type { Tenant } from '../support/tenant.ts'
 import { catchWebhooks } from '../support/webhook-catcher.ts'
 
 const writers = 64
 
-let server: TestServer
 let tenant: Tenant
 
-beforeAll(async () => {
-  server = await startServer()
+test.beforeEach(({ tenant: own }) => {
+  tenant = own
 })
-beforeEach(async () => {
-  tenant = await newTenant(server)
-})
-afterAll(() => server.stop())
 
 const v1 = () => tenant.sdk.conversations.v1
 type Form = Record<string, string>
@@ -90,7 +85,7 @@ test.each(['default', 'service'])(
       expect(own.map(({ body }: { body: string }) => body)).toEqual(['first', 'told', 'last'])
     }
     // Told once each, in the order of their indexes.
-    const pending = async () => (await server.admin('GET', '/deliveries?limit=1000&status=pending')).deliveries
+    const pending = async () => (await tenant.admin('GET', '/deliveries?limit=1000&status=pending')).deliveries
     await expect.poll(pending, { timeout: 10_000, interval: 5 }).toEqual([])
     const told = hook.requests.filter((caught) => caught.path === '/post').map(({ params }) => Number(params.Index))
     const expected = stored.filter(({ body }: { body: string }) => body === 'told').map(({ index }: { index: number }) => index)
@@ -229,7 +224,7 @@ test('waking while messages come: woken once, its deadlines counted from a messa
   expect(body.state).toBe('active')
   expect(anchors).toContain(Date.parse(body.timers.date_inactive))
   await hook.next(({ params }) => params.StateTo === 'active')
-  const pending = async () => (await server.admin('GET', '/deliveries?limit=1000&status=pending')).deliveries
+  const pending = async () => (await tenant.admin('GET', '/deliveries?limit=1000&status=pending')).deliveries
   await expect.poll(pending, { timeout: 10_000, interval: 5 }).toEqual([])
   expect(hook.requests.length).toBe(1)
 })

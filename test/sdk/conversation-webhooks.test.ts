@@ -1,24 +1,24 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { describe, expect } from 'vitest'
 import type { Facts } from '../../src/model/declare.ts'
 import { webhooks } from '../../src/resources/conversations/webhooks/webhook.ts'
 import type { ConversationWebhookRow } from '../../src/storage/schema.ts'
-import { startServer, type TestServer } from '../support/server.ts'
+import { test } from '../support/fixtures.ts'
+import type { Tenant } from '../support/tenant.ts'
 
 const flow_sid = `FW${'a'.repeat(32)}`
 const url = 'https://example.com/hook'
 type Form = [string, string][]
 
-let server: TestServer
+let tenant: Tenant
 
-beforeAll(async () => {
-  server = await startServer()
+test.beforeEach(({ tenant: own }) => {
+  tenant = own
 })
-afterAll(() => server.stop())
 
 /** A conversation in the given family, and the path of its webhooks. */
 async function newConversation(family: 'default' | 'service') {
   const root = family === 'default' ? '/v1' : `/v1/Services/${await newService()}`
-  const { body } = await server.call('POST', `${root}/Conversations`, {})
+  const { body } = await tenant.call('POST', `${root}/Conversations`, {})
   return {
     root,
     path: `${root}/Conversations/${body.sid}`,
@@ -28,7 +28,7 @@ async function newConversation(family: 'default' | 'service') {
 }
 
 async function newService(): Promise<string> {
-  return (await server.call('POST', '/v1/Services', { FriendlyName: 'Support' })).body.sid
+  return (await tenant.call('POST', '/v1/Services', { FriendlyName: 'Support' })).body.sid
 }
 
 const hook = (more: Form = []): Form => [
@@ -40,7 +40,7 @@ const hook = (more: Form = []): Form => [
 
 describe('the official client', () => {
   test('creates, fetches, lists, updates and removes webhooks of a conversation in both families', async () => {
-    const { v1 } = server.sdk.conversations
+    const { v1 } = tenant.sdk.conversations
     const service = await v1.services.create({ friendlyName: 'Support' })
     const own = await v1.services(service.sid).conversations.create({})
     const shared = await v1.conversations.create({})
@@ -52,7 +52,7 @@ describe('the official client', () => {
         'configuration.url': url,
         'configuration.filters': ['onMessageAdded', 'onConversationRemoved'],
       })
-      expect(made).toMatchObject({ accountSid: server.account_sid, target: 'webhook' })
+      expect(made).toMatchObject({ accountSid: tenant.account_sid, target: 'webhook' })
       expect(made.configuration).toEqual({ url, method: 'post', filters: ['onMessageAdded', 'onConversationRemoved'] })
       expect(made.dateUpdated).toEqual(made.dateCreated)
       const webhook = conversation.webhooks(made.sid)
@@ -149,9 +149,9 @@ describe('validation', () => {
 
   test.each(refusals)('%s is refused and nothing is stored', async (_what, form, code, message) => {
     const { webhooks } = await newConversation('default')
-    const answer = await server.call('POST', webhooks, form)
+    const answer = await tenant.call('POST', webhooks, form)
     expect(answer.body).toMatchObject({ status: 400, code, message })
-    expect((await server.call('GET', webhooks)).body.webhooks).toEqual([])
+    expect((await tenant.call('GET', webhooks)).body.webhooks).toEqual([])
   })
 
   const updates: [string, Form, number][] = [
@@ -164,9 +164,9 @@ describe('validation', () => {
 
   test.each(updates)('%s is refused in an update and nothing changes', async (_what, form, code) => {
     const { webhooks } = await newConversation('default')
-    const made = (await server.call('POST', webhooks, hook())).body
-    expect((await server.call('POST', `${webhooks}/${made.sid}`, form)).body).toMatchObject({ status: 400, code })
-    expect((await server.call('GET', `${webhooks}/${made.sid}`)).body).toEqual(made)
+    const made = (await tenant.call('POST', webhooks, hook())).body
+    expect((await tenant.call('POST', `${webhooks}/${made.sid}`, form)).body).toMatchObject({ status: 400, code })
+    expect((await tenant.call('GET', `${webhooks}/${made.sid}`)).body).toEqual(made)
   })
 
   const taken: [string, Form, object][] = [
@@ -203,25 +203,25 @@ describe('validation', () => {
 
   test.each(taken)('%s is taken', async (_what, form, configuration) => {
     const { webhooks } = await newConversation('service')
-    const answer = await server.call('POST', webhooks, form)
+    const answer = await tenant.call('POST', webhooks, form)
     expect(answer.status).toBe(201)
     expect(answer.body.configuration).toEqual(configuration)
-    expect((await server.call('GET', `${webhooks}/${answer.body.sid}`)).body).toEqual(answer.body)
+    expect((await tenant.call('GET', `${webhooks}/${answer.body.sid}`)).body).toEqual(answer.body)
   })
 })
 
 describe('an update', () => {
   test('replaces lists and keeps what it does not name; the target and replay stay', async () => {
     const { webhooks } = await newConversation('default')
-    const made = await server.call('POST', webhooks, [
+    const made = await tenant.call('POST', webhooks, [
       ['Target', 'trigger'],
       ['Configuration.Url', url],
       ['Configuration.Triggers', 'a'],
       ['Configuration.Triggers', 'b'],
       ['Configuration.ReplayAfter', '2'],
     ])
-    await server.advance('PT5S')
-    const updated = await server.call('POST', `${webhooks}/${made.body.sid}`, [
+    await tenant.advance('PT5S')
+    const updated = await tenant.call('POST', `${webhooks}/${made.body.sid}`, [
       ['Target', 'webhook'],
       ['Configuration.ReplayAfter', '9'],
       ['Configuration.Triggers', 'c'],
@@ -234,54 +234,54 @@ describe('an update', () => {
 
   test('without a parameter changes nothing', async () => {
     const { webhooks } = await newConversation('default')
-    const made = (await server.call('POST', webhooks, hook())).body
-    await server.advance('PT5S')
-    expect((await server.call('POST', `${webhooks}/${made.sid}`, { Other: 'x' })).body).toEqual(made)
+    const made = (await tenant.call('POST', webhooks, hook())).body
+    await tenant.advance('PT5S')
+    expect((await tenant.call('POST', `${webhooks}/${made.sid}`, { Other: 'x' })).body).toEqual(made)
   })
 })
 
 test('a sixth webhook is refused until one of the five is removed, and pages hold five at most', async () => {
   const { webhooks } = await newConversation('default')
   const made = []
-  for (let i = 0; i < 5; i++) made.push((await server.call('POST', webhooks, hook())).body.sid)
-  const sixth = await server.call('POST', webhooks, hook())
+  for (let i = 0; i < 5; i++) made.push((await tenant.call('POST', webhooks, hook())).body.sid)
+  const sixth = await tenant.call('POST', webhooks, hook())
   expect(sixth.body).toMatchObject({ status: 400, code: 50361, message: 'Too many conversation webhooks' })
-  const page = (await server.call('GET', `${webhooks}?PageSize=50`)).body
+  const page = (await tenant.call('GET', `${webhooks}?PageSize=50`)).body
   expect(page.meta).toMatchObject({ page_size: 5, key: 'webhooks', next_page_url: null })
   expect(page.webhooks).toHaveLength(5)
-  expect((await server.call('DELETE', `${webhooks}/${made[2]}`)).status).toBe(204)
-  expect((await server.call('POST', webhooks, hook())).status).toBe(201)
+  expect((await tenant.call('DELETE', `${webhooks}/${made[2]}`)).status).toBe(204)
+  expect((await tenant.call('POST', webhooks, hook())).status).toBe(201)
 })
 
 test('five at most holds for requests at the same time', async () => {
   const { webhooks } = await newConversation('default')
-  const answers = await Promise.all(Array.from({ length: 8 }, () => server.call('POST', webhooks, hook())))
+  const answers = await Promise.all(Array.from({ length: 8 }, () => tenant.call('POST', webhooks, hook())))
   expect(answers.filter(({ status }) => status === 201)).toHaveLength(5)
-  expect((await server.call('GET', webhooks)).body.webhooks).toHaveLength(5)
+  expect((await tenant.call('GET', webhooks)).body.webhooks).toHaveLength(5)
 })
 
 test('webhooks leave their conversation as it was', async () => {
   const { path, webhooks } = await newConversation('default')
-  const before = (await server.call('GET', path)).body
-  await server.advance('PT5S')
-  const { sid } = (await server.call('POST', webhooks, hook())).body
-  expect((await server.call('GET', path)).body).toEqual(before)
-  await server.call('DELETE', `${webhooks}/${sid}`)
-  expect((await server.call('GET', path)).body).toEqual(before)
+  const before = (await tenant.call('GET', path)).body
+  await tenant.advance('PT5S')
+  const { sid } = (await tenant.call('POST', webhooks, hook())).body
+  expect((await tenant.call('GET', path)).body).toEqual(before)
+  await tenant.call('DELETE', `${webhooks}/${sid}`)
+  expect((await tenant.call('GET', path)).body).toEqual(before)
 })
 
 test('a closed conversation takes no new or changed webhooks, after the checks of form; reading and removing go on', async () => {
   const { path, webhooks } = await newConversation('default')
-  const { sid } = (await server.call('POST', webhooks, hook())).body
-  await server.call('POST', path, { State: 'closed' })
+  const { sid } = (await tenant.call('POST', webhooks, hook())).body
+  await tenant.call('POST', path, { State: 'closed' })
   const closed = { status: 400, code: 50377, message: "Can't update conversation as it's in final closed state" }
-  expect((await server.call('POST', webhooks, hook())).body).toMatchObject(closed)
-  expect((await server.call('POST', webhooks, { Target: 'webhook' })).body).toMatchObject({ code: 50369 })
-  expect((await server.call('POST', `${webhooks}/${sid}`, { 'Configuration.Method': 'GET' })).body).toMatchObject(closed)
-  expect((await server.call('POST', `${webhooks}/${sid}`, {})).body).toMatchObject(closed)
-  expect((await server.call('GET', `${webhooks}/${sid}`)).status).toBe(200)
-  expect((await server.call('DELETE', `${webhooks}/${sid}`)).status).toBe(204)
-  expect((await server.call('GET', webhooks)).body.webhooks).toEqual([])
+  expect((await tenant.call('POST', webhooks, hook())).body).toMatchObject(closed)
+  expect((await tenant.call('POST', webhooks, { Target: 'webhook' })).body).toMatchObject({ code: 50369 })
+  expect((await tenant.call('POST', `${webhooks}/${sid}`, { 'Configuration.Method': 'GET' })).body).toMatchObject(closed)
+  expect((await tenant.call('POST', `${webhooks}/${sid}`, {})).body).toMatchObject(closed)
+  expect((await tenant.call('GET', `${webhooks}/${sid}`)).status).toBe(200)
+  expect((await tenant.call('DELETE', `${webhooks}/${sid}`)).status).toBe(204)
+  expect((await tenant.call('GET', webhooks)).body.webhooks).toEqual([])
 })
 
 test('a conversation that is being set up takes no new or changed webhooks', () => {
@@ -295,14 +295,14 @@ test('a conversation that is being set up takes no new or changed webhooks', () 
 })
 
 test('a conversation that a deadline has closed counts as closed at once', async () => {
-  const { body } = await server.call('POST', '/v1/Conversations', { 'Timers.Closed': 'PT10M' })
-  await server.advance('PT10M')
-  expect((await server.call('POST', `/v1/Conversations/${body.sid}/Webhooks`, hook())).body).toMatchObject({ code: 50377 })
+  const { body } = await tenant.call('POST', '/v1/Conversations', { 'Timers.Closed': 'PT10M' })
+  await tenant.advance('PT10M')
+  expect((await tenant.call('POST', `/v1/Conversations/${body.sid}/Webhooks`, hook())).body).toMatchObject({ code: 50377 })
 })
 
 test('webhooks of another conversation, service or account are not found', async () => {
   const { webhooks, sid } = await newConversation('service')
-  const made = (await server.call('POST', webhooks, hook())).body
+  const made = (await tenant.call('POST', webhooks, hook())).body
   const other = await newConversation('default')
   const paths = [
     `${other.webhooks}/${made.sid}`,
@@ -311,19 +311,19 @@ test('webhooks of another conversation, service or account are not found', async
   ]
   for (const path of paths) {
     for (const [method, form] of [['GET'], ['POST', { 'Configuration.Method': 'GET' }], ['DELETE']] as const) {
-      expect((await server.call(method, path, form)).body).toMatchObject({
+      expect((await tenant.call(method, path, form)).body).toMatchObject({
         status: 404,
         code: 20404,
         message: `The requested resource ${path.slice(3)} was not found`,
       })
     }
   }
-  const account = await server.admin('POST', '/accounts', { friendly_name: 'Other' })
+  const account = await tenant.admin('POST', '/accounts', { friendly_name: 'Other' })
   const as = { username: account.sid, password: account.auth_token }
-  expect((await server.call('GET', `${webhooks}/${made.sid}`, undefined, { as })).body).toMatchObject({
+  expect((await tenant.call('GET', `${webhooks}/${made.sid}`, undefined, { as })).body).toMatchObject({
     status: 404,
     code: 20404,
   })
-  expect((await server.call('POST', webhooks, hook(), { as })).body).toMatchObject({ status: 404, code: 20404 })
-  expect((await server.call('GET', `${webhooks}/${made.sid}`)).body).toEqual(made)
+  expect((await tenant.call('POST', webhooks, hook(), { as })).body).toMatchObject({ status: 404, code: 20404 })
+  expect((await tenant.call('GET', `${webhooks}/${made.sid}`)).body).toEqual(made)
 })

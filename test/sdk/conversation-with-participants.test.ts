@@ -1,18 +1,13 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { startServer, type TestServer } from '../support/server.ts'
+import { describe, expect } from 'vitest'
+import { test } from '../support/fixtures.ts'
 import { newTenant, type Tenant } from '../support/tenant.ts'
 import { catchWebhooks } from '../support/webhook-catcher.ts'
 
-let server: TestServer
 let tenant: Tenant
 
-beforeAll(async () => {
-  server = await startServer()
+test.beforeEach(({ tenant: own }) => {
+  tenant = own
 })
-beforeEach(async () => {
-  tenant = await newTenant(server)
-})
-afterAll(() => server.stop())
 
 const v1 = () => tenant.sdk.conversations.v1
 type Family = 'default' | 'service'
@@ -61,7 +56,7 @@ describe.each<Family>(['default', 'service'])('a conversation with participants,
       state: 'active',
       bindings: { email: { projected_address: 'a@example.com', name: null } },
     })
-    const url = `${server.url}${root}/Conversations/${made.sid}`
+    const url = `${tenant.url}${root}/Conversations/${made.sid}`
     expect(made.url).toBe(url)
     expect(made.links).toEqual({
       participants: `${url}/Participants`,
@@ -202,7 +197,7 @@ describe.each<Family>(['default', 'service'])('a conversation with participants,
     const missing = await tenant.call('POST', `/v1/Services/IS${'0'.repeat(32)}/ConversationWithParticipants`, {})
     expect([missing.status, missing.body.code]).toEqual([404, 20404])
     if (family === 'service') {
-      const stranger = await newTenant(server)
+      const stranger = await newTenant(tenant)
       const { status, body } = await stranger.call('POST', `${root}/ConversationWithParticipants`, {})
       expect([status, body.message]).toEqual([
         404,

@@ -1,21 +1,19 @@
 import { request as httpRequest, type IncomingMessage } from 'node:http'
 import { json } from 'node:stream/consumers'
 import type { ConversationListInstance } from 'twilio/lib/rest/conversations/v1/conversation.js'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { describe, expect } from 'vitest'
 import { checkAnswer } from '../support/contract.ts'
+import { test } from '../support/fixtures.ts'
 import { sdkFor } from '../support/sdk.ts'
-import { type Answer, type Credentials, startServer, type TestServer } from '../support/server.ts'
+import type { Answer, Credentials } from '../support/server.ts'
+import type { Tenant } from '../support/tenant.ts'
 
 const minute_ms = 60_000
 
-let server: TestServer
+let tenant: Tenant
 
-beforeAll(async () => {
-  server = await startServer()
-})
-
-afterAll(async () => {
-  await server.stop()
+test.beforeEach(({ tenant: own }) => {
+  tenant = own
 })
 
 /** One family of paths in an account of its own. */
@@ -31,14 +29,14 @@ interface Place {
 }
 
 async function newAccount(): Promise<Credentials> {
-  const made = await server.admin('POST', '/accounts', {})
+  const made = await tenant.admin('POST', '/accounts', {})
   return { username: made.sid, password: made.auth_token }
 }
 
 /** The service is the account's default one, so that both families reach it. */
 async function place(family: 'default' | 'service'): Promise<Place> {
   const as = await newAccount()
-  const { v1 } = sdkFor(server, as.username, as.password).conversations
+  const { v1 } = sdkFor(tenant, as.username, as.password).conversations
   const { sid: service_sid } = await v1.services.create({ friendlyName: 'Support' })
   await v1.configuration().update({ defaultChatServiceSid: service_sid })
   // The official types name the two lists apart; what they can do is the same.
@@ -53,7 +51,7 @@ async function place(family: 'default' | 'service'): Promise<Place> {
     service_sid,
     ...both[family],
     twin: both[family === 'default' ? 'service' : 'default'],
-    call: (method, tail, form, headers = {}) => server.call(method, root + tail, form, { as, headers }),
+    call: (method, tail, form, headers = {}) => tenant.call(method, root + tail, form, { as, headers }),
   }
 }
 
@@ -61,7 +59,7 @@ async function place(family: 'default' | 'service'): Promise<Place> {
 async function exactly(as: Credentials, method: string, path: string): Promise<Answer> {
   const authorization = `Basic ${Buffer.from(`${as.username}:${as.password}`).toString('base64')}`
   const answer = await new Promise<IncomingMessage>((resolve, reject) => {
-    const { hostname, port } = new URL(server.url)
+    const { hostname, port } = new URL(tenant.url)
     httpRequest({ hostname, port, method, path, headers: { authorization } }, resolve).on('error', reject).end()
   })
   const body = await json(answer)
@@ -132,7 +130,7 @@ describe.each(['default', 'service'] as const)('conversations of the %s family',
       expect(Object.keys(seen.timers)).toEqual(['date_closed'])
     }
     // Imported dates do not move its deadlines into the past.
-    await server.advance('PT9M')
+    await tenant.advance('PT9M')
     expect((await conversations(created.sid).fetch()).state).toBe('inactive')
   })
 
@@ -191,7 +189,7 @@ describe.each(['default', 'service'] as const)('conversations of the %s family',
   test('an update changes what it names and nothing else, by sid or by name', async () => {
     const { conversations } = await place(family)
     const first = await conversations.create({ friendlyName: 'a', uniqueName: 'u', attributes: '{"a":1}' })
-    await server.advance('PT5S')
+    await tenant.advance('PT5S')
     const updated = await conversations('u').update({ friendlyName: 'b' })
     expect(updated).toMatchObject({ sid: first.sid, friendlyName: 'b', uniqueName: 'u', attributes: '{"a":1}' })
     expect(updated.dateCreated).toEqual(first.dateCreated)
@@ -227,7 +225,7 @@ describe.each(['default', 'service'] as const)('conversations of the %s family',
   test('an update without a known parameter answers 200 and leaves the conversation as it was', async () => {
     const { call } = await place(family)
     const { body: created } = await call('POST', '/Conversations', { FriendlyName: 'a', 'Timers.Closed': 'PT1H' })
-    await server.advance('PT5S')
+    await tenant.advance('PT5S')
     for (const form of [undefined, {}, { Unknown: 'x' }, { friendlyName: 'lower case' }]) {
       expect(await call('POST', `/Conversations/${created.sid}`, form)).toMatchObject({ status: 200, body: created })
     }
@@ -237,7 +235,7 @@ describe.each(['default', 'service'] as const)('conversations of the %s family',
   test('an update that sets the value it has moves date_updated all the same', async () => {
     const { conversations } = await place(family)
     const first = await conversations.create({ uniqueName: 'u', friendlyName: 'f' })
-    await server.advance('PT5S')
+    await tenant.advance('PT5S')
     const updated = await conversations(first.sid).update({ uniqueName: 'u', friendlyName: 'f', state: 'active' })
     expect(updated.dateUpdated.getTime()).toBeGreaterThan(first.dateUpdated.getTime())
   })
@@ -319,7 +317,7 @@ describe.each(['default', 'service'] as const)('conversations of the %s family',
           `${url(host)}/${name[0]?.toUpperCase()}${name.slice(1)}`,
         ]),
       )
-    expect(created).toMatchObject({ url: url(server.url), links: links(server.url) })
+    expect(created).toMatchObject({ url: url(tenant.url), links: links(tenant.url) })
     const elsewhere = 'http://parley.example:8443'
     const hosts = { host: 'parley.example:8443' }
     for (const key of [created.sid, 'u']) {
@@ -327,12 +325,12 @@ describe.each(['default', 'service'] as const)('conversations of the %s family',
       expect(body).toMatchObject({ url: url(elsewhere), links: links(elsewhere) })
     }
     // What one host was told is not told to another.
-    expect((await call('GET', `/Conversations/${created.sid}`)).body.url).toBe(url(server.url))
+    expect((await call('GET', `/Conversations/${created.sid}`)).body.url).toBe(url(tenant.url))
     const listed = await call('GET', '/Conversations', undefined, hosts)
     expect(listed.body.conversations[0].url).toBe(url(elsewhere))
     expect(listed.body.meta.url).toBe(`${elsewhere}${root}/Conversations?PageSize=50&Page=0`)
     for (const link of Object.values<string>(created.links)) {
-      const { status } = await server.call('GET', link.slice(server.url.length), undefined, { as: (await place(family)).as })
+      const { status } = await tenant.call('GET', link.slice(tenant.url.length), undefined, { as: (await place(family)).as })
       expect(status).toBe(404)
     }
   })
@@ -344,7 +342,7 @@ describe.each(['default', 'service'] as const)('conversations of the %s family',
     const { url, links, ...rest } = created.toJSON()
     const { url: otherUrl, links: otherLinks, ...others } = seen.toJSON()
     expect(others).toEqual(rest)
-    expect([url, otherUrl]).toEqual([root, twin.root].map((at) => `${server.url}${at}/Conversations/${created.sid}`))
+    expect([url, otherUrl]).toEqual([root, twin.root].map((at) => `${tenant.url}${at}/Conversations/${created.sid}`))
     expect(otherLinks).not.toEqual(links)
     await twin.conversations('u').update({ friendlyName: 'through the other' })
     expect((await conversations(created.sid).fetch()).friendlyName).toBe('through the other')
@@ -357,7 +355,7 @@ describe.each(['default', 'service'] as const)('conversations of the %s family',
   test('another service and another account see nothing of it', async () => {
     const { conversations, as, call, service_sid } = await place(family)
     const { sid } = await conversations.create({ uniqueName: 'mine' })
-    const { v1 } = sdkFor(server, as.username, as.password).conversations
+    const { v1 } = sdkFor(tenant, as.username, as.password).conversations
     const sibling = await v1.services.create({ friendlyName: 'Sibling' })
     const stranger = await place(family)
     const elsewhere: [string, Credentials][] = [
@@ -370,10 +368,10 @@ describe.each(['default', 'service'] as const)('conversations of the %s family',
       for (const key of [sid, 'mine']) {
         const path = `${root}/Conversations/${key}`
         for (const [method, form] of [['GET'], ['POST', { FriendlyName: 'stolen' }], ['DELETE']] as const) {
-          const { body } = await server.call(method, path, form, { as: credentials })
+          const { body } = await tenant.call(method, path, form, { as: credentials })
           expect(body).toMatchObject(notFound(path.slice(3)))
         }
-        const below = await server.call('GET', `${path}/Participants?PageSize=1`, undefined, { as: credentials })
+        const below = await tenant.call('GET', `${path}/Participants?PageSize=1`, undefined, { as: credentials })
         expect(below.body).toMatchObject(notFound(`${path.slice(3)}/Participants`))
       }
     }
@@ -483,7 +481,7 @@ describe.each(['default', 'service'] as const)('conversations of the %s family',
 
   test("the messaging service is the account's default unless given, and stays when that changes", async () => {
     const { conversations, as } = await place(family)
-    const configuration = sdkFor(server, as.username, as.password).conversations.v1.configuration()
+    const configuration = sdkFor(tenant, as.username, as.password).conversations.v1.configuration()
     const standard = (await configuration.fetch()).defaultMessagingServiceSid
     const first = await conversations.create({})
     expect(first.messagingServiceSid).toBe(standard)
@@ -495,7 +493,7 @@ describe.each(['default', 'service'] as const)('conversations of the %s family',
 
   test("the account's default timers apply where a request sets none; PT0S and empty switch them off", async () => {
     const { call, as, conversations } = await place(family)
-    const configuration = sdkFor(server, as.username, as.password).conversations.v1.configuration()
+    const configuration = sdkFor(tenant, as.username, as.password).conversations.v1.configuration()
     await configuration.update({ defaultInactiveTimer: 'PT1H', defaultClosedTimer: 'P1DT0.5S' })
     const create = async (form: Record<string, string>) => (await call('POST', '/Conversations', form)).body
     const plain = await create({})
@@ -523,25 +521,25 @@ describe.each(['default', 'service'] as const)('conversations of the %s family',
     const { body: created } = await call('POST', '/Conversations', { 'Timers.Inactive': 'PT10M', 'Timers.Closed': 'PT30M' })
     const t0 = created.date_created
     expect(created.timers).toEqual({ date_inactive: later(t0, 10), date_closed: later(t0, 30) })
-    await server.advance('PT10M')
+    await tenant.advance('PT10M')
     expect(await shown()).toMatchObject({ state: 'inactive', date_updated: later(t0, 10) })
     expect((await shown()).timers).toEqual({ date_closed: later(t0, 30) })
-    await server.advance('PT10M')
+    await tenant.advance('PT10M')
     const back = await move('active')
     expect(back.timers).toEqual({ date_inactive: later(back.date_updated, 10), date_closed: later(back.date_updated, 30) })
-    await server.advance('PT5M')
+    await tenant.advance('PT5M')
     const left = await move('inactive')
     expect(left.timers).toEqual({ date_closed: later(back.date_updated, 30) })
-    await server.advance('PT1M')
+    await tenant.advance('PT1M')
     const again = await move('active')
     expect(again.timers).toEqual({ date_inactive: later(again.date_updated, 10), date_closed: later(again.date_updated, 30) })
-    await server.advance('PT5M')
+    await tenant.advance('PT5M')
     // Neither a rename nor the state it has counts anew.
     const edited = await call('POST', `/Conversations/${created.sid}`, { FriendlyName: 'x', State: 'active', Attributes: '[]' })
     expect(edited.body.timers).toEqual(again.timers)
-    await server.advance('PT5M')
+    await tenant.advance('PT5M')
     expect((await shown()).timers).toEqual({ date_closed: later(again.date_updated, 30) })
-    await server.advance('PT20M')
+    await tenant.advance('PT20M')
     expect(await shown()).toMatchObject({ state: 'closed', date_updated: later(again.date_updated, 30) })
     expect((await shown()).timers).toEqual({})
   })
@@ -549,21 +547,21 @@ describe.each(['default', 'service'] as const)('conversations of the %s family',
   test('a change of either timer counts both from now; unsetting one leaves the other', async () => {
     const { call } = await place(family)
     const { body: created } = await call('POST', '/Conversations', { 'Timers.Inactive': 'PT10M', 'Timers.Closed': 'PT30M' })
-    await server.advance('PT5M')
+    await tenant.advance('PT5M')
     const update = async (form: Record<string, string>) => (await call('POST', `/Conversations/${created.sid}`, form)).body
     const longer = await update({ 'Timers.Closed': 'PT1H' })
     expect(longer.timers).toEqual({ date_inactive: later(longer.date_updated, 10), date_closed: later(longer.date_updated, 60) })
-    await server.advance('PT5M')
+    await tenant.advance('PT5M')
     const only = await update({ 'Timers.Inactive': 'PT0S' })
     expect(only.timers).toEqual({ date_closed: later(only.date_updated, 60) })
-    await server.advance('PT50M')
+    await tenant.advance('PT50M')
     expect((await call('GET', `/Conversations/${created.sid}`)).body.state).toBe('active')
   })
 
   test('a closed timer that is no longer than the inactive one closes first', async () => {
     const { conversations } = await place(family)
     const { sid } = await conversations.create({ 'timers.inactive': 'PT10M', 'timers.closed': 'PT10M' })
-    await server.advance('PT10M')
+    await tenant.advance('PT10M')
     expect(await conversations(sid).fetch()).toMatchObject({ state: 'closed', timers: {} })
   })
 
@@ -575,14 +573,14 @@ describe.each(['default', 'service'] as const)('conversations of the %s family',
     await call('GET', `/Conversations/${created.sid}`)
     const sids = async (query: string) =>
       (await call('GET', `/Conversations${query}`)).body.conversations.map((c: { sid: string }) => c.sid)
-    server.clock.moveTo(server.clock.now() + minute_ms)
+    tenant.clock.moveTo(tenant.clock.now() + minute_ms)
     const inactive = { state: 'inactive', date_updated: later(created.date_created, 1) }
     expect((await call('GET', `/Conversations/${created.sid}`)).body).toMatchObject(inactive)
     const { body: listed } = await call('GET', '/Conversations')
     expect(listed.conversations.find((c: { sid: string }) => c.sid === created.sid)).toMatchObject(inactive)
     expect(await sids('?State=inactive')).toEqual([created.sid])
     expect(await sids('?State=active')).toEqual([idle.sid])
-    server.clock.moveTo(server.clock.now() + 9 * minute_ms)
+    tenant.clock.moveTo(tenant.clock.now() + 9 * minute_ms)
     const { body: closed } = await call('GET', `/Conversations/${created.sid}`)
     expect(closed).toMatchObject({ state: 'closed', timers: {}, date_updated: later(created.date_created, 10) })
     const refused = await call('POST', `/Conversations/${created.sid}`, { FriendlyName: 'late' })
@@ -595,7 +593,7 @@ describe.each(['default', 'service'] as const)('conversations of the %s family',
   test('an update past a deadline builds on what the deadline did', async () => {
     const { call } = await place(family)
     const { body: created } = await call('POST', '/Conversations', { 'Timers.Inactive': 'PT1M' })
-    server.clock.moveTo(server.clock.now() + minute_ms)
+    tenant.clock.moveTo(tenant.clock.now() + minute_ms)
     const { body: renamed } = await call('POST', `/Conversations/${created.sid}`, { FriendlyName: 'x' })
     expect(renamed).toMatchObject({ state: 'inactive', friendly_name: 'x', timers: {} })
     const { body: back } = await call('POST', `/Conversations/${created.sid}`, { State: 'active' })
@@ -631,7 +629,7 @@ describe.each(['default', 'service'] as const)('conversations of the %s family',
     expect((await call('POST', '/Conversations/u', { State: 'junk' })).body).toMatchObject({ code: 50378 })
     expect((await call('GET', '/Conversations/u')).body).toEqual(closed)
     expect((await call('GET', `/Conversations/${created.sid}/Messages`)).status).toBe(200)
-    await server.advance('PT1H')
+    await tenant.advance('PT1H')
     expect((await call('GET', '/Conversations/u')).body).toEqual(closed)
     expect((await call('DELETE', '/Conversations/u')).status).toBe(204)
   })
@@ -661,20 +659,20 @@ describe.each(['default', 'service'] as const)('conversations of the %s family',
 
   test('a conversation of a deleted service is gone with it', async () => {
     const { as } = await place(family)
-    const { v1 } = sdkFor(server, as.username, as.password).conversations
+    const { v1 } = sdkFor(tenant, as.username, as.password).conversations
     const { sid } = await v1.services.create({ friendlyName: 'Short-lived' })
     const conversation = await v1.services(sid).conversations.create({})
     const path = `/v1/Services/${sid}/Conversations/${conversation.sid}`
-    expect((await server.call('GET', path, undefined, { as })).status).toBe(200)
+    expect((await tenant.call('GET', path, undefined, { as })).status).toBe(200)
     await v1.services(sid).remove()
-    expect((await server.call('GET', path, undefined, { as })).body).toMatchObject(notFound(path.slice(3)))
-    expect((await server.call('GET', `/v1/Services/${sid}/Conversations`, undefined, { as })).status).toBe(404)
+    expect((await tenant.call('GET', path, undefined, { as })).body).toMatchObject(notFound(path.slice(3)))
+    expect((await tenant.call('GET', `/v1/Services/${sid}/Conversations`, undefined, { as })).status).toBe(404)
   })
 })
 
 test('the default family follows the default service; what is in the old one stays there', async () => {
   const as = await newAccount()
-  const { v1 } = sdkFor(server, as.username, as.password).conversations
+  const { v1 } = sdkFor(tenant, as.username, as.password).conversations
   const before = (await v1.configuration().fetch()).defaultChatServiceSid
   const old = await v1.conversations.create({ uniqueName: 'u' })
   expect(old.chatServiceSid).toBe(before)

@@ -1,20 +1,15 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
-import { startServer, type TestServer } from '../support/server.ts'
+import { describe, expect, vi } from 'vitest'
+import { test } from '../support/fixtures.ts'
 import { newTenant, type Tenant } from '../support/tenant.ts'
 
 const minute_ms = 60_000
 const nothing = '0'.repeat(32)
 
-let server: TestServer
 let tenant: Tenant
 
-beforeAll(async () => {
-  server = await startServer()
+test.beforeEach(({ tenant: own }) => {
+  tenant = own
 })
-beforeEach(async () => {
-  tenant = await newTenant(server)
-})
-afterAll(() => server.stop())
 
 const v1 = () => tenant.sdk.conversations.v1
 type Family = 'default' | 'service'
@@ -71,7 +66,7 @@ describe.each<Family>(['default', 'service'])('messages, %s family', (family) =>
   test('a message lives from creation to removal', async () => {
     const { root, service, sid, path, messages } = await inFamily(family)
     const made = (await tenant.call('POST', `${path}/Messages`, { Body: 'hello' })).body
-    const url = `${server.url}${root}/Conversations/${sid}/Messages/${made.sid}`
+    const url = `${tenant.url}${root}/Conversations/${sid}/Messages/${made.sid}`
     expect(made).toEqual({
       sid: expect.stringMatching(/^IM[0-9a-f]{32}$/),
       account_sid: tenant.account_sid,
@@ -90,7 +85,7 @@ describe.each<Family>(['default', 'service'])('messages, %s family', (family) =>
       url,
       links: { delivery_receipts: `${url}/Receipts`, channel_metadata: `${url}/ChannelMetadata` },
     })
-    await server.advance('PT5S')
+    await tenant.advance('PT5S')
     const changed = await messages(made.sid).update({ body: 'bye', attributes: '{ "a": [1] }', author: 'alice', subject: 's' })
     expect(changed).toMatchObject({ body: 'bye', attributes: '{ "a": [1] }', author: 'alice', index: 0, participantSid: null })
     expect(changed.dateCreated.getTime()).toBe(Date.parse(made.date_created))
@@ -145,7 +140,7 @@ describe.each<Family>(['default', 'service'])('messages, %s family', (family) =>
     expect(third?.nextPageUrl).toBeUndefined()
     expect((await third?.previousPage())?.instances.map(({ body }) => body)).toEqual(['2', '1'])
     const { body } = await tenant.call('GET', `${path}/Messages?Order=DESC&PageSize=2`)
-    expect(body.meta).toMatchObject({ key: 'messages', url: `${server.url}${path}/Messages?Order=desc&PageSize=2&Page=0` })
+    expect(body.meta).toMatchObject({ key: 'messages', url: `${tenant.url}${path}/Messages?Order=desc&PageSize=2&Page=0` })
     const refused = await tenant.call('GET', `${path}/Messages?Order=sideways`)
     expect([refused.status, refused.body.code]).toEqual([400, 20422])
   })
@@ -278,7 +273,7 @@ describe.each<Family>(['default', 'service'])('messages, %s family', (family) =>
     const { path, messages } = await inFamily(family)
     const { sid } = await messages.create({ body: 'x', author: 'a' })
     const before = (await tenant.call('GET', `${path}/Messages/${sid}`)).body
-    await server.advance('PT1M')
+    await tenant.advance('PT1M')
     for (const form of [{}, { Index: '7', body: 'y', MediaSid: 'ME1', ContentSid: 'HX1' }] as Form[]) {
       expect(await tenant.call('POST', `${path}/Messages/${sid}`, form)).toMatchObject({ status: 200, body: before })
     }
@@ -334,7 +329,7 @@ describe.each<Family>(['default', 'service'])('messages, %s family', (family) =>
 
   test.each([
     ['by its caller', async ({ path }: Place) => void (await tenant.call('POST', path, { State: 'closed' }))],
-    ['by its timer', async () => server.advance('PT10M')],
+    ['by its timer', async () => tenant.advance('PT10M')],
   ])('a conversation closed %s takes no write and allows every read', async (_how, close) => {
     const place = await inFamily(family, { 'timers.closed': 'PT10M' })
     const { path, messages, seen } = place
@@ -375,7 +370,7 @@ describe.each<Family>(['default', 'service'])('messages, %s family', (family) =>
     [56, 'timer', null, 'closed', {}],
   ]
   test.each([
-    ['the sweep keeps up', (minutes: number) => server.advance(`PT${minutes}M`)],
+    ['the sweep keeps up', (minutes: number) => tenant.advance(`PT${minutes}M`)],
     ['no sweep has come by', async (minutes: number) => void vi.setSystemTime(Date.now() + minutes * minute_ms)],
   ])('messages wake and count both timers anew, step by step, while %s', async (_name, pass) => {
     await withStillTime(async () => {
@@ -414,7 +409,7 @@ describe.each<Family>(['default', 'service'])('messages, %s family', (family) =>
     await participants.create({ identity: 'alice' })
     await conversations(sid).update({ state })
     const { timers } = await conversation()
-    await server.advance('PT7M')
+    await tenant.advance('PT7M')
     await messages(ids[0] ?? '').update({ body: 'edited', author: 'bob', attributes: '[]' })
     await messages(ids[1] ?? '').remove()
     await messages(ids[2] ?? '').remove()
@@ -432,7 +427,7 @@ describe.each<Family>(['default', 'service'])('messages, %s family', (family) =>
   test('messages leave the conversation’s date of change alone', async () => {
     const { messages, conversation } = await inFamily(family)
     const before = await conversation()
-    await server.advance('PT1M')
+    await tenant.advance('PT1M')
     const { sid } = await messages.create({ body: 'x' })
     await messages(sid).update({ body: 'y' })
     await messages(sid).remove()
@@ -442,20 +437,20 @@ describe.each<Family>(['default', 'service'])('messages, %s family', (family) =>
   test('conversations are listed by their last message, newest first', async () => {
     const { conversations, sid: first } = await inFamily(family)
     const next = async () => {
-      await server.advance('PT2S')
+      await tenant.advance('PT2S')
       return (await conversations.create({})).sid
     }
     const [second, third] = [await next(), await next()]
     const listed = async () => (await conversations.list()).map(({ sid }) => sid)
     expect(await listed()).toEqual([third, second, first])
-    await server.advance('PT2S')
+    await tenant.advance('PT2S')
     const { sid } = await conversations(first).messages.create({ body: 'x' })
     expect(await listed()).toEqual([first, third, second])
-    await server.advance('PT2S')
+    await tenant.advance('PT2S')
     await conversations(second).messages.create({ body: 'x' })
     expect(await listed()).toEqual([second, first, third])
     // Only a message counts.
-    await server.advance('PT2S')
+    await tenant.advance('PT2S')
     await conversations(first).messages(sid).update({ body: 'y' })
     await conversations(first).messages(sid).remove()
     await conversations(third).update({ friendlyName: 'F' })
@@ -472,7 +467,7 @@ describe.each<Family>(['default', 'service'])('messages, %s family', (family) =>
     const { root, sid, messages } = await inFamily(family, { uniqueName: 'room 1' })
     const path = `${root}/Conversations/room%201/Messages`
     const { body } = await tenant.call('POST', path, { Body: 'x' })
-    expect(body).toMatchObject({ conversation_sid: sid, url: `${server.url}${root}/Conversations/${sid}/Messages/${body.sid}` })
+    expect(body).toMatchObject({ conversation_sid: sid, url: `${tenant.url}${root}/Conversations/${sid}/Messages/${body.sid}` })
     expect((await tenant.call('GET', `${path}/${body.sid}`)).body).toEqual(body)
     expect((await tenant.call('GET', `${path}/0`)).status).toBe(404)
     expect((await messages.list()).length).toBe(1)
@@ -484,7 +479,7 @@ describe.each<Family>(['default', 'service'])('messages, %s family', (family) =>
     const before = await seen()
     const other = await v1().services.create({ friendlyName: 'Other' })
     const sibling = await conversations.create({})
-    const as = (await newTenant(server)).credentials
+    const as = (await newTenant(tenant)).credentials
     const places: [string, object][] = [
       [path, { as }],
       [path.replace(root, `/v1/Services/${other.sid}`), {}],
@@ -525,7 +520,7 @@ test('both families see the same message of the default service', async () => {
   const made = await messages.create({ body: 'x' })
   const path = `/v1/Services/${service}/Conversations/${sid}/Messages/${made.sid}`
   const { body } = await tenant.call('GET', path)
-  expect(body).toMatchObject({ sid: made.sid, chat_service_sid: service, body: 'x', url: `${server.url}${path}` })
+  expect(body).toMatchObject({ sid: made.sid, chat_service_sid: service, body: 'x', url: `${tenant.url}${path}` })
   await tenant.call('POST', path, { Body: 'y' })
   expect((await messages(made.sid).fetch()).body).toBe('y')
 })

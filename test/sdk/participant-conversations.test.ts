@@ -1,17 +1,12 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { startServer, type TestServer } from '../support/server.ts'
+import { describe, expect } from 'vitest'
+import { test } from '../support/fixtures.ts'
 import { newTenant, type Tenant } from '../support/tenant.ts'
 
-let server: TestServer
 let tenant: Tenant
 
-beforeAll(async () => {
-  server = await startServer()
+test.beforeEach(({ tenant: own }) => {
+  tenant = own
 })
-beforeEach(async () => {
-  tenant = await newTenant(server)
-})
-afterAll(() => server.stop())
 
 const v1 = () => tenant.sdk.conversations.v1
 type Family = 'default' | 'service'
@@ -60,8 +55,8 @@ describe.each<Family>(['default', 'service'])('conversations of a participant, %
         participantIdentity: 'alice',
         participantMessagingBinding: null,
         links: {
-          participant: `${server.url}${root}/Conversations/${made.sid}/Participants/${participant.sid}`,
-          conversation: `${server.url}${root}/Conversations/${made.sid}`,
+          participant: `${tenant.url}${root}/Conversations/${made.sid}/Participants/${participant.sid}`,
+          conversation: `${tenant.url}${root}/Conversations/${made.sid}`,
         },
       },
     ])
@@ -121,7 +116,7 @@ describe.each<Family>(['default', 'service'])('conversations of a participant, %
     expect(await participantConversations.list({ address: 'carol' })).toEqual([])
     const other = await v1().services.create({ friendlyName: 'Other' })
     expect(await v1().services(other.sid).participantConversations.list({ identity: 'carol' })).toEqual([])
-    const stranger = await newTenant(server)
+    const stranger = await newTenant(tenant)
     expect(await stranger.sdk.conversations.v1.participantConversations.list({ identity: 'carol' })).toEqual([])
     const elsewhere = await stranger.call('GET', `${root}/ParticipantConversations?Identity=carol`)
     expect(elsewhere.status).toBe(family === 'default' ? 200 : 404)
@@ -157,11 +152,11 @@ describe.each<Family>(['default', 'service'])('conversations of a participant, %
       const { sid } = await conversations.create(timers)
       await conversations(sid).participants.create({ identity: 'dave+1' })
       ids.push(sid)
-      await server.advance('PT1S')
+      await tenant.advance('PT1S')
     }
     await conversations(ids[0] ?? '').messages.create({ body: 'up' })
     // Deadlines count from when they pass, whether a sweep has come by or not.
-    server.clock.moveTo(server.clock.now() + 600_000)
+    tenant.clock.moveTo(tenant.clock.now() + 600_000)
     const found = await participantConversations.list({ identity: 'dave+1' })
     expect(found.map((one) => [one.conversationSid, one.conversationState])).toEqual([
       [ids[0], 'active'],
@@ -169,13 +164,13 @@ describe.each<Family>(['default', 'service'])('conversations of a participant, %
       [ids[1], 'closed'],
     ])
     const { body } = await tenant.call('GET', `${root}/ParticipantConversations?PageSize=2&Identity=dave%2B1`)
-    const at = `${server.url}${root}/ParticipantConversations?Identity=dave%2B1&PageSize=2&Page=`
+    const at = `${tenant.url}${root}/ParticipantConversations?Identity=dave%2B1&PageSize=2&Page=`
     expect(body.meta).toMatchObject({ key: 'conversations', page: 0, page_size: 2, first_page_url: `${at}0`, url: `${at}0` })
     expect(body.meta.next_page_url).toMatch(`${at}1&PageToken=PT`)
-    const next = await tenant.call('GET', body.meta.next_page_url.slice(server.url.length))
+    const next = await tenant.call('GET', body.meta.next_page_url.slice(tenant.url.length))
     expect(next.body.conversations.map((one: { conversation_sid: string }) => one.conversation_sid)).toEqual([ids[1]])
     expect(next.body.meta.next_page_url).toBeNull()
-    const back = await tenant.call('GET', next.body.meta.previous_page_url.slice(server.url.length))
+    const back = await tenant.call('GET', next.body.meta.previous_page_url.slice(tenant.url.length))
     expect(back.body.conversations).toEqual(body.conversations)
     expect((await participantConversations.list({ identity: 'dave+1', pageSize: 1 })).map((one) => one.conversationSid)).toEqual([
       ids[0],

@@ -1,21 +1,16 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
-import { startServer, type TestServer } from '../support/server.ts'
+import { describe, expect, vi } from 'vitest'
+import { test } from '../support/fixtures.ts'
 import { newTenant, type Tenant } from '../support/tenant.ts'
 
 const minute_ms = 60_000
 const nothing = '0'.repeat(32)
 const long = 'x'.repeat(257)
 
-let server: TestServer
 let tenant: Tenant
 
-beforeAll(async () => {
-  server = await startServer()
+test.beforeEach(({ tenant: own }) => {
+  tenant = own
 })
-beforeEach(async () => {
-  tenant = await newTenant(server)
-})
-afterAll(() => server.stop())
 
 const v1 = () => tenant.sdk.conversations.v1
 type Family = 'default' | 'service'
@@ -228,11 +223,11 @@ describe.each<Family>(['default', 'service'])('participants, %s family', (family
       role_sid: defaultConversationRoleSid,
       date_created: expect.any(String),
       date_updated: made.date_created,
-      url: `${server.url}${root}/Conversations/${sid}/Participants/${made.sid}`,
+      url: `${tenant.url}${root}/Conversations/${sid}/Participants/${made.sid}`,
       last_read_message_index: null,
       last_read_timestamp: null,
     })
-    await server.advance('PT5S')
+    await tenant.advance('PT5S')
     const changed = await participants('alice@example.com').update({ attributes: '{ "a": 1 }' })
     expect(changed).toMatchObject({ sid: made.sid, attributes: '{ "a": 1 }', identity: 'alice@example.com' })
     expect(changed.dateCreated.getTime()).toBe(Date.parse(made.date_created))
@@ -325,7 +320,7 @@ describe.each<Family>(['default', 'service'])('participants, %s family', (family
     const place = await inFamily(family)
     const { sms, chat } = await oneOfEach(place)
     const before = await place.seen()
-    await server.advance('PT1M')
+    await tenant.advance('PT1M')
     const forms = [{}, { attributes: '[]', Nonsense: '1' }, native('+15550000042')] as Form[]
     for (const form of forms) {
       for (const key of [sms, chat] as string[]) expect((await place.change(key, form)).status).toBe(200)
@@ -409,8 +404,8 @@ describe.each<Family>(['default', 'service'])('participants, %s family', (family
       try {
         const { participants, change } = await inFamily(family)
         const made = await participants.create({ identity: 'alice' })
-        await server.advance('PT5M')
-        const now = () => `${new Date(server.clock.now()).toISOString().slice(0, -5)}Z`
+        await tenant.advance('PT5M')
+        const now = () => `${new Date(tenant.clock.now()).toISOString().slice(0, -5)}Z`
         expect((await participants('alice').update({ lastReadMessageIndex: 3 })).lastReadTimestamp).toBe(now())
         const lastReadTimestamp = '2026-01-02T03:04:05+02:00'
         const given = await participants('alice').update({ lastReadMessageIndex: 4, lastReadTimestamp })
@@ -418,7 +413,7 @@ describe.each<Family>(['default', 'service'])('participants, %s family', (family
         const alone = await participants('alice').update({ lastReadTimestamp: '2026-02-02T03:04:05.999Z' })
         expect(alone).toMatchObject({ lastReadMessageIndex: 4, lastReadTimestamp: '2026-02-02T03:04:05Z' })
         expect(alone.dateUpdated).toEqual(made.dateUpdated)
-        await server.advance('PT5M')
+        await tenant.advance('PT5M')
         const emptied = (await change('alice', { LastReadMessageIndex: '' })).body
         expect(emptied).toMatchObject({ last_read_message_index: null, last_read_timestamp: now() })
         expect(Date.parse(emptied.date_updated)).toBe(made.dateUpdated.getTime())
@@ -528,7 +523,7 @@ describe.each<Family>(['default', 'service'])('participants, %s family', (family
       // Also inactive; another account knows nothing of it.
       await conversations(sid).update({ state: 'inactive' })
       expect(refusal(await tenant.call('POST', `${places[0]}/Participants`, form))).toEqual(held(sid))
-      const stranger = await newTenant(server)
+      const stranger = await newTenant(tenant)
       const theirs = await stranger.sdk.conversations.v1.conversations.create({})
       expect((await stranger.call('POST', `/v1/Conversations/${theirs.sid}/Participants`, form)).status).toBe(201)
     })
@@ -549,7 +544,7 @@ describe.each<Family>(['default', 'service'])('participants, %s family', (family
     type Release = (place: Place, participant: string) => Promise<unknown>
     const releases: [string, Release][] = [
       ['its conversation is closed', ({ path }) => tenant.call('POST', path, { State: 'closed' })],
-      ['a timer closes its conversation', () => server.advance('PT10M')],
+      ['a timer closes its conversation', () => tenant.advance('PT10M')],
       ['its participant is removed', ({ path }, sid) => tenant.call('DELETE', `${path}/Participants/${sid}`)],
       ['its proxy address is taken away', ({ change }, sid) => change(sid, proxy('null'))],
       ['its conversation is deleted', ({ path }) => tenant.call('DELETE', path)],
@@ -591,7 +586,7 @@ describe.each<Family>(['default', 'service'])('participants, %s family', (family
         expect((await participants.list()).map(({ messagingBinding }) => messagingBinding)).toEqual([
           { type: 'sms', address: phone, proxy_address: proxyPhone },
         ])
-        await server.advance('PT1M')
+        await tenant.advance('PT1M')
         expect((await conversations(sid).fetch()).state).toBe('closed')
         const third = await conversations.create({})
         const again = await tenant.call('POST', `${root}/Conversations/${third.sid}/Participants`, pair(phone, proxyPhone))
@@ -604,7 +599,7 @@ describe.each<Family>(['default', 'service'])('participants, %s family', (family
 
   test.each([
     ['by its caller', ({ path }: Place) => tenant.call('POST', path, { State: 'closed' })],
-    ['by its timer', () => server.advance('PT10M')],
+    ['by its timer', () => tenant.advance('PT10M')],
   ])('a conversation closed %s takes no change of its people and shows them all', async (_how, close) => {
     const place = await inFamily(family, { 'timers.closed': 'PT10M' })
     const { participants, seen, add, change, path } = place
@@ -640,7 +635,7 @@ describe.each<Family>(['default', 'service'])('participants, %s family', (family
     const before = await seen()
     const other = await v1().services.create({ friendlyName: 'Other' })
     const sibling = await conversations.create({})
-    const as = (await newTenant(server)).credentials
+    const as = (await newTenant(tenant)).credentials
     const places: [string, object][] = [
       [path, { as }],
       [path.replace(root, `/v1/Services/${other.sid}`), {}],

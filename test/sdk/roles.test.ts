@@ -1,19 +1,18 @@
 import type { RoleListInstance } from 'twilio/lib/rest/conversations/v1/role.js'
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { startServer, type TestServer } from '../support/server.ts'
+import { beforeEach, describe, expect } from 'vitest'
+import { test } from '../support/fixtures.ts'
+import type { Tenant } from '../support/tenant.ts'
 
-let server: TestServer
 let service_sid: string
+let tenant: Tenant
 
-beforeAll(async () => {
-  server = await startServer()
+test.beforeEach(({ tenant: own }) => {
+  tenant = own
 })
-
-afterAll(() => server.stop())
 
 /** A fresh service for each test, and the one that the default family shows. */
 beforeEach(async () => {
-  const { services, configuration } = server.sdk.conversations.v1
+  const { services, configuration } = tenant.sdk.conversations.v1
   service_sid = (await services.create({ friendlyName: 'Support' })).sid
   await configuration().update({ defaultChatServiceSid: service_sid })
 })
@@ -24,11 +23,11 @@ const greeter = { friendlyName: 'greeter', type: 'service', permission: ['joinCo
 
 /** Each family as the client offers it, and where it lies. Its two types differ in name only. */
 const families = [
-  ['default', { of: (): Family => server.sdk.conversations.v1, path: () => '/v1' }],
+  ['default', { of: (): Family => tenant.sdk.conversations.v1, path: () => '/v1' }],
   [
     'service',
     {
-      of: () => server.sdk.conversations.v1.services(service_sid) as unknown as Family,
+      of: () => tenant.sdk.conversations.v1.services(service_sid) as unknown as Family,
       path: () => `/v1/Services/${service_sid}`,
     },
   ],
@@ -72,12 +71,12 @@ const badUpdates: [string, Form, readonly [number, string]][] = [
 
 describe.each(families)('roles of the %s family', (_family, { of, path }) => {
   /** Everything there is, to see that nothing changed. */
-  const everything = async () => (await server.call('GET', `${path()}/Roles?PageSize=1000`)).body
+  const everything = async () => (await tenant.call('GET', `${path()}/Roles?PageSize=1000`)).body
 
   test('creates, fetches, lists, updates and removes', async () => {
     const made = await of().roles.create({ ...speaker, permission: [...speaker.permission] })
     expect(made).toMatchObject({ friendlyName: 'speaker', type: 'conversation', permissions: speaker.permission })
-    expect(made).toMatchObject({ accountSid: server.account_sid, url: `${server.url}${path()}/Roles/${made.sid}` })
+    expect(made).toMatchObject({ accountSid: tenant.account_sid, url: `${tenant.url}${path()}/Roles/${made.sid}` })
     expect(made.dateUpdated).toEqual(made.dateCreated)
     expect(made.chatServiceSid).toBe(service_sid)
     expect((await of().roles(made.sid).fetch()).toJSON()).toEqual(made.toJSON())
@@ -85,7 +84,7 @@ describe.each(families)('roles of the %s family', (_family, { of, path }) => {
     expect(names.slice(-1)).toEqual(['speaker'])
     expect(names.slice(0, 4).sort()).toEqual(['channel admin', 'channel user', 'service admin', 'service user'])
 
-    await server.advance('PT5S')
+    await tenant.advance('PT5S')
     const updated = await of()
       .roles(made.sid)
       .update({ permission: ['editOwnMessage'] })
@@ -114,7 +113,7 @@ describe.each(families)('roles of the %s family', (_family, { of, path }) => {
       ['Type', 'CONVERSATION'],
       ...wanted.map((p): [string, string] => ['Permission', p]),
     ]
-    const { status, body } = await server.call('POST', `${path()}/Roles`, [...form, ['Permission', 'addParticipant']])
+    const { status, body } = await tenant.call('POST', `${path()}/Roles`, [...form, ['Permission', 'addParticipant']])
     expect(status).toBe(201)
     expect(body).toMatchObject({ friendly_name: name, type: 'conversation', permissions: wanted })
   })
@@ -153,7 +152,7 @@ describe.each(families)('roles of the %s family', (_family, { of, path }) => {
 
   test.each(badCreates)('refuses to create with %s', async (_what, form, [code, message]) => {
     const before = await everything()
-    const { status, body } = await server.call('POST', `${path()}/Roles`, form)
+    const { status, body } = await tenant.call('POST', `${path()}/Roles`, form)
     expect([status, body.code, body.message]).toEqual([400, code, message])
     expect(await everything()).toEqual(before)
   })
@@ -161,7 +160,7 @@ describe.each(families)('roles of the %s family', (_family, { of, path }) => {
   test.each(badUpdates)('refuses to update with %s', async (_what, form, [code, message]) => {
     const { sid } = await of().roles.create({ ...speaker, permission: [...speaker.permission] })
     const before = await everything()
-    const { status, body } = await server.call('POST', `${path()}/Roles/${sid}`, form)
+    const { status, body } = await tenant.call('POST', `${path()}/Roles/${sid}`, form)
     expect([status, body.code, body.message]).toEqual([400, code, message])
     expect(await everything()).toEqual(before)
   })
@@ -173,7 +172,7 @@ describe.each(families)('roles of the %s family', (_family, { of, path }) => {
       ['Type', 'service'],
       ['Permission', 'leaveConversation'],
     ]
-    const { body } = await server.call('POST', `${path()}/Roles/${sid}`, form)
+    const { body } = await tenant.call('POST', `${path()}/Roles/${sid}`, form)
     expect(body).toMatchObject({ friendly_name: 'speaker', type: 'conversation', permissions: ['leaveConversation'] })
   })
 
@@ -201,8 +200,8 @@ describe.each(families)('roles of the %s family', (_family, { of, path }) => {
 
   test('cannot be found from another service, or by another account', async () => {
     const { sid } = await of().roles.create({ ...speaker, permission: [...speaker.permission] })
-    const other = await server.sdk.conversations.v1.services.create({ friendlyName: 'Other' })
-    const account = await server.admin('POST', '/accounts', { friendly_name: 'stranger' })
+    const other = await tenant.sdk.conversations.v1.services.create({ friendlyName: 'Other' })
+    const account = await tenant.admin('POST', '/accounts', { friendly_name: 'stranger' })
     const stranger = { username: account.sid, password: account.auth_token }
     const places = [
       [`/v1/Services/${other.sid}/Roles/${sid}`, {}],
@@ -213,7 +212,7 @@ describe.each(families)('roles of the %s family', (_family, { of, path }) => {
     for (const [place, options] of places) {
       const message = `The requested resource ${place.slice(3)} was not found`
       for (const [method, form] of [['GET'], ['POST', { Permission: 'editOwnMessage' }], ['DELETE']] as const) {
-        const { status, body } = await server.call(method, place, form, options)
+        const { status, body } = await tenant.call(method, place, form, options)
         expect([status, body.code, body.message]).toEqual([404, 20404, message])
       }
     }
@@ -222,7 +221,7 @@ describe.each(families)('roles of the %s family', (_family, { of, path }) => {
 })
 
 test('the default family shows the roles of the default service alone', async () => {
-  const { services, roles, configuration } = server.sdk.conversations.v1
+  const { services, roles, configuration } = tenant.sdk.conversations.v1
   const other = await services.create({ friendlyName: 'Other' })
   const { sid } = await services(other.sid).roles.create({ ...speaker, permission: ['sendMessage'] })
   await expect(roles(sid).fetch()).rejects.toMatchObject({ status: 404, code: 20404 })
@@ -232,7 +231,7 @@ test('the default family shows the roles of the default service alone', async ()
 
 describe('deleting a role that is held', () => {
   test('users and participants get the default of their service; others keep theirs', async () => {
-    const service = server.sdk.conversations.v1.services(service_sid)
+    const service = tenant.sdk.conversations.v1.services(service_sid)
     const defaults = await service.configuration().fetch()
     const conversation_role = await service.roles.create({ ...speaker, permission: ['sendMessage'] })
     const service_role = await service.roles.create({ ...greeter, permission: ['joinConversation'] })
@@ -247,7 +246,7 @@ describe('deleting a role that is held', () => {
     expect((await service.users(holder.sid).fetch()).roleSid).toBe(service_role.sid)
     expect((await participants(member.sid).fetch()).roleSid).toBe(conversation_role.sid)
 
-    await server.advance('PT5S')
+    await tenant.advance('PT5S')
     expect(await service.roles(service_role.sid).remove()).toBe(true)
     expect(await service.roles(conversation_role.sid).remove()).toBe(true)
 

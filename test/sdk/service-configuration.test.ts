@@ -1,37 +1,36 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { startServer, type TestServer } from '../support/server.ts'
+import { beforeEach, describe, expect } from 'vitest'
+import { test } from '../support/fixtures.ts'
+import type { Tenant } from '../support/tenant.ts'
 
-let server: TestServer
 let sid: string
 let path: string
+let tenant: Tenant
 
-beforeAll(async () => {
-  server = await startServer()
+test.beforeEach(({ tenant: own }) => {
+  tenant = own
 })
 
-afterAll(() => server.stop())
-
 beforeEach(async () => {
-  sid = (await server.sdk.conversations.v1.services.create({ friendlyName: 'Support' })).sid
+  sid = (await tenant.sdk.conversations.v1.services.create({ friendlyName: 'Support' })).sid
   path = `/v1/Services/${sid}/Configuration`
 })
 
 const missing = `RL${'0'.repeat(32)}`
-const service = () => server.sdk.conversations.v1.services(sid)
+const service = () => tenant.sdk.conversations.v1.services(sid)
 
 async function roleNamed(name: string, of = sid): Promise<string> {
-  const roles = await server.sdk.conversations.v1.services(of).roles.list()
+  const roles = await tenant.sdk.conversations.v1.services(of).roles.list()
   return roles.find((role) => role.friendlyName === name)?.sid ?? ''
 }
 
 /** A service or an account that is not the caller's looks like one that does not exist. */
 async function expectNowhere(tail: string, form: Record<string, string>): Promise<void> {
-  const account = await server.admin('POST', '/accounts', { friendly_name: 'stranger' })
+  const account = await tenant.admin('POST', '/accounts', { friendly_name: 'stranger' })
   const stranger = { username: account.sid, password: account.auth_token }
   const nowhere = `/v1/Services/IS${'0'.repeat(32)}/Configuration${tail}`
   for (const [place, options] of [[path + tail, { as: stranger }] as const, [nowhere, {}] as const]) {
     for (const [method, given] of [['GET'], ['POST', form]] as const) {
-      const { status, body } = await server.call(method, place, given, options)
+      const { status, body } = await tenant.call(method, place, given, options)
       expect([status, body.code, body.message]).toEqual([404, 20404, `The requested resource ${place.slice(3)} was not found`])
     }
   }
@@ -49,8 +48,8 @@ describe('configuration of a service', () => {
       defaultConversationRoleSid: await roleNamed('channel user'),
       defaultChatServiceRoleSid: await roleNamed('service user'),
       reachabilityEnabled: false,
-      url: server.url + path,
-      links: { notifications: `${server.url}${path}/Notifications`, webhooks: `${server.url}${path}/Webhooks` },
+      url: tenant.url + path,
+      links: { notifications: `${tenant.url}${path}/Notifications`, webhooks: `${tenant.url}${path}/Webhooks` },
     })
   })
 
@@ -66,7 +65,7 @@ describe('configuration of a service', () => {
       reachabilityEnabled: true,
     }
     expect(await service().configuration().update(wanted)).toMatchObject(wanted)
-    const kept = await server.call('POST', path, {
+    const kept = await tenant.call('POST', path, {
       DefaultConversationCreatorRoleSid: '',
       DefaultConversationRoleSid: '',
       DefaultChatServiceRoleSid: '',
@@ -87,18 +86,18 @@ describe('configuration of a service', () => {
     ['false', false],
   ])('reads ReachabilityEnabled=%s', async (given, reachability_enabled) => {
     await service().configuration().update({ reachabilityEnabled: !reachability_enabled })
-    expect((await server.call('POST', path, { ReachabilityEnabled: given })).body).toMatchObject({ reachability_enabled })
+    expect((await tenant.call('POST', path, { ReachabilityEnabled: given })).body).toMatchObject({ reachability_enabled })
   })
 
   test.each([[{}], [{ defaultConversationRoleSid: missing }]])(
     'changes nothing without a parameter it knows: %o',
     async (form) => {
-      const before = (await server.call('GET', `/v1/Services/${sid}`)).body
-      const shown = (await server.call('GET', path)).body
-      await server.advance('PT5S')
-      const { status, body } = await server.call('POST', path, form)
+      const before = (await tenant.call('GET', `/v1/Services/${sid}`)).body
+      const shown = (await tenant.call('GET', path)).body
+      await tenant.advance('PT5S')
+      const { status, body } = await tenant.call('POST', path, form)
       expect([status, body]).toEqual([200, shown])
-      expect((await server.call('GET', `/v1/Services/${sid}`)).body).toEqual(before)
+      expect((await tenant.call('GET', `/v1/Services/${sid}`)).body).toEqual(before)
     },
   )
 
@@ -106,7 +105,7 @@ describe('configuration of a service', () => {
   const notConversation = [50109, 'Conversation role not found'] as const
   const notService = [50102, 'Deployment role not found'] as const
   const elsewhere = async () =>
-    roleNamed('channel user', (await server.sdk.conversations.v1.services.create({ friendlyName: 'o' })).sid)
+    roleNamed('channel user', (await tenant.sdk.conversations.v1.services.create({ friendlyName: 'o' })).sid)
   const roleParams = ['DefaultConversationCreatorRoleSid', 'DefaultConversationRoleSid', 'DefaultChatServiceRoleSid']
   const refused: [string, string, () => Promise<string>, readonly [number, string]][] = [
     ...roleParams.flatMap((name): typeof refused => [
@@ -121,15 +120,15 @@ describe('configuration of a service', () => {
   ]
 
   test.each(refused)('refuses %s %s', async (name, _what, value, [code, message]) => {
-    const before = (await server.call('GET', path)).body
+    const before = (await tenant.call('GET', path)).body
     const form = {
       DefaultConversationRoleSid: await roleNamed('channel admin'),
       ReachabilityEnabled: 'true',
       [name]: await value(),
     }
-    const { status, body } = await server.call('POST', path, form)
+    const { status, body } = await tenant.call('POST', path, form)
     expect([status, body.code, body.message]).toEqual([400, code, message])
-    expect((await server.call('GET', path)).body).toEqual(before)
+    expect((await tenant.call('GET', path)).body).toEqual(before)
   })
 
   test('a role becomes deletable once it is no default, and the new default is not', async () => {
@@ -142,10 +141,10 @@ describe('configuration of a service', () => {
   })
 
   test('is its own service alone, and not there for another account', async () => {
-    const other = await server.sdk.conversations.v1.services.create({ friendlyName: 'Other' })
-    const before = (await server.call('GET', `/v1/Services/${other.sid}/Configuration`)).body
+    const other = await tenant.sdk.conversations.v1.services.create({ friendlyName: 'Other' })
+    const before = (await tenant.call('GET', `/v1/Services/${other.sid}/Configuration`)).body
     await service().configuration().update({ reachabilityEnabled: true })
-    expect((await server.call('GET', `/v1/Services/${other.sid}/Configuration`)).body).toEqual(before)
+    expect((await tenant.call('GET', `/v1/Services/${other.sid}/Configuration`)).body).toEqual(before)
     await expectNowhere('', { ReachabilityEnabled: 'false' })
     expect((await service().configuration().fetch()).reachabilityEnabled).toBe(true)
   })
@@ -172,8 +171,8 @@ describe('notifications of a service', () => {
 
   test('a new service notifies of nothing', async () => {
     const found = await notifications().fetch()
-    expect(found).toMatchObject({ accountSid: server.account_sid, chatServiceSid: sid, url: server.url + path })
-    expect((await server.call('GET', path)).body).toMatchObject(unset)
+    expect(found).toMatchObject({ accountSid: tenant.account_sid, chatServiceSid: sid, url: tenant.url + path })
+    expect((await tenant.call('GET', path)).body).toMatchObject(unset)
   })
 
   test('changes what is given and keeps the rest', async () => {
@@ -207,11 +206,11 @@ describe('notifications of a service', () => {
       removed_from_conversation: { enabled: true, template: 'out', sound: 'bye' },
     }
     expect(all.newMessage).toEqual(wanted.new_message)
-    expect((await server.call('GET', path)).body).toMatchObject(wanted)
+    expect((await tenant.call('GET', path)).body).toMatchObject(wanted)
     await notifications().update({ 'newMessage.sound': 'pong', logEnabled: false })
     const changed = { ...wanted, log_enabled: false, new_message: { ...wanted.new_message, sound: 'pong' } }
-    expect((await server.call('GET', path)).body).toMatchObject(changed)
-    expect((await server.call('POST', path, { newMessage: 'x' })).body).toMatchObject(changed)
+    expect((await tenant.call('GET', path)).body).toMatchObject(changed)
+    expect((await tenant.call('POST', path, { newMessage: 'x' })).body).toMatchObject(changed)
   })
 
   const texts = [
@@ -234,37 +233,37 @@ describe('notifications of a service', () => {
 
   test.each(texts)('%s takes 1024 characters and is unset by empty', async (name, key, code) => {
     const longest = '😀'.repeat(1024)
-    expect((await server.call('POST', path, { [name]: longest })).body).toHaveProperty(key, longest)
-    const before = (await server.call('GET', path)).body
-    const { status, body } = await server.call('POST', path, { LogEnabled: 'true', [name]: `${longest}!` })
+    expect((await tenant.call('POST', path, { [name]: longest })).body).toHaveProperty(key, longest)
+    const before = (await tenant.call('GET', path)).body
+    const { status, body } = await tenant.call('POST', path, { LogEnabled: 'true', [name]: `${longest}!` })
     const message = code === 50058 ? 'Notification template too long' : 'Notification sound name too long'
     expect([status, body.code, body.message]).toEqual([400, code, message])
-    expect((await server.call('GET', path)).body).toEqual(before)
-    expect((await server.call('POST', path, { [name]: '' })).body).toMatchObject(unset)
+    expect((await tenant.call('GET', path)).body).toEqual(before)
+    expect((await tenant.call('POST', path, { [name]: '' })).body).toMatchObject(unset)
   })
 
   test.each(flags)('%s is a boolean in any case, kept by empty', async (name, key) => {
-    expect((await server.call('POST', path, { [name]: 'TRUE' })).body).toHaveProperty(key, true)
-    expect((await server.call('POST', path, { [name]: '' })).body).toHaveProperty(key, true)
-    const before = (await server.call('GET', path)).body
+    expect((await tenant.call('POST', path, { [name]: 'TRUE' })).body).toHaveProperty(key, true)
+    expect((await tenant.call('POST', path, { [name]: '' })).body).toHaveProperty(key, true)
+    const before = (await tenant.call('GET', path)).body
     for (const given of noBooleans) {
-      const { status, body } = await server.call('POST', path, { 'NewMessage.Sound': 'ping', [name]: given })
+      const { status, body } = await tenant.call('POST', path, { 'NewMessage.Sound': 'ping', [name]: given })
       expect([status, body.code, body.message]).toEqual([400, ...badValue])
     }
-    expect((await server.call('GET', path)).body).toEqual(before)
-    expect((await server.call('POST', path, { [name]: 'False' })).body).toMatchObject(unset)
+    expect((await tenant.call('GET', path)).body).toEqual(before)
+    expect((await tenant.call('POST', path, { [name]: 'False' })).body).toMatchObject(unset)
   })
 
   test('a text with a NUL is refused', async () => {
-    const { status, body } = await server.call('POST', path, { 'NewMessage.Sound': 'a\0b' })
+    const { status, body } = await tenant.call('POST', path, { 'NewMessage.Sound': 'a\0b' })
     expect([status, body.code, body.message]).toEqual([400, ...badValue])
-    expect((await server.call('GET', path)).body).toMatchObject(unset)
+    expect((await tenant.call('GET', path)).body).toMatchObject(unset)
   })
 
   test('are of their own service alone, and not there for another account', async () => {
-    const other = await server.sdk.conversations.v1.services.create({ friendlyName: 'Other' })
+    const other = await tenant.sdk.conversations.v1.services.create({ friendlyName: 'Other' })
     await notifications().update({ logEnabled: true })
-    expect((await server.call('GET', `/v1/Services/${other.sid}/Configuration/Notifications`)).body).toMatchObject(unset)
+    expect((await tenant.call('GET', `/v1/Services/${other.sid}/Configuration/Notifications`)).body).toMatchObject(unset)
     path = `/v1/Services/${sid}/Configuration`
     await expectNowhere('/Notifications', { LogEnabled: 'false' })
     expect((await notifications().fetch()).logEnabled).toBe(true)

@@ -1,18 +1,13 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { startServer, type TestServer } from '../support/server.ts'
+import { describe, expect } from 'vitest'
+import { test } from '../support/fixtures.ts'
 import { newTenant, type Tenant } from '../support/tenant.ts'
 import { catchWebhooks } from '../support/webhook-catcher.ts'
 
-let server: TestServer
 let tenant: Tenant
 
-beforeAll(async () => {
-  server = await startServer()
+test.beforeEach(({ tenant: own }) => {
+  tenant = own
 })
-beforeEach(async () => {
-  tenant = await newTenant(server)
-})
-afterAll(() => server.stop())
 
 const v1 = () => tenant.sdk.conversations.v1
 type Family = 'default' | 'service'
@@ -64,10 +59,10 @@ describe.each<Family>(['default', 'service'])('conversations of a user, %s famil
       createdBy: 'system',
       notificationLevel: 'default',
       uniqueName: 'room',
-      url: `${server.url}${root}/Users/${user.sid}/Conversations/${sid}`,
+      url: `${tenant.url}${root}/Users/${user.sid}/Conversations/${sid}`,
       links: {
-        participant: `${server.url}${root}/Conversations/${sid}/Participants/${participant}`,
-        conversation: `${server.url}${root}/Conversations/${sid}`,
+        participant: `${tenant.url}${root}/Conversations/${sid}/Participants/${participant}`,
+        conversation: `${tenant.url}${root}/Conversations/${sid}`,
       },
     })
     expect(shown.timers).toHaveProperty('date_closed')
@@ -89,11 +84,11 @@ describe.each<Family>(['default', 'service'])('conversations of a user, %s famil
     for (const body of ['0', '1', '2', '3']) ids.push((await conversations(sid).messages.create({ body })).sid)
     expect((await mine.fetch()).unreadMessagesCount).toBeNull()
     const before = await conversations(sid).participants(participant).fetch()
-    await server.advance('PT1M')
+    await tenant.advance('PT1M')
     expect(await mine.update({ lastReadMessageIndex: 1 })).toMatchObject({ lastReadMessageIndex: 1, unreadMessagesCount: 2 })
     const moved = await conversations(sid).participants(participant).fetch()
     expect(moved.lastReadMessageIndex).toBe(1)
-    expect(Math.abs(Date.parse(moved.lastReadTimestamp) - server.clock.now())).toBeLessThan(5000)
+    expect(Math.abs(Date.parse(moved.lastReadTimestamp) - tenant.clock.now())).toBeLessThan(5000)
     expect(moved.dateUpdated).toEqual(before.dateUpdated)
     expect((await mine.fetch()).unreadMessagesCount).toBe(2)
     await conversations(sid)
@@ -176,7 +171,7 @@ describe.each<Family>(['default', 'service'])('conversations of a user, %s famil
     const { sid } = await join('hal', { 'timers.closed': 'PT10M' })
     const mine = users('hal').userConversations(sid)
     // Closed by its deadline, whether a sweep has come by or not.
-    server.clock.moveTo(server.clock.now() + 600_000)
+    tenant.clock.moveTo(tenant.clock.now() + 600_000)
     const mute = () => mine.update({ notificationLevel: 'muted' })
     for (const change of [mute, () => mine.update({}), () => mine.remove()]) {
       await expect(change()).rejects.toMatchObject({
@@ -195,7 +190,7 @@ describe.each<Family>(['default', 'service'])('conversations of a user, %s famil
     const ids: string[] = []
     for (let i = 0; i < 5; i++) {
       ids.push((await join('ida')).sid)
-      await server.advance('PT1S')
+      await tenant.advance('PT1S')
     }
     await conversations.create({})
     await conversations(ids[1] ?? '').messages.create({ body: 'up' })
@@ -226,7 +221,7 @@ describe.each<Family>(['default', 'service'])('conversations of a user, %s famil
     const apart = await conversations.create({ uniqueName: 'apart' })
     const other = await v1().services.create({ friendlyName: 'Other' })
     await v1().services(other.sid).users.create({ identity: 'jim' })
-    const as = (await newTenant(server)).credentials
+    const as = (await newTenant(tenant)).credentials
     const expect404 = async (path: string, options = {}) => {
       for (const method of ['GET', 'POST', 'DELETE']) {
         const { status, body } = await tenant.call(method, path, method === 'POST' ? {} : undefined, options)

@@ -1,19 +1,14 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { describe, expect } from 'vitest'
 import { startFileServer } from '../support/file-server.ts'
-import { startServer, type TestServer } from '../support/server.ts'
+import { test } from '../support/fixtures.ts'
 import { newTenant, type Tenant } from '../support/tenant.ts'
 import { catchWebhooks } from '../support/webhook-catcher.ts'
 
-let server: TestServer
 let tenant: Tenant
 
-beforeAll(async () => {
-  server = await startServer()
+test.beforeEach(({ tenant: own }) => {
+  tenant = own
 })
-beforeEach(async () => {
-  tenant = await newTenant(server)
-})
-afterAll(() => server.stop())
 
 const v1 = () => tenant.sdk.conversations.v1
 type Family = 'default' | 'service'
@@ -48,11 +43,11 @@ describe.each(families)('users, %s family', (family) => {
       attributes: '{}',
       isOnline: null,
       isNotifiable: null,
-      url: `${server.url}${root}/Users/${made.sid}`,
-      links: { user_conversations: `${server.url}${root}/Users/${made.sid}/Conversations` },
+      url: `${tenant.url}${root}/Users/${made.sid}`,
+      links: { user_conversations: `${tenant.url}${root}/Users/${made.sid}/Conversations` },
     })
     expect(made.dateUpdated).toEqual(made.dateCreated)
-    await server.advance('PT5S')
+    await tenant.advance('PT5S')
     const renamed = await users(made.sid).update({ friendlyName: 'Alice', attributes: '{ "a": 1 }' })
     expect(renamed).toMatchObject({ friendlyName: 'Alice', attributes: '{ "a": 1 }' })
     expect(renamed.dateCreated).toEqual(made.dateCreated)
@@ -100,7 +95,7 @@ describe.each(families)('users, %s family', (family) => {
     expect(second?.nextPageUrl).toBeUndefined()
     const { body } = await tenant.call('GET', `${root}/Users?PageSize=1`)
     expect(body.meta.key).toBe('users')
-    expect(body.meta.first_page_url).toBe(`${server.url}${root}/Users?PageSize=1&Page=0`)
+    expect(body.meta.first_page_url).toBe(`${tenant.url}${root}/Users?PageSize=1&Page=0`)
   })
 
   test('a participant with a new identity makes a user, another finds it', async () => {
@@ -189,7 +184,7 @@ describe.each(families)('users, %s family', (family) => {
   test('an update without parameters changes nothing, Identity is not one', async () => {
     const { root, users } = await inFamily(family)
     const made = await users.create({ identity: 'eve', friendlyName: 'Eve' })
-    await server.advance('PT1M')
+    await tenant.advance('PT1M')
     for (const form of [{}, { Identity: 'mallory', Nonsense: '1' }]) {
       const { status, body } = await tenant.call('POST', `${root}/Users/${made.sid}`, form)
       expect(status).toBe(200)
@@ -201,7 +196,7 @@ describe.each(families)('users, %s family', (family) => {
     const { root, users } = await inFamily(family)
     const made = await users.create({ identity: 'frank' })
     const other = await v1().services.create({ friendlyName: 'Other' })
-    const as = (await newTenant(server)).credentials
+    const as = (await newTenant(tenant)).credentials
     for (const key of [made.sid, 'frank']) {
       for (const [place, options] of [[root, { as }] as const, [`/v1/Services/${other.sid}`, {}] as const]) {
         for (const method of ['GET', 'POST', 'DELETE']) {
@@ -258,7 +253,7 @@ describe('events', () => {
       })
     const common = { AccountSid: tenant.account_sid, ChatServiceSid: service, Source: 'API', RetryCount: '0' }
     const enabled = { xTwilioWebhookEnabled: 'true' as const }
-    const at = () => new Date(server.clock.now()).toISOString()
+    const at = () => new Date(tenant.clock.now()).toISOString()
 
     const created = at()
     const made = await v1().users.create({ identity: 'hal', ...enabled })
@@ -274,7 +269,7 @@ describe('events', () => {
     })
     expect(Date.parse(added.params.DateCreated ?? '') - Date.parse(created)).toBeLessThan(5000)
 
-    await server.advance('PT1M')
+    await tenant.advance('PT1M')
     await v1()
       .users(made.sid)
       .update({ friendlyName: 'Hal', attributes: '{"a":1}', ...enabled })
