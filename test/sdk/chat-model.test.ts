@@ -1,6 +1,6 @@
 import fc from 'fast-check'
-import { afterAll, beforeAll, expect, test, vi } from 'vitest'
-import { startServer, type TestServer } from '../support/server.ts'
+import { afterAll, beforeAll, expect, vi } from 'vitest'
+import { test } from '../support/fixtures.ts'
 import { newTenant, type Tenant } from '../support/tenant.ts'
 
 /*
@@ -11,16 +11,8 @@ import { newTenant, type Tenant } from '../support/tenant.ts'
 const second_ms = 1000
 const minute_ms = 60 * second_ms
 
-let server: TestServer
-
-beforeAll(async () => {
-  vi.useFakeTimers({ toFake: ['Date'] })
-  server = await startServer()
-})
-afterAll(async () => {
-  await server.stop()
-  vi.useRealTimers()
-})
+beforeAll(() => void vi.useFakeTimers({ toFake: ['Date'] }))
+afterAll(() => void vi.useRealTimers())
 
 const identities = ['alice', 'bob', 'carol']
 const phone = '+15550000001'
@@ -217,6 +209,10 @@ class Real {
     return { outcome: status < 300 ? [status] : [status, body.code], sid: body.sid ?? '' }
   }
 
+  advance(duration: string) {
+    return this.#tenant.advance(duration)
+  }
+
   async get(path: string) {
     return (await this.#tenant.call('GET', `/v1${path}`)).body
   }
@@ -229,7 +225,7 @@ const person = (who: string): Record<string, string> =>
 async function both(model: Model, real: Real, one: Operation): Promise<{ expected: Outcome; got: Outcome } | null> {
   if (one.does === 'wait') {
     // With the sweep, or so that nobody has looked at the deadlines yet.
-    if (one.swept) await server.advance(`PT${one.seconds}S`)
+    if (one.swept) await real.advance(`PT${one.seconds}S`)
     else vi.setSystemTime(Date.now() + one.seconds * second_ms)
     return null
   }
@@ -317,7 +313,7 @@ async function actualUnread(real: Real, identity: string): Promise<string[]> {
   return conversations.map((one: Row) => `${one.conversation_sid} ${one.conversation_state} ${one.unread_messages_count}`).sort()
 }
 
-test('any sequence of operations gives the answers of the model', async () => {
+test('any sequence of operations gives the answers of the model', async ({ server }) => {
   await fc.assert(
     fc.asyncProperty(fc.array(operation, { minLength: 5, maxLength: 40, size: 'max' }), async (operations) => {
       const model = new Model()

@@ -1,4 +1,5 @@
 import { describe, expect } from 'vitest'
+import { type Family, families, openFamily } from '../support/family.ts'
 import { test } from '../support/fixtures.ts'
 import { newTenant, type Tenant } from '../support/tenant.ts'
 import { catchWebhooks } from '../support/webhook-catcher.ts'
@@ -10,19 +11,11 @@ test.beforeEach(({ tenant: own }) => {
 })
 
 const v1 = () => tenant.sdk.conversations.v1
-type Family = 'default' | 'service'
 const proxy = '+15557654321'
 const sms = (address: string, proxy_address = proxy) => ({ messaging_binding: { address, proxy_address } })
 
 async function inFamily(family: Family) {
-  const service =
-    family === 'default'
-      ? (await v1().configuration().fetch()).defaultChatServiceSid
-      : (await v1().services.create({ friendlyName: 'S' })).sid
-  const root = family === 'default' ? '/v1' : `/v1/Services/${service}`
-  const found = family === 'default' ? v1() : v1().services(service)
-  // The same methods in both families; only the types of their answers differ.
-  const { conversations, users, roles, conversationWithParticipants } = found as unknown as ReturnType<typeof v1>
+  const { root, service, conversations, users, roles, conversationWithParticipants } = await openFamily(tenant, family)
   const post = (participants: readonly (string | object)[], more: [string, string][] = [], headers = {}) =>
     tenant.call(
       'POST',
@@ -33,7 +26,7 @@ async function inFamily(family: Family) {
   return { root, service, conversations, users, roles, conversationWithParticipants, post }
 }
 
-describe.each<Family>(['default', 'service'])('a conversation with participants, %s family', (family) => {
+describe.each(families)('a conversation with participants, %s family', (family) => {
   test('is made with everything the client can say', async () => {
     const { root, service, conversations, conversationWithParticipants } = await inFamily(family)
     const made = await conversationWithParticipants.create({

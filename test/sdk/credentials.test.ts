@@ -1,7 +1,8 @@
 import { expect } from 'vitest'
 import { Vault } from '../../src/vault.ts'
-import { secret_key, startFileServer } from '../support/file-server.ts'
-import { test } from '../support/fixtures.ts'
+import { registerBinding } from '../support/bindings.ts'
+import { secret_key } from '../support/file-server.ts'
+import { test, testWithRows } from '../support/fixtures.ts'
 import { sdkFor } from '../support/sdk.ts'
 
 const invalid = { status: 400, code: 20422, message: 'Invalid Parameter' }
@@ -90,11 +91,10 @@ test('a credential of another account is not there', async ({ tenant }) => {
   expect((await tenant.sdk.conversations.v1.credentials(sid).fetch()).friendlyName).toBeNull()
 })
 
-test('secrets are in no answer and nowhere in the open on disk, yet can be opened', async () => {
-  await using server = await startFileServer()
+testWithRows('secrets are in no answer and nowhere in the open on disk, yet can be opened', async ({ server, tenant }) => {
   const vault = new Vault(secret_key)
   const opened = async () => {
-    const [row] = await server.rows('credentials')
+    const row = (await server.rows('credentials')).find(({ account_sid }) => account_sid === tenant.account_sid)
     const held = JSON.parse(row?.secrets ?? '{}') as Record<string, string>
     return Object.fromEntries(Object.entries(held).map(([name, sealed]) => [name, vault.open(sealed)]))
   }
@@ -103,7 +103,7 @@ test('secrets are in no answer and nowhere in the open on disk, yet can be opene
   const ApiKey = 'AIzaSyA-the-key-of-an-older-service'
   const answers: unknown[] = []
   const call = async (method: string, path: string, form?: Record<string, string>) => {
-    const { body } = await server.call(method, path, form)
+    const { body } = await tenant.call(method, path, form)
     answers.push(body)
     return body
   }
@@ -126,32 +126,19 @@ test('secrets are in no answer and nowhere in the open on disk, yet can be opene
   expect(await server.holds(sid)).toBe(true)
 })
 
-test('deleting a credential takes the bindings that use it along, and no others', async () => {
-  await using server = await startFileServer()
-  const { v1 } = server.sdk.conversations
+testWithRows('deleting a credential takes the bindings that use it along, and no others', async ({ server, tenant }) => {
+  const { v1 } = tenant.sdk.conversations
   const gone = await v1.credentials.create({ type: 'fcm', secret: 'S' })
   const kept = await v1.credentials.create({ type: 'fcm', secret: 'S' })
-  const service = await v1.services.create({ friendlyName: 'Support' })
-  const now = server.clock.now()
-  for (const [i, credential] of [gone, gone, kept].entries()) {
-    await server.insert('bindings', {
-      service_sid: service.sid,
-      sid: `BS${String(i).repeat(32)}`,
-      account_sid: server.account_sid,
-      identity: 'alice',
-      endpoint: `phone-${i}`,
-      binding_type: 'fcm',
-      credential_sid: credential.sid,
-      message_types: '["new_message"]',
-      date_created: now,
-      date_updated: now,
-      revision: 1,
-    })
-  }
-  const { bindings } = v1.services(service.sid)
+  const service_sid = (await v1.services.create({ friendlyName: 'Support' })).sid
+  const register = (credential_sid: string) => registerBinding(server, tenant, { service_sid, credential_sid })
+  const first = await register(gone.sid)
+  await register(gone.sid)
+  await register(kept.sid)
+  const { bindings } = v1.services(service_sid)
   // Kept in memory from here on.
-  expect((await bindings(`BS${'0'.repeat(32)}`).fetch()).credentialSid).toBe(gone.sid)
+  expect((await bindings(first).fetch()).credentialSid).toBe(gone.sid)
   expect(await v1.credentials(gone.sid).remove()).toBe(true)
-  await expect(bindings(`BS${'0'.repeat(32)}`).fetch()).rejects.toMatchObject({ status: 404, code: 20404 })
+  await expect(bindings(first).fetch()).rejects.toMatchObject({ status: 404, code: 20404 })
   expect((await bindings.list()).map(({ credentialSid }) => credentialSid)).toEqual([kept.sid])
 })

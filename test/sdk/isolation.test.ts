@@ -1,7 +1,9 @@
-import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
+import { describe, expect, vi } from 'vitest'
 import type { Table } from '../../src/storage/rows.ts'
+import { registerBinding } from '../support/bindings.ts'
 import { type Operation, officialOperations } from '../support/contract.ts'
-import { type FileServer, startFileServer } from '../support/file-server.ts'
+import type { FileServer } from '../support/file-server.ts'
+import { testWithRows as test } from '../support/fixtures.ts'
 import type { Answer, Credentials } from '../support/server.ts'
 import { newTenant } from '../support/tenant.ts'
 
@@ -81,19 +83,18 @@ let server: FileServer
 /** Account A is the server's first; it has data in its default service and in another one. */
 let ids: { default: Ids; service: Ids }
 
-beforeAll(async () => {
-  server = await startFileServer()
+test.beforeAll(async ({ server: started }) => {
+  server = started
   const shared = await accountIds()
   const service = await make('/v1/Services', { FriendlyName: 'Support' })
-  const own = { Services: service, Bindings: await registerBinding(service), ...shared }
+  const own = { Services: service, Bindings: await registerBinding(server, server, { service_sid: service }), ...shared }
   ids = {
     default: { ...own, ...(await familyIds('/v1', '+15550000001')) },
     service: { ...own, ...(await familyIds(`/v1/Services/${service}`, '+15550000002')) },
   }
   const told = async () => (await server.rows('deliveries')).every(({ status }) => status === 'delivered')
-  await vi.waitUntil(told, { timeout: 10_000 })
+  await vi.waitUntil(told, { timeout: 60_000 })
 })
-afterAll(() => server.stop())
 
 async function make(path: string, form: Form): Promise<string> {
   const { status, body } = await server.call('POST', path, form)
@@ -129,27 +130,7 @@ async function familyIds(root: string, proxy: string): Promise<Ids> {
 /** The loopback channel makes it soon after the message. */
 async function receiptOf(message: string): Promise<string> {
   const first = async () => (await server.call('GET', `${message}/Receipts`)).body.delivery_receipts[0]
-  return (await vi.waitUntil(first, { timeout: 10_000 })).sid
-}
-
-/** As if a device had registered itself for push: no request makes a binding. */
-async function registerBinding(service_sid: string): Promise<string> {
-  const sid = `BS${'b'.repeat(32)}`
-  const now = server.clock.now()
-  await server.insert('bindings', {
-    service_sid,
-    sid,
-    account_sid: server.account_sid,
-    identity: 'alice',
-    endpoint: 'alice-endpoint',
-    binding_type: 'apn',
-    credential_sid: `CR${'c'.repeat(32)}`,
-    message_types: '["new_message"]',
-    date_created: now,
-    date_updated: now,
-    revision: 1,
-  })
-  return sid
+  return (await vi.waitUntil(first, { timeout: 60_000 })).sid
 }
 
 /** All rows of A, and those that belong to nobody; without one service of it where that may change. */

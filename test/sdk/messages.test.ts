@@ -1,4 +1,5 @@
 import { describe, expect, vi } from 'vitest'
+import { type Family, families, openFamily } from '../support/family.ts'
 import { test } from '../support/fixtures.ts'
 import { newTenant, type Tenant } from '../support/tenant.ts'
 
@@ -12,19 +13,11 @@ test.beforeEach(({ tenant: own }) => {
 })
 
 const v1 = () => tenant.sdk.conversations.v1
-type Family = 'default' | 'service'
 type Form = Record<string, string>
 
 /** One family of paths, and a conversation in it. */
 async function inFamily(family: Family, given: Parameters<ReturnType<typeof v1>['conversations']['create']>[0] = {}) {
-  const service =
-    family === 'default'
-      ? (await v1().configuration().fetch()).defaultChatServiceSid
-      : (await v1().services.create({ friendlyName: 'S' })).sid
-  const root = family === 'default' ? '/v1' : `/v1/Services/${service}`
-  const found = family === 'default' ? v1() : v1().services(service)
-  // The same methods in both families; only the types of their answers differ.
-  const { users, conversations } = found as unknown as ReturnType<typeof v1>
+  const { root, service, users, conversations } = await openFamily(tenant, family)
   const { sid } = await conversations.create(given)
   const { messages, participants } = conversations(sid)
   const path = `${root}/Conversations/${sid}`
@@ -62,7 +55,7 @@ function notFound(path: string) {
 
 const closed = { status: 400, code: 50377, message: "Can't update conversation as it's in final closed state" }
 
-describe.each<Family>(['default', 'service'])('messages, %s family', (family) => {
+describe.each(families)('messages, %s family', (family) => {
   test('a message lives from creation to removal', async () => {
     const { root, service, sid, path, messages } = await inFamily(family)
     const made = (await tenant.call('POST', `${path}/Messages`, { Body: 'hello' })).body

@@ -1,4 +1,5 @@
 import { describe, expect } from 'vitest'
+import { type Family, families, openFamily } from '../support/family.ts'
 import { test } from '../support/fixtures.ts'
 import { newTenant, type Tenant } from '../support/tenant.ts'
 
@@ -9,22 +10,11 @@ test.beforeEach(({ tenant: own }) => {
 })
 
 const v1 = () => tenant.sdk.conversations.v1
-type Family = 'default' | 'service'
 const proxy = '+15557654321'
 
-async function inFamily(family: Family) {
-  const service =
-    family === 'default'
-      ? (await v1().configuration().fetch()).defaultChatServiceSid
-      : (await v1().services.create({ friendlyName: 'S' })).sid
-  const root = family === 'default' ? '/v1' : `/v1/Services/${service}`
-  const found = family === 'default' ? v1() : v1().services(service)
-  // The same methods in both families; only the types of their answers differ.
-  const { conversations, users, participantConversations } = found as unknown as ReturnType<typeof v1>
-  return { root, service, conversations, users, participantConversations }
-}
+const inFamily = (family: Family) => openFamily(tenant, family)
 
-describe.each<Family>(['default', 'service'])('conversations of a participant, %s family', (family) => {
+describe.each(families)('conversations of a participant, %s family', (family) => {
   test('by identity', async () => {
     const { root, service, conversations, users, participantConversations } = await inFamily(family)
     const made = await conversations.create({

@@ -1,4 +1,5 @@
 import { describe, expect, vi } from 'vitest'
+import { type Family, families, openFamily } from '../support/family.ts'
 import { test } from '../support/fixtures.ts'
 import { newTenant, type Tenant } from '../support/tenant.ts'
 
@@ -13,19 +14,11 @@ test.beforeEach(({ tenant: own }) => {
 })
 
 const v1 = () => tenant.sdk.conversations.v1
-type Family = 'default' | 'service'
 type Form = Record<string, string>
 
 /** One family of paths, and a conversation in it. */
 async function inFamily(family: Family, given: Parameters<ReturnType<typeof v1>['conversations']['create']>[0] = {}) {
-  const service =
-    family === 'default'
-      ? (await v1().configuration().fetch()).defaultChatServiceSid
-      : (await v1().services.create({ friendlyName: 'S' })).sid
-  const root = family === 'default' ? '/v1' : `/v1/Services/${service}`
-  const found = family === 'default' ? v1() : v1().services(service)
-  // The same methods in both families; only the types of their answers differ.
-  const { users, conversations, roles } = found as unknown as ReturnType<typeof v1>
+  const { root, service, users, conversations, roles } = await openFamily(tenant, family)
   const { sid } = await conversations.create(given)
   const { messages, participants } = conversations(sid)
   const path = `${root}/Conversations/${sid}`
@@ -206,7 +199,7 @@ async function withRole({ roles }: Place, form: Form): Promise<Form> {
   return { ...form, RoleSid: found.find((role) => role.type === 'conversation')?.sid ?? '' }
 }
 
-describe.each<Family>(['default', 'service'])('participants, %s family', (family) => {
+describe.each(families)('participants, %s family', (family) => {
   test('a chat participant lives from joining to leaving, by sid and by identity', async () => {
     const place = await inFamily(family)
     const { root, service, sid, path, participants, add } = place

@@ -1,4 +1,5 @@
 import { describe, expect } from 'vitest'
+import { type Family, families, openFamily } from '../support/family.ts'
 import { test } from '../support/fixtures.ts'
 import { newTenant, type Tenant } from '../support/tenant.ts'
 import { catchWebhooks } from '../support/webhook-catcher.ts'
@@ -10,17 +11,9 @@ test.beforeEach(({ tenant: own }) => {
 })
 
 const v1 = () => tenant.sdk.conversations.v1
-type Family = 'default' | 'service'
 
 async function inFamily(family: Family) {
-  const service =
-    family === 'default'
-      ? (await v1().configuration().fetch()).defaultChatServiceSid
-      : (await v1().services.create({ friendlyName: 'S' })).sid
-  const root = family === 'default' ? '/v1' : `/v1/Services/${service}`
-  const found = family === 'default' ? v1() : v1().services(service)
-  // The same methods in both families; only the types of their answers differ.
-  const { users, conversations } = found as unknown as ReturnType<typeof v1>
+  const { root, service, users, conversations } = await openFamily(tenant, family)
   const join = async (identity: string, given: Parameters<typeof conversations.create>[0] = {}) => {
     const { sid } = await conversations.create(given)
     const participant = await conversations(sid).participants.create({ identity })
@@ -29,7 +22,7 @@ async function inFamily(family: Family) {
   return { root, service, users, conversations, join }
 }
 
-describe.each<Family>(['default', 'service'])('conversations of a user, %s family', (family) => {
+describe.each(families)('conversations of a user, %s family', (family) => {
   test('a membership is shown with its conversation', async () => {
     const { root, service, users, conversations, join } = await inFamily(family)
     const { sid, participant } = await join('alice', {

@@ -1,6 +1,7 @@
 import { describe, expect } from 'vitest'
-import { startFileServer } from '../support/file-server.ts'
-import { test } from '../support/fixtures.ts'
+import { registerBinding } from '../support/bindings.ts'
+import { type Family, families, openFamily } from '../support/family.ts'
+import { test, testWithRows } from '../support/fixtures.ts'
 import { newTenant, type Tenant } from '../support/tenant.ts'
 import { catchWebhooks } from '../support/webhook-catcher.ts'
 
@@ -11,19 +12,10 @@ test.beforeEach(({ tenant: own }) => {
 })
 
 const v1 = () => tenant.sdk.conversations.v1
-type Family = 'default' | 'service'
-const families: Family[] = ['default', 'service']
 const nowhere = `${'0'.repeat(32)}`
 
 /** The users of a family, the path of that family, and its service. */
-async function inFamily(family: Family) {
-  const service = family === 'default' ? await defaultService() : (await v1().services.create({ friendlyName: 'S' })).sid
-  const root = family === 'default' ? '/v1' : `/v1/Services/${service}`
-  const found = family === 'default' ? v1() : v1().services(service)
-  // The same methods in both families; only the types of their answers differ.
-  const { users, conversations, roles } = found as unknown as ReturnType<typeof v1>
-  return { root, service, users, conversations, roles }
-}
+const inFamily = (family: Family) => openFamily(tenant, family)
 
 async function defaultService(): Promise<string> {
   return (await v1().configuration().fetch()).defaultChatServiceSid
@@ -211,28 +203,11 @@ describe.each(families)('users, %s family', (family) => {
   })
 })
 
-test('a removed user takes their bindings along, also those that have been read', async () => {
-  await using own = await startFileServer()
+testWithRows('a removed user takes their bindings along, also those that have been read', async ({ server, tenant: own }) => {
   const service = await own.sdk.conversations.v1.services.create({ friendlyName: 'S' })
   const { users, bindings } = own.sdk.conversations.v1.services(service.sid)
-  const now = own.clock.now()
-  const register = (sid: string, identity: string) =>
-    own.insert('bindings', {
-      service_sid: service.sid,
-      sid,
-      account_sid: own.account_sid,
-      identity,
-      endpoint: 'endpoint',
-      binding_type: 'fcm',
-      credential_sid: `CR${nowhere}`,
-      message_types: '[]',
-      date_created: now,
-      date_updated: now,
-      revision: 1,
-    })
-  const [hers, his] = [`BS${'a'.repeat(32)}`, `BS${'b'.repeat(32)}`]
-  await register(hers, 'gina')
-  await register(his, 'gino')
+  const hers = await registerBinding(server, own, { service_sid: service.sid, identity: 'gina' })
+  const his = await registerBinding(server, own, { service_sid: service.sid, identity: 'gino' })
   await users.create({ identity: 'gina' })
   await bindings(hers).fetch()
   expect(await users('gina').remove()).toBe(true)

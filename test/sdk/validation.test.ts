@@ -1,7 +1,7 @@
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { expect } from 'vitest'
 import { checkAnswer } from '../support/contract.ts'
-import { sdkFor } from '../support/sdk.ts'
-import { type Credentials, startServer, type TestServer } from '../support/server.ts'
+import { test } from '../support/fixtures.ts'
+import { newTenant, type Tenant } from '../support/tenant.ts'
 
 type Pairs = [string, string][]
 type Refused = readonly [status: number, code: number, message: string]
@@ -14,24 +14,17 @@ interface Rule {
   readonly expected: Refused | Accepted
 }
 
-let server: TestServer
-let as: Credentials
+let tenant: Tenant
 let foreign_service_sid: string
 let service_sid: string
 
-beforeAll(async () => {
-  server = await startServer()
-  const made = await server.admin('POST', '/accounts', {})
-  as = { username: made.sid, password: made.auth_token }
-  const { v1 } = sdkFor(server, as.username, as.password).conversations
+test.beforeAll(async ({ server }) => {
+  tenant = await newTenant(server)
+  const { v1 } = tenant.sdk.conversations
   service_sid = (await v1.services.create({ friendlyName: 'Support' })).sid
   await v1.conversations.create({ uniqueName: 'taken' })
   await v1.services(service_sid).conversations.create({ uniqueName: 'taken' })
   foreign_service_sid = (await server.sdk.conversations.v1.services.create({ friendlyName: 'Foreign' })).sid
-})
-
-afterAll(async () => {
-  await server.stop()
 })
 
 /** Where each kind of request goes; `shows` is what must stay the same when it is refused. */
@@ -474,13 +467,13 @@ test.each(rules.map((rule) => [told(rule), rule] as const))('%s', async (_told, 
   for (const root of rootsOf(path)) {
     await using conversation = await aConversation(root)
     const at = (where: string) => root + where.replace('{sid}', conversation.sid).replace('{service}', service_sid)
-    const show = async () => (await server.call('GET', at(shows), undefined, { as })).body
+    const show = async () => (await tenant.call('GET', at(shows))).body
     const before = await show()
     const given = new URLSearchParams(
       params.map(([name, value]): [string, string] => [name, value.replace('{foreign}', foreign_service_sid)]),
     ).toString()
     const target = method === 'GET' ? `${at(path)}?${given}` : at(path)
-    const answer = await server.call(method, target, method === 'GET' ? undefined : given, { as, check: false })
+    const answer = await tenant.call(method, target, method === 'GET' ? undefined : given, { check: false })
     await using _made = removable(`${root}/Conversations`, request === 'create conversation' ? answer.body.sid : undefined)
     checkAnswer(method, target, answer.status, answer.body)
     if (isRefused(expected)) {
@@ -499,12 +492,12 @@ test.each(rules.map((rule) => [told(rule), rule] as const))('%s', async (_told, 
 function removable(collection: string, sid: string | undefined): AsyncDisposable {
   return {
     async [Symbol.asyncDispose]() {
-      if (sid) await server.call('DELETE', `${collection}/${sid}`, undefined, { as })
+      if (sid) await tenant.call('DELETE', `${collection}/${sid}`)
     },
   }
 }
 
 async function aConversation(root: string): Promise<AsyncDisposable & { readonly sid: string }> {
-  const { sid } = (await server.call('POST', `${root}/Conversations`, {}, { as })).body
+  const { sid } = (await tenant.call('POST', `${root}/Conversations`, {})).body
   return { sid, ...removable(`${root}/Conversations`, sid) }
 }

@@ -1,21 +1,18 @@
 import { METHODS } from 'node:http'
 import { connect } from 'node:net'
 import fc from 'fast-check'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { describe, expect } from 'vitest'
 import { checkAnswer, officialOperations } from '../support/contract.ts'
+import { test } from '../support/fixtures.ts'
 import { sdkFor } from '../support/sdk.ts'
-import { type Credentials, startServer, type TestServer } from '../support/server.ts'
+import type { Credentials, TestServer } from '../support/server.ts'
 
 let server: TestServer
 let as: Credentials
 
-beforeAll(async () => {
-  server = await startServer()
+test.beforeAll(async ({ server: started }) => {
+  server = started
   as = await newAccount()
-})
-
-afterAll(async () => {
-  await server.stop()
 })
 
 async function newAccount(): Promise<Credentials> {

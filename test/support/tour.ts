@@ -1,4 +1,5 @@
 import type twilio from 'twilio'
+import { registerBinding } from './bindings.ts'
 import { type Operation, officialOperations } from './contract.ts'
 import type { FileServer } from './file-server.ts'
 import { sdkFor } from './sdk.ts'
@@ -19,7 +20,7 @@ export async function tour(server: FileServer): Promise<ReadonlySet<string>> {
   const own = v1.services(service.sid)
   await visitFamily(own as unknown as Family, '+15550000002')
   await visitConfiguration(own)
-  await visitBindings(own, await registerBinding(server, service.sid))
+  await visitBindings(own, await registerBinding(server, server, { service_sid: service.sid }))
   await own.fetch()
   await v1.services.list()
   await own.remove()
@@ -173,24 +174,4 @@ async function visitBindings({ bindings }: ReturnType<V1['services']>, sid: stri
   await bindings.list()
   await bindings(sid).fetch()
   await bindings(sid).remove()
-}
-
-/** As if a device had registered itself for push: no request makes a binding. */
-async function registerBinding(server: FileServer, service_sid: string): Promise<string> {
-  const sid = `BS${'b'.repeat(32)}`
-  const now = server.clock.now()
-  await server.insert('bindings', {
-    service_sid,
-    sid,
-    account_sid: server.account_sid,
-    identity: 'alice',
-    endpoint: 'alice-endpoint',
-    binding_type: 'apn',
-    credential_sid: `CR${'c'.repeat(32)}`,
-    message_types: '["new_message"]',
-    date_created: now,
-    date_updated: now,
-    revision: 1,
-  })
-  return sid
 }
