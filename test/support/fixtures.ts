@@ -7,9 +7,9 @@ import { catchWebhooks } from './webhook-catcher.ts'
 /**
  * Starting a server is what costs. The tests of a file share one, which starts when the first of them asks for it, and each has an
  * account of its own on it, the `tenant`; the `catcher` is an endpoint that knows the tenant's token. The clock is shared as well:
- * it only moves ahead. A test that changes what accounts share (a setting, a restart) starts a server of its own with `startServer`.
+ * it only moves ahead. A test that changes what accounts share, or needs other settings, starts a server of its own with `startServer`.
  */
-function shared<Server extends TestServer>(start: () => Promise<Server>) {
+export function testOn<Server extends TestServer>(start: () => Promise<Server>) {
   return (
     base
       // biome-ignore lint/correctness/noEmptyPattern: Vitest reads from the pattern which fixtures this one needs.
@@ -27,7 +27,7 @@ function shared<Server extends TestServer>(start: () => Promise<Server>) {
   )
 }
 
-export const test = shared(startServer)
+export const test = testOn(startServer)
 
 /** The same with a server whose database a test can look into. */
-export const testWithRows = shared(startFileServer)
+export const testWithRows = testOn(startFileServer)
