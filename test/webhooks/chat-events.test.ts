@@ -1,7 +1,8 @@
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
-import { startServer, type TestServer } from '../support/server.ts'
-import { newTenant, type Tenant } from '../support/tenant.ts'
-import { type Caught, catchWebhooks, type Reply, type WebhookCatcher } from '../support/webhook-catcher.ts'
+import { afterEach, describe, expect, vi } from 'vitest'
+import { type Family, families, openFamily } from '../support/family.ts'
+import { test } from '../support/fixtures.ts'
+import type { Tenant } from '../support/tenant.ts'
+import type { Caught, Reply, WebhookCatcher } from '../support/webhook-catcher.ts'
 
 const enabled = { xTwilioWebhookEnabled: 'true' } as const
 const chat_events = [
@@ -11,42 +12,26 @@ const chat_events = [
   ...['onUserUpdate', 'onUserAdded', 'onUserUpdated', 'onConversationStateUpdated'],
 ]
 
-let server: TestServer
 let tenant: Tenant
 let hook: WebhookCatcher
 
-beforeAll(async () => {
-  server = await startServer()
-})
-beforeEach(async () => {
+test.beforeEach(({ tenant: own, catcher }) => {
   // Dates are compared to the millisecond: the machine's time stands still, the test clock moves.
   vi.useFakeTimers({ toFake: ['Date'] })
-  tenant = await newTenant(server)
-  hook = await catchWebhooks({ authToken: tenant.auth_token })
+  tenant = own
+  hook = catcher
 })
-afterEach(async () => {
-  await hook.close()
-  vi.useRealTimers()
-})
-afterAll(() => server.stop())
+afterEach(() => void vi.useRealTimers())
 
 const v1 = () => tenant.sdk.conversations.v1
-type Family = 'default' | 'service'
 type Form = Record<string, string>
 
 /** One family of paths with both hooks at the catcher, and a conversation in it. */
 async function hooked(family: Family, given: Parameters<ReturnType<typeof v1>['conversations']['create']>[0] = {}) {
   const hooks = { preWebhookUrl: hook.url('/pre'), postWebhookUrl: hook.url('/post'), filters: chat_events }
   if (family === 'default') await v1().configuration.webhooks().update(hooks)
-  const service =
-    family === 'default'
-      ? (await v1().configuration().fetch()).defaultChatServiceSid
-      : (await v1().services.create({ friendlyName: 'S' })).sid
+  const { root, service, users, conversations } = await openFamily(tenant, family)
   if (family === 'service') await v1().services(service).configuration.webhooks().update(hooks)
-  const root = family === 'default' ? '/v1' : `/v1/Services/${service}`
-  const found = family === 'default' ? v1() : v1().services(service)
-  // The same methods in both families; only the types of their answers differ.
-  const { users, conversations } = found as unknown as ReturnType<typeof v1>
   const { sid, messagingServiceSid } = await conversations.create(given)
   const { messages, participants } = conversations(sid)
   const { defaultConversationRoleSid: role } = await v1().services(service).configuration().fetch()
@@ -64,7 +49,7 @@ async function hooked(family: Family, given: Parameters<ReturnType<typeof v1>['c
 
 /** The server's time as events have it. */
 function now(): string {
-  return new Date(server.clock.now()).toISOString()
+  return new Date(tenant.clock.now()).toISOString()
 }
 
 const isPre = ({ path }: Caught) => path === '/pre'
@@ -79,7 +64,7 @@ async function next(path: '/pre' | '/post'): Promise<Form> {
 
 /** Everything that was told, in order, once nothing waits to be told. */
 async function told(path?: '/pre' | '/post'): Promise<string[]> {
-  const pending = async () => (await server.admin('GET', '/deliveries?limit=1000&status=pending')).deliveries
+  const pending = async () => (await tenant.admin('GET', '/deliveries?limit=1000&status=pending')).deliveries
   await expect.poll(pending, { timeout: 10_000, interval: 5 }).toEqual([])
   return hook.requests.filter((caught) => path === undefined || caught.path === path).map(({ params }) => params.EventType ?? '')
 }
@@ -90,7 +75,7 @@ function answer(reply: Reply): void {
 
 const vetoed = { status: 403, code: 50056, message: 'Webhook cancelled processing of command' }
 
-describe.each<Family>(['default', 'service'])('the form of events, %s family', (family) => {
+describe.each(families)('the form of events, %s family', (family) => {
   test('of messages: with an author and a body, edited and removed', async () => {
     const { sid, messages, participants, common, messagingServiceSid } = await hooked(family)
     const alice = await participants.create({ identity: 'alice' })
@@ -106,7 +91,7 @@ describe.each<Family>(['default', 'service'])('the form of events, %s family', (
       MessagingServiceSid: messagingServiceSid,
     })
 
-    await server.advance('PT1M30.123S')
+    await tenant.advance('PT1M30.123S')
     const updated = now()
     await messages(made.sid).update({ body: 'bye', author: 'zoe', ...enabled })
     const edited = { ConversationSid: sid, Body: 'bye', Author: 'zoe', Attributes: '{ "a": 1 }', ...place }
@@ -114,7 +99,7 @@ describe.each<Family>(['default', 'service'])('the form of events, %s family', (
     expect(await next('/pre')).toEqual({ ...common('onMessageUpdate'), ...edited, DateUpdated: created })
     expect(await next('/post')).toEqual({ ...common('onMessageUpdated'), ...edited, DateUpdated: updated })
 
-    await server.advance('PT1M')
+    await tenant.advance('PT1M')
     await messages(made.sid).remove(enabled)
     const left = { ...edited, DateUpdated: updated }
     expect(await next('/pre')).toEqual({ ...common('onMessageRemove'), ...left })
@@ -181,7 +166,7 @@ describe.each<Family>(['default', 'service'])('the form of events, %s family', (
     expect(await next('/pre')).toEqual({ ...common('onParticipantAdd'), ...person })
     expect(await next('/post')).toEqual({ ...common('onParticipantAdded'), ...person, ...place })
 
-    await server.advance('PT1M')
+    await tenant.advance('PT1M')
     const updated = now()
     await participants(made.sid).update({ attributes: '[1]', ...enabled })
     const changed = { ...person, Attributes: '[1]', ...place }
@@ -189,7 +174,7 @@ describe.each<Family>(['default', 'service'])('the form of events, %s family', (
     expect(await next('/post')).toEqual({ ...common('onParticipantUpdated'), ...changed, DateUpdated: updated })
 
     // Reading is told too, and moves no date.
-    await server.advance('PT1M')
+    await tenant.advance('PT1M')
     await participants(made.sid).update({ lastReadMessageIndex: 4, ...enabled })
     expect(await next('/pre')).toEqual({ ...common('onParticipantUpdate'), ...changed, DateUpdated: updated })
     expect(await next('/post')).toEqual({
@@ -231,7 +216,7 @@ describe.each<Family>(['default', 'service'])('the form of events, %s family', (
     const made = await users.create({ identity: 'alice', ...enabled })
     const person = { UserSid: made.sid, Identity: 'alice', RoleSid: defaultChatServiceRoleSid, Attributes: '{}' }
     expect(await next('/post')).toEqual({ ...common('onUserAdded'), ...person, DateCreated: created })
-    await server.advance('PT1M')
+    await tenant.advance('PT1M')
     await users('alice').update({ friendlyName: 'Alice', ...enabled })
     const named = { ...person, FriendlyName: 'Alice' }
     expect(await next('/pre')).toEqual({ ...common('onUserUpdate'), ...named, DateUpdated: created })
@@ -288,7 +273,7 @@ describe.each<Family>(['default', 'service'])('the form of events, %s family', (
       Reason: 'EVENT',
     }
     for (const header of [enabled, {}, { xTwilioWebhookEnabled: 'false' as const }]) {
-      await server.advance('PT1M')
+      await tenant.advance('PT1M')
       await messages.create({ body: 'x', ...header })
       if (header === enabled) expect((await next('/post')).EventType).toBe('onMessageAdded')
       expect(await next('/post')).toEqual({ ...woken, StateUpdated: now() })
@@ -302,7 +287,7 @@ describe.each<Family>(['default', 'service'])('the form of events, %s family', (
 
   test('of a conversation that its timer made inactive and a message woke', async () => {
     const { messages } = await hooked(family, { 'timers.inactive': 'PT10M' })
-    await server.advance('PT10M')
+    await tenant.advance('PT10M')
     await messages.create({ body: 'x' })
     expect([await next('/post'), await next('/post')]).toMatchObject([
       { StateFrom: 'active', StateTo: 'inactive', Reason: 'TIMER' },
@@ -460,7 +445,7 @@ describe('a pre-action webhook', () => {
   test('that refuses a message leaves the conversation asleep and its deadlines alone', async () => {
     const { messages, conversations, sid } = await hooked('default', { state: 'inactive', 'timers.closed': 'PT30M' })
     const before = (await conversations(sid).fetch()).toJSON()
-    await server.advance('PT5M')
+    await tenant.advance('PT5M')
     answer({ status: 403 })
     await expect(messages.create({ body: 'x', ...enabled })).rejects.toMatchObject(vetoed)
     expect((await conversations(sid).fetch()).toJSON()).toEqual(before)

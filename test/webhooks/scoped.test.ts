@@ -1,33 +1,30 @@
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { expect } from 'vitest'
 import { scopedTargets } from '../../src/resources/conversations/webhooks/targets.ts'
 import type { ConversationWebhookRow } from '../../src/storage/schema.ts'
-import { auth_token, startServer, type TestServer } from '../support/server.ts'
-import { type Caught, catchWebhooks, type WebhookCatcher } from '../support/webhook-catcher.ts'
+import { test } from '../support/fixtures.ts'
+import type { Tenant } from '../support/tenant.ts'
+import type { Caught, WebhookCatcher } from '../support/webhook-catcher.ts'
 
 const silent = { headers: { 'x-twilio-webhook-enabled': 'false' } }
 const told = { headers: { 'x-twilio-webhook-enabled': 'true' } }
 
-let server: TestServer
+let tenant: Tenant
 let catcher: WebhookCatcher
 let hooks = 0
 
-beforeAll(async () => {
-  server = await startServer()
-  catcher = await catchWebhooks({ authToken: auth_token })
-})
-afterAll(async () => {
-  await server.stop()
-  await catcher.close()
+test.beforeEach(({ tenant: own, catcher: caught }) => {
+  tenant = own
+  catcher = caught
 })
 
 async function newConversation(form: Record<string, string> = {}, root = '/v1'): Promise<string> {
-  return `${root}/Conversations/${(await server.call('POST', `${root}/Conversations`, form)).body.sid}`
+  return `${root}/Conversations/${(await tenant.call('POST', `${root}/Conversations`, form)).body.sid}`
 }
 
 /** A webhook of a conversation with an address of its own; answers its path at the catcher. */
 async function attach(conversation: string, target: string, configuration: [string, string][]): Promise<string> {
   const path = `/hook-${++hooks}`
-  const answer = await server.call('POST', `${conversation}/Webhooks`, [
+  const answer = await tenant.call('POST', `${conversation}/Webhooks`, [
     ['Target', target],
     ['Configuration.Url', catcher.url(path)],
     ...configuration.map(([name, value]): [string, string] => [`Configuration.${name}`, value]),
@@ -42,18 +39,18 @@ const arrived = (path: string) => catcher.requests.filter(at(path)).map(({ param
 
 /** Deliveries of one target about one conversation keep their order: once its removal is told, all that came before was. */
 async function everythingTold(conversation: string, path: string): Promise<(string | undefined)[]> {
-  await server.call('DELETE', conversation, undefined, told)
+  await tenant.call('DELETE', conversation, undefined, told)
   await catcher.next((caught) => caught.path === path && caught.params.EventType === 'onConversationRemoved')
   return arrived(path)
 }
 
 async function say(conversation: string, Body: string, options = told): Promise<void> {
-  expect((await server.call('POST', `${conversation}/Messages`, { Body }, options)).status).toBe(201)
+  expect((await tenant.call('POST', `${conversation}/Messages`, { Body }, options)).status).toBe(201)
 }
 
 test('a webhook of the conversation is told besides that of its service, each with its own method', async () => {
-  const service = (await server.call('POST', '/v1/Services', { FriendlyName: 'Support' })).body.sid
-  await server.call('POST', `/v1/Services/${service}/Configuration/Webhooks`, {
+  const service = (await tenant.call('POST', '/v1/Services', { FriendlyName: 'Support' })).body.sid
+  await tenant.call('POST', `/v1/Services/${service}/Configuration/Webhooks`, {
     PostWebhookUrl: catcher.url('/service'),
     Method: 'POST',
     Filters: 'onConversationUpdated',
@@ -64,14 +61,14 @@ test('a webhook of the conversation is told besides that of its service, each wi
     ...filters('onConversationUpdated', 'onMessageAdded'),
     ['Method', 'Post'],
   ])
-  await server.call('POST', conversation, { FriendlyName: 'Hello' }, told)
+  await tenant.call('POST', conversation, { FriendlyName: 'Hello' }, told)
   const requests = await Promise.all(['/service', first, second].map((path) => catcher.next(at(path))))
   expect(requests.map(({ method }) => method)).toEqual(['POST', 'GET', 'POST'])
   for (const { params, signed } of requests) {
     expect(signed).toBe(true)
     expect(params).toMatchObject({
       EventType: 'onConversationUpdated',
-      AccountSid: server.account_sid,
+      AccountSid: tenant.account_sid,
       ChatServiceSid: service,
       FriendlyName: 'Hello',
       Source: 'API',
@@ -86,8 +83,8 @@ test('only what its filters list is told, and names of an older generation are n
   const conversation = await newConversation()
   const path = await attach(conversation, 'webhook', filters('onConversationStateUpdated', 'onConversationRemoved'))
   const legacy = await attach(conversation, 'webhook', filters('onMessageSent', 'onConversationDestroyed'))
-  await server.call('POST', conversation, { FriendlyName: 'Hello' }, told)
-  await server.call('POST', conversation, { State: 'inactive' }, told)
+  await tenant.call('POST', conversation, { FriendlyName: 'Hello' }, told)
+  await tenant.call('POST', conversation, { State: 'inactive' }, told)
   expect(await everythingTold(conversation, path)).toEqual(['onConversationStateUpdated', 'onConversationRemoved'])
   expect(arrived(legacy)).toEqual([])
 })
@@ -99,9 +96,9 @@ test('a request without the header is not told, a timer always is', async () => 
     'webhook',
     filters('onConversationUpdated', 'onConversationStateUpdated', 'onConversationRemoved'),
   )
-  await server.call('POST', conversation, { FriendlyName: 'Hello' })
-  await server.call('POST', conversation, { FriendlyName: 'Again' }, silent)
-  await server.advance('PT1M')
+  await tenant.call('POST', conversation, { FriendlyName: 'Hello' })
+  await tenant.call('POST', conversation, { FriendlyName: 'Again' }, silent)
+  await tenant.advance('PT1M')
   const { params } = await catcher.next(at(path))
   expect(params).toMatchObject({
     EventType: 'onConversationStateUpdated',
@@ -110,7 +107,7 @@ test('a request without the header is not told, a timer always is', async () => 
     Reason: 'TIMER',
   })
   expect(params).not.toHaveProperty('Source')
-  await server.advance('PT9M')
+  await tenant.advance('PT9M')
   expect((await catcher.next(at(path))).params).toMatchObject({ StateFrom: 'inactive', StateTo: 'closed', Reason: 'TIMER' })
   expect(await everythingTold(conversation, path)).toEqual([
     'onConversationStateUpdated',
@@ -137,9 +134,9 @@ test('the webhook resource itself tells nothing, and a removed webhook is told n
   const all = filters('onConversationUpdated', 'onConversationStateUpdated', 'onConversationRemoved')
   const kept = await attach(conversation, 'webhook', all)
   const removed = await attach(conversation, 'webhook', all)
-  const { webhooks } = (await server.call('GET', `${conversation}/Webhooks`)).body
+  const { webhooks } = (await tenant.call('GET', `${conversation}/Webhooks`)).body
   const { sid } = webhooks.find(({ configuration }: { configuration: { url: string } }) => configuration.url.endsWith(removed))
-  await server.call('DELETE', `${conversation}/Webhooks/${sid}`, undefined, told)
+  await tenant.call('DELETE', `${conversation}/Webhooks/${sid}`, undefined, told)
   expect(await everythingTold(conversation, kept)).toEqual(['onConversationRemoved'])
   expect(arrived(removed)).toEqual([])
 })
@@ -147,13 +144,13 @@ test('the webhook resource itself tells nothing, and a removed webhook is told n
 test('an update moves a webhook to another address and other events', async () => {
   const conversation = await newConversation()
   const old = await attach(conversation, 'webhook', filters('onConversationUpdated'))
-  const [{ sid }] = (await server.call('GET', `${conversation}/Webhooks`)).body.webhooks
-  await server.call('POST', `${conversation}/Webhooks/${sid}`, {
+  const [{ sid }] = (await tenant.call('GET', `${conversation}/Webhooks`)).body.webhooks
+  await tenant.call('POST', `${conversation}/Webhooks/${sid}`, {
     'Configuration.Url': catcher.url('/moved'),
     'Configuration.Method': 'GET',
     'Configuration.Filters': 'onConversationRemoved',
   })
-  await server.call('POST', conversation, { FriendlyName: 'Hello' }, told)
+  await tenant.call('POST', conversation, { FriendlyName: 'Hello' }, told)
   expect(await everythingTold(conversation, '/moved')).toEqual(['onConversationRemoved'])
   expect(arrived(old)).toEqual([])
 })
@@ -162,7 +159,7 @@ test('a refused webhook is told nothing', async () => {
   const conversation = await newConversation()
   const path = await attach(conversation, 'webhook', filters('onConversationRemoved'))
   for (let i = 0; i < 4; i++) await attach(conversation, 'webhook', filters('onConversationUpdated'))
-  const sixth = await server.call('POST', `${conversation}/Webhooks`, [
+  const sixth = await tenant.call('POST', `${conversation}/Webhooks`, [
     ['Target', 'webhook'],
     ['Configuration.Url', catcher.url('/sixth')],
     ['Configuration.Filters', 'onConversationRemoved'],
@@ -179,8 +176,8 @@ test('a participant who joins and leaves is told', async () => {
     'webhook',
     filters('onParticipantAdded', 'onParticipantRemoved', 'onConversationRemoved'),
   )
-  const { sid } = (await server.call('POST', `${conversation}/Participants`, { Identity: 'ann' }, told)).body
-  await server.call('DELETE', `${conversation}/Participants/${sid}`, undefined, told)
+  const { sid } = (await tenant.call('POST', `${conversation}/Participants`, { Identity: 'ann' }, told)).body
+  await tenant.call('DELETE', `${conversation}/Participants/${sid}`, undefined, told)
   expect(await everythingTold(conversation, path)).toEqual([
     'onParticipantAdded',
     'onParticipantRemoved',
