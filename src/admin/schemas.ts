@@ -1,6 +1,6 @@
 import type { FastifySchema } from 'fastify'
 
-/** A route as the published description shows it. Requests are checked against it; what is sent is not, see `routes.ts`. */
+/** A route as the published description shows it. It is what requests are validated with; responses are not, see `routes.ts`. */
 export interface OperationSchema extends FastifySchema {
   readonly operationId: string
   readonly summary: string
@@ -36,6 +36,8 @@ const statuses = {
   415: 'The body is not JSON',
 } as const
 
+type Status = keyof typeof statuses
+
 /** An object of a response. Its properties are always there, but for an error's `code`. */
 export function object<K extends string>(title: string, properties: Readonly<Record<K, object>>) {
   return { title, type: 'object', properties, required: Object.keys(properties).filter((name) => name !== 'code') }
@@ -50,26 +52,26 @@ export function sid(prefix: string, description: string) {
   return { type: 'string', pattern: `^${prefix}[0-9a-fA-F]{32}$`, description }
 }
 
-/** Path parameters. Nothing is known to fit any other form than these, so that is found out by looking. */
+/** Path parameters: any text, since a name that no row has is answered with 404. */
 export function path(descriptions: Readonly<Record<string, string>>) {
   const properties = Object.entries(descriptions).map(([name, description]) => [name, { type: 'string', description }])
   return { type: 'object', properties: Object.fromEntries(properties) }
 }
 
-/** Response of a status, and what it says. */
+/** A response of one status. */
 export function response(description: string, schema: object) {
   return { 'x-response-description': description, ...schema }
 }
 
 export const removed = { type: 'null', description: 'Deleted' } as const
 
-/** The errors that an operation may answer with, besides those of every operation. */
-export function errors(...own: readonly (keyof typeof statuses)[]) {
-  const all = [401, ...own].map((status) => [status, response(statuses[status as 401], error)])
-  return { ...Object.fromEntries(all), '5xx': response('The server failed, or is not available: try again later', error) }
+/** The errors of an operation: its own, and those of every operation. */
+export function errors(...own: readonly Status[]) {
+  const described = ([401, ...own] as const).map((status) => [status, response(statuses[status], error)])
+  return { ...Object.fromEntries(described), '5xx': response('The server failed, or is not available: try again later', error) }
 }
 
-/** The same for an operation that reads a body. */
-export function bodyErrors(...own: readonly (keyof typeof statuses)[]) {
+/** The errors of an operation that reads a body. */
+export function bodyErrors(...own: readonly Status[]) {
   return errors(400, 413, 415, ...own)
 }

@@ -1,6 +1,6 @@
 import type { FastifyReply, FastifyRequest, FastifySchemaValidationError } from 'fastify'
 
-/** What is wrong with a request, so that whoever sent it can mend it. */
+/** Says which field is wrong and what it takes: the validator's own messages name neither an unknown field nor the words. */
 export function schemaError([fault]: FastifySchemaValidationError[], place: string): Error {
   return new Error(fault ? sentence(fault, place === 'querystring' ? 'query parameter' : 'field') : 'the request is not valid')
 }
@@ -29,11 +29,11 @@ function sentence({ keyword, instancePath, params, message }: FastifySchemaValid
   }
 }
 
-/** Neither engine keeps a NUL character or half a surrogate pair as given, and PostgreSQL fails on them. */
+/** PostgreSQL refuses a NUL character, and neither engine keeps an unpaired surrogate as given. */
 export async function refuseUnstorable({ params, query, body }: FastifyRequest, reply: FastifyReply): Promise<void> {
   for (const part of [params, query, body]) {
     const name = Object.entries(part ?? {}).find(([, value]) => [value].flat().some(isUnstorable))?.[0]
-    if (name) return reply.code(400).send({ error: `${name} must not have a NUL character or half a surrogate pair in it` })
+    if (name) return reply.code(400).send({ error: `${name} must not contain a NUL character or an unpaired surrogate` })
   }
 }
 

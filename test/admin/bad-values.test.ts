@@ -124,7 +124,7 @@ test.each([
   [{ friendly_name: long }, 'friendly_name must have at most 256 characters'],
   [{ friendly_name: {} }, 'friendly_name must be of type string'],
   [{ status: 'gone' }, 'status must be one of active, suspended'],
-  [{ friendly_name: nul }, 'friendly_name must not have a NUL character or half a surrogate pair in it'],
+  [{ friendly_name: nul }, 'friendly_name must not contain a NUL character or an unpaired surrogate'],
   [{}, 'the body must have at least 1 field(s)'],
   ['[]', 'the body must be of type object'],
 ])('what is wrong with %j is said', async (body, error) => {
