@@ -84,6 +84,9 @@ export function deliveryOf(
     attempts: '[]',
     date_created: now_ms,
     date_finished: null,
+    kind: 'webhook',
+    message_sid: null,
+    participant_sid: null,
   }
 }
 

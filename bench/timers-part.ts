@@ -153,7 +153,13 @@ export async function idlePoll(parley: Server): Promise<number> {
     waiting: () => 0,
     close: async () => await reader.close(),
   }
-  const timers = new Timers({ clock: new SystemClock(), database, resources, report: console.error })
+  const timers = new Timers({
+    clock: new SystemClock(),
+    database,
+    resources,
+    sweep: (request) => database.write('sweep', request),
+    failed: console.error,
+  })
   const bursts: number[] = []
   for (let n = 0; n < 20; n++) {
     const start_ms = performance.now()

@@ -1,7 +1,7 @@
 import type { Operation } from '../src/api/requests.ts'
 import type { AnyResource, ChangeVerb } from '../src/model/declare.ts'
-import type { Params } from '../src/model/params.ts'
-import { chainAbove, familyOf } from '../src/model/scope.ts'
+import { type Params, snakeCase } from '../src/model/params.ts'
+import { ancestorsOf, familyOf } from '../src/model/scope.ts'
 import { operations, resources } from '../src/resources/index.ts'
 import { officialOperations } from '../test/support/contract.ts'
 import { mono, page, table } from './markdown.ts'
@@ -105,20 +105,20 @@ function listPart(resource: AnyResource): string[] {
 
 function eventsPart({ events }: AnyResource): string[] {
   if (!events) return []
-  const before = Object.entries(events.before).map(([verb, event]) => {
-    const keys = Object.keys(events.amendable[verb as ChangeVerb] ?? {})
+  const rows = Object.entries(events.preAction).map(([verb, event]) => {
+    const keys = (events.amendable[verb as ChangeVerb] ?? []).map((name: string) => snakeCase(name))
     return [verb, mono(String(event)), keys.map(mono).join(', ') || 'nothing']
   })
   const pre = [
     'Pre-action webhooks, sent when the request has `X-Twilio-Webhook-Enabled: true`:',
-    table(['Verb', 'Event', 'The response may change'], before),
+    table(['Verb', 'Event', 'The response may change'], rows),
   ]
-  return [...(before.length > 0 ? pre : []), `Post-action webhooks: ${events.emits.map(mono).join(', ')}.`]
+  return [...(rows.length > 0 ? pre : []), `Post-action webhooks: ${events.emits.map(mono).join(', ')}.`]
 }
 
 /** Every place and verb at which a resource is mounted, the short family first. */
 export function routesOf(resource: AnyResource): Route[] {
-  const tail = `${chainAbove(resource)
+  const tail = `${ancestorsOf(resource)
     .map((parent) => `/${parent.path}/*`)
     .join('')}/${resource.path}`
   const instance = resource.sid === null ? tail : `${tail}/*`
@@ -144,7 +144,7 @@ export function prefixesOf(resource: AnyResource): string[] {
 
 /** Names for the stars: the service, the parents, the instance. */
 function named(path: string, resource: AnyResource): string {
-  const parents = chainAbove(resource).map((parent) => `{${parent.name}}`)
+  const parents = ancestorsOf(resource).map((parent) => `{${parent.name}}`)
   const services = path.startsWith('/Services/*/') ? ['{Service}'] : []
   const names = [...services, ...parents, '{key}']
   return path.replace(/\*/g, () => names.shift() ?? '*')

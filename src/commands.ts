@@ -1,24 +1,25 @@
 import { accountCommands } from './accounts/commands.ts'
 import { channelCommands } from './channels/commands.ts'
+import { settleMessage } from './channels/receipts.ts'
 import { deliveryCommands } from './delivery/record.ts'
 import { mediaCommands } from './media/commands.ts'
-import { type Asked, type Changed, change, changeAll } from './model/change.ts'
-import { resourceNamed } from './model/registry.ts'
-import { cleanupCommands } from './model/removals.ts'
+import { removeSomeMedia } from './media/rows.ts'
+import { change, changeAll, type NamedChange } from './model/change.ts'
+import { removalCommands } from './model/removals.ts'
 import { type SweepRequest, sweep } from './model/sweep.ts'
+import { registry } from './resources/index.ts'
 import { long, type Tx } from './storage/database.ts'
+import { factCommands } from './storage/facts.ts'
 
 /** Every transaction there is, by name: the writer thread imports this module. */
 export const commands = {
-  change: (tx: Tx, input: Asked): Promise<Changed> => change(tx, resourceNamed(input.resource), input.request),
-  changeAll: (tx: Tx, input: readonly [Asked, ...Asked[]]): Promise<Changed> => changeAll(tx, input, resourceNamed),
-  sweep: long(
-    (tx: Tx, input: { resource: string; request: SweepRequest }): Promise<number> =>
-      sweep(tx, resourceNamed(input.resource), input.request),
-  ),
+  change: (tx: Tx, input: NamedChange) => change(tx, registry, input),
+  changeAll: (tx: Tx, input: readonly [NamedChange, ...NamedChange[]]) => changeAll(tx, registry, input),
+  sweep: long((tx: Tx, request: SweepRequest) => sweep(tx, registry, request)),
+  ...removalCommands(registry, removeSomeMedia),
+  ...deliveryCommands(settleMessage),
   ...accountCommands,
-  ...cleanupCommands,
-  ...deliveryCommands,
+  ...factCommands,
   ...mediaCommands,
   ...channelCommands,
 }

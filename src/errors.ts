@@ -568,3 +568,8 @@ export class ApiError extends Error {
 export function refuse(kind: ErrorName, details?: Readonly<Record<string, string>>): ApiError {
   return new ApiError(kind, details)
 }
+
+/** Returns the `code` of an error of the system, of a driver or of Parley; undefined when it has none. */
+export function codeOf(error: unknown): string | undefined {
+  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined
+}

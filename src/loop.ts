@@ -1,5 +1,5 @@
 /** Work that goes on behind the requests. */
-export interface Service {
+export interface Worker {
   start(): void
   /** Resolves once nothing of it is under way any more. */
   stop(): Promise<void>
@@ -9,7 +9,7 @@ export interface Service {
  * Runs `once` whenever it is nudged or its time has come, never twice at the same time, and never stops on an error:
  * it is reported, and the work is tried again a second later.
  */
-export class Loop implements Service {
+export class Loop implements Worker {
   readonly #once: () => Promise<number>
   readonly #report: (error: unknown) => void
   #timer: NodeJS.Timeout | undefined
@@ -17,7 +17,7 @@ export class Loop implements Service {
   #again = false
   #stopped = true
 
-  /** `once` answers in how many ms it wants to run again. */
+  /** `once` returns in how many ms it wants to run again. */
   constructor(once: () => Promise<number>, report: (error: unknown) => void) {
     this.#once = once
     this.#report = report

@@ -8,21 +8,28 @@ import type { Pipeline } from './api/requests.ts'
 import { closeHttp, createHttp } from './api/server.ts'
 import { Cleanup } from './background/cleanup.ts'
 import { Timers } from './background/timers.ts'
+import { loopbackHandler, messageHandler } from './channels/message-delivery.ts'
+import type { ChannelReport } from './channels/receipts.ts'
 import { TestClock } from './clock.ts'
 import { type Config, ConfigError, mediaFolder } from './config.ts'
-import { createWebhookClient } from './delivery/client.ts'
+import { createWebhookClient, type WebhookClient } from './delivery/client.ts'
 import { Deliveries } from './delivery/deliveries.ts'
+import { isDelivered } from './delivery/handler.ts'
+import { webhookHandler } from './delivery/webhook.ts'
+import { codeOf } from './errors.ts'
 import { followClock } from './installation/kept-clock.ts'
 import { type Installation, type OpenOptions, openInstallation } from './installation/open.ts'
-import { Loop, type Service } from './loop.ts'
+import { Loop, type Worker } from './loop.ts'
 import { mediaSurfaces } from './media/http.ts'
 import { Leftovers } from './media/leftovers.ts'
 import { MediaStore } from './media/store.ts'
 import { healthRoutes } from './observability/health.ts'
 import { Metrics } from './observability/metrics.ts'
 import { operations, resources } from './resources/index.ts'
+import type { Reader } from './storage/database.ts'
 import { rowsBy } from './storage/rows.ts'
 
+/** A server that is running. */
 export interface Running {
   /** Where it listens. */
   readonly url: string
@@ -32,77 +39,172 @@ export interface Running {
 }
 
 /** Above the five seconds of a pre-action webhook, below the ten that supervisors give. */
-const longest_stop_ms = 7000
+const stop_timeout_ms = 7000
 
-/** How long the clock of a node may stand where another one has moved it away from. */
+/** How long the clock of a node may stand where another node has moved it away from. */
 const clock_every_ms = 1000
 
+const day_ms = 86_400_000
+
 const accountBySid = rowsBy('accounts', ['sid'])
+const serviceBySid = rowsBy('services', ['sid', 'account_sid'])
+
+/** What the parts of a running server share. */
+interface Shared {
+  readonly config: Config
+  readonly installation: Installation
+  readonly metrics: Metrics
+  /** Committed rows; keeps accounts and services in memory where it may. */
+  readonly read: Reader
+  readonly client: WebhookClient
+  /** Called with what goes wrong behind the requests. */
+  readonly failed: (error: unknown) => void
+}
 
 /** Starts the server and what works behind it. Throws when the port cannot be had. */
 export async function start(config: Config, options: OpenOptions = {}): Promise<Running> {
   const installation = await openInstallation(config, options)
-  const { database, vault, clock, log } = installation
-  const report = (err: unknown) => log.error({ err }, 'background work failed')
-  const metrics = new Metrics(database)
-  const read = remembering(database, [accountBySid, rowsBy('services', ['sid', 'account_sid'])], ['accounts', 'services'])
-  const client = createWebhookClient({ allow_private: config.webhook_allow_private, verify_tls: config.webhook_verify_tls })
-  const answers = database.capabilities.sole_owner ? new Answers() : null
-  database.subscribe((notices) => answers?.drop(notices))
-  const follow = clock instanceof TestClock ? followClock(clock, database) : undefined
-  database.subscribe((notices) => {
-    for (const notice of notices) if (notice.topic === 'clock' && clock instanceof TestClock) clock.follow(notice.offset_ms)
-    if (notices.some(({ topic }) => topic === 'missed')) follow?.().catch(report)
-  })
-  const timers = new Timers({
+  const { database, log } = installation
+  const opened: (() => Promise<unknown>)[] = [() => installation.closeLog(), () => database.close()]
+  const stop = () => closeAll(opened)
+  try {
+    const client = createWebhookClient({
+      allow_private: config.webhook_allow_private,
+      verify_tls: config.webhook_verify_tls,
+    })
+    const shared: Shared = {
+      config,
+      installation,
+      metrics: new Metrics(database),
+      read: remembering(database, [accountBySid, serviceBySid], ['accounts', 'services']),
+      client,
+      failed: (err) => log.error({ err }, 'background work failed'),
+    }
+    const store = await openMedia(shared)
+    opened.push(
+      () => store.close(),
+      () => client.close(),
+    )
+    const timers = createTimers(shared)
+    const pipeline = createPipeline(shared, timers)
+    const clock = sharedClock(shared)
+    const server = createServer(shared, { pipeline, timers, store, beforeRequest: clock?.follow })
+    const workers: Worker[] = [
+      timers,
+      createDeliveries(shared),
+      createCleanup(shared),
+      new Leftovers({ store, report: shared.failed }),
+      ...(clock ? [clock.worker] : []),
+    ]
+    opened.push(
+      () => Promise.all(workers.map((worker) => worker.stop())),
+      () => closeHttp(server, stop_timeout_ms),
+    )
+    const url = await listen(server, config)
+    for (const worker of workers) worker.start()
+    return { url, installation, stop }
+  } catch (error) {
+    await stop()
+    throw error
+  }
+}
+
+/** Closes everything in reverse order, each whatever the others throw. Throws the first error in the end. */
+async function closeAll(opened: readonly (() => Promise<unknown>)[]): Promise<void> {
+  const errors: unknown[] = []
+  for (const close of opened.toReversed()) await close().catch((error: unknown) => errors.push(error))
+  if (errors.length > 0) throw errors[0]
+}
+
+async function openMedia({ config, installation: { database }, failed }: Shared): Promise<MediaStore> {
+  const store = await MediaStore.open({ folder: mediaFolder(config), read: database.read, report: failed })
+  database.subscribe((notices) => store.notified(notices))
+  return store
+}
+
+function createTimers({ installation: { clock, database }, metrics, failed }: Shared): Timers {
+  return new Timers({
     clock,
     database,
     resources,
-    report,
+    sweep: (request) => database.write('sweep', request),
+    failed,
     applied: (rows, late_ms) => {
       metrics.timers.inc(rows)
       metrics.lateness.observe(late_ms / 1000)
     },
   })
-  const deliveries = new Deliveries({
+}
+
+function createDeliveries(shared: Shared): Deliveries<ChannelReport> {
+  const { config, installation, metrics, failed } = shared
+  const { clock, database, log, vault } = installation
+  const signed = { read: shared.read, client: shared.client, vault }
+  return new Deliveries<ChannelReport>({
     clock,
     database,
-    read,
-    client,
-    vault,
-    retries: config.webhook_retries,
-    report,
+    handlers: {
+      webhook: webhookHandler(signed, config.webhook_retries),
+      message: messageHandler(signed, database.read),
+      loopback: loopbackHandler(database.read),
+    },
+    record: (results) => database.write('recordDeliveries', results),
+    failed,
     attempted: (result, row) => {
-      metrics.deliveries.inc({
-        outcome: result.kind === 'answered' ? `${Math.floor((result.status ?? 0) / 100)}xx` : result.kind,
-      })
-      metrics.deliveryDuration.observe(result.duration_ms / 1000)
+      metrics.delivered(result)
       const { status, error } = result
-      if (error !== null || status === null || status < 200 || status > 299) {
-        log.warn({ delivery: row.id, event: row.event_type, status, error }, 'webhook failed')
-      }
+      if (!isDelivered(result)) log.warn({ delivery: row.id, event: row.event_type, status, error }, 'webhook failed')
     },
   })
-  const store = await MediaStore.open({ folder: mediaFolder(config), read: database.read, report }).catch(async (error) => {
-    await database.close()
-    throw error
-  })
-  database.subscribe((notices) => store.told(notices))
-  const keep_deliveries_ms = config.delivery_log_days * 86_400_000
-  const cleanup = new Cleanup({ clock, database, keep_deliveries_ms, report })
-  const pipeline: Pipeline = {
+}
+
+function createCleanup({ config, installation: { clock, database }, failed }: Shared): Cleanup {
+  return new Cleanup({ clock, database, keep_deliveries_ms: config.delivery_log_days * day_ms, failed })
+}
+
+function createPipeline({ installation, read, client }: Shared, timers: Timers): Pipeline {
+  const { clock, database, log, vault } = installation
+  const answers = database.capabilities.sole_owner ? new Answers() : null
+  database.subscribe((notices) => answers?.drop(notices))
+  return {
     clock,
     read,
     answers,
     write: (resource, request) => database.write('change', { resource: resource.name, request }),
     writeAll: (changes) => database.write('changeAll', changes),
-    veto: { client, vault, warn: (facts) => log.warn(facts, 'pre-action webhook') },
+    preAction: { client, vault, warn: (facts) => log.warn(facts, 'pre-action webhook') },
     catchUp: async () => void (await timers.catchUp()),
   }
+}
+
+/** Follows the test clock of several nodes: at each request, when told, and every second. Undefined where there is none to follow. */
+function sharedClock({ installation: { clock, database }, failed }: Shared) {
+  if (!(clock instanceof TestClock)) return undefined
+  const follow = followClock(clock, database)
+  database.subscribe((notices) => {
+    for (const notice of notices) if (notice.topic === 'clock') clock.follow(notice.offset_ms)
+    if (notices.some(({ topic }) => topic === 'missed')) follow().catch(failed)
+  })
+  if (database.capabilities.sole_owner) return undefined
+  // A notice can be lost; whose clock stands still would not even wake to look.
+  return { follow, worker: new Loop(async () => follow().then(() => clock_every_ms), failed) }
+}
+
+function createServer(
+  { config, installation, metrics, read }: Shared,
+  parts: {
+    readonly pipeline: Pipeline
+    readonly timers: Timers
+    readonly store: MediaStore
+    readonly beforeRequest: (() => Promise<void>) | undefined
+  },
+): FastifyInstance {
+  const { database, vault, clock, log } = installation
+  const { pipeline, timers, store, beforeRequest } = parts
   const server = createHttp({
     pipeline,
     authenticator: new Authenticator(database, vault),
-    ...(follow && !database.capabilities.sole_owner && { before: follow }),
+    ...(beforeRequest && { before: beforeRequest }),
     resources,
     operations,
     beside: mediaSurfaces({ ...config, max_bytes: config.media_max_bytes, store, database, read, vault, clock, log }),
@@ -112,39 +214,29 @@ export async function start(config: Config, options: OpenOptions = {}): Promise<
   })
   server.register(adminRoutes({ installation, timers, pipeline }), { prefix: '/admin/v1' })
   server.register(healthRoutes({ database, registry: metrics.registry }))
-  const services: Service[] = [timers, deliveries, cleanup, new Leftovers({ store, report })]
-  // A notice can be lost; whose clock stands still would not even wake to look.
-  if (follow && !database.capabilities.sole_owner)
-    services.push(new Loop(async () => follow().then(() => clock_every_ms), report))
-  const stop = async () => {
-    await closeHttp(server, longest_stop_ms)
-    await Promise.all(services.map((service) => service.stop()))
-    await client.close()
-    await store.close()
-    await database.close()
-    await installation.closeLog()
-  }
-  try {
-    const url = await listen(server, config)
-    for (const service of services) service.start()
-    return { url, installation, stop }
-  } catch (error) {
-    await stop()
-    throw error
-  }
+  return server
 }
 
 async function listen(server: FastifyInstance, { host, port }: Config): Promise<string> {
   try {
     await server.listen({ host, port })
   } catch (error) {
-    const { code } = error as { code?: string }
-    if (code === 'EADDRINUSE') throw new ConfigError(`port ${port} on ${host} is taken: stop what uses it, or set PORT (--port)`)
-    if (code === 'EACCES') throw new ConfigError(`port ${port} may not be used by this user: set PORT (--port) to one above 1023`)
-    if (code === 'EADDRNOTAVAIL' || code === 'ENOTFOUND')
-      throw new ConfigError(`this machine has no address ${host}: set HOST (--host)`)
-    throw error
+    throw explainedListenError(error, host, port)
   }
   const { address, family, port: actual } = server.server.address() as AddressInfo
   return `http://${family === 'IPv6' ? `[${address}]` : address}:${actual}`
+}
+
+function explainedListenError(error: unknown, host: string, port: number): unknown {
+  switch (codeOf(error)) {
+    case 'EADDRINUSE':
+      return new ConfigError(`port ${port} on ${host} is in use: stop the program that uses it, or set PORT (--port)`)
+    case 'EACCES':
+      return new ConfigError(`port ${port} may not be used by this user: set PORT (--port) to one above 1023`)
+    case 'EADDRNOTAVAIL':
+    case 'ENOTFOUND':
+      return new ConfigError(`this machine has no address ${host}: set HOST (--host)`)
+    default:
+      return error
+  }
 }

@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
 import { filtersOf, formOf, type Parameter, routesOf, starred } from '../scripts/reference.ts'
-import { event_types } from '../src/events/names.ts'
+import { eventTypes } from '../src/events/names.ts'
 import type { AnyResource } from '../src/model/declare.ts'
 import { conversationWithParticipants } from '../src/resources/conversation-with-participants.ts'
 import { conversations } from '../src/resources/conversations/conversation.ts'
@@ -104,7 +104,7 @@ test('what is required, and only that, is said to be', () => {
 
 test('every post-action event is declared by the one resource that emits it', () => {
   const declared = resources.flatMap(({ events }) => events?.emits ?? [])
-  expect(declared.toSorted()).toEqual(event_types.filter((type) => type.endsWith('ed')).toSorted())
+  expect(declared.toSorted()).toEqual(eventTypes.filter((type) => type.endsWith('ed')).toSorted())
   const emitting = resources.filter(({ events }) => events)
   const files = sources.filter((text) => text.includes('    emits: ['))
   expect(files).toHaveLength(emitting.length)

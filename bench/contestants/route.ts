@@ -43,12 +43,12 @@ const server = createHttp({
     clock: new SystemClock(),
     read,
     answers: null,
-    veto: { client: createWebhookClient({ allow_private: true, verify_tls: true }), vault, warn: () => {} },
+    preAction: { client: createWebhookClient({ allow_private: true, verify_tls: true }), vault, warn: () => {} },
     catchUp: async () => {},
     writeAll: () => Promise.reject(new Error('there is no storage')),
     async write(resource, request) {
       const { row } = await propose(read, resource, request)
-      return { row, above: { service: { sid: made.service.sid }, parents: [] } }
+      return { row, ancestors: { service: { sid: made.service.sid }, parents: [] } }
     },
   },
   authenticator: new Authenticator(database, vault),

@@ -14,7 +14,12 @@ export function newAccount(input: { sid: string | undefined; friendly_name: stri
   const dates = { date_created: now, date_updated: now, revision: 1 }
   const service_sid = newSid('IS', now)
   const roles = defaultRoles(sid, service_sid, now)
-  const service: ServiceRow = { sid: service_sid, ...newService(sid, 'Default Conversations Service', roles), ...dates }
+  const service: ServiceRow = {
+    sid: service_sid,
+    account_sid: sid,
+    ...newService('Default Conversations Service', roles),
+    ...dates,
+  }
   const account: AccountRow = {
     sid,
     friendly_name,

@@ -4,7 +4,7 @@ import { milliseconds } from '../dates.ts'
 import type { Installation } from '../installation/open.ts'
 import { randomSid } from '../sids.ts'
 import { rowsBy } from '../storage/rows.ts'
-import type { AccountRow } from '../storage/schema.ts'
+import type { AccountRow, AccountStatus } from '../storage/schema.ts'
 import { shape } from '../storage/shapes.ts'
 import { notFound } from './replies.ts'
 import {
@@ -125,7 +125,7 @@ export function accountRoutes({
       return account ? toJson(account) : notFound(reply)
     })
 
-    routes.post<OfAccount & { Body: { friendly_name?: string; status?: string } }>(
+    routes.post<OfAccount & { Body: { friendly_name?: string; status?: AccountStatus } }>(
       '/accounts/:sid',
       { schema: updateAccount },
       async ({ params: { sid }, body }, reply) => {

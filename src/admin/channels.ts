@@ -6,7 +6,7 @@ import { newSid } from '../sids.ts'
 import { rowsBy } from '../storage/rows.ts'
 import type { ChannelRow } from '../storage/schema.ts'
 import { shape } from '../storage/shapes.ts'
-import { withoutPassword } from './deliveries.ts'
+import { withoutCredentials } from '../urls.ts'
 import { notFound } from './replies.ts'
 import { bodyErrors, errors, instant, list, type OperationSchema, object, path, removed, response, sid } from './schemas.ts'
 
@@ -112,7 +112,7 @@ function toJson(row: ChannelRow) {
     sid: row.sid,
     account_sid: row.account_sid,
     proxy_address: row.proxy_address,
-    url: withoutPassword(row.url),
+    url: withoutCredentials(row.url),
     date_created: milliseconds(row.date_created),
     date_updated: milliseconds(row.date_updated),
   }

@@ -73,7 +73,7 @@ export function clockRoutes(
     }
     clock.moveTo(target)
     await timers.catchUp()
-    await database.write('setInstallation', { name: 'clock_offset_ms', value: String(clock.offset_ms) })
+    await database.write('setFact', { name: 'clock_offset_ms', value: String(clock.offset_ms) })
   }
   const toJson = () => ({ now: milliseconds(clock.now()), offset_ms: clock.offset_ms })
   return async (routes) => {

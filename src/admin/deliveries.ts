@@ -3,8 +3,9 @@ import { milliseconds } from '../dates.ts'
 import type { Attempt } from '../delivery/record.ts'
 import type { Installation } from '../installation/open.ts'
 import { rowsBy } from '../storage/rows.ts'
-import type { DeliveryRow, DeliveryStatus } from '../storage/schema.ts'
+import type { DeliveryKind, DeliveryRow, DeliveryStatus } from '../storage/schema.ts'
 import { shape } from '../storage/shapes.ts'
+import { withoutCredentials } from '../urls.ts'
 import { notFound } from './replies.ts'
 import { bodyErrors, errors, instant, type OperationSchema, object, path, response, sid } from './schemas.ts'
 
@@ -33,6 +34,7 @@ function logQuery(filters: readonly ('service_sid' | 'subject_sid' | 'status')[]
 }
 
 const delivery_statuses: readonly DeliveryStatus[] = ['pending', 'delivered', 'failed']
+const delivery_kinds: readonly DeliveryKind[] = ['webhook', 'message', 'loopback']
 const text = { type: 'string' } as const
 const filter = { type: 'string', maxLength: 64 } as const
 
@@ -44,13 +46,20 @@ const attempt = object('Attempt', {
 })
 const delivery = object('Delivery', {
   id: sid('WD', 'Id of the delivery'),
+  kind: {
+    type: 'string',
+    enum: delivery_kinds,
+    description: '`message`: handed to a channel; `loopback`: a message whose address no channel carries',
+  },
   account_sid: text,
   service_sid: text,
-  target_sid: { ...text, description: 'SID of whose webhook or channel it is' },
+  target_sid: { type: ['string', 'null'], description: 'SID of whose webhook or channel it is; null for `loopback`' },
   subject_sid: { ...text, description: 'SID of the conversation or user that it is about' },
   event_type: text,
   method: text,
-  url: { ...text, description: 'Without the credentials that it may contain' },
+  url: { type: ['string', 'null'], description: 'Without the credentials that it may contain; null for `loopback`' },
+  message_sid: { type: ['string', 'null'], description: 'The message that is handed to a channel' },
+  participant_sid: { type: ['string', 'null'], description: 'Who that message is for' },
   params: { type: 'object', additionalProperties: text },
   status: { type: 'string', enum: delivery_statuses },
   attempts: { type: 'array', items: attempt },
@@ -140,25 +149,20 @@ function toJson(row: DeliveryRow) {
   const attempts = JSON.parse(row.attempts) as Attempt[]
   return {
     id: row.id,
+    kind: row.kind,
     account_sid: row.account_sid,
     service_sid: row.service_sid,
-    target_sid: row.target_sid,
+    target_sid: row.target_sid || null,
     subject_sid: row.subject_sid,
     event_type: row.event_type,
     method: row.method,
-    url: withoutPassword(row.url),
+    url: row.kind === 'loopback' ? null : withoutCredentials(row.url),
+    message_sid: row.message_sid,
+    participant_sid: row.participant_sid,
     params: JSON.parse(row.form) as Record<string, string>,
     status: row.status,
     attempts: attempts.map((attempt) => ({ ...attempt, at: milliseconds(attempt.at) })),
     date_created: milliseconds(row.date_created),
     date_finished: row.date_finished === null ? null : milliseconds(row.date_finished),
   }
-}
-
-/** Credentials for the endpoint may be part of its address; the log shows none. */
-export function withoutPassword(url: string): string {
-  const parsed = new URL(url)
-  parsed.username = ''
-  parsed.password = ''
-  return parsed.href
 }

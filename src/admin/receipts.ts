@@ -1,6 +1,7 @@
 import type { FastifyPluginAsync } from 'fastify'
-import { channel_message_sids, type ReceiptStatus, receipt_statuses } from '../channels/receipts.ts'
+import { channelMessageSids, receiptStatuses } from '../channels/receipts.ts'
 import type { Installation } from '../installation/open.ts'
+import type { ReceiptStatus } from '../storage/schema.ts'
 import { bodyErrors, type OperationSchema, object, response, short_text } from './schemas.ts'
 
 interface ReceiptBody {
@@ -15,7 +16,7 @@ const max_error_code = 2 ** 31 - 1
 
 const channel_message_sid = {
   type: 'string',
-  pattern: channel_message_sids.source,
+  pattern: channelMessageSids.source,
   description: 'What the channel called the message when it took it',
 } as const
 
@@ -30,7 +31,7 @@ const reportReceipt: OperationSchema = {
     properties: {
       account_sid: { ...short_text, description: 'The first account when absent' },
       channel_message_sid,
-      status: { enum: receipt_statuses },
+      status: { enum: receiptStatuses },
       error_code: { type: 'integer', minimum: 0, maximum: max_error_code, description: 'For `failed` and `undelivered`' },
     },
     required: ['channel_message_sid', 'status'],
@@ -41,7 +42,7 @@ const reportReceipt: OperationSchema = {
       'How the message is known to fare now',
       object('KnownReceipt', {
         channel_message_sid,
-        status: { type: 'string', enum: receipt_statuses },
+        status: { type: 'string', enum: receiptStatuses },
         error_code: { type: 'integer', description: '0 when it has not failed' },
       }),
     ),
@@ -61,8 +62,8 @@ export function receiptRoutes({
   return async (routes) => {
     routes.post<{ Body: ReceiptBody }>('/receipts', { schema: reportReceipt }, async ({ body }, reply) => {
       const { account_sid = account.sid, ...reported } = body
-      const answer = { ...reported, error_code: reported.error_code || null }
-      const row = await database.write('reportStatus', { account_sid, answer, now: clock.now() })
+      const report = { ...reported, error_code: reported.error_code || null }
+      const row = await database.write('reportStatus', { account_sid, report, now: clock.now() })
       if (!row) return reply.code(404).send({ error: `no message was handed over as ${body.channel_message_sid}` })
       return { channel_message_sid: row.channel_message_sid, status: row.status, error_code: row.error_code }
     })

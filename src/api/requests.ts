@@ -1,21 +1,29 @@
 import type { Clock } from '../clock.ts'
-import { type Asked, type Changed, type ChangeRequest, type Proposal, propose } from '../model/change.ts'
-import type { AnyResource, BaseRow, ChangeVerb, Facts, Slice } from '../model/declare.ts'
+import {
+  type Changed,
+  type ChangeRequest,
+  type NamedChange,
+  nextDueOf,
+  type Proposal,
+  propose,
+  requestedChange,
+} from '../model/change.ts'
+import type { Ancestors, AnyResource, BaseRow, ChangeVerb, Slice } from '../model/declare.ts'
 import type { Form } from '../model/form.ts'
 import { issuerOf, pageRequest, readPage, storedRows } from '../model/pages.ts'
 import { parseParams, sealSecrets } from '../model/params.ts'
-import { type Above, collectionUrl, represent, urlsFor } from '../model/represent.ts'
-import { type Address, findInstance, locate, within } from '../model/scope.ts'
+import { type AncestorSids, collectionUrl, represent, urlsFor } from '../model/represent.ts'
+import { findInstance, locate, type ResourcePath, scopeOf } from '../model/scope.ts'
 import { newSid } from '../sids.ts'
 import type { Reader } from '../storage/database.ts'
 import type { Answers } from './answers.ts'
-import { ask, isAsked, type Veto } from './pre-action.ts'
+import { callPreAction, type PreActionHooks, preActionHook } from './pre-action.ts'
 
 /** A request as the pipeline takes it: authenticated, its path taken apart. */
 export interface Call {
   readonly resource: AnyResource
   readonly family: 'default' | 'service'
-  readonly address: Address
+  readonly path: ResourcePath
   /** Public base for urls, without `/v1`. */
   readonly base: string
   /** Query string and body, parsed. */
@@ -29,11 +37,12 @@ export interface Pipeline {
   /** Committed rows; keeps accounts and services in memory where it may. */
   readonly read: Reader
   readonly write: (resource: AnyResource, request: ChangeRequest) => Promise<Changed>
-  /** All or none, in this order; answers the first. */
-  readonly writeAll: (changes: readonly [Asked, ...Asked[]]) => Promise<Changed>
-  readonly veto: Veto
+  /** All or none, in this order; returns the first. */
+  readonly writeAll: (changes: readonly [NamedChange, ...NamedChange[]]) => Promise<Changed>
+  readonly preAction: PreActionHooks
+  /** Bodies kept in memory; null where other processes write too. */
   readonly answers: Answers | null
-  /** Applies every deadline that has passed; answers once that is done. */
+  /** Applies every deadline that has passed; resolves once that is done. */
   readonly catchUp: () => Promise<void>
 }
 
@@ -51,95 +60,105 @@ export interface Operation {
 /**
  * Every write of the API, in this order: parse, secrets sealed → decide (pure) → pre-action webhook, if one is configured, with no
  * transaction open → one transaction { decide on the rows as they are now, write the row and its deliveries } → represent.
- * Answers the JSON text, null after a removal. Throws ApiError.
+ * Returns the JSON text, null after a removal. Throws ApiError.
  */
 export async function write(pipeline: Pipeline, verb: ChangeVerb, call: Call): Promise<string | null> {
-  const { resource, address } = call
+  const { resource, path } = call
   const now = pipeline.clock.now()
   const given = verb === 'remove' ? {} : await parsed(pipeline, verb, call)
-  const params = sealSecrets(resource.params, given, (secret) => pipeline.veto.vault.seal(secret))
+  const params = sealSecrets(resource.params, given, (secret) => pipeline.preAction.vault.seal(secret))
   const sid = verb === 'create' && resource.sid ? newSid(resource.sid, now) : ''
-  const asked: ChangeRequest = { verb, address, params, sid, now, webhooks: call.webhooks, source: 'API' }
-  const { row, above } = await pipeline.write(resource, await beforehand(pipeline, resource, asked))
-  return row && render(resource, above, call, row, now)
+  const request: ChangeRequest = { verb, path, params, sid, now, webhooks: call.webhooks, source: 'API' }
+  const { row, ancestors } = await pipeline.write(resource, await runPreAction(pipeline, resource, request))
+  return row && render(resource, ancestors, call, row, now)
 }
 
 /** What does not exist is not found, however wrong the parameters are; only then is that looked up first. */
-async function parsed(pipeline: Pipeline, verb: 'create' | 'update', { resource, address, body }: Call) {
+async function parsed(pipeline: Pipeline, verb: 'create' | 'update', { resource, path, body }: Call) {
   try {
     return parseParams(resource.params, verb, body)
   } catch (refusal) {
-    const above = await locate(pipeline.read, resource, address)
-    if (verb === 'update') await findInstance(pipeline.read, resource, { ...above, now: pipeline.clock.now() }, address)
+    const ancestors = await locate(pipeline.read, resource, path)
+    if (verb === 'update') await findInstance(pipeline.read, resource, { ...ancestors, now: pipeline.clock.now() }, path)
     throw refusal
   }
 }
 
 /**
- * Asks the pre-action webhook where there is one. It may take seconds: the clock is read again after it. `above`: what is not
- * stored yet.
+ * Asks the pre-action webhook where there is one. It may take seconds: the clock is read again after it. `ancestors`: rows above
+ * that are not stored yet.
  */
-export async function beforehand(
+export async function runPreAction(
   pipeline: Pipeline,
   resource: AnyResource,
   request: ChangeRequest,
-  above?: Omit<Facts, 'now'>,
+  ancestors?: Ancestors,
 ): Promise<ChangeRequest> {
   if (!request.webhooks || !resource.events) return request
-  const facts = { ...(above ?? (await locate(pipeline.read, resource, request.address))), now: request.now }
-  if (!isAsked(resource, request, facts)) return request
+  const facts = { ...(ancestors ?? (await locate(pipeline.read, resource, request.path))), now: request.now }
+  const target = preActionHook(resource, request, facts)
+  if (!target) return request
   const proposal = await propose(pipeline.read, resource, request, facts)
-  const amended = await ask(pipeline.veto, resource, request, proposal)
-  return { ...amended, address: above ? request.address : pinned(request.address, resource, proposal), now: pipeline.clock.now() }
+  const amended = await callPreAction(pipeline.preAction, target, resource, request, proposal)
+  const path = ancestors ? request.path : pinned(request.path, resource, proposal)
+  return { ...amended, path, now: pipeline.clock.now() }
 }
 
 /** What the webhook was asked about is what will be changed, though names and the default service may have moved meanwhile. */
-function pinned(address: Address, resource: AnyResource, { facts, steps }: Proposal): Address {
-  const change = steps.find((step) => step.resource === resource && step.change.cause === 'request')?.change
+function pinned(path: ResourcePath, resource: AnyResource, proposal: Proposal): ResourcePath {
+  const { facts } = proposal
   return {
-    ...address,
+    ...path,
     service_sid: facts.service?.sid ?? null,
     parents: facts.parents.map((parent) => parent.sid),
-    key: address.key === null ? null : (change?.was?.sid ?? address.key),
+    key: path.key === null ? null : (requestedChange(proposal, resource)?.before?.sid ?? path.key),
   }
 }
 
-/** One row, or the singleton. Answers the JSON text, at once when it is still in memory. Throws 404. */
+/** Decides on a row that is not stored yet, and returns it as the last of the rows above what is made below it. */
+export async function ancestorsBelow(read: Reader, resource: AnyResource, request: ChangeRequest): Promise<Ancestors> {
+  const ancestors = await locate(read, resource, request.path)
+  const { row } = await propose(read, resource, request, ancestors)
+  return { ...ancestors, parents: row ? [...ancestors.parents, row] : ancestors.parents }
+}
+
+/** One row, or the singleton. Returns the JSON text, at once when it is still in memory. Throws 404. */
 export function fetch(pipeline: Pipeline, call: Call): string | Promise<string> {
-  const { address, base } = call
-  const key = `${address.account_sid} ${base} ${address.path}`
+  const { path, base } = call
+  const key = `${path.account_sid} ${base} ${path.text}`
   return pipeline.answers?.get(key, pipeline.clock.now()) ?? fetchRow(pipeline, call, key)
 }
 
 async function fetchRow(pipeline: Pipeline, call: Call, key: string): Promise<string> {
-  const { resource, address } = call
+  const { resource, path } = call
   const now = pipeline.clock.now()
-  const above = await locate(pipeline.read, resource, address)
-  const row = await findInstance(pipeline.read, resource, { ...above, now }, address)
-  const body = render(resource, above, call, row, now)
+  const ancestors = await locate(pipeline.read, resource, path)
+  const row = await findInstance(pipeline.read, resource, { ...ancestors, now }, path)
+  const body = render(resource, ancestors, call, row, now)
   // Only what depends on one row: below a parent that may be renamed or removed it would not be known when to drop it.
-  if (typeof resource.under === 'string') pipeline.answers?.set(key, { body, sid: row.sid, until: nextDue(row, now) })
+  if (typeof resource.under === 'string') pipeline.answers?.set(key, { body, sid: row.sid, until: trueUntil(row, now) })
   return body
 }
 
-/** One page of a collection. Answers the JSON text. Throws 404 for a missing parent, 400 for bad parameters. */
+/** One page of a collection. Returns the JSON text. Throws 404 for a missing parent, 400 for bad parameters. */
 export async function list(pipeline: Pipeline, call: Call): Promise<string> {
-  const { resource, address, query } = call
-  const declared = resource.list as NonNullable<AnyResource['list']>
-  const above = await locate(pipeline.read, resource, address)
+  const { resource, path, query } = call
+  const declared = resource.list
+  if (!declared) throw new Error(`${resource.name} has no list`)
+  const ancestors = await locate(pipeline.read, resource, path)
   const params = parseParams(declared.params, 'list', query)
   const page = pageRequest(query, { default: declared.size, max: declared.max })
   const order = declared.order(params)
   // A filter compares what is stored: first let the deadlines that have passed be applied.
   if (resource.elapse && order.where.length > 0) await pipeline.catchUp()
   const now = pipeline.clock.now()
-  const found = await readPage(issuerOf(resource, above, order), order, page, (slice: Slice) =>
+  const found = await readPage(issuerOf(resource, ancestors, order), order, page, (slice: Slice) =>
     resource.view
-      ? resource.view.page(pipeline.read, { ...above, now }, params, slice)
-      : storedRows(pipeline.read, resource, within(resource, above), order, slice),
+      ? resource.view.page(pipeline.read, { ...ancestors, now }, params, slice)
+      : storedRows(pipeline.read, resource, scopeOf(resource, ancestors), order, slice),
   )
-  const urls = urlsFor(call.base, above, call.family)
-  const collection = collectionUrl(resource, above, urls)
+  const urls = urlsFor(call.base, ancestors, call.family)
+  const collection = collectionUrl(resource, ancestors, urls)
   const rows = found.rows.map((row) => represent(resource, resource.elapse?.(row, now) ?? row, collection, urls))
   const at = (number: number, token: string | null) => pageUrl(collection, echo(query, params), page.size, number, token)
   return JSON.stringify({
@@ -156,14 +175,15 @@ export async function list(pipeline: Pipeline, call: Call): Promise<string> {
   })
 }
 
-function render(resource: AnyResource, above: Above, call: Call, row: BaseRow, now: number): string {
-  const urls = urlsFor(call.base, above, call.family)
+function render(resource: AnyResource, ancestors: AncestorSids, call: Call, row: BaseRow, now: number): string {
+  const urls = urlsFor(call.base, ancestors, call.family)
   const current = resource.elapse?.(row, now) ?? row
-  return JSON.stringify(represent(resource, current, collectionUrl(resource, above, urls), urls))
+  return JSON.stringify(represent(resource, current, collectionUrl(resource, ancestors, urls), urls))
 }
 
-function nextDue(row: BaseRow, now: number): number {
-  const due = (row as { next_due?: number | null }).next_due
+/** When a response that shows this row has to be made anew, in epoch ms. */
+function trueUntil(row: BaseRow, now: number): number {
+  const due = nextDueOf(row)
   // Passed already: what is shown now may change once more at the next deadline, so it is not kept.
   return typeof due === 'number' ? (due > now ? due : 0) : Number.POSITIVE_INFINITY
 }

@@ -2,7 +2,7 @@ import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { refuse } from '../errors.ts'
 import type { AnyResource } from '../model/declare.ts'
 import { emptyForm, type Form, parseForm } from '../model/form.ts'
-import { chainAbove, familyOf } from '../model/scope.ts'
+import { ancestorsOf, familyOf } from '../model/scope.ts'
 import { type Call, fetch, list, write } from './requests.ts'
 import { baseOf, pathOf, queryOf, respond, sendError } from './respond.ts'
 import type { Handler, HttpOptions, Path, Surface } from './surface.ts'
@@ -45,10 +45,10 @@ export function mount(v1: FastifyInstance, url: string, methods: Path['methods']
 /** Where a resource answers, in each family that has it, and what each verb does. */
 function paths(resource: AnyResource, options: HttpOptions): Path[] {
   const family = familyOf(resource)
-  const above = chainAbove(resource)
-  const tail = `${above.map((parent, i) => `/${parent.path}/:parent${i}`).join('')}/${resource.path}`
+  const ancestors = ancestorsOf(resource)
+  const tail = `${ancestors.map((parent, i) => `/${parent.path}/:parent${i}`).join('')}/${resource.path}`
   return rootsOf(family).flatMap(({ root, family }) => {
-    const call = (request: FastifyRequest) => callOf(request, resource, family, above.length, options.public_url)
+    const call = (request: FastifyRequest) => callOf(request, resource, family, ancestors.length, options.public_url)
     const { pipeline, log } = options
     const answer = (status: number, work: (call: Call) => Promise<string | null> | string): Handler => {
       return (request, reply) => {
@@ -120,12 +120,12 @@ function callOf(
     resource,
     family,
     base: baseOf(request, public_url),
-    address: {
+    path: {
       account_sid: request.account_sid,
       service_sid: params.service ?? null,
       parents: depth === 0 ? [] : Array.from({ length: depth }, (_, i) => params[`parent${i}`] ?? ''),
       key: params.key ?? null,
-      path: pathOf(request),
+      text: pathOf(request),
     },
     query: queryOf(request),
     body: bodyOf(request),

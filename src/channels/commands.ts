@@ -1,10 +1,10 @@
 import { ApiError } from '../errors.ts'
 import { changeAll } from '../model/change.ts'
-import { resourceNamed } from '../model/registry.ts'
+import { registry } from '../resources/index.ts'
 import { Conflict, type Tx } from '../storage/database.ts'
-import { deleteRow, insertRow, rowsBy, updateRow } from '../storage/rows.ts'
+import { deleteRow, insert, rowsBy, updateRow } from '../storage/rows.ts'
 import type { ChannelRow } from '../storage/schema.ts'
-import { findHome, type Plan, type Received, sameHome } from './inbound.ts'
+import { findDestination, type Plan, type Received, sameDestination } from './inbound.ts'
 import { reportStatus } from './receipts.ts'
 
 const accountBySid = rowsBy('accounts', ['sid'])
@@ -12,35 +12,36 @@ const channelOf = rowsBy('channels', ['account_sid', 'proxy_address'])
 
 /** What messaging channels and those who configure them do. Ids and time come in with the input. */
 export const channelCommands = {
-  /** Says where the messages of a proxy address go; the row of an address stays the same. Answers null without the account. */
+  /** Says where the messages of a proxy address go; the row of an address stays the same. Returns null without the account. */
   async setChannel(tx: Tx, given: ChannelRow): Promise<ChannelRow | null> {
     const { account_sid, proxy_address } = given
     if (!(await tx.one(accountBySid, { sid: account_sid }))) return null
-    const was = await tx.one(channelOf, { account_sid, proxy_address })
-    if (!was) {
-      await tx.run(insertRow('channels', Object.keys(given)), { ...given })
+    const before = await tx.one(channelOf, { account_sid, proxy_address })
+    if (!before) {
+      await insert(tx, 'channels', given)
       return given
     }
-    const is = { ...was, url: given.url, date_updated: given.date_updated }
-    await tx.run(updateRow('channels', ['account_sid', 'proxy_address'], ['url', 'date_updated']), is)
-    return is
+    const after = { ...before, url: given.url, date_updated: given.date_updated }
+    await tx.run(updateRow('channels', ['account_sid', 'proxy_address'], ['url', 'date_updated']), after)
+    return after
   },
 
-  /** Messages of the address go nowhere again, and arrive. Answers false when there was nothing to remove. */
+  /** Messages of the address go nowhere again, and arrive. Returns false when there was nothing to remove. */
   async removeChannel(tx: Tx, input: { account_sid: string; proxy_address: string }): Promise<boolean> {
     return (await tx.run(deleteRow('channels', ['account_sid', 'proxy_address']), input)) > 0
   },
 
   reportStatus,
 
-  /** Takes in a message as planned. Answers null, with nothing written, when things are not any more as they were then. */
-  async receive(tx: Tx, { pair, home, changes, received }: Plan): Promise<Received | null> {
-    if (!sameHome(await findHome(tx, pair), home)) return null
+  /** Takes in a message as planned. Returns null, with nothing written, when things are not any more as they were then. */
+  async receive(tx: Tx, { pair, destination, changes, received }: Plan): Promise<Received | null> {
+    if (!sameDestination(await findDestination(tx, pair), destination)) return null
     try {
-      await changeAll(tx, changes, resourceNamed)
+      await changeAll(tx, registry, changes)
     } catch (error) {
       // Refused because of what another did in between: undone, and seen by the next try.
-      if (error instanceof ApiError && !sameHome(await findHome(tx, pair), home)) throw new Conflict('the home of a message')
+      if (error instanceof ApiError && !sameDestination(await findDestination(tx, pair), destination))
+        throw new Conflict('the destination of a message')
       throw error
     }
     return received

@@ -1,11 +1,10 @@
-import { beforehand, type Pipeline } from '../api/requests.ts'
+import { ancestorsBelow, type Pipeline, runPreAction } from '../api/requests.ts'
 import { refuse } from '../errors.ts'
-import { freeMedia, shownMedia } from '../media/rows.ts'
-import { type Asked, type ChangeRequest, propose } from '../model/change.ts'
-import type { AnyResource, Facts, Inbound } from '../model/declare.ts'
+import { freeMedia, mediaToJson } from '../media/rows.ts'
+import type { ChangeRequest, NamedChange } from '../model/change.ts'
+import type { AnyResource, Inbound } from '../model/declare.ts'
 import { Form } from '../model/form.ts'
 import { type Params, parseParams } from '../model/params.ts'
-import { locate } from '../model/scope.ts'
 import { type AutoCreation, addresses } from '../resources/configuration/address.ts'
 import { addressType } from '../resources/conversations/address-formats.ts'
 import { conversations } from '../resources/conversations/conversation.ts'
@@ -38,7 +37,7 @@ interface Pair {
 }
 
 /** Where a message belongs: in the open conversation of the pair, or in a new one as the address is configured. */
-type Home =
+type Destination =
   | {
       readonly kind: 'open'
       readonly service_sid: string
@@ -60,13 +59,13 @@ export interface Received {
 /** What a message will do, decided and allowed on committed rows: plain data for the transaction, which looks again. */
 export interface Plan {
   readonly pair: Pair
-  readonly home: Home
-  readonly changes: readonly [Asked, ...Asked[]]
+  readonly destination: Destination
+  readonly changes: readonly [NamedChange, ...NamedChange[]]
   readonly received: Received
 }
 
 /** How often others may be faster: whoever makes the conversation first, the next try finds it. */
-const most_tries = 5
+const max_tries = 5
 
 const accountBySid = rowsBy('accounts', ['sid'])
 const serviceOfAccount = rowsBy('services', ['sid', 'account_sid'])
@@ -93,7 +92,7 @@ export async function receive(
   const source = addressType(incoming.from)?.toUpperCase()
   if (source === undefined) throw new Unreceivable(400, `${incoming.from} has no known form of address`)
   await refuseAccount(pipeline.read, incoming.account_sid)
-  for (let tries = 0; tries < most_tries; tries++) {
+  for (let tries = 0; tries < max_tries; tries++) {
     const received = await write(await planned(pipeline, incoming, source))
     if (received) return received
   }
@@ -107,7 +106,7 @@ async function refuseAccount(read: Reader, sid: string): Promise<void> {
 }
 
 /** Undefined when the message belongs nowhere. */
-export async function findHome(read: Reader, pair: Pair): Promise<Home | undefined> {
+export async function findDestination(read: Reader, pair: Pair): Promise<Destination | undefined> {
   const { account_sid, address, proxy_address, now } = pair
   const account = await read.one(accountBySid, { sid: account_sid })
   if (!account) return undefined
@@ -124,15 +123,15 @@ export async function findHome(read: Reader, pair: Pair): Promise<Home | undefin
   return { kind: 'new', service_sid: service?.sid ?? account.default_service_sid, auto_creation }
 }
 
-export function sameHome(one: Home | undefined, other: Home): boolean {
+export function sameDestination(one: Destination | undefined, other: Destination): boolean {
   return JSON.stringify(one) === JSON.stringify(other)
 }
 
 async function planned(pipeline: Pipeline, incoming: Incoming, source: string): Promise<Plan> {
   const { account_sid, from: address, to: proxy_address } = incoming
   const pair: Pair = { account_sid, address, proxy_address, now: pipeline.clock.now() }
-  const home = await findHome(pipeline.read, pair)
-  if (!home) {
+  const destination = await findDestination(pipeline.read, pair)
+  if (!destination) {
     throw new Unreceivable(
       404,
       `${address} has no open conversation over ${proxy_address}, and ${addresses.path} has no ${proxy_address} with AutoCreation.Enabled`,
@@ -140,8 +139,8 @@ async function planned(pipeline: Pipeline, incoming: Incoming, source: string): 
   }
   const { now } = pair
   const sids = {
-    conversation: home.kind === 'open' ? home.conversation_sid : newSid('CH', now),
-    participant: home.kind === 'open' ? home.participant_sid : newSid('MB', now),
+    conversation: destination.kind === 'open' ? destination.conversation_sid : newSid('CH', now),
+    participant: destination.kind === 'open' ? destination.participant_sid : newSid('MB', now),
     message: newSid('IM', now),
   }
   const inbound: Inbound = {
@@ -149,15 +148,15 @@ async function planned(pipeline: Pipeline, incoming: Incoming, source: string): 
     address,
     proxy_address,
     body: incoming.body,
-    media: await openingMedia(pipeline.read, home, incoming),
+    media: await openingMedia(pipeline.read, destination, incoming),
     channel_metadata: metadata(source, incoming.profile_name),
   }
-  const ask = requests({ pair, service_sid: home.service_sid, conversation_sid: sids.conversation, source, inbound })
+  const ask = requests({ pair, service_sid: destination.service_sid, conversation_sid: sids.conversation, source, inbound })
   const message = ask(messages, sids.message, messageForm(incoming))
   const changes =
-    home.kind === 'open'
-      ? [{ resource: messages, request: await beforehand(pipeline, messages, message) }]
-      : await opening(pipeline, home.auto_creation, ask, sids, message)
+    destination.kind === 'open'
+      ? [{ resource: messages, request: await runPreAction(pipeline, messages, message) }]
+      : await opening(pipeline, destination.auto_creation, ask, sids, message)
   // One instant for all, whichever of the webhooks' answers came last.
   const committed = pipeline.clock.now()
   const [first, ...more] = changes.map(({ resource, request }) => ({
@@ -166,23 +165,23 @@ async function planned(pipeline: Pipeline, incoming: Incoming, source: string): 
   }))
   return {
     pair: { ...pair, now: committed },
-    home,
-    changes: [first as Asked, ...more],
+    destination,
+    changes: [first as NamedChange, ...more],
     received: {
       account_sid,
-      service_sid: home.service_sid,
+      service_sid: destination.service_sid,
       conversation_sid: sids.conversation,
       participant_sid: sids.participant,
       message_sid: sids.message,
-      created: home.kind === 'new',
+      created: destination.kind === 'new',
     },
   }
 }
 
 /** What a new conversation is told to open with. Throws what is wrong with the media. */
-async function openingMedia(read: Reader, home: Home, incoming: Incoming): Promise<string | null> {
+async function openingMedia(read: Reader, destination: Destination, incoming: Incoming): Promise<string | null> {
   const { MediaSid } = parseParams(messages.params, 'create', new Form(messageForm(incoming)))
-  return home.kind === 'new' && MediaSid ? shownMedia(await freeMedia(read, home.service_sid, MediaSid)) : null
+  return destination.kind === 'new' && MediaSid ? mediaToJson(await freeMedia(read, destination.service_sid, MediaSid)) : null
 }
 
 type Given = Readonly<Record<string, string | string[]>>
@@ -194,10 +193,10 @@ function requests(by: { pair: Pair; service_sid: string; conversation_sid: strin
   const { pair, service_sid, conversation_sid, source, inbound } = by
   return (resource, sid, form) => {
     const parents = resource === conversations ? [] : [conversation_sid]
-    const path = [...parents.map((parent) => `/${conversations.path}/${parent}`), `/${resource.path}`].join('')
-    const params = parseParams(resource.params as Params, 'create', new Form(form))
-    const address = { account_sid: pair.account_sid, service_sid, parents, key: null, path }
-    return { verb: 'create', address, params, sid, now: pair.now, webhooks: true, source, inbound }
+    const text = [...parents.map((parent) => `/${conversations.path}/${parent}`), `/${resource.path}`].join('')
+    const params = parseParams<Params>(resource.params, 'create', new Form(form))
+    const path = { account_sid: pair.account_sid, service_sid, parents, key: null, text }
+    return { verb: 'create', path, params, sid, now: pair.now, webhooks: true, source, inbound }
   }
 }
 
@@ -214,10 +213,10 @@ async function opening(
 ): Promise<Change[]> {
   const { address, proxy_address } = message.inbound as Inbound
   const binding = { 'MessagingBinding.Address': address, 'MessagingBinding.ProxyAddress': proxy_address }
-  const conversation = await beforehand(pipeline, conversations, ask(conversations, sids.conversation, {}))
-  const above = await aboveNew(pipeline.read, conversation)
-  const participant = await beforehand(pipeline, participants, ask(participants, sids.participant, binding), above)
-  const allowed = await beforehand(pipeline, messages, message, above)
+  const conversation = await runPreAction(pipeline, conversations, ask(conversations, sids.conversation, {}))
+  const ancestors = await ancestorsBelow(pipeline.read, conversations, conversation)
+  const participant = await runPreAction(pipeline, participants, ask(participants, sids.participant, binding), ancestors)
+  const allowed = await runPreAction(pipeline, messages, message, ancestors)
   const webhook = webhookForm(auto_creation)
   return [
     { resource: conversations, request: conversation },
@@ -225,13 +224,6 @@ async function opening(
     { resource: participants, request: participant },
     { resource: messages, request: allowed },
   ]
-}
-
-/** What lies above the rest of a conversation that is not stored yet. */
-async function aboveNew(read: Reader, conversation: ChangeRequest): Promise<Omit<Facts, 'now'>> {
-  const above = await locate(read, conversations, conversation.address)
-  const { row } = await propose(read, conversations, conversation, above)
-  return { ...above, parents: row ? [row] : [] }
 }
 
 function messageForm({ from, body, media_sid, attributes }: Incoming): Given {

@@ -1,12 +1,13 @@
-import { commit, revised } from '../model/change.ts'
-import { type Facts, stepOf } from '../model/declare.ts'
+import { applyStep, revised } from '../model/change.ts'
+import { type FactsUnder, stepOf } from '../model/declare.ts'
 import { type DeliverySummary, summary } from '../resources/conversations/messages/dispatch.ts'
 import { messages } from '../resources/conversations/messages/message.ts'
 import { receipts } from '../resources/conversations/messages/receipt.ts'
+import { registry } from '../resources/index.ts'
 import { newSid, randomSid } from '../sids.ts'
 import type { Tx } from '../storage/database.ts'
 import { rowsBy } from '../storage/rows.ts'
-import type { DeliveryRow, MessageRow, ReceiptRow } from '../storage/schema.ts'
+import type { DeliveryRow, ReceiptRow, ReceiptStatus } from '../storage/schema.ts'
 
 /*
  *          ┌──────────────┬─▶ delivered ─▶ read
@@ -24,17 +25,16 @@ const next: Readonly<Record<ReceiptStatus, readonly ReceiptStatus[]>> = {
   failed: [],
 }
 
-export const receipt_statuses = ['sent', 'delivered', 'read', 'failed', 'undelivered'] as const
-export type ReceiptStatus = (typeof receipt_statuses)[number]
+export const receiptStatuses = ['sent', 'delivered', 'read', 'failed', 'undelivered'] as const satisfies readonly ReceiptStatus[]
 
 /** What a channel may call a message: `SM…`, `MM…`, `WA…`. */
-export const channel_message_sids = /^[a-zA-Z]{2}[0-9a-fA-F]{32}$/
+export const channelMessageSids = /^[a-zA-Z]{2}[0-9a-fA-F]{32}$/
 
 /** The vendor's code for a message that failed nobody knows why. */
 const unknown_error = 30008
 
 /** What a channel says of a message it was handed. */
-export interface ChannelAnswer {
+export interface ChannelReport {
   readonly channel_message_sid: string | null
   readonly status: ReceiptStatus
   /** Null when the channel named none. */
@@ -50,118 +50,118 @@ const byChannelMessage = rowsBy('receipts', ['channel_message_sid'])
 
 const by = { webhooks: false, source: 'API' } as const
 
+/** What is known to a receipt. */
+type ReceiptFacts = FactsUnder<typeof messages>
+
 /** A channel took a message, or will not: the receipt is made. Nothing happens when the message is gone by now. */
-export async function settleDispatch(tx: Tx, row: DeliveryRow, answer: ChannelAnswer, now: number): Promise<void> {
-  const { MessageSid = '', ParticipantSid = '' } = JSON.parse(row.form) as Record<string, string>
-  const facts = await around(tx, row.service_sid, row.subject_sid, MessageSid, now)
+export async function settleMessage(tx: Tx, delivery: DeliveryRow, report: ChannelReport, now: number): Promise<void> {
+  const { service_sid, subject_sid: conversation_sid, message_sid, participant_sid } = delivery
+  if (message_sid === null || participant_sid === null) return
+  const facts = await factsOf(tx, { service_sid, conversation_sid, message_sid }, now)
   if (!facts) return
-  const { service_sid, subject_sid: conversation_sid } = row
-  const made = await tx.all(receiptsOf, { service_sid, conversation_sid, message_sid: MessageSid })
-  const was = made.find(({ participant_sid }) => participant_sid === ParticipantSid)
-  const receipt = was ? await takeAgain(tx, facts, was, answer) : await make(tx, facts, row, ParticipantSid, answer)
-  if (receipt) await advance(tx, receipt, answer, now)
+  const existing = await tx.all(receiptsOf, { service_sid, conversation_sid, message_sid })
+  const before = existing.find((receipt) => receipt.participant_sid === participant_sid)
+  const receipt = before ? await restart(tx, facts, before, report) : await create(tx, facts, participant_sid, report)
+  if (receipt) await advance(tx, receipt, report, now)
 }
 
 /** One receipt for each message and recipient. What arrives at once was sent first. */
-async function make(
-  tx: Tx,
-  facts: Facts,
-  row: DeliveryRow,
-  participant_sid: string,
-  answer: ChannelAnswer,
-): Promise<ReceiptRow | null> {
-  const bad = isBad(answer.status)
-  const message = facts.parents[1] as MessageRow
+async function create(tx: Tx, facts: ReceiptFacts, participant_sid: string, report: ChannelReport): Promise<ReceiptRow | null> {
+  const bad = isBad(report.status)
+  const [conversation, message] = facts.parents
   const receipt: ReceiptRow = {
-    service_sid: row.service_sid,
-    conversation_sid: row.subject_sid,
+    service_sid: conversation.service_sid,
+    conversation_sid: conversation.sid,
     message_sid: message.sid,
     sid: newSid('DY', facts.now),
-    account_sid: row.account_sid,
+    account_sid: facts.account.sid,
     participant_sid,
-    channel_message_sid: answer.channel_message_sid ?? randomSid('SM'),
-    status: bad ? answer.status : 'sent',
-    error_code: errorCode(answer),
+    channel_message_sid: report.channel_message_sid ?? randomSid('SM'),
+    status: bad ? report.status : 'sent',
+    error_code: errorCode(report),
     date_created: facts.now,
     date_updated: facts.now,
     revision: 1,
   }
-  await commit(tx, stepOf(receipts, { verb: 'create', was: null, is: receipt, cause: 'request' }), facts, by)
+  const step = stepOf(receipts, { verb: 'create', before: null, after: receipt, cause: 'request' })
+  await applyStep(tx, registry, step, facts, by)
   await summarize(tx, facts)
   return bad ? null : receipt
 }
 
 /** A redelivery: a failed receipt starts over when the channel takes the message now; any other only goes on. */
-async function takeAgain(tx: Tx, facts: Facts, was: ReceiptRow, answer: ChannelAnswer): Promise<ReceiptRow | null> {
-  if (isBad(answer.status)) return null
-  if (!isBad(was.status)) return was
-  const channel_message_sid = answer.channel_message_sid ?? was.channel_message_sid
-  return update(tx, facts, was, { channel_message_sid, status: 'sent', error_code: 0 })
+async function restart(tx: Tx, facts: ReceiptFacts, before: ReceiptRow, report: ChannelReport): Promise<ReceiptRow | null> {
+  if (isBad(report.status)) return null
+  if (!isBad(before.status)) return before
+  const channel_message_sid = report.channel_message_sid ?? before.channel_message_sid
+  return update(tx, facts, before, { channel_message_sid, status: 'sent', error_code: 0 })
 }
 
 /**
- * A channel reports how a message fares. Answers how it is known to fare now; null when no message was handed over under that
+ * A channel reports how a message fares. Returns how it is known to fare now; null when no message was handed over under that
  * sid. One sid may stand for several recipients. A step back is ignored.
  */
 export async function reportStatus(
   tx: Tx,
-  input: { account_sid: string; answer: ChannelAnswer; now: number },
+  input: { account_sid: string; report: ChannelReport; now: number },
 ): Promise<ReceiptRow | null> {
-  const { account_sid, answer, now } = input
-  const found = await tx.all(byChannelMessage, { channel_message_sid: answer.channel_message_sid })
+  const { account_sid, report, now } = input
+  if (report.channel_message_sid === null) return null
+  const found = await tx.all(byChannelMessage, { channel_message_sid: report.channel_message_sid })
   let last: ReceiptRow | null = null
   // Two carriers may count alike: a sid means something within one account.
-  for (const was of found) if (was.account_sid === account_sid) last = await advance(tx, was, answer, now)
+  for (const before of found) if (before.account_sid === account_sid) last = await advance(tx, before, report, now)
   return last
 }
 
-/** Answers the receipt as it is then. */
-async function advance(tx: Tx, was: ReceiptRow, answer: ChannelAnswer, now: number): Promise<ReceiptRow> {
-  if (!next[was.status as ReceiptStatus].includes(answer.status)) return was
-  const facts = await around(tx, was.service_sid, was.conversation_sid, was.message_sid, now)
-  return facts ? update(tx, facts, was, { status: answer.status, error_code: errorCode(answer) }) : was
+/** Returns the receipt as it is then. */
+async function advance(tx: Tx, before: ReceiptRow, report: ChannelReport, now: number): Promise<ReceiptRow> {
+  if (!next[before.status].includes(report.status)) return before
+  const facts = await factsOf(tx, before, now)
+  return facts ? update(tx, facts, before, { status: report.status, error_code: errorCode(report) }) : before
 }
 
-async function update(tx: Tx, facts: Facts, was: ReceiptRow, changes: Partial<ReceiptRow>): Promise<ReceiptRow> {
-  const is = revised({ ...was, ...changes, date_updated: facts.now })
-  await commit(tx, stepOf(receipts, { verb: 'update', was, is, cause: 'request' }), facts, by)
+async function update(tx: Tx, facts: ReceiptFacts, before: ReceiptRow, changes: Partial<ReceiptRow>): Promise<ReceiptRow> {
+  const after = revised({ ...before, ...changes, date_updated: facts.now })
+  const step = stepOf(receipts, { verb: 'update', before, after, cause: 'request' })
+  await applyStep(tx, registry, step, facts, by)
   await summarize(tx, facts)
-  return is
+  return after
 }
 
-function isBad(status: string): boolean {
+function isBad(status: ReceiptStatus): boolean {
   return status === 'failed' || status === 'undelivered'
 }
 
 /** A failure has a code, anything else has none. */
-function errorCode({ status, error_code }: ChannelAnswer): number {
+function errorCode({ status, error_code }: ChannelReport): number {
   return isBad(status) ? (error_code ?? unknown_error) : 0
 }
 
 /** Shows in the message how far it has come. */
-async function summarize(tx: Tx, facts: Facts): Promise<void> {
-  const was = facts.parents[1] as MessageRow
-  const { service_sid, conversation_sid } = was
-  const { total } = JSON.parse(was.delivery ?? '{"total":0}') as DeliverySummary
-  const found = await tx.all(receiptsOf, { service_sid, conversation_sid, message_sid: was.sid })
+async function summarize(tx: Tx, facts: ReceiptFacts): Promise<void> {
+  const [conversation, before] = facts.parents
+  const { service_sid, conversation_sid } = before
+  const { total } = JSON.parse(before.delivery ?? '{"total":0}') as Pick<DeliverySummary, 'total'>
+  const found = await tx.all(receiptsOf, { service_sid, conversation_sid, message_sid: before.sid })
   const statuses = found.map(({ status }) => status)
   const delivery = JSON.stringify(summary(total, statuses))
-  if (delivery === was.delivery) return
-  const step = stepOf(messages, { verb: 'update', was, is: revised({ ...was, delivery }), cause: 'consequence' })
-  await commit(tx, step, { ...facts, parents: facts.parents.slice(0, 1) }, by)
+  if (delivery === before.delivery) return
+  const step = stepOf(messages, { verb: 'update', before, after: revised({ ...before, delivery }), cause: 'consequence' })
+  await applyStep(tx, registry, step, { ...facts, parents: [conversation] }, by)
 }
 
-/** The rows above a receipt; undefined when one of them is gone, and the receipt with it. */
-async function around(
+/** Reads the rows above a receipt; undefined when one of them is gone, and the receipt with it. */
+async function factsOf(
   tx: Tx,
-  service_sid: string,
-  conversation_sid: string,
-  message_sid: string,
+  path: Pick<ReceiptRow, 'service_sid' | 'conversation_sid' | 'message_sid'>,
   now: number,
-): Promise<Facts | undefined> {
+): Promise<ReceiptFacts | undefined> {
+  const { service_sid, conversation_sid, message_sid } = path
   const service = await tx.hold(serviceBySid, { sid: service_sid }, 'keep')
   const account = service && (await tx.one(accountBySid, { sid: service.account_sid }))
   const conversation = await tx.hold(conversationBySid, { service_sid, sid: conversation_sid }, 'change')
   const message = await tx.one(messageBySid, { service_sid, conversation_sid, sid: message_sid })
-  return account && service && conversation && message ? { account, service, parents: [conversation, message], now } : undefined
+  if (!account || !conversation || !message) return undefined
+  return { account, service, parents: [conversation, message], now }
 }

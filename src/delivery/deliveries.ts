@@ -1,12 +1,11 @@
 import { sql } from 'kysely'
-import type { ChannelAnswer } from '../channels/receipts.ts'
-import { Loop, type Service } from '../loop.ts'
-import type { Notice } from '../storage/database.ts'
+import { Loop, type Worker } from '../loop.ts'
+import type { Database, Notice } from '../storage/database.ts'
 import type { DeliveryRow } from '../storage/schema.ts'
 import { shape } from '../storage/shapes.ts'
 import { webhook_timeout_ms } from './client.ts'
 import type { DeliveryResult } from './record.ts'
-import { Sender, type SenderOptions } from './sender.ts'
+import { attemptDelivery, type SenderOptions } from './sender.ts'
 
 /** In flight to one target at a time. */
 const most_in_flight = 64
@@ -18,8 +17,12 @@ const low_water = 64
 const poll_ms = 1000
 /** A webhook's answer and the record of it: so long a slot must still be this process's own. */
 const longest_send_ms = webhook_timeout_ms + 1000
-export interface DeliveriesOptions extends SenderOptions {
-  readonly report: (error: unknown) => void
+
+export interface DeliveriesOptions<Report> extends SenderOptions<Report> {
+  readonly database: Pick<Database, 'capabilities' | 'read' | 'slots' | 'subscribe'>
+  /** Resolves once the results are on disk. */
+  readonly record: (results: readonly DeliveryResult<Report>[]) => Promise<void>
+  readonly failed: (error: unknown) => void
 }
 
 interface Lane {
@@ -60,6 +63,16 @@ const nextTarget = shape<{ slot: number; after: string }>()((db, a) =>
     .orderBy('target_sid')
     .limit(1),
 )
+/** The target of those that are sent nowhere sorts before all others. */
+const firstTarget = shape<{ slot: number }>()((db, a) =>
+  db
+    .selectFrom('deliveries')
+    .select('target_sid')
+    .where('status', '=', pending)
+    .where('slot', '=', a.slot)
+    .orderBy('target_sid')
+    .limit(1),
+)
 
 /** From the first on: a row of another process may be committed after one with a higher id. */
 const pendingOf = shape<{ slot: number; target_sid: string; limit: number }>()((db, a) =>
@@ -78,9 +91,8 @@ const pendingOf = shape<{ slot: number; target_sid: string; limit: number }>()((
  * Each slot is worked off by the process that has it. A target's rows are taken in windows and go out in order per subject, so a
  * slow or dead endpoint delays only itself.
  */
-export class Deliveries implements Service {
-  readonly #options: DeliveriesOptions
-  readonly #sender: Sender
+export class Deliveries<Report> implements Worker {
+  readonly #options: DeliveriesOptions<Report>
   /** By slot, then by target. */
   readonly #slots = new Map<number, Map<string, Queue>>()
   /** Slots that are being given up. */
@@ -88,14 +100,13 @@ export class Deliveries implements Service {
   readonly #in_flight = new Map<string, number>()
   readonly #sending = new Map<Promise<void>, number>()
   readonly #waiting = new Set<() => void>()
-  #results: { result: DeliveryResult; recorded: () => void }[] = []
+  #results: { result: DeliveryResult<Report>; recorded: () => void }[] = []
   #recording: Promise<void> | undefined
   readonly #poll: Loop
   #stopped = true
 
-  constructor(options: DeliveriesOptions) {
+  constructor(options: DeliveriesOptions<Report>) {
     this.#options = options
-    this.#sender = new Sender(options)
     const { database } = options
     this.#poll = new Loop(async () => {
       await Promise.all([...this.#slots.keys()].map((slot) => this.#findTargets(slot)))
@@ -104,7 +115,7 @@ export class Deliveries implements Service {
       // What was held back because nobody could say whose the slot was.
       for (const queues of this.#slots.values()) for (const queue of queues.values()) this.#send(queue)
       return poll_ms
-    }, options.report)
+    }, options.failed)
     database.subscribe((notices) => {
       const told = new Map<string, Extract<Notice, { topic: 'deliveries' }>>()
       for (const notice of notices) {
@@ -120,7 +131,7 @@ export class Deliveries implements Service {
     this.#stopped = false
     this.#options.database.slots
       .start({ gained: (slot) => this.#gained(slot), lost: (slot) => this.#lost(slot) })
-      .catch(this.#options.report)
+      .catch(this.#options.failed)
     // A single owner is told of everything.
     if (!this.#options.database.capabilities.sole_owner) this.#poll.start()
   }
@@ -137,7 +148,7 @@ export class Deliveries implements Service {
 
   #gained(slot: number): void {
     this.#slots.set(slot, new Map())
-    this.#findTargets(slot).catch(this.#options.report)
+    this.#findTargets(slot).catch(this.#options.failed)
   }
 
   /** What waits is left to whoever has the slot next; what is in flight is finished first. */
@@ -151,12 +162,11 @@ export class Deliveries implements Service {
   }
 
   async #findTargets(slot: number): Promise<void> {
-    let after = ''
-    while (!this.#stopped) {
-      const found = await this.#options.database.read.one(nextTarget, { slot, after })
-      if (!found) return
+    const { read } = this.#options.database
+    let found = await read.one(firstTarget, { slot })
+    while (found && !this.#stopped) {
       this.#wake(slot, found.target_sid)
-      after = found.target_sid
+      found = await read.one(nextTarget, { slot, after: found.target_sid })
     }
   }
 
@@ -200,7 +210,7 @@ export class Deliveries implements Service {
       .then((rows) => {
         if (rows.length === limit) queue.more = true
         for (const row of rows) if (!held.has(row.id)) this.#hold(queue, row)
-      }, this.#options.report)
+      }, this.#options.failed)
       .finally(() => {
         queue.loading = false
         for (const id of queue.recorded.splice(0)) held.delete(id)
@@ -247,7 +257,7 @@ export class Deliveries implements Service {
       queue.waiting--
       this.#count(target_sid, 1)
       const sending = this.#work(queue, row)
-        .catch(this.#options.report)
+        .catch(this.#options.failed)
         .finally(() => {
           this.#sending.delete(sending)
           lane.busy = false
@@ -278,12 +288,12 @@ export class Deliveries implements Service {
         continue
       }
       try {
-        const { row, answer } = await this.#sender.attempt(current)
+        const { row, report } = await attemptDelivery(this.#options, current)
         current = row
-        this.#record(queue, row, answer)
+        this.#record(queue, row, report)
       } catch (error) {
         // Not the endpoint's doing (the database does not answer): no try is counted.
-        this.#options.report(error)
+        this.#options.failed(error)
         current = { ...current, due: this.#options.clock.now() + 1000 }
       }
     }
@@ -298,7 +308,7 @@ export class Deliveries implements Service {
   }
 
   /** Results are written in batches: all that came while the last batch was on its way. */
-  #record(queue: Queue, row: DeliveryRow, answer?: ChannelAnswer): void {
+  #record(queue: Queue, row: DeliveryRow, report?: Report): void {
     const { service_sid, id, status, due, attempts, date_finished } = row
     const recorded = () => {
       if (status === 'pending') return
@@ -307,7 +317,7 @@ export class Deliveries implements Service {
       this.#load(queue)
       this.#forgetIdle(queue)
     }
-    const result = { service_sid, id, status, due, attempts, date_finished, ...(answer && { answer }) }
+    const result = { service_sid, id, status, due, attempts, date_finished, ...(report !== undefined && { report }) }
     this.#results.push({ result, recorded })
     this.#recording ??= this.#writeResults().finally(() => {
       this.#recording = undefined
@@ -319,13 +329,10 @@ export class Deliveries implements Service {
       const results = this.#results
       this.#results = []
       try {
-        await this.#options.database.write(
-          'recordDeliveries',
-          results.map(({ result }) => result),
-        )
+        await this.#options.record(results.map(({ result }) => result))
         for (const { recorded } of results) recorded()
       } catch (error) {
-        this.#options.report(error)
+        this.#options.failed(error)
         if (this.#stopped) return
         this.#results = [...results, ...this.#results]
         await this.#until(this.#options.clock.now() + 1000)
@@ -334,9 +341,9 @@ export class Deliveries implements Service {
   }
 
   /** Until then, or until nothing more of the slot may begin. */
-  async #until(instant_ms: number, slot?: number): Promise<void> {
+  async #until(instantMs: number, slot?: number): Promise<void> {
     for (;;) {
-      const wait_ms = instant_ms - this.#options.clock.now()
+      const wait_ms = instantMs - this.#options.clock.now()
       if (wait_ms <= 0 || this.#stopped || (slot !== undefined && this.#leaving.has(slot))) return
       await new Promise<void>((resolve) => {
         const done = () => {

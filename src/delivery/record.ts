@@ -1,10 +1,10 @@
-import { type ChannelAnswer, settleDispatch } from '../channels/receipts.ts'
 import { enqueueDelivery } from '../events/queue.ts'
 import type { Tx } from '../storage/database.ts'
 import { rowsBy, updateRow } from '../storage/rows.ts'
 import type { DeliveryRow } from '../storage/schema.ts'
+import type { Settle } from './handler.ts'
 
-/** What one try came to. */
+/** One attempt, as the delivery log keeps it. `at` in epoch ms. */
 export interface Attempt {
   readonly at: number
   readonly duration_ms: number
@@ -16,9 +16,9 @@ export interface Attempt {
 const key = ['service_sid', 'id'] as const
 const recorded = ['status', 'due', 'attempts', 'date_finished'] as const
 
-export type DeliveryResult = Pick<DeliveryRow, (typeof key)[number] | (typeof recorded)[number]> & {
-  /** Of a message handed to a channel: what came of it. */
-  readonly answer?: ChannelAnswer
+export type DeliveryResult<Report = unknown> = Pick<DeliveryRow, (typeof key)[number] | (typeof recorded)[number]> & {
+  /** What the handler of its kind says of the last attempt. */
+  readonly report?: Report
 }
 
 const recordedRow = updateRow('deliveries', key, recorded)
@@ -26,30 +26,29 @@ const byKey = rowsBy('deliveries', key)
 /** As the operator's log names it: whichever service it is of. */
 const byId = rowsBy('deliveries', ['id'])
 
-export const deliveryCommands = {
-  /** Writes down what came of some deliveries. */
-  async recordDeliveries(tx: Tx, results: readonly DeliveryResult[]): Promise<void> {
-    // The last word on each counts: several can wait while the database does not answer.
-    const last = new Map(results.map((result) => [result.id, result]))
-    await Promise.all([...last.values()].map((result) => tx.run(recordedRow, { ...result })))
-    const dispatched = await Promise.all(
-      results.flatMap(({ service_sid, id, answer, date_finished }) =>
-        answer ? [tx.one(byKey, { service_sid, id }).then((row) => row && { row, answer, date_finished })] : [],
-      ),
-    )
-    for (const settled of inOrder(dispatched.filter((one) => one !== undefined))) {
-      await settleDispatch(tx, settled.row, settled.answer, settled.date_finished ?? settled.row.due)
-    }
-  },
+/** Commands that record deliveries. `settle`: what follows from a handler's report. */
+export function deliveryCommands<Report>(settle: Settle<Report>) {
+  return {
+    async recordDeliveries(tx: Tx, results: readonly DeliveryResult<Report>[]): Promise<void> {
+      // The last result of each counts: several can wait while the database does not answer.
+      const last = new Map(results.map((result) => [result.id, result]))
+      await Promise.all([...last.values()].map((result) => tx.run(recordedRow, { ...result })))
+      const reported = await Promise.all(
+        results.flatMap(({ service_sid, id, report, date_finished }) =>
+          report === undefined ? [] : [tx.one(byKey, { service_sid, id }).then((row) => row && { row, report, date_finished })],
+        ),
+      )
+      for (const { row, report, date_finished } of inOrder(reported.filter((one) => one !== undefined))) {
+        await settle(tx, row, report, date_finished ?? row.due)
+      }
+    },
 
-  /** Puts an event into the queue once more, as a delivery of its own with the same idempotency token. Answers it, or null. */
-  async redeliver(tx: Tx, input: { id: string; now: number }): Promise<DeliveryRow | null> {
-    const row = await tx.one(byId, { id: input.id })
-    if (!row) return null
-    const { account_sid, service_sid, target_sid, subject_sid, event_type, method, url, form, idempotency_token } = row
-    const again = { account_sid, service_sid, target_sid, subject_sid, event_type, method, url, form, idempotency_token }
-    return enqueueDelivery(tx, again, input.now)
-  },
+    /** Puts an event into the queue once more, as a delivery of its own with the same idempotency token. Returns it, or null. */
+    async redeliver(tx: Tx, input: { id: string; now: number }): Promise<DeliveryRow | null> {
+      const row = await tx.one(byId, { id: input.id })
+      return row ? enqueueDelivery(tx, row, input.now) : null
+    },
+  }
 }
 
 /** By conversation: two processes that each settle several never wait for each other crosswise. */

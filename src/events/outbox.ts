@@ -1,24 +1,34 @@
 import { randomUUID } from 'node:crypto'
-import type { Facts } from '../model/declare.ts'
 import type { Tx } from '../storage/database.ts'
-import type { Event, FormValues } from './event.ts'
+import type { Event, EventScope, Payload } from './event.ts'
+import type { EventType } from './names.ts'
 import { enqueueDelivery } from './queue.ts'
-import { postTarget, type Target } from './targets.ts'
+import { postActionTarget, type Target } from './targets.ts'
 
-/** Writes a delivery for each target that wants the event, in the transaction of the change it tells about. */
-export async function enqueue(tx: Tx, facts: Facts, event: Event, source: string, listeners: readonly Target[]): Promise<void> {
-  const first = postTarget(facts.account, facts.service, event.type)
-  await address(tx, facts, event, source, first ? [first, ...listeners] : listeners)
+/**
+ * Writes a delivery for every target that wants the event: the account's or the service's webhook, and the `listeners`. Runs in
+ * the transaction of the change that the event is about.
+ */
+export async function emit(tx: Tx, scope: EventScope, event: Event, source: string, listeners: readonly Target[]): Promise<void> {
+  const first = postActionTarget(scope.account, scope.service, event.type)
+  await enqueue(tx, scope, event, source, first ? [first, ...listeners] : listeners)
 }
 
-/** Writes a delivery for each of these targets and for nobody else. */
-export async function address(tx: Tx, facts: Facts, event: Event, source: string, targets: readonly Target[]): Promise<void> {
+/** Writes a delivery for each of these targets and for no other. */
+export async function enqueue(
+  tx: Tx,
+  scope: EventScope,
+  event: Event,
+  source: string,
+  targets: readonly Target[],
+): Promise<void> {
   if (targets.length === 0) return
-  const form = JSON.stringify(eventForm(facts, event.type, event.form(), event.by_itself ? null : source))
+  const form = JSON.stringify(requestForm(scope, event.type, event.payload(), event.always ? null : source))
   for (const target of targets) {
-    const queued = {
-      account_sid: facts.account.sid,
-      service_sid: facts.service?.sid ?? '',
+    const delivery = {
+      kind: 'webhook' as const,
+      account_sid: scope.account.sid,
+      service_sid: scope.service?.sid ?? '',
       target_sid: target.sid,
       subject_sid: event.subject_sid,
       event_type: event.type,
@@ -26,15 +36,22 @@ export async function address(tx: Tx, facts: Facts, event: Event, source: string
       url: target.url,
       form,
       idempotency_token: randomUUID(),
+      message_sid: null,
+      participant_sid: null,
     }
-    await enqueueDelivery(tx, queued, facts.now)
+    await enqueueDelivery(tx, delivery, scope.now)
   }
 }
 
-/** The whole form of an event but `RetryCount`, which belongs to the attempt. Values that are not set are left out. */
-export function eventForm(facts: Facts, event_type: string, values: FormValues, source: string | null): Record<string, string> {
-  const form: Record<string, string> = { EventType: event_type, AccountSid: facts.account.sid }
-  const all: FormValues = { ChatServiceSid: facts.service?.sid, Source: source, ...values }
+/** Returns the whole form of an event but `RetryCount`, which belongs to the attempt. Values that are not set are left out. */
+export function requestForm(
+  scope: Pick<EventScope, 'account' | 'service'>,
+  type: EventType,
+  payload: Payload,
+  source: string | null,
+): Record<string, string> {
+  const form: Record<string, string> = { EventType: type, AccountSid: scope.account.sid }
+  const all = { ChatServiceSid: scope.service?.sid, Source: source, ...payload }
   for (const [name, value] of Object.entries(all)) {
     if (value !== null && value !== undefined) form[name] = String(value)
   }

@@ -1,13 +1,24 @@
 import { orderedSid } from '../sids.ts'
 import type { Tx } from '../storage/database.ts'
-import { insertRow } from '../storage/rows.ts'
+import { insert } from '../storage/rows.ts'
 import type { DeliveryRow } from '../storage/schema.ts'
 import { shape } from '../storage/shapes.ts'
 
-/** What goes to whom; the rest follows from when it is put into the queue. */
-export type Queued = Pick<
+/** What is delivered where; the rest follows from when it is put into the queue. */
+export type NewDelivery = Pick<
   DeliveryRow,
-  'account_sid' | 'service_sid' | 'target_sid' | 'subject_sid' | 'event_type' | 'method' | 'url' | 'form' | 'idempotency_token'
+  | 'kind'
+  | 'account_sid'
+  | 'service_sid'
+  | 'target_sid'
+  | 'subject_sid'
+  | 'event_type'
+  | 'method'
+  | 'url'
+  | 'form'
+  | 'idempotency_token'
+  | 'message_sid'
+  | 'participant_sid'
 >
 
 const lastOf = shape<{ service_sid: string; subject_sid: string }>()((db, a) =>
@@ -21,10 +32,10 @@ const lastOf = shape<{ service_sid: string; subject_sid: string }>()((db, a) =>
 )
 
 /**
- * Puts a delivery behind all others about its subject, in the transaction of what it tells about. Its id says where: it is above
- * those that are there, whichever process wrote them and however its clock goes.
+ * Puts a delivery behind all others about its subject, in the transaction of what it is about. Its id gives the order: it is
+ * above those that exist, whichever process wrote them and however its clock runs.
  */
-export async function enqueueDelivery(tx: Tx, delivery: Queued, now: number): Promise<DeliveryRow> {
+export async function enqueueDelivery(tx: Tx, delivery: NewDelivery, now: number): Promise<DeliveryRow> {
   const { service_sid, subject_sid, target_sid } = delivery
   const last = await tx.one(lastOf, { service_sid, subject_sid })
   const slot = slotOf(subject_sid, tx.slots)
@@ -38,12 +49,12 @@ export async function enqueueDelivery(tx: Tx, delivery: Queued, now: number): Pr
     date_created: now,
     date_finished: null,
   }
-  await tx.run(insertRow('deliveries', Object.keys(row)), { ...row })
+  await insert(tx, 'deliveries', row)
   tx.notify({ topic: 'deliveries', target_sid, slot })
   return row
 }
 
-/** All deliveries about one subject are in one part, so that one process keeps their order. */
+/** Returns the slot of a subject: all its deliveries are in one, so that one process keeps their order. */
 export function slotOf(subject_sid: string, slots: number): number {
   const random = Number.parseInt(subject_sid.slice(-6), 16)
   return Number.isNaN(random) ? 0 : random % slots

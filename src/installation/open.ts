@@ -6,6 +6,7 @@ import { type Config, ConfigError, secretFile } from '../config.ts'
 import { openLog } from '../observability/log.ts'
 import { randomSid } from '../sids.ts'
 import type { Database } from '../storage/database.ts'
+import { factByName } from '../storage/facts.ts'
 import { openDatabase } from '../storage/open.ts'
 import { rowsBy } from '../storage/rows.ts'
 import type { Vault } from '../vault.ts'
@@ -13,7 +14,6 @@ import { copyUnderWay } from './copy-marker.ts'
 import { keptOffset } from './kept-clock.ts'
 import { claimMediaFolder, keptSecret, openVault } from './secrets.ts'
 
-const setting = rowsBy('installation', ['name'])
 const accountBySid = rowsBy('accounts', ['sid'])
 
 /** An installation that is open: its database, its secrets and its clock. */
@@ -48,7 +48,7 @@ export async function openInstallation(config: Config, options: OpenOptions = {}
     ...(options.coalesce === false && { coalesce: false }),
   })
   try {
-    if (await database.read.one(setting, { name: copyUnderWay })) {
+    if (await database.read.one(factByName, { name: copyUnderWay })) {
       throw new ConfigError('a copy into this database is not finished: run the same parley copy again')
     }
     const vault = await openVault(config, database)
@@ -71,7 +71,7 @@ export async function openInstallation(config: Config, options: OpenOptions = {}
 
 /** From now on the token of the first account is shown to nobody. */
 export async function firstAccountTold({ database }: Installation): Promise<void> {
-  await database.write('setInstallation', { name: 'first_account_told', value: 'yes' })
+  await database.write('setFact', { name: 'first_account_told', value: 'yes' })
 }
 
 /** Several nodes that start at once make one between them. */
@@ -81,7 +81,7 @@ async function firstAccount(
   vault: Vault,
   clock: Clock,
 ): Promise<Installation['account']> {
-  const kept = await database.read.one(setting, { name: 'first_account' })
+  const kept = await database.read.one(factByName, { name: 'first_account' })
   const sid = config.account_sid ?? kept?.value
   const account = sid === undefined ? undefined : await database.read.one(accountBySid, { sid })
   if (account) {
@@ -90,7 +90,7 @@ async function firstAccount(
       await database.write('updateAccount', { sid: account.sid, auth_token: vault.seal(auth_token), date_updated: clock.now() })
     }
     // Made by a start that failed before it could say so.
-    const told = await database.read.one(setting, { name: 'first_account_told' })
+    const told = await database.read.one(factByName, { name: 'first_account_told' })
     return { sid: account.sid, made: told ? null : { auth_token: auth_token ?? vault.open(account.auth_token) } }
   }
   const auth_token = config.auth_token ?? randomSid('')

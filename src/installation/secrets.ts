@@ -1,26 +1,24 @@
 import { hash, randomBytes } from 'node:crypto'
 import { existsSync, linkSync, mkdirSync, readFileSync, unlinkSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import type { ParleyCommands } from '../commands.ts'
 import { type Config, ConfigError, mediaFolder, secretFile } from '../config.ts'
 import { randomSid } from '../sids.ts'
 import type { Database } from '../storage/database.ts'
-import { rowsBy } from '../storage/rows.ts'
+import { factByName, type factCommands } from '../storage/facts.ts'
 import { Vault } from '../vault.ts'
 
-const setting = rowsBy('installation', ['name'])
 /** Sealed by the key that the database was made with. */
 const vault_check = 'vault_check'
 
 const other_key = 'the secret key is not the one that this database was made with: restore its .key file or set PARLEY_SECRET_KEY'
 
 /** The vault of the installation. A key is made with its database, never for one that has another. Throws ConfigError. */
-export async function openVault(config: Config, database: Database<ParleyCommands>): Promise<Vault> {
+export async function openVault(config: Config, database: Database<typeof factCommands>): Promise<Vault> {
   const file = secretFile(config, 'key')
-  const sealed = await database.read.one(setting, { name: vault_check })
+  const sealed = await database.read.one(factByName, { name: vault_check })
   if (sealed && config.secret_key === null && !(file && existsSync(file))) throw new ConfigError(other_key)
   const vault = new Vault(config.secret_key ?? keptSecret(file))
-  const kept = await database.write('claimInstallation', { name: vault_check, value: vault.seal('parley') })
+  const kept = await database.write('claimFact', { name: vault_check, value: vault.seal('parley') })
   try {
     if (vault.open(kept) === 'parley') return vault
   } catch {
@@ -68,9 +66,9 @@ function newSecret(): string {
  * The media folder belongs to one installation: another one would take its files for leftovers and delete them.
  * Throws ConfigError when it is somebody else's.
  */
-export async function claimMediaFolder(config: Config, database: Database<ParleyCommands>): Promise<void> {
+export async function claimMediaFolder(config: Config, database: Database<typeof factCommands>): Promise<void> {
   const folder = mediaFolder(config)
-  const sealed = await database.read.one(setting, { name: vault_check })
+  const sealed = await database.read.one(factByName, { name: vault_check })
   if (folder === null || !sealed) return
   const mine = `${hash('sha256', sealed.value, 'hex')}\n`
   const file = join(folder, 'installation')

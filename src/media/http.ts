@@ -7,7 +7,6 @@ import { baseOf, commonHeaders, pathOf, queryOf, respond, sendError } from '../a
 import { mount } from '../api/routes.ts'
 import type { Handler, Surface } from '../api/surface.ts'
 import type { Clock } from '../clock.ts'
-import type { ParleyCommands } from '../commands.ts'
 import { seconds } from '../dates.ts'
 import { refuse } from '../errors.ts'
 import { oneOf, parseParams, text } from '../model/params.ts'
@@ -16,6 +15,7 @@ import type { Database, Reader } from '../storage/database.ts'
 import { rowsBy } from '../storage/rows.ts'
 import type { MediaRow } from '../storage/schema.ts'
 import type { Vault } from '../vault.ts'
+import type { mediaCommands } from './commands.ts'
 import { baseName, contentHeaders, rangeOf, uploadedType } from './headers.ts'
 import { TemporaryLinks } from './links.ts'
 import { findMedia } from './rows.ts'
@@ -38,7 +38,7 @@ const conversationBySid = rowsBy('conversations', ['service_sid', 'sid'])
 
 export interface MediaOptions {
   readonly store: MediaStore
-  readonly database: Database<ParleyCommands>
+  readonly database: Database<typeof mediaCommands>
   /** Committed rows; keeps accounts and services in memory where it may. */
   readonly read: Reader
   readonly vault: Vault

@@ -1,4 +1,4 @@
-import { Loop, type Service } from '../loop.ts'
+import { Loop, type Worker } from '../loop.ts'
 import type { MediaStore } from './store.ts'
 
 const hour_ms = 3_600_000
@@ -8,7 +8,7 @@ const day_ms = 24 * hour_ms
  * Removes files that a crash has left: at the start, an hour later, when the last of them are old enough, and then daily for
  * what could not be deleted.
  */
-export class Leftovers implements Service {
+export class Leftovers implements Worker {
   readonly #loop: Loop
   readonly #stopping = new AbortController()
 

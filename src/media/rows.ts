@@ -50,21 +50,21 @@ export async function freeMedia(read: Reader, service_sid: string, sid: string):
 }
 
 /** What a message keeps of the media it carries: JSON as shown. */
-export function shownMedia({ sid, size, content_type, filename }: MediaRow): string {
+export function mediaToJson({ sid, size, content_type, filename }: MediaRow): string {
   return JSON.stringify([{ sid, size, content_type, filename }] satisfies ShownMedia[])
 }
 
 /** What webhooks and channels are told of them. observed: capitals inside the JSON text, unlike REST. */
-export function toldMedia(media: string): string {
+export function mediaToPayload(media: string): string {
   const shown = JSON.parse(media) as ShownMedia[]
   return JSON.stringify(shown.map((m) => ({ Sid: m.sid, Filename: m.filename, ContentType: m.content_type, Size: m.size })))
 }
 
 /** Media go with their message: from its making on they are its own, with its end they are gone. */
-export async function followMessage(tx: Tx, was: MessageRow | null, is: MessageRow | null, now: number): Promise<void> {
-  if (!was && is) await giveTo(tx, is, now)
-  if (was && !is && was.media !== null) {
-    const { service_sid, conversation_sid, sid: message_sid } = was
+export async function followMessage(tx: Tx, before: MessageRow | null, after: MessageRow | null, now: number): Promise<void> {
+  if (!before && after) await giveTo(tx, after, now)
+  if (before && !after && before.media !== null) {
+    const { service_sid, conversation_sid, sid: message_sid } = before
     await remove(tx, await tx.all(mediaOfMessage, { service_sid, conversation_sid, message_sid }))
   }
 }
@@ -76,7 +76,7 @@ async function giveTo(tx: Tx, message: MessageRow, date_updated: number): Promis
   }
 }
 
-/** Removes a batch of the media below a deleted conversation or service. Answers how many. */
+/** Removes a batch of the media below a deleted conversation or service. Returns how many. */
 export async function removeSomeMedia(tx: Tx, column: string, sid: string, most: number): Promise<number> {
   if (!Object.hasOwn(held, column)) return 0
   const rows = await tx.all(held[column as keyof typeof held], { sid, most })

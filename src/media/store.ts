@@ -97,7 +97,7 @@ export class MediaStore {
   }
 
   /** Deletes files that have lost their last row. */
-  told(notices: readonly Notice[]): void {
+  notified(notices: readonly Notice[]): void {
     for (const notice of notices) {
       if (notice.topic === 'unused_file') this.#alone(notice.sha256, () => this.#removeUnused(notice.sha256)).catch(this.#report)
     }

@@ -2,7 +2,7 @@ import { hash } from 'node:crypto'
 import { refuse } from '../errors.ts'
 import type { Reader } from '../storage/database.ts'
 import { pageOf } from '../storage/rows.ts'
-import type { AnyResource, BaseRow, Condition, Facts, Order, Slice } from './declare.ts'
+import type { Ancestors, AnyResource, BaseRow, Condition, Order, Slice } from './declare.ts'
 import type { Form } from './form.ts'
 
 /** What of a request chooses a page. The token alone decides the position; the page number is the client's bookkeeping. */
@@ -21,6 +21,12 @@ interface Token {
   readonly key: number | string
   readonly sid: string
 }
+
+/** An order or a condition whose row type only the declaration knows. */
+// biome-ignore lint/suspicious/noExplicitAny: erased like the resource itself
+type AnyOrder = Order<any>
+// biome-ignore lint/suspicious/noExplicitAny: see above
+type AnyCondition = Condition<any>
 
 export interface Page {
   readonly rows: readonly BaseRow[]
@@ -44,7 +50,7 @@ export function pageRequest(query: Form, size: { default: number; max: number })
 /** Reads one page and looks one row ahead: a full last page has no next. `issuer`: which list it is, see `issuerOf`. */
 export async function readPage(
   issuer: string,
-  { by, direction }: Pick<Order, 'by' | 'direction'>,
+  { by, direction }: Pick<Order<BaseRow>, 'direction'> & { readonly by: string },
   { size, token }: PageRequest,
   rowsOf: (slice: Slice) => Promise<readonly BaseRow[]>,
 ): Promise<Page> {
@@ -72,12 +78,12 @@ export async function readPage(
 export async function storedRows(
   read: Reader,
   resource: AnyResource,
-  within: Readonly<Record<string, string>>,
-  order: Order,
+  scope: Readonly<Record<string, string>>,
+  order: AnyOrder,
   { direction, after, limit }: Slice,
 ): Promise<readonly BaseRow[]> {
-  const where: Condition[] = [
-    ...Object.entries(within).map(([column, value]) => ({ column, operator: '=' as const, value })),
+  const where: AnyCondition[] = [
+    ...Object.entries(scope).map(([column, value]) => ({ column, operator: '=' as const, value })),
     ...order.where,
   ].map(padded)
   const query = pageOf<BaseRow>({
@@ -101,7 +107,7 @@ export async function storedRows(
  * Fills a list of values up to a power of two by repeating the last: a dozen compiled queries serve any number of values a
  * request can have.
  */
-function padded(condition: Condition): Condition {
+function padded(condition: AnyCondition): AnyCondition {
   if (condition.operator !== 'in') return condition
   const { values } = condition
   const places = 2 ** Math.ceil(Math.log2(values.length))
@@ -123,8 +129,8 @@ function writeToken(
 }
 
 /** Short, and the same for every page of one list in one order, whichever family shows it. */
-export function issuerOf(resource: AnyResource, above: Omit<Facts, 'now'>, order: Order): string {
-  const scope = [above.account.sid, above.service?.sid, ...above.parents.map((parent) => parent.sid)]
+export function issuerOf(resource: AnyResource, ancestors: Ancestors, order: AnyOrder): string {
+  const scope = [ancestors.account.sid, ancestors.service?.sid, ...ancestors.parents.map((parent) => parent.sid)]
   return hash('sha256', JSON.stringify([resource.name, scope, order.by]), 'base64url').slice(0, 8)
 }
 

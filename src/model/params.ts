@@ -20,6 +20,11 @@ export interface Param<T> {
   readonly sealed?: true
 }
 
+/** `MessagingServiceSid` as the keys of JSON spell it: `messaging_service_sid`. */
+export function snakeCase(name: string): string {
+  return name.replace(/(?<=.)[A-Z]/g, '_$&').toLowerCase()
+}
+
 type Verb = 'create' | 'update'
 
 export type Params = Readonly<Record<string, Param<unknown>>>
@@ -227,16 +232,21 @@ export function webAddress(invalid: ErrorName, limit?: { max: number; tooLong: E
   })
 }
 
+/** The value of a parameter on update: empty unsets (it reads as null), absent keeps what there is. */
+export function given<T>(value: T | undefined, before: T): T {
+  return value === undefined ? before : value
+}
+
 /**
  * Kept as given: whether it counts at all depends on other values, so the rule of the resource reads it, by the same kind,
  * once it knows them.
  */
-export function unread(inner: Param<unknown>): Param<readonly string[]> {
+export function deferred(inner: Param<unknown>): Param<readonly string[]> {
   return { ...inner, parse: (_, all) => all }
 }
 
 /** Reads what was kept; undefined when it was not given. */
-export function readAs<T>(kind: Param<T>, given: readonly string[] | undefined): T | undefined {
+export function parseDeferred<T>(kind: Param<T>, given: readonly string[] | undefined): T | undefined {
   return given && kind.parse(given.at(-1) ?? '', given)
 }
 

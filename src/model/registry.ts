@@ -1,26 +1,54 @@
-import { resources } from '../resources/index.ts'
-import { services } from '../resources/services/service.ts'
 import type { AnyResource } from './declare.ts'
-import { chainAbove } from './scope.ts'
+import { ancestorsOf } from './scope.ts'
 
-/** Commands cross to the writer thread by the resource's name. */
-export function resourceNamed(name: string): AnyResource {
-  const found = resources.find((candidate) => candidate.name === name)
-  if (!found) throw new Error(`no resource ${name}`)
-  return found
+/** The rows that are removed with a row of another resource, and the column by which they refer to it. */
+export interface Dependents {
+  readonly column: string
+  readonly resources: readonly AnyResource[]
 }
 
-/**
- * Resources whose rows go with a row of this one, and the column by which they refer to it. Of a service only those right below
- * it: what lies below a conversation is found by the conversation.
- */
-export function below(parent: AnyResource): { column: string; resources: readonly AnyResource[] } | undefined {
-  const column = parent.asParent
+/** Every resource there is. It is handed to the core, which therefore imports none. */
+export class Registry {
+  readonly resources: readonly AnyResource[]
+  readonly #byName: ReadonlyMap<string, AnyResource>
+  readonly #dependents: ReadonlyMap<AnyResource, Dependents>
+
+  constructor(resources: readonly AnyResource[]) {
+    this.resources = resources
+    this.#byName = new Map(resources.map((resource) => [resource.name, resource]))
+    this.#dependents = new Map(
+      resources.flatMap((resource) => {
+        const dependents = dependentsOf(resource, resources)
+        return dependents ? [[resource, dependents] as const] : []
+      }),
+    )
+  }
+
+  /** Returns the resource of a name: commands cross to the writer thread by name. Throws when there is none. */
+  named(name: string): AnyResource {
+    const found = this.#byName.get(name)
+    if (!found) throw new Error(`no resource ${name}`)
+    return found
+  }
+
+  /** Returns the resource whose sids have this one's prefix. */
+  ofSid(sid: string): AnyResource | undefined {
+    return this.resources.find((resource) => resource.sid !== null && sid.startsWith(resource.sid))
+  }
+
+  dependents(parent: AnyResource): Dependents | undefined {
+    return this.#dependents.get(parent)
+  }
+}
+
+/** Of a service only the resources right below it: what is below a conversation is found by the conversation. */
+function dependentsOf(parent: AnyResource, resources: readonly AnyResource[]): Dependents | undefined {
+  const column = parent.childColumn
   if (!column) return undefined
   const found = resources.filter((candidate) => {
     if (candidate.sid === null || candidate.view) return false
-    if (parent === services) return candidate.under === 'service' || candidate.under === 'only service'
-    return chainAbove(candidate).includes(parent)
+    if (parent.isService) return candidate.under === 'service' || candidate.under === 'only service'
+    return ancestorsOf(candidate).includes(parent)
   })
   return found.length > 0 ? { column, resources: found } : undefined
 }

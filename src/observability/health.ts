@@ -1,8 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { FastifyPluginAsync } from 'fastify'
 import type { Registry } from 'prom-client'
-import type { ParleyCommands } from '../commands.ts'
 import type { Database } from '../storage/database.ts'
+import type { factCommands } from '../storage/facts.ts'
 
 /** However often probes come, the database is asked once in so long. */
 const probe_every_ms = 1000
@@ -13,7 +13,7 @@ const longest_probe_ms = 2000
  * `/healthz`: the process answers. `/readyz`: the database takes a write, so it is there, has its schema, and its disk has room.
  * `/metrics`: Prometheus text.
  */
-export function healthRoutes(options: { database: Database<ParleyCommands>; registry: Registry }): FastifyPluginAsync {
+export function healthRoutes(options: { database: Database<typeof factCommands>; registry: Registry }): FastifyPluginAsync {
   const ready = remembered(() => takesWrites(options.database))
   return async (server) => {
     server.get('/healthz', async () => ({ status: 'ok' }))
@@ -28,8 +28,8 @@ export function healthRoutes(options: { database: Database<ParleyCommands>; regi
   }
 }
 
-async function takesWrites(database: Database<ParleyCommands>): Promise<boolean> {
-  const written = database.write('setInstallation', { name: 'probed', value: 'yes' }).then(
+async function takesWrites(database: Database<typeof factCommands>): Promise<boolean> {
+  const written = database.write('setFact', { name: 'probed', value: 'yes' }).then(
     () => true,
     () => false,
   )

@@ -1,5 +1,6 @@
 import { sql } from 'kysely'
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+import type { SendResult } from '../delivery/client.ts'
 import type { Database } from '../storage/database.ts'
 import { shape } from '../storage/shapes.ts'
 
@@ -86,6 +87,13 @@ export class Metrics {
     })
   }
 
+  /** Counts one attempt of a delivery. */
+  delivered({ kind, status, duration_ms }: SendResult): void {
+    this.deliveries.inc({ outcome: kind === 'answered' ? `${Math.floor((status ?? 0) / 100)}xx` : kind })
+    this.deliveryDuration.observe(duration_ms / 1000)
+  }
+
+  /** Counts one request. */
   answered(method: string, status: number, seconds: number): void {
     const key = `${method} ${status}`
     this.#requests.set(key, (this.#requests.get(key) ?? 0) + 1)

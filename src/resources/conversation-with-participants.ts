@@ -1,13 +1,12 @@
-import { beforehand, type Call, type Operation, type Pipeline } from '../api/requests.ts'
+import { ancestorsBelow, type Call, type Operation, type Pipeline, runPreAction } from '../api/requests.ts'
 import { refuse } from '../errors.ts'
-import { type Asked, type ChangeRequest, propose } from '../model/change.ts'
-import type { Facts } from '../model/declare.ts'
+import { isJsonObject, parseJsonObject } from '../json.ts'
+import type { ChangeRequest, NamedChange } from '../model/change.ts'
+import type { BaseRow } from '../model/declare.ts'
 import { Form } from '../model/form.ts'
-import { parseParams } from '../model/params.ts'
-import { type Above, collectionUrl, represent, urlsFor } from '../model/represent.ts'
-import { locate } from '../model/scope.ts'
+import { parseParams, snakeCase } from '../model/params.ts'
+import { type AncestorSids, collectionUrl, represent, urlsFor } from '../model/represent.ts'
 import { newSid, orderedSid } from '../sids.ts'
-import type { ConversationRow } from '../storage/schema.ts'
 import { conversations } from './conversations/conversation.ts'
 import { participants } from './conversations/participants/participant.ts'
 
@@ -34,19 +33,20 @@ export const conversationWithParticipants: Operation = {
     const members = givenParticipants(call.body).map((form) =>
       asked(call, now, orderedSid('MB', now), [conversation.sid], parseParams(participants.params, 'create', form)),
     )
-    const { row, above } = await pipeline.writeAll(await allowed(pipeline, conversation, members))
-    return { status: members.length > 0 ? 202 : 201, body: render(row as ConversationRow, above, call) }
+    const { row, ancestors } = await pipeline.writeAll(await allowed(pipeline, conversation, members))
+    if (!row) throw new Error('a conversation that was made has a row')
+    return { status: members.length > 0 ? 202 : 201, body: render(row, ancestors, call) }
   },
 }
 
 function asked(
-  { address, webhooks }: Call,
+  { path, webhooks }: Call,
   now: number,
   sid: string,
   parents: readonly string[],
   params: Readonly<Record<string, unknown>>,
 ): ChangeRequest {
-  return { verb: 'create', address: { ...address, parents }, params, sid, now, webhooks, source: 'API' }
+  return { verb: 'create', path: { ...path, parents }, params, sid, now, webhooks, source: 'API' }
 }
 
 /** The forms in which the participants could have been added one by one. Throws 50426, 50424. */
@@ -60,13 +60,8 @@ function givenParticipants(body: Form): Form[] {
 
 /** Reads `{"identity":"alice","messaging_binding":{"projected_address":"+1…"}}`; unknown keys are ignored, like parameters. */
 function participantForm(text: string): Form {
-  let given: unknown
-  try {
-    given = JSON.parse(text)
-  } catch {
-    throw refuse('invalidParticipant')
-  }
-  if (!isObject(given)) throw refuse('invalidParticipant')
+  const given = parseJsonObject(text)
+  if (!given) throw refuse('invalidParticipant')
   const pairs = paths.flatMap(({ name, path }): [string, string][] => {
     const value = path.reduce<unknown>(valueAt, given)
     if (value === undefined || value === null) return []
@@ -78,16 +73,8 @@ function participantForm(text: string): Form {
 
 function valueAt(holder: unknown, key: string): unknown {
   if (holder === undefined || holder === null) return undefined
-  if (!isObject(holder)) throw refuse('invalidParticipant')
+  if (!isJsonObject(holder)) throw refuse('invalidParticipant')
   return Object.hasOwn(holder, key) ? holder[key] : undefined
-}
-
-function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
-}
-
-function snakeCase(name: string): string {
-  return name.replace(/(?<=.)[A-Z]/g, '_$&').toLowerCase()
 }
 
 /** Asks the pre-action webhook about the conversation and then about each participant; a refusal of one is a refusal of all. */
@@ -95,27 +82,20 @@ async function allowed(
   pipeline: Pipeline,
   conversation: ChangeRequest,
   members: readonly ChangeRequest[],
-): Promise<[Asked, ...Asked[]]> {
-  const first = await beforehand(pipeline, conversations, conversation)
-  const above = first.webhooks && members.length > 0 ? await aboveNew(pipeline, first) : undefined
-  const rest = await Promise.all(members.map((member) => beforehand(pipeline, participants, member, above)))
+): Promise<[NamedChange, ...NamedChange[]]> {
+  const first = await runPreAction(pipeline, conversations, conversation)
+  const above = first.webhooks && members.length > 0 ? await ancestorsBelow(pipeline.read, conversations, first) : undefined
+  const rest = await Promise.all(members.map((member) => runPreAction(pipeline, participants, member, above)))
   // One instant for all, whichever of the answers came last.
   const now = pipeline.clock.now()
   const change = (resource: string) => (request: ChangeRequest) => ({ resource, request: { ...request, now } })
   return [change(conversations.name)(first), ...rest.map(change(participants.name))]
 }
 
-/** What lies above the participants of a conversation that is not stored yet. */
-async function aboveNew({ read }: Pipeline, conversation: ChangeRequest): Promise<Omit<Facts, 'now'>> {
-  const above = await locate(read, conversations, conversation.address)
-  const { row } = await propose(read, conversations, conversation, above)
-  return { ...above, parents: row ? [row] : [] }
-}
-
 /** The conversation as its own address shows it, but for two differences that the official examples have. */
-function render(row: ConversationRow, above: Above, call: Call): string {
-  const urls = urlsFor(call.base, above, call.family)
-  const shown = represent(conversations, row, collectionUrl(conversations, above, urls), urls) as Readonly<
+function render(row: BaseRow, ancestors: AncestorSids, call: Call): string {
+  const urls = urlsFor(call.base, ancestors, call.family)
+  const shown = represent(conversations, row, collectionUrl(conversations, ancestors, urls), urls) as Readonly<
     Record<string, unknown>
   >
   const { url, links, ...rest } = shown as { url: string; links: Readonly<Record<string, string>> }

@@ -1,6 +1,6 @@
 import { seconds } from '../dates.ts'
 import { resource } from '../model/declare.ts'
-import { flag, oneOf, type Parsed, required, secret, text } from '../model/params.ts'
+import { flag, given, oneOf, type Parsed, required, secret, text } from '../model/params.ts'
 import { deleteRow, rowsBy } from '../storage/rows.ts'
 import type { CredentialRow } from '../storage/schema.ts'
 
@@ -32,10 +32,9 @@ export const credentials = resource<CredentialRow>()({
   sid: 'CR',
   params,
 
-  create(p, { account }) {
-    const type = p.Type as Type
+  create(p) {
+    const type = p.Type ?? 'apn'
     return {
-      account_sid: account.sid,
       friendly_name: p.FriendlyName ?? null,
       type,
       sandbox: sandbox(type, p, null),
@@ -43,25 +42,25 @@ export const credentials = resource<CredentialRow>()({
     }
   },
 
-  update(was, p) {
-    const type = p.Type ?? (was.type as Type)
+  update(before, p) {
+    const type = p.Type ?? before.type
     return {
-      ...was,
-      friendly_name: p.FriendlyName === undefined ? was.friendly_name : p.FriendlyName,
+      ...before,
+      friendly_name: given(p.FriendlyName, before.friendly_name),
       type,
-      sandbox: sandbox(type, p, was.sandbox),
-      secrets: secrets(type, p, was.secrets),
+      sandbox: sandbox(type, p, before.sandbox),
+      secrets: secrets(type, p, before.secrets),
     }
   },
 
   remove: () => {},
 
   /** Nothing can be pushed to a binding without its credential. Each is told of: they may be kept in memory as answers. */
-  async follow(tx, { was, is }) {
-    if (!was || is) return
-    const bindings = await tx.all(bindingsOf, { credential_sid: was.sid })
+  async afterWrite(tx, { before, after }) {
+    if (!before || after) return
+    const bindings = await tx.all(bindingsOf, { credential_sid: before.sid })
     if (bindings.length === 0) return
-    await tx.run(deleteBindings, { credential_sid: was.sid })
+    await tx.run(deleteBindings, { credential_sid: before.sid })
     for (const { sid, revision } of bindings) tx.notify({ topic: 'changed', table: 'bindings', sid, revision })
   },
 
@@ -86,15 +85,15 @@ export const credentials = resource<CredentialRow>()({
 })
 
 /** Only Apple's service has one to choose. */
-function sandbox(type: Type, p: Given, was: string | null): string | null {
+function sandbox(type: Type, p: Given, before: CredentialRow['sandbox']): CredentialRow['sandbox'] {
   if (type !== 'apn') return null
   const chosen = p.Sandbox ?? null
-  return chosen === null ? (was ?? 'False') : chosen ? 'True' : 'False'
+  return chosen === null ? (before ?? 'False') : chosen ? 'True' : 'False'
 }
 
 /** Those of this type, each sealed already; what another type left behind goes. */
-function secrets(type: Type, p: Given, was: string): string {
-  const held = JSON.parse(was) as Partial<Record<string, string>>
+function secrets(type: Type, p: Given, before: string): string {
+  const held = JSON.parse(before) as Partial<Record<string, string>>
   const kept = secretsOf[type].map((name) => [name, p[name] === undefined ? held[name] : p[name]] as const)
   return JSON.stringify(Object.fromEntries(kept.filter(([, value]) => value)))
 }

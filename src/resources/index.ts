@@ -1,5 +1,6 @@
 import type { Operation } from '../api/requests.ts'
 import type { AnyResource } from '../model/declare.ts'
+import { Registry } from '../model/registry.ts'
 import { addresses } from './configuration/address.ts'
 import { configuration } from './configuration/configuration.ts'
 import { accountWebhooks } from './configuration/webhooks.ts'
@@ -41,6 +42,9 @@ export const resources: readonly AnyResource[] = [
   bindings,
   credentials,
 ]
+
+/** The same, as the core is handed it. */
+export const registry = new Registry(resources)
 
 /** Mounted beside the resources. */
 export const operations: readonly Operation[] = [conversationWithParticipants]

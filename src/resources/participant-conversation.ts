@@ -2,7 +2,7 @@ import { seconds } from '../dates.ts'
 import { refuse } from '../errors.ts'
 import { resource } from '../model/declare.ts'
 import { type Parsed, text } from '../model/params.ts'
-import { shownTimers } from './conversations/conversation.ts'
+import { timersToJson } from './conversations/conversation.ts'
 import { type MemberColumn, type MembershipRow, membershipPage } from './conversations/memberships.ts'
 
 const filters = { Identity: text({}), Address: text({}) }
@@ -28,7 +28,7 @@ export const participantConversations = resource<MembershipRow>()({
       participant_sid: row.sid,
       conversation_friendly_name: row.conversation.friendly_name,
       conversation_state: row.conversation.state,
-      conversation_timers: shownTimers(row.conversation),
+      conversation_timers: timersToJson(row.conversation),
       conversation_attributes: row.conversation.attributes,
       conversation_date_created: seconds(row.conversation.date_created),
       conversation_date_updated: seconds(row.conversation.date_updated),
@@ -36,7 +36,7 @@ export const participantConversations = resource<MembershipRow>()({
       conversation_unique_name: row.conversation.unique_name,
       participant_user_sid: row.user_sid,
       participant_identity: row.identity,
-      participant_messaging_binding: shownBinding(row),
+      participant_messaging_binding: bindingToJson(row),
       links: { participant: `${conversation}/Participants/${row.sid}`, conversation },
     }
   },
@@ -59,7 +59,7 @@ function wanted(p: Parsed<typeof filters>): { column: MemberColumn; member: stri
 }
 
 /** All six keys here, unlike a participant's own (documented by example). */
-function shownBinding(row: MembershipRow): object | null {
+function bindingToJson(row: MembershipRow): object | null {
   if (row.binding_type === null) return null
   return {
     address: row.address,

@@ -5,10 +5,8 @@ import { createOnly, oneOf, required, someOf, text } from '../model/params.ts'
 import { newSid } from '../sids.ts'
 import type { Reader, Tx } from '../storage/database.ts'
 import { rowsBy } from '../storage/rows.ts'
-import type { RoleRow, ServiceRow } from '../storage/schema.ts'
+import type { RoleRow, RoleType, ServiceRow } from '../storage/schema.ts'
 import { type Builder, shape } from '../storage/shapes.ts'
-
-type RoleType = 'conversation' | 'service'
 
 /** What only a role of one type may hold. */
 const forService = ['createConversation', 'joinConversation', 'editOwnUserInfo'] as const
@@ -45,7 +43,7 @@ export interface DefaultRoles {
 
 /** The four roles of a new service, as rows to be stored with it. */
 export function defaultRoles(account_sid: string, service_sid: string, now: number): DefaultRoles {
-  const role = (type: string, friendly_name: string, permissions: readonly string[]): RoleRow => ({
+  const role = (type: RoleType, friendly_name: string, permissions: readonly string[]): RoleRow => ({
     service_sid,
     sid: newSid('RL', now),
     account_sid,
@@ -165,22 +163,20 @@ export const roles = resource<RoleRow>()({
     Type: createOnly(required(oneOf(['conversation', 'service'], { invalid: 'invalidRoleType' }))),
     Permission: required(someOf(permissions, 'permissionNotFound'), ['create', 'update']),
   },
-  create(p, { account, service }) {
+  create(p) {
     const type = p.Type ?? 'conversation'
     return {
-      service_sid: service?.sid ?? '',
-      account_sid: account.sid,
       friendly_name: p.FriendlyName ?? '',
       type,
       permissions: permitted(type, p.Permission ?? []),
     }
   },
-  update: (was, p) => ({ ...was, permissions: permitted(was.type as RoleType, p.Permission ?? []) }),
-  remove(was, { service }) {
-    if (service && isDefault(was.sid, service)) throw refuse('conflict')
+  update: (before, p) => ({ ...before, permissions: permitted(before.type, p.Permission ?? []) }),
+  remove(before, { service }) {
+    if (service && isDefault(before.sid, service)) throw refuse('conflict')
   },
-  async follow(tx, { was, is }, { service, now }) {
-    if (was && !is && service) await releaseHolders(tx, was, service, now)
+  async afterWrite(tx, { before, after }, { service, now }) {
+    if (before && !after && service) await releaseHolders(tx, before, service, now)
   },
   represent: (row, self) => ({
     sid: row.sid,

@@ -1,4 +1,5 @@
 import type { Kysely } from 'kysely'
+import type { Tx } from './database.ts'
 import type { Tables } from './schema.ts'
 import { type PlainWrite, type Shape, shape } from './shapes.ts'
 
@@ -12,43 +13,75 @@ type Untyped = Kysely<any>
 type Args = Record<string, unknown>
 export type Table = keyof Tables & string
 
-const kept = new Map<string, Shape<Args, unknown>>()
+/** Names of columns of a table. */
+export type Column<T extends Table> = keyof Tables[T] & string
 
-function keep(
+const compiled = new Map<string, Shape<Args, unknown>>()
+
+function once(
   key: string,
   build: (db: Untyped, a: Args) => { compile(): { sql: string; parameters: readonly unknown[] } },
   plain?: PlainWrite,
 ) {
-  let query = kept.get(key)
+  let query = compiled.get(key)
   if (!query) {
+    // The builder works on names that only the caller's types know.
     query = shape<Args>()((db, a) => build(db as unknown as Untyped, a) as never, plain) as Shape<Args, unknown>
-    kept.set(key, query)
+    compiled.set(key, query)
   }
   return query
 }
 
-/** Rows whose `columns` equal the arguments of the same names. */
-export function rowsBy<T extends Table>(table: T, columns: readonly string[]): Shape<Args, Tables[T]> {
-  return keep(`rows ${table} ${columns}`, (db, a) =>
-    columns.reduce((query, column) => query.where(column, '=', a[column]), db.selectFrom(table).selectAll()),
-  ) as Shape<Args, Tables[T]>
+/** Selects the rows whose `columns` equal the arguments of the same names. A misspelt column does not compile. */
+export function rowsBy<T extends Table, const C extends readonly Column<T>[]>(
+  table: T,
+  columns: C,
+): Shape<Pick<Tables[T], C[number]>, Tables[T]> {
+  return rowsByNames<Tables[T]>(table, columns)
 }
 
+/** As `rowsBy`, for columns that are known only at run time: scope columns of a declared resource. */
+export function rowsByNames<R>(table: Table, columns: readonly string[]): Shape<Args, R> {
+  return once(`rows ${table} ${columns}`, (db, a) =>
+    columns.reduce((query, column) => query.where(column, '=', a[column]), db.selectFrom(table).selectAll()),
+  ) as Shape<Args, R>
+}
+
+/** Inserts a row with these columns, each from the argument of the same name. */
 export function insertRow(table: Table, columns: readonly string[]): Shape<Args, unknown> {
-  return keep(
+  return once(
     `insert ${table} ${columns}`,
     (db, a) => db.insertInto(table).values(Object.fromEntries(columns.map((column) => [column, a[column]]))),
     { verb: 'insert', table, columns },
   )
 }
 
+/** Inserts a whole row. Throws ConflictError when a row with one of its keys exists. */
+export async function insert<T extends Table>(tx: Pick<Tx, 'run'>, table: T, row: Tables[T]): Promise<void> {
+  await tx.run(insertRow(table, Object.keys(row)), { ...row })
+}
+
+/** Arguments of an update: values of the key and of what changes; `was_<column>` for a key column that itself changes. */
+type UpdateArgs<T extends Table, K extends Column<T>, C extends Column<T>> = Pick<Tables[T], K | C> & {
+  readonly [Name in K & C as `was_${Name}`]: Tables[T][Name]
+}
+
 /**
- * Sets only `changed`: an index whose columns stay is not touched. A column that is part of the key and changes is looked for
- * by the argument `was_…`.
+ * Updates only `changed`, so that an index on other columns is not touched. A column that is part of the key and changes is
+ * matched by the argument `was_<column>`.
  */
-export function updateRow(table: Table, key: readonly string[], changed: readonly string[]): Shape<Args, unknown> {
+export function updateRow<T extends Table, const K extends readonly Column<T>[], const C extends readonly Column<T>[]>(
+  table: T,
+  key: K,
+  changed: C,
+): Shape<UpdateArgs<T, K[number], C[number]>, unknown> {
+  return updateNames(table, key, changed)
+}
+
+/** As `updateRow`, for columns that are known only at run time. */
+export function updateNames(table: Table, key: readonly string[], changed: readonly string[]): Shape<Args, unknown> {
   const named = key.map((column) => ({ column, argument: changed.includes(column) ? `was_${column}` : column }))
-  return keep(
+  return once(
     `update ${table} ${key} ${changed}`,
     (db, a) =>
       named.reduce(
@@ -59,20 +92,29 @@ export function updateRow(table: Table, key: readonly string[], changed: readonl
   )
 }
 
-export function deleteRow(table: Table, key: readonly string[]): Shape<Args, unknown> {
-  return keep(`delete ${table} ${key}`, (db, a) =>
+/** Deletes the rows whose key columns equal the arguments of the same names. */
+export function deleteRow<T extends Table, const K extends readonly Column<T>[]>(
+  table: T,
+  key: K,
+): Shape<Pick<Tables[T], K[number]>, unknown> {
+  return deleteNames(table, key)
+}
+
+/** As `deleteRow`, for columns that are known only at run time. */
+export function deleteNames(table: Table, key: readonly string[]): Shape<Args, unknown> {
+  return once(`delete ${table} ${key}`, (db, a) =>
     key.reduce((query, column) => query.where(column, '=', a[column]), db.deleteFrom(table)),
   )
 }
 
-/** Sids of at most `most` rows whose `column` equals the argument of that name. */
+/** Selects the sids of at most `max` rows whose `column` equals the argument of that name. */
 export function someSids(table: Table, column: string): Shape<Args, { sid: string }> {
-  return keep(`some ${table} ${column}`, (db, a) =>
+  return once(`some ${table} ${column}`, (db, a) =>
     db
       .selectFrom(table)
       .select('sid')
       .where(column, '=', a[column])
-      .limit(a.most as number),
+      .limit(a.max as number),
   ) as Shape<Args, { sid: string }>
 }
 
@@ -95,7 +137,7 @@ export function pageOf<R>(query: PageQuery): Shape<Args, R> {
   const { table, where, by, direction, after } = query
   const conditions = where.map((w) => w.column + w.operator + (w.operator === 'in' ? w.places : ''))
   const key = `page ${table} ${conditions} ${by} ${direction} ${after}`
-  return keep(key, (db, a) => {
+  return once(key, (db, a) => {
     let select = db.selectFrom(table).selectAll()
     for (const [i, w] of where.entries()) {
       const several = (places: number) => Array.from({ length: places }, (_, j) => a[`where${i}_${j}`])
@@ -120,7 +162,7 @@ export function pageOf<R>(query: PageQuery): Shape<Args, R> {
 
 /** Rows with a deadline at or before `now`, the earliest first; also takes `limit`. */
 export function dueRows<R>(table: Table): Shape<Args, R> {
-  return keep(`due ${table}`, (db, a) =>
+  return once(`due ${table}`, (db, a) =>
     db
       .selectFrom(table)
       .selectAll()
@@ -132,7 +174,7 @@ export function dueRows<R>(table: Table): Shape<Args, R> {
 
 /** The earliest deadline of all. */
 export function firstDue(table: Table): Shape<Args, { next_due: number }> {
-  return keep(`first due ${table}`, (db) =>
+  return once(`first due ${table}`, (db) =>
     db.selectFrom(table).select('next_due').where('next_due', 'is not', null).orderBy('next_due').limit(1),
   ) as Shape<Args, { next_due: number }>
 }

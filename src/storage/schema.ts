@@ -8,11 +8,13 @@ export interface InstallationRow {
   value: string
 }
 
+export type AccountStatus = 'active' | 'suspended'
+export type WebhookMethod = 'GET' | 'POST'
+
 export interface AccountRow {
   sid: string
   friendly_name: string
-  /** `active` or `suspended`. */
-  status: string
+  status: AccountStatus
   /** Encrypted: it must stay recoverable, it signs webhooks. */
   auth_token: string
   default_service_sid: string
@@ -22,10 +24,10 @@ export interface AccountRow {
   default_closed_timer: string | null
   pre_webhook_url: string | null
   post_webhook_url: string | null
-  webhook_method: string
+  webhook_method: WebhookMethod
   /** JSON array of event names. */
   webhook_filters: string
-  webhook_target: string
+  webhook_target: 'webhook' | 'flex'
   date_created: number
   date_updated: number
   revision: number
@@ -48,7 +50,7 @@ export interface ServiceRow {
   pre_webhook_url: string | null
   post_webhook_url: string | null
   /** Null until first configured, as the vendor shows it; so is `webhook_filters`, a JSON array. */
-  webhook_method: string | null
+  webhook_method: WebhookMethod | null
   webhook_filters: string | null
   default_conversation_creator_role_sid: string
   default_conversation_role_sid: string
@@ -97,6 +99,9 @@ export interface ConversationRow {
   revision: number
 }
 
+/** What an address of a person is an address of. */
+export type AddressType = 'sms' | 'whatsapp' | 'messenger' | 'rcs' | 'email'
+
 export interface ParticipantRow {
   service_sid: string
   conversation_sid: string
@@ -105,8 +110,8 @@ export interface ParticipantRow {
   /** A chat participant has an identity and its user, any other an address. */
   identity: string | null
   user_sid: string | null
-  /** `sms`, `whatsapp`, …; null for plain chat. */
-  binding_type: string | null
+  /** Null for plain chat. */
+  binding_type: AddressType | null
   address: string | null
   proxy_address: string | null
   projected_address: string | null
@@ -114,7 +119,7 @@ export interface ParticipantRow {
   role_sid: string | null
   last_read_message_index: number | null
   last_read_timestamp: number | null
-  notification_level: string
+  notification_level: 'default' | 'muted'
   /** 1 while the conversation is not closed: holds the address pair, counts for the identity. */
   open: number
   date_created: number
@@ -146,6 +151,8 @@ export interface MessageRow {
   revision: number
 }
 
+export type ReceiptStatus = 'sent' | 'delivered' | 'read' | 'failed' | 'undelivered'
+
 export interface ReceiptRow {
   service_sid: string
   conversation_sid: string
@@ -154,7 +161,7 @@ export interface ReceiptRow {
   account_sid: string
   participant_sid: string
   channel_message_sid: string
-  status: string
+  status: ReceiptStatus
   error_code: number
   date_created: number
   date_updated: number
@@ -166,7 +173,7 @@ export interface ConversationWebhookRow {
   conversation_sid: string
   sid: string
   account_sid: string
-  target: string
+  target: 'webhook' | 'trigger' | 'studio'
   url: string | null
   /** As the caller spelt it. */
   method: string | null
@@ -195,13 +202,14 @@ export interface UserRow {
   revision: number
 }
 
+export type RoleType = 'conversation' | 'service'
+
 export interface RoleRow {
   service_sid: string
   sid: string
   account_sid: string
   friendly_name: string
-  /** `conversation` or `service`. */
-  type: string
+  type: RoleType
   /** JSON array, in the order given. */
   permissions: string
   date_created: number
@@ -215,7 +223,7 @@ export interface BindingRow {
   account_sid: string
   identity: string
   endpoint: string
-  binding_type: string
+  binding_type: 'apn' | 'gcm' | 'fcm' | 'twilsock'
   credential_sid: string
   /** JSON array. */
   message_types: string
@@ -228,9 +236,9 @@ export interface CredentialRow {
   account_sid: string
   sid: string
   friendly_name: string | null
-  type: string
-  /** `True` or `False`, as the vendor spells it; null where it has no meaning. */
-  sandbox: string | null
+  type: 'apn' | 'gcm' | 'fcm'
+  /** As the vendor spells it; null where it has no meaning. */
+  sandbox: 'True' | 'False' | null
   /** JSON object of what was given, each value encrypted; never shown. */
   secrets: string
   date_created: number
@@ -242,7 +250,7 @@ export interface AddressRow {
   account_sid: string
   sid: string
   address: string
-  type: string
+  type: 'sms' | 'whatsapp' | 'messenger' | 'gbm' | 'email' | 'rcs' | 'apple' | 'chat'
   friendly_name: string | null
   address_country: string | null
   /** JSON object: the settings of automatic creation, as shown. */
@@ -253,19 +261,23 @@ export interface AddressRow {
 }
 
 export type DeliveryStatus = 'pending' | 'delivered' | 'failed'
+/** `loopback`: a message whose address no channel carries. */
+export type DeliveryKind = 'webhook' | 'message' | 'loopback'
 
 export interface DeliveryRow {
   id: string
+  kind: DeliveryKind
   account_sid: string
   service_sid: string
-  /** Sid of what holds the webhook configuration: a slow target delays only itself. */
+  /** Sid of the row that holds the webhook or channel configuration, empty for `loopback`: a slow target delays only itself. */
   target_sid: string
-  /** What the event is about: deliveries to one target about one subject go out in order. */
+  /** What the delivery is about: deliveries to one target about one subject are sent in order. */
   subject_sid: string
-  /** Which part of all deliveries it belongs to: several nodes share them out. */
+  /** Which part of all deliveries it belongs to: several nodes share them. */
   slot: number
   event_type: string
-  method: string
+  method: 'GET' | 'POST'
+  /** Empty for `loopback`. */
   url: string
   /** JSON object of the form's parameters. */
   form: string
@@ -273,6 +285,9 @@ export interface DeliveryRow {
   status: DeliveryStatus
   /** When to try (again), while pending. */
   due: number
+  /** The message that is handed to a channel, and who it is for; both null for a webhook. */
+  message_sid: string | null
+  participant_sid: string | null
   /** JSON array of attempts: at, status, duration_ms, error. */
   attempts: string
   date_created: number
@@ -301,8 +316,7 @@ export interface MediaRow {
   content_type: string
   /** In bytes. */
   size: number
-  /** `media`, `body` or `history`. */
-  category: string
+  category: 'media' | 'body' | 'history'
   author: string | null
   /** Both null until a message carries it. */
   conversation_sid: string | null

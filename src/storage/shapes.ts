@@ -38,7 +38,7 @@ export interface Shape<A, R> {
   compile(dialect: Dialect): Compiled
   readonly plain?: PlainWrite
   /** Only for inference: no value. */
-  readonly types?: { arguments: A; row: R }
+  readonly types?: { arguments: (args: A) => void; row: R }
 }
 
 /** Of any arguments and rows. */

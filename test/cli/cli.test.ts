@@ -105,7 +105,7 @@ describe('errors that a person can act on', () => {
     await using database = await newDatabase()
     await using other = await stranger('')
     const ended = await parley(['serve', '--port', other.port], installation(database))
-    expectSentence(ended, new RegExp(`port ${other.port} on 127\\.0\\.0\\.1 is taken: .*set PORT \\(--port\\)`))
+    expectSentence(ended, new RegExp(`port ${other.port} on 127\\.0\\.0\\.1 is in use: .*set PORT \\(--port\\)`))
     // And what it opened is closed: the next start finds it whole.
     await using server = await serve(installation(database))
     expect(server.url).toMatch(/^http:/)

@@ -1,5 +1,5 @@
 import { describe, expect } from 'vitest'
-import type { Facts } from '../../src/model/declare.ts'
+import type { FactsOf } from '../../src/model/declare.ts'
 import { webhooks } from '../../src/resources/conversations/webhooks/webhook.ts'
 import type { ConversationWebhookRow } from '../../src/storage/schema.ts'
 import { test } from '../support/fixtures.ts'
@@ -286,7 +286,7 @@ test('a closed conversation takes no new or changed webhooks, after the checks o
 
 test('a conversation that is being set up takes no new or changed webhooks', () => {
   // Nothing that a caller can do leads to this state yet: the rules are asked directly.
-  const facts = { parents: [{ state: 'initializing', webhook_count: 0 }], account: {} } as unknown as Facts
+  const facts = { parents: [{ state: 'initializing', webhook_count: 0 }], account: {} } as unknown as FactsOf<typeof webhooks>
   const form = { Target: 'webhook', 'Configuration.Url': [url], 'Configuration.Filters': ['onMessageAdded'] } as const
   const message = "Conversation in 'initializing' state may not be updated or used for message sending"
   expect(() => webhooks.create?.(form, facts, undefined, '')).toThrow(message)

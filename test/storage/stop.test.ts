@@ -39,7 +39,7 @@ test('the token of the first account is shown until somebody has been told it, t
   await using database = await newDatabase()
   const given = database.env
   const PORT = String((taken.address() as AddressInfo).port)
-  await expect(start(readConfig({ ...given, PORT }), silent)).rejects.toThrow(/is taken/)
+  await expect(start(readConfig({ ...given, PORT }), silent)).rejects.toThrow(/is in use/)
   const second = await start(readConfig({ ...given, PORT: '0' }), silent)
   const { account } = second.installation
   expect(account.made?.auth_token).toMatch(/^[0-9a-f]{32}$/)

@@ -17,7 +17,6 @@ export const commands = {
       if (!was) throw new Error(`no service ${sid}`)
       await tx.run(updateRow('services', ['sid'], ['revision']), {
         ...was,
-        was_revision: was.revision,
         revision: was.revision + 1,
       })
     }

@@ -1,6 +1,6 @@
 import { expect } from 'vitest'
 import type { Config } from '../../src/config.ts'
-import { event_types } from '../../src/events/names.ts'
+import { eventTypes } from '../../src/events/names.ts'
 import { auth_token, startServer, type TestServer } from './server.ts'
 import type { Tenant } from './tenant.ts'
 import { type Caught, catchWebhooks, type WebhookCatcher } from './webhook-catcher.ts'
@@ -10,7 +10,7 @@ export const enabled = { xTwilioWebhookEnabled: 'true' } as const
 /** The same for a raw request. */
 export const asking = { headers: { 'X-Twilio-Webhook-Enabled': 'true' } } as const
 
-export const all_events = [...event_types]
+export const all_events = [...eventTypes]
 export const ms_date = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/
 export const uuid_v4 = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/
 

@@ -1,4 +1,5 @@
 import { expect } from 'vitest'
+import type { PostActionEvent } from '../../src/events/names.ts'
 import { scopedTargets } from '../../src/resources/conversations/webhooks/targets.ts'
 import type { ConversationWebhookRow } from '../../src/storage/schema.ts'
 import { test } from '../support/fixtures.ts'
@@ -228,10 +229,10 @@ test('a workflow hears of new messages only, at the address of its flow', async 
   // Not over the wire: the address is the vendor's.
   const none = async () => undefined
   const read = { one: none, hold: none, all: async () => [row] as never[] }
-  const targetsOf = (type: string, webhook_count = 1) =>
+  const targetsOf = (type: PostActionEvent, webhook_count = 1) =>
     scopedTargets(
       read,
-      { type, subject_sid: '', by_itself: false, form: () => ({}) },
+      { type, subject_sid: '', always: false, payload: () => ({}) },
       { service_sid: row.service_sid, sid: row.conversation_sid, webhook_count },
     )
   expect(await targetsOf('onMessageAdded')).toEqual([

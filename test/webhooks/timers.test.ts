@@ -331,7 +331,7 @@ describe('deadlines', () => {
 async function sleepFor(place: TestDatabase, duration_ms: number): Promise<void> {
   const config = { ...readConfig({ PARLEY_TEST_CLOCK: 'true' }), ...place.config, auth_token, admin_token }
   const { database } = await openInstallation(config, { log: pino({ level: 'silent' }) })
-  await database.write('setInstallation', { name: 'clock_offset_ms', value: String(duration_ms) })
+  await database.write('setFact', { name: 'clock_offset_ms', value: String(duration_ms) })
   await database.close()
 }
 

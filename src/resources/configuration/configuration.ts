@@ -1,6 +1,6 @@
 import { refuse } from '../../errors.ts'
 import { resource } from '../../model/declare.ts'
-import { sid } from '../../model/params.ts'
+import { given, sid } from '../../model/params.ts'
 import { rowsBy } from '../../storage/rows.ts'
 import type { AccountRow } from '../../storage/schema.ts'
 import { closedTimer, inactiveTimer } from '../conversations/conversation.ts'
@@ -21,17 +21,17 @@ export const configuration = resource<AccountRow>()({
     DefaultInactiveTimer: inactiveTimer,
     DefaultClosedTimer: closedTimer,
   },
-  async look(read, p, { account }) {
+  async load(read, p, { account }) {
     const service_sid = p.DefaultChatServiceSid
     if (!service_sid) return
     if (!(await read.one(serviceOfAccount, { sid: service_sid, account_sid: account.sid }))) throw refuse('serviceNotFound')
   },
-  update: (was, p) => ({
-    ...was,
-    default_service_sid: p.DefaultChatServiceSid ?? was.default_service_sid,
-    default_messaging_service_sid: p.DefaultMessagingServiceSid ?? was.default_messaging_service_sid,
-    default_inactive_timer: p.DefaultInactiveTimer === undefined ? was.default_inactive_timer : p.DefaultInactiveTimer,
-    default_closed_timer: p.DefaultClosedTimer === undefined ? was.default_closed_timer : p.DefaultClosedTimer,
+  update: (before, p) => ({
+    ...before,
+    default_service_sid: p.DefaultChatServiceSid ?? before.default_service_sid,
+    default_messaging_service_sid: p.DefaultMessagingServiceSid ?? before.default_messaging_service_sid,
+    default_inactive_timer: given(p.DefaultInactiveTimer, before.default_inactive_timer),
+    default_closed_timer: given(p.DefaultClosedTimer, before.default_closed_timer),
   }),
   represent: (row, self, urls) => ({
     account_sid: row.sid,

@@ -1,6 +1,6 @@
-import { event_types } from '../../events/names.ts'
+import { eventTypes } from '../../events/names.ts'
 import { resource } from '../../model/declare.ts'
-import { oneOf, someOf, webAddress } from '../../model/params.ts'
+import { given, oneOf, someOf, webAddress } from '../../model/params.ts'
 import type { AccountRow } from '../../storage/schema.ts'
 
 /** What the account's and a service's webhook configuration have in common. */
@@ -8,7 +8,7 @@ export const webhookParams = {
   PreWebhookUrl: webAddress('invalidPreWebhookUrl'),
   PostWebhookUrl: webAddress('invalidPostWebhookUrl'),
   Method: oneOf(['GET', 'POST'], { invalid: 'invalidWebhookMethod' }),
-  Filters: someOf(event_types, 'invalidWebhook'),
+  Filters: someOf(eventTypes, 'invalidWebhook'),
 }
 
 /** https://www.twilio.com/docs/conversations/api/webhook-configuration-resource */
@@ -20,13 +20,13 @@ export const accountWebhooks = resource<AccountRow>()({
   sid: null,
   row: ({ account }) => account.sid,
   params: { ...webhookParams, Target: oneOf(['webhook', 'flex'], { invalid: 'invalidWebhook' }) },
-  update: (was, p) => ({
-    ...was,
-    pre_webhook_url: p.PreWebhookUrl === undefined ? was.pre_webhook_url : p.PreWebhookUrl,
-    post_webhook_url: p.PostWebhookUrl === undefined ? was.post_webhook_url : p.PostWebhookUrl,
-    webhook_method: p.Method ?? was.webhook_method,
-    webhook_filters: p.Filters === undefined ? was.webhook_filters : JSON.stringify(p.Filters),
-    webhook_target: p.Target ?? was.webhook_target,
+  update: (before, p) => ({
+    ...before,
+    pre_webhook_url: given(p.PreWebhookUrl, before.pre_webhook_url),
+    post_webhook_url: given(p.PostWebhookUrl, before.post_webhook_url),
+    webhook_method: p.Method ?? before.webhook_method,
+    webhook_filters: p.Filters === undefined ? before.webhook_filters : JSON.stringify(p.Filters),
+    webhook_target: p.Target ?? before.webhook_target,
   }),
   represent: (row, self) => ({
     account_sid: row.sid,

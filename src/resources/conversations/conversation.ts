@@ -1,9 +1,9 @@
 import { milliseconds, seconds } from '../../dates.ts'
 import { refuse } from '../../errors.ts'
-import type { FormValues } from '../../events/event.ts'
-import { toldMedia } from '../../media/rows.ts'
-import { type Change, type Inbound, resource } from '../../model/declare.ts'
-import { date, dateBound, duration, jsonText, oneOf, sid, text } from '../../model/params.ts'
+import type { Event, Payload } from '../../events/event.ts'
+import { mediaToPayload } from '../../media/rows.ts'
+import { type Change, type FactsUnder, type Inbound, resource, rowOf, when } from '../../model/declare.ts'
+import { date, dateBound, duration, given, jsonText, oneOf, sid, text } from '../../model/params.ts'
 import { isSid } from '../../sids.ts'
 import type { ConversationRow } from '../../storage/schema.ts'
 import { shape } from '../../storage/shapes.ts'
@@ -19,11 +19,11 @@ const releaseParticipants = shape<{ service_sid: string; sid: string }>()((db, a
 )
 
 /** https://www.twilio.com/docs/conversations/api/conversation-resource */
-export const conversations = resource<ConversationRow>()({
+export const conversations = resource<ConversationRow, 'timers' | 'bindings'>()({
   name: 'Conversation',
   path: 'Conversations',
   under: 'service',
-  asParent: 'conversation_sid',
+  childColumn: 'conversation_sid',
   table: 'conversations',
   sid: 'CH',
   alsoFoundBy: 'unique_name',
@@ -51,8 +51,6 @@ export const conversations = resource<ConversationRow>()({
     const inactive_after = p['Timers.Inactive']
     const closed_after = p['Timers.Closed']
     const row = {
-      account_sid: account.sid,
-      service_sid: '',
       messaging_service_sid: p.MessagingServiceSid ?? account.default_messaging_service_sid,
       friendly_name: p.FriendlyName ?? null,
       unique_name: p.UniqueName ?? null,
@@ -75,22 +73,22 @@ export const conversations = resource<ConversationRow>()({
     return arm(row, now)
   },
 
-  update(was, p, { now }) {
-    refuseClosed(was)
+  update(before, p, { now }) {
+    refuseClosed(before)
     const { 'Timers.Inactive': inactive_after, 'Timers.Closed': closed_after } = p
     const row: ConversationRow = {
-      ...was,
+      ...before,
       // observed: an empty FriendlyName leaves the old one.
-      friendly_name: p.FriendlyName ?? was.friendly_name,
-      unique_name: p.UniqueName === undefined ? was.unique_name : p.UniqueName,
-      messaging_service_sid: p.MessagingServiceSid ?? was.messaging_service_sid,
-      attributes: p.Attributes ?? was.attributes,
-      inactive_after: inactive_after === undefined ? was.inactive_after : inactive_after,
-      closed_after: closed_after === undefined ? was.closed_after : closed_after,
-      email_address: p['Bindings.Email.Address'] === undefined ? was.email_address : p['Bindings.Email.Address'],
-      email_name: p['Bindings.Email.Name'] === undefined ? was.email_name : p['Bindings.Email.Name'],
+      friendly_name: p.FriendlyName ?? before.friendly_name,
+      unique_name: given(p.UniqueName, before.unique_name),
+      messaging_service_sid: p.MessagingServiceSid ?? before.messaging_service_sid,
+      attributes: p.Attributes ?? before.attributes,
+      inactive_after: given(inactive_after, before.inactive_after),
+      closed_after: given(closed_after, before.closed_after),
+      email_address: given(p['Bindings.Email.Address'], before.email_address),
+      email_name: given(p['Bindings.Email.Name'], before.email_name),
     }
-    const moved = moveTo(row, p.State ?? was.state, now)
+    const moved = moveTo(row, p.State ?? before.state, now)
     return inactive_after === undefined && closed_after === undefined ? moved : arm(moved, now)
   },
 
@@ -99,9 +97,9 @@ export const conversations = resource<ConversationRow>()({
   elapse,
 
   /** Closed or gone, it holds no address pair and counts for nobody. */
-  async follow(tx, { was, is }) {
-    const freed = was !== null && was.state !== 'closed' && (is === null || is.state === 'closed')
-    if (freed) await tx.run(releaseParticipants, was)
+  async afterWrite(tx, { before, after }) {
+    const released = before !== null && before.state !== 'closed' && (after === null || after.state === 'closed')
+    if (released) await tx.run(releaseParticipants, { service_sid: before.service_sid, sid: before.sid })
   },
 
   represent: (row, self) => ({
@@ -115,7 +113,7 @@ export const conversations = resource<ConversationRow>()({
     date_created: seconds(row.date_created),
     date_updated: seconds(row.date_updated),
     state: row.state,
-    timers: shownTimers(row),
+    timers: timersToJson(row),
     bindings:
       row.email_address === null && row.email_name === null
         ? {}
@@ -142,44 +140,47 @@ export const conversations = resource<ConversationRow>()({
       by: p.StartDate === undefined && p.EndDate === undefined ? 'date_activity' : 'date_created',
       direction: 'desc',
       where: [
-        ...(p.State === undefined ? [] : [{ column: 'state', operator: '=' as const, value: p.State }]),
-        ...(p.StartDate === undefined ? [] : [{ column: 'date_created', operator: '>=' as const, value: p.StartDate }]),
-        ...(p.EndDate === undefined ? [] : [{ column: 'date_created', operator: '<=' as const, value: p.EndDate }]),
+        ...when('state', '=', p.State),
+        ...when('date_created', '>=', p.StartDate),
+        ...when('date_created', '<=', p.EndDate),
       ],
     }),
   },
 
   events: {
-    before: { create: 'onConversationAdd', update: 'onConversationUpdate', remove: 'onConversationRemove' },
-    beforeForm: (change, { inbound }) => {
-      const row = (change.is ?? change.was) as ConversationRow
+    preAction: { create: 'onConversationAdd', update: 'onConversationUpdate', remove: 'onConversationRemove' },
+    preActionPayload: (change, { inbound }) => {
+      const row = rowOf(change)
       if (change.verb === 'create') {
-        const Media = inbound?.media ? toldMedia(inbound.media) : null
-        const opening = { ...toldBinding(inbound), MessageBody: inbound?.body, Media }
-        return { ...told(row), ...opening, DateCreated: milliseconds(row.date_created), ConversationSid: null }
+        const Media = inbound?.media ? mediaToPayload(inbound.media) : null
+        const opening = { ...bindingToPayload(inbound), MessageBody: inbound?.body, Media }
+        return { ...toPayload(row), ...opening, DateCreated: milliseconds(row.date_created), ConversationSid: null }
       }
       // Values as proposed, but the date of the last committed change.
-      const was = change.was as ConversationRow
-      return { ...told(row), DateCreated: milliseconds(row.date_created), DateUpdated: milliseconds(was.date_updated) }
+      return {
+        ...toPayload(row),
+        DateCreated: milliseconds(row.date_created),
+        DateUpdated: milliseconds(change.before.date_updated),
+      }
     },
     amendable: {
-      create: { friendly_name: 'FriendlyName', attributes: 'Attributes' },
-      update: { friendly_name: 'FriendlyName' },
+      create: ['FriendlyName', 'Attributes'],
+      update: ['FriendlyName'],
     },
     emits: ['onConversationAdded', 'onConversationUpdated', 'onConversationRemoved', 'onConversationStateUpdated'],
-    after: (change, facts) => {
-      const row = (change.is ?? change.was) as ConversationRow
-      const stateEvent = (reason: string, by_itself: boolean) => ({
+    postAction: (change, facts) => {
+      const row = rowOf(change)
+      const stateEvent = (reason: string, always: boolean): Event => ({
         type: 'onConversationStateUpdated',
         subject_sid: row.sid,
-        by_itself,
-        form: () => ({
+        always,
+        payload: () => ({
           ConversationSid: row.sid,
           // observed: absent when a timer did it.
           MessagingServiceSid: reason === 'TIMER' ? null : row.messaging_service_sid,
           StateUpdated: milliseconds(reason === 'EVENT' ? facts.now : row.date_updated),
-          StateFrom: change.was?.state,
-          StateTo: change.is?.state,
+          StateFrom: change.before?.state,
+          StateTo: change.after?.state,
           Reason: reason,
         }),
       })
@@ -190,19 +191,26 @@ export const conversations = resource<ConversationRow>()({
         DateUpdated: milliseconds(row.date_updated),
         DateRemoved: change.verb === 'remove' ? milliseconds(facts.now) : null,
       })
-      const type = { create: 'onConversationAdded', update: 'onConversationUpdated', remove: 'onConversationRemoved' }[
-        change.verb
-      ]
-      const opening = change.verb === 'create' ? toldBinding(facts.inbound) : {}
-      const event = { type, subject_sid: row.sid, by_itself: false, form: () => ({ ...told(row), ...dates(), ...opening }) }
+      const opening = change.verb === 'create' ? bindingToPayload(facts.inbound) : {}
+      const event: Event = {
+        type: eventOf[change.verb],
+        subject_sid: row.sid,
+        always: false,
+        payload: () => ({ ...toPayload(row), ...dates(), ...opening }),
+      }
       return changedState(change) ? [event, stateEvent('API', false)] : [event]
     },
-    listeners: (read, event, { was, is }) => scopedTargets(read, event, (is ?? was) as ConversationRow),
+    listeners: (read, event, change) => scopedTargets(read, event, rowOf(change)),
   },
 })
 
+/** What is known to a resource below a conversation. */
+export type BelowConversation = FactsUnder<typeof conversations>
+
+const eventOf = { create: 'onConversationAdded', update: 'onConversationUpdated', remove: 'onConversationRemoved' } as const
+
 /** Only the armed ones. */
-export function shownTimers(row: Pick<ConversationRow, 'date_inactive' | 'date_closed'>): object {
+export function timersToJson(row: Pick<ConversationRow, 'date_inactive' | 'date_closed'>): object {
   return {
     ...(row.date_inactive !== null && { date_inactive: seconds(row.date_inactive) }),
     ...(row.date_closed !== null && { date_closed: seconds(row.date_closed) }),
@@ -210,11 +218,11 @@ export function shownTimers(row: Pick<ConversationRow, 'date_inactive' | 'date_c
 }
 
 function changedState(change: Change<ConversationRow>): boolean {
-  return change.verb === 'update' && change.was?.state !== change.is?.state
+  return change.verb === 'update' && change.before.state !== change.after.state
 }
 
 /** Whose message made the conversation. */
-function toldBinding(inbound: Inbound | undefined): FormValues {
+function bindingToPayload(inbound: Inbound | undefined): Payload {
   return {
     'MessagingBinding.Address': inbound?.address,
     'MessagingBinding.ProxyAddress': inbound?.proxy_address,
@@ -223,7 +231,7 @@ function toldBinding(inbound: Inbound | undefined): FormValues {
 }
 
 /** What every event about a conversation but a change of state says of it. */
-function told(row: ConversationRow): FormValues {
+function toPayload(row: ConversationRow): Payload {
   return {
     ConversationSid: row.sid,
     FriendlyName: row.friendly_name,

@@ -1,8 +1,10 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import type { Facts } from '../../model/declare.ts'
+import type { FactsUnder } from '../../model/declare.ts'
 import type { Parsed } from '../../model/params.ts'
-import type { AccountRow, ConversationRow } from '../../storage/schema.ts'
+import type { AccountRow, ConversationRow, ServiceRow } from '../../storage/schema.ts'
+import { defaultRoles } from '../role.ts'
+import { newService } from '../services/service.ts'
 import { conversations } from './conversation.ts'
 import { arm, elapse, moveTo, refuseClosed } from './lifecycle.ts'
 
@@ -27,17 +29,29 @@ const account: AccountRow = {
   revision: 1,
 }
 
+const roles = defaultRoles(account.sid, '', start)
+const service: ServiceRow = {
+  sid: account.default_service_sid,
+  account_sid: account.sid,
+  ...newService('Service', roles),
+  date_created: start,
+  date_updated: start,
+  revision: 1,
+}
+
 type Given = Parsed<typeof conversations.params>
 type Verbs = Required<Pick<typeof conversations, 'create' | 'update'>>
 const { create, update } = conversations as typeof conversations & Verbs
 
-function facts(now: number, defaults: Partial<AccountRow> = {}): Facts {
-  return { now, account: { ...account, ...defaults }, service: null, parents: [] }
+function facts(now: number, defaults: Partial<AccountRow> = {}): FactsUnder<'service'> {
+  return { now, account: { ...account, ...defaults }, service, parents: [] }
 }
 
 function made(given: Given, now = start, defaults: Partial<AccountRow> = {}): ConversationRow {
   const sid = `CH${'0'.repeat(32)}`
-  return { ...create(given, facts(now, defaults), undefined, sid), sid, date_created: now, date_updated: now, revision: 1 }
+  const scope = { account_sid: account.sid, service_sid: service.sid }
+  const dates = { date_created: now, date_updated: now, revision: 1 }
+  return { ...create(given, facts(now, defaults), undefined, sid), ...scope, sid, ...dates }
 }
 
 /** As any write does it: first what deadlines that have passed did, then the change. */

@@ -33,7 +33,7 @@ export interface MembershipRow extends ParticipantRow {
 }
 
 /** The vendor's count stops here too. */
-const most_unread = 1000
+const max_unread = 1000
 
 const conversationBySid = rowsBy('conversations', ['service_sid', 'sid'])
 const conversationByName = rowsBy('conversations', ['service_sid', 'unique_name'])
@@ -55,7 +55,7 @@ const countUnread = shape<Horizon>()((db, a) =>
         .where('service_sid', '=', a.service_sid)
         .where('conversation_sid', '=', a.conversation_sid)
         .where('message_index', '>', a.last_read_message_index)
-        .limit(most_unread)
+        .limit(max_unread)
         .as('some'),
     )
     .select((eb) => eb.fn.countAll<number>().as('unread')),
@@ -143,7 +143,7 @@ function pageQuery(column: MemberColumn, unread: boolean, { direction, after }: 
               .where('m.service_sid', '=', a.service_sid)
               .whereRef('m.conversation_sid', '=', 'p.conversation_sid')
               .whereRef('m.message_index', '>', 'p.last_read_message_index')
-              .limit(unread ? most_unread : 0)
+              .limit(unread ? max_unread : 0)
               .as('some'),
           )
           .select((counted) => counted.fn.countAll<number>().as('messages'))

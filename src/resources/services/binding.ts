@@ -1,5 +1,5 @@
 import { seconds } from '../../dates.ts'
-import { type Condition, resource } from '../../model/declare.ts'
+import { resource, whenAny } from '../../model/declare.ts'
 import { oneOf, several, text } from '../../model/params.ts'
 import type { BindingRow } from '../../storage/schema.ts'
 
@@ -37,11 +37,7 @@ export const bindings = resource<BindingRow>()({
     order: (p) => ({
       by: 'date_created',
       direction: 'asc',
-      where: [...anyOf('binding_type', p.BindingType), ...anyOf('identity', p.Identity)],
+      where: [...whenAny('binding_type', p.BindingType), ...whenAny('identity', p.Identity)],
     }),
   },
 })
-
-function anyOf(column: keyof BindingRow, values: readonly string[] = []): Condition[] {
-  return values.length === 0 ? [] : [{ column, operator: 'in', values }]
-}

@@ -7,9 +7,8 @@ import { type DefaultRoles, defaultRoles, roles } from '../role.ts'
 import { defaultNotifications } from './configuration/notifications.ts'
 
 /** What a new service starts with; also used for the default service of a new account. */
-export function newService(account_sid: string, friendly_name: string, roles: DefaultRoles) {
+export function newService(friendly_name: string, roles: DefaultRoles) {
   return {
-    account_sid,
     friendly_name,
     pre_webhook_url: null,
     post_webhook_url: null,
@@ -28,28 +27,29 @@ export const services = resource<ServiceRow>()({
   name: 'Service',
   path: 'Services',
   under: 'account',
-  asParent: 'service_sid',
+  childColumn: 'service_sid',
+  isService: true,
   table: 'services',
   sid: 'IS',
   params: {
     FriendlyName: createOnly(required(text({ max: 256, tooLong: 'friendlyNameTooLong' }))),
   },
-  look: async (_read, _p, { account, now }) => defaultRoles(account.sid, '', now),
-  create: (p, { account }, made) => newService(account.sid, p.FriendlyName ?? '', made),
-  steps: (step, facts, made) => {
-    const service = step.change.is as ServiceRow | null
-    if (!service || step.change.verb !== 'create') return [step]
+  load: async (_read, _p, { account, now }) => defaultRoles(account.sid, '', now),
+  create: (p, _facts, made) => newService(p.FriendlyName ?? '', made),
+  steps: (change, facts, made) => {
+    if (change.verb !== 'create') return [change]
+    const service = change.after
     const role = (row: RoleRow) =>
       stepOf(
         roles,
-        { verb: 'create', was: null, is: { ...row, service_sid: service.sid }, cause: 'consequence' },
+        { verb: 'create', before: null, after: { ...row, service_sid: service.sid }, cause: 'consequence' },
         { ...facts, service },
       )
-    return [step, ...Object.values(made).map(role)]
+    return [change, ...Object.values(made).map(role)]
   },
-  remove(was, { account }) {
+  remove(before, { account }) {
     // The default family would have no home.
-    if (was.sid === account.default_service_sid) throw refuse('conflict')
+    if (before.sid === account.default_service_sid) throw refuse('conflict')
   },
   represent: (row, self) => ({
     sid: row.sid,

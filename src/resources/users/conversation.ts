@@ -1,24 +1,33 @@
 import { seconds } from '../../dates.ts'
-import { type Facts, resource } from '../../model/declare.ts'
+import { resource, rowOf, stepOf } from '../../model/declare.ts'
 import { date, index, oneOf } from '../../model/params.ts'
-import type { UserRow } from '../../storage/schema.ts'
-import { shownTimers } from '../conversations/conversation.ts'
+import type { ParticipantRow } from '../../storage/schema.ts'
+import { timersToJson } from '../conversations/conversation.ts'
 import { refuseUnusable } from '../conversations/lifecycle.ts'
 import { type MembershipRow, membershipIn, membershipPage } from '../conversations/memberships.ts'
 import { participants, readTo } from '../conversations/participants/participant.ts'
 import { users } from './user.ts'
 
+/** What is shown beside the participant's own columns. */
+type UserConversationKey =
+  | 'conversation_state'
+  | 'created_by'
+  | 'friendly_name'
+  | 'timers'
+  | 'unique_name'
+  | 'unread_messages_count'
+
 /** https://www.twilio.com/docs/conversations/api/user-conversation-resource */
-export const userConversations = resource<MembershipRow>()({
+export const userConversations = resource<MembershipRow, UserConversationKey>()({
   name: 'UserConversation',
   path: 'Conversations',
   under: users,
   table: 'participants',
   sid: 'MB',
   view: {
-    find: (read, facts, key) => membershipIn(read, facts, userOf(facts).identity, key),
+    find: (read, facts, key) => membershipIn(read, facts, facts.parents[0].identity, key),
     page: (read, facts, _p, slice) =>
-      membershipPage(read, facts, { column: 'identity', member: userOf(facts).identity, unread: true }, slice),
+      membershipPage(read, facts, { column: 'identity', member: facts.parents[0].identity, unread: true }, slice),
   },
   params: {
     NotificationLevel: oneOf(['default', 'muted'], { invalid: 'invalidNotificationLevel' }),
@@ -26,21 +35,21 @@ export const userConversations = resource<MembershipRow>()({
     LastReadMessageIndex: index('invalidLastReadIndex'),
   },
   // Somebody's own reading and settings: what others see of the participant has not changed.
-  quiet: ['NotificationLevel', 'LastReadTimestamp', 'LastReadMessageIndex'],
+  untouched: ['NotificationLevel', 'LastReadTimestamp', 'LastReadMessageIndex'],
 
-  update(was, p, { now }) {
-    refuseUnusable(was.conversation)
-    return { ...was, notification_level: p.NotificationLevel ?? was.notification_level, ...readTo(was, p, now) }
+  update(before, p, { now }) {
+    refuseUnusable(before.conversation)
+    return { ...before, notification_level: p.NotificationLevel ?? before.notification_level, ...readTo(before, p, now) }
   },
 
   /** Leaving: what they wrote stays. */
-  remove: (was) => refuseUnusable(was.conversation),
+  remove: (before) => refuseUnusable(before.conversation),
 
   /** The row is the participant's, and stays silent: these operations know no webhook header. */
-  steps({ change }, facts) {
-    const { conversation, conversation_sid } = change.was as MembershipRow
+  steps(change, facts) {
+    const { conversation, conversation_sid } = rowOf(change)
     const parents = [{ ...conversation, sid: conversation_sid, revision: 0 }]
-    return [{ resource: participants, change: { ...change, cause: 'consequence' }, facts: { ...facts, parents } }]
+    return [stepOf<ParticipantRow>(participants, { ...change, cause: 'consequence' }, { ...facts, parents })]
   },
 
   represent: (row, _self, urls) => {
@@ -55,7 +64,7 @@ export const userConversations = resource<MembershipRow>()({
       user_sid: row.user_sid,
       friendly_name: row.conversation.friendly_name,
       conversation_state: row.conversation.state,
-      timers: shownTimers(row.conversation),
+      timers: timersToJson(row.conversation),
       attributes: row.conversation.attributes,
       date_created: seconds(row.conversation.date_created),
       date_updated: seconds(row.conversation.date_updated),
@@ -75,7 +84,3 @@ export const userConversations = resource<MembershipRow>()({
     order: () => ({ by: 'date_activity', direction: 'desc', where: [] }),
   },
 })
-
-function userOf(facts: Facts): UserRow {
-  return facts.parents[0] as UserRow
-}

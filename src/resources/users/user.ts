@@ -1,7 +1,7 @@
 import { milliseconds, seconds } from '../../dates.ts'
-import type { FormValues } from '../../events/event.ts'
-import { type Change, resource } from '../../model/declare.ts'
-import { createOnly, jsonText, required, sid, text } from '../../model/params.ts'
+import type { Payload } from '../../events/event.ts'
+import { type Change, resource, rowOf } from '../../model/declare.ts'
+import { createOnly, given, jsonText, required, sid, text } from '../../model/params.ts'
 import { isSid } from '../../sids.ts'
 import type { Tx } from '../../storage/database.ts'
 import { rowsBy } from '../../storage/rows.ts'
@@ -54,7 +54,7 @@ export const users = resource<UserRow>()({
     Attributes: jsonText(16_384),
     RoleSid: sid('RL', 'roleNotFound'),
   },
-  look: (read, p, { service }) => wantedRole(read, service, p.RoleSid, 'service'),
+  load: (read, p, { service }) => wantedRole(read, service, p.RoleSid, 'service'),
   create: (p, { service }, role) =>
     newUser(service as ServiceRow, {
       identity: p.Identity ?? '',
@@ -62,21 +62,21 @@ export const users = resource<UserRow>()({
       ...(p.Attributes !== undefined && { attributes: p.Attributes }),
       ...(role && { role_sid: role.sid }),
     }),
-  update: (was, p, _facts, role) => ({
-    ...was,
+  update: (before, p, _facts, role) => ({
+    ...before,
     // observed: an empty FriendlyName clears it here.
-    friendly_name: p.FriendlyName === undefined ? was.friendly_name : p.FriendlyName,
-    attributes: p.Attributes ?? was.attributes,
-    role_sid: role?.sid ?? was.role_sid,
+    friendly_name: given(p.FriendlyName, before.friendly_name),
+    attributes: p.Attributes ?? before.attributes,
+    role_sid: role?.sid ?? before.role_sid,
   }),
   remove: () => {},
-  async follow(tx: Tx, { was, is }) {
-    if (is || !was) return
+  async afterWrite(tx: Tx, { before, after }) {
+    if (after || !before) return
     // They leave every conversation; what they wrote stays.
-    await tx.run(dropMemberships, was)
-    const { service_sid, identity } = was
+    await tx.run(dropMemberships, before)
+    const { service_sid, identity } = before
     const bindings = await tx.all(bindingsOf, { service_sid, identity })
-    if (bindings.length > 0) await tx.run(dropBindings, was)
+    if (bindings.length > 0) await tx.run(dropBindings, before)
     // Each is told of: they may be kept in memory as answers.
     for (const { sid, revision } of bindings) tx.notify({ topic: 'changed', table: 'bindings', sid, revision })
   },
@@ -97,21 +97,21 @@ export const users = resource<UserRow>()({
   }),
   list: { key: 'users', size: 50, max: 1000, params: {}, order: () => ({ by: 'date_created', direction: 'asc', where: [] }) },
   events: {
-    before: { update: 'onUserUpdate' },
-    beforeForm: (change) => ({ ...told(change), DateUpdated: milliseconds((change.was as UserRow).date_updated) }),
+    preAction: { update: 'onUserUpdate' },
+    preActionPayload: (change) => ({ ...toPayload(change), DateUpdated: milliseconds((change.before as UserRow).date_updated) }),
     amendable: {},
     emits: ['onUserAdded', 'onUserUpdated'],
-    after: (change) => {
-      const row = (change.is ?? change.was) as UserRow
+    postAction: (change) => {
+      const row = rowOf(change)
       if (change.verb === 'remove') return []
       const created = change.verb === 'create'
       return [
         {
           type: created ? 'onUserAdded' : 'onUserUpdated',
           subject_sid: row.sid,
-          by_itself: false,
-          form: () => ({
-            ...told(change),
+          always: false,
+          payload: () => ({
+            ...toPayload(change),
             DateCreated: milliseconds(row.date_created),
             DateUpdated: created ? null : milliseconds(row.date_updated),
             isOnline: row.is_online === null ? null : String(row.is_online === 1),
@@ -123,8 +123,8 @@ export const users = resource<UserRow>()({
   },
 })
 
-function told(change: Change<UserRow>): FormValues {
-  const row = (change.is ?? change.was) as UserRow
+function toPayload(change: Change<UserRow>): Payload {
+  const row = rowOf(change)
   return {
     UserSid: row.sid,
     Identity: row.identity,

@@ -1,10 +1,12 @@
 import type { Kysely } from 'kysely'
 import { type Migration, Migrator } from 'kysely/migration'
 import * as first from './0001-first.ts'
+import * as kindsOfDeliveries from './0002-kinds-of-deliveries.ts'
 
 /** Numbered steps, in order. A step that has shipped is never edited: add the next one. */
 export const migrations: Readonly<Record<string, Migration>> = {
   '0001-first': first,
+  '0002-kinds-of-deliveries': kindsOfDeliveries,
 }
 
 /**

@@ -1,16 +1,10 @@
 import { randomUUID } from 'node:crypto'
 import { enqueueDelivery } from '../../../events/queue.ts'
-import { toldMedia } from '../../../media/rows.ts'
+import { mediaToPayload } from '../../../media/rows.ts'
 import type { Reader, Tx } from '../../../storage/database.ts'
 import { rowsBy } from '../../../storage/rows.ts'
 import type { MessageRow, ParticipantRow } from '../../../storage/schema.ts'
 import { shape } from '../../../storage/shapes.ts'
-
-/** Where messages go whose proxy address has no endpoint: nowhere, and they arrive. */
-export const loopback = 'loopback:'
-
-/** What such a row is called in the delivery log. */
-export const channel_message = 'channelMessage'
 
 const nonChat = shape<{ service_sid: string; conversation_sid: string }>()((db, a) =>
   db
@@ -74,21 +68,24 @@ export async function dispatch(tx: Tx, message: MessageRow, sender_sid: string |
       ...(to.address !== null && { To: to.address }),
       ...(to.proxy_address !== null && { From: to.proxy_address }),
       ...(message.body !== null && { Body: message.body }),
-      ...(message.media !== null && { Media: toldMedia(message.media) }),
+      ...(message.media !== null && { Media: mediaToPayload(message.media) }),
       ...(message.content_sid !== null && { ContentSid: message.content_sid }),
       ...(message.content_variables !== null && { ContentVariables: message.content_variables }),
     }
-    const queued = {
+    const delivery = {
+      kind: channel ? ('message' as const) : ('loopback' as const),
       account_sid,
       service_sid,
-      target_sid: channel?.sid ?? loopback,
+      target_sid: channel?.sid ?? '',
       subject_sid: conversation_sid,
-      event_type: channel_message,
-      method: 'POST',
-      url: channel?.url ?? loopback,
+      event_type: 'channelMessage',
+      method: 'POST' as const,
+      url: channel?.url ?? '',
       form: JSON.stringify(form),
       idempotency_token: randomUUID(),
+      message_sid: message.sid,
+      participant_sid: to.sid,
     }
-    await enqueueDelivery(tx, queued, now)
+    await enqueueDelivery(tx, delivery, now)
   }
 }

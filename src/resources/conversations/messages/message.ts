@@ -1,12 +1,13 @@
 import { milliseconds, seconds } from '../../../dates.ts'
 import { refuse } from '../../../errors.ts'
-import type { Event, FormValues } from '../../../events/event.ts'
-import { followMessage, freeMedia, shownMedia, toldMedia } from '../../../media/rows.ts'
-import { type Facts, type Inbound, resource, type Step, stepOf } from '../../../model/declare.ts'
+import type { Event, Payload } from '../../../events/event.ts'
+import { followMessage, freeMedia, mediaToJson, mediaToPayload } from '../../../media/rows.ts'
+import { type Facts, type Inbound, resource, rowOf, stepOf } from '../../../model/declare.ts'
 import {
   createOnly,
   date,
   exactText,
+  given,
   jsonText,
   longerThan,
   oneOf,
@@ -20,7 +21,7 @@ import type { Reader } from '../../../storage/database.ts'
 import { rowsBy } from '../../../storage/rows.ts'
 import type { ConversationRow, MediaRow, MessageRow, ParticipantRow } from '../../../storage/schema.ts'
 import { chatServiceSid } from '../chat-service-sid.ts'
-import { conversations } from '../conversation.ts'
+import { type BelowConversation, conversations } from '../conversation.ts'
 import { refuseUnusable, wake } from '../lifecycle.ts'
 import { scopedTargets } from '../webhooks/targets.ts'
 import { dispatch, recipientsOf, summary } from './dispatch.ts'
@@ -39,7 +40,7 @@ const params = {
 
 type Given = Parsed<typeof params>
 
-interface Seen {
+interface Loaded {
   /** Who the author is in this conversation, if anybody. */
   readonly author: Pick<ParticipantRow, 'sid'> | null
   /** How many get a new message by a messaging channel. */
@@ -55,34 +56,31 @@ const byIdentity = rowsBy('participants', ['service_sid', 'conversation_sid', 'i
 const byAddress = rowsBy('participants', ['service_sid', 'conversation_sid', 'address'])
 
 /** https://www.twilio.com/docs/conversations/api/conversation-message-resource */
-export const messages = resource<MessageRow>()({
+export const messages = resource<MessageRow, 'index'>()({
   name: 'Message',
   path: 'Messages',
   under: conversations,
-  asParent: 'message_sid',
-  holdsFew: true,
+  childColumn: 'message_sid',
+  cascade: 'inline',
   table: 'messages',
   sid: 'IM',
   params,
-  look,
+  load,
 
   create(p, facts, { author, recipients, group, media }) {
-    const conversation = conversationOf(facts)
+    const conversation = facts.parents[0]
     if (p.ContentVariables && !p.ContentSid) throw refuse('contentSidMissing')
     if (p.Body === undefined && !p.MediaSid && !p.ContentSid) throw refuse('bodyMissing')
     if (group && p.Author && !author) throw refuse('authorNotInGroup')
     refuseUnusable(conversation)
     return {
-      service_sid: '',
-      conversation_sid: '',
-      account_sid: facts.account.sid,
       message_index: conversation.last_message_index + 1,
       author: p.Author ?? 'system',
       participant_sid: author?.sid ?? null,
       // Content says it all: what else is given is ignored (documented).
       body: p.ContentSid ? null : (p.Body ?? null),
       subject: p.Subject ?? null,
-      media: media && shownMedia(media),
+      media: media && mediaToJson(media),
       attributes: p.Attributes ?? '{}',
       content_sid: p.ContentSid ?? null,
       content_variables: p.ContentVariables ?? null,
@@ -91,36 +89,33 @@ export const messages = resource<MessageRow>()({
     }
   },
 
-  update(was, p, facts, { author }) {
-    refuseUnusable(conversationOf(facts))
-    const sameAuthor = p.Author === undefined || p.Author === null || p.Author === was.author
+  update(before, p, facts, { author }) {
+    refuseUnusable(facts.parents[0])
+    const sameAuthor = p.Author === undefined || p.Author === null || p.Author === before.author
     return {
-      ...was,
-      author: p.Author ?? was.author,
-      participant_sid: sameAuthor ? was.participant_sid : (author?.sid ?? null),
-      body: p.Body ?? was.body,
-      subject: p.Subject === undefined ? was.subject : p.Subject,
-      attributes: p.Attributes ?? was.attributes,
+      ...before,
+      author: p.Author ?? before.author,
+      participant_sid: sameAuthor ? before.participant_sid : (author?.sid ?? null),
+      body: p.Body ?? before.body,
+      subject: given(p.Subject, before.subject),
+      attributes: p.Attributes ?? before.attributes,
     }
   },
 
-  remove: (_was, facts) => refuseUnusable(conversationOf(facts)),
+  remove: (_was, facts) => refuseUnusable(facts.parents[0]),
 
   /** A new message takes the next index, wakes the conversation and counts its deadlines anew. */
-  steps(step, facts) {
-    if (step.change.verb !== 'create') return [step]
-    const was = conversationOf(facts)
-    const { message_index } = step.change.is as MessageRow
-    const is = { ...wake(was, facts.now), last_message_index: message_index, revision: was.revision + 1 }
-    return [
-      step,
-      stepOf(conversations, { verb: 'update', was, is, cause: 'consequence' }, { ...facts, parents: [] }),
-    ] satisfies Step[]
+  steps(change, facts) {
+    if (change.verb !== 'create') return [change]
+    const [before] = facts.parents
+    const { message_index } = change.after
+    const after = { ...wake(before, facts.now), last_message_index: message_index, revision: before.revision + 1 }
+    return [change, stepOf(conversations, { verb: 'update', before, after, cause: 'consequence' }, { ...facts, parents: [] })]
   },
 
-  async follow(tx, { was, is }, facts) {
-    await followMessage(tx, was, is, facts.now)
-    if (!was && is && is.delivery !== null) await dispatch(tx, is, senderOf(facts, is.participant_sid), facts.now)
+  async afterWrite(tx, { before, after }, facts) {
+    await followMessage(tx, before, after, facts.now)
+    if (!before && after && after.delivery !== null) await dispatch(tx, after, senderOf(facts, after.participant_sid), facts.now)
   },
 
   represent: (row, self, urls) => ({
@@ -151,34 +146,39 @@ export const messages = resource<MessageRow>()({
   },
 
   events: {
-    before: { create: 'onMessageAdd', update: 'onMessageUpdate', remove: 'onMessageRemove' },
-    beforeForm: (change) => {
-      const row = (change.is ?? change.was) as MessageRow
-      if (change.verb === 'create') return told(row)
-      const { date_updated } = change.was as MessageRow
-      return { ...told(row), ...toldIndex(row), DateUpdated: milliseconds(date_updated) }
+    preAction: { create: 'onMessageAdd', update: 'onMessageUpdate', remove: 'onMessageRemove' },
+    preActionPayload: (change) => {
+      const row = rowOf(change)
+      if (change.verb === 'create') return toPayload(row)
+      const { date_updated } = change.before
+      return { ...toPayload(row), ...indexToPayload(row), DateUpdated: milliseconds(date_updated) }
     },
     amendable: {
-      create: { body: 'Body', author: 'Author', attributes: 'Attributes' },
-      update: { body: 'Body', author: 'Author', attributes: 'Attributes' },
+      create: ['Body', 'Author', 'Attributes'],
+      update: ['Body', 'Author', 'Attributes'],
     },
     emits: ['onMessageAdded', 'onMessageUpdated', 'onMessageRemoved'],
-    after: (change, facts) => {
-      const row = (change.is ?? change.was) as MessageRow
+    postAction: (change, facts) => {
+      const row = rowOf(change)
       // Receipts move the summary: they have an event of their own.
       if (change.cause === 'consequence') return []
-      if (change.verb === 'create') return [messageAddedEvent(row, conversationOf(facts), facts.inbound)]
+      if (change.verb === 'create') return [messageAddedEvent(row, facts.parents[0], facts.inbound)]
       const DateRemoved = change.verb === 'remove' ? milliseconds(facts.now) : null
       return [
         {
           type: change.verb === 'update' ? 'onMessageUpdated' : 'onMessageRemoved',
           subject_sid: row.conversation_sid,
-          by_itself: false,
-          form: () => ({ ...told(row), ...toldIndex(row), DateUpdated: milliseconds(row.date_updated), DateRemoved }),
+          always: false,
+          payload: () => ({
+            ...toPayload(row),
+            ...indexToPayload(row),
+            DateUpdated: milliseconds(row.date_updated),
+            DateRemoved,
+          }),
         },
       ]
     },
-    listeners: (read, event, _change, facts) => scopedTargets(read, event, conversationOf(facts)),
+    listeners: (read, event, _change, facts) => scopedTargets(read, event, facts.parents[0]),
   },
 })
 
@@ -187,39 +187,35 @@ export function messageAddedEvent(row: MessageRow, conversation: ConversationRow
   return {
     type: 'onMessageAdded',
     subject_sid: row.conversation_sid,
-    by_itself: false,
-    form: () => ({
-      ...told(row),
-      ...toldIndex(row),
+    always: false,
+    payload: () => ({
+      ...toPayload(row),
+      ...indexToPayload(row),
       MessagingServiceSid: conversation.messaging_service_sid,
       ChannelMetadata: inbound?.channel_metadata,
     }),
   }
 }
 
-function conversationOf(facts: Facts): ConversationRow {
-  return facts.parents[0] as ConversationRow
-}
-
-async function look(read: Reader, p: Given, facts: Facts, was: MessageRow | null): Promise<Seen> {
-  const { service_sid, sid: conversation_sid } = conversationOf(facts)
+async function load(read: Reader, p: Given, facts: BelowConversation, before: MessageRow | null): Promise<Loaded> {
+  const { service_sid, sid: conversation_sid } = facts.parents[0]
   const within = { service_sid, conversation_sid }
   const [author, everybody, media] = await Promise.all([
-    authorOf(read, within, p.Author ?? was?.author, facts.inbound),
-    was ? [] : recipientsOf(read, within, null),
-    was ? null : mediaOf(read, p, facts),
+    authorOf(read, within, p.Author ?? before?.author, facts.inbound),
+    before ? [] : recipientsOf(read, within, null),
+    before ? null : mediaOf(read, p, facts),
   ])
   const sender = senderOf(facts, author?.sid ?? null)
   const recipients = everybody.filter((row) => row.sid !== sender)
   return { author, recipients: recipients.length, group: recipients.some((row) => row.proxy_address === null), media }
 }
 
-async function mediaOf(read: Reader, p: Given, { service }: Facts): Promise<MediaRow | null> {
-  return service && p.MediaSid && !p.ContentSid ? freeMedia(read, service.sid, p.MediaSid) : null
+async function mediaOf(read: Reader, p: Given, { service }: BelowConversation): Promise<MediaRow | null> {
+  return p.MediaSid && !p.ContentSid ? freeMedia(read, service.sid, p.MediaSid) : null
 }
 
 /** Who does not get a message back: whoever a channel had it from, even when a pre-action webhook names another author. */
-function senderOf({ inbound }: Facts, author_sid: string | null): string | null {
+function senderOf({ inbound }: Pick<Facts, 'inbound'>, author_sid: string | null): string | null {
   return inbound?.participant_sid ?? author_sid
 }
 
@@ -228,7 +224,7 @@ async function authorOf(
   within: Pick<MessageRow, 'service_sid' | 'conversation_sid'>,
   author: string | undefined,
   inbound: Inbound | undefined,
-): Promise<Seen['author']> {
+): Promise<Loaded['author']> {
   if (!author) return null
   if (author === inbound?.address) return { sid: inbound.participant_sid }
   const found =
@@ -236,18 +232,18 @@ async function authorOf(
   return found ?? null
 }
 
-function told(row: MessageRow): FormValues {
+function toPayload(row: MessageRow): Payload {
   return {
     ConversationSid: row.conversation_sid,
     Body: row.body,
     Author: row.author,
     ParticipantSid: row.participant_sid,
     Attributes: row.attributes,
-    Media: row.media === null ? null : toldMedia(row.media),
+    Media: row.media === null ? null : mediaToPayload(row.media),
   }
 }
 
-function toldIndex(row: MessageRow): FormValues {
+function indexToPayload(row: MessageRow): Payload {
   return { MessageSid: row.sid, Index: row.message_index, DateCreated: milliseconds(row.date_created) }
 }
 

@@ -1,6 +1,6 @@
 import { milliseconds, seconds } from '../../../dates.ts'
 import { resource } from '../../../model/declare.ts'
-import type { ConversationRow, ReceiptRow } from '../../../storage/schema.ts'
+import type { ReceiptRow } from '../../../storage/schema.ts'
 import { chatServiceSid } from '../chat-service-sid.ts'
 import { scopedTargets } from '../webhooks/targets.ts'
 import { messages } from './message.ts'
@@ -35,20 +35,20 @@ export const receipts = resource<ReceiptRow>()({
     order: () => ({ by: 'date_created', direction: 'asc', where: [] }),
   },
   events: {
-    before: {},
-    beforeForm: () => ({}),
+    preAction: {},
+    preActionPayload: () => ({}),
     amendable: {},
     emits: ['onDeliveryUpdated'],
     // observed: told for messages sent by REST without the header, and without a Source.
-    after: (change) => {
-      const row = change.is
+    postAction: (change) => {
+      const row = change.after
       if (!row) return []
       return [
         {
           type: 'onDeliveryUpdated',
           subject_sid: row.conversation_sid,
-          by_itself: true,
-          form: () => ({
+          always: true,
+          payload: () => ({
             ConversationSid: row.conversation_sid,
             MessageSid: row.message_sid,
             DeliveryReceiptSid: row.sid,
@@ -62,6 +62,6 @@ export const receipts = resource<ReceiptRow>()({
         },
       ]
     },
-    listeners: (read, event, _change, facts) => scopedTargets(read, event, facts.parents[0] as ConversationRow),
+    listeners: (read, event, _change, facts) => scopedTargets(read, event, facts.parents[0]),
   },
 })

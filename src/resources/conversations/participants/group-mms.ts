@@ -7,7 +7,7 @@ import type { Given } from './messaging-binding.ts'
 type Within = Pick<ParticipantRow, 'service_sid' | 'conversation_sid'>
 
 /** More conversations than one number is likely to be in as a group member. */
-const most_compared = 50
+const max_compared = 50
 
 const members = shape<Within>()((db, a) =>
   db
@@ -41,7 +41,7 @@ export async function sameGroup(read: Reader, account_sid: string, within: Withi
   const native = will.find((row) => row.address && row.proxy_address === null)?.address
   if (!native || !will.some((row) => row.projected_address)) return null
   const wanted = numbersOf(will)
-  for (const other of await read.all(groupsOf, { account_sid, address: native, limit: most_compared })) {
+  for (const other of await read.all(groupsOf, { account_sid, address: native, limit: max_compared })) {
     if (other.conversation_sid === within.conversation_sid) continue
     if (numbersOf(await read.all(members, other)) === wanted) return other.conversation_sid
   }

@@ -63,37 +63,37 @@ function projected(address: string): string {
 }
 
 /** An identity can only be given to who speaks through a projected address. */
-export function changedIdentity(was: ParticipantRow, p: Given): Partial<ParticipantRow> {
+export function changedIdentity(before: ParticipantRow, p: Given): Partial<ParticipantRow> {
   if (!p.Identity) return {}
-  if (was.address !== null) throw refuse('identityNotAcceptable')
-  if (was.identity !== null || was.projected_address === null) throw refuse('identityNotAdded')
+  if (before.address !== null) throw refuse('identityNotAcceptable')
+  if (before.identity !== null || before.projected_address === null) throw refuse('identityNotAdded')
   return { identity: p.Identity }
 }
 
 /** observed: sending the proxy address again that is already there is refused. */
-export function changedProxy(was: ParticipantRow, p: Given): Partial<ParticipantRow> {
+export function changedProxy(before: ParticipantRow, p: Given): Partial<ParticipantRow> {
   const proxy_address = p['MessagingBinding.ProxyAddress']
   if (proxy_address === undefined) return {}
   if (proxy_address === null) {
-    if (was.proxy_address === null) throw refuse('proxyNotRemoved')
+    if (before.proxy_address === null) throw refuse('proxyNotRemoved')
     return { proxy_address: null }
   }
-  if (was.address === null || was.binding_type === null || was.proxy_address !== null) throw refuse('proxyNotAdded')
-  return { proxy_address: checkedProxy(was.address, was.binding_type, proxy_address) }
+  if (before.address === null || before.binding_type === null || before.proxy_address !== null) throw refuse('proxyNotAdded')
+  return { proxy_address: checkedProxy(before.address, before.binding_type, proxy_address) }
 }
 
-export function changedProjection(was: ParticipantRow, p: Given): Partial<ParticipantRow> {
+export function changedProjection(before: ParticipantRow, p: Given): Partial<ParticipantRow> {
   const projected_address = p['MessagingBinding.ProjectedAddress']
   if (projected_address === undefined) return {}
   if (projected_address === null) {
-    if (was.projected_address === null) throw refuse('projectionNotRemoved')
+    if (before.projected_address === null) throw refuse('projectionNotRemoved')
     return { projected_address: null, binding_type: null }
   }
-  if (was.binding_type !== null) throw refuse('projectionNotAdded')
+  if (before.binding_type !== null) throw refuse('projectionNotAdded')
   return { projected_address: projected(projected_address), binding_type: 'sms' }
 }
 
-export function shownBinding(row: ParticipantRow): object | null {
+export function bindingToJson(row: ParticipantRow): object | null {
   if (row.binding_type === null) return null
   return {
     type: row.binding_type,

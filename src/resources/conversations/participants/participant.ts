@@ -1,37 +1,37 @@
 import { sql } from 'kysely'
 import { milliseconds, seconds, secondsOrNull } from '../../../dates.ts'
 import { refuse } from '../../../errors.ts'
-import type { FormValues } from '../../../events/event.ts'
-import { type Change, type Facts, resource, type Step, stepOf } from '../../../model/declare.ts'
-import { createOnly, date, index, jsonText, type Parsed, sid, text, updateOnly } from '../../../model/params.ts'
+import type { Payload } from '../../../events/event.ts'
+import { type Change, type Facts, resource, rowOf, type Step, stepOf } from '../../../model/declare.ts'
+import { createOnly, date, given, index, jsonText, type Parsed, sid, text, updateOnly } from '../../../model/params.ts'
 import { newSid } from '../../../sids.ts'
 import type { Reader } from '../../../storage/database.ts'
 import { rowsBy } from '../../../storage/rows.ts'
-import type { ConversationRow, ParticipantRow, RoleRow, ServiceRow, UserRow } from '../../../storage/schema.ts'
+import type { ConversationRow, ParticipantRow, RoleRow, UserRow } from '../../../storage/schema.ts'
 import { shape } from '../../../storage/shapes.ts'
 import { wantedRole } from '../../role.ts'
 import { identity, newUser, users } from '../../users/user.ts'
 import { chatServiceSid } from '../chat-service-sid.ts'
-import { conversations } from '../conversation.ts'
+import { type BelowConversation, conversations } from '../conversation.ts'
 import { elapse, refuseUnusable } from '../lifecycle.ts'
 import { scopedTargets } from '../webhooks/targets.ts'
 import { sameGroup } from './group-mms.ts'
 import {
   type Binding,
+  bindingToJson,
   changedIdentity,
   changedProjection,
   changedProxy,
   isNative,
   isPlainChat,
   newBinding,
-  shownBinding,
 } from './messaging-binding.ts'
 
-const most_participants = 1000
-const most_non_chat = 50
-const most_group = 10
+const max_participants = 1000
+const max_non_chat = 50
+const max_group = 10
 /** Open conversations of one identity in a service. */
-const most_open = 1000
+const max_open = 1000
 
 const params = {
   Identity: identity,
@@ -49,7 +49,7 @@ const params = {
 type Given = Parsed<typeof params>
 
 /** What the rules need to know besides the conversation. */
-interface Seen {
+interface Loaded {
   readonly role: RoleRow | null
   readonly user: UserRow | null
   readonly open: number
@@ -113,7 +113,7 @@ const byIdentity = rowsBy('participants', ['service_sid', 'conversation_sid', 'i
 const nativeByAddress = rowsBy('participants', ['service_sid', 'conversation_sid', 'address'])
 
 /** https://www.twilio.com/docs/conversations/api/conversation-participant-resource */
-export const participants = resource<ParticipantRow>()({
+export const participants = resource<ParticipantRow, 'messaging_binding'>()({
   name: 'Participant',
   path: 'Participants',
   under: conversations,
@@ -123,29 +123,26 @@ export const participants = resource<ParticipantRow>()({
   unique: [{ column: 'identity', taken: 'participantExists' }],
   params,
   // Reading moves no date.
-  quiet: ['LastReadMessageIndex', 'LastReadTimestamp'],
-  look,
+  untouched: ['LastReadMessageIndex', 'LastReadTimestamp'],
+  load,
 
-  create(p, facts, seen) {
+  create(p, facts, loaded) {
     const binding = newBinding(p)
-    refuseUnusable(conversationOf(facts))
-    refuseHeld(seen)
-    if (isNative(binding) && seen.group_address_taken) throw refuse('groupMemberExists')
+    refuseUnusable(facts.parents[0])
+    refuseHeld(loaded)
+    if (isNative(binding) && loaded.group_address_taken) throw refuse('groupMemberExists')
     // Who is in already is told that, not that there is no room.
-    if (seen.joined) throw refuse('participantExists')
-    if (isPlainChat(binding) && seen.counts.native > 0) throw refuse('projectedAddressMissing')
-    if (seen.same_group !== null) throw refuse('sameGroup', { conversation_sid: seen.same_group })
-    refuseFull(seen, binding)
+    if (loaded.joined) throw refuse('participantExists')
+    if (isPlainChat(binding) && loaded.counts.native > 0) throw refuse('projectedAddressMissing')
+    if (loaded.same_group !== null) throw refuse('sameGroup', { conversation_sid: loaded.same_group })
+    refuseFull(loaded, binding)
     return {
-      service_sid: '',
-      conversation_sid: '',
-      account_sid: facts.account.sid,
       identity: p.Identity ?? null,
-      user_sid: seen.user?.sid ?? null,
+      user_sid: loaded.user?.sid ?? null,
       ...binding,
       attributes: p.Attributes ?? '{}',
       // A native member of a group has no role (documented by example).
-      role_sid: isNative(binding) ? null : (seen.role?.sid ?? (facts.service as ServiceRow).default_conversation_role_sid),
+      role_sid: isNative(binding) ? null : (loaded.role?.sid ?? facts.service.default_conversation_role_sid),
       last_read_message_index: null,
       last_read_timestamp: null,
       notification_level: 'default',
@@ -153,33 +150,31 @@ export const participants = resource<ParticipantRow>()({
     }
   },
 
-  update(was, p, facts, seen) {
-    const row = { ...was, ...changedIdentity(was, p), ...changedProxy(was, p), ...changedProjection(was, p) }
-    refuseUnusable(conversationOf(facts))
-    refuseHeld(seen, was)
+  update(before, p, facts, loaded) {
+    const row = { ...before, ...changedIdentity(before, p), ...changedProxy(before, p), ...changedProjection(before, p) }
+    refuseUnusable(facts.parents[0])
+    refuseHeld(loaded, before)
     return {
       ...row,
-      user_sid: row.identity === was.identity ? was.user_sid : (seen.user?.sid ?? null),
-      attributes: p.Attributes ?? was.attributes,
-      role_sid: seen.role?.sid ?? was.role_sid,
-      ...readTo(was, p, facts.now),
+      user_sid: row.identity === before.identity ? before.user_sid : (loaded.user?.sid ?? null),
+      attributes: p.Attributes ?? before.attributes,
+      role_sid: loaded.role?.sid ?? before.role_sid,
+      ...readTo(before, p, facts.now),
     }
   },
 
-  remove: (_was, facts) => refuseUnusable(conversationOf(facts)),
+  remove: (_was, facts) => refuseUnusable(facts.parents[0]),
 
   /** A new identity is a new user; a pair held by what is closed or gone is released first. */
-  steps(step, facts, seen) {
-    const is = step.change.is as ParticipantRow | null
-    if (!is) return [step]
-    const released = seen.holder && is.address !== null ? release(seen.holder, facts) : []
-    if (is.identity === null || is.user_sid !== null) return [...released, step]
-    const service = facts.service as ServiceRow
+  steps(change, facts, loaded) {
+    if (change.verb === 'remove') return [change]
+    const { after } = change
+    const released = loaded.holder && after.address !== null ? release(loaded.holder, facts) : []
+    if (after.identity === null || after.user_sid !== null) return [...released, change]
     const dates = { date_created: facts.now, date_updated: facts.now, revision: 1 }
-    const user: UserRow = { ...newUser(service, { identity: is.identity }), sid: newSid('US', facts.now), ...dates }
-    const joined = { ...step, change: { ...step.change, is: { ...is, user_sid: user.sid } } }
-    const added = stepOf(users, { verb: 'create', was: null, is: user, cause: 'consequence' }, { ...facts, parents: [] })
-    return [...released, added, joined]
+    const user: UserRow = { ...newUser(facts.service, { identity: after.identity }), sid: newSid('US', facts.now), ...dates }
+    const added = stepOf(users, { verb: 'create', before: null, after: user, cause: 'consequence' }, { ...facts, parents: [] })
+    return [...released, added, { ...change, after: { ...after, user_sid: user.sid } }]
   },
 
   represent: (row, self, urls) => ({
@@ -189,7 +184,7 @@ export const participants = resource<ParticipantRow>()({
     sid: row.sid,
     identity: row.identity,
     attributes: row.attributes,
-    messaging_binding: shownBinding(row),
+    messaging_binding: bindingToJson(row),
     role_sid: row.role_sid,
     date_created: seconds(row.date_created),
     date_updated: seconds(row.date_updated),
@@ -207,13 +202,13 @@ export const participants = resource<ParticipantRow>()({
   },
 
   events: {
-    before: { create: 'onParticipantAdd', update: 'onParticipantUpdate', remove: 'onParticipantRemove' },
-    beforeForm: (change) => {
-      const row = (change.is ?? change.was) as ParticipantRow
-      if (change.verb === 'create') return told(row)
-      const { date_updated } = change.was as ParticipantRow
+    preAction: { create: 'onParticipantAdd', update: 'onParticipantUpdate', remove: 'onParticipantRemove' },
+    preActionPayload: (change) => {
+      const row = rowOf(change)
+      if (change.verb === 'create') return toPayload(row)
+      const { date_updated } = change.before
       return {
-        ...told(row),
+        ...toPayload(row),
         ParticipantSid: row.sid,
         DateCreated: milliseconds(row.date_created),
         DateUpdated: milliseconds(date_updated),
@@ -221,59 +216,56 @@ export const participants = resource<ParticipantRow>()({
     },
     amendable: {},
     emits: ['onParticipantAdded', 'onParticipantUpdated', 'onParticipantRemoved'],
-    after: (change, facts) => {
-      const row = (change.is ?? change.was) as ParticipantRow
+    postAction: (change, facts) => {
+      const row = rowOf(change)
       // A released pair is nobody's news.
       if (change.cause === 'consequence') return []
       return [
         {
-          type: { create: 'onParticipantAdded', update: 'onParticipantUpdated', remove: 'onParticipantRemoved' }[change.verb],
+          type: eventOf[change.verb],
           subject_sid: row.conversation_sid,
-          by_itself: false,
-          form: () => ({ ...told(row), ParticipantSid: row.sid, ...toldDates(change, facts) }),
+          always: false,
+          payload: () => ({ ...toPayload(row), ParticipantSid: row.sid, ...datesToPayload(change, facts) }),
         },
       ]
     },
-    listeners: (read, event, _change, facts) => scopedTargets(read, event, conversationOf(facts)),
+    listeners: (read, event, _change, facts) => scopedTargets(read, event, facts.parents[0]),
   },
 })
 
+const eventOf = { create: 'onParticipantAdded', update: 'onParticipantUpdated', remove: 'onParticipantRemoved' } as const
+
 /** How far somebody has read; moving it without a time means now. */
 export function readTo(
-  was: ParticipantRow,
+  before: ParticipantRow,
   p: Pick<Given, 'LastReadMessageIndex' | 'LastReadTimestamp'>,
   now: number,
 ): Pick<ParticipantRow, 'last_read_message_index' | 'last_read_timestamp'> {
   const moved = p.LastReadMessageIndex !== undefined
   return {
-    last_read_message_index: p.LastReadMessageIndex === undefined ? was.last_read_message_index : p.LastReadMessageIndex,
-    last_read_timestamp: p.LastReadTimestamp ?? (moved ? now : was.last_read_timestamp),
+    last_read_message_index: given(p.LastReadMessageIndex, before.last_read_message_index),
+    last_read_timestamp: p.LastReadTimestamp ?? (moved ? now : before.last_read_timestamp),
   }
 }
 
-function conversationOf(facts: Facts): ConversationRow {
-  return facts.parents[0] as ConversationRow
-}
-
-async function look(read: Reader, p: Given, facts: Facts, was: ParticipantRow | null): Promise<Seen> {
-  const service_sid = facts.service?.sid ?? ''
-  const within = { service_sid, conversation_sid: conversationOf(facts).sid }
-  const joining = p.Identity !== undefined && p.Identity !== null && p.Identity !== was?.identity ? p.Identity : null
-  const address = was ? was.address : p['MessagingBinding.Address']
+async function load(read: Reader, p: Given, facts: BelowConversation, before: ParticipantRow | null): Promise<Loaded> {
+  const service_sid = facts.service.sid
+  const within = { service_sid, conversation_sid: facts.parents[0].sid }
+  const joining = p.Identity !== undefined && p.Identity !== null && p.Identity !== before?.identity ? p.Identity : null
+  const address = before ? before.address : p['MessagingBinding.Address']
   const proxy_address = p['MessagingBinding.ProxyAddress']
-  const user = { service_sid, identity: joining }
   // Side by side: over a network each costs a round trip.
   const [counted, counted_open, role, found, holder, of_address, same_group] = await Promise.all([
-    was ? undefined : read.one(countMembers, within),
-    joining === null ? undefined : read.one(countOpen, { service_sid, identity: joining, limit: most_open }),
+    before ? undefined : read.one(countMembers, within),
+    joining === null ? undefined : read.one(countOpen, { service_sid, identity: joining, limit: max_open }),
     wantedRole(read, facts.service, p.RoleSid, 'conversation'),
-    joining === null ? undefined : read.one(userByIdentity, user),
+    joining === null ? undefined : read.one(userByIdentity, { service_sid, identity: joining }),
     address && proxy_address ? holderOf(read, facts, address, proxy_address) : null,
     address ? read.all(nativeByAddress, { ...within, address }) : [],
-    was ? null : sameGroup(read, facts.account.sid, within, p),
+    before ? null : sameGroup(read, facts.account.sid, within, p),
   ])
   const open = counted_open?.open ?? 0
-  const limited = open >= most_open || (counted?.all ?? 0) >= most_participants || (counted?.native ?? 0) > 0
+  const limited = open >= max_open || (counted?.all ?? 0) >= max_participants || (counted?.native ?? 0) > 0
   return {
     role,
     user: found ?? null,
@@ -307,28 +299,30 @@ export async function holderOf(
 }
 
 /** Address and proxy address are in one open conversation of the account at most; the refusal names it. */
-function refuseHeld({ holder }: Seen, self?: ParticipantRow): void {
+function refuseHeld({ holder }: Loaded, self?: ParticipantRow): void {
   if (!holder?.conversation || holder.conversation.state === 'closed' || holder.participant.sid === self?.sid) return
   throw refuse('pairHeld', { conversation_sid: holder.conversation.sid })
 }
 
 /** What is left of a pair whose conversation is gone, or closed by a deadline that no sweep has applied yet. */
-function release({ participant, conversation }: Holder, facts: Facts): Step[] {
-  const service = { ...(facts.service as ServiceRow), sid: participant.service_sid }
-  const parents = [{ ...conversationOf(facts), sid: participant.conversation_sid }]
+function release({ participant, conversation }: Holder, facts: BelowConversation): Step[] {
+  const service = { ...facts.service, sid: participant.service_sid }
+  const parents = [{ ...facts.parents[0], sid: participant.conversation_sid }]
   if (conversation && conversation.state !== 'closed') return []
-  const is = { ...participant, open: 0 }
-  return [stepOf(participants, { verb: 'update', was: participant, is, cause: 'consequence' }, { ...facts, service, parents })]
+  const after = { ...participant, open: 0 }
+  return [
+    stepOf(participants, { verb: 'update', before: participant, after, cause: 'consequence' }, { ...facts, service, parents }),
+  ]
 }
 
-function refuseFull({ counts, open }: Seen, binding: Binding): void {
-  if (open >= most_open) throw refuse('userConversationLimit')
-  if (counts.all >= most_participants) throw refuse('participantLimit')
-  if (binding.address !== null && counts.non_chat >= most_non_chat) throw refuse('nonChatLimit')
-  if ((isNative(binding) || binding.projected_address !== null) && counts.group >= most_group) throw refuse('groupLimit')
+function refuseFull({ counts, open }: Loaded, binding: Binding): void {
+  if (open >= max_open) throw refuse('userConversationLimit')
+  if (counts.all >= max_participants) throw refuse('participantLimit')
+  if (binding.address !== null && counts.non_chat >= max_non_chat) throw refuse('nonChatLimit')
+  if ((isNative(binding) || binding.projected_address !== null) && counts.group >= max_group) throw refuse('groupLimit')
 }
 
-function told(row: ParticipantRow): FormValues {
+function toPayload(row: ParticipantRow): Payload {
   return {
     ConversationSid: row.conversation_sid,
     Identity: row.identity,
@@ -341,8 +335,8 @@ function told(row: ParticipantRow): FormValues {
   }
 }
 
-function toldDates(change: Change<ParticipantRow>, facts: Facts): FormValues {
-  const row = (change.is ?? change.was) as ParticipantRow
+function datesToPayload(change: Change<ParticipantRow>, facts: Facts): Payload {
+  const row = rowOf(change)
   const DateCreated = milliseconds(row.date_created)
   const DateUpdated = milliseconds(row.date_updated)
   if (change.verb === 'create') return { DateCreated }

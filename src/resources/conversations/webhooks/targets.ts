@@ -1,12 +1,12 @@
 import type { Event } from '../../../events/event.ts'
-import type { event_types } from '../../../events/names.ts'
+import type { eventTypes } from '../../../events/names.ts'
 import type { Target } from '../../../events/targets.ts'
 import type { Reader } from '../../../storage/database.ts'
 import { rowsBy } from '../../../storage/rows.ts'
 import type { ConversationRow, ConversationWebhookRow } from '../../../storage/schema.ts'
 
 /** Post-action events about one conversation: what the filters of its webhooks take. */
-export const scoped_event_types = [
+export const scopedEventTypes = [
   'onMessageAdded',
   'onMessageUpdated',
   'onMessageRemoved',
@@ -17,7 +17,7 @@ export const scoped_event_types = [
   'onParticipantUpdated',
   'onParticipantRemoved',
   'onDeliveryUpdated',
-] as const satisfies readonly (typeof event_types)[number][]
+] as const satisfies readonly (typeof eventTypes)[number][]
 
 /** Where the vendor starts workflows. */
 const studio_base = 'https://webhooks.twilio.com'
@@ -41,11 +41,11 @@ export async function scopedTargets(
 }
 
 /** Whether a webhook fires on an event: a trigger, on a message whose body holds one of its words. */
-export function wants(row: ConversationWebhookRow, event: Pick<Event, 'type' | 'form'>): boolean {
+export function wants(row: ConversationWebhookRow, event: Pick<Event, 'type' | 'payload'>): boolean {
   if (row.target === 'webhook') return listOf(row.filters).includes(event.type)
   if (event.type !== 'onMessageAdded') return false
   if (row.target === 'studio') return true
-  const body = String(event.form().Body ?? '').toLowerCase()
+  const body = String(event.payload().Body ?? '').toLowerCase()
   return listOf(row.triggers).some((trigger) => body.includes(trigger.toLowerCase()))
 }
 

@@ -1,35 +1,35 @@
 import { seconds } from '../../../dates.ts'
 import { type ErrorName, refuse } from '../../../errors.ts'
-import { address } from '../../../events/outbox.ts'
-import { type BaseRow, type Facts, resource, stepOf } from '../../../model/declare.ts'
+import { enqueue } from '../../../events/outbox.ts'
+import { type BaseRow, resource, stepOf } from '../../../model/declare.ts'
 import {
   createOnly,
+  deferred,
   oneOf,
   type Param,
   type Params,
   type Parsed,
   param,
-  readAs,
+  parseDeferred,
   required,
   sid,
   someOf,
   texts,
-  unread,
   webAddress,
 } from '../../../model/params.ts'
 import type { Tx } from '../../../storage/database.ts'
 import { pageOf } from '../../../storage/rows.ts'
-import type { ConversationRow, ConversationWebhookRow, MessageRow } from '../../../storage/schema.ts'
+import type { ConversationWebhookRow, MessageRow } from '../../../storage/schema.ts'
 import { chatServiceSid } from '../chat-service-sid.ts'
-import { conversations } from '../conversation.ts'
+import { type BelowConversation, conversations } from '../conversation.ts'
 import { refuseUnusable } from '../lifecycle.ts'
 import { messageAddedEvent } from '../messages/message.ts'
-import { scoped_event_types, targetOf, wants } from './targets.ts'
+import { scopedEventTypes, targetOf, wants } from './targets.ts'
 
-const most_webhooks = 5
+const max_webhooks = 5
 
 /** Bounds the transaction of a creation with ReplayAfter: the first messages from that index on, no more. */
-const most_replayed = 1000
+const max_replayed = 1000
 
 /** Names of an older generation in the official examples: taken, and nothing ever fires them. */
 const legacy_event_types = ['onMessageSent', 'onConversationDestroyed'] as const
@@ -40,7 +40,7 @@ const urls = webAddress('invalidWebhook', { max: 512, tooLong: 'conversationWebh
 
 const methods = oneOf(['get', 'post'], { invalid: 'invalidWebhookMethod' })
 
-const filters = someOf([...scoped_event_types, ...legacy_event_types], 'invalidConversationWebhookFilter')
+const filters = someOf([...scopedEventTypes, ...legacy_event_types], 'invalidConversationWebhookFilter')
 
 const triggers = texts({
   most: 5,
@@ -53,11 +53,11 @@ const flowSids = sid('FW', 'invalidConversationWebhookFlowSid')
 
 /** Which of these count depends on the target; the others are ignored, whatever they hold. */
 const configurationParams = {
-  'Configuration.Url': unread(urls),
-  'Configuration.Method': unread(methods),
-  'Configuration.Filters': unread(filters),
-  'Configuration.Triggers': unread(triggers),
-  'Configuration.FlowSid': unread(flowSids),
+  'Configuration.Url': deferred(urls),
+  'Configuration.Method': deferred(methods),
+  'Configuration.Filters': deferred(filters),
+  'Configuration.Triggers': deferred(triggers),
+  'Configuration.FlowSid': deferred(flowSids),
 } satisfies Params
 
 type Given = Parsed<typeof configurationParams>
@@ -65,7 +65,7 @@ type Given = Parsed<typeof configurationParams>
 type Configuration = Pick<ConversationWebhookRow, 'url' | 'method' | 'filters' | 'triggers' | 'flow_sid'>
 
 /** What each target cannot do without. */
-const needs: Readonly<Record<string, readonly (readonly [keyof Given, ErrorName])[]>> = {
+const needs: Readonly<Record<ConversationWebhookRow['target'], readonly (readonly [keyof Given, ErrorName])[]>> = {
   webhook: [
     ['Configuration.Url', 'conversationWebhookUrlNotProvided'],
     ['Configuration.Filters', 'conversationWebhookFilterNotProvided'],
@@ -78,7 +78,7 @@ const needs: Readonly<Record<string, readonly (readonly [keyof Given, ErrorName]
 }
 
 /** https://www.twilio.com/docs/conversations/api/conversation-scoped-webhook-resource */
-export const webhooks = resource<ConversationWebhookRow>()({
+export const webhooks = resource<ConversationWebhookRow, 'configuration'>()({
   name: 'ConversationWebhook',
   path: 'Webhooks',
   under: conversations,
@@ -91,37 +91,34 @@ export const webhooks = resource<ConversationWebhookRow>()({
   },
 
   create(p, facts) {
-    const target = p.Target ?? ''
+    const target = p.Target ?? 'webhook'
     const row = {
-      account_sid: facts.account.sid,
-      service_sid: '',
-      conversation_sid: '',
       target,
       ...configured(target, p, null),
       replay_after: p['Configuration.ReplayAfter'] ?? null,
     }
-    const conversation = conversationOf(facts)
+    const conversation = facts.parents[0]
     refuseUnusable(conversation)
-    if (conversation.webhook_count >= most_webhooks) throw refuse('tooManyConversationWebhooks')
+    if (conversation.webhook_count >= max_webhooks) throw refuse('tooManyConversationWebhooks')
     return row
   },
 
-  update(was, p, facts) {
-    const row = { ...was, ...configured(was.target, p, was) }
-    refuseUnusable(conversationOf(facts))
+  update(before, p, facts) {
+    const row = { ...before, ...configured(before.target, p, before) }
+    refuseUnusable(facts.parents[0])
     return row
   },
 
   // Also from a closed conversation.
   remove: () => {},
 
-  steps: (step, facts) => {
-    const added = { create: 1, update: 0, remove: -1 }[step.change.verb]
-    return added === 0 ? [step] : [step, counted(facts, added)]
+  steps: (change, facts) => {
+    const added = { create: 1, update: 0, remove: -1 }[change.verb]
+    return added === 0 ? [change] : [change, counted(facts, added)]
   },
 
-  async follow(tx, { was, is }, facts) {
-    if (is && !was && is.replay_after !== null) await replay(tx, is, is.replay_after, facts)
+  async afterWrite(tx, { before, after }, facts) {
+    if (after && !before && after.replay_after !== null) await replay(tx, after, after.replay_after, facts)
   },
 
   represent: (row, self, urls) => ({
@@ -130,7 +127,7 @@ export const webhooks = resource<ConversationWebhookRow>()({
     conversation_sid: row.conversation_sid,
     sid: row.sid,
     target: row.target,
-    configuration: shown(row),
+    configuration: toJson(row),
     date_created: seconds(row.date_created),
     date_updated: seconds(row.date_updated),
     url: self,
@@ -138,33 +135,29 @@ export const webhooks = resource<ConversationWebhookRow>()({
 
   list: {
     key: 'webhooks',
-    size: most_webhooks,
-    max: most_webhooks,
+    size: max_webhooks,
+    max: max_webhooks,
     params: {},
     order: () => ({ by: 'date_created', direction: 'asc', where: [] }),
   },
 })
 
-function conversationOf({ parents }: Facts): ConversationRow {
-  return parents[0] as ConversationRow
-}
-
 /** The configuration as it will be. Throws: first what the target lacks, then the first bad value. */
-function configured(target: string, p: Given, was: Configuration | null): Configuration {
-  for (const [name, missing] of needs[target] ?? []) {
+function configured(target: ConversationWebhookRow['target'], p: Given, before: Configuration | null): Configuration {
+  for (const [name, missing] of needs[target]) {
     const given = p[name]
-    if (given ? isEmpty(name, given) : was === null) throw refuse(missing)
+    if (given ? isEmpty(name, given) : before === null) throw refuse(missing)
   }
-  const kept = was ?? { url: null, method: null, filters: null, triggers: null, flow_sid: null }
-  if (target === 'studio') return { ...kept, flow_sid: readAs(flowSids, p['Configuration.FlowSid']) ?? kept.flow_sid }
+  const kept = before ?? { url: null, method: null, filters: null, triggers: null, flow_sid: null }
+  if (target === 'studio') return { ...kept, flow_sid: parseDeferred(flowSids, p['Configuration.FlowSid']) ?? kept.flow_sid }
   const called = {
     ...kept,
-    url: readAs(urls, p['Configuration.Url']) ?? kept.url,
+    url: parseDeferred(urls, p['Configuration.Url']) ?? kept.url,
     method: methodOf(p) ?? kept.method ?? 'post',
   }
   return target === 'trigger'
-    ? { ...called, triggers: json(readAs(triggers, p['Configuration.Triggers'])) ?? kept.triggers }
-    : { ...called, filters: json(readAs(filters, p['Configuration.Filters'])) ?? kept.filters }
+    ? { ...called, triggers: json(parseDeferred(triggers, p['Configuration.Triggers'])) ?? kept.triggers }
+    : { ...called, filters: json(parseDeferred(filters, p['Configuration.Filters'])) ?? kept.filters }
 }
 
 /** Of a repeated text the last counts; a list is empty when nothing in it is. */
@@ -175,7 +168,7 @@ function isEmpty(name: keyof Given, given: readonly string[]): boolean {
 
 /** observed: the caller's spelling comes back. */
 function methodOf({ 'Configuration.Method': given }: Given): string | undefined {
-  return readAs(methods, given) && given?.at(-1)
+  return parseDeferred(methods, given) && given?.at(-1)
 }
 
 function json(list: readonly string[] | undefined): string | undefined {
@@ -183,7 +176,7 @@ function json(list: readonly string[] | undefined): string | undefined {
 }
 
 /** Only what belongs to the target; keywords under `triggers` (observed), not under `filters` as the official example has it. */
-function shown(row: ConversationWebhookRow): object {
+function toJson(row: ConversationWebhookRow): object {
   const { url, method, flow_sid, replay_after } = row
   const own = {
     webhook: { url, method, filters: JSON.parse(row.filters ?? '[]') as unknown },
@@ -194,10 +187,10 @@ function shown(row: ConversationWebhookRow): object {
 }
 
 /** The conversation with one webhook more or less: no update of it that anybody sees. */
-function counted(facts: Facts, added: number) {
-  const was = conversationOf(facts)
-  const is = { ...was, webhook_count: was.webhook_count + added, revision: was.revision + 1 }
-  return stepOf(conversations, { verb: 'update', was, is, cause: 'consequence' }, { ...facts, parents: [] })
+function counted(facts: BelowConversation, added: number) {
+  const before = facts.parents[0]
+  const after = { ...before, webhook_count: before.webhook_count + added, revision: before.revision + 1 }
+  return stepOf(conversations, { verb: 'update', before, after, cause: 'consequence' }, { ...facts, parents: [] })
 }
 
 const messagesFrom = pageOf<MessageRow & BaseRow>({
@@ -213,12 +206,12 @@ const messagesFrom = pageOf<MessageRow & BaseRow>({
 })
 
 /** Tells a new webhook of the messages that it came too late for: the one with that index and its successors. */
-async function replay(tx: Tx, webhook: ConversationWebhookRow, index: number, facts: Facts): Promise<void> {
-  const conversation = conversationOf(facts)
-  const args = { where0: conversation.service_sid, where1: conversation.sid, where2: index, limit: most_replayed }
+async function replay(tx: Tx, webhook: ConversationWebhookRow, index: number, facts: BelowConversation): Promise<void> {
+  const conversation = facts.parents[0]
+  const args = { where0: conversation.service_sid, where1: conversation.sid, where2: index, limit: max_replayed }
   for (const message of await tx.all(messagesFrom, args)) {
     const event = messageAddedEvent(message, conversation)
-    if (wants(webhook, event)) await address(tx, facts, event, message.source, [targetOf(webhook)])
+    if (wants(webhook, event)) await enqueue(tx, facts, event, message.source, [targetOf(webhook)])
   }
 }
 

@@ -19,17 +19,17 @@ export const serviceConfiguration = resource<ServiceRow>()({
     DefaultChatServiceRoleSid: role,
     ReachabilityEnabled: flag(),
   },
-  async look(read, p, { service }) {
+  async load(read, p, { service }) {
     await wantedRole(read, service, p.DefaultConversationCreatorRoleSid, 'conversation')
     await wantedRole(read, service, p.DefaultConversationRoleSid, 'conversation')
     await wantedRole(read, service, p.DefaultChatServiceRoleSid, 'service')
   },
-  update: (was, p) => ({
-    ...was,
-    default_conversation_creator_role_sid: p.DefaultConversationCreatorRoleSid ?? was.default_conversation_creator_role_sid,
-    default_conversation_role_sid: p.DefaultConversationRoleSid ?? was.default_conversation_role_sid,
-    default_chat_service_role_sid: p.DefaultChatServiceRoleSid ?? was.default_chat_service_role_sid,
-    reachability_enabled: Number(p.ReachabilityEnabled ?? was.reachability_enabled),
+  update: (before, p) => ({
+    ...before,
+    default_conversation_creator_role_sid: p.DefaultConversationCreatorRoleSid ?? before.default_conversation_creator_role_sid,
+    default_conversation_role_sid: p.DefaultConversationRoleSid ?? before.default_conversation_role_sid,
+    default_chat_service_role_sid: p.DefaultChatServiceRoleSid ?? before.default_chat_service_role_sid,
+    reachability_enabled: Number(p.ReachabilityEnabled ?? before.reachability_enabled),
   }),
   represent: (row, self) => ({
     chat_service_sid: row.sid,

@@ -65,8 +65,8 @@ export const serviceNotifications = resource<ServiceRow>()({
     'NewMessage.WithMedia.Enabled': flag(),
     'NewMessage.WithMedia.Template': template,
   },
-  update(was, p) {
-    const kept = JSON.parse(was.notifications) as Notifications
+  update(before, p) {
+    const kept = JSON.parse(before.notifications) as Notifications
     const { added_to_conversation: added, new_message: message, removed_from_conversation: removed } = kept
     const notifications: Notifications = {
       log_enabled: p.LogEnabled ?? kept.log_enabled,
@@ -91,7 +91,7 @@ export const serviceNotifications = resource<ServiceRow>()({
         sound: given(p['RemovedFromConversation.Sound'], removed.sound),
       },
     }
-    return { ...was, notifications: JSON.stringify(notifications) }
+    return { ...before, notifications: JSON.stringify(notifications) }
   },
   represent: (row, self) => ({
     account_sid: row.account_sid,

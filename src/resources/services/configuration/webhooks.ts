@@ -1,4 +1,5 @@
 import { resource } from '../../../model/declare.ts'
+import { given } from '../../../model/params.ts'
 import type { ServiceRow } from '../../../storage/schema.ts'
 import { webhookParams } from '../../configuration/webhooks.ts'
 
@@ -11,12 +12,12 @@ export const serviceWebhooks = resource<ServiceRow>()({
   sid: null,
   row: ({ service }) => service?.sid ?? '',
   params: webhookParams,
-  update: (was, p) => ({
-    ...was,
-    pre_webhook_url: p.PreWebhookUrl === undefined ? was.pre_webhook_url : p.PreWebhookUrl,
-    post_webhook_url: p.PostWebhookUrl === undefined ? was.post_webhook_url : p.PostWebhookUrl,
-    webhook_method: p.Method ?? was.webhook_method,
-    webhook_filters: p.Filters === undefined ? was.webhook_filters : JSON.stringify(p.Filters),
+  update: (before, p) => ({
+    ...before,
+    pre_webhook_url: given(p.PreWebhookUrl, before.pre_webhook_url),
+    post_webhook_url: given(p.PostWebhookUrl, before.post_webhook_url),
+    webhook_method: p.Method ?? before.webhook_method,
+    webhook_filters: p.Filters === undefined ? before.webhook_filters : JSON.stringify(p.Filters),
   }),
   // Never configured shows nulls, not a 404.
   represent: (row, self) => ({

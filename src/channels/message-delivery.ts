@@ -1,0 +1,66 @@
+import type { SendResult } from '../delivery/client.ts'
+import { type DeliveryHandler, unsent } from '../delivery/handler.ts'
+import { type SignedSenderOptions, sendSigned } from '../delivery/webhook.ts'
+import { parseJsonObject } from '../json.ts'
+import type { Reader } from '../storage/database.ts'
+import { rowsBy } from '../storage/rows.ts'
+import type { DeliveryRow } from '../storage/schema.ts'
+import { type ChannelReport, channelMessageSids, receiptStatuses } from './receipts.ts'
+
+/** Attempts after the first of a message handed to a channel: over five minutes in all. */
+const max_retries = 5
+
+const conversationBySid = rowsBy('conversations', ['service_sid', 'sid'])
+const messageBySid = rowsBy('messages', ['service_sid', 'conversation_sid', 'sid'])
+
+/** Messages to people with an address, each handed to the endpoint of its channel. `committed`: rows as they are now. */
+export function messageHandler(options: SignedSenderOptions, committed: Reader): DeliveryHandler<ChannelReport> {
+  return {
+    async send(row, tries) {
+      return (await isRecalled(committed, row)) ? recalled() : sendSigned(options, row, tries)
+    },
+    /** A message must arrive: a channel is tried for longer than a webhook, and whatever the failure. */
+    mayRetry(_row, { kind, status }, tries) {
+      if (kind === 'unsent' || kind === 'refused_address') return false
+      return tries < max_retries && (status === null || status === 429 || status >= 500)
+    },
+    report: reportOf,
+  }
+}
+
+/** Messages whose address no channel carries: they are sent nowhere, and arrive. */
+export function loopbackHandler(committed: Reader): DeliveryHandler<ChannelReport> {
+  return {
+    async send(row) {
+      if (await isRecalled(committed, row)) return recalled()
+      return { status: 200, body: '{"status":"delivered"}', error: null, kind: 'answered', duration_ms: 0 }
+    },
+    mayRetry: () => false,
+    report: reportOf,
+  }
+}
+
+function recalled(): SendResult {
+  return unsent('the message was removed before it was sent')
+}
+
+/**
+ * What was accepted is sent, whoever has left and whatever has closed since: a farewell is often followed by its conversation's
+ * end. Only a message that was itself removed is not.
+ */
+async function isRecalled(read: Reader, { service_sid, subject_sid, message_sid }: DeliveryRow): Promise<boolean> {
+  const path = { service_sid, conversation_sid: subject_sid, sid: message_sid ?? '' }
+  if (await read.one(messageBySid, path)) return false
+  return (await read.one(conversationBySid, { service_sid, sid: subject_sid })) !== undefined
+}
+
+/** A channel may name its own message and say how far it is already; no answer in the end is a failure. */
+function reportOf({ body }: SendResult, ok: boolean): ChannelReport {
+  const { sid: short, channel_message_sid: sid = short, status, error_code } = parseJsonObject(body) ?? {}
+  const known = receiptStatuses.find((candidate) => candidate === status)
+  return {
+    channel_message_sid: typeof sid === 'string' && channelMessageSids.test(sid) ? sid : null,
+    status: ok ? (known ?? 'sent') : known === 'undelivered' ? known : 'failed',
+    error_code: typeof error_code === 'number' && Number.isSafeInteger(error_code) && error_code > 0 ? error_code : null,
+  }
+}

@@ -1,0 +1,45 @@
+import type { Reader } from '../storage/database.ts'
+import { rowsBy } from '../storage/rows.ts'
+import type { DeliveryRow } from '../storage/schema.ts'
+import type { Vault } from '../vault.ts'
+import { type SendResult, type WebhookClient, webhook_timeout_ms } from './client.ts'
+import { type DeliveryHandler, unsent } from './handler.ts'
+import { prepare } from './signature.ts'
+
+/** Statuses after which a retry may succeed (the ancestor API's list), besides no answer at all. */
+const retryable_statuses = [429, 503, 504]
+
+const accountBySid = rowsBy('accounts', ['sid'])
+
+export interface SignedSenderOptions {
+  /** Reads accounts from memory where it may. */
+  readonly read: Reader
+  readonly client: WebhookClient
+  readonly vault: Vault
+}
+
+/** Sends a delivery once as a signed request to its url. */
+export async function sendSigned(options: SignedSenderOptions, row: DeliveryRow, tries: number): Promise<SendResult> {
+  const { read, client, vault } = options
+  const account = await read.one(accountBySid, { sid: row.account_sid })
+  if (!account) return unsent('the account is gone')
+  const prepared = prepare({
+    method: row.method,
+    url: row.url,
+    form: { ...(JSON.parse(row.form) as Record<string, string>), RetryCount: String(tries) },
+    auth_token: vault.open(account.auth_token),
+    idempotency_token: row.idempotency_token,
+  })
+  return client.send(prepared, webhook_timeout_ms)
+}
+
+/** Webhooks. `retries`: further attempts after a temporary failure; 0 is the vendor's behaviour, one attempt. */
+export function webhookHandler(options: SignedSenderOptions, retries: number): DeliveryHandler {
+  return {
+    send: (row, tries) => sendSigned(options, row, tries),
+    mayRetry: (_row, { kind, status }, tries) => {
+      const temporary = kind === 'timeout' || (status !== null && retryable_statuses.includes(status))
+      return temporary && tries < retries
+    },
+  }
+}

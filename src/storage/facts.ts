@@ -1,0 +1,62 @@
+import { Conflict, type Tx } from './database.ts'
+import { deleteRow, insert, rowsBy, updateRow } from './rows.ts'
+
+/** A fact about the installation, by name. */
+export const factByName = rowsBy('installation', ['name'])
+
+const update = updateRow('installation', ['name'], ['value'])
+/** What was read is part of the key: of two transactions that read the same, one gets through. */
+const replace = updateRow('installation', ['name', 'value'], ['value'])
+
+export interface Fact {
+  readonly name: string
+  readonly value: string
+}
+
+/** Stores `value` if the fact still is what was read (`before`; undefined: not there). Throws ConflictError otherwise. */
+export async function replaceFact(tx: Tx, { name, value }: Fact, before: string | undefined): Promise<void> {
+  if (before === undefined) return insert(tx, 'installation', { name, value })
+  if ((await tx.run(replace, { name, was_value: before, value })) === 0) throw new Conflict(name)
+}
+
+/** What is known about an installation beside its rows: its first account, its clock, its key. */
+export const factCommands = {
+  async setFact(tx: Tx, fact: Fact): Promise<void> {
+    if ((await tx.run(update, { ...fact })) === 0) await insert(tx, 'installation', { ...fact })
+    if (fact.name === 'clock_offset_ms') tx.notify({ topic: 'clock', offset_ms: Number(fact.value) })
+  },
+
+  /** Stores a fact unless there is one of that name. Returns the value that is stored. */
+  async claimFact(tx: Tx, fact: Fact): Promise<string> {
+    const stored = await tx.one(factByName, { name: fact.name })
+    if (stored) return stored.value
+    await insert(tx, 'installation', { ...fact })
+    return fact.value
+  },
+
+  /**
+   * Takes a turn that one node has at a time, until it ends it or its time (`until`, epoch ms) is over. Returns whether it is
+   * this owner's.
+   */
+  async takeTurn(tx: Tx, input: { name: string; owner: string; now: number; until: number }): Promise<boolean> {
+    const { name, owner, now, until } = input
+    const stored = await tx.one(factByName, { name })
+    const value = JSON.stringify([owner, until])
+    if (stored) {
+      const turn = turnOf(stored.value)
+      if (turn.owner !== owner && now < turn.until) return false
+    }
+    await replaceFact(tx, { name, value }, stored?.value)
+    return true
+  },
+
+  async endTurn(tx: Tx, { name, owner }: { name: string; owner: string }): Promise<void> {
+    const stored = await tx.one(factByName, { name })
+    if (stored && turnOf(stored.value).owner === owner) await tx.run(deleteRow('installation', ['name']), { name })
+  },
+}
+
+function turnOf(value: string): { readonly owner: string; readonly until: number } {
+  const [owner, until] = JSON.parse(value) as [string, number]
+  return { owner, until }
+}
