@@ -12,3 +12,9 @@ export function parseJsonObject(text: string): Readonly<Record<string, unknown>>
 export function isJsonObject(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
+
+/** Reads JSON that Parley itself has stored: what is in such a column is known to whoever reads it. */
+export function parseStored<T>(json: string): T {
+  // Written by JSON.stringify from a value of this type.
+  return JSON.parse(json) as T
+}

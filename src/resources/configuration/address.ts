@@ -1,5 +1,6 @@
 import { seconds } from '../../dates.ts'
 import { refuse } from '../../errors.ts'
+import { scopedEventTypes } from '../../events/names.ts'
 import { resource, when } from '../../model/declare.ts'
 import {
   createOnly,
@@ -16,7 +17,6 @@ import {
 } from '../../model/params.ts'
 import { rowsBy } from '../../storage/rows.ts'
 import type { AddressRow } from '../../storage/schema.ts'
-import { scopedEventTypes } from '../conversations/webhooks/targets.ts'
 
 const types = oneOf(['sms', 'whatsapp', 'messenger', 'gbm', 'email', 'rcs', 'apple', 'chat'], { invalid: 'invalidValue' })
 

@@ -1,23 +1,8 @@
 import type { Event } from '../../../events/event.ts'
-import type { eventTypes } from '../../../events/names.ts'
 import type { Target } from '../../../events/targets.ts'
 import type { Reader } from '../../../storage/database.ts'
 import { rowsBy } from '../../../storage/rows.ts'
 import type { ConversationRow, ConversationWebhookRow } from '../../../storage/schema.ts'
-
-/** Post-action events about one conversation: what the filters of its webhooks take. */
-export const scopedEventTypes = [
-  'onMessageAdded',
-  'onMessageUpdated',
-  'onMessageRemoved',
-  'onConversationUpdated',
-  'onConversationStateUpdated',
-  'onConversationRemoved',
-  'onParticipantAdded',
-  'onParticipantUpdated',
-  'onParticipantRemoved',
-  'onDeliveryUpdated',
-] as const satisfies readonly (typeof eventTypes)[number][]
 
 /** Where the vendor starts workflows. */
 const studio_base = 'https://webhooks.twilio.com'

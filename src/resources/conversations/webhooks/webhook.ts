@@ -1,5 +1,6 @@
 import { seconds } from '../../../dates.ts'
 import { type ErrorName, refuse } from '../../../errors.ts'
+import { scopedEventTypes } from '../../../events/names.ts'
 import { enqueue } from '../../../events/outbox.ts'
 import { type BaseRow, resource, stepOf } from '../../../model/declare.ts'
 import {
@@ -24,7 +25,7 @@ import { chatServiceSid } from '../chat-service-sid.ts'
 import { type BelowConversation, conversations } from '../conversation.ts'
 import { refuseUnusable } from '../lifecycle.ts'
 import { messageAddedEvent } from '../messages/message.ts'
-import { scopedEventTypes, targetOf, wants } from './targets.ts'
+import { targetOf, wants } from './targets.ts'
 
 const max_webhooks = 5
 
