@@ -1,37 +1,28 @@
 import { Writable } from 'node:stream'
 import { pino } from 'pino'
-import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
+import { describe, expect, onTestFinished } from 'vitest'
 import { type Config, readConfig } from '../../src/config.ts'
 import { type Running, start } from '../../src/main.ts'
 import { type AdminAnswer, ask } from '../support/admin.ts'
 import { newDatabase, passingDatabase } from '../support/databases.ts'
 import { startFileServer } from '../support/file-server.ts'
-import { all_events, asking, enabled, eventsOf, type Hooked, hooked, log, ms_date, settled } from '../support/hooked.ts'
-import { admin_token, auth_token, type Credentials, startServer, type TestServer } from '../support/server.ts'
-import { catchWebhooks } from '../support/webhook-catcher.ts'
+import { test } from '../support/fixtures.ts'
+import { all_events, asking, enabled, eventsOf, log, ms_date, settled } from '../support/hooked.ts'
+import { admin_token, auth_token, type Credentials, startServer } from '../support/server.ts'
+import type { Tenant } from '../support/tenant.ts'
+import { catchWebhooks, type WebhookCatcher } from '../support/webhook-catcher.ts'
 
 const nobody = `AC${'0'.repeat(32)}`
 const secret_form = /^[0-9a-f]{32}$/
 
-/** One server for all tests of a block: for requests that change nothing. */
-function sharedServer(): () => TestServer {
-  let server: TestServer
-  beforeAll(async () => {
-    server = await startServer()
-  })
-  afterAll(() => server.stop())
-  return () => server
-}
-
 /** What these credentials get: 200, or the status and code of the refusal. */
-async function entrance(server: TestServer, as: Credentials): Promise<string> {
+async function entrance(server: Tenant, as: Credentials): Promise<string> {
   const { status, body } = await server.call('GET', '/v1/Conversations', undefined, { as })
   return status === 200 ? '200' : `${status}/${body.code}`
 }
 
 describe('accounts', () => {
-  test('one is made with a token that is shown this once, and can be used at once', async () => {
-    await using server = await startServer()
+  test('one is made with a token that is shown this once, and can be used at once', async ({ server }) => {
     const { status, body } = await ask(server, 'POST', '/accounts', { friendly_name: 'Second' })
     expect(status).toBe(201)
     expect(body).toEqual({
@@ -48,63 +39,59 @@ describe('accounts', () => {
     const { auth_token: _, ...shown } = body
     expect((await ask(server, 'GET', `/accounts/${body.sid}`)).body).toEqual(shown)
     const list = (await ask(server, 'GET', '/accounts')).body
-    expect(list.accounts.map(({ sid }: { sid: string }) => sid)).toEqual([server.account_sid, body.sid])
-    expect(list.accounts[1]).toEqual(shown)
+    expect(list.accounts.at(0).sid).toBe(server.account_sid)
+    expect(list.accounts.at(-1)).toEqual(shown)
     expect(JSON.stringify(list)).not.toContain(body.auth_token)
     expect(JSON.stringify(list)).not.toContain(auth_token)
   })
 
-  test('a name is not needed', async () => {
-    await using server = await startServer()
-    expect(await ask(server, 'POST', '/accounts', {})).toMatchObject({ status: 201, body: { friendly_name: '' } })
-    expect(await ask(server, 'POST', '/accounts')).toMatchObject({ status: 201, body: { friendly_name: '' } })
+  test('a name is not needed', async ({ tenant }) => {
+    expect(await ask(tenant, 'POST', '/accounts', {})).toMatchObject({ status: 201, body: { friendly_name: '' } })
+    expect(await ask(tenant, 'POST', '/accounts')).toMatchObject({ status: 201, body: { friendly_name: '' } })
   })
 
-  test('accounts do not see each other', async () => {
-    await using server = await startServer()
-    const { body: other } = await ask(server, 'POST', '/accounts', {})
+  test('accounts do not see each other', async ({ tenant }) => {
+    const { body: other } = await ask(tenant, 'POST', '/accounts', {})
     const as = { username: other.sid, password: other.auth_token }
-    const { sid } = await server.sdk.conversations.v1.conversations.create({ uniqueName: 'mine' })
-    expect((await server.call('GET', `/v1/Conversations/${sid}`, undefined, { as })).status).toBe(404)
-    expect((await server.call('POST', '/v1/Conversations', { UniqueName: 'mine' }, { as })).status).toBe(201)
-    const { body } = await server.call('GET', '/v1/Conversations', undefined, { as })
+    const { sid } = await tenant.sdk.conversations.v1.conversations.create({ uniqueName: 'mine' })
+    expect((await tenant.call('GET', `/v1/Conversations/${sid}`, undefined, { as })).status).toBe(404)
+    expect((await tenant.call('POST', '/v1/Conversations', { UniqueName: 'mine' }, { as })).status).toBe(201)
+    const { body } = await tenant.call('GET', '/v1/Conversations', undefined, { as })
     expect(body.conversations.map((each: { account_sid: string }) => each.account_sid)).toEqual([other.sid])
   })
 
-  test('rotated: the new token works and the old one does not, at once', async () => {
-    await using server = await startServer()
-    const old = { username: server.account_sid, password: auth_token }
-    expect(await entrance(server, old)).toBe('200')
-    const { status, body } = await ask(server, 'POST', `/accounts/${server.account_sid}/rotate`)
+  test('rotated: the new token works and the old one does not, at once', async ({ tenant }) => {
+    const old = { username: tenant.account_sid, password: tenant.auth_token }
+    expect(await entrance(tenant, old)).toBe('200')
+    const { status, body } = await ask(tenant, 'POST', `/accounts/${tenant.account_sid}/rotate`)
     expect(status).toBe(200)
-    expect(body).toEqual({ sid: server.account_sid, auth_token: expect.stringMatching(secret_form) })
-    expect(await entrance(server, old)).toBe('401/20003')
-    expect(await entrance(server, { ...old, password: body.auth_token })).toBe('200')
+    expect(body).toEqual({ sid: tenant.account_sid, auth_token: expect.stringMatching(secret_form) })
+    expect(await entrance(tenant, old)).toBe('401/20003')
+    expect(await entrance(tenant, { ...old, password: body.auth_token })).toBe('200')
   })
 
-  test('suspended: refused with 403, keys too, and let in again', async () => {
-    await using server = await startServer()
-    const self = { username: server.account_sid, password: auth_token }
-    const { body: key } = await ask(server, 'POST', `/accounts/${server.account_sid}/keys`, {})
+  test('suspended: refused with 403, keys too, and let in again', async ({ tenant }) => {
+    const self = { username: tenant.account_sid, password: tenant.auth_token }
+    const { body: key } = await ask(tenant, 'POST', `/accounts/${tenant.account_sid}/keys`, {})
     const by_key = { username: key.sid, password: key.secret }
-    expect([await entrance(server, self), await entrance(server, by_key)]).toEqual(['200', '200'])
-    const suspended = await ask(server, 'POST', `/accounts/${server.account_sid}`, { status: 'suspended' })
-    expect(suspended).toMatchObject({ status: 200, body: { sid: server.account_sid, status: 'suspended' } })
-    expect([await entrance(server, self), await entrance(server, by_key)]).toEqual(['403/20403', '403/20403'])
-    await ask(server, 'POST', `/accounts/${server.account_sid}`, { status: 'active' })
-    expect([await entrance(server, self), await entrance(server, by_key)]).toEqual(['200', '200'])
+    expect([await entrance(tenant, self), await entrance(tenant, by_key)]).toEqual(['200', '200'])
+    const suspended = await ask(tenant, 'POST', `/accounts/${tenant.account_sid}`, { status: 'suspended' })
+    expect(suspended).toMatchObject({ status: 200, body: { sid: tenant.account_sid, status: 'suspended' } })
+    expect([await entrance(tenant, self), await entrance(tenant, by_key)]).toEqual(['403/20403', '403/20403'])
+    await ask(tenant, 'POST', `/accounts/${tenant.account_sid}`, { status: 'active' })
+    expect([await entrance(tenant, self), await entrance(tenant, by_key)]).toEqual(['200', '200'])
   })
 
-  test('renamed: nothing else changes', async () => {
-    await using server = await startServer()
-    const { body: before } = await ask(server, 'GET', `/accounts/${server.account_sid}`)
-    const { body: after } = await ask(server, 'POST', `/accounts/${server.account_sid}`, { friendly_name: 'Main' })
+  test('renamed: nothing else changes', async ({ tenant }) => {
+    const { body: before } = await ask(tenant, 'GET', `/accounts/${tenant.account_sid}`)
+    const { body: after } = await ask(tenant, 'POST', `/accounts/${tenant.account_sid}`, { friendly_name: 'Main' })
     expect(after).toEqual({ ...before, friendly_name: 'Main', date_updated: expect.stringMatching(ms_date) })
   })
 
-  test('deleted: its credentials and keys stop working at once and its webhooks are not called any more', async () => {
-    await using world = await hooked()
-    const { server, catcher } = world
+  test('deleted: its credentials and keys stop working at once and its webhooks are not called any more', async ({
+    server,
+    catcher,
+  }) => {
     const { body: other } = await ask(server, 'POST', '/accounts', {})
     const { body: key } = await ask(server, 'POST', `/accounts/${other.sid}/keys`, {})
     const as = { username: other.sid, password: other.auth_token }
@@ -118,15 +105,15 @@ describe('accounts', () => {
     expect([await entrance(server, as), await entrance(server, by_key)]).toEqual(['401/20003', '401/20003'])
     expect((await ask(server, 'GET', `/accounts/${other.sid}`)).status).toBe(404)
     const { body: list } = await ask(server, 'GET', '/accounts')
-    expect(list.accounts).toHaveLength(1)
+    expect(list.accounts.map(({ sid }: { sid: string }) => sid)).not.toContain(other.sid)
     await server.advance('PT1H')
-    await settled(server)
+    const pending = async () => (await ask(server, 'GET', '/deliveries?status=pending')).body.deliveries
+    await expect.poll(pending, { timeout: 60_000, interval: 5 }).toEqual([])
     expect(catcher.requests).toEqual([])
     expect(await entrance(server, { username: server.account_sid, password: auth_token })).toBe('200')
   })
 
-  test('one that does not exist: 404, whatever is asked of it', async () => {
-    await using server = await startServer()
+  test('one that does not exist: 404, whatever is asked of it', async ({ tenant }) => {
     const named = { friendly_name: 'x' }
     const requests: [string, string, object?][] = [
       ['GET', ''],
@@ -140,70 +127,66 @@ describe('accounts', () => {
       ['POST', '/keys/SK0/rotate'],
     ]
     for (const [method, path, body] of requests) {
-      const answer = await ask(server, method, `/accounts/${nobody}${path}`, body)
+      const answer = await ask(tenant, method, `/accounts/${nobody}${path}`, body)
       expect(answer).toEqual({ status: 404, body: { error: 'not found' } })
     }
   })
 })
 
 describe('keys', () => {
-  test('one is made with a secret that is shown this once, and stands for its account', async () => {
-    await using server = await startServer()
-    const keys = `/accounts/${server.account_sid}/keys`
-    const { status, body } = await ask(server, 'POST', keys, { friendly_name: 'CI' })
+  test('one is made with a secret that is shown this once, and stands for its account', async ({ tenant }) => {
+    const keys = `/accounts/${tenant.account_sid}/keys`
+    const { status, body } = await ask(tenant, 'POST', keys, { friendly_name: 'CI' })
     expect(status).toBe(201)
     expect(body).toEqual({
       sid: expect.stringMatching(/^SK[0-9a-f]{32}$/),
-      account_sid: server.account_sid,
+      account_sid: tenant.account_sid,
       friendly_name: 'CI',
       date_created: expect.stringMatching(ms_date),
       date_updated: body.date_created,
       secret: expect.stringMatching(secret_form),
     })
     const as = { username: body.sid, password: body.secret }
-    const made = await server.call('POST', '/v1/Conversations', {}, { as })
-    expect(made.body.account_sid).toBe(server.account_sid)
+    const made = await tenant.call('POST', '/v1/Conversations', {}, { as })
+    expect(made.body.account_sid).toBe(tenant.account_sid)
     const { secret: _, ...shown } = body
-    expect((await ask(server, 'GET', keys)).body).toEqual({ keys: [shown] })
-    expect((await ask(server, 'GET', `${keys}/${body.sid}`)).body).toEqual(shown)
+    expect((await ask(tenant, 'GET', keys)).body).toEqual({ keys: [shown] })
+    expect((await ask(tenant, 'GET', `${keys}/${body.sid}`)).body).toEqual(shown)
   })
 
-  test('rotated: the new secret works and the old one does not, at once', async () => {
-    await using server = await startServer()
-    const keys = `/accounts/${server.account_sid}/keys`
-    const { body: key } = await ask(server, 'POST', keys, {})
-    expect(await entrance(server, { username: key.sid, password: key.secret })).toBe('200')
-    const { body } = await ask(server, 'POST', `${keys}/${key.sid}/rotate`)
+  test('rotated: the new secret works and the old one does not, at once', async ({ tenant }) => {
+    const keys = `/accounts/${tenant.account_sid}/keys`
+    const { body: key } = await ask(tenant, 'POST', keys, {})
+    expect(await entrance(tenant, { username: key.sid, password: key.secret })).toBe('200')
+    const { body } = await ask(tenant, 'POST', `${keys}/${key.sid}/rotate`)
     expect(body).toEqual({ sid: key.sid, secret: expect.stringMatching(secret_form) })
-    expect(await entrance(server, { username: key.sid, password: key.secret })).toBe('401/20003')
-    expect(await entrance(server, { username: key.sid, password: body.secret })).toBe('200')
+    expect(await entrance(tenant, { username: key.sid, password: key.secret })).toBe('401/20003')
+    expect(await entrance(tenant, { username: key.sid, password: body.secret })).toBe('200')
   })
 
-  test('deleted: it stops working at once, other keys go on', async () => {
-    await using server = await startServer()
-    const keys = `/accounts/${server.account_sid}/keys`
-    const { body: gone } = await ask(server, 'POST', keys, {})
-    const { body: kept } = await ask(server, 'POST', keys, {})
-    expect(await entrance(server, { username: gone.sid, password: gone.secret })).toBe('200')
-    expect(await ask(server, 'DELETE', `${keys}/${gone.sid}`)).toEqual({ status: 204, body: null })
-    expect(await entrance(server, { username: gone.sid, password: gone.secret })).toBe('401/20003')
-    expect(await entrance(server, { username: kept.sid, password: kept.secret })).toBe('200')
-    expect((await ask(server, 'DELETE', `${keys}/${gone.sid}`)).status).toBe(404)
+  test('deleted: it stops working at once, other keys go on', async ({ tenant }) => {
+    const keys = `/accounts/${tenant.account_sid}/keys`
+    const { body: gone } = await ask(tenant, 'POST', keys, {})
+    const { body: kept } = await ask(tenant, 'POST', keys, {})
+    expect(await entrance(tenant, { username: gone.sid, password: gone.secret })).toBe('200')
+    expect(await ask(tenant, 'DELETE', `${keys}/${gone.sid}`)).toEqual({ status: 204, body: null })
+    expect(await entrance(tenant, { username: gone.sid, password: gone.secret })).toBe('401/20003')
+    expect(await entrance(tenant, { username: kept.sid, password: kept.secret })).toBe('200')
+    expect((await ask(tenant, 'DELETE', `${keys}/${gone.sid}`)).status).toBe(404)
   })
 
-  test('of one account cannot be had by the path of another', async () => {
-    await using server = await startServer()
-    const { body: other } = await ask(server, 'POST', '/accounts', {})
-    const { body: key } = await ask(server, 'POST', `/accounts/${server.account_sid}/keys`, {})
+  test('of one account cannot be had by the path of another', async ({ tenant }) => {
+    const { body: other } = await ask(tenant, 'POST', '/accounts', {})
+    const { body: key } = await ask(tenant, 'POST', `/accounts/${tenant.account_sid}/keys`, {})
     const foreign = `/accounts/${other.sid}/keys/${key.sid}`
     for (const [method, path] of [
       ['GET', foreign],
       ['DELETE', foreign],
       ['POST', `${foreign}/rotate`],
     ] as const) {
-      expect((await ask(server, method, path)).status).toBe(404)
+      expect((await ask(tenant, method, path)).status).toBe(404)
     }
-    expect(await entrance(server, { username: key.sid, password: key.secret })).toBe('200')
+    expect(await entrance(tenant, { username: key.sid, password: key.secret })).toBe('200')
   })
 })
 
@@ -219,38 +202,35 @@ test('no secret can be read in the database', async () => {
 })
 
 describe('who may ask', () => {
-  const server = sharedServer()
-
-  test.each([null, 'wrong', `${admin_token}x`, admin_token.slice(1), auth_token])(
+  test.for([null, 'wrong', `${admin_token}x`, admin_token.slice(1), auth_token])(
     'token %j: 401 and nothing done',
-    async (token) => {
+    async (token, { tenant }) => {
       const requests: [string, string, unknown?][] = [
         ['GET', '/accounts'],
         ['POST', '/accounts', {}],
-        ['DELETE', `/accounts/${server().account_sid}`],
-        ['POST', `/accounts/${server().account_sid}/rotate`],
+        ['DELETE', `/accounts/${tenant.account_sid}`],
+        ['POST', `/accounts/${tenant.account_sid}/rotate`],
         ['GET', '/deliveries'],
         ['GET', '/nonsense'],
       ]
+      const { body: accounts } = await ask(tenant, 'GET', '/accounts')
       for (const [method, path, body] of requests) {
-        const answer = await ask(server(), method, path, body, token)
+        const answer = await ask(tenant, method, path, body, token)
         expect(answer).toEqual({ status: 401, body: { error: 'the operator token is missing or wrong' } })
       }
-      expect((await ask(server(), 'GET', '/accounts')).body.accounts).toHaveLength(1)
-      expect(await entrance(server(), { username: server().account_sid, password: auth_token })).toBe('200')
+      expect((await ask(tenant, 'GET', '/accounts')).body).toEqual(accounts)
+      expect(await entrance(tenant, { username: tenant.account_sid, password: tenant.auth_token })).toBe('200')
     },
   )
 
-  test('the operator token opens nothing of the wire', async () => {
-    expect(await entrance(server(), { username: server().account_sid, password: admin_token })).toBe('401/20003')
+  test('the operator token opens nothing of the wire', async ({ tenant }) => {
+    expect(await entrance(tenant, { username: tenant.account_sid, password: admin_token })).toBe('401/20003')
     const headers = { authorization: `Bearer ${admin_token}` }
-    expect((await server().call('GET', '/v1/Conversations', undefined, { as: null, headers })).status).toBe(401)
+    expect((await tenant.call('GET', '/v1/Conversations', undefined, { as: null, headers })).status).toBe(401)
   })
 })
 
 describe('bad requests', () => {
-  const server = sharedServer()
-
   const bodies: [string, unknown][] = [
     ['/accounts', '{"friendly_name":'],
     ['/accounts', '"text"'],
@@ -266,25 +246,25 @@ describe('bad requests', () => {
     ['/accounts/self/keys', { friendly_name: 'x'.repeat(257) }],
     ['/accounts/self/keys', { secret: 'of-my-own-choice' }],
   ]
-  test.each(bodies)('POST %s %j: 400 with a reason, and nothing done', async (path, body) => {
-    const keys = async () => (await ask(server(), 'GET', `/accounts/${server().account_sid}/keys`)).body
-    const accounts = async () => (await ask(server(), 'GET', '/accounts')).body
+  test.for(bodies)('POST %s %j: 400 with a reason, and nothing done', async ([path, body], { tenant }) => {
+    const keys = async () => (await ask(tenant, 'GET', `/accounts/${tenant.account_sid}/keys`)).body
+    const accounts = async () => (await ask(tenant, 'GET', '/accounts')).body
     const before = [await accounts(), await keys()]
-    const answer = await ask(server(), 'POST', path.replace('self', server().account_sid), body)
+    const answer = await ask(tenant, 'POST', path.replace('self', tenant.account_sid), body)
     expect(answer).toEqual({ status: 400, body: { error: expect.stringMatching(/\w+ \w+/) } })
     expect([await accounts(), await keys()]).toEqual(before)
   })
 
-  test.each(['limit=0', 'limit=1001', 'limit=many', 'status=lost', 'conversation=CH0'])(
+  test.for(['limit=0', 'limit=1001', 'limit=many', 'status=lost', 'conversation=CH0'])(
     'GET /deliveries?%s: 400',
-    async (query) => {
-      expect(await ask(server(), 'GET', `/deliveries?${query}`)).toEqual({ status: 400, body: { error: expect.any(String) } })
+    async (query, { tenant }) => {
+      expect(await ask(tenant, 'GET', `/deliveries?${query}`)).toEqual({ status: 400, body: { error: expect.any(String) } })
     },
   )
 
-  test('a body that is no JSON by its type: 415; an unknown path: 404; an unknown delivery: 404', async () => {
+  test('a body that is no JSON by its type: 415; an unknown path: 404; an unknown delivery: 404', async ({ tenant }) => {
     const headers = { authorization: `Bearer ${admin_token}`, 'content-type': 'application/x-www-form-urlencoded' }
-    const form = await fetch(`${server().url}/admin/v1/accounts`, { method: 'POST', headers, body: 'friendly_name=x' })
+    const form = await fetch(`${tenant.url}/admin/v1/accounts`, { method: 'POST', headers, body: 'friendly_name=x' })
     expect([form.status, await form.json()]).toEqual([415, { error: expect.any(String) }])
     for (const [method, path] of [
       ['GET', '/nonsense'],
@@ -292,35 +272,33 @@ describe('bad requests', () => {
       ['GET', '/deliveries/WD0'],
       ['POST', '/deliveries/WD0/redeliver'],
     ] as const) {
-      expect(await ask(server(), method, path)).toEqual({ status: 404, body: { error: 'not found' } })
+      expect(await ask(tenant, method, path)).toEqual({ status: 404, body: { error: 'not found' } })
     }
   })
 })
 
 describe('the delivery log', () => {
-  async function listening(overrides: Partial<Config> = {}): Promise<Hooked> {
-    const world = await hooked(overrides)
-    await world.server.sdk.conversations.v1.configuration.webhooks().update({
-      postWebhookUrl: world.catcher.url('/hook?tenant=7').replace('//', '//alice:s3cret@'),
+  /** Everything goes to the catcher, with credentials in its address. */
+  async function listen({ sdk }: Tenant, catcher: WebhookCatcher): Promise<void> {
+    await sdk.conversations.v1.configuration.webhooks().update({
+      postWebhookUrl: catcher.url('/hook?tenant=7').replace('//', '//alice:s3cret@'),
       filters: all_events,
     })
-    return world
   }
 
-  test('shows what was told to whom and each attempt, without the credentials of the url', async () => {
-    await using world = await listening()
-    const { server, catcher } = world
-    const { sid, chatServiceSid } = await server.sdk.conversations.v1.conversations.create({ friendlyName: 'Room', ...enabled })
+  test('shows what was told to whom and each attempt, without the credentials of the url', async ({ tenant, catcher }) => {
+    await listen(tenant, catcher)
+    const { sid, chatServiceSid } = await tenant.sdk.conversations.v1.conversations.create({ friendlyName: 'Room', ...enabled })
     const { params } = await catcher.next()
-    await settled(server)
-    const [delivery, ...more] = await log(server)
+    await settled(tenant)
+    const [delivery, ...more] = await log(tenant)
     expect(more).toEqual([])
     const { RetryCount: _, ...event } = params
     expect(delivery).toEqual({
       id: expect.stringMatching(/^WD[0-9a-f]{32}$/),
-      account_sid: server.account_sid,
+      account_sid: tenant.account_sid,
       service_sid: chatServiceSid,
-      target_sid: server.account_sid,
+      target_sid: tenant.account_sid,
       subject_sid: sid,
       event_type: 'onConversationAdded',
       method: 'POST',
@@ -331,21 +309,20 @@ describe('the delivery log', () => {
       date_created: expect.stringMatching(ms_date),
       date_finished: expect.any(String),
     })
-    expect(await ask(server, 'GET', `/deliveries/${delivery?.id}`)).toEqual({ status: 200, body: delivery })
+    expect(await ask(tenant, 'GET', `/deliveries/${delivery?.id}`)).toEqual({ status: 200, body: delivery })
   })
 
-  test('is filtered by service, conversation and status, alone and together', async () => {
-    await using world = await listening()
-    const { server, catcher } = world
-    const { v1 } = server.sdk.conversations
+  test('is filtered by service, conversation and status, alone and together', async ({ tenant, catcher }) => {
+    await listen(tenant, catcher)
+    const { v1 } = tenant.sdk.conversations
     const { sid: service } = await v1.services.create({ friendlyName: 'Support' })
     catcher.reply(({ params }) => ({ status: params.FriendlyName === 'bad' ? 500 : 200 }))
     const good = await v1.conversations.create({ friendlyName: 'good', ...enabled })
     const bad = await v1.conversations.create({ friendlyName: 'bad', ...enabled })
     const there = await v1.services(service).conversations.create({ friendlyName: 'bad', ...enabled })
     await v1.conversations(good.sid).update({ friendlyName: 'better', ...enabled })
-    await settled(server)
-    const found = async (query: string) => (await log(server, query)).map(({ subject_sid }) => subject_sid)
+    await settled(tenant)
+    const found = async (query: string) => (await log(tenant, query)).map(({ subject_sid }) => subject_sid)
     expect(await found('')).toEqual([good.sid, there.sid, bad.sid, good.sid])
     expect(await found(`&conversation_sid=${good.sid}`)).toEqual([good.sid, good.sid])
     expect(await found(`&service_sid=${service}`)).toEqual([there.sid])
@@ -357,8 +334,9 @@ describe('the delivery log', () => {
   })
 
   test('comes in pages, newest first, each delivery once, to the end', async () => {
-    await using world = await listening()
-    const { server } = world
+    await using server = await startServer()
+    await using catcher = await catchWebhooks({ authToken: auth_token })
+    await listen(server, catcher)
     for (let i = 0; i < 7; i++) await server.sdk.conversations.v1.conversations.create(enabled)
     await settled(server)
     const all = (await log(server)).map(({ id }) => id)
@@ -374,8 +352,9 @@ describe('the delivery log', () => {
   })
 
   test('a page that is just full is the last one', async () => {
-    await using world = await listening()
-    const { server } = world
+    await using server = await startServer()
+    await using catcher = await catchWebhooks({ authToken: auth_token })
+    await listen(server, catcher)
     for (let i = 0; i < 3; i++) await server.sdk.conversations.v1.conversations.create(enabled)
     await settled(server)
     const { body } = await ask(server, 'GET', '/deliveries?limit=3')
@@ -383,25 +362,24 @@ describe('the delivery log', () => {
     expect(body.next_before).toBeNull()
   })
 
-  test('redelivered: once more with the same form and token, as a line of its own', async () => {
-    await using world = await listening()
-    const { server, catcher } = world
+  test('redelivered: once more with the same form and token, as a line of its own', async ({ tenant, catcher }) => {
+    await listen(tenant, catcher)
     catcher.reply(() => ({ status: 500 }))
-    await server.sdk.conversations.v1.conversations.create({ friendlyName: 'Room', ...enabled })
-    await settled(server)
-    const [failed] = await log(server)
+    await tenant.sdk.conversations.v1.conversations.create({ friendlyName: 'Room', ...enabled })
+    await settled(tenant)
+    const [failed] = await log(tenant)
     catcher.reply(() => ({}))
-    const { status, body } = await ask(server, 'POST', `/deliveries/${failed?.id}/redeliver`)
+    const { status, body } = await ask(tenant, 'POST', `/deliveries/${failed?.id}/redeliver`)
     expect(status).toBe(201)
     expect(body).toMatchObject({ status: 'pending', attempts: [], params: failed?.params })
     expect(body.id).not.toBe(failed?.id)
-    await settled(server)
+    await settled(tenant)
     const [first, second] = catcher.requests
     expect(catcher.requests).toHaveLength(2)
     expect(second?.params).toEqual(first?.params)
     expect(second?.signed).toBe(true)
     expect(second?.headers['i-twilio-idempotency-token']).toBe(first?.headers['i-twilio-idempotency-token'])
-    expect((await log(server)).map(({ id, status }) => [id, status])).toEqual([
+    expect((await log(tenant)).map(({ id, status }) => [id, status])).toEqual([
       [body.id, 'delivered'],
       [failed?.id, 'failed'],
     ])
@@ -423,13 +401,12 @@ describe('the delivery log', () => {
     // It looks when it starts.
     await using second = await startServer(settings)
     const names = async () => (await log(second)).map(({ params }) => params.FriendlyName)
-    await expect.poll(names, { interval: 5 }).toEqual(['new'])
+    await expect.poll(names, { interval: 5, timeout: 60_000 }).toEqual(['new'])
   })
 })
 
 describe('for the machine room', () => {
-  test('/healthz and /readyz need no token', async () => {
-    await using server = await startServer()
+  test('/healthz and /readyz need no token', async ({ server }) => {
     for (const [path, status] of [
       ['/healthz', 'ok'],
       ['/readyz', 'ready'],
@@ -440,8 +417,8 @@ describe('for the machine room', () => {
   })
 
   test('/metrics counts requests, attempts, timers and waiting writes, as Prometheus reads it', async () => {
-    await using world = await hooked()
-    const { server, catcher } = world
+    await using server = await startServer()
+    await using catcher = await catchWebhooks({ authToken: auth_token })
     const { v1 } = server.sdk.conversations
     await v1.configuration.webhooks().update({ postWebhookUrl: catcher.url(), filters: all_events })
     catcher.reply(({ params }) => ({ status: params.EventType === 'onConversationAdded' ? 200 : 500 }))
@@ -540,7 +517,7 @@ describe('the log of the server', () => {
     expect(warnings()).toMatchObject([{ msg: 'pre-action webhook', event: 'onConversationAdd', code: 50057 }])
     await call('POST', '/v1/Configuration/Webhooks', { PreWebhookUrl: '', Filters: 'onConversationAdded' })
     await call('POST', '/v1/Conversations', {})
-    await expect.poll(() => warnings().length, { interval: 5 }).toBe(2)
+    await expect.poll(() => warnings().length, { interval: 5, timeout: 60_000 }).toBe(2)
     expect(warnings()[1]).toMatchObject({
       msg: 'webhook failed',
       event: 'onConversationAdded',
@@ -568,7 +545,7 @@ describe('the log of the server', () => {
     const { body: account } = await ask(running, 'POST', '/accounts', {})
     const { body: key } = await ask(running, 'POST', `/accounts/${account.sid}/keys`, {})
     const settledLog = async () => (await ask(running, 'GET', '/deliveries?status=pending')).body.deliveries
-    await expect.poll(settledLog, { interval: 5 }).toEqual([])
+    await expect.poll(settledLog, { interval: 5, timeout: 60_000 }).toEqual([])
 
     const all = lines.join('')
     expect(all).toContain('webhook failed')
@@ -581,16 +558,14 @@ describe('the log of the server', () => {
   })
 })
 
-test('events of the log are those of the catcher', async () => {
-  await using world = await hooked()
-  const { server, catcher } = world
-  const { v1 } = server.sdk.conversations
+test('events of the log are those of the catcher', async ({ tenant, catcher }) => {
+  const { v1 } = tenant.sdk.conversations
   await v1.configuration.webhooks().update({ postWebhookUrl: catcher.url(), filters: all_events })
   const { sid } = await v1.conversations.create(enabled)
   await v1.conversations(sid).update({ state: 'inactive', ...enabled })
   await v1.conversations(sid).remove(enabled)
-  await settled(server)
-  const logged = (await log(server)).map(({ event_type }) => event_type).reverse()
+  await settled(tenant)
+  const logged = (await log(tenant)).map(({ event_type }) => event_type).reverse()
   expect(logged).toEqual(eventsOf(catcher.requests))
   expect(logged).toHaveLength(4)
 })

@@ -1,36 +1,32 @@
 import { pino } from 'pino'
-import { describe, expect, test } from 'vitest'
-import { type Config, readConfig } from '../../src/config.ts'
+import { afterEach, beforeEach, describe, expect, vi } from 'vitest'
+import { readConfig } from '../../src/config.ts'
 import { openInstallation } from '../../src/installation/open.ts'
 import { newDatabase, type TestDatabase } from '../support/databases.ts'
-import { all_events, enabled, type Hooked, hooked, isEvent, log, settled } from '../support/hooked.ts'
-import { admin_token, auth_token, startServer, type TestServer } from '../support/server.ts'
+import { test } from '../support/fixtures.ts'
+import { all_events, enabled, isEvent, log, settled } from '../support/hooked.ts'
+import { admin_token, auth_token, startServer } from '../support/server.ts'
+import type { Tenant } from '../support/tenant.ts'
 import { type Caught, catchWebhooks } from '../support/webhook-catcher.ts'
 
 const minute_ms = 60_000
 
-async function watched(overrides: Partial<Config> = {}): Promise<Hooked> {
-  const world = await hooked(overrides)
-  await listen(world.server, world.catcher.url())
-  return world
-}
-
-async function listen({ sdk }: TestServer, postWebhookUrl: string): Promise<void> {
+async function listen({ sdk }: Tenant, postWebhookUrl: string): Promise<void> {
   await sdk.conversations.v1.configuration.webhooks().update({ postWebhookUrl, filters: all_events })
 }
 
 /** `active→inactive` for each change of state that was told, once nothing is waiting any more. */
-async function transitions(server: TestServer, requests: readonly Caught[]): Promise<string[]> {
-  await settled(server)
+async function transitions(tenant: Tenant, requests: readonly Caught[]): Promise<string[]> {
+  await settled(tenant)
   return requests.filter(isEvent('onConversationStateUpdated')).map(({ params }) => `${params.StateFrom}→${params.StateTo}`)
 }
 
-async function state({ sdk }: TestServer, sid: string): Promise<string> {
+async function state({ sdk }: Tenant, sid: string): Promise<string> {
   return (await sdk.conversations.v1.conversations(sid).fetch()).state
 }
 
 /** A request to the clock with whatever token and body; any answer is fine. */
-async function clock({ url }: TestServer, body?: string, token: string | null = admin_token) {
+async function clock({ url }: Tenant, body?: string, token: string | null = admin_token) {
   const answer = await fetch(`${url}/admin/v1/clock`, {
     method: body === undefined ? 'GET' : 'POST',
     headers: { ...(token && { authorization: `Bearer ${token}` }), ...(body && { 'content-type': 'application/json' }) },
@@ -40,29 +36,32 @@ async function clock({ url }: TestServer, body?: string, token: string | null = 
 }
 
 describe('the test clock', () => {
-  test('advances by a duration and says where it stands', async () => {
-    await using server = await startServer()
-    const { body: before } = await clock(server)
-    expect(before.offset_ms).toBe(0)
-    const { status, body } = await clock(server, '{"advance":"P1DT2H"}')
+  // The machine's time stands still, so that the clock moves by what it is told to and nothing else.
+  beforeEach(() => void vi.useFakeTimers({ toFake: ['Date'] }))
+  afterEach(() => void vi.useRealTimers())
+
+  async function standing(tenant: Tenant): Promise<{ now: string; offset_ms: number }> {
+    return (await clock(tenant)).body as { now: string; offset_ms: number }
+  }
+
+  test('advances by a duration and says where it stands', async ({ tenant }) => {
+    const before = await standing(tenant)
+    const { status, body } = await clock(tenant, '{"advance":"P1DT2H"}')
     expect(status).toBe(200)
-    // The machine's time runs on between the two readings.
-    expect(body.offset_ms).toBeGreaterThan(26 * 60 * minute_ms - minute_ms)
-    expect(body.offset_ms).toBeLessThanOrEqual(26 * 60 * minute_ms)
-    expect(Date.parse(body.now ?? '')).toBeGreaterThanOrEqual(Date.parse(before.now ?? '') + 26 * 60 * minute_ms)
-    expect((await clock(server)).body.offset_ms).toBe(body.offset_ms)
+    expect(body.offset_ms).toBe(before.offset_ms + 26 * 60 * minute_ms)
+    expect(Date.parse(body.now ?? '')).toBe(Date.parse(before.now) + 26 * 60 * minute_ms)
+    expect((await clock(tenant)).body.offset_ms).toBe(body.offset_ms)
   })
 
-  test('is set to an instant, which new rows then carry', async () => {
-    await using server = await startServer()
-    const { body } = await clock(server, '{"now":"2040-02-29T12:00:00Z"}')
+  test('is set to an instant, which new rows then carry', async ({ tenant }) => {
+    const { body } = await clock(tenant, '{"now":"2040-02-29T12:00:00Z"}')
     expect(body.now).toMatch(/^2040-02-29T12:00:/)
-    const { dateCreated } = await server.sdk.conversations.v1.conversations.create({})
+    const { dateCreated } = await tenant.sdk.conversations.v1.conversations.create({})
     expect(dateCreated.toISOString()).toMatch(/^2040-02-29T12:0/)
   })
 
-  test('refuses with a reason what is no move, and stays', async () => {
-    await using server = await startServer()
+  test('refuses with a reason what is no move, and stays', async ({ tenant }) => {
+    const before = await standing(tenant)
     const nonsense = [
       '{"advance":"an hour"}',
       '{"advance":""}',
@@ -83,28 +82,27 @@ describe('the test clock', () => {
       '{"advance":',
     ]
     for (const body of nonsense) {
-      const answer = await clock(server, body)
+      const answer = await clock(tenant, body)
       expect([body, answer]).toEqual([body, { status: 400, body: { error: expect.stringMatching(/\w+/) } }])
     }
-    expect((await clock(server)).body.offset_ms).toBe(0)
+    expect(await standing(tenant)).toEqual(before)
   })
 
-  test('does not go back', async () => {
-    await using server = await startServer()
-    const { body: there } = await clock(server, '{"now":"2040-01-01T00:00:00Z"}')
-    const back = await clock(server, '{"now":"2039-12-31T23:59:00Z"}')
+  test('does not go back', async ({ tenant }) => {
+    const { body: there } = await clock(tenant, '{"now":"2041-01-01T00:00:00Z"}')
+    const back = await clock(tenant, '{"now":"2040-12-31T23:59:00Z"}')
     expect(back).toMatchObject({ status: 400, body: { error: 'the clock only moves forward' } })
-    expect((await clock(server)).body.offset_ms).toBe(there.offset_ms)
+    expect((await clock(tenant)).body.offset_ms).toBe(there.offset_ms)
   })
 
-  test('moves for the operator only', async () => {
-    await using server = await startServer()
+  test('moves for the operator only', async ({ tenant }) => {
+    const before = await standing(tenant)
     for (const token of [null, 'wrong', `${admin_token}x`, auth_token]) {
       const refusal = { status: 401, body: { error: 'the operator token is missing or wrong' } }
-      expect(await clock(server, '{"advance":"PT1H"}', token)).toEqual(refusal)
-      expect(await clock(server, undefined, token)).toEqual(refusal)
+      expect(await clock(tenant, '{"advance":"PT1H"}', token)).toEqual(refusal)
+      expect(await clock(tenant, undefined, token)).toEqual(refusal)
     }
-    expect((await clock(server)).body.offset_ms).toBe(0)
+    expect(await standing(tenant)).toEqual(before)
   })
 
   test('is not there unless it is switched on', async () => {
@@ -122,23 +120,22 @@ describe('the test clock', () => {
     expect((await clock(second)).body.offset_ms).toBe(before.offset_ms)
   })
 
-  test('moves at once add up', async () => {
-    await using server = await startServer()
-    const moves = await Promise.all(Array.from({ length: 5 }, () => clock(server, '{"advance":"PT1H"}')))
+  test('moves at once add up', async ({ tenant }) => {
+    const before = await standing(tenant)
+    const moves = await Promise.all(Array.from({ length: 5 }, () => clock(tenant, '{"advance":"PT1H"}')))
     expect(moves.map(({ status }) => status)).toEqual([200, 200, 200, 200, 200])
-    expect((await clock(server)).body.offset_ms).toBeGreaterThan(5 * 60 * minute_ms - minute_ms)
+    expect((await standing(tenant)).offset_ms).toBe(before.offset_ms + 5 * 60 * minute_ms)
   })
 })
 
 describe('deadlines', () => {
-  test('one advance steps through all of them, in order', async () => {
-    await using world = await watched()
-    const { server, catcher } = world
-    const conversations = server.sdk.conversations.v1.conversations
+  test('one advance steps through all of them, in order', async ({ tenant, catcher }) => {
+    await listen(tenant, catcher.url())
+    const conversations = tenant.sdk.conversations.v1.conversations
     const early = await conversations.create({ 'timers.inactive': 'PT2M', 'timers.closed': 'PT10M' })
     const late = await conversations.create({ 'timers.inactive': 'PT5M', 'timers.closed': 'PT20M' })
-    await server.advance('PT1H')
-    expect(await transitions(server, catcher.requests)).toHaveLength(4)
+    await tenant.advance('PT1H')
+    expect(await transitions(tenant, catcher.requests)).toHaveLength(4)
     const steps = catcher.requests
       .map(({ params }) => ({ sid: params.ConversationSid, to: params.StateTo, at: Date.parse(params.StateUpdated ?? '') }))
       .sort((a, b) => a.at - b.at)
@@ -152,40 +149,37 @@ describe('deadlines', () => {
     // From one anchor each, to the millisecond.
     expect((third ?? 0) - (first ?? 0)).toBe(8 * minute_ms)
     expect((fourth ?? 0) - (second ?? 0)).toBe(15 * minute_ms)
-    expect(await log(server)).toHaveLength(4)
+    expect(await log(tenant)).toHaveLength(4)
   })
 
-  test('a deadline is applied when it has come and not a moment before', async () => {
-    await using world = await watched()
-    const { server, catcher } = world
-    const conversations = server.sdk.conversations.v1.conversations
+  test('a deadline is applied when it has come and not a moment before', async ({ tenant, catcher }) => {
+    await listen(tenant, catcher.url())
+    const conversations = tenant.sdk.conversations.v1.conversations
     const { sid } = await conversations.create({ 'timers.inactive': 'PT1H', ...enabled })
     const made = Date.parse((await catcher.next()).params.DateCreated ?? '')
     const due = made + 60 * minute_ms
-    await server.admin('POST', '/clock', { now: new Date(due - 30_000).toISOString() })
-    expect(await state(server, sid)).toBe('active')
-    expect(await log(server)).toHaveLength(1)
-    await server.admin('POST', '/clock', { now: new Date(due).toISOString() })
-    expect(await state(server, sid)).toBe('inactive')
+    await tenant.admin('POST', '/clock', { now: new Date(due - 30_000).toISOString() })
+    expect(await state(tenant, sid)).toBe('active')
+    expect(await log(tenant)).toHaveLength(1)
+    await tenant.admin('POST', '/clock', { now: new Date(due).toISOString() })
+    expect(await state(tenant, sid)).toBe('inactive')
     expect((await catcher.next()).params.StateUpdated).toBe(new Date(due).toISOString())
   })
 
-  test('a closed timer alone closes straight from active', async () => {
-    await using world = await watched()
-    const { server, catcher } = world
-    const conversations = server.sdk.conversations.v1.conversations
+  test('a closed timer alone closes straight from active', async ({ tenant, catcher }) => {
+    await listen(tenant, catcher.url())
+    const conversations = tenant.sdk.conversations.v1.conversations
     const { sid } = await conversations.create({ 'timers.closed': 'PT10M' })
-    await server.advance('PT10M')
-    expect(await state(server, sid)).toBe('closed')
-    expect(await transitions(server, catcher.requests)).toEqual(['active→closed'])
+    await tenant.advance('PT10M')
+    expect(await state(tenant, sid)).toBe('closed')
+    expect(await transitions(tenant, catcher.requests)).toEqual(['active→closed'])
   })
 
-  test('a closed timer before the inactive one wins, and the inactive one never fires', async () => {
-    await using world = await watched()
-    const { server, catcher } = world
-    await server.sdk.conversations.v1.conversations.create({ 'timers.inactive': 'PT30M', 'timers.closed': 'PT10M' })
-    await server.advance('P1D')
-    expect(await transitions(server, catcher.requests)).toEqual(['active→closed'])
+  test('a closed timer before the inactive one wins, and the inactive one never fires', async ({ tenant, catcher }) => {
+    await listen(tenant, catcher.url())
+    await tenant.sdk.conversations.v1.conversations.create({ 'timers.inactive': 'PT30M', 'timers.closed': 'PT10M' })
+    await tenant.advance('P1D')
+    expect(await transitions(tenant, catcher.requests)).toEqual(['active→closed'])
   })
 
   test('both overdue after a downtime: one change, straight to closed, told once', async () => {
@@ -222,112 +216,108 @@ describe('deadlines', () => {
     expect(catcher.requests).toHaveLength(1)
   })
 
-  test('back to active counts both anew from that moment', async () => {
-    await using world = await watched()
-    const { server, catcher } = world
-    const conversations = server.sdk.conversations.v1.conversations
+  test('back to active counts both anew from that moment', async ({ tenant, catcher }) => {
+    await listen(tenant, catcher.url())
+    const conversations = tenant.sdk.conversations.v1.conversations
     const { sid } = await conversations.create({ 'timers.inactive': 'PT10M', 'timers.closed': 'PT30M' })
-    await server.advance('PT10M')
-    expect(await state(server, sid)).toBe('inactive')
-    await server.advance('PT10M')
+    await tenant.advance('PT10M')
+    expect(await state(tenant, sid)).toBe('inactive')
+    await tenant.advance('PT10M')
     const { timers, dateUpdated } = await conversations(sid).update({ state: 'active' })
     expect(inMinutes(timers, dateUpdated)).toEqual({ date_inactive: 10, date_closed: 30 })
     // The old closed deadline passes without effect.
-    await server.advance('PT9M')
-    expect(await state(server, sid)).toBe('active')
-    await server.advance('PT1M')
-    expect(await state(server, sid)).toBe('inactive')
-    await server.advance('PT19M')
-    expect(await state(server, sid)).toBe('inactive')
-    await server.advance('PT1M')
-    expect(await transitions(server, catcher.requests)).toEqual(['active→inactive', 'active→inactive', 'inactive→closed'])
+    await tenant.advance('PT9M')
+    expect(await state(tenant, sid)).toBe('active')
+    await tenant.advance('PT1M')
+    expect(await state(tenant, sid)).toBe('inactive')
+    await tenant.advance('PT19M')
+    expect(await state(tenant, sid)).toBe('inactive')
+    await tenant.advance('PT1M')
+    expect(await transitions(tenant, catcher.requests)).toEqual(['active→inactive', 'active→inactive', 'inactive→closed'])
   })
 
-  test('inactive by the caller keeps the closed deadline', async () => {
-    await using world = await watched()
-    const { server, catcher } = world
-    const conversations = server.sdk.conversations.v1.conversations
+  test('inactive by the caller keeps the closed deadline', async ({ tenant, catcher }) => {
+    await listen(tenant, catcher.url())
+    const conversations = tenant.sdk.conversations.v1.conversations
     const { sid, timers } = await conversations.create({ 'timers.inactive': 'PT10M', 'timers.closed': 'PT30M' })
-    await server.advance('PT5M')
+    await tenant.advance('PT5M')
     const parked = await conversations(sid).update({ state: 'inactive' })
     expect(parked.timers).toEqual({ date_closed: (timers as { date_closed: string }).date_closed })
-    await server.advance('PT24M')
-    expect(await state(server, sid)).toBe('inactive')
-    await server.advance('PT1M')
-    expect(await transitions(server, catcher.requests)).toEqual(['inactive→closed'])
+    await tenant.advance('PT24M')
+    expect(await state(tenant, sid)).toBe('inactive')
+    await tenant.advance('PT1M')
+    expect(await transitions(tenant, catcher.requests)).toEqual(['inactive→closed'])
   })
 
-  test('a change of a timer counts anew, and a timer that is unset never fires', async () => {
-    await using world = await watched()
-    const { server, catcher } = world
-    const conversations = server.sdk.conversations.v1.conversations
+  test('a change of a timer counts anew, and a timer that is unset never fires', async ({ tenant, catcher }) => {
+    await listen(tenant, catcher.url())
+    const conversations = tenant.sdk.conversations.v1.conversations
     const { sid } = await conversations.create({ 'timers.inactive': 'PT10M', 'timers.closed': 'PT30M' })
-    await server.advance('PT9M')
+    await tenant.advance('PT9M')
     const later = await conversations(sid).update({ 'timers.inactive': 'PT20M' })
     expect(inMinutes(later.timers, later.dateUpdated)).toEqual({ date_inactive: 20, date_closed: 30 })
-    await server.advance('PT19M')
-    expect(await state(server, sid)).toBe('active')
+    await tenant.advance('PT19M')
+    expect(await state(tenant, sid)).toBe('active')
     const unset = await conversations(sid).update({ 'timers.closed': 'PT0S', 'timers.inactive': '' })
     expect(unset.timers).toEqual({})
-    await server.advance('P30D')
-    expect(await state(server, sid)).toBe('active')
-    expect(await transitions(server, catcher.requests)).toEqual([])
+    await tenant.advance('P30D')
+    expect(await state(tenant, sid)).toBe('active')
+    expect(await transitions(tenant, catcher.requests)).toEqual([])
   })
 
-  test('other changes leave the deadlines alone', async () => {
-    await using world = await watched()
-    const { server, catcher } = world
-    const conversations = server.sdk.conversations.v1.conversations
+  test('other changes leave the deadlines alone', async ({ tenant, catcher }) => {
+    await listen(tenant, catcher.url())
+    const conversations = tenant.sdk.conversations.v1.conversations
     const { sid, timers } = await conversations.create({ 'timers.inactive': 'PT10M' })
-    await server.advance('PT9M')
+    await tenant.advance('PT9M')
     const changed = await conversations(sid).update({ friendlyName: 'New', attributes: '{"a":1}', uniqueName: 'n' })
     expect(changed.timers).toEqual(timers)
-    await server.advance('PT1M')
-    expect(await transitions(server, catcher.requests)).toEqual(['active→inactive'])
+    await tenant.advance('PT1M')
+    expect(await transitions(tenant, catcher.requests)).toEqual(['active→inactive'])
   })
 
-  test('a deleted conversation has no deadlines', async () => {
-    await using world = await watched()
-    const { server, catcher } = world
-    const conversations = server.sdk.conversations.v1.conversations
+  test('a deleted conversation has no deadlines', async ({ tenant, catcher }) => {
+    await listen(tenant, catcher.url())
+    const conversations = tenant.sdk.conversations.v1.conversations
     const { sid } = await conversations.create({ 'timers.inactive': 'PT10M', 'timers.closed': 'PT30M' })
     await conversations(sid).remove()
-    await server.advance('P1D')
-    expect(await transitions(server, catcher.requests)).toEqual([])
+    await tenant.advance('P1D')
+    expect(await transitions(tenant, catcher.requests)).toEqual([])
   })
 
-  test('those of a deleted service do nothing and hold up nobody', async () => {
-    await using world = await watched()
-    const { server, catcher } = world
-    const { v1 } = server.sdk.conversations
+  test('those of a deleted service do nothing and hold up nobody', async ({ tenant, catcher }) => {
+    await listen(tenant, catcher.url())
+    const { v1 } = tenant.sdk.conversations
     const service = await v1.services.create({ friendlyName: 'Gone' })
     await v1.services(service.sid).conversations.create({ 'timers.inactive': 'PT1M' })
     const { sid } = await v1.conversations.create({ 'timers.inactive': 'PT2M' })
     await v1.services(service.sid).remove()
-    await server.advance('PT5M')
-    expect(await transitions(server, catcher.requests)).toEqual(['active→inactive'])
+    await tenant.advance('PT5M')
+    expect(await transitions(tenant, catcher.requests)).toEqual(['active→inactive'])
     expect(catcher.requests[0]?.params.ConversationSid).toBe(sid)
   })
 
-  test('1200 due at once: each changes once and is told once, although requests and moves come at the same time', async () => {
-    await using world = await watched()
-    const { server, catcher } = world
-    const create = async () => (await server.call('POST', '/v1/Conversations', { 'Timers.Closed': 'PT10M' })).body.sid as string
+  test('1200 due at once: each changes once and is told once, although requests and moves come at the same time', async ({
+    tenant,
+    catcher,
+  }) => {
+    await listen(tenant, catcher.url())
+    const create = async () => (await tenant.call('POST', '/v1/Conversations', { 'Timers.Closed': 'PT10M' })).body.sid as string
     const sids = (await Promise.all(Array.from({ length: 1200 }, create))).sort()
-    const reads = Array.from({ length: 50 }, (_, i) => state(server, sids[i * 20] ?? ''))
-    await Promise.all([server.advance('PT10M'), server.advance('PT1M'), ...reads])
-    await settled(server)
+    const reads = Array.from({ length: 50 }, (_, i) => state(tenant, sids[i * 20] ?? ''))
+    await Promise.all([tenant.advance('PT10M'), tenant.advance('PT1M'), ...reads])
+    await settled(tenant)
     expect(catcher.requests.map(({ params }) => params.ConversationSid).sort()).toEqual(sids)
     expect(new Set(catcher.requests.map(({ params }) => `${params.StateFrom}→${params.StateTo}`))).toEqual(
       new Set(['active→closed']),
     )
-    const open = await server.sdk.conversations.v1.conversations.list({ state: 'active' })
+    const open = await tenant.sdk.conversations.v1.conversations.list({ state: 'active' })
     expect(open).toEqual([])
-    expect(await server.sdk.conversations.v1.conversations.list({ state: 'closed' })).toHaveLength(1200)
+    expect(await tenant.sdk.conversations.v1.conversations.list({ state: 'closed' })).toHaveLength(1200)
   })
 })
 
-/** What a server would find had it been down for so long. */
+/** What a tenant would find had it been down for so long. */
 async function sleepFor(place: TestDatabase, duration_ms: number): Promise<void> {
   const config = { ...readConfig({ PARLEY_TEST_CLOCK: 'true' }), ...place.config, auth_token, admin_token }
   const { database } = await openInstallation(config, { log: pino({ level: 'silent' }) })
