@@ -1,6 +1,7 @@
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { expect } from 'vitest'
 import { ask } from '../support/admin.ts'
-import { startServer, type TestServer } from '../support/server.ts'
+import { test } from '../support/fixtures.ts'
+import type { TestServer } from '../support/server.ts'
 
 const nul = 'a\0b'
 const half_pair = 'a\ud800b'
@@ -13,10 +14,9 @@ const no_text = [[], ['a', 'b'], {}, { a: 1 }, nul, half_pair, long]
 const no_object = ['"text"', '7', '[]', 'true', '{', '{"__proto__":{}}', '']
 
 let server: TestServer
-beforeAll(async () => {
-  server = await startServer()
+test.beforeAll(({ server: started }) => {
+  server = started
 })
-afterAll(() => server.stop())
 
 /** A request that differs from a good one in this field. */
 const bodies: [method: string, path: string, field: string, values: readonly unknown[], rest?: object][] = [

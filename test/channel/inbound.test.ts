@@ -1,7 +1,8 @@
 import { request } from 'undici'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, expect } from 'vitest'
 import { checkAdminAnswer } from '../support/admin-contract.ts'
-import { admin_token, auth_token, type Credentials, startServer, type TestServer } from '../support/server.ts'
+import { test } from '../support/fixtures.ts'
+import { admin_token, auth_token, type Credentials, type TestServer } from '../support/server.ts'
 import { type Caught, catchWebhooks, type Reply, type WebhookCatcher } from '../support/webhook-catcher.ts'
 
 let server: TestServer
@@ -9,15 +10,12 @@ let catcher: WebhookCatcher
 let numbers = 0
 const replies = new Map<string, (caught: Caught) => Reply | Promise<Reply>>()
 
-beforeAll(async () => {
-  server = await startServer()
+test.beforeAll(async ({ server: started }) => {
+  server = started
   catcher = await catchWebhooks({ authToken: auth_token })
   catcher.reply((caught) => replies.get(caught.path)?.(caught) ?? {})
 })
-afterAll(async () => {
-  await server.stop()
-  await catcher.close()
-})
+afterAll(() => catcher.close())
 
 const number = () => `+1666${String(++numbers).padStart(7, '0')}`
 const at = (path: string) => (caught: Caught) => caught.path === path

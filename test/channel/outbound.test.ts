@@ -1,8 +1,9 @@
 import { request } from 'undici'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, expect } from 'vitest'
 import { summary } from '../../src/resources/conversations/messages/dispatch.ts'
 import { ask } from '../support/admin.ts'
 import { newDatabase } from '../support/databases.ts'
+import { test } from '../support/fixtures.ts'
 import { auth_token, startServer, type TestServer } from '../support/server.ts'
 import { type Caught, catchWebhooks, type Reply, type WebhookCatcher } from '../support/webhook-catcher.ts'
 
@@ -11,15 +12,12 @@ let catcher: WebhookCatcher
 let numbers = 0
 const replies = new Map<string, (caught: Caught) => Reply | Promise<Reply>>()
 
-beforeAll(async () => {
-  server = await startServer()
+test.beforeAll(async ({ server: started }) => {
+  server = started
   catcher = await catchWebhooks({ authToken: auth_token })
   catcher.reply((caught) => replies.get(caught.path)?.(caught) ?? {})
 })
-afterAll(async () => {
-  await server.stop()
-  await catcher.close()
-})
+afterAll(() => catcher.close())
 
 const number = () => `+1555${String(++numbers).padStart(7, '0')}`
 const channelSid = (digit: string) => `SM${digit.repeat(32)}`
