@@ -1,33 +1,78 @@
-import { defineConfig } from 'vitest/config'
+import { fileURLToPath } from 'node:url'
+import { defineConfig, type TestProjectInlineConfiguration } from 'vitest/config'
 
-/** What promises something about the API or about storage: it holds on either engine. */
-const promises = ['sdk', 'webhooks', 'channel', 'media', 'admin', 'storage', 'cli', 'nodes']
+/*
+ * Each file runs in at most one project of each engine:
+ *
+ *   npm test           sqlite          everything that is quick
+ *                      postgres        of it, what storage touches: `engines_differ`
+ *   npm run test:all   sqlite-more     what takes long: `slow`
+ *   adds               postgres-more   `slow`, test/nodes, and everything else on PostgreSQL, too
+ *
+ * One file on one engine, wherever it belongs: `vitest run --project 'postgres*' test/sdk/users.test.ts`.
+ */
+
+/** Where the engines could differ: transactions, locks, order, pages, sweeps, removal, what a process leaves behind. */
+const engines_differ = [
+  'test/storage/{database,distribution,removal,stop}.test.ts',
+  'test/sdk/{all-operations,bindings,chat-concurrency,first,isolation,pages}.test.ts',
+  'test/webhooks/{pinned,post,timers}.test.ts',
+  'test/channel/outbound.test.ts',
+  'test/media/*.test.ts',
+]
+
+/** Starts processes or databases of its own, or goes through thousands of steps. */
+const slow = [
+  'test/cli/*.test.ts',
+  'test/storage/durability.test.ts',
+  'test/sdk/chat-model.test.ts',
+  'test/support/postgres.test.ts',
+]
+
+/** Only on PostgreSQL can there be several. */
+const nodes = 'test/nodes/*.test.ts'
+const sqlite_only = 'test/storage/sqlite/*.test.ts'
+/** These meet no database, or always the same one. */
+const no_engine = ['test/*.test.ts', 'test/support/*.test.ts']
+
+// What a worker or a started process has compiled once need not be compiled by the next.
+process.env.NODE_COMPILE_CACHE ??= fileURLToPath(new URL('node_modules/.cache/compiled', import.meta.url))
+
+function project(
+  name: string,
+  engine: 'sqlite' | 'postgres',
+  { include, exclude }: { include: string[]; exclude: string[] },
+): TestProjectInlineConfiguration {
+  return {
+    extends: true,
+    test: {
+      name,
+      env: { PARLEY_TEST_ENGINE: engine },
+      include,
+      exclude,
+      ...(engine === 'postgres' && { globalSetup: 'test/support/postgres-setup.ts' }),
+    },
+  }
+}
 
 export default defineConfig({
   test: {
     // Two cores: each file brings a server, on SQLite with a writer thread.
     maxWorkers: 2,
-    testTimeout: 30_000,
+    // What a file imports is loaded once for each worker, not once for each file: the official client alone takes half a second.
+    isolate: false,
+    // Bounds against hangs: no test is about how quick it is.
+    testTimeout: 120_000,
+    hookTimeout: 120_000,
+    expect: { poll: { timeout: 60_000, interval: 10 } },
     projects: [
-      {
-        extends: true,
-        test: {
-          name: 'sqlite',
-          env: { PARLEY_TEST_ENGINE: 'sqlite' },
-          include: ['src/**/*.test.ts', 'test/**/*.test.ts'],
-          exclude: ['test/nodes/**'],
-        },
-      },
-      {
-        extends: true,
-        test: {
-          name: 'postgres',
-          env: { PARLEY_TEST_ENGINE: 'postgres' },
-          include: promises.map((folder) => `test/${folder}/**/*.test.ts`),
-          exclude: ['test/storage/sqlite/**'],
-          globalSetup: 'test/support/postgres-setup.ts',
-        },
-      },
+      project('sqlite', 'sqlite', { include: ['src/**/*.test.ts', 'test/**/*.test.ts'], exclude: [nodes, ...slow] }),
+      project('postgres', 'postgres', { include: engines_differ, exclude: [] }),
+      project('sqlite-more', 'sqlite', { include: slow, exclude: [] }),
+      project('postgres-more', 'postgres', {
+        include: ['test/**/*.test.ts'],
+        exclude: [...engines_differ, sqlite_only, ...no_engine],
+      }),
     ],
   },
 })

@@ -108,7 +108,7 @@ describe('accounts', () => {
     expect(list.accounts.map(({ sid }: { sid: string }) => sid)).not.toContain(other.sid)
     await server.advance('PT1H')
     const pending = async () => (await ask(server, 'GET', '/deliveries?status=pending')).body.deliveries
-    await expect.poll(pending, { timeout: 60_000, interval: 5 }).toEqual([])
+    await expect.poll(pending).toEqual([])
     expect(catcher.requests).toEqual([])
     expect(await entrance(server, { username: server.account_sid, password: auth_token })).toBe('200')
   })
@@ -401,7 +401,7 @@ describe('the delivery log', () => {
     // It looks when it starts.
     await using second = await startServer(settings)
     const names = async () => (await log(second)).map(({ params }) => params.FriendlyName)
-    await expect.poll(names, { interval: 5, timeout: 60_000 }).toEqual(['new'])
+    await expect.poll(names).toEqual(['new'])
   })
 })
 
@@ -517,7 +517,7 @@ describe('the log of the server', () => {
     expect(warnings()).toMatchObject([{ msg: 'pre-action webhook', event: 'onConversationAdd', code: 50057 }])
     await call('POST', '/v1/Configuration/Webhooks', { PreWebhookUrl: '', Filters: 'onConversationAdded' })
     await call('POST', '/v1/Conversations', {})
-    await expect.poll(() => warnings().length, { interval: 5, timeout: 60_000 }).toBe(2)
+    await expect.poll(() => warnings().length).toBe(2)
     expect(warnings()[1]).toMatchObject({
       msg: 'webhook failed',
       event: 'onConversationAdded',
@@ -545,7 +545,7 @@ describe('the log of the server', () => {
     const { body: account } = await ask(running, 'POST', '/accounts', {})
     const { body: key } = await ask(running, 'POST', `/accounts/${account.sid}/keys`, {})
     const settledLog = async () => (await ask(running, 'GET', '/deliveries?status=pending')).body.deliveries
-    await expect.poll(settledLog, { interval: 5, timeout: 60_000 }).toEqual([])
+    await expect.poll(settledLog).toEqual([])
 
     const all = lines.join('')
     expect(all).toContain('webhook failed')

@@ -4,7 +4,7 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { pino } from 'pino'
-import { describe, expect, test, vi } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { ConfigError, readConfig, type SettingName, settings } from '../../src/config.ts'
 import { copyUnderWay } from '../../src/installation/copy-marker.ts'
 import { start } from '../../src/main.ts'
@@ -12,9 +12,6 @@ import { inspect, newDatabase, type TestDatabase } from '../support/databases.ts
 import { postgresOnly, sqliteOnly } from '../support/only.ts'
 import { type Ended, folder, parley, type Serving, serve } from '../support/process.ts'
 import { sdkFor } from '../support/sdk.ts'
-
-// Each test starts several processes, on a machine that may be busy with others.
-vi.setConfig({ testTimeout: 90_000 })
 
 const account_sid = /^ {2}account sid {5}(AC[0-9a-f]{32})$/m
 const token = /^ {2}auth token {6}([0-9a-f]{32})$/m

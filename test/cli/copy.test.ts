@@ -6,16 +6,13 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import Sqlite from 'better-sqlite3'
 import pg from 'pg'
-import { describe, expect, test, vi } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { all_tables, keys, type Row, slots } from '../../src/copy/tables.ts'
 import { slotOf } from '../../src/events/queue.ts'
 import { copyUnderWay } from '../../src/installation/copy-marker.ts'
 import { Vault } from '../../src/vault.ts'
 import { createDatabase, dropDatabase } from '../support/postgres.ts'
 import { type Ended, folder, parley, serve } from '../support/process.ts'
-
-// Each test starts several processes, on a machine that may be busy with others.
-vi.setConfig({ testTimeout: 90_000 })
 
 const postgres = process.env.PARLEY_TEST_POSTGRES_URL
 const program = new URL('../../src/cli/parley.ts', import.meta.url).pathname

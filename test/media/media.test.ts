@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { Readable } from 'node:stream'
 import { Agent, request } from 'undici'
-import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest'
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { type Config, mediaFolder } from '../../src/config.ts'
 import { newDatabase, type TestDatabase } from '../support/databases.ts'
 import { sqliteOnly } from '../support/only.ts'
@@ -89,7 +89,8 @@ async function exists(file: string): Promise<boolean> {
   return (await stat(file).catch(() => null)) !== null
 }
 
-const gone = (file: string) => vi.waitFor(async () => expect(await exists(file)).toBe(false))
+const concurrentRequests = async () => (await server.call('GET', '/v1/Services')).headers['twilio-concurrent-requests']
+const gone = (file: string) => expect.poll(() => exists(file)).toBe(false)
 const arriving = () => readdir(join(folder, 'incoming'))
 
 describe('upload and download', () => {
@@ -379,13 +380,10 @@ describe('files', () => {
         `Content-Type: image/png\r\nContent-Length: 1000000\r\n\r\n${'x'.repeat(10_000)}`,
     )
     await once(socket, 'connect')
-    await vi.waitFor(async () => expect(await arriving()).toHaveLength(1))
+    await expect.poll(arriving).toHaveLength(1)
     socket.destroy()
-    await vi.waitFor(async () => expect(await arriving()).toEqual([]))
-    await vi.waitFor(async () => {
-      const { headers } = await server.call('GET', '/v1/Services')
-      expect(headers['twilio-concurrent-requests']).toBe('1')
-    })
+    await expect.poll(arriving).toEqual([])
+    await expect.poll(concurrentRequests).toBe('1')
   })
 
   test('a download that is cut off ends', async () => {
@@ -393,10 +391,7 @@ describe('files', () => {
     const { body } = await request(record.links.content, { headers: authorization() })
     await once(body, 'readable')
     body.on('error', () => {}).destroy()
-    await vi.waitFor(async () => {
-      const { headers } = await server.call('GET', '/v1/Services')
-      expect(headers['twilio-concurrent-requests']).toBe('1')
-    })
+    await expect.poll(concurrentRequests).toBe('1')
   })
 
   test('what a crash has left is removed at the start, and nothing else', async () => {

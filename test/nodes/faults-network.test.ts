@@ -4,7 +4,7 @@ import { eachRound, scene, within_lease_ms } from './scene.ts'
 import { eventually, lookInto, readiness, recovered } from './verify.ts'
 
 // They mostly wait for leases to run out, on a machine that may be busy with others.
-vi.setConfig({ testTimeout: 120_000, maxConcurrency: 3 })
+vi.setConfig({ maxConcurrency: 3 })
 
 /** No answered write is lost, no event of it, no timer is missed or fires twice, each conversation's order is kept. */
 postgresOnly('a network that breaks, under load: nothing is lost, doubled or out of order', () => {

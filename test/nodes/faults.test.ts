@@ -3,7 +3,7 @@ import { postgresOnly } from '../support/only.ts'
 import { eachRound, rounds, scene } from './scene.ts'
 
 // They mostly wait for leases to run out, on a machine that may be busy with others.
-vi.setConfig({ testTimeout: 120_000, maxConcurrency: 3 })
+vi.setConfig({ maxConcurrency: 3 })
 
 /** No answered write is lost, no event of it, no timer is missed or fires twice, each conversation's order is kept. */
 postgresOnly('nodes that are killed, under load: nothing is lost, doubled or out of order', () => {

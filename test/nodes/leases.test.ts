@@ -1,4 +1,4 @@
-import { expect, test, vi } from 'vitest'
+import { expect, test } from 'vitest'
 import { all_events, gate } from '../support/hooked.ts'
 import { auth_token, type Node, type Nodes, startNodes } from '../support/nodes.ts'
 import { postgresOnly } from '../support/only.ts'
@@ -6,7 +6,6 @@ import { catchWebhooks, type WebhookCatcher } from '../support/webhook-catcher.t
 import { eventually, lookInto, settled } from './verify.ts'
 
 // Leases run out in their own time.
-vi.setConfig({ testTimeout: 60_000 })
 
 /** How many slots each node has, the most first; what nobody has is left out. */
 async function shares({ database }: Nodes): Promise<number[]> {

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, expect, test, vi } from 'vitest'
+import { afterAll, beforeAll, expect, test } from 'vitest'
 import { all_events } from '../support/hooked.ts'
 import { type Node, type NodeAnswer, type Nodes, startNodes } from '../support/nodes.ts'
 import { postgresOnly } from '../support/only.ts'
@@ -6,7 +6,6 @@ import { type Caught, catchWebhooks, type WebhookCatcher } from '../support/webh
 import { eventually, listed, lookInto, settled } from './verify.ts'
 
 // Several processes, on a machine that may be busy with others.
-vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 })
 
 /** How often each race is run; more for a longer run by hand. */
 const rounds = 5 * Number(process.env.PARLEY_FAULT_ROUNDS ?? 2)

@@ -1,6 +1,6 @@
 import { readdirSync } from 'node:fs'
 import { pino } from 'pino'
-import { expect, test, vi } from 'vitest'
+import { expect, test } from 'vitest'
 import { readConfig } from '../../src/config.ts'
 import { openInstallation } from '../../src/installation/open.ts'
 import { migrations } from '../../src/storage/migrations/index.ts'
@@ -11,7 +11,6 @@ import { parley } from '../support/process.ts'
 import { lookInto } from './verify.ts'
 
 // Many open the database at once, on a machine that may be busy with others.
-vi.setConfig({ testTimeout: 60_000 })
 
 postgresOnly('nodes that start', () => {
   test('twenty at once on an empty database make one schema, one account and one set of secrets between them', async () => {

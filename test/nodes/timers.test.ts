@@ -1,11 +1,9 @@
-import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import { afterEach, beforeEach, expect, test } from 'vitest'
 import { all_events } from '../support/hooked.ts'
 import { auth_token, type Node, type Nodes, startNodes } from '../support/nodes.ts'
 import { postgresOnly } from '../support/only.ts'
 import { catchWebhooks, type WebhookCatcher } from '../support/webhook-catcher.ts'
 import { eventually, listed, lookInto, moveClock, readiness, settled } from './verify.ts'
-
-vi.setConfig({ testTimeout: 60_000 })
 
 const count = 150
 const timers = { 'Timers.Inactive': 'PT1M', 'Timers.Closed': 'PT10M' }

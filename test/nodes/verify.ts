@@ -7,7 +7,7 @@ import type { Caught, WebhookCatcher } from '../support/webhook-catcher.ts'
 import { attributesOf, type Kept, type Ledger, type Load, withoutUrls } from './load.ts'
 
 /** Longer than a lease, and than two beats in which nobody takes what has run out, on a busy machine. */
-const patience_ms = 40_000
+const patience_ms = 100_000
 const look_again_ms = 50
 /** A connection that swallows everything is given up after six seconds, and then another may do the same. */
 const longest_answer_ms = 14_000

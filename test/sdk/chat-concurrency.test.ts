@@ -86,7 +86,7 @@ test.each(['default', 'service'])(
     }
     // Told once each, in the order of their indexes.
     const pending = async () => (await tenant.admin('GET', '/deliveries?limit=1000&status=pending')).deliveries
-    await expect.poll(pending, { timeout: 10_000, interval: 5 }).toEqual([])
+    await expect.poll(pending).toEqual([])
     const told = hook.requests.filter((caught) => caught.path === '/post').map(({ params }) => Number(params.Index))
     const expected = stored.filter(({ body }: { body: string }) => body === 'told').map(({ index }: { index: number }) => index)
     expect(told).toEqual(expected)
@@ -225,6 +225,6 @@ test('waking while messages come: woken once, its deadlines counted from a messa
   expect(anchors).toContain(Date.parse(body.timers.date_inactive))
   await hook.next(({ params }) => params.StateTo === 'active')
   const pending = async () => (await tenant.admin('GET', '/deliveries?limit=1000&status=pending')).deliveries
-  await expect.poll(pending, { timeout: 10_000, interval: 5 }).toEqual([])
+  await expect.poll(pending).toEqual([])
   expect(hook.requests.length).toBe(1)
 })

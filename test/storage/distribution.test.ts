@@ -165,7 +165,7 @@ async function recordTour(database: TestDatabase, sent: Map<string, Sent>): Prom
     const { insert, rows, holds } = inside
     expect((await tour({ ...server, insert, rows, holds })).size).toBe(103)
     await walkOn(server)
-    await vi.waitUntil(async () => (await rows('removals')).length === 0, { timeout: 20_000 })
+    await vi.waitUntil(async () => (await rows('removals')).length === 0, { timeout: 60_000 })
   } finally {
     pg.Client.prototype.query = query
   }
@@ -188,7 +188,7 @@ async function walkOn(server: TestServer): Promise<void> {
   const { sid: MediaSid } = (await call('POST', `${service}/Media`, 'bytes', file)).body
   const message = `${room}/Messages/${await make(`${room}/Messages`, { Author: 'erin', MediaSid })}`
   const receipt = async () => (await call('GET', `${message}/Receipts`)).body.delivery_receipts[0]
-  const { channel_message_sid } = await vi.waitUntil(receipt, { timeout: 20_000 })
+  const { channel_message_sid } = await vi.waitUntil(receipt, { timeout: 60_000 })
   await admin('POST', '/receipts', { channel_message_sid, status: 'read' })
   await admin('POST', '/inbound', { from: '+15550000009', to: proxy, body: 'answer' })
   const mine = `${service}/Users/erin/Conversations`

@@ -3,7 +3,7 @@ import { readdirSync } from 'node:fs'
 import { request as httpRequest } from 'node:http'
 import { join } from 'node:path'
 import Sqlite from 'better-sqlite3'
-import { describe, expect, test, vi } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { inspect, newDatabase, type TestDatabase } from '../support/databases.ts'
 import { all_events, type Delivery, enabled, gate } from '../support/hooked.ts'
 import { postgresOnly, sqliteOnly } from '../support/only.ts'
@@ -11,9 +11,6 @@ import { startPostgres } from '../support/postgres.ts'
 import { parley, type Serving, serve } from '../support/process.ts'
 import { sdkFor } from '../support/sdk.ts'
 import { type Caught, catchWebhooks, type WebhookCatcher } from '../support/webhook-catcher.ts'
-
-// Each test starts several processes, on a machine that may be busy with others.
-vi.setConfig({ testTimeout: 90_000 })
 
 const account_sid = `AC${'d'.repeat(32)}`
 const auth_token = 'a-token-of-the-crash-tests'
@@ -47,10 +44,9 @@ async function pending(server: Serving): Promise<Delivery[]> {
 }
 
 /** On a shared database what a dead server was about to deliver is free for others after its lease only. */
-const patience = { timeout: 30_000, interval: 20 }
 
 async function settled(server: Serving): Promise<void> {
-  await expect.poll(() => pending(server), patience).toEqual([])
+  await expect.poll(() => pending(server)).toEqual([])
 }
 
 /** Everything the server has answered to, as the callers know it. */
@@ -206,7 +202,7 @@ describe('kill -9', () => {
       await look.insert('installation', { name: 'clock_offset_ms', value: String(3_600_000) })
     }
     await using server = await serve(timed)
-    await expect.poll(() => catcher.requests, patience).toHaveLength(1)
+    await expect.poll(() => catcher.requests).toHaveLength(1)
     expect(catcher.requests[0]?.params).toMatchObject({ ConversationSid: sid, StateTo: 'inactive', Reason: 'TIMER' })
     await settled(server)
     expect(catcher.requests).toHaveLength(1)
@@ -292,7 +288,7 @@ describe('SIGTERM', () => {
       for (const _ of creates) await catcher.next(({ path }) => path === '/pre')
       server.signal('SIGTERM')
       // It has taken notice once nobody new gets in.
-      await expect.poll(() => fetch(`${server.url}/healthz`).then(String, () => 'refused'), { interval: 5 }).toBe('refused')
+      await expect.poll(() => fetch(`${server.url}/healthz`).then(String, () => 'refused')).toBe('refused')
       held.open()
       names.push(...(await Promise.all(creates)).map(({ friendlyName }) => friendlyName))
       expect(await server.ended).toMatchObject({ code: 0, signal: null, stderr: '' })
@@ -331,7 +327,7 @@ describe('SIGTERM', () => {
     asked.end()
     await catcher.next()
     server.signal('SIGTERM')
-    await expect.poll(() => fetch(`${server.url}/healthz`).then(String, () => 'refused'), { interval: 5 }).toBe('refused')
+    await expect.poll(() => fetch(`${server.url}/healthz`).then(String, () => 'refused')).toBe('refused')
     held.open()
     const [response] = (await answered) as [import('node:http').IncomingMessage]
     expect(response.statusCode).toBe(201)

@@ -1,4 +1,4 @@
-import { expect, test, vi } from 'vitest'
+import { expect, test } from 'vitest'
 import { startFileServer } from '../support/file-server.ts'
 
 const tables = [
@@ -35,7 +35,7 @@ test('a deleted service is gone at once, and in the end every row that lay below
   }
   expect(await v1.services(service.sid).remove()).toBe(true)
   await expect(conversations('c0').fetch()).rejects.toMatchObject({ status: 404 })
-  await vi.waitFor(async () => expect(await counts()).toEqual(before))
+  await expect.poll(counts).toEqual(before)
   // The pair is free again, in another service.
   const { sid } = await v1.conversations.create({})
   const binding = { 'messagingBinding.address': '+15550000000', 'messagingBinding.proxyAddress': '+15551110000' }
@@ -52,7 +52,7 @@ test('what lay below a message goes with it, and nothing of another message', as
     await conversations(sid).messages.create({ body: 'a' }),
     await conversations(sid).messages.create({ body: 'b' }),
   ]
-  await vi.waitFor(async () => expect(await server.rows('receipts')).toHaveLength(2))
+  await expect.poll(() => server.rows('receipts')).toHaveLength(2)
   await conversations(sid).messages(gone.sid).remove()
   expect(await server.rows('receipts')).toEqual([expect.objectContaining({ message_sid: kept.sid })])
 })

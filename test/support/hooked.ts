@@ -63,7 +63,7 @@ export async function log({ admin, account_sid }: Tenant, query = ''): Promise<D
 
 /** Resolves when nothing waits to be told any more: whatever has not arrived by then never will. */
 export async function settled(server: Tenant): Promise<void> {
-  await expect.poll(async () => log(server, '&status=pending'), { timeout: 10_000, interval: 5 }).toEqual([])
+  await expect.poll(async () => log(server, '&status=pending')).toEqual([])
 }
 
 /** Every event that came, in order of arrival, once nothing is waiting any more. */

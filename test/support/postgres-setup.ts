@@ -8,6 +8,8 @@ import { createDatabase, dropDatabase, startPostgres } from './postgres.ts'
  * other one is copied from. The tests learn of both by the environment; what they leave behind is dropped at the end.
  */
 export default async function setup(): Promise<() => Promise<void>> {
+  // Another project of this run has it already.
+  if (process.env.PARLEY_TEST_POSTGRES_TEMPLATE) return async () => {}
   const given = process.env.PARLEY_TEST_POSTGRES_URL
   const own = given ? null : await startPostgres()
   const url = given ?? (own?.url as string)

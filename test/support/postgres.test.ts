@@ -4,11 +4,9 @@ import { chmodSync, cpSync, existsSync, mkdtempSync, readFileSync, realpathSync,
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { Client } from 'pg'
-import { describe, expect, onTestFinished, test, vi } from 'vitest'
+import { describe, expect, onTestFinished, test } from 'vitest'
 import { startPostgres } from './postgres.ts'
 import { findBinaries, packaged, unprivileged } from './postgres-binaries.ts'
-
-vi.setConfig({ testTimeout: 60_000 })
 
 async function query(url: string, sql: string): Promise<unknown[]> {
   const client = new Client({ connectionString: url })
@@ -78,7 +76,7 @@ describe('startPostgres', () => {
     const { pid, dir } = JSON.parse(String(line)) as { pid: number; dir: string }
     expect(isRunning(pid)).toBe(true)
     child.kill(signal)
-    await expect.poll(() => [isRunning(pid), existsSync(dirname(dir))], { timeout: 10_000, interval: 20 }).toEqual([false, false])
+    await expect.poll(() => [isRunning(pid), existsSync(dirname(dir))]).toEqual([false, false])
   })
 })
 

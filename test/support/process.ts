@@ -30,10 +30,13 @@ export interface Settings {
   readonly uid?: number
 }
 
+/** What is compiled already is nobody's setting. */
+const { NODE_COMPILE_CACHE = '' } = process.env
+
 /** Nothing of the caller's own settings leaks in. */
 function launch(args: readonly string[], { env = {}, cwd, uid }: Settings) {
   const child = spawn(process.execPath, [program, ...args], {
-    env: { PATH: process.env.PATH, HOME: tmpdir(), NO_COLOR: '1', ...env },
+    env: { PATH: process.env.PATH, HOME: tmpdir(), NO_COLOR: '1', NODE_COMPILE_CACHE, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
     ...(cwd !== undefined && { cwd }),
     ...(uid !== undefined && { uid, gid: uid }),

@@ -48,7 +48,8 @@ interface Waiter {
   readonly reject: (error: unknown) => void
 }
 
-const patienceMs = 10_000
+/** A bound against hangs. */
+const patienceMs = 60_000
 
 /** A real listener, so that tests see what a customer's server would see. */
 export async function catchWebhooks(options: { authToken?: string } = {}): Promise<WebhookCatcher> {

@@ -65,7 +65,7 @@ async function next(path: '/pre' | '/post'): Promise<Form> {
 /** Everything that was told, in order, once nothing waits to be told. */
 async function told(path?: '/pre' | '/post'): Promise<string[]> {
   const pending = async () => (await tenant.admin('GET', '/deliveries?limit=1000&status=pending')).deliveries
-  await expect.poll(pending, { timeout: 10_000, interval: 5 }).toEqual([])
+  await expect.poll(pending).toEqual([])
   return hook.requests.filter((caught) => path === undefined || caught.path === path).map(({ params }) => params.EventType ?? '')
 }
 

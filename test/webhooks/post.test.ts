@@ -581,7 +581,7 @@ describe('retries', () => {
   /** Resolves once the log has so many attempts at least. */
   async function attempted(tenant: Tenant, times: number, name = 'Room') {
     const attempts = async () => (await log(tenant)).find(({ params }) => params.FriendlyName === name)?.attempts.length
-    await expect.poll(attempts, { interval: 5, timeout: 60_000 }).toBeGreaterThanOrEqual(times)
+    await expect.poll(attempts).toBeGreaterThanOrEqual(times)
   }
 
   test.for([{ status: 429 }, { status: 503 }, { status: 504 }, { status: 500 }, { hangUp: true }])(
