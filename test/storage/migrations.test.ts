@@ -1,0 +1,65 @@
+import Sqlite from 'better-sqlite3'
+import { Kysely, PostgresDialect, SqliteDialect, sql } from 'kysely'
+import { Migrator } from 'kysely/migration'
+import { Pool } from 'pg'
+import { expect, test } from 'vitest'
+import { migrate, migrations } from '../../src/storage/migrations/index.ts'
+import { newDatabase, type TestDatabase } from '../support/databases.ts'
+
+function connect({ config: { database } }: TestDatabase): Kysely<unknown> {
+  return new Kysely({
+    dialect:
+      database.engine === 'postgres'
+        ? new PostgresDialect({ pool: new Pool({ connectionString: database.url }) })
+        : new SqliteDialect({ database: new Sqlite(database.file) }),
+  })
+}
+
+/** A line of the delivery log as the first schema had it. */
+function delivery(id: string, target_sid: string, event_type: string, url: string, form: object) {
+  const made = { account_sid: 'AC1', service_sid: 'IS1', subject_sid: 'CH1', slot: 0, method: 'POST', status: 'pending' }
+  return {
+    id,
+    target_sid,
+    event_type,
+    url,
+    form: JSON.stringify(form),
+    idempotency_token: id,
+    due: 1,
+    attempts: '[]',
+    date_created: 1,
+    ...made,
+  }
+}
+
+test('a delivery of the first schema gets its kind, its message and its participant', async () => {
+  await using database = await newDatabase({ untouched: true })
+  const db = connect(database)
+  const migrator = new Migrator({ db, provider: { getMigrations: async () => ({ ...migrations }) } })
+  expect((await migrator.migrateTo('0001-first')).error).toBeUndefined()
+  const form = { MessageSid: 'IM1', ParticipantSid: 'MB1' }
+  for (const row of [
+    delivery('WD1', 'AC1', 'onMessageAdded', 'https://example.com/hook', form),
+    delivery('WD2', 'CN1', 'channelMessage', 'https://example.com/channel', form),
+    delivery('WD3', 'loopback:', 'channelMessage', 'loopback:', form),
+  ]) {
+    const values = sql.join(Object.values(row).map((value) => sql.val(value)))
+    await sql`insert into deliveries (${sql.join(Object.keys(row).map(sql.ref))}) values (${values})`.execute(db)
+  }
+  await migrate(db)
+  const { rows } = await sql`
+    select id, kind, target_sid, url, message_sid, participant_sid from deliveries order by id`.execute(db)
+  expect(rows).toEqual([
+    { id: 'WD1', kind: 'webhook', target_sid: 'AC1', url: 'https://example.com/hook', message_sid: null, participant_sid: null },
+    {
+      id: 'WD2',
+      kind: 'message',
+      target_sid: 'CN1',
+      url: 'https://example.com/channel',
+      message_sid: 'IM1',
+      participant_sid: 'MB1',
+    },
+    { id: 'WD3', kind: 'loopback', target_sid: '', url: '', message_sid: 'IM1', participant_sid: 'MB1' },
+  ])
+  await db.destroy()
+})
