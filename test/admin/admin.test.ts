@@ -8,11 +8,12 @@ import { newDatabase, passingDatabase } from '../support/databases.ts'
 import { startFileServer } from '../support/file-server.ts'
 import { test } from '../support/fixtures.ts'
 import { all_events, asking, enabled, eventsOf, log, ms_date, settled } from '../support/hooked.ts'
-import { admin_token, auth_token, type Credentials, startServer } from '../support/server.ts'
-import type { Tenant } from '../support/tenant.ts'
+import { admin_token, auth_token, startServer } from '../support/server.ts'
+import type { Credentials, Tenant } from '../support/tenant.ts'
 import { catchWebhooks, type WebhookCatcher } from '../support/webhook-catcher.ts'
 
 const nobody = `AC${'0'.repeat(32)}`
+
 const secret_form = /^[0-9a-f]{32}$/
 
 /** What these credentials get: 200, or the status and code of the refusal. */

@@ -2,7 +2,8 @@ import { request } from 'undici'
 import { afterAll, expect } from 'vitest'
 import { checkAdminAnswer } from '../support/admin-contract.ts'
 import { test } from '../support/fixtures.ts'
-import { admin_token, auth_token, type Credentials, type TestServer } from '../support/server.ts'
+import { admin_token, auth_token, type TestServer } from '../support/server.ts'
+import type { Credentials } from '../support/tenant.ts'
 import { type Caught, catchWebhooks, type Reply, type WebhookCatcher } from '../support/webhook-catcher.ts'
 
 let server: TestServer

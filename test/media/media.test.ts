@@ -10,7 +10,8 @@ import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vit
 import { type Config, mediaFolder } from '../../src/config.ts'
 import { newDatabase, type TestDatabase } from '../support/databases.ts'
 import { sqliteOnly } from '../support/only.ts'
-import { auth_token, type Credentials, startServer, type TestServer } from '../support/server.ts'
+import { auth_token, startServer, type TestServer } from '../support/server.ts'
+import type { Credentials } from '../support/tenant.ts'
 import { catchWebhooks } from '../support/webhook-catcher.ts'
 
 const limit_bytes = 24 * 1024 * 1024

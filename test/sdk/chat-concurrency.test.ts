@@ -1,7 +1,6 @@
 import { expect } from 'vitest'
 import { test } from '../support/fixtures.ts'
-import type { Answer } from '../support/server.ts'
-import type { Tenant } from '../support/tenant.ts'
+import type { Answer, Tenant } from '../support/tenant.ts'
 import { catchWebhooks } from '../support/webhook-catcher.ts'
 
 const writers = 64
@@ -13,6 +12,7 @@ test.beforeEach(({ tenant: own }) => {
 })
 
 const v1 = () => tenant.sdk.conversations.v1
+
 type Form = Record<string, string>
 
 /** Paths of a conversation in each family. */
@@ -42,7 +42,9 @@ function tally(answers: readonly Answer[]): Record<string, number> {
 }
 
 const upTo = (count: number) => Array.from({ length: count }, (_, i) => i)
+
 const listed = async (path: string) => (await tenant.call('GET', `${path}/Messages?PageSize=1000`)).body.messages
+
 const bySid = (a: { sid: string }, b: { sid: string }) => a.sid.localeCompare(b.sid)
 
 test.each(['default', 'service'])(

@@ -5,8 +5,7 @@ import { describe, expect } from 'vitest'
 import { checkAnswer } from '../support/contract.ts'
 import { test } from '../support/fixtures.ts'
 import { sdkFor } from '../support/sdk.ts'
-import type { Answer, Credentials } from '../support/server.ts'
-import type { Tenant } from '../support/tenant.ts'
+import type { Answer, Credentials, Tenant } from '../support/tenant.ts'
 
 const minute_ms = 60_000
 

@@ -4,17 +4,21 @@ import { registerBinding } from '../support/bindings.ts'
 import { type Operation, officialOperations } from '../support/contract.ts'
 import type { FileServer } from '../support/file-server.ts'
 import { testWithRows as test } from '../support/fixtures.ts'
-import type { Answer, Credentials } from '../support/server.ts'
-import { newTenant } from '../support/tenant.ts'
+import { type Answer, type Credentials, newTenant } from '../support/tenant.ts'
 
 type Row = Readonly<Record<string, unknown>>
+
 type Form = Record<string, string>
+
 /** What stands behind the name of each collection in a path: a sid, or the name that serves in its place. */
 type Ids = Readonly<Record<string, string>>
 
 const operations = officialOperations()
+
 const below_service = '/v1/Services/{ChatServiceSid}/'
+
 const inService = operations.filter(({ path }) => path.startsWith(below_service))
+
 /** Those that name something in the default service. */
 const inDefault = operations.filter(
   ({ path }) => path.includes('{') && inService.some((other) => other.path === path.replace('/v1/', below_service)),
@@ -43,6 +47,7 @@ const tables = Object.keys({
 } satisfies Record<Exclude<Table, 'leases'>, true>) as Table[]
 
 const hook = { Target: 'webhook', 'Configuration.Url': 'https://example.com/', 'Configuration.Filters': 'onParticipantUpdated' }
+
 /** Valid ones, by operation; those of the default family serve a service as well. */
 const forms: Readonly<Record<string, Form>> = {
   UpdateConfiguration: { DefaultClosedTimer: 'P10D' },
@@ -70,16 +75,20 @@ const forms: Readonly<Record<string, Form>> = {
   UpdateUser: { FriendlyName: 'Stolen' },
   UpdateUserConversation: { NotificationLevel: 'muted' },
 }
+
 /** Whom a lookup asks for: somebody A has. */
 const queries: Readonly<Record<string, string>> = {
   ListParticipantConversation: '?Identity=alice',
   ListServiceParticipantConversation: '?Identity=alice',
 }
+
 /** Every account has a service, and every service its roles, without anybody having made them. */
 const never_empty = ['ListService', 'ListRole', 'ListServiceRole']
+
 const named = { Conversations: 'room', Participants: 'bob', Users: 'alice', Addresses: '+15550000000' }
 
 let server: FileServer
+
 /** Account A is the server's first; it has data in its default service and in another one. */
 let ids: { default: Ids; service: Ids }
 

@@ -2,7 +2,8 @@ import fc from 'fast-check'
 import type { ConversationInstance, ConversationListInstance } from 'twilio/lib/rest/conversations/v1/conversation.js'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { sdkFor } from '../support/sdk.ts'
-import { type Credentials, startServer, type TestServer } from '../support/server.ts'
+import { startServer, type TestServer } from '../support/server.ts'
+import type { Credentials } from '../support/tenant.ts'
 
 let server: TestServer
 let as: Credentials

@@ -5,7 +5,8 @@ import { describe, expect } from 'vitest'
 import { checkAnswer, officialOperations } from '../support/contract.ts'
 import { test } from '../support/fixtures.ts'
 import { sdkFor } from '../support/sdk.ts'
-import type { Credentials, TestServer } from '../support/server.ts'
+import type { TestServer } from '../support/server.ts'
+import type { Credentials } from '../support/tenant.ts'
 
 let server: TestServer
 let as: Credentials

@@ -7,7 +7,8 @@ import { openDatabase } from '../../src/storage/open.ts'
 import { everything, type TestCommands } from '../support/batch-commands.ts'
 import { inspect, newDatabase, type TestDatabase } from '../support/databases.ts'
 import { postgresOnly } from '../support/only.ts'
-import { type Answer, startServer } from '../support/server.ts'
+import { startServer } from '../support/server.ts'
+import type { Answer } from '../support/tenant.ts'
 
 const module = new URL('../support/batch-commands.ts', import.meta.url)
 

@@ -6,23 +6,11 @@ import { start } from '../../src/main.ts'
 import { checkAnswer } from './contract.ts'
 import { passingDatabase } from './databases.ts'
 import { sdkFor } from './sdk.ts'
-import type { Tenant } from './tenant.ts'
+import type { Credentials, Tenant } from './tenant.ts'
 
 export const admin_token = 'operator-token-of-the-tests'
+
 export const auth_token = '0123456789abcdef0123456789abcdef'
-
-export interface Answer {
-  readonly status: number
-  readonly headers: Readonly<Record<string, string | string[] | undefined>>
-  // Tests look into bodies of every kind.
-  // biome-ignore lint/suspicious/noExplicitAny: see above
-  readonly body: any
-}
-
-export interface Credentials {
-  readonly username: string
-  readonly password: string
-}
 
 /** A server as its first account sees it. */
 export interface TestServer extends Tenant {

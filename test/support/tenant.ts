@@ -1,7 +1,6 @@
 import type { Twilio } from 'twilio'
 import type { TestClock } from '../../src/clock.ts'
 import { sdkFor } from './sdk.ts'
-import type { Answer, Credentials } from './server.ts'
 
 /** An account on a server, and what a test can do as this account. */
 export interface Tenant {
@@ -42,4 +41,17 @@ export async function newTenant(server: Tenant): Promise<Tenant> {
     admin: server.admin,
     advance: server.advance,
   }
+}
+
+export interface Answer {
+  readonly status: number
+  readonly headers: Readonly<Record<string, string | string[] | undefined>>
+  // Tests look into bodies of every kind.
+  // biome-ignore lint/suspicious/noExplicitAny: see above
+  readonly body: any
+}
+
+export interface Credentials {
+  readonly username: string
+  readonly password: string
 }

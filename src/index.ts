@@ -1,0 +1,50 @@
+import { type Given, readConfig } from './config.ts'
+import { firstAccountTold } from './installation/open.ts'
+import { type Running, start } from './main.ts'
+
+export type { Given as ParleySettings } from './config.ts'
+
+/**
+ * A Parley server in this process.
+ *
+ *     await using parley = await Parley.start({ PORT: '0', PARLEY_DATABASE_URL: 'sqlite::memory:' })
+ *     parley.url // http://127.0.0.1:49152
+ */
+export class Parley implements AsyncDisposable {
+  readonly #running: Running
+  /** SID and auth token of the first account. The token is null when the account existed before and its token was shown. */
+  readonly account: { readonly sid: string; readonly authToken: string | null }
+  /** The token of the operator's API. */
+  readonly adminToken: string
+
+  private constructor(running: Running) {
+    const { account, admin_token } = running.installation
+    this.#running = running
+    this.account = { sid: account.sid, authToken: account.made?.auth_token ?? null }
+    this.adminToken = admin_token
+  }
+
+  /**
+   * Starts a server with these settings, which have the names of environment variables; the environment itself is not read.
+   * Throws an error whose message says what to do when a setting is wrong, or when the port or the database cannot be had.
+   */
+  static async start(settings: Given = {}): Promise<Parley> {
+    const running = await start(readConfig(settings))
+    await firstAccountTold(running.installation)
+    return new Parley(running)
+  }
+
+  /** Where it listens. */
+  get url(): string {
+    return this.#running.url
+  }
+
+  /** Finishes what is in flight, then closes the server and the database. */
+  stop(): Promise<void> {
+    return this.#running.stop()
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.stop()
+  }
+}
