@@ -38,7 +38,7 @@ export interface Deadline {
 }
 
 export function dueRow(i: number, due: number, owner: Owner, now_ms: number): ConversationRow {
-  const row = createdRow(newSid('CH', now_ms), i, owner, now_ms)
+  const row = createdRow(newSid('conversation', now_ms), i, owner, now_ms)
   return { ...row, inactive_after: 'PT1M', date_inactive: due, next_due: due }
 }
 
@@ -55,7 +55,7 @@ export interface Target {
 }
 
 export function deliveryRow(i: number, target: Target, account_sid: string, slots: number, now_ms: number): DeliveryRow {
-  const subject_sid = newSid('CH', now_ms)
+  const subject_sid = newSid('conversation', now_ms)
   return deliveryOf(subject_sid, i, target, account_sid, slots, now_ms)
 }
 
@@ -68,7 +68,7 @@ export function deliveryOf(
   now_ms: number,
 ): DeliveryRow {
   return {
-    id: orderedSid('WD', now_ms),
+    id: orderedSid('delivery', now_ms),
     account_sid,
     service_sid: target.service_sid,
     target_sid: target.service_sid,

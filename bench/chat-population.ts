@@ -25,7 +25,7 @@ export function chatOf(spread: number, messages: number): Chat {
 /** Every conversation has its customer, the first thousand also the one who is in many; all of them are users. */
 export function chatFilling(chat: Chat, made: Population, now_ms: number): Filling {
   return (insert, owner) => {
-    const user_sids = Array.from({ length: made.rows + agents + 1 }, () => newSid('US', now_ms))
+    const user_sids = Array.from({ length: made.rows + agents + 1 }, () => newSid('user', now_ms))
     const busy = made.rows
     const identity = (user: number) => (user < busy ? customerOf(user) : user === busy ? busy_identity : agentOf(user - busy - 1))
     const joined = (user: number, conversation: number) => {
@@ -81,7 +81,7 @@ function participantOf(
   return {
     service_sid: owner.service_sid,
     conversation_sid,
-    sid: newSid('MB', date_created),
+    sid: newSid('participant', date_created),
     account_sid: owner.account_sid,
     identity,
     user_sid,
@@ -105,7 +105,7 @@ function messageOf(conversation: ConversationRow, author: string, message_index:
   return {
     service_sid: conversation.service_sid,
     conversation_sid: conversation.sid,
-    sid: newSid('IM', date_created),
+    sid: newSid('message', date_created),
     account_sid: conversation.account_sid,
     message_index,
     author,

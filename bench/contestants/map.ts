@@ -50,7 +50,7 @@ server.post<{ Params: { key: string }; Body: Form }>('/v1/Conversations/:key', a
 server.post<{ Body: Form }>('/v1/Conversations', async ({ body }, reply) => {
   if (byName.has(body.UniqueName)) return reply.code(409).send({})
   const now = Date.now()
-  const sid = newSid('CH', now)
+  const sid = newSid('conversation', now)
   const object = shownRow({
     ...rowOf(made, 0, owner, now),
     sid,

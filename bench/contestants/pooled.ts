@@ -30,7 +30,7 @@ async function create(form: string): Promise<ConversationRow> {
   const now = Date.now()
   const { FriendlyName, UniqueName, Attributes } = parse(form) as Record<string, string>
   const given = { friendly_name: FriendlyName ?? null, unique_name: UniqueName ?? null, attributes: Attributes ?? '{}' }
-  const row = { ...createdRow(newSid('CH', now), 0, owner, now), ...given }
+  const row = { ...createdRow(newSid('conversation', now), 0, owner, now), ...given }
   const client = await pool.connect()
   try {
     await client.query('begin')

@@ -10,9 +10,9 @@ export function newAccount(input: { sid: string | undefined; friendly_name: stri
   roles: RoleRow[]
 } {
   const { friendly_name, sealed_token, now } = input
-  const sid = input.sid ?? newSid('AC', now)
+  const sid = input.sid ?? newSid('account', now)
   const dates = { date_created: now, date_updated: now, revision: 1 }
-  const service_sid = newSid('IS', now)
+  const service_sid = newSid('service', now)
   const roles = defaultRoles(sid, service_sid, now)
   const service: ServiceRow = {
     sid: service_sid,
@@ -26,7 +26,7 @@ export function newAccount(input: { sid: string | undefined; friendly_name: stri
     status: 'active',
     auth_token: sealed_token,
     default_service_sid: service.sid,
-    default_messaging_service_sid: newSid('MG', now),
+    default_messaging_service_sid: newSid('messagingService', now),
     default_inactive_timer: null,
     default_closed_timer: null,
     pre_webhook_url: null,

@@ -2,7 +2,7 @@ import type { FastifyPluginAsync } from 'fastify'
 import { newAccount } from '../accounts/accounts.ts'
 import { milliseconds } from '../dates.ts'
 import type { Installation } from '../installation/open.ts'
-import { randomSid } from '../sids.ts'
+import { randomToken } from '../sids.ts'
 import { rowsBy } from '../storage/rows.ts'
 import type { AccountRow, AccountStatus } from '../storage/schema.ts'
 import { shape } from '../storage/shapes.ts'
@@ -32,10 +32,10 @@ const allAccounts = shape<{ none?: null }>()((db) => db.selectFrom('accounts').s
 const account_statuses = ['active', 'suspended'] as const
 
 const account = object('Account', {
-  sid: sid('AC', 'SID of the account'),
+  sid: sid('account', 'SID of the account'),
   friendly_name: { type: 'string' },
   status: { type: 'string', enum: account_statuses },
-  default_chat_service_sid: sid('IS', 'SID of its default service'),
+  default_chat_service_sid: sid('service', 'SID of its default service'),
   date_created: instant,
   date_updated: instant,
 })
@@ -113,7 +113,7 @@ export function accountRoutes({
     }))
 
     routes.post<{ Body: { friendly_name?: string } | null }>('/accounts', { schema: createAccount }, async ({ body }, reply) => {
-      const auth_token = randomSid('')
+      const auth_token = randomToken()
       const friendly_name = body?.friendly_name ?? ''
       const made = newAccount({ sid: undefined, friendly_name, sealed_token: vault.seal(auth_token), now: clock.now() })
       await database.write('createAccount', made)
@@ -136,7 +136,7 @@ export function accountRoutes({
     )
 
     routes.post<OfAccount>('/accounts/:sid/rotate', { schema: rotateToken }, async ({ params: { sid } }, reply) => {
-      const auth_token = randomSid('')
+      const auth_token = randomToken()
       const sealed = { sid, auth_token: vault.seal(auth_token), date_updated: clock.now() }
       return (await database.write('updateAccount', sealed)) ? { sid, auth_token } : notFound(reply)
     })

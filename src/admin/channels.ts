@@ -20,8 +20,8 @@ const channelsOf = shape<{ account_sid: string }>()((db, a) =>
 )
 
 const channel = object('Channel', {
-  sid: sid('CN', 'SID of the channel'),
-  account_sid: sid('AC', 'SID of its account'),
+  sid: sid('channel', 'SID of the channel'),
+  account_sid: sid('account', 'SID of its account'),
   proxy_address: { type: 'string' },
   url: { type: 'string', description: 'Without the credentials that it may contain' },
   date_created: instant,
@@ -82,7 +82,7 @@ export function channelRoutes({ database, clock }: Pick<Installation, 'database'
         const now = clock.now()
         const given: ChannelRow = {
           account_sid: params.sid,
-          sid: newSid('CN', now),
+          sid: newSid('channel', now),
           proxy_address: params.address,
           url,
           date_created: now,

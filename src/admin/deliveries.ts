@@ -45,7 +45,7 @@ const attempt = object('Attempt', {
   error: { type: ['string', 'null'] },
 })
 const delivery = object('Delivery', {
-  id: sid('WD', 'Id of the delivery'),
+  id: sid('delivery', 'Id of the delivery'),
   kind: {
     type: 'string',
     enum: delivery_kinds,

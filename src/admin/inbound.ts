@@ -41,11 +41,11 @@ const receiveMessage: OperationSchema = {
     201: response(
       'Where the message is now',
       object('ReceivedMessage', {
-        account_sid: sid('AC', 'SID of the account'),
-        service_sid: sid('IS', 'SID of the service'),
-        conversation_sid: sid('CH', 'SID of the conversation'),
-        participant_sid: sid('MB', 'SID of the participant who wrote it'),
-        message_sid: sid('IM', 'SID of the message'),
+        account_sid: sid('account', 'SID of the account'),
+        service_sid: sid('service', 'SID of the service'),
+        conversation_sid: sid('conversation', 'SID of the conversation'),
+        participant_sid: sid('participant', 'SID of the participant who wrote it'),
+        message_sid: sid('message', 'SID of the message'),
         created: { type: 'boolean', description: 'Whether the conversation was created for it' },
       }),
     ),

@@ -1,7 +1,7 @@
 import type { FastifyPluginAsync } from 'fastify'
 import { milliseconds } from '../dates.ts'
 import type { Installation } from '../installation/open.ts'
-import { newSid, randomSid } from '../sids.ts'
+import { newSid, randomToken } from '../sids.ts'
 import { rowsBy } from '../storage/rows.ts'
 import type { ApiKeyRow } from '../storage/schema.ts'
 import { notFound } from './replies.ts'
@@ -32,8 +32,8 @@ const keyOfAccount = rowsBy('api_keys', ['account_sid', 'sid'])
 const keysOfAccount = rowsBy('api_keys', ['account_sid'])
 
 const key = object('ApiKey', {
-  sid: sid('SK', 'SID of the key'),
-  account_sid: sid('AC', 'SID of its account'),
+  sid: sid('apiKey', 'SID of the key'),
+  account_sid: sid('account', 'SID of its account'),
   friendly_name: { type: 'string' },
   date_created: instant,
   date_updated: instant,
@@ -102,9 +102,9 @@ export function keyRoutes({ database, vault, clock }: Pick<Installation, 'databa
       { schema: createKey },
       async ({ params, body }, reply) => {
         const now = clock.now()
-        const secret = randomSid('')
+        const secret = randomToken()
         const key: ApiKeyRow = {
-          sid: newSid('SK', now),
+          sid: newSid('apiKey', now),
           account_sid: params.sid,
           friendly_name: body?.friendly_name ?? '',
           secret: vault.seal(secret),
@@ -122,7 +122,7 @@ export function keyRoutes({ database, vault, clock }: Pick<Installation, 'databa
     })
 
     routes.post<OfKey>('/accounts/:sid/keys/:key/rotate', { schema: rotateKey }, async ({ params }, reply) => {
-      const secret = randomSid('')
+      const secret = randomToken()
       const sealed = { account_sid: params.sid, sid: params.key, secret: vault.seal(secret), date_updated: clock.now() }
       return (await database.write('updateKey', sealed)) ? { sid: params.key, secret } : notFound(reply)
     })

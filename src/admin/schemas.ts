@@ -1,4 +1,5 @@
 import type { FastifySchema } from 'fastify'
+import { prefixOf, type SidKind } from '../sids.ts'
 
 /** A route as the published description shows it. It is what requests are validated with; responses are not, see `routes.ts`. */
 export interface OperationSchema extends FastifySchema {
@@ -48,8 +49,8 @@ export function list(title: string, key: string, items: object) {
 }
 
 /** A SID in a response. */
-export function sid(prefix: string, description: string) {
-  return { type: 'string', pattern: `^${prefix}[0-9a-fA-F]{32}$`, description }
+export function sid(kind: SidKind, description: string) {
+  return { type: 'string', pattern: `^${prefixOf(kind)}[0-9a-fA-F]{32}$`, description }
 }
 
 /** Path parameters: any text, since a name that no row has is answered with 404. */

@@ -53,7 +53,7 @@ export class Authenticator {
     const colon = decoded.indexOf(':')
     const username = colon === -1 ? decoded : decoded.slice(0, colon)
     const password = colon === -1 ? '' : decoded.slice(colon + 1)
-    const kind = isSid('AC', username) ? 'account' : isSid('SK', username) ? 'key' : undefined
+    const kind = isSid('account', username) ? 'account' : isSid('apiKey', username) ? 'key' : undefined
     if (!kind) throw refuse('invalidUsername')
     const read = this.#database.read
     const apiKey = kind === 'key' ? await read.one(keyBySid, { sid: username }) : undefined

@@ -37,7 +37,7 @@ export function pathOf(request: FastifyRequest): string {
 
 export function begin(request: FastifyRequest, concurrent: number): void {
   request.started = performance.now()
-  request.id_for_caller = randomSid('RQ')
+  request.id_for_caller = randomSid('request')
   request.concurrent = concurrent
 }
 

@@ -139,9 +139,9 @@ async function planned(pipeline: Pipeline, incoming: Incoming, source: string): 
   }
   const { now } = pair
   const sids = {
-    conversation: destination.kind === 'open' ? destination.conversation_sid : newSid('CH', now),
-    participant: destination.kind === 'open' ? destination.participant_sid : newSid('MB', now),
-    message: newSid('IM', now),
+    conversation: destination.kind === 'open' ? destination.conversation_sid : newSid('conversation', now),
+    participant: destination.kind === 'open' ? destination.participant_sid : newSid('participant', now),
+    message: newSid('message', now),
   }
   const inbound: Inbound = {
     participant_sid: sids.participant,
@@ -220,7 +220,7 @@ async function opening(
   const webhook = webhookForm(auto_creation)
   return [
     { resource: conversations, request: conversation },
-    ...(webhook ? [{ resource: webhooks, request: ask(webhooks, newSid('WH', message.now), webhook) }] : []),
+    ...(webhook ? [{ resource: webhooks, request: ask(webhooks, newSid('webhook', message.now), webhook) }] : []),
     { resource: participants, request: participant },
     { resource: messages, request: allowed },
   ]

@@ -41,7 +41,7 @@ export async function enqueueDelivery(tx: Tx, delivery: NewDelivery, now: number
   const slot = slotOf(subject_sid, tx.slots)
   const row: DeliveryRow = {
     ...delivery,
-    id: orderedSid('WD', now, last?.id),
+    id: orderedSid('delivery', now, last?.id),
     slot,
     status: 'pending',
     due: now,

@@ -4,7 +4,7 @@ import { type Clock, SystemClock, TestClock } from '../clock.ts'
 import type { ParleyCommands } from '../commands.ts'
 import { type Config, ConfigError, secretFile } from '../config.ts'
 import { openLog } from '../observability/log.ts'
-import { randomSid } from '../sids.ts'
+import { randomToken } from '../sids.ts'
 import type { Database } from '../storage/database.ts'
 import { factByName } from '../storage/facts.ts'
 import { openDatabase } from '../storage/open.ts'
@@ -93,7 +93,7 @@ async function firstAccount(
     const told = await database.read.one(factByName, { name: 'first_account_told' })
     return { sid: account.sid, made: told ? null : { auth_token: auth_token ?? vault.open(account.auth_token) } }
   }
-  const auth_token = config.auth_token ?? randomSid('')
+  const auth_token = config.auth_token ?? randomToken()
   const made = newAccount({ sid, friendly_name: 'First account', sealed_token: vault.seal(auth_token), now: clock.now() })
   const first = await database.write('createFirstAccount', { ...made, instead_of: kept?.value ?? null })
   return first === made.account.sid ? { sid: first, made: { auth_token } } : firstAccount(config, database, vault, clock)

@@ -2,7 +2,7 @@ import { hash, randomBytes } from 'node:crypto'
 import { existsSync, linkSync, mkdirSync, readFileSync, unlinkSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { type Config, ConfigError, mediaFolder, secretFile } from '../config.ts'
-import { randomSid } from '../sids.ts'
+import { randomToken } from '../sids.ts'
 import type { Database } from '../storage/database.ts'
 import { factByName, type factCommands } from '../storage/facts.ts'
 import { Vault } from '../vault.ts'
@@ -40,7 +40,7 @@ export function keptSecret(file: string | null): string {
 function makeOnce(file: string, content: string): void {
   const folder = dirname(file)
   if (!existsSync(folder)) mkdirSync(folder, { mode: 0o700 })
-  const draft = `${file}.${randomSid('')}`
+  const draft = `${file}.${randomToken()}`
   writeFileSync(draft, content, { mode: 0o600, flag: 'wx' })
   try {
     linkSync(draft, file)

@@ -125,7 +125,7 @@ class Media {
       const dates = { date_created: now, date_updated: now, revision: 1 }
       const unused = { author: null, conversation_sid: null, message_sid: null }
       const described = { sha256, size, content_type, filename, category }
-      const row: MediaRow = { service_sid, sid: newSid('ME', now), account_sid, ...described, ...unused, ...dates }
+      const row: MediaRow = { service_sid, sid: newSid('media', now), account_sid, ...described, ...unused, ...dates }
       await database.write('addMedia', { row, path: pathOf(request) })
       return row
     })

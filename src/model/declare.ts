@@ -23,6 +23,7 @@ import type { ErrorName } from '../errors.ts'
 import type { Event, Payload } from '../events/event.ts'
 import type { PostActionEvent, PreActionEvent } from '../events/names.ts'
 import type { Target } from '../events/targets.ts'
+import type { SidKind } from '../sids.ts'
 import type { Reader, Tx } from '../storage/database.ts'
 import type { Table } from '../storage/rows.ts'
 import type { AccountRow, ServiceRow } from '../storage/schema.ts'
@@ -214,8 +215,8 @@ interface Wire<Row, P extends Params, L extends Params, Key extends string> {
 interface Stored<Row, L extends Params, U, Column extends string> {
   readonly under: U
   readonly table: Table
-  /** Sid prefix; null for a singleton, whose row is found by `row`. */
-  readonly sid: string | null
+  /** What its SIDs are called by; null for a singleton, whose row is found by `row`. */
+  readonly sid: SidKind | null
   /** Of a singleton: the sid of the row in `table` that it shows. */
   readonly row?: (facts: Pick<FactsUnder<U>, 'account' | 'service'>) => string
   /** Reads rows that `table` alone does not make up. */

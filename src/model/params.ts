@@ -1,6 +1,6 @@
 import { parseDuration, parseInstant, plusDuration } from '../dates.ts'
 import { type ErrorName, refuse } from '../errors.ts'
-import { isSid } from '../sids.ts'
+import { isSid, prefixOf, type SidKind } from '../sids.ts'
 import type { Form } from './form.ts'
 
 /**
@@ -211,11 +211,11 @@ export function duration(rules: { min: string; tooShort: ErrorName; invalid: Err
   })
 }
 
-/** A sid of one kind. Empty reads as null: keep what there is. */
-export function sid(prefix: string, invalid: ErrorName): Param<string | null> {
-  return param(`${prefix} sid`, (given) => {
+/** A SID of one kind. Empty reads as null: keep what there is. */
+export function sid(kind: SidKind, invalid: ErrorName): Param<string | null> {
+  return param(`${prefixOf(kind)} SID`, (given) => {
     if (given === '') return null
-    if (!isSid(prefix, given)) throw refuse(invalid)
+    if (!isSid(kind, given)) throw refuse(invalid)
     return given
   })
 }

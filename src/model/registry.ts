@@ -1,3 +1,4 @@
+import { isSid } from '../sids.ts'
 import type { AnyResource } from './declare.ts'
 import { ancestorsOf } from './scope.ts'
 
@@ -33,7 +34,7 @@ export class Registry {
 
   /** Returns the resource whose sids have this one's prefix. */
   ofSid(sid: string): AnyResource | undefined {
-    return this.resources.find((resource) => resource.sid !== null && sid.startsWith(resource.sid))
+    return this.resources.find((resource) => resource.sid !== null && isSid(resource.sid, sid))
   }
 
   dependents(parent: AnyResource): Dependents | undefined {

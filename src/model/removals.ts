@@ -47,7 +47,7 @@ export function removalCommands(registry: Registry, removeMore: RemoveMore) {
     /** Removes a batch of finished deliveries made before an instant. Returns how many. */
     forgetDeliveries: long(
       (tx: Tx, input: { before: number; limit: number }): Promise<number> =>
-        tx.run(oldDeliveries, { before: lowestSid('WD', input.before), limit: input.limit }),
+        tx.run(oldDeliveries, { before: lowestSid('delivery', input.before), limit: input.limit }),
     ),
   }
 }

@@ -28,10 +28,10 @@ export const conversationWithParticipants: Operation = {
   resource: conversations,
   async run(pipeline, call) {
     const now = pipeline.clock.now()
-    const conversation = asked(call, now, newSid('CH', now), [], parseParams(conversations.params, 'create', call.body))
+    const conversation = asked(call, now, newSid('conversation', now), [], parseParams(conversations.params, 'create', call.body))
     // Made in one instant, and listed in the order given.
     const members = givenParticipants(call.body).map((form) =>
-      asked(call, now, orderedSid('MB', now), [conversation.sid], parseParams(participants.params, 'create', form)),
+      asked(call, now, orderedSid('participant', now), [conversation.sid], parseParams(participants.params, 'create', form)),
     )
     const { row, ancestors } = await pipeline.writeAll(await allowed(pipeline, conversation, members))
     if (!row) throw new Error('a conversation that was made has a row')

@@ -29,7 +29,7 @@ export const credentials = resource<CredentialRow>()({
   path: 'Credentials',
   under: 'account',
   table: 'credentials',
-  sid: 'CR',
+  sid: 'credential',
   params,
 
   create(p) {

@@ -13,7 +13,7 @@ export const participantConversations = resource<MembershipRow>()({
   path: 'ParticipantConversations',
   under: 'service',
   table: 'participants',
-  sid: 'MB',
+  sid: 'participant',
   view: {
     page: async (read, facts, p, slice) => membershipPage(read, facts, { ...wanted(p), unread: false }, slice),
   },

@@ -45,7 +45,7 @@ export interface DefaultRoles {
 export function defaultRoles(account_sid: string, service_sid: string, now: number): DefaultRoles {
   const role = (type: RoleType, friendly_name: string, permissions: readonly string[]): RoleRow => ({
     service_sid,
-    sid: newSid('RL', now),
+    sid: newSid('role', now),
     account_sid,
     friendly_name,
     type,
@@ -157,7 +157,7 @@ export const roles = resource<RoleRow>()({
   path: 'Roles',
   under: 'service',
   table: 'roles',
-  sid: 'RL',
+  sid: 'role',
   params: {
     FriendlyName: createOnly(required(text({ max: 256, tooLong: 'friendlyNameTooLong' }))),
     Type: createOnly(required(oneOf(['conversation', 'service'], { invalid: 'invalidRoleType' }))),

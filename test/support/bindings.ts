@@ -9,7 +9,7 @@ type Given = Partial<BindingRow> & Pick<BindingRow, 'service_sid'>
 export async function registerBinding(server: FileServer, tenant: Tenant, given: Given): Promise<string> {
   const now = server.clock.now()
   const row: BindingRow = {
-    sid: newSid('BS', now),
+    sid: newSid('binding', now),
     account_sid: tenant.account_sid,
     identity: 'alice',
     endpoint: `${given.identity ?? 'alice'}-endpoint`,

@@ -14,7 +14,7 @@ const conversation = {
   path: 'Conversations',
   under: 'service',
   table: 'conversations',
-  sid: 'CH',
+  sid: 'conversation',
   params: { FriendlyName: text({}) },
   represent: () => ({}),
 } as const

@@ -16,8 +16,8 @@ export const configuration = resource<AccountRow>()({
   sid: null,
   row: ({ account }) => account.sid,
   params: {
-    DefaultChatServiceSid: sid('IS', 'serviceNotFound'),
-    DefaultMessagingServiceSid: sid('MG', 'invalidMessagingServiceSid'),
+    DefaultChatServiceSid: sid('service', 'serviceNotFound'),
+    DefaultMessagingServiceSid: sid('messagingService', 'invalidMessagingServiceSid'),
     DefaultInactiveTimer: inactiveTimer,
     DefaultClosedTimer: closedTimer,
   },

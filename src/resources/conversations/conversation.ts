@@ -25,7 +25,7 @@ export const conversations = resource<ConversationRow, 'timers' | 'bindings'>()(
   under: 'service',
   childColumn: 'conversation_sid',
   table: 'conversations',
-  sid: 'CH',
+  sid: 'conversation',
   alsoFoundBy: 'unique_name',
   unique: [{ column: 'unique_name', taken: 'uniqueNameTaken' }],
   params: {
@@ -33,11 +33,11 @@ export const conversations = resource<ConversationRow, 'timers' | 'bindings'>()(
     UniqueName: text({
       max: 256,
       tooLong: 'uniqueNameTooLong',
-      not: { test: (name) => isSid('CH', name), refuse: 'uniqueNameLikeSid' },
+      not: { test: (name) => isSid('conversation', name), refuse: 'uniqueNameLikeSid' },
     }),
     DateCreated: date('invalidDateCreated'),
     DateUpdated: date('invalidDateUpdated'),
-    MessagingServiceSid: sid('MG', 'invalidMessagingServiceSid'),
+    MessagingServiceSid: sid('messagingService', 'invalidMessagingServiceSid'),
     Attributes: jsonText(16_384),
     State: states,
     'Timers.Inactive': inactiveTimer,

@@ -69,7 +69,7 @@ export async function membershipIn(
   name: string,
 ): Promise<MembershipRow | undefined> {
   const service_sid = service?.sid ?? ''
-  const found = isSid('CH', name)
+  const found = isSid('conversation', name)
     ? await read.one(conversationBySid, { service_sid, sid: name })
     : await read.one(conversationByName, { service_sid, unique_name: name })
   const member = found && (await read.one(memberByIdentity, { service_sid, conversation_sid: found.sid, identity }))

@@ -9,7 +9,7 @@ export const bindings = resource<BindingRow>()({
   path: 'Bindings',
   under: 'only service',
   table: 'bindings',
-  sid: 'BS',
+  sid: 'binding',
   // None is made or changed here: devices register themselves.
   params: {},
   remove: () => {},

@@ -30,7 +30,7 @@ export const services = resource<ServiceRow>()({
   childColumn: 'service_sid',
   isService: true,
   table: 'services',
-  sid: 'IS',
+  sid: 'service',
   params: {
     FriendlyName: createOnly(required(text({ max: 256, tooLong: 'friendlyNameTooLong' }))),
   },

@@ -23,7 +23,7 @@ export const userConversations = resource<MembershipRow, UserConversationKey>()(
   path: 'Conversations',
   under: users,
   table: 'participants',
-  sid: 'MB',
+  sid: 'participant',
   view: {
     find: (read, facts, key) => membershipIn(read, facts, facts.parents[0].identity, key),
     page: (read, facts, _p, slice) =>

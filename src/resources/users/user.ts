@@ -13,7 +13,7 @@ import { wantedRole } from '../role.ts'
 export const identity = text({
   max: 256,
   tooLong: 'identityTooLong',
-  not: { test: (given) => isSid('US', given), refuse: 'identityLikeSid' },
+  not: { test: (given) => isSid('user', given), refuse: 'identityLikeSid' },
   reserved: { words: ['system'], refuse: 'identityReserved' },
 })
 
@@ -45,14 +45,14 @@ export const users = resource<UserRow>()({
   path: 'Users',
   under: 'service',
   table: 'users',
-  sid: 'US',
+  sid: 'user',
   alsoFoundBy: 'identity',
   unique: [{ column: 'identity', taken: 'userExists' }],
   params: {
     Identity: createOnly(required(identity)),
     FriendlyName: text({ max: 256, tooLong: 'friendlyNameTooLong' }),
     Attributes: jsonText(16_384),
-    RoleSid: sid('RL', 'roleNotFound'),
+    RoleSid: sid('role', 'roleNotFound'),
   },
   load: (read, p, { service }) => wantedRole(read, service, p.RoleSid, 'service'),
   create: (p, { service }, role) =>

@@ -32,8 +32,8 @@ const params = {
   DateCreated: date('invalidDateCreated'),
   DateUpdated: date('invalidDateUpdated'),
   Attributes: jsonText(4096),
-  MediaSid: createOnly(sid('ME', 'invalidMediaSid')),
-  ContentSid: createOnly(sid('HX', 'invalidContentSid')),
+  MediaSid: createOnly(sid('media', 'invalidMediaSid')),
+  ContentSid: createOnly(sid('content', 'invalidContentSid')),
   ContentVariables: createOnly(contentVariables()),
   Subject: text({ max: 256 }),
 }
@@ -63,7 +63,7 @@ export const messages = resource<MessageRow, 'index'>()({
   childColumn: 'message_sid',
   cascade: 'inline',
   table: 'messages',
-  sid: 'IM',
+  sid: 'message',
   params,
   load,
 

@@ -11,7 +11,7 @@ export const receipts = resource<ReceiptRow>()({
   path: 'Receipts',
   under: messages,
   table: 'receipts',
-  sid: 'DY',
+  sid: 'receipt',
   params: {},
   represent: (row, self, urls) => ({
     sid: row.sid,

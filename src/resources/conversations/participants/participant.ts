@@ -41,7 +41,7 @@ const params = {
   DateUpdated: date('invalidDateUpdated'),
   Attributes: jsonText(4096),
   'MessagingBinding.ProjectedAddress': text({ max: 256, tooLong: 'invalidBindingAddress', nullWord: true }),
-  RoleSid: sid('RL', 'roleNotFound'),
+  RoleSid: sid('role', 'roleNotFound'),
   LastReadMessageIndex: updateOnly(index('invalidLastReadIndex')),
   LastReadTimestamp: updateOnly(date('invalidLastReadTimestamp')),
 }
@@ -118,7 +118,7 @@ export const participants = resource<ParticipantRow, 'messaging_binding'>()({
   path: 'Participants',
   under: conversations,
   table: 'participants',
-  sid: 'MB',
+  sid: 'participant',
   alsoFoundBy: 'identity',
   unique: [{ column: 'identity', taken: 'participantExists' }],
   params,
@@ -172,7 +172,7 @@ export const participants = resource<ParticipantRow, 'messaging_binding'>()({
     const released = loaded.holder && after.address !== null ? release(loaded.holder, facts) : []
     if (after.identity === null || after.user_sid !== null) return [...released, change]
     const dates = { date_created: facts.now, date_updated: facts.now, revision: 1 }
-    const user: UserRow = { ...newUser(facts.service, { identity: after.identity }), sid: newSid('US', facts.now), ...dates }
+    const user: UserRow = { ...newUser(facts.service, { identity: after.identity }), sid: newSid('user', facts.now), ...dates }
     const added = stepOf(users, { verb: 'create', before: null, after: user, cause: 'consequence' }, { ...facts, parents: [] })
     return [...released, added, { ...change, after: { ...after, user_sid: user.sid } }]
   },

@@ -50,7 +50,7 @@ const triggers = texts({
   invalid: 'invalidConversationWebhookTrigger',
 })
 
-const flowSids = sid('FW', 'invalidConversationWebhookFlowSid')
+const flowSids = sid('flow', 'invalidConversationWebhookFlowSid')
 
 /** Which of these count depends on the target; the others are ignored, whatever they hold. */
 const configurationParams = {
@@ -84,7 +84,7 @@ export const webhooks = resource<ConversationWebhookRow, 'configuration'>()({
   path: 'Webhooks',
   under: conversations,
   table: 'conversation_webhooks',
-  sid: 'WH',
+  sid: 'webhook',
   params: {
     Target: createOnly(required(targets)),
     ...configurationParams,

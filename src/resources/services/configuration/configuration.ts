@@ -3,7 +3,7 @@ import { flag, sid } from '../../../model/params.ts'
 import type { ServiceRow } from '../../../storage/schema.ts'
 import { wantedRole } from '../../role.ts'
 
-const role = sid('RL', 'roleNotFound')
+const role = sid('role', 'roleNotFound')
 
 /** https://www.twilio.com/docs/conversations/api/service-configuration-resource */
 export const serviceConfiguration = resource<ServiceRow>()({
