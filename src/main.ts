@@ -1,4 +1,3 @@
-import type { AddressInfo } from 'node:net'
 import type { FastifyInstance } from 'fastify'
 import { adminRoutes } from './admin/routes.ts'
 import { Answers } from './api/answers.ts'
@@ -223,7 +222,9 @@ async function listen(server: FastifyInstance, { host, port }: Config): Promise<
   } catch (error) {
     throw explainedListenError(error, host, port)
   }
-  const { address, family, port: actual } = server.server.address() as AddressInfo
+  const listening = server.server.address()
+  if (listening === null || typeof listening === 'string') throw new Error('the server listens on no port')
+  const { address, family, port: actual } = listening
   return `http://${family === 'IPv6' ? `[${address}]` : address}:${actual}`
 }
 

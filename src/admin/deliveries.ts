@@ -2,6 +2,7 @@ import type { FastifyPluginAsync } from 'fastify'
 import { milliseconds } from '../dates.ts'
 import type { Attempt } from '../delivery/record.ts'
 import type { Installation } from '../installation/open.ts'
+import { parseStored } from '../json.ts'
 import { rowsBy } from '../storage/rows.ts'
 import type { DeliveryKind, DeliveryRow, DeliveryStatus } from '../storage/schema.ts'
 import { shape } from '../storage/shapes.ts'
@@ -146,7 +147,7 @@ export function deliveryRoutes({ database, clock }: Pick<Installation, 'database
 }
 
 function toJson(row: DeliveryRow) {
-  const attempts = JSON.parse(row.attempts) as Attempt[]
+  const attempts = parseStored<Attempt[]>(row.attempts)
   return {
     id: row.id,
     kind: row.kind,
@@ -159,7 +160,7 @@ function toJson(row: DeliveryRow) {
     url: row.kind === 'loopback' ? null : withoutCredentials(row.url),
     message_sid: row.message_sid,
     participant_sid: row.participant_sid,
-    params: JSON.parse(row.form) as Record<string, string>,
+    params: parseStored<Record<string, string>>(row.form),
     status: row.status,
     attempts: attempts.map((attempt) => ({ ...attempt, at: milliseconds(attempt.at) })),
     date_created: milliseconds(row.date_created),

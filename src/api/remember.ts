@@ -17,6 +17,7 @@ export function remembering(database: Database, queries: readonly { readonly id:
     if (!ids.has(query.id)) return database.read.one(query, args)
     const key = `${query.id} ${Object.values(args).join(' ')}`
     const remembered = kept.get(key)
+    // Kept under the id of this very query.
     if (remembered) return remembered as R
     const row = await database.read.one(query, args)
     // Read and kept in one turn with no commit between: SQLite's reader answers synchronously.

@@ -1,6 +1,6 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Logger } from 'pino'
-import { ApiError, type ErrorName, refuse } from '../errors.ts'
+import { ApiError, codeOf, type ErrorName, refuse } from '../errors.ts'
 import { emptyForm, type Form, parseForm } from '../model/form.ts'
 import { randomSid } from '../sids.ts'
 
@@ -26,6 +26,12 @@ export function baseOf(request: FastifyRequest, public_url: string | null): stri
 export function queryOf({ url }: FastifyRequest): Form {
   const question = url.indexOf('?')
   return question === -1 ? emptyForm : parseForm(url.slice(question + 1))
+}
+
+/** Returns the parameters of the path. */
+export function paramsOf(request: FastifyRequest): Readonly<Partial<Record<string, string>>> {
+  // The framework fills them from the path, each a text.
+  return request.params as Record<string, string>
 }
 
 /** As requested, without `/v1` and query. */
@@ -80,8 +86,7 @@ const frameworkCodes: Readonly<Record<string, ErrorName>> = {
 
 /** The one place that renders an error. What is not the caller's fault is logged and shown without its cause. */
 export function sendError(request: FastifyRequest, reply: FastifyReply, error: unknown, log: Logger): void {
-  const refusal =
-    error instanceof ApiError ? error : refuse(frameworkCodes[(error as { code?: string }).code ?? ''] ?? 'serverError')
+  const refusal = error instanceof ApiError ? error : refuse(frameworkCodes[codeOf(error) ?? ''] ?? 'serverError')
   // A caller who hangs up while its body is read has done that itself.
   if (refusal.kind === 'serverError' && !request.raw.destroyed) log.error({ err: error }, 'request failed')
   const challenge = refusal.entry.status === 401 ? ['www-authenticate', 'Basic realm="Twilio API"'] : []

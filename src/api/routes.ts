@@ -4,7 +4,7 @@ import type { AnyResource } from '../model/declare.ts'
 import { emptyForm, type Form, parseForm } from '../model/form.ts'
 import { ancestorsOf, familyOf } from '../model/scope.ts'
 import { type Call, fetch, list, write } from './requests.ts'
-import { baseOf, pathOf, queryOf, respond, sendError } from './respond.ts'
+import { baseOf, paramsOf, pathOf, queryOf, respond, sendError } from './respond.ts'
 import type { Handler, HttpOptions, Path, Surface } from './surface.ts'
 
 /** The resources and operations: forms in, JSON out. */
@@ -115,7 +115,7 @@ function callOf(
   depth: number,
   public_url: string | null,
 ): Call {
-  const params = request.params as Record<string, string>
+  const params = paramsOf(request)
   return {
     resource,
     family,

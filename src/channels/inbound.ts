@@ -1,5 +1,6 @@
 import { ancestorsBelow, type Pipeline, runPreAction } from '../api/requests.ts'
 import { refuse } from '../errors.ts'
+import { parseStored } from '../json.ts'
 import { freeMedia, mediaToJson } from '../media/rows.ts'
 import type { ChangeRequest, NamedChange } from '../model/change.ts'
 import type { AnyResource, Inbound } from '../model/declare.ts'
@@ -116,7 +117,7 @@ export async function findDestination(read: Reader, pair: Pair): Promise<Destina
     return { kind: 'open', service_sid, conversation_sid, participant_sid: sid }
   }
   const configured = await read.one(addressOf, { account_sid, address: proxy_address })
-  const auto_creation = configured && (JSON.parse(configured.auto_creation) as AutoCreation)
+  const auto_creation = configured && parseStored<AutoCreation>(configured.auto_creation)
   if (!auto_creation?.enabled) return undefined
   const sid = auto_creation.conversation_service_sid
   const service = sid ? await read.one(serviceOfAccount, { sid, account_sid }) : undefined
@@ -153,20 +154,21 @@ async function planned(pipeline: Pipeline, incoming: Incoming, source: string): 
   }
   const ask = requests({ pair, service_sid: destination.service_sid, conversation_sid: sids.conversation, source, inbound })
   const message = ask(messages, sids.message, messageForm(incoming))
-  const changes =
+  const changes: Changes =
     destination.kind === 'open'
       ? [{ resource: messages, request: await runPreAction(pipeline, messages, message) }]
-      : await opening(pipeline, destination.auto_creation, ask, sids, message)
+      : await opening(pipeline, destination.auto_creation, ask, pair, sids, message)
   // One instant for all, whichever of the webhooks' answers came last.
   const committed = pipeline.clock.now()
-  const [first, ...more] = changes.map(({ resource, request }) => ({
+  const [first, ...more] = changes
+  const atOnce = ({ resource, request }: Change): NamedChange => ({
     resource: resource.name,
     request: { ...request, now: committed },
-  }))
+  })
   return {
     pair: { ...pair, now: committed },
     destination,
-    changes: [first as NamedChange, ...more],
+    changes: [atOnce(first), ...more.map(atOnce)],
     received: {
       account_sid,
       service_sid: destination.service_sid,
@@ -187,6 +189,7 @@ async function openingMedia(read: Reader, destination: Destination, incoming: In
 type Given = Readonly<Record<string, string | string[]>>
 type Ask = (resource: AnyResource, sid: string, form: Given) => ChangeRequest
 type Change = { readonly resource: AnyResource; readonly request: ChangeRequest }
+type Changes = readonly [Change, ...Change[]]
 
 /** Requests as the API would make them of a form, but by the channel, whose webhooks need no header. */
 function requests(by: { pair: Pair; service_sid: string; conversation_sid: string; source: string; inbound: Inbound }): Ask {
@@ -208,10 +211,10 @@ async function opening(
   pipeline: Pipeline,
   auto_creation: AutoCreation,
   ask: Ask,
+  { address, proxy_address }: Pair,
   sids: { readonly conversation: string; readonly participant: string },
   message: ChangeRequest,
-): Promise<Change[]> {
-  const { address, proxy_address } = message.inbound as Inbound
+): Promise<Changes> {
   const binding = { 'MessagingBinding.Address': address, 'MessagingBinding.ProxyAddress': proxy_address }
   const conversation = await runPreAction(pipeline, conversations, ask(conversations, sids.conversation, {}))
   const ancestors = await ancestorsBelow(pipeline.read, conversations, conversation)

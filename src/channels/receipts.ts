@@ -1,3 +1,4 @@
+import { parseStored } from '../json.ts'
 import { applyStep, revised } from '../model/change.ts'
 import { type FactsUnder, stepOf } from '../model/declare.ts'
 import { type DeliverySummary, summary } from '../resources/conversations/messages/dispatch.ts'
@@ -142,7 +143,7 @@ function errorCode({ status, error_code }: ChannelReport): number {
 async function summarize(tx: Tx, facts: ReceiptFacts): Promise<void> {
   const [conversation, before] = facts.parents
   const { service_sid, conversation_sid } = before
-  const { total } = JSON.parse(before.delivery ?? '{"total":0}') as Pick<DeliverySummary, 'total'>
+  const { total } = parseStored<Pick<DeliverySummary, 'total'>>(before.delivery ?? '{"total":0}')
   const found = await tx.all(receiptsOf, { service_sid, conversation_sid, message_sid: before.sid })
   const statuses = found.map(({ status }) => status)
   const delivery = JSON.stringify(summary(total, statuses))

@@ -251,8 +251,9 @@ export class Deliveries<Report> implements Worker {
     while (!this.#isOver(slot) && (this.#in_flight.get(target_sid) ?? 0) < most_in_flight) {
       const subject = queue.ready.shift()
       if (subject === undefined) break
-      const lane = queue.lanes.get(subject) as Lane
-      const row = lane.queue.shift() as DeliveryRow
+      const lane = queue.lanes.get(subject)
+      const row = lane?.queue.shift()
+      if (!lane || !row) continue
       lane.busy = true
       queue.waiting--
       this.#count(target_sid, 1)

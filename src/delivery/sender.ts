@@ -1,4 +1,5 @@
 import type { Clock } from '../clock.ts'
+import { parseStored } from '../json.ts'
 import type { DeliveryKind, DeliveryRow } from '../storage/schema.ts'
 import type { SendResult } from './client.ts'
 import { type DeliveryHandler, isDelivered } from './handler.ts'
@@ -17,7 +18,7 @@ export async function attemptDelivery<Report>(
   row: DeliveryRow,
 ): Promise<{ readonly row: DeliveryRow; readonly report?: Report }> {
   const handler = handlers[row.kind]
-  const earlier = JSON.parse(row.attempts) as Attempt[]
+  const earlier = parseStored<Attempt[]>(row.attempts)
   const at = clock.now()
   const result = await handler.send(row, earlier.length)
   attempted?.(result, row)

@@ -1,3 +1,4 @@
+import { parseStored } from '../json.ts'
 import type { Reader } from '../storage/database.ts'
 import { rowsBy } from '../storage/rows.ts'
 import type { DeliveryRow } from '../storage/schema.ts'
@@ -26,7 +27,7 @@ export async function sendSigned(options: SignedSenderOptions, row: DeliveryRow,
   const prepared = prepare({
     method: row.method,
     url: row.url,
-    form: { ...(JSON.parse(row.form) as Record<string, string>), RetryCount: String(tries) },
+    form: { ...parseStored<Record<string, string>>(row.form), RetryCount: String(tries) },
     auth_token: vault.open(account.auth_token),
     idempotency_token: row.idempotency_token,
   })

@@ -1,3 +1,4 @@
+import { parseStored } from '../json.ts'
 import type { AccountRow, ServiceRow } from '../storage/schema.ts'
 import type { EventType, PostActionEvent, PreActionEvent } from './names.ts'
 
@@ -23,7 +24,7 @@ function configurationInForce(account: AccountRow, service: ServiceRow | null): 
 
 function wants(holder: Holder, type: EventType): boolean {
   // Unset or empty filters: nothing fires.
-  return holder.webhook_filters !== null && (JSON.parse(holder.webhook_filters) as string[]).includes(type)
+  return holder.webhook_filters !== null && parseStored<string[]>(holder.webhook_filters).includes(type)
 }
 
 function target(holder: Holder | null, url: string | null | undefined, type: EventType): Target | null {

@@ -3,7 +3,7 @@ import type { Readable } from 'node:stream'
 import { pipeline as pipe } from 'node:stream/promises'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Logger } from 'pino'
-import { baseOf, commonHeaders, pathOf, queryOf, respond, sendError } from '../api/respond.ts'
+import { baseOf, commonHeaders, paramsOf, pathOf, queryOf, respond, sendError } from '../api/respond.ts'
 import { mount } from '../api/routes.ts'
 import type { Handler, Surface } from '../api/surface.ts'
 import type { Clock } from '../clock.ts'
@@ -145,7 +145,7 @@ class Media {
 
   readonly downloadSigned: Work = async (request, reply) => {
     const query = queryOf(request)
-    const { service = '', key = '' } = request.params as Record<string, string>
+    const { service = '', key = '' } = paramsOf(request)
     const now = this.#options.clock.now()
     if (!this.#links.allows(signedPath(service, key), query.last('Expires'), query.last('Signature'), now))
       throw refuse('forbidden')
@@ -161,7 +161,7 @@ class Media {
 
   /** The sid of the path's service. Throws 404: a missing one and one of another account look the same. */
   async #serviceOf(request: FastifyRequest): Promise<string> {
-    const { service: sid = '' } = request.params as Record<string, string>
+    const { service: sid = '' } = paramsOf(request)
     const service = await this.#options.read.one(serviceBySid, { sid, account_sid: request.account_sid })
     if (!service) throw refuse('notFound', { path: pathOf(request) })
     return service.sid
@@ -170,7 +170,7 @@ class Media {
   /** Media of a conversation that is gone are out of reach at once, although they are removed in batches. Throws 404. */
   async #reachable(request: FastifyRequest, service_sid: string): Promise<MediaRow> {
     const { read } = this.#options
-    const { key = '' } = request.params as Record<string, string>
+    const { key = '' } = paramsOf(request)
     const row = await findMedia(read, service_sid, key)
     const gone = row?.conversation_sid && !(await read.one(conversationBySid, { service_sid, sid: row.conversation_sid }))
     if (!row || gone) throw refuse('notFound', { path: pathOf(request) })

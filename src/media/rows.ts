@@ -1,4 +1,5 @@
 import { refuse } from '../errors.ts'
+import { parseStored } from '../json.ts'
 import type { Reader, Tx } from '../storage/database.ts'
 import { deleteRow, rowsBy } from '../storage/rows.ts'
 import type { MediaRow, MessageRow } from '../storage/schema.ts'
@@ -11,10 +12,13 @@ const mediaByHash = rowsBy('media', ['sha256'])
 const mediaOfMessage = rowsBy('media', ['service_sid', 'conversation_sid', 'message_sid'])
 
 const heldBy = (column: 'service_sid' | 'conversation_sid') =>
-  shape<{ sid: string; most: number }>()((db, a) => db.selectFrom('media').selectAll().where(column, '=', a.sid).limit(a.most))
+  shape<{ sid: string; max: number }>()((db, a) => db.selectFrom('media').selectAll().where(column, '=', a.sid).limit(a.max))
 
 /** By the column that `removals` go by. */
-const held = { service_sid: heldBy('service_sid'), conversation_sid: heldBy('conversation_sid') }
+const held = new Map([
+  ['service_sid', heldBy('service_sid')],
+  ['conversation_sid', heldBy('conversation_sid')],
+])
 
 const taken = shape<Pick<MediaRow, 'service_sid' | 'sid' | 'conversation_sid' | 'message_sid' | 'date_updated'>>()((db, a) =>
   db
@@ -56,7 +60,7 @@ export function mediaToJson({ sid, size, content_type, filename }: MediaRow): st
 
 /** What webhooks and channels are told of them. observed: capitals inside the JSON text, unlike REST. */
 export function mediaToPayload(media: string): string {
-  const shown = JSON.parse(media) as ShownMedia[]
+  const shown = parseStored<ShownMedia[]>(media)
   return JSON.stringify(shown.map((m) => ({ Sid: m.sid, Filename: m.filename, ContentType: m.content_type, Size: m.size })))
 }
 
@@ -71,15 +75,16 @@ export async function followMessage(tx: Tx, before: MessageRow | null, after: Me
 
 async function giveTo(tx: Tx, message: MessageRow, date_updated: number): Promise<void> {
   const { service_sid, conversation_sid, sid: message_sid } = message
-  for (const { sid } of message.media === null ? [] : (JSON.parse(message.media) as ShownMedia[])) {
+  for (const { sid } of message.media === null ? [] : parseStored<ShownMedia[]>(message.media)) {
     await tx.run(taken, { service_sid, sid, conversation_sid, message_sid, date_updated })
   }
 }
 
 /** Removes a batch of the media below a deleted conversation or service. Returns how many. */
-export async function removeSomeMedia(tx: Tx, column: string, sid: string, most: number): Promise<number> {
-  if (!Object.hasOwn(held, column)) return 0
-  const rows = await tx.all(held[column as keyof typeof held], { sid, most })
+export async function removeSomeMedia(tx: Tx, column: string, sid: string, max: number): Promise<number> {
+  const query = held.get(column)
+  if (!query) return 0
+  const rows = await tx.all(query, { sid, max })
   await remove(tx, rows)
   return rows.length
 }

@@ -4,10 +4,12 @@ import { refuse } from '../errors.ts'
 /** More names than any official operation has, few enough that parsing them costs nothing. */
 export const most_params = 1000
 
+type Pairs = Readonly<Record<string, string | string[] | undefined>>
+
 /** Name-value pairs of a form body or a query string. */
 export class Form {
-  readonly #pairs: Readonly<Record<string, string | string[]>>
-  constructor(pairs: Readonly<Record<string, string | string[]>>) {
+  readonly #pairs: Pairs
+  constructor(pairs: Pairs) {
     this.#pairs = pairs
   }
 
@@ -25,7 +27,7 @@ export class Form {
   }
 }
 
-export const emptyForm = new Form(Object.create(null) as Record<string, string>)
+export const emptyForm = new Form(parse(''))
 
 /** Reads `a=1&b=x+y&a=2`. Throws ApiError when there are too many pairs. */
 export function parseForm(text: string): Form {
@@ -33,5 +35,5 @@ export function parseForm(text: string): Form {
   let pairs = 1
   for (let at = text.indexOf('&'); at !== -1; at = text.indexOf('&', at + 1)) pairs++
   if (pairs > most_params) throw refuse('invalidParameter', { text: `More than ${most_params} parameters` })
-  return new Form(parse(text, '&', '=', { maxKeys: 0 }) as Record<string, string | string[]>)
+  return new Form(parse(text, '&', '=', { maxKeys: 0 }))
 }

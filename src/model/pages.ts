@@ -110,8 +110,10 @@ export async function storedRows(
 function padded(condition: AnyCondition): AnyCondition {
   if (condition.operator !== 'in') return condition
   const { values } = condition
-  const places = 2 ** Math.ceil(Math.log2(values.length))
-  return { ...condition, values: Array.from({ length: places }, (_, i) => values[Math.min(i, values.length - 1)] as string) }
+  const last = values.at(-1)
+  if (last === undefined) throw new Error('a condition with no value')
+  const missing = 2 ** Math.ceil(Math.log2(values.length)) - values.length
+  return { ...condition, values: [...values, ...Array.from({ length: missing }, () => last)] }
 }
 
 /** Letters of base64url only: twilio-go spoils dots (twilio-go#226). */
@@ -122,7 +124,7 @@ function writeToken(
   row: BaseRow | undefined,
   at: Token | null,
 ): string | null {
-  const key = row ? (row as unknown as Record<string, number | string>)[by] : at?.key
+  const key = row ? Object.entries(row).find(([column]) => column === by)?.[1] : at?.key
   const sid = row?.sid ?? at?.sid
   const prefix = direction === 'forward' ? 'PT' : 'PB'
   return prefix + Buffer.from(JSON.stringify([list, key, sid, ...(row ? [] : [true])])).toString('base64url')
@@ -140,15 +142,18 @@ function readToken(text: string): Token {
     if (!/^P[TB][A-Za-z0-9_-]+$/.test(text)) throw refuse('invalidPageToken')
     const parts: unknown = JSON.parse(Buffer.from(text.slice(2), 'base64url').toString())
     if (Array.isArray(parts) && (parts.length === 3 || (parts.length === 4 && parts[3] === true))) {
-      const [list, key, sid] = parts as unknown[]
-      const ordered = typeof key === 'string' || Number.isSafeInteger(key)
-      if (typeof list === 'string' && ordered && typeof sid === 'string') {
+      const [list, key, sid]: unknown[] = parts
+      if (typeof list === 'string' && isKey(key) && typeof sid === 'string') {
         const direction = prefix === 'PT' ? 'forward' : 'backward'
-        return { direction, list, key: key as number | string, sid, inclusive: parts.length === 4 }
+        return { direction, list, key, sid, inclusive: parts.length === 4 }
       }
     }
   } catch {
     // Not ours: refused below like any other.
   }
   throw refuse('invalidPageToken')
+}
+
+function isKey(key: unknown): key is number | string {
+  return typeof key === 'string' || Number.isSafeInteger(key)
 }

@@ -153,9 +153,9 @@ export function several<T>(inner: Param<T>): Param<readonly NonNullable<T>[]> {
 /** Several of a few words, the name repeated; an empty value alone is the empty list. Exact spelling, duplicates dropped. */
 export function someOf<const W extends string>(words: readonly W[], invalid: ErrorName): Param<readonly W[]> {
   return param(`any of: ${words.join(', ')}`, (_, all) => {
-    const given = all.filter((word) => word !== '')
-    if (!given.every((word): word is W => (words as readonly string[]).includes(word))) throw refuse(invalid)
-    return [...new Set(given)] as W[]
+    const given = all.filter((word) => word !== '').map((word) => words.find((known) => known === word))
+    if (given.includes(undefined)) throw refuse(invalid)
+    return [...new Set(given)].filter((word) => word !== undefined)
   })
 }
 
@@ -197,7 +197,7 @@ const epoch = 0
  * it is under the minimum.
  */
 export function duration(rules: { min: string; tooShort: ErrorName; invalid: ErrorName }): Param<string | null> {
-  const min = plusDuration(epoch, rules.min) as number
+  const min = plusDuration(epoch, rules.min) ?? 0
   return param(`ISO 8601 duration, at least ${rules.min}; PT0S or empty unsets`, (given) => {
     if (given === '') return null
     const parsed = parseDuration(given)
@@ -265,6 +265,7 @@ export function parseParams<P extends Params>(declared: P, verb: 'create' | 'upd
     if (given === undefined) continue
     parsed[name] = p.parse(given, form.all(name))
   }
+  // Each name has been read by its own kind.
   return parsed as Parsed<P>
 }
 

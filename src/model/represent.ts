@@ -21,6 +21,11 @@ export function collectionUrl(resource: AnyResource, ancestors: AncestorSids, ur
 }
 
 /** Returns one row as the caller sees it. */
-export function represent(resource: AnyResource, row: BaseRow, collection: string, urls: Urls): object {
+export function represent(
+  resource: AnyResource,
+  row: BaseRow,
+  collection: string,
+  urls: Urls,
+): Readonly<Record<string, unknown>> {
   return resource.represent(row, resource.sid === null ? collection : `${collection}/${row.sid}`, urls)
 }

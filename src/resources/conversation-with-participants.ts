@@ -84,8 +84,8 @@ async function allowed(
   members: readonly ChangeRequest[],
 ): Promise<[NamedChange, ...NamedChange[]]> {
   const first = await runPreAction(pipeline, conversations, conversation)
-  const above = first.webhooks && members.length > 0 ? await ancestorsBelow(pipeline.read, conversations, first) : undefined
-  const rest = await Promise.all(members.map((member) => runPreAction(pipeline, participants, member, above)))
+  const ancestors = first.webhooks && members.length > 0 ? await ancestorsBelow(pipeline.read, conversations, first) : undefined
+  const rest = await Promise.all(members.map((member) => runPreAction(pipeline, participants, member, ancestors)))
   // One instant for all, whichever of the answers came last.
   const now = pipeline.clock.now()
   const change = (resource: string) => (request: ChangeRequest) => ({ resource, request: { ...request, now } })
@@ -95,10 +95,8 @@ async function allowed(
 /** The conversation as its own address shows it, but for two differences that the official examples have. */
 function render(row: BaseRow, ancestors: AncestorSids, call: Call): string {
   const urls = urlsFor(call.base, ancestors, call.family)
-  const shown = represent(conversations, row, collectionUrl(conversations, ancestors, urls), urls) as Readonly<
-    Record<string, unknown>
-  >
-  const { url, links, ...rest } = shown as { url: string; links: Readonly<Record<string, string>> }
-  const { export: _export, ...linked } = links
+  const collection = collectionUrl(conversations, ancestors, urls)
+  const { url, links, ...rest } = represent(conversations, row, collection, urls)
+  const { export: _export, ...linked } = isJsonObject(links) ? links : {}
   return JSON.stringify({ ...rest, links: linked, url })
 }

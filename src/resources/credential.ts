@@ -1,4 +1,5 @@
 import { seconds } from '../dates.ts'
+import { parseStored } from '../json.ts'
 import { resource } from '../model/declare.ts'
 import { flag, given, oneOf, type Parsed, required, secret, text } from '../model/params.ts'
 import { deleteRow, rowsBy } from '../storage/rows.ts'
@@ -93,7 +94,7 @@ function sandbox(type: Type, p: Given, before: CredentialRow['sandbox']): Creden
 
 /** Those of this type, each sealed already; what another type left behind goes. */
 function secrets(type: Type, p: Given, before: string): string {
-  const held = JSON.parse(before) as Partial<Record<string, string>>
+  const held = parseStored<Partial<Record<string, string>>>(before)
   const kept = secretsOf[type].map((name) => [name, p[name] === undefined ? held[name] : p[name]] as const)
   return JSON.stringify(Object.fromEntries(kept.filter(([, value]) => value)))
 }

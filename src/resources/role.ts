@@ -1,5 +1,6 @@
 import { seconds } from '../dates.ts'
 import { refuse } from '../errors.ts'
+import { parseStored } from '../json.ts'
 import { resource } from '../model/declare.ts'
 import { createOnly, oneOf, required, someOf, text } from '../model/params.ts'
 import { newSid } from '../sids.ts'
@@ -184,7 +185,7 @@ export const roles = resource<RoleRow>()({
     chat_service_sid: row.service_sid,
     friendly_name: row.friendly_name,
     type: row.type,
-    permissions: JSON.parse(row.permissions) as unknown,
+    permissions: parseStored<unknown>(row.permissions),
     date_created: seconds(row.date_created),
     date_updated: seconds(row.date_updated),
     url: self,

@@ -1,6 +1,7 @@
 import { seconds } from '../../dates.ts'
 import { refuse } from '../../errors.ts'
 import { scopedEventTypes } from '../../events/names.ts'
+import { parseStored } from '../../json.ts'
 import { resource, when } from '../../model/declare.ts'
 import {
   createOnly,
@@ -79,7 +80,7 @@ export const addresses = resource<AddressRow>()({
   update: (before, p) => ({
     ...before,
     friendly_name: given(p.FriendlyName, before.friendly_name),
-    auto_creation: JSON.stringify(autoCreation(p, JSON.parse(before.auto_creation) as AutoCreation)),
+    auto_creation: JSON.stringify(autoCreation(p, parseStored<AutoCreation>(before.auto_creation))),
   }),
 
   remove: () => {},
@@ -91,7 +92,7 @@ export const addresses = resource<AddressRow>()({
     type: row.type,
     friendly_name: row.friendly_name,
     address_country: row.address_country,
-    auto_creation: JSON.parse(row.auto_creation) as unknown,
+    auto_creation: parseStored<unknown>(row.auto_creation),
     date_created: seconds(row.date_created),
     date_updated: seconds(row.date_updated),
     url: self,

@@ -1,4 +1,5 @@
 import { eventTypes } from '../../events/names.ts'
+import { parseStored } from '../../json.ts'
 import { resource } from '../../model/declare.ts'
 import { given, oneOf, someOf, webAddress } from '../../model/params.ts'
 import type { AccountRow } from '../../storage/schema.ts'
@@ -33,7 +34,7 @@ export const accountWebhooks = resource<AccountRow>()({
     pre_webhook_url: row.pre_webhook_url,
     post_webhook_url: row.post_webhook_url,
     method: row.webhook_method,
-    filters: JSON.parse(row.webhook_filters) as unknown,
+    filters: parseStored<unknown>(row.webhook_filters),
     target: row.webhook_target,
     url: self,
   }),

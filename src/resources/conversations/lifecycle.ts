@@ -59,9 +59,9 @@ export function wake(row: ConversationRow, now: number): ConversationRow {
  */
 export function elapse<R extends Deadlines & { date_updated: number }>(row: R, now: number): R | undefined {
   if (row.next_due === null || row.next_due > now) return undefined
-  const closes = row.date_closed !== null && row.date_closed <= now
-  const state = closes ? 'closed' : 'inactive'
-  const at = (closes ? row.date_closed : row.date_inactive) as number
+  const closed = row.date_closed !== null && row.date_closed <= now
+  const state = closed ? 'closed' : 'inactive'
+  const at = (closed ? row.date_closed : row.date_inactive) ?? row.next_due
   return deadlines({ ...row, state, date_updated: at }, row)
 }
 

@@ -117,6 +117,7 @@ function pageQuery(column: MemberColumn, unread: boolean, { direction, after }: 
       page = page.where(({ eb, refTuple, tuple }) =>
         eb(
           refTuple('c.date_activity', 'p.sid'),
+          // The builder knows only the operators' own types; a key of a page is there whenever `after` is.
           `${direction === 'asc' ? '>' : '<'}${after.inclusive ? '=' : ''}` as '>',
           tuple(a.after_key as number, a.after_sid as string),
         ),
@@ -151,6 +152,7 @@ function pageQuery(column: MemberColumn, unread: boolean, { direction, after }: 
       )
       .orderBy('page.date_activity', direction)
       .orderBy('page.sid', direction)
+    // The aliases are computed, which the builder cannot follow.
   }) as unknown as Shape<PageArgs, Joined>
 }
 
@@ -180,6 +182,7 @@ export async function membershipPage(
     limit,
   })
   return rows.map((row) => {
+    // One entry for each name of `shown`.
     const conversation = Object.fromEntries(shown.map((name) => [name, row[`shown_${name}`]])) as unknown as Shown
     const counted = unread && row.last_read_message_index !== null
     return { ...row, conversation: elapse(conversation, now) ?? conversation, unread: counted ? row.unread : null }

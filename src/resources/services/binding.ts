@@ -1,4 +1,5 @@
 import { seconds } from '../../dates.ts'
+import { parseStored } from '../../json.ts'
 import { resource, whenAny } from '../../model/declare.ts'
 import { oneOf, several, text } from '../../model/params.ts'
 import type { BindingRow } from '../../storage/schema.ts'
@@ -23,7 +24,7 @@ export const bindings = resource<BindingRow>()({
     identity: row.identity,
     binding_type: row.binding_type,
     credential_sid: row.credential_sid,
-    message_types: JSON.parse(row.message_types) as unknown,
+    message_types: parseStored<unknown>(row.message_types),
     url: self,
   }),
   list: {

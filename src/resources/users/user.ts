@@ -56,7 +56,7 @@ export const users = resource<UserRow>()({
   },
   load: (read, p, { service }) => wantedRole(read, service, p.RoleSid, 'service'),
   create: (p, { service }, role) =>
-    newUser(service as ServiceRow, {
+    newUser(service, {
       identity: p.Identity ?? '',
       ...(p.FriendlyName && { friendly_name: p.FriendlyName }),
       ...(p.Attributes !== undefined && { attributes: p.Attributes }),
@@ -98,7 +98,10 @@ export const users = resource<UserRow>()({
   list: { key: 'users', size: 50, max: 1000, params: {}, order: () => ({ by: 'date_created', direction: 'asc', where: [] }) },
   events: {
     preAction: { update: 'onUserUpdate' },
-    preActionPayload: (change) => ({ ...toPayload(change), DateUpdated: milliseconds((change.before as UserRow).date_updated) }),
+    preActionPayload: (change) => ({
+      ...toPayload(change),
+      DateUpdated: change.before && milliseconds(change.before.date_updated),
+    }),
     amendable: {},
     emits: ['onUserAdded', 'onUserUpdated'],
     postAction: (change) => {

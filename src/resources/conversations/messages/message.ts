@@ -1,6 +1,7 @@
 import { milliseconds, seconds } from '../../../dates.ts'
 import { refuse } from '../../../errors.ts'
 import type { Event, Payload } from '../../../events/event.ts'
+import { parseStored } from '../../../json.ts'
 import { followMessage, freeMedia, mediaToJson, mediaToPayload } from '../../../media/rows.ts'
 import { type Facts, type Inbound, resource, rowOf, stepOf } from '../../../model/declare.ts'
 import {
@@ -124,14 +125,14 @@ export const messages = resource<MessageRow, 'index'>()({
     ...chatServiceSid(row, urls),
     conversation_sid: row.conversation_sid,
     body: row.body,
-    media: row.media === null ? null : (JSON.parse(row.media) as unknown),
+    media: row.media === null ? null : parseStored<unknown>(row.media),
     author: row.author,
     participant_sid: row.participant_sid,
     attributes: row.attributes,
     date_created: seconds(row.date_created),
     date_updated: seconds(row.date_updated),
     index: row.message_index,
-    delivery: row.delivery === null ? null : (JSON.parse(row.delivery) as unknown),
+    delivery: row.delivery === null ? null : parseStored<unknown>(row.delivery),
     content_sid: row.content_sid,
     url: self,
     links: { delivery_receipts: `${self}/Receipts`, channel_metadata: `${self}/ChannelMetadata` },

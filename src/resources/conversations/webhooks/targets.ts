@@ -1,5 +1,6 @@
 import type { Event } from '../../../events/event.ts'
 import type { Target } from '../../../events/targets.ts'
+import { parseStored } from '../../../json.ts'
 import type { Reader } from '../../../storage/database.ts'
 import { rowsBy } from '../../../storage/rows.ts'
 import type { ConversationRow, ConversationWebhookRow } from '../../../storage/schema.ts'
@@ -41,5 +42,5 @@ export function targetOf(row: ConversationWebhookRow): Target {
 }
 
 function listOf(json: string | null): string[] {
-  return json === null ? [] : (JSON.parse(json) as string[])
+  return json === null ? [] : parseStored<string[]>(json)
 }

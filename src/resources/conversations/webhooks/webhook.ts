@@ -2,6 +2,7 @@ import { seconds } from '../../../dates.ts'
 import { type ErrorName, refuse } from '../../../errors.ts'
 import { scopedEventTypes } from '../../../events/names.ts'
 import { enqueue } from '../../../events/outbox.ts'
+import { parseStored } from '../../../json.ts'
 import { type BaseRow, resource, stepOf } from '../../../model/declare.ts'
 import {
   createOnly,
@@ -180,8 +181,8 @@ function json(list: readonly string[] | undefined): string | undefined {
 function toJson(row: ConversationWebhookRow): object {
   const { url, method, flow_sid, replay_after } = row
   const own = {
-    webhook: { url, method, filters: JSON.parse(row.filters ?? '[]') as unknown },
-    trigger: { url, method, triggers: JSON.parse(row.triggers ?? '[]') as unknown },
+    webhook: { url, method, filters: parseStored<unknown>(row.filters ?? '[]') },
+    trigger: { url, method, triggers: parseStored<unknown>(row.triggers ?? '[]') },
     studio: { flow_sid },
   }[row.target]
   return { ...own, ...(replay_after !== null && { replay_after }) }

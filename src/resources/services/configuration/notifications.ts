@@ -1,3 +1,4 @@
+import { parseStored } from '../../../json.ts'
 import { resource } from '../../../model/declare.ts'
 import { flag, text } from '../../../model/params.ts'
 import type { ServiceRow } from '../../../storage/schema.ts'
@@ -66,7 +67,7 @@ export const serviceNotifications = resource<ServiceRow>()({
     'NewMessage.WithMedia.Template': template,
   },
   update(before, p) {
-    const kept = JSON.parse(before.notifications) as Notifications
+    const kept = parseStored<Notifications>(before.notifications)
     const { added_to_conversation: added, new_message: message, removed_from_conversation: removed } = kept
     const notifications: Notifications = {
       log_enabled: p.LogEnabled ?? kept.log_enabled,
@@ -96,7 +97,7 @@ export const serviceNotifications = resource<ServiceRow>()({
   represent: (row, self) => ({
     account_sid: row.account_sid,
     chat_service_sid: row.sid,
-    ...(JSON.parse(row.notifications) as Notifications),
+    ...parseStored<Notifications>(row.notifications),
     url: self,
   }),
 })

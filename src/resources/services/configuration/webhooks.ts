@@ -1,3 +1,4 @@
+import { parseStored } from '../../../json.ts'
 import { resource } from '../../../model/declare.ts'
 import { given } from '../../../model/params.ts'
 import type { ServiceRow } from '../../../storage/schema.ts'
@@ -25,7 +26,7 @@ export const serviceWebhooks = resource<ServiceRow>()({
     chat_service_sid: row.sid,
     pre_webhook_url: row.pre_webhook_url,
     post_webhook_url: row.post_webhook_url,
-    filters: row.webhook_filters === null ? null : (JSON.parse(row.webhook_filters) as unknown),
+    filters: row.webhook_filters === null ? null : parseStored<unknown>(row.webhook_filters),
     method: row.webhook_method,
     url: self,
   }),
