@@ -4,7 +4,6 @@ import { startPostgres } from '../support/postgres.ts'
 import { eachRound, scene, within_lease_ms } from './scene.ts'
 import { lookInto } from './verify.ts'
 
-// They mostly wait for leases to run out, on a machine that may be busy with others.
 vi.setConfig({ maxConcurrency: 3 })
 
 /** No answered write is lost, no event of it, no timer is missed or fires twice, each conversation's order is kept. */

@@ -2,7 +2,6 @@ import { test, vi } from 'vitest'
 import { postgresOnly } from '../support/only.ts'
 import { eachRound, rounds, scene } from './scene.ts'
 
-// They mostly wait for leases to run out, on a machine that may be busy with others.
 vi.setConfig({ maxConcurrency: 3 })
 
 /** No answered write is lost, no event of it, no timer is missed or fires twice, each conversation's order is kept. */

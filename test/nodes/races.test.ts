@@ -5,8 +5,6 @@ import { postgresOnly } from '../support/only.ts'
 import { type Caught, catchWebhooks, type WebhookCatcher } from '../support/webhook-catcher.ts'
 import { eventually, listed, lookInto, settled } from './verify.ts'
 
-// Several processes, on a machine that may be busy with others.
-
 /** How often each race is run; more for a longer run by hand. */
 const rounds = 5 * Number(process.env.PARLEY_FAULT_ROUNDS ?? 2)
 

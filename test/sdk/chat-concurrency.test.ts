@@ -1,14 +1,18 @@
 import { expect } from 'vitest'
 import { test } from '../support/fixtures.ts'
+import { settled } from '../support/hooked.ts'
+import { persistent } from '../support/persistent.ts'
 import type { Answer, Tenant } from '../support/tenant.ts'
 import { catchWebhooks } from '../support/webhook-catcher.ts'
 
 const writers = 64
 
 let tenant: Tenant
+let call: Tenant['call']
 
 test.beforeEach(({ tenant: own }) => {
   tenant = own
+  call = persistent(own)
 })
 
 const v1 = () => tenant.sdk.conversations.v1
@@ -18,7 +22,7 @@ type Form = Record<string, string>
 /** Paths of a conversation in each family. */
 async function newConversation(service?: string, form: Form = {}): Promise<{ sid: string; path: string }> {
   const root = service === undefined ? '/v1' : `/v1/Services/${service}`
-  const { sid } = (await tenant.call('POST', `${root}/Conversations`, form)).body
+  const { sid } = (await call('POST', `${root}/Conversations`, form)).body
   return { sid, path: `${root}/Conversations/${sid}` }
 }
 
@@ -42,9 +46,7 @@ function tally(answers: readonly Answer[]): Record<string, number> {
 }
 
 const upTo = (count: number) => Array.from({ length: count }, (_, i) => i)
-
-const listed = async (path: string) => (await tenant.call('GET', `${path}/Messages?PageSize=1000`)).body.messages
-
+const listed = async (path: string) => (await call('GET', `${path}/Messages?PageSize=1000`)).body.messages
 const bySid = (a: { sid: string }, b: { sid: string }) => a.sid.localeCompare(b.sid)
 
 test.each(['default', 'service'])(
@@ -60,7 +62,7 @@ test.each(['default', 'service'])(
     const headers = { 'x-twilio-webhook-enabled': 'true' }
     const answers = (
       await atOnce(writers, async (writer) => {
-        const said = async (form: Form, asked = {}) => tenant.call('POST', `${path}/Messages`, form, { headers: asked })
+        const said = async (form: Form, asked = {}) => call('POST', `${path}/Messages`, form, { headers: asked })
         return [
           await said({ Author: `writer ${writer}`, Body: 'first' }),
           await said({ Author: `writer ${writer}` }),
@@ -87,8 +89,7 @@ test.each(['default', 'service'])(
       expect(own.map(({ body }: { body: string }) => body)).toEqual(['first', 'told', 'last'])
     }
     // Told once each, in the order of their indexes.
-    const pending = async () => (await tenant.admin('GET', '/deliveries?limit=1000&status=pending')).deliveries
-    await expect.poll(pending).toEqual([])
+    await settled(tenant)
     const told = hook.requests.filter((caught) => caught.path === '/post').map(({ params }) => Number(params.Index))
     const expected = stored.filter(({ body }: { body: string }) => body === 'told').map(({ index }: { index: number }) => index)
     expect(told).toEqual(expected)
@@ -98,8 +99,8 @@ test.each(['default', 'service'])(
 test('deleting while others write frees no index', async () => {
   const { path } = await newConversation()
   const answers = await atOnce(writers, async () => {
-    const made = await tenant.call('POST', `${path}/Messages`, { Body: 'x' })
-    const [first, second] = await atOnce(2, () => tenant.call('DELETE', `${path}/Messages/${made.body.sid}`))
+    const made = await call('POST', `${path}/Messages`, { Body: 'x' })
+    const [first, second] = await atOnce(2, () => call('DELETE', `${path}/Messages/${made.body.sid}`))
     return [made, first, second] as Answer[]
   })
   const indexes = answers.map(([made]) => made?.body.index as number)
@@ -107,7 +108,7 @@ test('deleting while others write frees no index', async () => {
   // Of two who delete the same message one does.
   expect(tally(answers.flatMap(([, ...deletions]) => deletions))).toEqual({ '204': writers, '404/20404': writers })
   expect(await listed(path)).toEqual([])
-  expect((await tenant.call('POST', `${path}/Messages`, { Body: 'x' })).body.index).toBe(writers)
+  expect((await call('POST', `${path}/Messages`, { Body: 'x' })).body.index).toBe(writers)
 })
 
 test.each(['default', 'service'])(
@@ -115,12 +116,12 @@ test.each(['default', 'service'])(
   async (family) => {
     const service = family === 'service' ? await newService() : undefined
     const { path } = await newConversation(service)
-    const answers = await atOnce(16, () => tenant.call('POST', `${path}/Participants`, { Identity: 'alice' }))
+    const answers = await atOnce(16, () => call('POST', `${path}/Participants`, { Identity: 'alice' }))
     expect(tally(answers)).toEqual({ '201': 1, '409/50433': 15 })
     const joined = answers.find(({ status }) => status === 201)?.body
-    expect((await tenant.call('GET', `${path}/Participants`)).body.participants).toEqual([joined])
+    expect((await call('GET', `${path}/Participants`)).body.participants).toEqual([joined])
     const root = path.slice(0, path.indexOf('/Conversations'))
-    const { users } = (await tenant.call('GET', `${root}/Users`)).body
+    const { users } = (await call('GET', `${root}/Users`)).body
     expect(users.map(({ identity }: { identity: string }) => identity)).toEqual(['alice'])
   },
 )
@@ -128,17 +129,17 @@ test.each(['default', 'service'])(
 test('an identity that joins many conversations at once is one user, and in each of them', async () => {
   const paths = (await atOnce(16, () => newConversation())).map(({ path }) => path)
   const answers = await Promise.all([
-    ...paths.map((path) => tenant.call('POST', `${path}/Participants`, { Identity: 'alice' })),
-    tenant.call('POST', '/v1/Users', { Identity: 'bob' }),
-    ...paths.map((path) => tenant.call('POST', `${path}/Participants`, { Identity: 'bob' })),
+    ...paths.map((path) => call('POST', `${path}/Participants`, { Identity: 'alice' })),
+    call('POST', '/v1/Users', { Identity: 'bob' }),
+    ...paths.map((path) => call('POST', `${path}/Participants`, { Identity: 'bob' })),
   ])
   const [bob] = answers.splice(16, 1)
   expect(tally(answers)).toEqual({ '201': 32 })
   expect([201, 409]).toContain(bob?.status)
-  const { users } = (await tenant.call('GET', '/v1/Users')).body
+  const { users } = (await call('GET', '/v1/Users')).body
   expect(users.map(({ identity }: { identity: string }) => identity).sort()).toEqual(['alice', 'bob'])
   for (const identity of ['alice', 'bob']) {
-    const { conversations } = (await tenant.call('GET', `/v1/Users/${identity}/Conversations`)).body
+    const { conversations } = (await call('GET', `/v1/Users/${identity}/Conversations`)).body
     expect(conversations.length).toBe(16)
   }
 })
@@ -147,24 +148,24 @@ test('a pair of addresses that is added to many conversations at once lands in o
   const services = [undefined, await newService()]
   const places = await atOnce(16, (i) => newConversation(services[i % 2]))
   const pair = { 'MessagingBinding.Address': '+15550000001', 'MessagingBinding.ProxyAddress': '+15559990001' }
-  const answers = await Promise.all(places.map(({ path }) => tenant.call('POST', `${path}/Participants`, pair)))
+  const answers = await Promise.all(places.map(({ path }) => call('POST', `${path}/Participants`, pair)))
   expect(tally(answers)).toEqual({ '201': 1, '409/50416': 15 })
   const winner = answers.find(({ status }) => status === 201)?.body.conversation_sid
   for (const { status, body } of answers) {
     if (status === 201) continue
     expect(body.message).toBe(`A binding for this participant and proxy address already exists in Conversation ${winner}`)
   }
-  const members = await Promise.all(places.map(({ path }) => tenant.call('GET', `${path}/Participants`)))
+  const members = await Promise.all(places.map(({ path }) => call('GET', `${path}/Participants`)))
   expect(members.flatMap(({ body }) => body.participants).length).toBe(1)
 })
 
 test('a pair is handed over: closing and taking at once leave one holder', async () => {
   const [from, ...to] = await atOnce(9, () => newConversation())
   const pair = { 'MessagingBinding.Address': '+15550000001', 'MessagingBinding.ProxyAddress': '+15559990001' }
-  await tenant.call('POST', `${from?.path}/Participants`, pair)
+  await call('POST', `${from?.path}/Participants`, pair)
   const [closed, ...answers] = await Promise.all([
-    tenant.call('POST', from?.path ?? '', { State: 'closed' }),
-    ...to.map(({ path }) => tenant.call('POST', `${path}/Participants`, pair)),
+    call('POST', from?.path ?? '', { State: 'closed' }),
+    ...to.map(({ path }) => call('POST', `${path}/Participants`, pair)),
   ])
   expect(closed.status).toBe(200)
   const taken = answers.filter(({ status }) => status === 201)
@@ -172,20 +173,20 @@ test('a pair is handed over: closing and taking at once leave one holder', async
   expect(tally(answers)).toEqual({ ...(taken.length && { '201': 1 }), '409/50416': to.length - taken.length })
   // Nobody holds it twice, and it did not get lost.
   const next = await newConversation()
-  const { status, body } = await tenant.call('POST', `${next.path}/Participants`, pair)
+  const { status, body } = await call('POST', `${next.path}/Participants`, pair)
   expect([status, body.code]).toEqual(taken.length ? [409, 50416] : [201, undefined])
 })
 
 test('the limit of participants with an address holds however many come at once', async () => {
   const { path } = await newConversation()
   const answers = await atOnce(80, (i) =>
-    tenant.call('POST', `${path}/Participants`, {
+    call('POST', `${path}/Participants`, {
       'MessagingBinding.Address': `+1555000${1000 + i}`,
       'MessagingBinding.ProxyAddress': '+15559990001',
     }),
   )
   expect(tally(answers)).toEqual({ '201': 50, '403/50418': 30 })
-  expect((await tenant.call('GET', `${path}/Participants?PageSize=100`)).body.participants.length).toBe(50)
+  expect((await call('GET', `${path}/Participants?PageSize=100`)).body.participants.length).toBe(50)
 })
 
 test('closing while messages come: all that were accepted are there, none comes after', async () => {
@@ -196,20 +197,20 @@ test('closing while messages come: all that were accepted are there, none comes 
     /** Until it is refused. */
     const writer = async (): Promise<Answer> => {
       for (;;) {
-        const answer = await tenant.call('POST', `${path}/Messages`, { Body: 'x' })
+        const answer = await call('POST', `${path}/Messages`, { Body: 'x' })
         if (answer.status !== 201) return answer
         if (made.push(answer.body) === 2 * writers) enough.resolve()
       }
     }
     const writing = atOnce(writers, writer)
     await enough.promise
-    expect((await tenant.call('POST', path, { State: 'closed' })).body).toMatchObject({ state: 'closed', timers: {} })
-    const late = await atOnce(writers, () => tenant.call('POST', `${path}/Messages`, { Body: 'late' }))
+    expect((await call('POST', path, { State: 'closed' })).body).toMatchObject({ state: 'closed', timers: {} })
+    const late = await atOnce(writers, () => call('POST', `${path}/Messages`, { Body: 'late' }))
     expect(tally([...(await writing), ...late])).toEqual({ '400/50377': 2 * writers })
     const stored = await listed(path)
     expect([...stored].sort(bySid)).toEqual([...made].sort(bySid))
     expect(stored.map(({ index }: { index: number }) => index)).toEqual(upTo(made.length))
-    expect((await tenant.call('GET', path)).body).toMatchObject({ state: 'closed', timers: {} })
+    expect((await call('GET', path)).body).toMatchObject({ state: 'closed', timers: {} })
   }
 })
 
@@ -219,14 +220,13 @@ test('waking while messages come: woken once, its deadlines counted from a messa
     .configuration.webhooks()
     .update({ postWebhookUrl: hook.url(), filters: ['onConversationStateUpdated'] })
   const { path } = await newConversation(undefined, { State: 'inactive', 'Timers.Inactive': 'PT10M' })
-  const answers = await atOnce(writers, (i) => tenant.call('POST', `${path}/Messages`, { Body: String(i) }))
+  const answers = await atOnce(writers, (i) => call('POST', `${path}/Messages`, { Body: String(i) }))
   expect(tally(answers)).toEqual({ '201': writers })
-  const { body } = await tenant.call('GET', path)
+  const { body } = await call('GET', path)
   const anchors = answers.map((answer) => Date.parse(answer.body.date_created) + 600_000)
   expect(body.state).toBe('active')
   expect(anchors).toContain(Date.parse(body.timers.date_inactive))
   await hook.next(({ params }) => params.StateTo === 'active')
-  const pending = async () => (await tenant.admin('GET', '/deliveries?limit=1000&status=pending')).deliveries
-  await expect.poll(pending).toEqual([])
+  await settled(tenant)
   expect(hook.requests.length).toBe(1)
 })

@@ -1,6 +1,7 @@
 import { describe, expect, vi } from 'vitest'
 import { type Family, families, openFamily } from '../support/family.ts'
 import { test } from '../support/fixtures.ts'
+import { persistent } from '../support/persistent.ts'
 import { newTenant, type Tenant } from '../support/tenant.ts'
 
 const minute_ms = 60_000
@@ -28,7 +29,7 @@ async function inFamily(family: Family, given: Parameters<ReturnType<typeof v1>[
     (await tenant.call('GET', `${path}/Participants`)).body.participants,
     (await tenant.call('GET', `${root}/Users`)).body.users,
   ]
-  const add = (form: Form) => tenant.call('POST', `${path}/Participants`, form)
+  const add = (form: Form) => persistent(tenant)('POST', `${path}/Participants`, form)
   const change = (key: string, form: Form) => tenant.call('POST', `${path}/Participants/${encodeURIComponent(key)}`, form)
   return { root, service, users, conversations, roles, sid, path, messages, participants, seen, add, change }
 }
@@ -687,10 +688,10 @@ describe('limits', () => {
 
   test('an identity is in 1,000 open conversations of a service', async () => {
     const join = (sid: string, identity: string) =>
-      tenant.call('POST', `/v1/Conversations/${sid}/Participants`, { Identity: identity })
+      persistent(tenant)('POST', `/v1/Conversations/${sid}/Participants`, { Identity: identity })
     const sids: string[] = []
     const open = async () => {
-      const made = await tenant.call('POST', '/v1/Conversations', {})
+      const made = await persistent(tenant)('POST', '/v1/Conversations', {})
       sids.push(made.body.sid)
       return join(made.body.sid, 'busy')
     }

@@ -1,6 +1,7 @@
 import { describe, expect } from 'vitest'
 import { type Family, families, openFamily } from '../support/family.ts'
 import { test } from '../support/fixtures.ts'
+import { persistent } from '../support/persistent.ts'
 import { newTenant, type Tenant } from '../support/tenant.ts'
 import { catchWebhooks } from '../support/webhook-catcher.ts'
 
@@ -238,8 +239,9 @@ test('the count of unread messages stops at 1,000', async () => {
   const conversation = await v1().conversations.create({})
   await v1().conversations(conversation.sid).participants.create({ identity: 'lee' })
   const path = `/v1/Conversations/${conversation.sid}/Messages`
+  const call = persistent(tenant)
   const send = (count: number) =>
-    Promise.all(Array.from({ length: count }, () => tenant.call('POST', path, { Body: 'x' }, { check: false })))
+    Promise.all(Array.from({ length: count }, () => call('POST', path, { Body: 'x' }, { check: false })))
   await send(1000)
   const mine = v1().users('lee').userConversations(conversation.sid)
   expect((await mine.update({ lastReadMessageIndex: 0 })).unreadMessagesCount).toBe(999)

@@ -1,9 +1,7 @@
 import { expect } from 'vitest'
-import type { Config } from '../../src/config.ts'
 import { eventTypes } from '../../src/events/names.ts'
-import { auth_token, startServer, type TestServer } from './server.ts'
 import type { Tenant } from './tenant.ts'
-import { type Caught, catchWebhooks, type WebhookCatcher } from './webhook-catcher.ts'
+import type { Caught, WebhookCatcher } from './webhook-catcher.ts'
 
 /** Asks for webhooks, as a caller of the official client does. */
 export const enabled = { xTwilioWebhookEnabled: 'true' } as const
@@ -25,26 +23,6 @@ export interface Delivery {
   readonly params: Record<string, string>
   readonly status: 'pending' | 'delivered' | 'failed'
   readonly attempts: readonly { at: string; duration_ms: number; status: number | null; error: string | null }[]
-}
-
-export interface Hooked extends AsyncDisposable {
-  readonly server: TestServer
-  readonly catcher: WebhookCatcher
-}
-
-/** A server and an endpoint that knows the account's token. */
-export async function hooked(overrides: Partial<Config> = {}): Promise<Hooked> {
-  const server = await startServer(overrides)
-  const catcher = await catchWebhooks({ authToken: overrides.auth_token ?? auth_token })
-  return {
-    server,
-    catcher,
-    async [Symbol.asyncDispose]() {
-      // First the endpoint: what it holds back would hold up the server.
-      await catcher.close()
-      await server.stop()
-    },
-  }
 }
 
 /** The account's own, newest first, as the log has them. The log is the whole server's and comes in pages. */

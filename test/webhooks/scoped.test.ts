@@ -3,6 +3,7 @@ import type { PostActionEvent } from '../../src/events/names.ts'
 import { scopedTargets } from '../../src/resources/conversations/webhooks/targets.ts'
 import type { ConversationWebhookRow } from '../../src/storage/schema.ts'
 import { test } from '../support/fixtures.ts'
+import { persistent } from '../support/persistent.ts'
 import type { Tenant } from '../support/tenant.ts'
 import type { Caught, WebhookCatcher } from '../support/webhook-catcher.ts'
 
@@ -46,7 +47,7 @@ async function everythingTold(conversation: string, path: string): Promise<(stri
 }
 
 async function say(conversation: string, Body: string, options = told): Promise<void> {
-  expect((await tenant.call('POST', `${conversation}/Messages`, { Body }, options)).status).toBe(201)
+  expect((await persistent(tenant)('POST', `${conversation}/Messages`, { Body }, options)).status).toBe(201)
 }
 
 test('a webhook of the conversation is told besides that of its service, each with its own method', async () => {

@@ -5,6 +5,7 @@ import { openInstallation } from '../../src/installation/open.ts'
 import { newDatabase, type TestDatabase } from '../support/databases.ts'
 import { test } from '../support/fixtures.ts'
 import { all_events, enabled, isEvent, log, settled } from '../support/hooked.ts'
+import { persistent } from '../support/persistent.ts'
 import { admin_token, auth_token, startServer } from '../support/server.ts'
 import type { Tenant } from '../support/tenant.ts'
 import { type Caught, catchWebhooks } from '../support/webhook-catcher.ts'
@@ -302,7 +303,8 @@ describe('deadlines', () => {
     catcher,
   }) => {
     await listen(tenant, catcher.url())
-    const create = async () => (await tenant.call('POST', '/v1/Conversations', { 'Timers.Closed': 'PT10M' })).body.sid as string
+    const call = persistent(tenant)
+    const create = async () => (await call('POST', '/v1/Conversations', { 'Timers.Closed': 'PT10M' })).body.sid as string
     const sids = (await Promise.all(Array.from({ length: 1200 }, create))).sort()
     const reads = Array.from({ length: 50 }, (_, i) => state(tenant, sids[i * 20] ?? ''))
     await Promise.all([tenant.advance('PT10M'), tenant.advance('PT1M'), ...reads])
