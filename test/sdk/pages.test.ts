@@ -1,20 +1,17 @@
 import fc from 'fast-check'
 import type { ConversationInstance, ConversationListInstance } from 'twilio/lib/rest/conversations/v1/conversation.js'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { describe, expect } from 'vitest'
+import { test } from '../support/fixtures.ts'
 import { sdkFor } from '../support/sdk.ts'
-import { startServer, type TestServer } from '../support/server.ts'
+import type { TestServer } from '../support/server.ts'
 import type { Credentials } from '../support/tenant.ts'
 
 let server: TestServer
 let as: Credentials
 
-beforeAll(async () => {
-  server = await startServer()
+test.beforeAll(async ({ server: started }) => {
+  server = started
   as = await newAccount()
-})
-
-afterAll(async () => {
-  await server.stop()
 })
 
 async function newAccount(): Promise<Credentials> {
@@ -141,20 +138,6 @@ describe('the official client', () => {
 })
 
 describe('urls and sizes', () => {
-  test('an empty list is one page', async () => {
-    const { get, path } = await collection()
-    const url = `${server.url}${path}?PageSize=50&Page=0`
-    expect((await get('')).meta).toEqual({
-      page: 0,
-      page_size: 50,
-      first_page_url: url,
-      previous_page_url: null,
-      url,
-      next_page_url: null,
-      key: 'conversations',
-    })
-  })
-
   test('urls have the filters first, then PageSize, Page and PageToken', async () => {
     const { get, make, path } = await collection()
     for (const day of [1, 2, 3, 4, 5]) await make(day)
@@ -176,25 +159,6 @@ describe('urls and sizes', () => {
     expect([start.meta.page, start.meta.previous_page_url, start.sids]).toEqual([0, null, first.sids])
   })
 
-  test('a page is at most a thousand long, and says so', async () => {
-    const { get } = await filled(2)
-    for (const [asked, effective] of [
-      ['1', 1],
-      ['100', 100],
-      ['1000', 1000],
-      ['1001', 1000],
-      ['5000', 1000],
-      ['99999999999999999999', 1000],
-    ] as const) {
-      const { meta, sids } = await get(`?PageSize=${asked}`)
-      expect([meta.page_size, meta.url.includes(`PageSize=${effective}&`), sids.length]).toEqual([
-        effective,
-        true,
-        Math.min(2, effective),
-      ])
-    }
-  })
-
   test('there are fifty to a page unless asked otherwise', async () => {
     const { get, make } = await collection()
     await Promise.all(Array.from({ length: 51 }, () => make()))
@@ -203,17 +167,6 @@ describe('urls and sizes', () => {
     const second = await follow(first.meta.next_page_url)
     expect([second.sids.length, second.meta.next_page_url]).toEqual([1, null])
     expect(new Set([...first.sids, ...second.sids]).size).toBe(51)
-  })
-
-  test('behind an exactly full last page there is no next one, before the first no previous one', async () => {
-    const { get } = await filled(4)
-    const only = await get('?PageSize=4')
-    expect([only.sids.length, only.meta.next_page_url, only.meta.previous_page_url]).toEqual([4, null, null])
-    const first = await get('?PageSize=2')
-    const last = await follow(first.meta.next_page_url)
-    expect([last.sids.length, last.meta.next_page_url]).toEqual([2, null])
-    const back = await follow(last.meta.previous_page_url)
-    expect([back.sids.length, back.meta.previous_page_url]).toEqual([2, null])
   })
 
   test('the page number alone moves nothing: without a token it is the start of the list', async () => {

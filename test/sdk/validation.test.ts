@@ -32,11 +32,7 @@ const requests = {
   'create conversation': { method: 'POST', path: '/Conversations', shows: '/Conversations', status: 201 },
   'update conversation': { method: 'POST', path: '/Conversations/{sid}', shows: '/Conversations/{sid}', status: 200 },
   'list conversations': { method: 'GET', path: '/Conversations', shows: '/Conversations', status: 200 },
-  'list messages': { method: 'GET', path: '/Conversations/{sid}/Messages', shows: '/Conversations/{sid}', status: 200 },
-  'list participants': { method: 'GET', path: '/Conversations/{sid}/Participants', shows: '/Conversations/{sid}', status: 200 },
-  'list scoped webhooks': { method: 'GET', path: '/Conversations/{sid}/Webhooks', shows: '/Conversations/{sid}', status: 200 },
   'create service': { method: 'POST', path: '/Services', shows: '/Services', status: 201 },
-  'list services': { method: 'GET', path: '/Services', shows: '/Services', status: 200 },
   'configure account': { method: 'POST', path: '/Configuration', shows: '/Configuration', status: 200 },
   'configure account webhooks': {
     method: 'POST',
@@ -60,8 +56,6 @@ function rootsOf(path: string): string[] {
 const refusals = {
   generic: (text: string): Refused => [400, 20001, text],
   value: [400, 20422, 'Invalid Parameter'],
-  pageSize: [400, 20001, 'Invalid PageSize.'],
-  pageToken: [400, 21481, 'Invalid PageToken'],
   friendlyName: [400, 50003, 'Friendly name too long'],
   uniqueName: [400, 50004, 'Unique Name too long'],
   service: [400, 50050, 'Service Instance not found'],
@@ -185,30 +179,6 @@ const not_urls = [
   'javascript:alert(1)',
 ]
 const not_urls_either = ['file:///etc/passwd', 'http://exa\0mple.com', 'http://example.com:99999/', 'http://[::1']
-const not_page_sizes = ['', '0', '00', '-1', '1.5', '1e2', 'abc', ' 5', '5 ', '+5', '0x10', '٣', 'Infinity', 'NaN', '5\0']
-const not_page_tokens = [
-  'x',
-  'PT',
-  'PB',
-  'PTx',
-  'PTnull',
-  'PT!!!',
-  'PT\0',
-  '..',
-  'PTW10',
-  ...['[]', '{}', 'null', '1', '[1,2,3]', '["date_activity",1]', '["date_activity",1.5,"CH"]', '["no such order",1,"CH"]'].map(
-    (text) => `PT${Buffer.from(text).toString('base64url')}`,
-  ),
-  `XX${Buffer.from('["date_created",1,"CH"]').toString('base64url')}`,
-]
-const lists = [
-  'list conversations',
-  'list services',
-  'list messages',
-  'list participants',
-  'list scoped webhooks',
-] as const satisfies Rule['request'][]
-const largest = { 'list scoped webhooks': 5 } as const satisfies Partial<Record<Rule['request'], number>>
 const [clef, accent] = ['🎼', 'e\u0301']
 
 const rules: Rule[] = [
@@ -333,29 +303,6 @@ const rules: Rule[] = [
     ],
     expected: refusals.state,
   },
-  // Pages
-  ...lists.flatMap((request): Rule[] => {
-    const max = request in largest ? largest['list scoped webhooks'] : 1000
-    const paged = (page: number, page_size: number) => ({ meta: expect.objectContaining({ page, page_size }) })
-    return [
-      ...each(request, 'PageSize', not_page_sizes, refusals.pageSize),
-      ...each(request, 'PageSize', [String(max), String(max + 1), '5000', '9'.repeat(400)], paged(0, max)),
-      ...each(request, 'PageSize', ['1'], paged(0, 1)),
-      ...each(request, 'PageToken', not_page_tokens, refusals.pageToken),
-      ...each(request, 'PageToken', [''], paged(0, request in largest ? max : 50)),
-      ...each(request, 'Page', ['', '-1', '1.5', 'abc', '1e3', '9'.repeat(400), '\0'], paged(0, request in largest ? max : 50)),
-      ...each(request, 'Page', ['3', '03'], paged(3, request in largest ? max : 50)),
-      {
-        request,
-        params: [
-          ['PageSize', '0'],
-          ['PageSize', '2'],
-        ],
-        expected: paged(0, 2),
-      },
-      { request, params: [['pagesize', '0']], expected: {} },
-    ]
-  }),
   // Services
   {
     request: 'create service',
