@@ -112,7 +112,10 @@ export interface Config {
 }
 
 /** A setting that a person has to correct: the message says which and how. */
-export class ConfigError extends Error {}
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError'
+  readonly code = 'PARLEY_CONFIG'
+}
 
 /** Reads every setting once. Throws ConfigError. */
 export function readConfig(given: Given): Config {

@@ -546,6 +546,7 @@ export interface ErrorBody {
 
 /** A refusal the caller is told about. Crosses from the writer thread as its name and details. */
 export class ApiError extends Error {
+  override readonly name = 'ApiError'
   readonly entry: ErrorEntry
   readonly kind: ErrorName
   readonly details: Readonly<Record<string, string>>

@@ -1,7 +1,8 @@
 import { ApiError } from '../errors.ts'
 import { changeAll } from '../model/change.ts'
 import { registry } from '../resources/index.ts'
-import { Conflict, type Tx } from '../storage/database.ts'
+import type { Tx } from '../storage/database.ts'
+import { ConflictError } from '../storage/errors.ts'
 import { deleteRow, insert, rowsBy, updateRow } from '../storage/rows.ts'
 import type { ChannelRow } from '../storage/schema.ts'
 import { findDestination, type Plan, type Received, sameDestination } from './inbound.ts'
@@ -41,7 +42,7 @@ export const channelCommands = {
     } catch (error) {
       // Refused because of what another did in between: undone, and seen by the next try.
       if (error instanceof ApiError && !sameDestination(await findDestination(tx, pair), destination))
-        throw new Conflict('the destination of a message')
+        throw new ConflictError('the destination of a message')
       throw error
     }
     return received

@@ -73,8 +73,11 @@ const serviceOfAccount = rowsBy('services', ['sid', 'account_sid'])
 const addressOf = rowsBy('addresses', ['account_sid', 'address'])
 
 /** Something about an inbound message that the caller can read. */
-class Unreceivable extends Error {
+class InboundError extends Error {
+  override readonly name = 'InboundError'
+  readonly code = 'PARLEY_INBOUND'
   readonly statusCode: number
+
   constructor(statusCode: number, message: string) {
     super(message)
     this.statusCode = statusCode
@@ -83,7 +86,7 @@ class Unreceivable extends Error {
 
 /**
  * Takes in a message of a channel: finds or makes its conversation, by the same rules, webhooks and refusals as a caller of the API.
- * `write` answers null when things have changed since the plan was made. Throws `Unreceivable` or ApiError.
+ * `write` answers null when things have changed since the plan was made. Throws InboundError or ApiError.
  */
 export async function receive(
   pipeline: Pipeline,
@@ -91,7 +94,7 @@ export async function receive(
   incoming: Incoming,
 ): Promise<Received> {
   const source = addressType(incoming.from)?.toUpperCase()
-  if (source === undefined) throw new Unreceivable(400, `${incoming.from} has no known form of address`)
+  if (source === undefined) throw new InboundError(400, `${incoming.from} has no known form of address`)
   await refuseAccount(pipeline.read, incoming.account_sid)
   for (let tries = 0; tries < max_tries; tries++) {
     const received = await write(await planned(pipeline, incoming, source))
@@ -102,8 +105,8 @@ export async function receive(
 
 async function refuseAccount(read: Reader, sid: string): Promise<void> {
   const account = await read.one(accountBySid, { sid })
-  if (!account) throw new Unreceivable(404, `there is no account ${sid}`)
-  if (account.status !== 'active') throw new Unreceivable(403, `the account ${sid} is suspended`)
+  if (!account) throw new InboundError(404, `there is no account ${sid}`)
+  if (account.status !== 'active') throw new InboundError(403, `the account ${sid} is suspended`)
 }
 
 /** Undefined when the message belongs nowhere. */
@@ -133,7 +136,7 @@ async function planned(pipeline: Pipeline, incoming: Incoming, source: string): 
   const pair: Pair = { account_sid, address, proxy_address, now: pipeline.clock.now() }
   const destination = await findDestination(pipeline.read, pair)
   if (!destination) {
-    throw new Unreceivable(
+    throw new InboundError(
       404,
       `${address} has no open conversation over ${proxy_address}, and ${addresses.path} has no ${proxy_address} with AutoCreation.Enabled`,
     )

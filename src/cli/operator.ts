@@ -6,6 +6,7 @@ import { adminRoutes } from '../admin/routes.ts'
 import { type Config, ConfigError, secretFile } from '../config.ts'
 import { explained } from '../installation/explained.ts'
 import { firstAccountTold, openInstallation } from '../installation/open.ts'
+import { DatabaseInUseError } from '../storage/errors.ts'
 import { firstStart } from './first-start.ts'
 
 type Method = 'GET' | 'POST' | 'DELETE'
@@ -20,7 +21,7 @@ export async function asOperator(config: Config, act: (ask: Ask) => Promise<void
   if (running) return act(running)
   const installation = await explained(config, () => openInstallation(config, { log: pino({ level: 'silent' }) })).catch(
     (error: Error) => {
-      if (!/in use by another/.test(error.message)) throw error
+      if (!(error.cause instanceof DatabaseInUseError)) throw error
       throw new ConfigError(
         `${error.message}; if that is the server you mean, give the settings it runs with: it does not answer on ` +
           `${config.host}:${config.port} to this operator token (--host, --port, --admin-token)`,

@@ -53,7 +53,10 @@ export function barredRange(address: string): string | null {
   return parsed instanceof ipaddr.IPv6 && !parsed.match(GLOBAL_UNICAST) ? 'unassigned' : null
 }
 
-class RefusedAddress extends Error {
+class RefusedAddressError extends Error {
+  override readonly name = 'RefusedAddressError'
+  readonly code = 'PARLEY_REFUSED_ADDRESS'
+
   constructor(address: string, range: string, host: string) {
     const what = host === address ? address : `${host} at ${address}`
     super(
@@ -74,7 +77,7 @@ export function publicLookup(resolve: typeof lookup = lookup): LookupFunction {
       const [first] = allowed
       if (!first) {
         const address = found[0]?.address ?? ''
-        callback(new RefusedAddress(address, barredRange(address) ?? '', hostname), [])
+        callback(new RefusedAddressError(address, barredRange(address) ?? '', hostname), [])
       } else if (options.all) callback(null, allowed)
       else callback(null, first.address, first.family)
     })
@@ -92,7 +95,7 @@ function connector({ allow_private, verify_tls }: WebhookClientOptions, connecti
   return (target, callback) => {
     const range = allow_private || isIP(target.hostname) === 0 ? null : barredRange(target.hostname)
     if (range !== null) {
-      process.nextTick(callback, new RefusedAddress(target.hostname, range, target.hostname), null)
+      process.nextTick(callback, new RefusedAddressError(target.hostname, range, target.hostname), null)
       return
     }
     // Declared to return nothing, but returns the socket.
@@ -120,7 +123,7 @@ function describe(error: unknown): string {
 }
 
 function kindOf(error: unknown): SendResult['kind'] {
-  if (error instanceof RefusedAddress) return 'refused_address'
+  if (error instanceof RefusedAddressError) return 'refused_address'
   const code = error instanceof Error && 'code' in error ? error.code : null
   return code === 'UND_ERR_CONNECT_TIMEOUT' || code === 'ETIMEDOUT' ? 'timeout' : 'failed'
 }

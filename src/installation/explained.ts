@@ -1,5 +1,7 @@
 import { type Config, ConfigError, type DatabasePlace, shownPlace } from '../config.ts'
-import { isLost } from '../storage/postgres/failures.ts'
+import { codeOf } from '../errors.ts'
+import { DatabaseInUseError, NewerSchemaError } from '../storage/errors.ts'
+import { isAccessRefused, isConnectTimeout, isLost } from '../storage/postgres/failures.ts'
 
 /** What a folder or file says that cannot be used. */
 const unusable = [
@@ -21,13 +23,6 @@ const unreachable = /^(ECONNREFUSED|ENOTFOUND|EAI_AGAIN|ETIMEDOUT|EHOSTUNREACH|E
 const refused = /^(28P01|28000|3D000|42501)$/
 /** Any other that the server itself gives. */
 const sqlstate = /^[0-9A-Z]{5}$/
-/** The driver has no code for these. */
-const refused_words = /SSL|SASL|password must be a string/
-
-interface Failure {
-  readonly code?: string
-  readonly message: string
-}
 
 /** Runs what opens files and databases; turns what a person can mend into a sentence that says how. */
 export async function explained<T>(config: Pick<Config, 'database'>, open: () => Promise<T>): Promise<T> {
@@ -36,21 +31,24 @@ export async function explained<T>(config: Pick<Config, 'database'>, open: () =>
   } catch (error) {
     if (error instanceof ConfigError) throw error
     const sentence = sentenceFor(config.database, rootOf(error))
-    throw sentence ? new ConfigError(sentence) : error
+    throw sentence ? new ConfigError(sentence, { cause: error }) : error
   }
 }
 
 /** A name with several addresses fails once for each. */
-function rootOf(error: unknown): Failure {
-  return (error instanceof AggregateError ? error.errors[0] : error) as Failure
+function rootOf(error: unknown): unknown {
+  return error instanceof AggregateError ? error.errors[0] : error
 }
 
-function sentenceFor(place: DatabasePlace, { code = '', message }: Failure): string | null {
-  if (/in use by another Parley|made by a newer Parley/.test(message)) return message
-  return place.engine === 'sqlite' ? aboutFile(place.file, code, message) : aboutServer(shownPlace(place), code, message)
+function sentenceFor(place: DatabasePlace, error: unknown): string | null {
+  if (!(error instanceof Error)) return null
+  if (error instanceof DatabaseInUseError || error instanceof NewerSchemaError) return error.message
+  return place.engine === 'sqlite' ? aboutFile(place.file, error) : aboutServer(shownPlace(place), error)
 }
 
-function aboutFile(file: string, code: string, message: string): string | null {
+function aboutFile(file: string, error: Error): string | null {
+  const { message } = error
+  const code = codeOf(error) ?? ''
   if (unusable.includes(code)) {
     return `the data folder of ${file} cannot be used (${message}): check its owner, or set PARLEY_DATABASE_URL`
   }
@@ -60,17 +58,19 @@ function aboutFile(file: string, code: string, message: string): string | null {
   return null
 }
 
-function aboutServer(server: string, code: string, message: string): string | null {
-  if (unreachable.test(code) || (code === '' && /^timeout/.test(message))) {
+function aboutServer(server: string, error: Error): string | null {
+  const { message } = error
+  const code = codeOf(error) ?? ''
+  if (unreachable.test(code) || isConnectTimeout(error)) {
     return `${server} cannot be reached (${message || code}): check PARLEY_DATABASE_URL, and that PostgreSQL runs`
   }
-  if (refused.test(code) || (code === '' && refused_words.test(message))) {
+  if (refused.test(code) || isAccessRefused(error)) {
     return `${server} does not let Parley in (${message}): check user, password and database in PARLEY_DATABASE_URL`
   }
   if (code === '53300') return `${server} has no connection left (${message}): raise its max_connections`
   if (code === '53100') return `the disk of ${server} is full: make room, and run the same command again`
   if (unusable.includes(code)) return `the data folder cannot be used (${message}): check PARLEY_DATA_DIR and its owner`
-  if (isLost({ code: code || undefined, message })) {
+  if (isLost(error)) {
     return `the connection to ${server} was lost (${message}): run the same command again`
   }
   if (sqlstate.test(code)) return `${server} cannot be used (${message}): check PARLEY_DATABASE_URL, its parameters too`

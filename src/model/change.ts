@@ -1,6 +1,7 @@
 import { refuse } from '../errors.ts'
 import { emit } from '../events/outbox.ts'
-import { Conflict, type Reader, type Tx } from '../storage/database.ts'
+import type { Reader, Tx } from '../storage/database.ts'
+import { ConflictError } from '../storage/errors.ts'
 import { deleteNames, insert, insertRow, rowsByNames, updateNames } from '../storage/rows.ts'
 import {
   type Ancestors,
@@ -198,13 +199,13 @@ async function saveUpdate(tx: Tx, resource: AnyResource, before: BaseRow, after:
   // The revision it was decided on is part of the key: nothing that others have done meanwhile is overwritten.
   const query = updateNames(resource.table, [...scopeColumns(resource), 'sid', 'revision'], changed)
   const updated = await tx.run(query, { ...values, was_revision: before.revision })
-  if (updated === 0) throw new Conflict(`${resource.table} ${after.sid}`)
+  if (updated === 0) throw new ConflictError(`${resource.table} ${after.sid}`)
 }
 
 async function saveRemoval(tx: Tx, registry: Registry, resource: AnyResource, before: BaseRow, facts: Facts): Promise<void> {
   const { table } = resource
   const deleted = await tx.run(deleteNames(table, [...scopeColumns(resource), 'sid']), { ...before })
-  if (deleted === 0) throw new Conflict(`${table} ${before.sid}`)
+  if (deleted === 0) throw new ConflictError(`${table} ${before.sid}`)
   const dependents = registry.dependents(resource)
   if (!dependents) return
   if (resource.cascade === 'inline') {

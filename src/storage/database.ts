@@ -15,7 +15,7 @@ export type Hold = 'change' | 'keep'
 
 /** What a command may do inside its transaction. */
 export interface Tx extends Reader {
-  /** Runs a statement; answers how many rows it touched. An insert that another's row stands in the way of throws Conflict. */
+  /** Runs a statement; answers how many rows it touched. An insert that another's row stands in the way of throws ConflictError. */
   run<A extends object>(query: Shape<A, unknown>, args: A): Promise<number>
   /** As `all`, for work that nobody else may do too: leaves out what another transaction has claimed. */
   claim<A extends object, R>(query: Shape<A, R>, args: A): Promise<R[]>
@@ -50,9 +50,6 @@ export type Notice =
 // biome-ignore lint/suspicious/noExplicitAny: the registry holds commands of every input; `write` restores the exact types
 export type Command<I = any, O = unknown> = (tx: Tx, input: I) => Promise<O>
 export type Commands = Readonly<Record<string, Command>>
-
-/** Something else changed what a command had read: undone and tried again by the engine, never seen by a caller. */
-export class Conflict extends Error {}
 
 const long_commands = new WeakSet<Command>()
 

@@ -1,4 +1,5 @@
-import { Conflict, type Tx } from './database.ts'
+import type { Tx } from './database.ts'
+import { ConflictError } from './errors.ts'
 import { deleteRow, insert, rowsBy, updateRow } from './rows.ts'
 
 /** A fact about the installation, by name. */
@@ -16,7 +17,7 @@ export interface Fact {
 /** Stores `value` if the fact still is what was read (`before`; undefined: not there). Throws ConflictError otherwise. */
 export async function replaceFact(tx: Tx, { name, value }: Fact, before: string | undefined): Promise<void> {
   if (before === undefined) return insert(tx, 'installation', { name, value })
-  if ((await tx.run(replace, { name, was_value: before, value })) === 0) throw new Conflict(name)
+  if ((await tx.run(replace, { name, was_value: before, value })) === 0) throw new ConflictError(name)
 }
 
 /** What is known about an installation beside its rows: its first account, its clock, its key. */

@@ -1,5 +1,6 @@
 import type { Kysely } from 'kysely'
 import { type Migration, Migrator } from 'kysely/migration'
+import { NewerSchemaError } from '../errors.ts'
 import * as first from './0001-first.ts'
 import * as kindsOfDeliveries from './0002-kinds-of-deliveries.ts'
 
@@ -11,7 +12,7 @@ export const migrations: Readonly<Record<string, Migration>> = {
 
 /**
  * Brings the database to this version's schema. Safe to run from several processes at once (the migrator takes a lock).
- * Throws when the database was made by a newer Parley: an old program must not write to a schema that it does not know.
+ * Throws NewerSchemaError.
  */
 export async function migrate(db: Kysely<unknown>): Promise<void> {
   const migrator = new Migrator({
@@ -26,9 +27,7 @@ export async function migrate(db: Kysely<unknown>): Promise<void> {
       .select('name')
       .execute()
     const unknown = done.map((row) => row.name).filter((name) => !(name in migrations))
-    if (unknown.length > 0) {
-      throw new Error(`the database was made by a newer Parley (schema ${unknown.join(', ')}): start that version instead`)
-    }
+    if (unknown.length > 0) throw new NewerSchemaError(unknown)
   }
   const { error } = await migrator.migrateToLatest()
   if (error) throw error

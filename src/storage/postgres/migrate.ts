@@ -7,7 +7,7 @@ const lock = 7_061_726_579
 
 /**
  * Brings the schema up to date. However many nodes start at once, one does it and the others wait for it and find it done.
- * Throws when the database was made by a newer Parley.
+ * Throws NewerSchemaError.
  */
 export async function migratePostgres(url: string): Promise<void> {
   // One connection: the lock is its own, and gone with it.

@@ -1,8 +1,10 @@
-import type { ClientBase } from 'pg'
+import { type ClientBase, DatabaseError } from 'pg'
 import { ApiError } from '../../errors.ts'
-import { type Commands, Conflict, type Hold, type Notice, type Reader, type Tx } from '../database.ts'
+import type { Commands, Hold, Notice, Reader, Tx } from '../database.ts'
+import { ConflictError } from '../errors.ts'
 import type { AnyShape, Shape } from '../shapes.ts'
 import { type Ask, answerAll } from './asks.ts'
+import { isGoingDown } from './failures.ts'
 import type { ColumnTypes, Lock } from './statements.ts'
 
 export interface Job {
@@ -18,7 +20,10 @@ export type Outcome =
   | { readonly kind: 'unknown' }
 
 /** The commit was sent and no answer came: it may be there or not. */
-export class Unknown extends Error {}
+export class CommitUnknownError extends Error {
+  override readonly name = 'CommitUnknownError'
+  readonly code = 'PARLEY_COMMIT_UNKNOWN'
+}
 
 const locks: Record<Hold, Lock> = { change: ' for no key update', keep: ' for key share' }
 
@@ -66,7 +71,7 @@ export class Transaction {
     this.#slots = options.slots
   }
 
-  /** Throws `Unknown` when nobody can say whether it is on disk, anything else when the connection is of no use any more. */
+  /** Throws CommitUnknownError when nobody can say whether it is on disk, anything else when the connection is of no use any more. */
   async run(jobs: readonly Job[]): Promise<Outcome[]> {
     // Sent together with the first round.
     const begun = this.#client.query('begin')
@@ -119,7 +124,7 @@ export class Transaction {
       if (command !== 'COMMIT') this.#fail(new Error('the transaction was rolled back'))
     } catch (error) {
       // Refused by the database, as a deferred check would: undone. Without an answer of its own: unknown.
-      if (!(error as { severity?: string }).severity || isGoingDown(error)) throw new Unknown('commit', { cause: error })
+      if (!(error instanceof DatabaseError) || isGoingDown(error)) throw new CommitUnknownError('commit', { cause: error })
       this.#fail(error as Error)
     }
   }
@@ -172,7 +177,7 @@ export class Transaction {
         const { touched } = await ask('run', query, args, '')
         one.writing--
         one.written ||= touched > 0
-        if (touched === 0 && query.plain?.verb === 'insert') throw new Conflict(`${query.plain.table}: taken meanwhile`)
+        if (touched === 0 && query.plain?.verb === 'insert') throw new ConflictError(`${query.plain.table}: taken meanwhile`)
         return touched
       },
       notify: (notice) => void one.notices.push(notice),
@@ -226,12 +231,7 @@ export class Transaction {
 
   /** Nobody asks any more: those that are left wait for each other. All are undone, to be run one by one. */
   #endWaiting(): void {
-    this.#fail(new Conflict('commands wait for each other'))
+    this.#fail(new ConflictError('commands wait for each other'))
     for (const { waiting } of this.#held.values()) for (const again of waiting.splice(0)) again()
   }
-}
-
-/** The database ends its connections: after a commit was sent, that is no answer to it. */
-function isGoingDown(error: unknown): boolean {
-  return /^(57P|08)/.test((error as { code?: string }).code ?? '')
 }

@@ -1,10 +1,11 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Pool } from 'pg'
 import { refuse } from '../../errors.ts'
-import { type Commands, Conflict, isLong, type Notice } from '../database.ts'
+import { type Commands, isLong, type Notice } from '../database.ts'
+import { ConflictError } from '../errors.ts'
 import { isContention, isLost, isOutOfRoom } from './failures.ts'
 import type { ColumnTypes } from './statements.ts'
-import { type Job, type Outcome, Transaction, Unknown } from './transaction.ts'
+import { CommitUnknownError, type Job, type Outcome, Transaction } from './transaction.ts'
 
 interface Waiting {
   readonly job: Job
@@ -193,7 +194,7 @@ export class PostgresWriter {
         throw error
       }
     } catch (error) {
-      if (error instanceof Unknown) {
+      if (error instanceof CommitUnknownError) {
         this.#options.failed(error)
         return jobs.map(() => ({ kind: 'unknown' }))
       }
@@ -205,5 +206,5 @@ export class PostgresWriter {
 /** Not all at the same moment, and not at once: the other side needs time too. Who waited for a lock in vain needs a head start. */
 function pauseAfter(error: Error): number {
   if (isLost(error)) return 100 + Math.random() * 200
-  return Math.random() * (error instanceof Conflict ? 30 : 400)
+  return Math.random() * (error instanceof ConflictError ? 30 : 400)
 }

@@ -3,7 +3,9 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import Sqlite from 'better-sqlite3'
 import { Kysely, SqliteDialect } from 'kysely'
+import { codeOf } from '../../errors.ts'
 import { type Commands, type Database, type Notice, type OpenOptions, only_slot } from '../database.ts'
+import { DatabaseInUseError } from '../errors.ts'
 import { migrate } from '../migrations/index.ts'
 import { type Connection, openConnection } from './connection.ts'
 import { SqliteReader } from './reader.ts'
@@ -128,7 +130,7 @@ export function refuseForeign(file: string): void {
 
 /**
  * One process per file: caches rely on it, and a second writer only makes both slower. The lock is SQLite's own on a
- * file beside, so the system drops it when the process dies, however it dies.
+ * file beside, so the system drops it when the process dies, however it dies. Throws DatabaseInUseError.
  */
 export function takeLock(file: string): { close(): void } {
   const lock = new Sqlite(`${file}.lock`, { timeout: 0 })
@@ -136,9 +138,8 @@ export function takeLock(file: string): { close(): void } {
     lock.exec('BEGIN EXCLUSIVE')
   } catch (error) {
     lock.close()
-    throw new Error(`${file} is in use by another Parley process: stop it, or give this one its own PARLEY_DATABASE_URL`, {
-      cause: error,
-    })
+    // A full disk, say, is no other process.
+    throw codeOf(error)?.startsWith('SQLITE_BUSY') ? new DatabaseInUseError(file, { cause: error }) : error
   }
   return lock
 }

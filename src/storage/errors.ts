@@ -1,0 +1,26 @@
+/** Something else changed what a command had read: it is undone and tried again by the engine, never seen by a caller. */
+export class ConflictError extends Error {
+  override readonly name = 'ConflictError'
+  readonly code = 'PARLEY_CONFLICT'
+}
+
+/** Another process has the database file. The message says what to do. */
+export class DatabaseInUseError extends Error {
+  override readonly name = 'DatabaseInUseError'
+  readonly code = 'PARLEY_DATABASE_IN_USE'
+
+  constructor(file: string, options?: ErrorOptions) {
+    super(`${file} is in use by another Parley process: stop it, or give this one its own PARLEY_DATABASE_URL`, options)
+  }
+}
+
+/** A newer Parley has changed the schema: an old program must not write to one that it does not know. */
+export class NewerSchemaError extends Error {
+  override readonly name = 'NewerSchemaError'
+  readonly code = 'PARLEY_NEWER_SCHEMA'
+
+  /** `migrations`: names of those that this version does not have. */
+  constructor(migrations: readonly string[]) {
+    super(`the database was made by a newer Parley (schema ${migrations.join(', ')}): start that version instead`)
+  }
+}
