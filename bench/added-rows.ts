@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { slotOf } from '../src/events/queue.ts'
 import { newSid, orderedSid } from '../src/sids.ts'
 import type { ConversationRow, DeliveryRow } from '../src/storage/schema.ts'
+import { plainConversation } from './plain-conversation.ts'
 import { attributesOf, type Owner } from './population.ts'
 
 /** Rows that the bench adds to what a database was filled with. */
@@ -9,26 +10,14 @@ import { attributesOf, type Owner } from './population.ts'
 /** As a plain creation makes it. */
 export function createdRow(sid: string, i: number, owner: Owner, now_ms: number): ConversationRow {
   return {
+    ...plainConversation,
     ...owner,
     sid,
     friendly_name: `Order ${i}`,
-    unique_name: null,
     attributes: attributesOf(i),
-    state: 'active',
-    inactive_after: null,
-    closed_after: null,
-    date_inactive: null,
-    date_closed: null,
-    next_due: null,
-    email_address: null,
-    email_name: null,
-    created_by: 'system',
-    last_message_index: -1,
-    webhook_count: 0,
     date_activity: now_ms,
     date_created: now_ms,
     date_updated: now_ms,
-    revision: 1,
   }
 }
 

@@ -1,4 +1,5 @@
 import type { ConversationRow } from '../src/storage/schema.ts'
+import { plainConversation } from './plain-conversation.ts'
 
 /**
  * The conversations a database is filled with. Every row follows from its number, so that the load generator knows all sids and
@@ -62,10 +63,9 @@ export function rowOf(made: Population, i: number, owner: Owner, now_ms: number)
   const inactive_ms = now_ms + 30 * day_ms + (i % 365) * day_ms
   const closed_ms = inactive_ms + 30 * day_ms
   return {
-    service_sid: owner.service_sid,
+    ...plainConversation,
+    ...owner,
     sid: sidOf(made, i),
-    account_sid: owner.account_sid,
-    messaging_service_sid: owner.messaging_service_sid,
     friendly_name: `Order ${i} of customer ${scatter(i)}`,
     unique_name: nameOf(i),
     attributes: attributesOf(i),
@@ -75,11 +75,7 @@ export function rowOf(made: Population, i: number, owner: Owner, now_ms: number)
     date_inactive: active ? inactive_ms : null,
     date_closed: closed_ms,
     next_due: active ? inactive_ms : closed_ms,
-    email_address: null,
-    email_name: null,
-    created_by: 'system',
     last_message_index: -1,
-    webhook_count: 0,
     date_activity: created_ms,
     date_created: created_ms,
     date_updated: created_ms,

@@ -91,7 +91,7 @@ export async function propose(
 
 function stepsOf(resource: AnyResource, change: Change<BaseRow>, facts: Facts, loaded: unknown): readonly Step[] {
   const steps: readonly (Change<BaseRow> | Step)[] = resource.steps?.(change, facts, loaded) ?? [change]
-  return steps.map((step) => ('resource' in step ? step : { resource, change: step }))
+  return steps.map((step) => ('resource' in step ? step : { resource, change: step, loaded }))
 }
 
 /** Returns the step that a request asked for, among those that follow from it. */
@@ -178,12 +178,12 @@ async function announce(tx: Tx, { resource, change }: Step, facts: Facts, by: By
   }
 }
 
-async function save(tx: Tx, registry: Registry, { resource, change }: Step, facts: Facts): Promise<void> {
+async function save(tx: Tx, registry: Registry, { resource, change, loaded }: Step, facts: Facts): Promise<void> {
   const { verb, before, after } = change
   if (verb === 'create') await tx.run(insertRow(resource.table, Object.keys(after)), { ...after })
   if (verb === 'update') await saveUpdate(tx, resource, before, after)
   if (verb === 'remove') await saveRemoval(tx, registry, resource, before, facts)
-  await resource.afterWrite?.(tx, change, facts)
+  await resource.afterWrite?.(tx, change, facts, loaded)
   const due = after && nextDueOf(after)
   if (typeof due === 'number') tx.notify({ topic: 'due', at: due })
 }

@@ -143,6 +143,8 @@ export interface Step {
   readonly change: Change<BaseRow>
   /** Where the row is, when that is not where the request points. */
   readonly facts?: Facts
+  /** What the rule has loaded, for the change that was asked for. */
+  readonly loaded?: unknown
 }
 
 export type Condition<Row> =
@@ -247,8 +249,8 @@ interface Rules<Row, P extends Params, X, U> {
   readonly remove?: (before: Row, facts: FactsUnder<U>, loaded: X) => void
   /** Everything that happens with a change, in order, the change itself included: its own changes, and steps of other resources. */
   readonly steps?: (change: Change<Row>, facts: FactsUnder<U>, loaded: X) => readonly (Change<Row> | Step)[]
-  /** Writes what has no life of its own and follows from a change, whatever caused it. */
-  readonly afterWrite?: (tx: Tx, change: Change<Row>, facts: FactsUnder<U>) => Promise<void>
+  /** Writes what has no life of its own and follows from a change, whatever caused it. `loaded` only where it was asked for. */
+  readonly afterWrite?: (tx: Tx, change: Change<Row>, facts: FactsUnder<U>, loaded: X | undefined) => Promise<void>
   /** What deadlines that have passed do to a row; undefined when there are none. Every read and every write goes through it. */
   readonly elapse?: (row: Row, now: number) => Row | undefined
 }

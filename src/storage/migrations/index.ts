@@ -1,13 +1,21 @@
+import { readdirSync } from 'node:fs'
+import { parse } from 'node:path'
 import type { Kysely } from 'kysely'
 import { type Migration, Migrator } from 'kysely/migration'
 import { NewerSchemaError } from '../errors.ts'
-import * as first from './0001-first.ts'
-import * as kindsOfDeliveries from './0002-kinds-of-deliveries.ts'
 
-/** Numbered steps, in order. A step that has shipped is never edited: add the next one. */
-export const migrations: Readonly<Record<string, Migration>> = {
-  '0001-first': first,
-  '0002-kinds-of-deliveries': kindsOfDeliveries,
+/**
+ * Numbered steps, in order: every file of this folder whose name begins with a number. A step that has shipped is never edited:
+ * add the next one.
+ */
+export const migrations: Readonly<Record<string, Migration>> = await loadMigrations()
+
+async function loadMigrations(): Promise<Record<string, Migration>> {
+  const files = readdirSync(import.meta.dirname).filter((name) => /^\d{4}-[\w-]+\.(js|ts)$/.test(name))
+  const loaded = await Promise.all(
+    files.toSorted().map(async (name): Promise<[string, Migration]> => [parse(name).name, await import(`./${name}`)]),
+  )
+  return Object.fromEntries(loaded)
 }
 
 /**

@@ -16,13 +16,12 @@ const nonChat = shape<{ service_sid: string; conversation_sid: string }>()((db, 
 )
 const channelOf = rowsBy('channels', ['account_sid', 'proxy_address'])
 
-/** Who gets a message by a messaging channel: everybody with an address but who sent it. */
-export async function recipientsOf(
+/** Reads everybody in a conversation who is reached by a messaging channel. */
+export async function peopleWithAddress(
   read: Reader,
   { service_sid, conversation_sid }: Pick<ParticipantRow, 'service_sid' | 'conversation_sid'>,
-  sender_sid: string | null,
 ): Promise<readonly ParticipantRow[]> {
-  return (await read.all(nonChat, { service_sid, conversation_sid })).filter((row) => row.sid !== sender_sid)
+  return read.all(nonChat, { service_sid, conversation_sid })
 }
 
 /** How far a message has come with those who get it by a channel, as shown. */
@@ -53,8 +52,8 @@ export function summary(total: number, statuses: readonly string[]): DeliverySum
 }
 
 /** Hands a message to the channel of each recipient: rows written with it, sent and retried like webhooks. */
-export async function dispatch(tx: Tx, message: MessageRow, sender_sid: string | null, now: number): Promise<void> {
-  for (const to of await recipientsOf(tx, message, sender_sid)) {
+export async function dispatch(tx: Tx, message: MessageRow, recipients: readonly ParticipantRow[], now: number): Promise<void> {
+  for (const to of recipients) {
     const { account_sid, service_sid, conversation_sid } = message
     const channel =
       to.proxy_address === null ? undefined : await tx.one(channelOf, { account_sid, proxy_address: to.proxy_address })

@@ -25,7 +25,7 @@ import { chatServiceSid } from '../chat-service-sid.ts'
 import { type BelowConversation, conversations } from '../conversation.ts'
 import { refuseUnusable, wake } from '../lifecycle.ts'
 import { scopedTargets } from '../webhooks/targets.ts'
-import { dispatch, recipientsOf, summary } from './dispatch.ts'
+import { dispatch, peopleWithAddress, summary } from './dispatch.ts'
 
 const params = {
   Author: text({ max: 256, tooLong: 'authorTooLong' }),
@@ -44,8 +44,8 @@ type Given = Parsed<typeof params>
 interface Loaded {
   /** Who the author is in this conversation, if anybody. */
   readonly author: Pick<ParticipantRow, 'sid'> | null
-  /** How many get a new message by a messaging channel. */
-  readonly recipients: number
+  /** Who gets a new message by a messaging channel. */
+  readonly recipients: readonly ParticipantRow[]
   /** Whether it is a group MMS: somebody is in it at their own number. */
   readonly group: boolean
   /** What a new message carries. */
@@ -85,7 +85,7 @@ export const messages = resource<MessageRow, 'index'>()({
       attributes: p.Attributes ?? '{}',
       content_sid: p.ContentSid ?? null,
       content_variables: p.ContentVariables ?? null,
-      delivery: recipients === 0 ? null : JSON.stringify(summary(recipients, [])),
+      delivery: recipients.length === 0 ? null : JSON.stringify(summary(recipients.length, [])),
       source: facts.source ?? 'API',
     }
   },
@@ -114,9 +114,9 @@ export const messages = resource<MessageRow, 'index'>()({
     return [change, stepOf(conversations, { verb: 'update', before, after, cause: 'consequence' }, { ...facts, parents: [] })]
   },
 
-  async afterWrite(tx, { before, after }, facts) {
+  async afterWrite(tx, { before, after }, facts, loaded) {
     await followMessage(tx, before, after, facts.now)
-    if (!before && after && after.delivery !== null) await dispatch(tx, after, senderOf(facts, after.participant_sid), facts.now)
+    if (!before && after && loaded) await dispatch(tx, after, loaded.recipients, facts.now)
   },
 
   represent: (row, self, urls) => ({
@@ -203,12 +203,12 @@ async function load(read: Reader, p: Given, facts: BelowConversation, before: Me
   const within = { service_sid, conversation_sid }
   const [author, everybody, media] = await Promise.all([
     authorOf(read, within, p.Author ?? before?.author, facts.inbound),
-    before ? [] : recipientsOf(read, within, null),
+    before ? [] : peopleWithAddress(read, within),
     before ? null : mediaOf(read, p, facts),
   ])
   const sender = senderOf(facts, author?.sid ?? null)
   const recipients = everybody.filter((row) => row.sid !== sender)
-  return { author, recipients: recipients.length, group: recipients.some((row) => row.proxy_address === null), media }
+  return { author, recipients, group: recipients.some((row) => row.proxy_address === null), media }
 }
 
 async function mediaOf(read: Reader, p: Given, { service }: BelowConversation): Promise<MediaRow | null> {
