@@ -570,6 +570,16 @@ export function refuse(kind: ErrorName, details?: Readonly<Record<string, string
   return new ApiError(kind, details)
 }
 
+/** Whether an error says that the program or its database failed. Storage, which throws it, has logged the cause. */
+export function isFailure(error: unknown): boolean {
+  return error instanceof ApiError && error.entry.status >= 500
+}
+
+/** Returns what was thrown as an error: JavaScript may throw anything. */
+export function errorOf(thrown: unknown): Error {
+  return thrown instanceof Error ? thrown : new Error(`a ${typeof thrown} was thrown`, { cause: thrown })
+}
+
 /** Returns the `code` of an error of the system, of a driver or of Parley; undefined when it has none. */
 export function codeOf(error: unknown): string | undefined {
   return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined

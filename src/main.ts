@@ -15,7 +15,7 @@ import { createWebhookClient, type WebhookClient } from './delivery/client.ts'
 import { Deliveries } from './delivery/deliveries.ts'
 import { isDelivered } from './delivery/handler.ts'
 import { webhookHandler } from './delivery/webhook.ts'
-import { codeOf } from './errors.ts'
+import { codeOf, isFailure } from './errors.ts'
 import { followClock } from './installation/kept-clock.ts'
 import { type Installation, type OpenOptions, openInstallation } from './installation/open.ts'
 import { Loop, type Worker } from './loop.ts'
@@ -77,7 +77,9 @@ export async function start(config: Config, options: OpenOptions = {}): Promise<
       metrics: new Metrics(database),
       read: remembering(database, [accountBySid, serviceBySid], ['accounts', 'services']),
       client,
-      failed: (err) => log.error({ err }, 'background work failed'),
+      failed: (err) => {
+        if (!isFailure(err)) log.error({ err }, 'background work failed')
+      },
     }
     const store = await openMedia(shared)
     opened.push(

@@ -3,7 +3,7 @@ import { sameSecret } from '../api/auth.ts'
 import type { Pipeline } from '../api/requests.ts'
 import type { Timers } from '../background/timers.ts'
 import { TestClock } from '../clock.ts'
-import { ApiError } from '../errors.ts'
+import { ApiError, isFailure } from '../errors.ts'
 import type { Installation } from '../installation/open.ts'
 import { accountRoutes } from './accounts.ts'
 import { channelRoutes } from './channels.ts'
@@ -59,7 +59,7 @@ function unauthorized(reply: FastifyReply): FastifyReply {
 
 function sendError(reply: FastifyReply, error: Partial<FastifyError>, log: Installation['log']): FastifyReply {
   const status = error instanceof ApiError ? error.entry.status : (error.statusCode ?? 500)
-  if (status >= 500) log.error({ err: error }, 'admin request failed')
+  if (status >= 500 && !isFailure(error)) log.error({ err: error }, 'admin request failed')
   // The code under which a caller of `/v1` would find the refusal.
   const code = error instanceof ApiError && { code: error.entry.code }
   return reply.code(status).send({ error: status >= 500 ? 'internal error' : error.message, ...code })

@@ -1,6 +1,6 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Logger } from 'pino'
-import { ApiError, codeOf, type ErrorName, refuse } from '../errors.ts'
+import { ApiError, codeOf, type ErrorName, isFailure, refuse } from '../errors.ts'
 import { emptyForm, type Form, parseForm } from '../model/form.ts'
 import { randomSid } from '../sids.ts'
 
@@ -88,7 +88,7 @@ const frameworkCodes: Readonly<Record<string, ErrorName>> = {
 export function sendError(request: FastifyRequest, reply: FastifyReply, error: unknown, log: Logger): void {
   const refusal = error instanceof ApiError ? error : refuse(frameworkCodes[codeOf(error) ?? ''] ?? 'serverError')
   // A caller who hangs up while its body is read has done that itself.
-  if (refusal.kind === 'serverError' && !request.raw.destroyed) log.error({ err: error }, 'request failed')
+  if (refusal.kind === 'serverError' && !isFailure(error) && !request.raw.destroyed) log.error({ err: error }, 'request failed')
   const challenge = refusal.entry.status === 401 ? ['www-authenticate', 'Basic realm="Twilio API"'] : []
   respond(request, reply, refusal.entry.status, JSON.stringify(refusal.body()), challenge)
 }

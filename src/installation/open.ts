@@ -36,6 +36,8 @@ export interface OpenOptions {
   readonly largest_batch?: number
   /** False: a query for each read, to measure what answering them together gains. */
   readonly coalesce?: boolean
+  /** Called when no write will be possible again. Default: ends the process, so that a supervisor starts another. */
+  readonly dead?: (error: Error) => void
 }
 
 /** Opens the database, makes secrets and the first account where there are none. Throws with a message a person can act on. */
@@ -43,7 +45,8 @@ export async function openInstallation(config: Config, options: OpenOptions = {}
   const { log, close: closeLog } = options.log ? { log: options.log, close: async () => {} } : openLog(config.log_level)
   const database = await openDatabase<ParleyCommands>(config.database, {
     commands: new URL(import.meta.url.endsWith('.ts') ? '../commands.ts' : '../commands.js', import.meta.url),
-    failed: (err) => log.error({ err }, 'a write failed'),
+    failed: (err) => log.error({ err }, 'a read or write failed'),
+    dead: options.dead ?? ((err) => endProcess(log, err)),
     ...(options.largest_batch && { largest_batch: options.largest_batch }),
     ...(options.coalesce === false && { coalesce: false }),
   })
@@ -67,6 +70,11 @@ export async function openInstallation(config: Config, options: OpenOptions = {}
     await database.close()
     throw error
   }
+}
+
+function endProcess(log: Logger, err: Error): void {
+  log.fatal({ err }, 'the thread that writes is gone: this process ends')
+  process.exit(1)
 }
 
 /** From now on the token of the first account is shown to nobody. */

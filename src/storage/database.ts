@@ -100,8 +100,10 @@ export interface Database<C extends Commands = Commands> {
 export interface OpenOptions {
   /** Module whose export `commands` is the registry: a thread of its own may import it. */
   readonly commands: URL
-  /** Told of failures that are not the caller's. */
+  /** Called with failures that are not the caller's. */
   readonly failed: (error: Error) => void
+  /** Called when no write will be possible again in this process, which had better end. Default: `failed`. */
+  readonly dead?: (error: Error) => void
   /** Bounds a transaction; 1 is one commit for each write (kept for the benchmark). */
   readonly largest_batch?: number
   /** False: a query for each read (kept for the benchmark). */

@@ -75,7 +75,7 @@ describe('writing', () => {
     expect(await Promise.all(counts)).toEqual(Array<number>(10).fill(0))
   })
 
-  test('a failure is `unavailable` to its own writer and reported once; all others are on disk', async () => {
+  test('a defect is `serverError` to its own writer and reported once; all others are on disk', async () => {
     const { database, failures } = await opened()
     const results = await Promise.allSettled([
       database.write('put', row('a')),
@@ -85,7 +85,7 @@ describe('writing', () => {
       database.write('put', row('e')),
     ])
     const errors = results.map((result) => (result.status === 'rejected' ? (result.reason as ApiError).kind : 'answered'))
-    expect(errors).toEqual(['answered', 'unavailable', 'answered', 'notFound', 'answered'])
+    expect(errors).toEqual(['answered', 'serverError', 'answered', 'notFound', 'answered'])
     expect(await names(database)).toEqual(['a', 'c', 'e'])
     expect(failures.map(({ message }) => message)).toEqual([expect.stringMatching(/^putThenFail: .*out of luck with b/)])
   })
@@ -114,7 +114,7 @@ describe('writing', () => {
 
   test('one that fails leaves nothing, and the next one goes on', async () => {
     const { database } = await opened()
-    await expect(database.write('putThenFail', row('a'))).rejects.toMatchObject({ kind: 'unavailable' })
+    await expect(database.write('putThenFail', row('a'))).rejects.toMatchObject({ kind: 'serverError' })
     expect(await names(database)).toEqual([])
     await database.write('put', row('a'))
     expect(await names(database)).toEqual(['a'])
@@ -132,7 +132,7 @@ describe('writing', () => {
       database.write(name, input as never),
       database.write('put', row('b')),
     ])
-    expect(results[1]).toMatchObject({ status: 'rejected', reason: { kind: 'unavailable' } })
+    expect(results[1]).toMatchObject({ status: 'rejected', reason: { kind: 'serverError' } })
     expect(await names(database)).toEqual(['a', 'b', 'taken'])
     expect(failures.map(({ message }) => message)).toEqual([expect.stringMatching(report)])
   })

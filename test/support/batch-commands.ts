@@ -1,9 +1,15 @@
+import { sql } from 'kysely'
 import { refuse } from '../../src/errors.ts'
 import type { Tx } from '../../src/storage/database.ts'
 import { insertRow, rowsBy } from '../../src/storage/rows.ts'
 import { shape } from '../../src/storage/shapes.ts'
 
 const byName = rowsBy('installation', ['name'])
+
+/** A query whose column is misspelt. */
+export const misspelt = shape<{ name: string }>()((db, a) =>
+  db.selectFrom('installation').selectAll().where(sql`nmae`, '=', a.name),
+)
 
 /** All rows there are, in the order of their names. */
 export const everything = shape<{ none?: null }>()((db) => db.selectFrom('installation').selectAll().orderBy('name'))
@@ -48,6 +54,30 @@ export const commands = {
   async putThenFail(tx: Tx, input: Put): Promise<void> {
     await put(tx, input)
     throw new Error(`out of luck with ${input.name}`)
+  },
+
+  /** Has a defect that shows before anything is written. */
+  async trip(_tx: Tx, _input: Put): Promise<void> {
+    const rule: { check?: () => void } = {}
+    // @ts-expect-error: the defect
+    rule.check()
+  },
+
+  /** Has one that shows afterwards. */
+  async putThenTrip(tx: Tx, input: Put): Promise<void> {
+    await put(tx, input)
+    await commands.trip(tx, input)
+  },
+
+  /** Has one in a query. */
+  async putThenMisspell(tx: Tx, input: Put): Promise<void> {
+    await put(tx, input)
+    await tx.one(misspelt, { name: input.name })
+  },
+
+  /** Throws an error that quotes its input. */
+  async misread(_tx: Tx, input: Put): Promise<void> {
+    JSON.parse(input.value)
   },
 
   /** Takes the whole writer thread down, as running out of memory would. */

@@ -1,4 +1,5 @@
 import type { ClientBase, QueryResult } from 'pg'
+import { errorOf } from '../../errors.ts'
 import type { AnyShape } from '../shapes.ts'
 import { type ColumnTypes, type Lock, many, manyWrites, nameColumn, ordinal, type Statement, single } from './statements.ts'
 
@@ -11,6 +12,8 @@ export interface Ask {
   readonly shape: AnyShape
   readonly args: Args
   readonly lock: Lock
+  /** Not in one statement with others. */
+  readonly alone?: boolean
   /** Of a read: its rows. Of a run: how many rows it touched. */
   readonly answer: (rows: readonly Row[], touched: number) => void
   readonly fail: (error: Error) => void
@@ -34,13 +37,13 @@ export async function answerAll(client: ClientBase, asks: readonly Ask[], types:
     }
     const key = `${ask.shape.id}${ask.kind}${ask.lock}`
     const group = open.get(key)
-    if (group && group.length < most) {
+    if (group && group.length < most && !ask.alone) {
       group.push(ask)
       continue
     }
     const another = [ask]
     groups.push(another)
-    open.set(key, another)
+    if (!ask.alone) open.set(key, another)
   }
   // One packet for all of them.
   const { stream } = (client as unknown as { connection: { stream: { cork(): void; uncork(): void } } }).connection
@@ -108,6 +111,6 @@ async function send(
   try {
     answered(await client.query(statement))
   } catch (error) {
-    for (const ask of askers) ask.fail(error as Error)
+    for (const ask of askers) ask.fail(errorOf(error))
   }
 }

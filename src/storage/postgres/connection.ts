@@ -1,4 +1,6 @@
 import pg from 'pg'
+import { errorOf } from '../../errors.ts'
+import { ConnectError, isUnavailable } from './failures.ts'
 
 const int8 = 20
 
@@ -41,4 +43,13 @@ export function createPool(url: string, options: { max: number; failed: (error: 
     client.query(session).catch(options.failed)
   })
   return pool
+}
+
+/** A connection of the pool. Whatever keeps it from being made, what it was wanted for is not to blame. */
+export async function connect(pool: pg.Pool): Promise<pg.PoolClient> {
+  try {
+    return await pool.connect()
+  } catch (error) {
+    throw isUnavailable(error) ? error : new ConnectError(errorOf(error).message, { cause: error })
+  }
 }

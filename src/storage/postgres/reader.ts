@@ -1,9 +1,11 @@
 import type { Pool } from 'pg'
-import { refuse } from '../../errors.ts'
+import { type ApiError, errorOf, refuse } from '../../errors.ts'
 import type { Hold, Reader } from '../database.ts'
+import { failureOf, StorageError } from '../failures.ts'
 import type { AnyShape, Shape } from '../shapes.ts'
 import { type Ask, answerAll } from './asks.ts'
-import { isBroken, isLost } from './failures.ts'
+import { connect } from './connection.ts'
+import { isBroken, isLost, isUnavailable, OverdueError } from './failures.ts'
 
 /** Flushes under way at a time: one slow page does not hold up the others. */
 const most_flushes = 3
@@ -12,7 +14,7 @@ const most_flushes = 3
 const patience_ms = 3000
 /** Only what fails at once is tried again: nobody waits twice. */
 const retry_within_ms = 500
-const overdue = new Error('timeout: no connection was free')
+const overdue = new OverdueError('no connection was free')
 
 type Row = Record<string, unknown>
 
@@ -54,34 +56,38 @@ export class PostgresReader implements Reader {
     return this.#lost
   }
 
-  /** What goes wrong is told to `failed`; the caller of a read only learns that the database does not answer. */
+  /** `failed` is called with what goes wrong; the caller of a read does not learn the cause. */
   async #rows<R>(shape: AnyShape, args: object): Promise<readonly R[]> {
     const since = performance.now()
+    let alone = false
     for (let again = true; ; again = false) {
       try {
-        const rows = await this.#ask(shape, args as Row)
+        const rows = await this.#ask(shape, args as Row, alone)
         this.#lost = false
         return rows as readonly R[]
       } catch (error) {
         this.#lost = isLost(error)
         // Another connection may be whole: a restart of the database breaks all that were open.
         if (again && isBroken(error) && performance.now() - since < retry_within_ms) continue
-        this.#tell(error as Error)
-        throw refuse('unavailable')
+        // An argument that the database does not take must not fail those that were asked for with it.
+        alone = !isUnavailable(error)
+        if (again && alone) continue
+        throw this.#refusal(errorOf(error))
       }
     }
   }
 
-  /** Once, however many asked for what went wrong together. */
-  #tell(error: Error): void {
-    if (this.#told.has(error)) return
+  /** Logs the cause once, however many asked for what went wrong together. */
+  #refusal(error: Error): ApiError {
+    const failure = failureOf(error, isUnavailable)
+    if (!this.#told.has(error)) this.#failed(new StorageError('a read', failure))
     this.#told.add(error)
-    this.#failed(error)
+    return refuse(failure.kind)
   }
 
-  #ask(shape: AnyShape, args: Row): Promise<readonly Row[]> {
+  #ask(shape: AnyShape, args: Row, alone: boolean): Promise<readonly Row[]> {
     return new Promise((answer, fail) => {
-      this.#asked.push({ ask: { kind: 'read', shape, args, lock: '', answer, fail }, since: performance.now() })
+      this.#asked.push({ ask: { kind: 'read', shape, args, lock: '', alone, answer, fail }, since: performance.now() })
       this.#schedule()
     })
   }
@@ -112,14 +118,14 @@ export class PostgresReader implements Reader {
   async #flush(asks: readonly Ask[]): Promise<void> {
     this.#flushing++
     try {
-      const client = await this.#pool.connect()
+      const client = await connect(this.#pool)
       try {
         await answerAll(client, asks, new Map())
       } finally {
         client.release()
       }
     } catch (error) {
-      for (const ask of asks) ask.fail(error as Error)
+      for (const ask of asks) ask.fail(errorOf(error))
     }
     this.#flushing--
     this.#schedule()

@@ -1,5 +1,5 @@
 import { type ClientBase, DatabaseError } from 'pg'
-import { ApiError } from '../../errors.ts'
+import { ApiError, errorOf } from '../../errors.ts'
 import type { Commands, Hold, Notice, Reader, Tx } from '../database.ts'
 import { ConflictError } from '../errors.ts'
 import type { AnyShape, Shape } from '../shapes.ts'
@@ -104,13 +104,13 @@ export class Transaction {
   async #start(one: Running): Promise<void> {
     try {
       const command = this.#commands[one.job.name]
-      if (!command) throw new Error(`no command ${one.job.name}`)
+      if (!command) throw new Error('there is no such command')
       const value = await command(this.#tx(one), one.job.input)
       one.outcome = { kind: 'done', value, notices: one.notices }
     } catch (error) {
-      one.outcome = error instanceof ApiError ? { kind: 'refused', error } : { kind: 'undone', error: error as Error }
+      one.outcome = error instanceof ApiError ? { kind: 'refused', error } : { kind: 'undone', error: errorOf(error) }
       // What has not written anything leaves nothing to undo; the others go on.
-      if (one.written || one.writing > 0) this.#fail(error as Error)
+      if (one.written || one.writing > 0) this.#fail(errorOf(error))
     }
     for (const sid of one.holds) this.#release(sid, one)
     this.#running--
@@ -124,8 +124,10 @@ export class Transaction {
       if (command !== 'COMMIT') this.#fail(new Error('the transaction was rolled back'))
     } catch (error) {
       // Refused by the database, as a deferred check would: undone. Without an answer of its own: unknown.
-      if (!(error instanceof DatabaseError) || isGoingDown(error)) throw new CommitUnknownError('commit', { cause: error })
-      this.#fail(error as Error)
+      if (!(error instanceof DatabaseError) || isGoingDown(error)) {
+        throw new CommitUnknownError(`no answer to a commit: ${errorOf(error).message}`, { cause: error })
+      }
+      this.#fail(errorOf(error))
     }
   }
 

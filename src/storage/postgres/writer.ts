@@ -1,9 +1,11 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Pool } from 'pg'
-import { refuse } from '../../errors.ts'
+import { errorOf, refuse } from '../../errors.ts'
 import { type Commands, isLong, type Notice } from '../database.ts'
 import { ConflictError } from '../errors.ts'
-import { isContention, isLost, isOutOfRoom } from './failures.ts'
+import { failureOf, reported } from '../failures.ts'
+import { connect } from './connection.ts'
+import { isContention, isLost, isOutOfRoom, isUnavailable, OverdueError } from './failures.ts'
 import type { ColumnTypes } from './statements.ts'
 import { CommitUnknownError, type Job, type Outcome, Transaction } from './transaction.ts'
 
@@ -22,7 +24,7 @@ const patience_ms = 5000
 /** For so long after a failure that is not the caller's. */
 const failing_ms = 5000
 /** Others are not in the way that often: something is wrong with the command. */
-const most_tries = 12
+const max_tries = 12
 /** While one waits for the disk the next one runs; more would only divide the same writes into smaller batches. */
 const most_batches = 2
 /** Without batches: what the pool has left. */
@@ -121,7 +123,7 @@ export class PostgresWriter {
   #inTime(turn: readonly Waiting[]): readonly Waiting[] {
     return turn.filter((waiting) => {
       const late = performance.now() > waiting.until
-      if (late) this.#giveUp(waiting, new Error('timeout: no turn came'))
+      if (late) this.#giveUp(waiting, new OverdueError('no turn came'))
       return !late
     })
   }
@@ -149,7 +151,7 @@ export class PostgresWriter {
 
   #tryAgain(waiting: Waiting, error: Error): void {
     const left_ms = waiting.until - performance.now()
-    if (left_ms > 0 && (isLost(error) || (isContention(error) && waiting.tries++ < most_tries))) {
+    if (left_ms > 0 && (isLost(error) || (isContention(error) && waiting.tries++ < max_tries))) {
       void delay(Math.min(pauseAfter(error), left_ms)).then(() => this.#runAlone(waiting))
       return
     }
@@ -158,8 +160,11 @@ export class PostgresWriter {
 
   #giveUp(waiting: Waiting, error: Error): void {
     if (isLost(error) || isOutOfRoom(error)) this.#failing_until = performance.now() + failing_ms
-    this.#options.failed(new Error(`${waiting.job.name}: ${error.message}`, { cause: error }))
-    this.#done(() => waiting.fail(refuse('unavailable')))
+    // A row that is in the way each time is not there because of others: the command ought to have seen it.
+    const crowded = isContention(error) && waiting.tries <= max_tries
+    const failure = failureOf(error, () => crowded || isUnavailable(error))
+    const refusal = reported(waiting.job.name, failure, this.#options.failed)
+    this.#done(() => waiting.fail(refusal))
   }
 
   /** Tells everybody of what has been committed, then answers those who waited for it. */
@@ -183,7 +188,7 @@ export class PostgresWriter {
   /** One transaction from its beginning to its end, whatever comes between. */
   async #transaction(jobs: readonly Job[]): Promise<readonly Outcome[]> {
     try {
-      const client = await this.#options.pool.connect()
+      const client = await connect(this.#options.pool)
       try {
         const outcomes = await new Transaction(client, this.#options).run(jobs)
         client.release()
@@ -195,10 +200,14 @@ export class PostgresWriter {
       }
     } catch (error) {
       if (error instanceof CommitUnknownError) {
-        this.#options.failed(error)
+        reported(
+          namesOf(jobs),
+          failureOf(error, () => true),
+          this.#options.failed,
+        )
         return jobs.map(() => ({ kind: 'unknown' }))
       }
-      return jobs.map(() => ({ kind: 'undone', error: error as Error }))
+      return jobs.map(() => ({ kind: 'undone', error: errorOf(error) }))
     }
   }
 }
@@ -207,4 +216,8 @@ export class PostgresWriter {
 function pauseAfter(error: Error): number {
   if (isLost(error)) return 100 + Math.random() * 200
   return Math.random() * (error instanceof ConflictError ? 30 : 400)
+}
+
+function namesOf(jobs: readonly Job[]): string {
+  return [...new Set(jobs.map(({ name }) => name))].join(', ')
 }

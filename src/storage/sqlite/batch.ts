@@ -1,6 +1,8 @@
 import { ApiError, type ErrorName } from '../../errors.ts'
 import { type Commands, type Notice, only_slot, type Tx } from '../database.ts'
+import { type Failure, failureOf } from '../failures.ts'
 import { type Connection, Statements } from './connection.ts'
+import { isUnavailable } from './failures.ts'
 
 export interface Job {
   readonly name: string
@@ -10,7 +12,10 @@ export interface Job {
 export type Outcome =
   | { readonly value: unknown; readonly notices: readonly Notice[] }
   | { readonly refused: { readonly kind: ErrorName; readonly details: Readonly<Record<string, string>> } }
-  | { readonly failed: string }
+  | { readonly failed: Failure }
+
+/** How a transaction ended: committed, or with everything undone. */
+type Ended = { readonly outcomes: Outcome[] } | { readonly error: unknown }
 
 /** Runs jobs in one transaction each batch: group commit, one fsync for all of them. */
 export class BatchRunner {
@@ -35,34 +40,41 @@ export class BatchRunner {
 
   /** First as if nothing could go wrong; when a command fails after it has written, all over again with a savepoint for each. */
   async run(jobs: readonly Job[]): Promise<Outcome[]> {
-    return (await this.#transaction(jobs, (job) => this.#attempt(job))) ?? (await this.#withSavepoints(jobs))
+    const ended = await this.#transaction(jobs, (job) => this.#attempt(job))
+    if ('outcomes' in ended) return ended.outcomes
+    return jobs.length === 1 ? [asOutcome(ended.error)] : this.#withSavepoints(jobs)
   }
 
   async #withSavepoints(jobs: readonly Job[]): Promise<Outcome[]> {
-    const outcomes = await this.#transaction(jobs, async (job) => {
+    const ended = await this.#transaction(jobs, async (job) => {
       this.#sql.save.run()
       const outcome = await this.#attempt(job).catch((error: unknown): Outcome => {
+        // A full disk has undone all of them by itself.
+        if (!this.#db.inTransaction) throw error
         this.#sql.undo.run()
         return asOutcome(error)
       })
       this.#sql.release.run()
       return outcome
     })
-    return outcomes ?? jobs.map(() => ({ failed: 'the transaction could not be committed' }))
+    if ('outcomes' in ended) return ended.outcomes
+    // One failure for all, so that it is logged once.
+    const outcome = asOutcome(ended.error)
+    return jobs.map(() => outcome)
   }
 
-  /** Answers undefined, with everything undone, when a step or the commit fails. */
-  async #transaction(jobs: readonly Job[], step: (job: Job) => Promise<Outcome>): Promise<Outcome[] | undefined> {
+  /** When a ROLLBACK fails, the error ends the thread: nobody knows what is in the file. */
+  async #transaction(jobs: readonly Job[], step: (job: Job) => Promise<Outcome>): Promise<Ended> {
     const outcomes: Outcome[] = []
     try {
       this.#sql.begin.run()
       for (const job of jobs) outcomes.push(await step(job))
       this.#sql.commit.run()
-      return outcomes
+      return { outcomes }
     } catch (error) {
       // A full disk rolls back by itself.
       if (this.#db.inTransaction) this.#sql.rollback.run()
-      return jobs.length === 1 ? [asOutcome(error)] : undefined
+      return { error }
     }
   }
 
@@ -87,7 +99,7 @@ export class BatchRunner {
     }
     try {
       const command = this.#commands[job.name]
-      if (!command) throw new Error(`no command ${job.name}`)
+      if (!command) throw new Error('there is no such command')
       return { value: await command(tx, job.input), notices }
     } catch (error) {
       if (written || !(error instanceof ApiError)) throw error
@@ -98,5 +110,5 @@ export class BatchRunner {
 
 function asOutcome(error: unknown): Outcome {
   if (error instanceof ApiError) return { refused: { kind: error.kind, details: error.details } }
-  return { failed: error instanceof Error ? (error.stack ?? error.message) : String(error) }
+  return { failed: failureOf(error, isUnavailable) }
 }

@@ -81,6 +81,7 @@ async function openLocked<C extends Commands>(
     commands: options.commands,
     largest_batch: options.largest_batch ?? 1000,
     failed: options.failed,
+    dead: options.dead ?? options.failed,
     committed(notices) {
       // The next read must see the commit: a stale row rendered now would stay in a cache for ever.
       reader.refresh()

@@ -1,7 +1,8 @@
 import { extname } from 'node:path'
 import { Worker } from 'node:worker_threads'
-import { ApiError, refuse } from '../../errors.ts'
+import { ApiError, errorOf, refuse } from '../../errors.ts'
 import type { Notice } from '../database.ts'
+import { type Failure, reported } from '../failures.ts'
 import type { Job, Outcome } from './batch.ts'
 
 interface Waiting {
@@ -18,16 +19,19 @@ export class Writer {
   readonly #worker: Worker
   readonly #committed: (notices: readonly Notice[]) => void
   readonly #failed: (error: Error) => void
+  readonly #dead: (error: Error) => void
   readonly #largest: number
   #queue: Waiting[] = []
   #inflight: Waiting[] = []
   #scheduled = false
+  #started = false
   #broken: Error | undefined
   readonly ready: Promise<void>
 
   /**
    * `largest_batch` bounds a transaction; 1 is one commit per request (kept for the benchmark).
-   * `committed` is called before writers are answered; `failed` with what is not the caller's fault.
+   * `committed` is called before writers are answered; `failed` with what is not the caller's fault; `dead` when the thread has
+   * ended by itself.
    */
   constructor(options: {
     file: string
@@ -36,9 +40,11 @@ export class Writer {
     largest_batch: number
     committed: (notices: readonly Notice[]) => void
     failed: (error: Error) => void
+    dead: (error: Error) => void
   }) {
     this.#committed = options.committed
     this.#failed = options.failed
+    this.#dead = options.dead
     this.#largest = options.largest_batch
     const thread = new URL(`./writer-thread${extname(import.meta.url)}`, import.meta.url)
     this.#worker = new Worker(thread, {
@@ -46,13 +52,16 @@ export class Writer {
     })
     this.ready = new Promise((resolve, reject) => {
       this.#worker.once('message', () => {
+        this.#started = true
         this.#worker.on('message', (outcomes: Outcome[]) => this.#settle(outcomes))
         resolve()
       })
-      this.#worker.once('error', (error) => {
+      const gone = (error: unknown) => {
         reject(error)
-        this.#break(error as Error)
-      })
+        this.#break(errorOf(error))
+      }
+      this.#worker.once('error', gone)
+      this.#worker.once('exit', (code) => gone(new Error(`the writer thread has ended with code ${code}`)))
     })
   }
 
@@ -102,23 +111,31 @@ export class Writer {
     this.#go()
     const notices = outcomes.flatMap((outcome) => ('value' in outcome ? outcome.notices : []))
     this.#committed(notices)
+    const told = new Set<Failure>()
     for (const [i, outcome] of outcomes.entries()) {
       const waiting = settled[i]
       if (!waiting) continue
       if ('value' in outcome) waiting.answer(outcome.value)
       else if ('refused' in outcome) waiting.fail(new ApiError(outcome.refused.kind, outcome.refused.details))
-      else {
-        this.#failed(new Error(`${waiting.job.name}: ${outcome.failed}`))
-        waiting.fail(refuse('unavailable'))
-      }
+      else waiting.fail(this.#refusal(waiting.job, outcome.failed, told))
     }
   }
 
+  /** A failure that several jobs share is logged once. */
+  #refusal({ name }: Job, failure: Failure, told: Set<Failure>): ApiError {
+    if (told.has(failure)) return refuse(failure.kind)
+    told.add(failure)
+    return reported(name, failure, this.#failed)
+  }
+
+  /** The thread is gone, and no write is possible any more. */
   #break(error: Error): void {
+    if (this.#broken) return
     this.#broken = error
-    this.#failed(error)
     for (const waiting of [...this.#inflight, ...this.#queue]) waiting.fail(refuse('unavailable'))
     this.#inflight = []
     this.#queue = []
+    // A start that fails throws instead.
+    if (this.#started) this.#dead(error)
   }
 }

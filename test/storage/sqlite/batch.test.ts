@@ -1,6 +1,7 @@
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { refuse } from '../../../src/errors.ts'
 import type { Commands, Tx } from '../../../src/storage/database.ts'
+import type { FailureKind } from '../../../src/storage/failures.ts'
 import { insertRow } from '../../../src/storage/rows.ts'
 import { BatchRunner, type Outcome } from '../../../src/storage/sqlite/batch.ts'
 import { openConnection } from '../../../src/storage/sqlite/connection.ts'
@@ -24,7 +25,7 @@ async function runner(commands: Commands) {
     reader.refresh()
     return (await reader.all(everything, {})).map(({ name }) => name)
   }
-  return { run: (...jobs: [string, unknown][]) => batch.run(jobs.map(([name, input]) => ({ name, input }))), seen }
+  return { run: (...jobs: [string, unknown][]) => batch.run(jobs.map(([name, input]) => ({ name, input }))), seen, db }
 }
 
 async function insert(tx: Tx, name: string): Promise<void> {
@@ -33,6 +34,11 @@ async function insert(tx: Tx, name: string): Promise<void> {
 
 function value(outcome: Outcome | undefined): unknown {
   return outcome && 'value' in outcome ? outcome.value : outcome
+}
+
+/** As it crosses to the main thread. */
+function failure(kind: FailureKind, message: RegExp) {
+  return expect.objectContaining({ kind, message: expect.stringMatching(message) })
 }
 
 describe('a batch', () => {
@@ -83,7 +89,7 @@ describe('a batch', () => {
     const outcomes = await run(['put', 'a'], ['fail', 'b'], ['put', 'c'], ['refuse', 'd'], ['put', 'e'])
     expect(outcomes).toEqual([
       { value: 'a', notices: [{ topic: 'removal' }] },
-      { failed: expect.stringContaining('out of luck with b') },
+      { failed: failure('serverError', /out of luck with b/) },
       { value: 'c', notices: [{ topic: 'removal' }] },
       { refused: { kind: 'notFound', details: { path: '/d' } } },
       { value: 'e', notices: [{ topic: 'removal' }] },
@@ -117,7 +123,7 @@ describe('a batch', () => {
         throw new Error('no')
       },
     })
-    expect(await run(['fail', 'a'])).toEqual([{ failed: expect.stringContaining('no') }])
+    expect(await run(['fail', 'a'])).toEqual([{ failed: failure('serverError', /^no$/) }])
     expect(await seen()).toEqual([])
     await run(['put', 'b'])
     expect(await seen()).toEqual(['b'])
@@ -126,14 +132,31 @@ describe('a batch', () => {
   test('with a breach of a constraint fails that command alone', async () => {
     const { run, seen } = await runner({ put: async (tx, name: string) => insert(tx, name) })
     const outcomes = await run(['put', 'a'], ['put', 'a'], ['put', 'b'])
-    expect(outcomes[1]).toEqual({ failed: expect.stringContaining('UNIQUE') })
+    expect(outcomes[1]).toEqual({ failed: failure('serverError', /UNIQUE/) })
     expect(await seen()).toEqual(['a', 'b'])
   })
 
   test('with a command that does not exist fails that command alone', async () => {
     const { run, seen } = await runner({ put: async (tx, name: string) => insert(tx, name) })
     const outcomes = await run(['put', 'a'], ['nonsense', null])
-    expect(outcomes[1]).toEqual({ failed: expect.stringContaining('nonsense') })
+    expect(outcomes[1]).toEqual({ failed: failure('serverError', /no such command/) })
     expect(await seen()).toEqual(['a'])
+  })
+
+  test('on a full disk says so of what finds no room, and leaves nothing of it', async () => {
+    const { run, seen, db } = await runner({
+      put: async (tx, name: string) => insert(tx, name),
+      fill: async (tx, name: string) => {
+        await tx.run(insertRow('installation', ['name', 'value']), { name, value: 'x'.repeat(1_000_000) })
+      },
+    })
+    db.pragma(`max_page_count = ${Number(db.pragma('page_count', { simple: true })) + 20}`)
+    const outcomes = await run(['put', 'a'], ['fill', 'b'], ['put', 'c'])
+    expect(outcomes[1]).toEqual({ failed: failure('unavailable', /full/) })
+    // SQLite may undo the whole transaction then: what is answered is there, and nothing else.
+    const kept = ['a', 'c'].filter((_, i) => 'value' in (outcomes[2 * i] ?? {}))
+    expect(await seen()).toEqual(kept)
+    await run(['put', 'd'])
+    expect(await seen()).toEqual([...kept, 'd'])
   })
 })

@@ -10,7 +10,9 @@ const commands = new URL('../../support/batch-commands.ts', import.meta.url)
 async function open(file = ':memory:', options: { largest_batch?: number } = {}) {
   const failures: Error[] = []
   const failed = (error: Error) => void failures.push(error)
-  return { database: await openSqlite<TestCommands>({ file, commands, failed, ...options }), failures }
+  const deaths: Error[] = []
+  const dead = (error: Error) => void deaths.push(error)
+  return { database: await openSqlite<TestCommands>({ file, commands, failed, dead, ...options }), failures, deaths }
 }
 
 /** One that is closed when the test is over. */
@@ -47,7 +49,7 @@ test('the same with batches of at most three', async () => {
 })
 
 test('when the writer thread breaks down, everybody who waits is told `unavailable`, and so is everybody after', async () => {
-  const { database, failures } = await open()
+  const { database, failures, deaths } = await open()
   const results = await Promise.allSettled([
     database.write('breakDown', null),
     database.write('put', row('a')),
@@ -55,7 +57,8 @@ test('when the writer thread breaks down, everybody who waits is told `unavailab
   ])
   for (const result of results) expect(result).toMatchObject({ status: 'rejected', reason: { kind: 'unavailable' } })
   await expect(database.write('put', row('c'))).rejects.toMatchObject({ kind: 'unavailable' })
-  expect(failures.map(({ message }) => message)).toEqual(['the thread is gone'])
+  expect(deaths.map(({ message }) => message)).toEqual(['the thread is gone'])
+  expect(failures).toEqual([])
   expect(await database.read.all(everything, {})).toEqual([])
 })
 
