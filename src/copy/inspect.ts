@@ -1,7 +1,7 @@
 import { ConfigError } from '../config.ts'
 import { copyUnderWay } from '../installation/copy-marker.ts'
 import { migrations } from '../storage/migrations/index.ts'
-import type { Side } from './side.ts'
+import type { Side } from './endpoint.ts'
 import { all_tables } from './tables.ts'
 
 /** What a database has of this version's schema. */

@@ -1,5 +1,5 @@
 import { ConfigError, type DatabasePlace } from '../config.ts'
-import type { Side, Source, Target } from './side.ts'
+import type { Side, Source, Target } from './endpoint.ts'
 
 /** Of either engine; only that engine's code is loaded, here and below. */
 export async function lookAt(place: DatabasePlace): Promise<Side> {

@@ -3,7 +3,7 @@ import pg from 'pg'
 import { ConfigError } from '../config.ts'
 import { connectionSettings } from '../storage/postgres/connection.ts'
 import { migratePostgres } from '../storage/postgres/migrate.ts'
-import type { Side, Source, Target } from './side.ts'
+import type { Side, Source, Target } from './endpoint.ts'
 import { all_tables, type Db } from './tables.ts'
 
 /** The protocol counts them in 16 bits. */

@@ -1,6 +1,6 @@
 import { CompiledQuery, sql } from 'kysely'
 import { copyUnderWay } from '../installation/copy-marker.ts'
-import type { Source, Target } from './side.ts'
+import type { Source, Target } from './endpoint.ts'
 import { type Db, keys, onItsWay, type Row, type Value } from './tables.ts'
 
 /** Of a batch: more makes neither engine faster, and a row may be large. */

@@ -4,7 +4,7 @@ import Sqlite from 'better-sqlite3'
 import { Kysely, SqliteDialect, sql } from 'kysely'
 import { ConfigError } from '../config.ts'
 import { migrateSqlite, refuseForeign, takeLock } from '../storage/sqlite/open.ts'
-import type { Side, Source, Target } from './side.ts'
+import type { Side, Source, Target } from './endpoint.ts'
 import type { Db } from './tables.ts'
 
 /** SQLITE_MAX_VARIABLE_NUMBER. */

@@ -3,9 +3,9 @@ import type { Commands, Database, Notice, OpenOptions } from '../database.ts'
 import { createPool } from './connection.ts'
 import { Leases, slots } from './leases.ts'
 import { migratePostgres } from './migrate.ts'
+import { Wire } from './notices.ts'
 import { PostgresReader } from './reader.ts'
 import type { ColumnTypes } from './statements.ts'
-import { Wire } from './wire.ts'
 import { PostgresWriter } from './writer.ts'
 
 export interface PostgresOptions extends OpenOptions {

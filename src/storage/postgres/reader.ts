@@ -3,9 +3,9 @@ import { type ApiError, errorOf, refuse } from '../../errors.ts'
 import type { Hold, Reader } from '../database.ts'
 import { failureOf, StorageError } from '../failures.ts'
 import type { AnyShape, Shape } from '../shapes.ts'
-import { type Ask, answerAll } from './asks.ts'
 import { connect } from './connection.ts'
 import { isBroken, isLost, isUnavailable, OverdueError } from './failures.ts'
+import { type Ask, answerAll } from './queries.ts'
 
 /** Flushes under way at a time: one slow page does not hold up the others. */
 const most_flushes = 3

@@ -3,8 +3,8 @@ import { ApiError, errorOf } from '../../errors.ts'
 import type { Commands, Hold, Notice, Reader, Tx } from '../database.ts'
 import { ConflictError } from '../errors.ts'
 import type { AnyShape, Shape } from '../shapes.ts'
-import { type Ask, answerAll } from './asks.ts'
 import { isGoingDown } from './failures.ts'
+import { type Ask, answerAll } from './queries.ts'
 import type { ColumnTypes, Lock } from './statements.ts'
 
 export interface Job {

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { type ColumnMetadata, type RawBuilder, sql } from 'kysely'
 import { copyUnderWay } from '../installation/copy-marker.ts'
-import type { Side } from './side.ts'
+import type { Side } from './endpoint.ts'
 import { all_tables, type Db, recomputed } from './tables.ts'
 
 export interface Sums {

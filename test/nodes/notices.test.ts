@@ -1,7 +1,7 @@
 import pg from 'pg'
 import { expect, test } from 'vitest'
 import type { Notice } from '../../src/storage/database.ts'
-import { Wire } from '../../src/storage/postgres/wire.ts'
+import { Wire } from '../../src/storage/postgres/notices.ts'
 import { startPostgres } from '../support/postgres.ts'
 
 test('a database that goes away and comes back is listened to again, once, and whoever listens is told of the gap', async () => {
