@@ -16,8 +16,8 @@ import { type AncestorSids, collectionUrl, represent, urlsFor } from '../model/r
 import { findInstance, locate, type ResourcePath, scopeOf } from '../model/scope.ts'
 import { newSid } from '../sids.ts'
 import type { Reader } from '../storage/database.ts'
-import type { Answers } from './answers.ts'
 import { callPreAction, type PreActionHooks, preActionHook } from './pre-action.ts'
+import type { Answers } from './response-cache.ts'
 
 /** A request as the pipeline takes it: authenticated, its path taken apart. */
 export interface Call {
