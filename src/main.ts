@@ -2,8 +2,8 @@ import type { FastifyInstance } from 'fastify'
 import { adminRoutes } from './admin/routes.ts'
 import { Authenticator } from './api/auth.ts'
 import type { Pipeline } from './api/requests.ts'
-import { Answers } from './api/response-cache.ts'
-import { remembering } from './api/row-cache.ts'
+import { ResponseCache } from './api/response-cache.ts'
+import { withRowCache } from './api/row-cache.ts'
 import { closeHttp, createHttp } from './api/server.ts'
 import { Cleanup } from './background/cleanup.ts'
 import { Timers } from './background/timers.ts'
@@ -75,7 +75,7 @@ export async function start(config: Config, options: OpenOptions = {}): Promise<
       config,
       installation,
       metrics: new Metrics(database),
-      read: remembering(database, [accountBySid, serviceBySid], ['accounts', 'services']),
+      read: withRowCache(database, [accountBySid, serviceBySid], ['accounts', 'services']),
       client,
       failed: (err) => {
         if (!isFailure(err)) log.error({ err }, 'background work failed')
@@ -165,12 +165,12 @@ function createCleanup({ config, installation: { clock, database }, failed }: Sh
 
 function createPipeline({ installation, read, client }: Shared, timers: Timers): Pipeline {
   const { clock, database, log, vault } = installation
-  const answers = database.capabilities.sole_owner ? new Answers() : null
-  database.subscribe((notices) => answers?.drop(notices))
+  const responses = database.capabilities.sole_owner ? new ResponseCache() : null
+  database.subscribe((notices) => responses?.invalidate(notices))
   return {
     clock,
     read,
-    answers,
+    responses,
     write: (resource, request) => database.write('change', { resource: resource.name, request }),
     writeAll: (changes) => database.write('changeAll', changes),
     preAction: { client, vault, warn: (facts) => log.warn(facts, 'pre-action webhook') },
@@ -205,13 +205,13 @@ function createServer(
   const server = createHttp({
     pipeline,
     authenticator: new Authenticator(database, vault),
-    ...(beforeRequest && { before: beforeRequest }),
+    ...(beforeRequest && { beforeRequest }),
     resources,
     operations,
-    beside: mediaSurfaces({ ...config, max_bytes: config.media_max_bytes, store, database, read, vault, clock, log }),
+    otherSurfaces: mediaSurfaces({ ...config, max_bytes: config.media_max_bytes, store, database, read, vault, clock, log }),
     public_url: config.public_url,
     log,
-    answered: (method, status, seconds) => metrics.answered(method, status, seconds),
+    onResponse: (method, status, seconds) => metrics.answered(method, status, seconds),
   })
   server.register(adminRoutes({ installation, timers, pipeline }), { prefix: '/admin/v1' })
   server.register(healthRoutes({ database, registry: metrics.registry }))

@@ -42,7 +42,7 @@ const server = createHttp({
   pipeline: {
     clock: new SystemClock(),
     read,
-    answers: null,
+    responses: null,
     preAction: { client: createWebhookClient({ allow_private: true, verify_tls: true }), vault, warn: () => {} },
     catchUp: async () => {},
     writeAll: () => Promise.reject(new Error('there is no storage')),
@@ -54,10 +54,10 @@ const server = createHttp({
   authenticator: new Authenticator(database, vault),
   resources,
   operations: [],
-  beside: [],
+  otherSurfaces: [],
   public_url: null,
   log,
-  answered: (method, status, seconds) => metrics.answered(method, status, seconds),
+  onResponse: (method, status, seconds) => metrics.answered(method, status, seconds),
 })
 await server.listen({ port: 0, host: '127.0.0.1' })
 serveParent({ port: (server.server.address() as AddressInfo).port }, () => ({}))

@@ -10,13 +10,13 @@ const accountBySid = rowsBy('accounts', ['sid'])
 const keyBySid = rowsBy('api_keys', ['sid'])
 
 /**
- * HTTP Basic with an account sid and its token, or an API key sid and its secret. A verified header is remembered under a keyed
- * hash, so that a request costs one hash and no secret stays in memory in the clear.
+ * HTTP Basic with an account SID and its auth token, or an API key SID and its secret. Verified headers are cached by a keyed
+ * hash: a request costs one hash, and no secret stays in memory in clear text.
  */
 export class Authenticator {
   readonly #database: Database
   readonly #vault: Vault
-  readonly #boot = randomBytes(32).toString('base64')
+  readonly #hashKey = randomBytes(32).toString('base64')
   readonly #verified = new LRUCache<string, string>({ max: 10_000 })
 
   constructor(database: Database, vault: Vault) {
@@ -28,22 +28,22 @@ export class Authenticator {
     })
   }
 
-  /** The account of a header that has been verified before; undefined when it has to be looked up. */
-  known(header: string | undefined): string | undefined {
+  /** Returns the account SID of a header that is cached; undefined when the header must be verified. */
+  cachedAccount(header: string | undefined): string | undefined {
     if (header === undefined || !this.#database.capabilities.sole_owner) return undefined
-    return this.#verified.get(this.#keyOf(header))
+    return this.#verified.get(this.#cacheKey(header))
   }
 
-  /** Answers the sid of the account that the header stands for. Throws one of the three 401s, or 403 for a suspended account. */
-  async account(header: string | undefined): Promise<string> {
+  /** Verifies a header and returns its account SID. Throws one of the three 401s, or 403 for a suspended account. */
+  async authenticate(header: string | undefined): Promise<string> {
     if (header === undefined || header === '') throw refuse('noCredentials')
     const account_sid = await this.#verify(header)
-    this.#verified.set(this.#keyOf(header), account_sid)
+    this.#verified.set(this.#cacheKey(header), account_sid)
     return account_sid
   }
 
-  #keyOf(header: string): string {
-    return hash('sha256', this.#boot + header, 'base64')
+  #cacheKey(header: string): string {
+    return hash('sha256', this.#hashKey + header, 'base64')
   }
 
   async #verify(header: string): Promise<string> {
@@ -65,7 +65,7 @@ export class Authenticator {
   }
 }
 
-/** Compares in constant time, whatever the lengths. */
+/** Compares in constant time, also when the lengths differ. */
 export function sameSecret(a: string, b: string): boolean {
   return timingSafeEqual(hash('sha256', a, 'buffer'), hash('sha256', b, 'buffer'))
 }

@@ -14,19 +14,19 @@ import type { Vault } from '../vault.ts'
 export interface PreActionHooks {
   readonly client: WebhookClient
   readonly vault: Vault
-  /** Called when a hook did not respond as it should. */
+  /** Called when a webhook did not respond as it should. */
   readonly warn: (facts: { code: number; event: string; target_sid: string; error: string }) => void
 }
 
-/** Returns the webhook that must be asked before this change, or null. */
+/** Returns the webhook to be called before this change, or null. */
 export function preActionHook(resource: AnyResource, request: ChangeRequest, facts: Proposal['facts']): Target | null {
   const event = resource.events?.preAction[request.verb]
   return request.webhooks && event ? preActionTarget(facts.account, facts.service, event) : null
 }
 
 /**
- * Calls the pre-action webhook, with no transaction open: it may take seconds. Returns the request as amended, or throws: `vetoed`,
- * or what the ordinary check of an amended value says. No response in time, or none at all, lets the change go on (documented).
+ * Calls the pre-action webhook, with no transaction open: it may take seconds. Returns the request as amended. Throws `vetoed`,
+ * or the refusal of an amended value. Without a response in time the change goes on as requested (documented).
  */
 export async function callPreAction(
   hooks: PreActionHooks,
@@ -49,11 +49,11 @@ export async function callPreAction(
   })
   const response = await hooks.client.send(prepared, webhook_timeout_ms)
   const warn = (code: number, error: string) => hooks.warn({ code, event, target_sid: target.sid, error })
-  // Whatever becomes of the rest of the response, its first line has said no.
+  // The status line suffices to veto, also when the body is cut off or late.
   if (response.status !== null && !isSuccess(response.status)) throw refuse('vetoed')
-  // A status alone is not consent: the rest of it may not have come in time.
+  // A success status without its complete body in time is no consent.
   if (response.kind !== 'answered' || response.status === null) {
-    warn(response.kind === 'timeout' ? 50076 : 50057, response.error ?? 'no answer')
+    warn(response.kind === 'timeout' ? 50076 : 50057, response.error ?? 'no response')
     return request
   }
   const amendments = parseJsonObject(response.body)
@@ -64,7 +64,7 @@ export async function callPreAction(
   return { ...request, params: { ...request.params, ...amendedParams(resource, request.verb, amendments) } }
 }
 
-/** Only the keys that may be amended, each through the same check as the parameter it stands for. Unknown keys are ignored. */
+/** Returns the amended parameters, each parsed like one of a request. Keys that may not be amended are ignored. */
 function amendedParams(
   resource: AnyResource,
   verb: ChangeRequest['verb'],
@@ -76,7 +76,7 @@ function amendedParams(
     if (given === undefined) continue
     const param: Param<unknown> = resource.params[name]
     if (given !== null && typeof given !== 'string') throw refuse(param.wrongType)
-    // Half a surrogate pair could not be stored.
+    // A lone surrogate could not be stored.
     const text = given?.toWellFormed() ?? ''
     params[name] = param.parse(text, [text])
   }

@@ -17,16 +17,15 @@ import { findInstance, locate, type ResourcePath, scopeOf } from '../model/scope
 import { newSid } from '../sids.ts'
 import type { Reader } from '../storage/database.ts'
 import { callPreAction, type PreActionHooks, preActionHook } from './pre-action.ts'
-import type { Answers } from './response-cache.ts'
+import type { ResponseCache } from './response-cache.ts'
 
-/** A request as the pipeline takes it: authenticated, its path taken apart. */
+/** An authenticated request with its path, query and body parsed. */
 export interface Call {
   readonly resource: AnyResource
   readonly family: 'default' | 'service'
   readonly path: ResourcePath
-  /** Public base for urls, without `/v1`. */
+  /** Public base of urls, without `/v1`. */
   readonly base: string
-  /** Query string and body, parsed. */
   readonly query: Form
   readonly body: Form
   readonly webhooks: boolean
@@ -34,38 +33,38 @@ export interface Call {
 
 export interface Pipeline {
   readonly clock: Clock
-  /** Committed rows; keeps accounts and services in memory where it may. */
+  /** Reads committed rows; accounts and services are cached where possible. */
   readonly read: Reader
   readonly write: (resource: AnyResource, request: ChangeRequest) => Promise<Changed>
-  /** All or none, in this order; returns the first. */
+  /** Makes all changes or none, in this order; returns the first. */
   readonly writeAll: (changes: readonly [NamedChange, ...NamedChange[]]) => Promise<Changed>
   readonly preAction: PreActionHooks
-  /** Bodies kept in memory; null where other processes write too. */
-  readonly answers: Answers | null
-  /** Applies every deadline that has passed; resolves once that is done. */
+  /** Null where other processes write too. */
+  readonly responses: ResponseCache | null
+  /** Applies every deadline that has passed. */
   readonly catchUp: () => Promise<void>
 }
 
-/** What fits no declaration: a plain function over the steps that `write` and `list` take. */
+/** An operation that fits no resource declaration: a function over the same steps that `write` and `list` use. */
 export interface Operation {
   /** As in the official reference. */
   readonly name: string
   readonly path: string
   readonly method: 'POST'
-  /** What it is about; its families are those of the operation. */
+  /** The operation is in the same path families as this resource. */
   readonly resource: AnyResource
   readonly run: (pipeline: Pipeline, call: Call) => Promise<{ readonly status: number; readonly body: string }>
 }
 
 /**
- * Every write of the API, in this order: parse, secrets sealed → decide (pure) → pre-action webhook, if one is configured, with no
- * transaction open → one transaction { decide on the rows as they are now, write the row and its deliveries } → represent.
+ * Creates, updates or removes a row: parse and encrypt secrets → decide → call the pre-action webhook, if one is configured, with
+ * no transaction open → one transaction { decide again on the rows as they are now, write the row and its deliveries } → represent.
  * Returns the JSON text, null after a removal. Throws ApiError.
  */
 export async function write(pipeline: Pipeline, verb: ChangeVerb, call: Call): Promise<string | null> {
   const { resource, path } = call
   const now = pipeline.clock.now()
-  const given = verb === 'remove' ? {} : await parsed(pipeline, verb, call)
+  const given = verb === 'remove' ? {} : await parseBody(pipeline, verb, call)
   const params = sealSecrets(resource.params, given, (secret) => pipeline.preAction.vault.seal(secret))
   const sid = verb === 'create' && resource.sid ? newSid(resource.sid, now) : ''
   const request: ChangeRequest = { verb, path, params, sid, now, webhooks: call.webhooks, source: 'API' }
@@ -73,8 +72,8 @@ export async function write(pipeline: Pipeline, verb: ChangeVerb, call: Call): P
   return row && render(resource, ancestors, call, row, now)
 }
 
-/** What does not exist is not found, however wrong the parameters are; only then is that looked up first. */
-async function parsed(pipeline: Pipeline, verb: 'create' | 'update', { resource, path, body }: Call) {
+/** Parses the body. Throws 404 rather than the refusal of a parameter when what the path names does not exist. */
+async function parseBody(pipeline: Pipeline, verb: 'create' | 'update', { resource, path, body }: Call) {
   try {
     return parseParams(resource.params, verb, body)
   } catch (refusal) {
@@ -85,8 +84,8 @@ async function parsed(pipeline: Pipeline, verb: 'create' | 'update', { resource,
 }
 
 /**
- * Asks the pre-action webhook where there is one. It may take seconds: the clock is read again after it. `ancestors`: rows above
- * that are not stored yet.
+ * Calls the pre-action webhook, if one is configured, and returns the request as amended. The call may take seconds, so the clock
+ * is read again after it. `ancestors`: given when they are not stored yet.
  */
 export async function runPreAction(
   pipeline: Pipeline,
@@ -100,12 +99,12 @@ export async function runPreAction(
   if (!target) return request
   const proposal = await propose(pipeline.read, resource, request, facts)
   const amended = await callPreAction(pipeline.preAction, target, resource, request, proposal)
-  const path = ancestors ? request.path : pinned(request.path, resource, proposal)
+  const path = ancestors ? request.path : pinPath(request.path, resource, proposal)
   return { ...amended, path, now: pipeline.clock.now() }
 }
 
-/** What the webhook was asked about is what will be changed, though names and the default service may have moved meanwhile. */
-function pinned(path: ResourcePath, resource: AnyResource, proposal: Proposal): ResourcePath {
+/** Replaces names in a path by SIDs: the row that the webhook was called about is changed, even if it is renamed meanwhile. */
+function pinPath(path: ResourcePath, resource: AnyResource, proposal: Proposal): ResourcePath {
   const { facts } = proposal
   return {
     ...path,
@@ -115,18 +114,18 @@ function pinned(path: ResourcePath, resource: AnyResource, proposal: Proposal): 
   }
 }
 
-/** Decides on a row that is not stored yet, and returns it as the last of the rows above what is made below it. */
+/** Returns the ancestors of rows to be created below a row that is itself not stored yet. */
 export async function ancestorsBelow(read: Reader, resource: AnyResource, request: ChangeRequest): Promise<Ancestors> {
   const ancestors = await locate(read, resource, request.path)
   const { row } = await propose(read, resource, request, ancestors)
   return { ...ancestors, parents: row ? [...ancestors.parents, row] : ancestors.parents }
 }
 
-/** One row, or the singleton. Returns the JSON text, at once when it is still in memory. Throws 404. */
+/** Reads one row, or the singleton. Returns the JSON text, without a promise when it is cached. Throws 404. */
 export function fetch(pipeline: Pipeline, call: Call): string | Promise<string> {
   const { path, base } = call
   const key = `${path.account_sid} ${base} ${path.text}`
-  return pipeline.answers?.get(key, pipeline.clock.now()) ?? fetchRow(pipeline, call, key)
+  return pipeline.responses?.get(key, pipeline.clock.now()) ?? fetchRow(pipeline, call, key)
 }
 
 async function fetchRow(pipeline: Pipeline, call: Call, key: string): Promise<string> {
@@ -135,12 +134,12 @@ async function fetchRow(pipeline: Pipeline, call: Call, key: string): Promise<st
   const ancestors = await locate(pipeline.read, resource, path)
   const row = await findInstance(pipeline.read, resource, { ...ancestors, now }, path)
   const body = render(resource, ancestors, call, row, now)
-  // Only what depends on one row: below a parent that may be renamed or removed it would not be known when to drop it.
-  if (typeof resource.under === 'string') pipeline.answers?.set(key, { body, sid: row.sid, until: trueUntil(row, now) })
+  // Below a parent that may be renamed or removed a change of the row alone would not invalidate it.
+  if (typeof resource.under === 'string') pipeline.responses?.set(key, { body, sid: row.sid, valid_until: validUntil(row, now) })
   return body
 }
 
-/** One page of a collection. Returns the JSON text. Throws 404 for a missing parent, 400 for bad parameters. */
+/** Reads one page of a collection. Returns the JSON text. Throws 404 for a missing parent, 400 for bad parameters. */
 export async function list(pipeline: Pipeline, call: Call): Promise<string> {
   const { resource, path, query } = call
   const declared = resource.list
@@ -149,7 +148,7 @@ export async function list(pipeline: Pipeline, call: Call): Promise<string> {
   const params = parseParams(declared.params, 'list', query)
   const page = pageRequest(query, { default: declared.size, max: declared.max })
   const order = declared.order(params)
-  // A filter compares what is stored: first let the deadlines that have passed be applied.
+  // Filters compare stored values, so the deadlines that have passed must be applied first.
   if (resource.elapse && order.where.length > 0) await pipeline.catchUp()
   const now = pipeline.clock.now()
   const found = await readPage(issuerOf(resource, ancestors, order), order, page, (slice: Slice) =>
@@ -160,7 +159,7 @@ export async function list(pipeline: Pipeline, call: Call): Promise<string> {
   const urls = urlsFor(call.base, ancestors, call.family)
   const collection = collectionUrl(resource, ancestors, urls)
   const rows = found.rows.map((row) => represent(resource, resource.elapse?.(row, now) ?? row, collection, urls))
-  const at = (number: number, token: string | null) => pageUrl(collection, echo(query, params), page.size, number, token)
+  const at = (number: number, token: string | null) => pageUrl(collection, filtersOf(query, params), page.size, number, token)
   return JSON.stringify({
     meta: {
       page: page.number,
@@ -181,14 +180,14 @@ function render(resource: AnyResource, ancestors: AncestorSids, call: Call, row:
   return JSON.stringify(represent(resource, current, collectionUrl(resource, ancestors, urls), urls))
 }
 
-/** When a response that shows this row has to be made anew, in epoch ms. */
-function trueUntil(row: BaseRow, now: number): number {
+/** Returns until when a response with this row may be cached, in epoch ms. */
+function validUntil(row: BaseRow, now: number): number {
   const due = nextDueOf(row)
-  // Passed already: what is shown now may change once more at the next deadline, so it is not kept.
+  // A deadline that has passed but is not applied yet may be followed by another: not cached.
   return typeof due === 'number' ? (due > now ? due : 0) : Number.POSITIVE_INFINITY
 }
 
-/** Filters first, then `PageSize`, `Page`, `PageToken`, as the vendor's urls have it. Words in their declared spelling. */
+/** Returns the url of a page: filters first, then `PageSize`, `Page`, `PageToken`, in the order of the vendor's urls. */
 function pageUrl(collection: string, filters: [string, string][], size: number, number: number, token: string | null): string {
   const query = new URLSearchParams(filters)
   query.append('PageSize', String(size))
@@ -197,7 +196,8 @@ function pageUrl(collection: string, filters: [string, string][], size: number, 
   return `${collection}?${query}`
 }
 
-function echo(query: Form, params: Readonly<Record<string, unknown>>): [string, string][] {
+/** Returns the filters of a request for the urls of its pages, words in their declared spelling. */
+function filtersOf(query: Form, params: Readonly<Record<string, unknown>>): [string, string][] {
   return Object.entries(params).flatMap(([name, value]): [string, string][] => {
     const texts = Array.isArray(value) ? value.map(String) : typeof value === 'string' ? [value] : query.all(name)
     return texts.map((text) => [name, text])

@@ -4,7 +4,7 @@ import { ApiError, codeOf, type ErrorName, isFailure, refuse } from '../errors.t
 import { emptyForm, type Form, parseForm } from '../model/form.ts'
 import { randomSid } from '../sids.ts'
 
-/** Names and values in turn, as Node writes them with the least work. */
+/** Names and values alternate: the form that Node writes fastest. */
 const fixedHeaders = [
   'access-control-allow-origin',
   '*',
@@ -18,7 +18,7 @@ const fixedHeaders = [
   'ETag',
 ] as const
 
-/** Public base for urls, without `/v1`. */
+/** Returns the public base of urls, without `/v1`. */
 export function baseOf(request: FastifyRequest, public_url: string | null): string {
   return public_url ?? `http://${request.headers.host ?? 'localhost'}`
 }
@@ -30,40 +30,40 @@ export function queryOf({ url }: FastifyRequest): Form {
 
 /** Returns the parameters of the path. */
 export function paramsOf(request: FastifyRequest): Readonly<Partial<Record<string, string>>> {
-  // The framework fills them from the path, each a text.
+  // Fastify types them as unknown; its router stores one string for each placeholder.
   return request.params as Record<string, string>
 }
 
-/** As requested, without `/v1` and query. */
+/** Returns the path as requested, without `/v1` and query. */
 export function pathOf(request: FastifyRequest): string {
   const question = request.url.indexOf('?')
   const path = question === -1 ? request.url : request.url.slice(0, question)
   return path.startsWith('/v1') ? path.slice(3) : path
 }
 
-export function begin(request: FastifyRequest, concurrent: number): void {
+export function startRequest(request: FastifyRequest, concurrent: number): void {
   request.started = performance.now()
-  request.id_for_caller = randomSid('request')
+  request.request_id = randomSid('request')
   request.concurrent = concurrent
 }
 
-/** What every answer carries: names and values in turn. */
+/** Returns the headers of every response, names and values alternating. */
 export function commonHeaders(request: FastifyRequest): string[] {
   const headers = [
     ...fixedHeaders,
     'twilio-request-id',
-    request.id_for_caller,
+    request.request_id,
     'twilio-concurrent-requests',
     String(request.concurrent),
     'twilio-request-duration',
     ((performance.now() - request.started) / 1000).toFixed(3),
   ]
-  // The framework says so itself only on its own reply.
+  // Fastify adds this header only to replies that it writes itself.
   if (!request.server.server.listening) headers.push('connection', 'close')
   return headers
 }
 
-/** Writes the answer past the framework's reply, which costs more than all the rest of a cached read. */
+/** Writes the response directly: Fastify's own reply costs more than all the rest of a cached read. */
 export function respond(
   request: FastifyRequest,
   reply: FastifyReply,
@@ -84,10 +84,10 @@ const frameworkCodes: Readonly<Record<string, ErrorName>> = {
   FST_ERR_CTP_INVALID_CONTENT_LENGTH: 'invalidValue',
 }
 
-/** The one place that renders an error. What is not the caller's fault is logged and shown without its cause. */
+/** The only place that renders errors. A server error is logged with its cause and sent without it. */
 export function sendError(request: FastifyRequest, reply: FastifyReply, error: unknown, log: Logger): void {
   const refusal = error instanceof ApiError ? error : refuse(frameworkCodes[codeOf(error) ?? ''] ?? 'serverError')
-  // A caller who hangs up while its body is read has done that itself.
+  // A caller that disconnects while its body is read is no server error.
   if (refusal.kind === 'serverError' && !isFailure(error) && !request.raw.destroyed) log.error({ err: error }, 'request failed')
   const challenge = refusal.entry.status === 401 ? ['www-authenticate', 'Basic realm="Twilio API"'] : []
   respond(request, reply, refusal.entry.status, JSON.stringify(refusal.body()), challenge)

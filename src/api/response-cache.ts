@@ -1,56 +1,56 @@
 import { LRUCache } from 'lru-cache'
 import type { Notice } from '../storage/database.ts'
 
-interface Kept {
+interface CachedResponse {
   readonly body: string
   readonly sid: string
-  /** When a deadline of the row passes, in epoch ms: from then on the body is not true any more. */
-  readonly until: number
+  /** When the next deadline of the row passes, in epoch ms: the body is stale from then on. */
+  readonly valid_until: number
 }
 
 /**
- * Rendered bodies of single rows, by account, host and path. True as long as this process is the only writer: a commit drops
- * what it touched before its writer is answered.
+ * Rendered bodies of single rows, by account, host and path. Correct only while this process is the only writer: a commit
+ * invalidates the bodies of the rows it changed before the writer gets its response.
  */
-export class Answers {
-  readonly #kept: LRUCache<string, Kept>
-  readonly #bySid = new Map<string, Set<string>>()
+export class ResponseCache {
+  readonly #responses: LRUCache<string, CachedResponse>
+  readonly #keysBySid = new Map<string, Set<string>>()
 
   constructor(max_bytes = 32 * 1024 * 1024) {
-    this.#kept = new LRUCache({
+    this.#responses = new LRUCache({
       maxSize: max_bytes,
-      sizeCalculation: (kept, key) => kept.body.length + key.length + 200,
-      dispose: (kept, key) => this.#forget(kept.sid, key),
+      sizeCalculation: (cached, key) => cached.body.length + key.length + 200,
+      dispose: (cached, key) => this.#removeKey(cached.sid, key),
     })
   }
 
   get(key: string, now: number): string | undefined {
-    const kept = this.#kept.get(key)
-    return kept && now < kept.until ? kept.body : undefined
+    const cached = this.#responses.get(key)
+    return cached && now < cached.valid_until ? cached.body : undefined
   }
 
-  set(key: string, kept: Kept): void {
-    this.#kept.set(key, kept)
-    const keys = this.#bySid.get(kept.sid)
+  set(key: string, response: CachedResponse): void {
+    this.#responses.set(key, response)
+    const keys = this.#keysBySid.get(response.sid)
     if (keys) keys.add(key)
-    else this.#bySid.set(kept.sid, new Set([key]))
+    else this.#keysBySid.set(response.sid, new Set([key]))
   }
 
-  /** Drops what a commit made untrue. A change of an account or a service may move any path, and is rare. */
-  drop(notices: readonly Notice[]): void {
+  /** Removes the bodies of changed rows. A change of an account or a service may affect any path and is rare: it clears the cache. */
+  invalidate(notices: readonly Notice[]): void {
     for (const notice of notices) {
       if (notice.topic !== 'changed') continue
       if (notice.table === 'accounts' || notice.table === 'services') {
-        this.#kept.clear()
+        this.#responses.clear()
         return
       }
-      for (const key of [...(this.#bySid.get(notice.sid) ?? [])]) this.#kept.delete(key)
+      for (const key of [...(this.#keysBySid.get(notice.sid) ?? [])]) this.#responses.delete(key)
     }
   }
 
-  #forget(sid: string, key: string): void {
-    const keys = this.#bySid.get(sid)
+  #removeKey(sid: string, key: string): void {
+    const keys = this.#keysBySid.get(sid)
     keys?.delete(key)
-    if (keys?.size === 0) this.#bySid.delete(sid)
+    if (keys?.size === 0) this.#keysBySid.delete(sid)
   }
 }

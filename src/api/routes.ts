@@ -7,52 +7,51 @@ import { type Call, fetch, list, write } from './requests.ts'
 import { baseOf, paramsOf, pathOf, queryOf, respond, sendError } from './respond.ts'
 import type { Handler, HttpOptions, Path, Surface } from './surface.ts'
 
-/** The resources and operations: forms in, JSON out. */
-export function wire(options: HttpOptions): Surface {
+/** Returns the routes of the resources and operations, which take forms and return JSON. */
+export function v1Routes(options: HttpOptions): Surface {
   return {
     prepare(request) {
-      // One that cannot be parsed is not a form either.
+      // Also replaces a content type that cannot be parsed.
       if (!isForm(request.headers['content-type'])) request.headers['content-type'] = 'application/octet-stream'
     },
     routes(v1) {
       v1.addContentTypeParser('application/x-www-form-urlencoded', { parseAs: 'string' }, (_request, body, done) =>
         done(null, body),
       )
-      // observed: a JSON body is not read, its parameters count as absent. The same for any other that is not a form.
+      // observed: a JSON body is not read, its parameters count as absent. Any other body that is not a form is treated alike.
       v1.addContentTypeParser('*', { parseAs: 'string' }, (_request, _body, done) => done(null, ''))
-      // The framework takes a known path with another verb for an unknown path; a route for each verb would be thousands.
+      // Fastify reports a known path with another method as not found; a route for each method would be thousands.
       v1.setNotFoundHandler((request) => {
         const path = pathOf(request)
-        throw v1.known.some((url) => url.test(path)) ? refuse('methodNotAllowed') : refuse('notFound', { path })
+        throw v1.known_paths.some((url) => url.test(path)) ? refuse('methodNotAllowed') : refuse('notFound', { path })
       })
-      for (const { url, methods } of merged([
-        ...options.resources.flatMap((r) => paths(r, options)),
+      for (const { url, methods } of mergePaths([
+        ...options.resources.flatMap((r) => resourcePaths(r, options)),
         ...operationPaths(options),
       ])) {
-        mount(v1, url, methods)
+        addPath(v1, url, methods)
       }
     },
   }
 }
 
-/** A url with its methods; any other verb is refused there. */
-export function mount(v1: FastifyInstance, url: string, methods: Path['methods']): void {
+/** Adds the routes of a path; any other method is refused there. */
+export function addPath(v1: FastifyInstance, url: string, methods: Path['methods']): void {
   for (const [method, handler] of Object.entries(methods)) v1.route({ method, url, handler })
   v1.route({ method: 'OPTIONS', url, handler: (request, reply) => respond(request, reply, 204, null) })
-  v1.known.push(new RegExp(`^${url.replace(/:\w+/g, '[^/]+')}$`))
+  v1.known_paths.push(new RegExp(`^${url.replace(/:\w+/g, '[^/]+')}$`))
 }
 
-/** Where a resource answers, in each family that has it, and what each verb does. */
-function paths(resource: AnyResource, options: HttpOptions): Path[] {
+/** Returns the paths of a resource in each of its families, with the handler of each method. */
+function resourcePaths(resource: AnyResource, options: HttpOptions): Path[] {
   const family = familyOf(resource)
   const ancestors = ancestorsOf(resource)
   const tail = `${ancestors.map((parent, i) => `/${parent.path}/:parent${i}`).join('')}/${resource.path}`
   return rootsOf(family).flatMap(({ root, family }) => {
-    const call = (request: FastifyRequest) => callOf(request, resource, family, ancestors.length, options.public_url)
     const { pipeline, log } = options
-    const answer = (status: number, work: (call: Call) => Promise<string | null> | string): Handler => {
+    const handler = (status: number, run: (call: Call) => Promise<string | null> | string): Handler => {
       return (request, reply) => {
-        const body = work(call(request))
+        const body = run(callOf(request, resource, family, ancestors.length, options.public_url))
         if (typeof body === 'string') return respond(request, reply, status, body)
         body.then(
           (text) => respond(request, reply, status, text),
@@ -61,14 +60,14 @@ function paths(resource: AnyResource, options: HttpOptions): Path[] {
       }
     }
     const instance: Path['methods'] = {
-      ...((!resource.view || resource.view.find) && { GET: answer(200, (asked) => fetch(pipeline, asked)) }),
-      ...(resource.update && { POST: answer(200, (asked) => write(pipeline, 'update', asked)) }),
-      ...(resource.remove && { DELETE: answer(204, (asked) => write(pipeline, 'remove', asked)) }),
+      ...((!resource.view || resource.view.find) && { GET: handler(200, (call) => fetch(pipeline, call)) }),
+      ...(resource.update && { POST: handler(200, (call) => write(pipeline, 'update', call)) }),
+      ...(resource.remove && { DELETE: handler(204, (call) => write(pipeline, 'remove', call)) }),
     }
     if (resource.sid === null) return [{ url: root + tail, methods: instance }]
     const collection: Path['methods'] = {
-      ...(resource.list && { GET: answer(200, (asked) => list(pipeline, asked)) }),
-      ...(resource.create && { POST: answer(201, (asked) => write(pipeline, 'create', asked)) }),
+      ...(resource.list && { GET: handler(200, (call) => list(pipeline, call)) }),
+      ...(resource.create && { POST: handler(201, (call) => write(pipeline, 'create', call)) }),
     }
     return [
       { url: root + tail, methods: collection },
@@ -77,7 +76,7 @@ function paths(resource: AnyResource, options: HttpOptions): Path[] {
   })
 }
 
-/** What goes before a path, in each family that has it. */
+/** Returns the prefix of a path in each family that has it. */
 function rootsOf(family: ReturnType<typeof familyOf>): { root: string; family: Call['family'] }[] {
   return [
     ...(family === 'only service' ? [] : [{ root: '', family: 'default' as const }]),
@@ -85,7 +84,7 @@ function rootsOf(family: ReturnType<typeof familyOf>): { root: string; family: C
   ]
 }
 
-/** Operations that no resource declares. */
+/** Returns the paths of operations that no resource declares. */
 function operationPaths({ operations, pipeline, public_url, log }: HttpOptions): Path[] {
   return operations.flatMap(({ path, method, resource, run }) =>
     rootsOf(familyOf(resource)).map(({ root, family }) => {
@@ -100,7 +99,8 @@ function operationPaths({ operations, pipeline, public_url, log }: HttpOptions):
   )
 }
 
-function merged(all: readonly Path[]): Path[] {
+/** Merges the methods of paths with the same url. */
+function mergePaths(all: readonly Path[]): Path[] {
   const byUrl = new Map<string, Path>()
   for (const { url, methods } of all) {
     byUrl.set(url, { url, methods: { ...methods, ...byUrl.get(url)?.methods } })

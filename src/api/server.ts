@@ -3,47 +3,47 @@ import type { Socket } from 'node:net'
 import { setTimeout } from 'node:timers/promises'
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import { refuse } from '../errors.ts'
-import { begin, pathOf, sendError } from './respond.ts'
-import { wire } from './routes.ts'
+import { pathOf, sendError, startRequest } from './respond.ts'
+import { v1Routes } from './routes.ts'
 import type { HttpOptions, Surface } from './surface.ts'
 
-/** Far above what the limits of any resource add up to, percent-encoded. */
+/** Far above the sum of any resource's limits, percent-encoded. */
 const body_limit = 1024 * 1024
 
-/** The server without its other surfaces: `/v1/**`, the vendor's wire. */
+/** Creates the server with `/v1/**`: the resources, the operations and `otherSurfaces`. */
 export function createHttp(options: HttpOptions): FastifyInstance {
   const server = fastify({
     logger: false,
     bodyLimit: body_limit,
     // Names of up to 256 code points, percent-encoded.
     routerOptions: { maxParamLength: 8192 },
-    // A path that cannot be decoded names nothing; credentials come first here too.
+    // A path that cannot be decoded is not found; credentials are checked first, as for any path.
     frameworkErrors: (_error, request, reply) => {
-      begin(request, 1)
-      const answer = (error: unknown) => sendError(request, reply, error, options.log)
-      const missing = refuse('notFound', { path: pathOf(request) })
-      options.authenticator.account(request.headers.authorization).then(() => answer(missing), answer)
+      startRequest(request, 1)
+      const send = (error: unknown) => sendError(request, reply, error, options.log)
+      const notFound = refuse('notFound', { path: pathOf(request) })
+      options.authenticator.authenticate(request.headers.authorization).then(() => send(notFound), send)
     },
-    // The operator's API says what it does not know instead of dropping it.
+    // The operator's API reports unknown properties instead of dropping them.
     ajv: { customOptions: { removeAdditional: false } },
     clientErrorHandler: refuseUnreadable,
     forceCloseConnections: 'idle',
     return503OnClosing: false,
   })
-  server.decorate('known', [])
+  server.decorate('known_paths', [])
   server.decorateRequest('account_sid', '')
   server.decorateRequest('started', 0)
-  server.decorateRequest('id_for_caller', '')
+  server.decorateRequest('request_id', '')
   server.decorateRequest('concurrent', 0)
   const load = { concurrent: 0 }
   server.decorate('load', load)
-  for (const surface of [wire(options), ...options.beside]) {
-    server.register(async (v1) => surround(v1, surface, options, load), { prefix: '/v1' })
+  for (const surface of [v1Routes(options), ...options.otherSurfaces]) {
+    server.register(async (v1) => addSurface(v1, surface, options, load), { prefix: '/v1' })
   }
   return server
 }
 
-/** What is not HTTP, or too large a head: the framework has no request to answer, the caller gets the usual form all the same. */
+/** Refuses what is not HTTP, and headers that are too large. Fastify has no request for these; the error body is the usual one. */
 function refuseUnreadable(error: { code?: string }, socket: Socket): void {
   if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy()
   const tooLarge = error.code === 'HPE_HEADER_OVERFLOW'
@@ -55,37 +55,40 @@ function refuseUnreadable(error: { code?: string }, socket: Socket): void {
 }
 
 /**
- * Takes no more connections; resolves when every request under way is answered, at the latest after `longest_ms`. Connections on
- * which nobody has asked anything are not waited for.
+ * Closes the server: accepts no more connections and waits for the requests in progress, at most `timeout_ms`. Connections
+ * without a request are closed at once.
  */
-export async function closeHttp(server: FastifyInstance, longest_ms: number): Promise<void> {
+export async function closeHttp(server: FastifyInstance, timeout_ms: number): Promise<void> {
   const closed = server.close()
-  const latest = performance.now() + longest_ms
-  while (server.load.concurrent > 0 && performance.now() < latest) await setTimeout(10)
+  const deadline = performance.now() + timeout_ms
+  while (server.load.concurrent > 0 && performance.now() < deadline) await setTimeout(10)
   server.server.closeAllConnections()
   await closed
 }
 
-/** Hooks and handlers answer by themselves, without promises where there is nothing to wait for: half of a cached read's cost. */
-function surround(v1: FastifyInstance, surface: Surface, options: HttpOptions, load: { concurrent: number }): void {
+/**
+ * Adds a surface with the hooks that all of them share. Hooks call back and handlers write the response themselves, without a
+ * promise where nothing is awaited: promises would be half of a cached read's cost.
+ */
+function addSurface(v1: FastifyInstance, surface: Surface, options: HttpOptions, load: { concurrent: number }): void {
   const { authenticator, log } = options
   v1.removeAllContentTypeParsers()
   v1.addHook('onRequest', (request, reply, done) => {
-    begin(request, ++load.concurrent)
-    // Not the framework's hook for it: that is not called when the caller hangs up.
+    startRequest(request, ++load.concurrent)
+    // Fastify's onResponse hook is not called when the caller disconnects.
     reply.raw.once('close', () => {
       load.concurrent--
-      answered(request, reply, options)
+      requestClosed(request, reply, options)
     })
     surface.prepare?.(request)
-    // A browser asks what is allowed before it sends credentials.
+    // Browsers send preflight requests without credentials.
     if (request.method === 'OPTIONS' || surface.withoutCredentials) return done()
-    const known = authenticator.known(request.headers.authorization)
-    if (known !== undefined) {
-      request.account_sid = known
+    const account_sid = authenticator.cachedAccount(request.headers.authorization)
+    if (account_sid !== undefined) {
+      request.account_sid = account_sid
       return done()
     }
-    Promise.all([authenticator.account(request.headers.authorization), options.before?.()]).then(([sid]) => {
+    Promise.all([authenticator.authenticate(request.headers.authorization), options.beforeRequest?.()]).then(([sid]) => {
       request.account_sid = sid
       done()
     }, done)
@@ -94,12 +97,12 @@ function surround(v1: FastifyInstance, surface: Surface, options: HttpOptions, l
   surface.routes(v1)
 }
 
-export function answered(request: FastifyRequest, reply: FastifyReply, { answered, log }: HttpOptions): void {
+function requestClosed(request: FastifyRequest, reply: FastifyReply, { onResponse, log }: HttpOptions): void {
   const ms = performance.now() - request.started
-  // By custom: the caller hung up before there was an answer.
+  // 499, by convention: the caller disconnected before there was a response.
   const status = reply.raw.headersSent ? reply.raw.statusCode : 499
-  answered(request.method, status, ms / 1000)
-  // One line; the query stays out of it, and so does every header.
+  onResponse(request.method, status, ms / 1000)
+  // The query and the headers may hold secrets: they are not logged.
   log.info(
     {
       method: request.method,
@@ -107,7 +110,7 @@ export function answered(request: FastifyRequest, reply: FastifyReply, { answere
       status,
       ms: Math.round(ms * 1000) / 1000,
       account: request.account_sid || undefined,
-      request: request.id_for_caller,
+      request: request.request_id,
     },
     'request',
   )

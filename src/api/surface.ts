@@ -15,42 +15,43 @@ export interface Path {
 
 /** Routes that share how `/v1` authenticates, logs and renders errors, but neither its parsers nor its limits. */
 export interface Surface {
-  /** Called before credentials are looked at. */
+  /** Called before credentials are checked. */
   readonly prepare?: (request: FastifyRequest) => void
-  /** Its urls are signed instead. */
+  /** Set where signed urls take the place of credentials. */
   readonly withoutCredentials?: true
   readonly routes: (plugin: FastifyInstance) => void
 }
 
 export interface HttpOptions {
   readonly pipeline: Pipeline
-  /** Done before each request that is not known already: a shared test clock may have been moved. */
-  readonly before?: () => Promise<void>
+  /** Awaited before each request whose credentials are not cached: a shared test clock may have been moved. */
+  readonly beforeRequest?: () => Promise<void>
   readonly authenticator: Authenticator
   readonly resources: readonly AnyResource[]
   readonly operations: readonly Operation[]
-  /** Surfaces under `/v1` that read bodies in a way of their own. */
-  readonly beside: readonly Surface[]
-  /** Null: from the request's Host. */
+  /** Surfaces under `/v1` that parse bodies differently. */
+  readonly otherSurfaces: readonly Surface[]
+  /** Null: derived from the request's Host header. */
   readonly public_url: string | null
   readonly log: Logger
-  /** Told of every answer. */
-  readonly answered: (method: string, status: number, seconds: number) => void
+  /** Called after every response. */
+  readonly onResponse: (method: string, status: number, seconds: number) => void
 }
 
 declare module 'fastify' {
   interface FastifyInstance {
-    /** Paths below `/v1` that answer to some verb. */
-    known: RegExp[]
-    /** Requests under way. */
+    /** Paths below `/v1` that have a route for at least one method. */
+    known_paths: RegExp[]
+    /** `concurrent`: requests in progress. */
     load: { concurrent: number }
   }
   interface FastifyRequest {
-    /** Account that the credentials stand for; empty outside `/v1`. */
+    /** The authenticated account; empty outside `/v1`. */
     account_sid: string
     started: number
-    id_for_caller: string
-    /** How many requests were under way, this one included. */
+    /** Sent as `Twilio-Request-Id`. */
+    request_id: string
+    /** Requests in progress when this one started, itself included. */
     concurrent: number
   }
 }

@@ -4,7 +4,7 @@ import { pipeline as pipe } from 'node:stream/promises'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Logger } from 'pino'
 import { baseOf, commonHeaders, paramsOf, pathOf, queryOf, respond, sendError } from '../api/respond.ts'
-import { mount } from '../api/routes.ts'
+import { addPath } from '../api/routes.ts'
 import type { Handler, Surface } from '../api/surface.ts'
 import type { Clock } from '../clock.ts'
 import { seconds } from '../dates.ts'
@@ -68,9 +68,9 @@ export function mediaSurfaces(options: MediaOptions): Surface[] {
       prepare,
       routes(plugin) {
         takeStreams(plugin)
-        mount(plugin, collection, { POST: media.handler(media.upload) })
-        mount(plugin, instance, { GET: media.handler(media.fetch), DELETE: media.handler(media.remove) })
-        mount(plugin, `${instance}/Content`, { GET: media.handler(media.download) })
+        addPath(plugin, collection, { POST: media.handler(media.upload) })
+        addPath(plugin, instance, { GET: media.handler(media.fetch), DELETE: media.handler(media.remove) })
+        addPath(plugin, `${instance}/Content`, { GET: media.handler(media.download) })
       },
     },
     {
@@ -78,7 +78,7 @@ export function mediaSurfaces(options: MediaOptions): Surface[] {
       withoutCredentials: true,
       routes(plugin) {
         takeStreams(plugin)
-        mount(plugin, `${instance}/Content/Temporary`, { GET: media.handler(media.downloadSigned) })
+        addPath(plugin, `${instance}/Content/Temporary`, { GET: media.handler(media.downloadSigned) })
       },
     },
   ]
