@@ -5,8 +5,8 @@ export interface Reader {
   one<A extends object, R>(query: Shape<A, R>, args: A): Promise<R | undefined>
   all<A extends object, R>(query: Shape<A, R>, args: A): Promise<R[]>
   /**
-   * As `one`, for a row that is about to be changed or built upon. Inside a transaction it stays as it is until the end:
-   * `change` keeps everybody else from changing it, `keep` only from removing it. Elsewhere it is a plain read.
+   * As `one`, for a row that is about to be changed or referred to. In a transaction the row is locked until the end: `change`
+   * excludes all other changes, `keep` only its removal. Outside a transaction it is a plain read.
    */
   hold<A extends object, R>(query: Shape<A, R>, args: A, how: Hold): Promise<R | undefined>
 }
@@ -15,37 +15,37 @@ export type Hold = 'change' | 'keep'
 
 /** What a command may do inside its transaction. */
 export interface Tx extends Reader {
-  /** Runs a statement; answers how many rows it touched. An insert that another's row stands in the way of throws ConflictError. */
+  /** Runs a statement; returns how many rows it changed. Throws ConflictError when an inserted row exists. */
   run<A extends object>(query: Shape<A, unknown>, args: A): Promise<number>
-  /** As `all`, for work that nobody else may do too: leaves out what another transaction has claimed. */
+  /** As `all`, for work that must be done once: locks the rows, and leaves out those that another transaction has locked. */
   claim<A extends object, R>(query: Shape<A, R>, args: A): Promise<R[]>
-  /** Into how many parts the deliveries are divided, see `Slots`. */
+  /** The number of parts the deliveries are divided into, see `Slots`. */
   readonly slots: number
-  /** Tells every listener once the transaction is on disk; told to nobody if it is rolled back. */
+  /** Sends a notice to every listener after the commit. A transaction that is rolled back sends none. */
   notify(notice: Notice): void
 }
 
 /**
- * Something that committed, for those who keep state in memory: caches, timers, the delivery loop, live views.
- * Plain data, so that it can travel between threads and, with PostgreSQL, between nodes.
+ * Says what has been committed, for whatever keeps state in memory: caches, timers, the delivery loop, live views.
+ * Plain data: it crosses between threads and, with PostgreSQL, between nodes.
  */
 export type Notice =
   | { readonly topic: 'changed'; readonly table: string; readonly sid: string; readonly revision: number }
   | { readonly topic: 'deliveries'; readonly target_sid: string; readonly slot: number }
   | { readonly topic: 'due'; readonly at: number }
   | { readonly topic: 'removal' }
-  /** No row refers to the file of these bytes any more. */
+  /** The last row that referred to the file of this content is gone. */
   | { readonly topic: 'unused_file'; readonly sha256: string }
   | { readonly topic: 'clock'; readonly offset_ms: number }
-  /** Parts of the deliveries were given back, see `Slots`. */
+  /** Parts of the deliveries were released, see `Slots`. */
   | { readonly topic: 'slots' }
-  /** Notices of other processes may have been lost: whoever waits for one looks for itself. */
+  /** Notices of other processes may have been lost: listeners have to query for what they wait for. */
   | { readonly topic: 'missed' }
 
 /**
- * A change of the database, run in a transaction: pure until commit (ids and time come in with the input), because a batch
- * may run it twice. Input and output are plain data: on SQLite they cross to the writer thread.
- * Throw an ApiError before the first write to refuse; anything else thrown undoes what the command wrote.
+ * A change of the database, run in a transaction. It has no effect outside of it, and ids and time come with the input, because
+ * an engine may run it more than once. Input and output are plain data: on SQLite they cross to the writer thread.
+ * A command refuses by throwing an ApiError. Whatever it throws, nothing of what it wrote remains.
  */
 // biome-ignore lint/suspicious/noExplicitAny: the registry holds commands of every input; `write` restores the exact types
 export type Command<I = any, O = unknown> = (tx: Tx, input: I) => Promise<O>
@@ -53,7 +53,7 @@ export type Commands = Readonly<Record<string, Command>>
 
 const long_commands = new WeakSet<Command>()
 
-/** Marks a command that works through many rows: it has a transaction of its own where several can run at a time. */
+/** Marks a command that changes many rows: it runs in a transaction of its own where the engine can run several at once. */
 export function long<I, O>(command: Command<I, O>): Command<I, O> {
   long_commands.add(command)
   return command
@@ -63,20 +63,20 @@ export function isLong(command: Command): boolean {
   return long_commands.has(command)
 }
 
-/** Work that one process at a time may do, divided into numbered parts. */
+/** Work that must be done by one process at a time, divided into numbered parts that nodes share among each other. */
 export interface Slots {
   readonly count: number
-  /** Whether the part is this process's own for at least so long: nobody else begins anything in it meanwhile. */
+  /** Whether this process owns the part for at least so long: no other one begins work in it until then. */
   mine(slot: number, for_ms: number): boolean
-  /** From now on parts come and go; `start` answers when those that can be had at once are there. */
+  /** Begins to acquire and release parts. Resolves when those that are free have been acquired. */
   start(worker: SlotWorker): Promise<void>
-  /** Gives back what it has. */
+  /** Releases all parts. */
   stop(): Promise<void>
 }
 
 export interface SlotWorker {
   gained(slot: number): void
-  /** Resolves when nothing of that part is under way any more: then another may have it. */
+  /** Resolves when no work of that part is in progress: it is released then. */
   lost(slot: number): Promise<void>
 }
 
@@ -85,38 +85,41 @@ export interface Database<C extends Commands = Commands> {
   readonly capabilities: Capabilities
   readonly read: Reader
   readonly slots: Slots
-  /** Answers once the command's transaction is on disk. Throws ApiError: the command's own refusal, or `unavailable`. */
+  /**
+   * Resolves once the command's transaction is on disk. Throws ApiError: the command's own refusal; `unavailable` when the
+   * database cannot take the write now; `serverError` when the command or the schema has a defect.
+   */
   write<N extends keyof C & string>(name: N, input: Parameters<C[N]>[1]): Promise<Awaited<ReturnType<C[N]>>>
-  /** Called after commit and before the writers are answered. */
+  /** Registers a listener. It is called after each commit, before the writes of that transaction resolve. */
   subscribe(listener: (notices: readonly Notice[]) => void): void
-  /** Whether a write has failed in the last seconds for want of a database, or of room on its disk. */
+  /** Whether a write has failed in the last seconds because the database was away or its disk full. */
   failing(): boolean
-  /** Writes that are queued behind the transaction under way. */
+  /** The number of writes that are queued behind the transaction in flight. */
   waiting(): number
   close(): Promise<void>
 }
 
 /** What both engines are opened with. */
 export interface OpenOptions {
-  /** Module whose export `commands` is the registry: a thread of its own may import it. */
+  /** The module whose export `commands` is the registry. The writer thread imports it too. */
   readonly commands: URL
   /** Called with failures that are not the caller's. */
   readonly failed: (error: Error) => void
   /** Called when no write will be possible again in this process, which had better end. Default: `failed`. */
   readonly dead?: (error: Error) => void
-  /** Bounds a transaction; 1 is one commit for each write (kept for the benchmark). */
+  /** The most writes in one transaction; 1 is a commit for each write (kept for the benchmark). */
   readonly largest_batch?: number
-  /** False: a query for each read (kept for the benchmark). */
+  /** False: each read is a query of its own (kept for the benchmark). */
   readonly coalesce?: boolean
 }
 
 /** The differences between the engines that the rest of the program may ask about. */
 export interface Capabilities {
-  /** No other process writes: what this one has cached stays true until a notice says otherwise. */
+  /** No other process writes: cached rows stay valid until a notice says otherwise. */
   readonly sole_owner: boolean
 }
 
-/** All there is, always: for an engine that one process owns. */
+/** The slots of an engine that one process owns: a single one, which it always has. */
 export const only_slot: Slots = {
   count: 1,
   mine: () => true,

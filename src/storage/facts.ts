@@ -1,3 +1,4 @@
+import { parseStored } from '../json.ts'
 import type { Tx } from './database.ts'
 import { ConflictError } from './errors.ts'
 import { deleteRow, insert, rowsBy, updateRow } from './rows.ts'
@@ -58,6 +59,6 @@ export const factCommands = {
 }
 
 function turnOf(value: string): { readonly owner: string; readonly until: number } {
-  const [owner, until] = JSON.parse(value) as [string, number]
+  const [owner, until] = parseStored<[string, number]>(value)
   return { owner, until }
 }

@@ -1,7 +1,7 @@
 import type { DatabasePlace } from '../config.ts'
 import type { Commands, Database, OpenOptions } from './database.ts'
 
-/** Opens the database of either engine; only that engine's code is loaded. Throws when it cannot be had. */
+/** Opens the database of either engine; only that engine's code is loaded. */
 export async function openDatabase<C extends Commands>(place: DatabasePlace, options: OpenOptions): Promise<Database<C>> {
   if (place.engine === 'postgres') {
     const { openPostgres } = await import('./postgres/open.ts')

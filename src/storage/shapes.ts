@@ -14,15 +14,23 @@ import type { Tables } from './schema.ts'
 export type Dialect = 'sqlite' | 'postgres'
 export type Builder = Kysely<Tables>
 
-/** A query as an engine prepares it: the text once, and which argument goes to which place. */
+/** A query as an engine prepares it: its text, and what each placeholder stands for. */
 export interface Compiled {
   readonly sql: string
-  /** In order of the places in the text: the name of an argument, or a constant of the query. */
-  readonly places: readonly Place[]
+  /** In the order of the text. */
+  readonly placeholders: readonly Placeholder[]
 }
-export type Place = { readonly argument: string } | { readonly constant: unknown }
 
-/** What a plain insert or update does, for an engine that puts many of the same kind into one statement. */
+/** The name of an argument, or a constant of the query. */
+export type Placeholder = { readonly argument: string } | { readonly constant: unknown }
+
+/** Returns what stands for a placeholder in one execution. */
+export function boundValue(placeholder: Placeholder, args: object): unknown {
+  // The names come from the shape, whose type these arguments have.
+  return 'argument' in placeholder ? (args as Readonly<Record<string, unknown>>)[placeholder.argument] : placeholder.constant
+}
+
+/** What a plain insert or update does, for an engine that merges many of the same kind into one statement. */
 export type PlainWrite =
   | { readonly verb: 'insert'; readonly table: string; readonly columns: readonly string[] }
   | {
@@ -32,8 +40,9 @@ export type PlainWrite =
       readonly changed: readonly string[]
     }
 
-/** A query built once. `id` is the index under which a connection keeps the prepared statement. */
+/** A query that is built once, with arguments `A` and rows `R`. */
 export interface Shape<A, R> {
+  /** The index under which a connection keeps the prepared statement. */
   readonly id: number
   compile(dialect: Dialect): Compiled
   readonly plain?: PlainWrite
@@ -41,9 +50,10 @@ export interface Shape<A, R> {
   readonly types?: { arguments: (args: A) => void; row: R }
 }
 
-/** Of any arguments and rows. */
+/** A shape of any arguments and rows. */
 export type AnyShape = Pick<Shape<never, unknown>, 'id' | 'compile' | 'plain'>
 
+/** Stands for an argument while a query is compiled. */
 class Marker {
   readonly argument: string
   constructor(argument: string) {
@@ -85,11 +95,12 @@ export function shape<A extends object>(): <R>(build: (db: Builder, a: A) => Com
       compile(dialect) {
         let result = compiled.get(dialect)
         if (!result) {
+          // Whatever its type, an argument is a marker while the query is compiled.
           const markers = new Proxy({}, { get: (_, name) => new Marker(String(name)) }) as A
           const query = build(builders[dialect], markers).compile()
           result = {
             sql: query.sql,
-            places: query.parameters.map((p) => (p instanceof Marker ? { argument: p.argument } : { constant: p })),
+            placeholders: query.parameters.map((p) => (p instanceof Marker ? { argument: p.argument } : { constant: p })),
           }
           compiled.set(dialect, result)
         }

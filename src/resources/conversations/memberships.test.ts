@@ -34,8 +34,8 @@ const cases = (['identity', 'address'] as const).flatMap((column) =>
 test.each(cases)('a page by $column touches only rows of its own: $slice.direction', async ({ column, unread, slice }) => {
   const db = new Sqlite(':memory:')
   await migrate(new Kysely<unknown>({ dialect: new SqliteDialect({ database: db }) }))
-  const { sql, places } = (await queryOf(column, unread, slice)).compile('sqlite')
-  const plan = db.prepare(`EXPLAIN QUERY PLAN ${sql}`).all(...places.map(() => 1)) as { detail: string }[]
+  const { sql, placeholders } = (await queryOf(column, unread, slice)).compile('sqlite')
+  const plan = db.prepare(`EXPLAIN QUERY PLAN ${sql}`).all(...placeholders.map(() => 1)) as { detail: string }[]
   const steps = plan.map(({ detail }) => detail)
   const index = column === 'identity' ? 'participants_of_user' : 'participants_by_address'
   expect(steps.some((step) => step.startsWith('SEARCH p USING') && step.includes(index))).toBe(true)

@@ -1,6 +1,6 @@
 import { readdirSync } from 'node:fs'
 import { parse } from 'node:path'
-import type { Kysely } from 'kysely'
+import { type Kysely, sql } from 'kysely'
 import { type Migration, Migrator } from 'kysely/migration'
 import { NewerSchemaError } from '../errors.ts'
 
@@ -30,11 +30,8 @@ export async function migrate(db: Kysely<unknown>): Promise<void> {
   })
   const tables = await db.introspection.getTables({ withInternalKyselyTables: true })
   if (tables.some((table) => table.name === 'kysely_migration')) {
-    const done = await (db as Kysely<{ kysely_migration: { name: string } }>)
-      .selectFrom('kysely_migration')
-      .select('name')
-      .execute()
-    const unknown = done.map((row) => row.name).filter((name) => !(name in migrations))
+    const { rows } = await sql<{ name: string }>`select name from kysely_migration`.execute(db)
+    const unknown = rows.map((row) => row.name).filter((name) => !(name in migrations))
     if (unknown.length > 0) throw new NewerSchemaError(unknown)
   }
   const { error } = await migrator.migrateToLatest()

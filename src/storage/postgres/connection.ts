@@ -4,21 +4,19 @@ import { ConnectError, isUnavailable } from './failures.ts'
 
 const int8 = 20
 
-/** `bigint` columns hold times and counts: all below 2^53. */
-const types: pg.CustomTypesConfig = {
-  getTypeParser: ((oid: number, format?: 'text' | 'binary') =>
-    oid === int8 ? Number : pg.types.getTypeParser(oid, format as 'text')) as typeof pg.types.getTypeParser,
-}
+/** `bigint` columns hold times and counts, all below 2^53. */
+const types = new pg.TypeOverrides()
+types.setTypeParser(int8, Number)
 
 /**
- * What each connection sets itself, as a statement: a pooler in between refuses settings of the start. Nothing waits for ever, not
- * for a lock, nor a client that is gone. No bitmap scans: every query walks an index in its order, and with statistics that are
- * behind, the planner would rather sort all that is due than take the first of it.
+ * Settings of each session, made by a statement because poolers refuse them as start-up parameters. Every wait is bounded: for
+ * locks, for statements, for clients that are gone. Bitmap scans are off: every query reads an index in its order, and with
+ * outdated statistics the planner would sort all rows that are due instead of reading the first ones.
  */
 const session = `set lock_timeout = 1000; set statement_timeout = 4000; set idle_in_transaction_session_timeout = 5000;
   set enable_bitmapscan = off`
 
-/** Settings of every connection on this side. Nothing waits for ever: not for a connection, nor an answer. */
+/** Settings of the driver. Every wait is bounded here too: for a connection and for an answer. */
 export function connectionSettings(url: string): pg.ClientConfig {
   return {
     connectionString: url,
@@ -28,16 +26,16 @@ export function connectionSettings(url: string): pg.ClientConfig {
     keepAlive: true,
     keepAliveInitialDelayMillis: 10_000,
     connectionTimeoutMillis: 3000,
-    // Above the server's own limits: for a network that swallows what is sent.
+    // Above the server's limits: it ends a wait for a server that the network has cut off.
     query_timeout: 4500,
   }
 }
 
-/** A pool that mends itself: a broken connection is dropped, the next use opens another. */
+/** Makes a pool. It drops a broken connection, and opens another at the next use. */
 export function createPool(url: string, options: { max: number; failed: (error: Error) => void }): pg.Pool {
   const pool = new pg.Pool({ ...connectionSettings(url), max: options.max, idleTimeoutMillis: 30_000 })
   pool.on('error', options.failed)
-  // While it is in use, what happens to a connection is told to whoever waits for its answer.
+  // Errors of a connection in use reach its user by the query; without a listener they would end the process.
   pool.on('connect', (client) => {
     client.on('error', () => {})
     client.query(session).catch(options.failed)
@@ -45,7 +43,7 @@ export function createPool(url: string, options: { max: number; failed: (error: 
   return pool
 }
 
-/** A connection of the pool. Whatever keeps it from being made, what it was wanted for is not to blame. */
+/** Takes a connection from the pool. An error without a code becomes a ConnectError: it is never a defect of the query. */
 export async function connect(pool: pg.Pool): Promise<pg.PoolClient> {
   try {
     return await pool.connect()

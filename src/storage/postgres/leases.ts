@@ -1,18 +1,19 @@
 import { randomUUID } from 'node:crypto'
 import type { Pool } from 'pg'
+import { errorOf } from '../../errors.ts'
 import type { Slots, SlotWorker } from '../database.ts'
 
-/** As many nodes as this can share the deliveries. */
+/** The number of parts, and so the most nodes that can share the deliveries. */
 export const slots = 16
 const lease_ms = 10_000
 const beat_ms = 2000
-/** For so long after a gap everybody renews what is theirs: a database that was away has outlived all leases. */
+/** After a gap nodes only renew for so long: while the database was away, all leases have expired. */
 const grace_ms = 2 * beat_ms
 
-/** The database's clock: those of the nodes need not agree. */
+/** By the clock of the database: those of the nodes may differ. */
 const now = '(extract(epoch from clock_timestamp()) * 1000)::bigint'
 
-const alive = `insert into leases (name, owner, until) values ('node:' || $1, $1, ${now} + ${lease_ms})
+const beat = `insert into leases (name, owner, until) values ('node:' || $1, $1, ${now} + ${lease_ms})
   on conflict (name) do update set until = excluded.until`
 
 const renew = `update leases set until = ${now} + ${lease_ms} where owner = $1 and name like 'slot:%' returning name`
@@ -22,28 +23,32 @@ const nodes = `select count(*) as nodes from leases where name like 'node:%' and
 const make = `insert into leases (name, owner, until) select 'slot:' || n, '', 0 from generate_series(0, ${slots - 1}) as n
   on conflict do nothing`
 
-/** What was given back, and, when $3, what has run out. Nobody waits for a row that another node is just taking. */
+/** Takes released slots and, when $3, expired ones. Rows that another node is taking are skipped, not waited for. */
 const take = `update leases set owner = $1, until = ${now} + ${lease_ms}
   where name in (
     select name from leases where name like 'slot:%' and (until = 0 or ($3 and until < ${now}))
     limit $2 for update skip locked)
   returning name`
 
-const giveBack = "update leases set until = 0, owner = '' where owner = $1 and name = any($2)"
+const release = "update leases set until = 0, owner = '' where owner = $1 and name = any($2)"
 
 const forget = `delete from leases where name like 'node:%' and until < ${now} - 60000`
 
 export interface LeasesOptions {
   readonly pool: Pool
   readonly failed: (error: Error) => void
-  /** Told when parts were given back: another node may have them at once. */
+  /** Called when slots were released, so that other nodes take them at once. */
   readonly freed: () => void
 }
 
 /**
- * Shares the slots out among the nodes that live: each has a lease on some, renewed every two seconds and valid for ten. A node
- * that dies is succeeded when its leases have run out. A node counts its own lease from before it asked for it, so it stops
- * believing in it before any other can get it.
+ * Divides the slots among the live nodes. Each slot is leased to one node, for ten seconds, and renewed every two:
+ *
+ *   free → taken → renewed … → leaving (work in progress ends) → released → free
+ *                     └ not renewed in time ─────────→ expired → taken by another node
+ *
+ * A node measures its lease from before it sends the statement that takes or renews it, by its own monotonic clock: so it stops
+ * using a slot before the database lets another node have it.
  */
 export class Leases implements Slots {
   readonly count = slots
@@ -51,7 +56,7 @@ export class Leases implements Slots {
   readonly #id = randomUUID()
   /** Until when, by this process's own clock. */
   readonly #until = new Map<number, number>()
-  /** Slots that are being given up, and those of them of which nothing is under way any more. */
+  /** Slots that are leaving, and those of them whose work has ended. */
   readonly #leaving = new Map<number, Promise<void>>()
   readonly #left = new Set<number>()
   #made = false
@@ -75,8 +80,8 @@ export class Leases implements Slots {
     await this.#beat()
   }
 
-  /** Looks now: somebody may have given something back. */
-  look(): void {
+  /** Beats now instead of at the next interval: slots may have been released. */
+  beatNow(): void {
     if (!this.#stopped) void this.#beat()
   }
 
@@ -84,20 +89,20 @@ export class Leases implements Slots {
     this.#stopped = true
     clearTimeout(this.#timer)
     await this.#beating
-    await Promise.all([...this.#until.keys()].map((slot) => this.#lose(slot)))
-    await this.#giveBack().catch(this.#options.failed)
+    await Promise.all([...this.#until.keys()].map((slot) => this.#leave(slot)))
+    await this.#release().catch(this.#options.failed)
     await this.#options.pool.query("delete from leases where name = 'node:' || $1", [this.#id]).catch(this.#options.failed)
   }
 
-  /** One after the other. */
+  /** Beats never overlap. */
   #beat(): Promise<void> {
     clearTimeout(this.#timer)
     this.#beating = this.#beating.then(async () => {
       if (this.#stopped) return
       try {
-        await this.#once()
+        await this.#renew()
       } catch (error) {
-        this.#options.failed(error as Error)
+        this.#options.failed(errorOf(error))
         this.#since = Number.POSITIVE_INFINITY
       }
       this.#dropExpired()
@@ -107,46 +112,46 @@ export class Leases implements Slots {
     return this.#beating
   }
 
-  async #once(): Promise<void> {
+  async #renew(): Promise<void> {
     const asked_at = performance.now()
     const { pool } = this.#options
     if (!this.#made) await pool.query(make)
     this.#made = true
-    await this.#giveBack()
-    await pool.query({ name: 'alive', text: alive, values: [this.#id] })
+    await this.#release()
+    await pool.query({ name: 'beat', text: beat, values: [this.#id] })
     const renewed = await pool.query<{ name: string }>({ name: 'renew', text: renew, values: [this.#id] })
     const kept = new Set(renewed.rows.map(({ name }) => numberOf(name)))
-    for (const slot of this.#until.keys()) if (!kept.has(slot)) void this.#lose(slot)
-    for (const slot of kept) this.#have(slot, asked_at)
+    for (const slot of this.#until.keys()) if (!kept.has(slot)) void this.#leave(slot)
+    for (const slot of kept) this.#hold(slot, asked_at)
     this.#since = Math.min(this.#since, asked_at)
     const living = (await pool.query<{ nodes: number }>({ name: 'nodes', text: nodes })).rows[0]?.nodes ?? 1
     const share = Math.ceil(slots / Math.max(1, living))
     const staying = [...this.#until.keys()].filter((slot) => !this.#leaving.has(slot))
-    // Goes on beside the beats: what is under way may take as long as an endpoint does.
-    for (const slot of staying.slice(share)) void this.#lose(slot)
+    // Not awaited: work in progress may take as long as an endpoint does.
+    for (const slot of staying.slice(share)) void this.#leave(slot)
     if (this.#until.size < share) await this.#take(share - this.#until.size)
     await pool.query({ name: 'forget', text: forget })
   }
 
-  async #take(most: number): Promise<void> {
+  async #take(max: number): Promise<void> {
     const asked_at = performance.now()
-    const values = [this.#id, most, asked_at - this.#since >= grace_ms]
+    const values = [this.#id, max, asked_at - this.#since >= grace_ms]
     const taken = await this.#options.pool.query<{ name: string }>({ name: 'take', text: take, values })
-    for (const { name } of taken.rows) this.#have(numberOf(name), asked_at)
+    for (const { name } of taken.rows) this.#hold(numberOf(name), asked_at)
   }
 
-  #have(slot: number, asked_at: number): void {
+  #hold(slot: number, asked_at: number): void {
     const had = this.#until.has(slot)
     this.#until.set(slot, asked_at + lease_ms)
     if (!had) this.#worker?.gained(slot)
   }
 
-  /** Never beside a renewal, whose answer would bring back what has just been given away. */
-  async #giveBack(): Promise<void> {
-    const given = [...this.#left]
-    if (given.length === 0) return
-    await this.#options.pool.query(giveBack, [this.#id, given.map((slot) => `slot:${slot}`)])
-    for (const slot of given) {
+  /** Never concurrent with a renewal, whose result would bring back what has just been released. */
+  async #release(): Promise<void> {
+    const ended = [...this.#left]
+    if (ended.length === 0) return
+    await this.#options.pool.query(release, [this.#id, ended.map((slot) => `slot:${slot}`)])
+    for (const slot of ended) {
       this.#left.delete(slot)
       this.#leaving.delete(slot)
       this.#until.delete(slot)
@@ -154,20 +159,20 @@ export class Leases implements Slots {
     this.#options.freed()
   }
 
-  /** The next beat gives it back. */
-  #lose(slot: number): Promise<void> {
+  /** The next beat releases it. */
+  #leave(slot: number): Promise<void> {
     const leaving =
       this.#leaving.get(slot) ??
       Promise.resolve(this.#worker?.lost(slot)).then(() => {
         this.#left.add(slot)
-        this.look()
+        this.beatNow()
       })
     this.#leaving.set(slot, leaving)
     return leaving
   }
 
   #dropExpired(): void {
-    for (const [slot, until] of this.#until) if (until < performance.now()) void this.#lose(slot)
+    for (const [slot, until] of this.#until) if (until < performance.now()) void this.#leave(slot)
   }
 }
 

@@ -2,15 +2,15 @@ import { Kysely, PostgresDialect } from 'kysely'
 import pg from 'pg'
 import { migrate } from '../migrations/index.ts'
 
-/** Any number that nothing else in the database locks. */
+/** Key of the advisory lock: any number that nothing else uses. */
 const lock = 7_061_726_579
 
 /**
- * Brings the schema up to date. However many nodes start at once, one does it and the others wait for it and find it done.
+ * Brings the schema up to date. Of nodes that start at once one migrates; the others wait for it and find nothing to do.
  * Throws NewerSchemaError.
  */
 export async function migratePostgres(url: string): Promise<void> {
-  // One connection: the lock is its own, and gone with it.
+  // One connection, because the lock belongs to it and is released with it.
   const pool = new pg.Pool({
     connectionString: url,
     max: 1,

@@ -1,37 +1,39 @@
 import { randomUUID } from 'node:crypto'
 import pg from 'pg'
+import { parseStored } from '../../json.ts'
 import type { Notice } from '../database.ts'
 import { connectionSettings } from './connection.ts'
 
 const channel = 'parley'
-/** What the database takes in one notification, less what surrounds it. */
-const most_bytes = 7000
+/** The limit of PostgreSQL for one notification, less what surrounds the notices. */
+const max_bytes = 7000
 const reconnect_ms = 500
 const ping_ms = 5000
-/** Wakes of one burst travel together. */
+/** Notices of one burst are sent together. */
 const gather_ms = 5
 
-/** What other nodes need to know at once. The rest is told to this process alone: others keep nothing in memory. */
-const travelling: readonly Notice['topic'][] = ['deliveries', 'removal', 'clock', 'slots']
+/** The topics that other nodes receive. The others concern state in memory, which only a sole owner of a database keeps. */
+const shared_topics: readonly Notice['topic'][] = ['deliveries', 'removal', 'clock', 'slots']
 
 /**
- * Notices between the nodes of one database, by LISTEN and NOTIFY on a connection of its own: inside the transactions of the
- * writes it would let only one commit at a time. A notice only wakes; whoever misses it finds the work by looking, which
- * `missed` tells it to do after each gap.
+ * Exchanges notices between the nodes of one database, by LISTEN and NOTIFY on a connection of its own: in the transactions of
+ * the writes, NOTIFY would serialise their commits. A notice only wakes a node; after each gap, `missed` makes it query for work
+ * whose notice was lost.
  */
-export class Wire {
+export class NoticeExchange {
   readonly #url: string
-  readonly #heard: (notices: readonly Notice[]) => void
+  readonly #received: (notices: readonly Notice[]) => void
   readonly #failed: (error: Error) => void
   readonly #self = randomUUID()
   #client: pg.Client | undefined
-  #outgoing = new Map<string, Notice>()
+  /** As JSON. */
+  #outgoing = new Set<string>()
   #timers = new Set<NodeJS.Timeout>()
   #closed = false
 
-  constructor(url: string, options: { heard: (notices: readonly Notice[]) => void; failed: (error: Error) => void }) {
+  constructor(url: string, options: { received: (notices: readonly Notice[]) => void; failed: (error: Error) => void }) {
     this.#url = url
-    this.#heard = options.heard
+    this.#received = options.received
     this.#failed = options.failed
   }
 
@@ -53,13 +55,13 @@ export class Wire {
 
   publish(notices: readonly Notice[]): void {
     for (const notice of notices) {
-      if (!travelling.includes(notice.topic)) continue
+      if (!shared_topics.includes(notice.topic)) continue
       if (this.#outgoing.size === 0) this.#later(() => this.#send(), gather_ms)
-      this.#outgoing.set(JSON.stringify(notice), notice)
+      this.#outgoing.add(JSON.stringify(notice))
     }
   }
 
-  /** What is still to be told goes out first. */
+  /** Sends what is pending first. */
   async close(): Promise<void> {
     this.#closed = true
     for (const timer of this.#timers) clearTimeout(timer)
@@ -67,7 +69,7 @@ export class Wire {
     await this.#client?.end()
   }
 
-  /** A network that swallows everything does not end the connection: only an answer shows that it is whole. */
+  /** A network that drops packets does not end the connection: only an answer shows that it works. */
   #ping(client: pg.Client): void {
     this.#later(() => {
       if (this.#client !== client) return
@@ -79,23 +81,29 @@ export class Wire {
   }
 
   #send(): void {
-    const texts = [...this.#outgoing.keys()]
-    this.#outgoing = new Map()
-    while (texts.length > 0) {
-      const some: string[] = []
-      for (let bytes = 0; texts.length > 0 && bytes < most_bytes; ) {
-        const text = texts.shift() as string
-        bytes += text.length + 1
-        some.push(text)
+    let some: string[] = []
+    let bytes = 0
+    for (const text of this.#outgoing) {
+      if (some.length > 0 && bytes + text.length >= max_bytes) {
+        this.#notify(some)
+        some = []
+        bytes = 0
       }
-      const payload = `${this.#self}[${some}]`
-      this.#client?.query({ name: 'notify', text: `select pg_notify('${channel}', $1)`, values: [payload] }).catch(this.#failed)
+      bytes += text.length + 1
+      some.push(text)
     }
+    if (some.length > 0) this.#notify(some)
+    this.#outgoing = new Set()
+  }
+
+  #notify(notices: readonly string[]): void {
+    const values = [`${this.#self}[${notices}]`]
+    this.#client?.query({ name: 'notify', text: `select pg_notify('${channel}', $1)`, values }).catch(this.#failed)
   }
 
   #receive(payload: string): void {
     const [from, notices] = [payload.slice(0, this.#self.length), payload.slice(this.#self.length)]
-    if (from !== this.#self) this.#heard(JSON.parse(notices) as Notice[])
+    if (from !== this.#self) this.#received(parseStored(notices))
   }
 
   #lost(client: pg.Client): void {
@@ -107,7 +115,7 @@ export class Wire {
   #reconnect(): void {
     this.#later(() => {
       this.connect().then(
-        () => this.#heard([{ topic: 'missed' }]),
+        () => this.#received([{ topic: 'missed' }]),
         (error: Error) => {
           this.#failed(error)
           this.#reconnect()

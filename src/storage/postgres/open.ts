@@ -1,9 +1,10 @@
 import type { Pool } from 'pg'
 import type { Commands, Database, Notice, OpenOptions } from '../database.ts'
+import { importCommands } from '../jobs.ts'
 import { createPool } from './connection.ts'
 import { Leases, slots } from './leases.ts'
 import { migratePostgres } from './migrate.ts'
-import { Wire } from './notices.ts'
+import { NoticeExchange } from './notices.ts'
 import { PostgresReader } from './reader.ts'
 import type { ColumnTypes } from './statements.ts'
 import { PostgresWriter } from './writer.ts'
@@ -12,29 +13,28 @@ export interface PostgresOptions extends OpenOptions {
   readonly url: string
 }
 
-/** What reads, writes and leases need at most at one time; one more listens. */
-const connections = 10
+/** The most connections of reads, writes and leases together; notices have one more. */
+const max_connections = 10
 
 /**
- * Opens a shared database: migrates it, then a pool of connections and one that listens to the other nodes.
- * Throws when it cannot be reached.
+ * Opens a shared database: migrates it, then opens a pool of connections, and one more that receives the notices of other nodes.
  */
 export async function openPostgres<C extends Commands>(options: PostgresOptions): Promise<Database<C>> {
   const { url, failed } = options
   await migratePostgres(url)
-  const { commands } = (await import(options.commands.href)) as { commands: Commands }
+  const commands = await importCommands(options.commands.href)
   const listeners: ((notices: readonly Notice[]) => void)[] = []
-  const tell = (notices: readonly Notice[]) => {
+  const notify = (notices: readonly Notice[]) => {
     if (notices.length > 0) for (const listener of listeners) listener(notices)
   }
-  const pool = createPool(url, { max: connections, failed })
-  const wire = new Wire(url, { heard: tell, failed })
-  const leases = new Leases({ pool, failed, freed: () => wire.publish([{ topic: 'slots' }]) })
+  const pool = createPool(url, { max: max_connections, failed })
+  const exchange = new NoticeExchange(url, { received: notify, failed })
+  const leases = new Leases({ pool, failed, freed: () => exchange.publish([{ topic: 'slots' }]) })
   listeners.push((notices) => {
-    if (notices.some(({ topic }) => topic === 'slots')) leases.look()
+    if (notices.some(({ topic }) => topic === 'slots')) leases.beatNow()
   })
   try {
-    await wire.connect()
+    await exchange.connect()
     const reader = new PostgresReader(pool, { failed, coalesce: options.coalesce ?? true })
     const writer = new PostgresWriter({
       pool,
@@ -43,8 +43,8 @@ export async function openPostgres<C extends Commands>(options: PostgresOptions)
       slots,
       largest_batch: options.largest_batch ?? 200,
       committed(notices) {
-        wire.publish(notices)
-        tell(notices)
+        exchange.publish(notices)
+        notify(notices)
       },
       failed,
     })
@@ -52,18 +52,18 @@ export async function openPostgres<C extends Commands>(options: PostgresOptions)
       capabilities: { sole_owner: false },
       read: reader,
       slots: leases,
-      write: (name, input) => writer.write({ name, input }) as never,
+      write: (name, input) => writer.write({ name, input }),
       subscribe: (listener) => void listeners.push(listener),
       failing: () => reader.lost || writer.failing,
       waiting: () => writer.waiting,
       close: once(async () => {
         await writer.close()
-        await wire.close()
+        await exchange.close()
         await pool.end()
       }),
     }
   } catch (error) {
-    await wire.close()
+    await exchange.close()
     await pool.end()
     throw error
   }
@@ -77,7 +77,7 @@ function once(act: () => Promise<void>): () => Promise<void> {
   }
 }
 
-/** Many plain writes go as one statement of arrays, whose types have to be named. */
+/** Merged writes take arrays as arguments, whose types must be named. */
 async function columnTypes(pool: Pool): Promise<ColumnTypes> {
   const { rows } = await pool.query<{ name: string; type: string }>(
     `select table_name || '.' || column_name as name, data_type as type

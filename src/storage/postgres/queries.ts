@@ -1,116 +1,127 @@
 import type { ClientBase, QueryResult } from 'pg'
 import { errorOf } from '../../errors.ts'
-import type { AnyShape } from '../shapes.ts'
+import { type AnyShape, boundValue } from '../shapes.ts'
 import { type ColumnTypes, type Lock, many, manyWrites, nameColumn, ordinal, type Statement, single } from './statements.ts'
 
-type Args = Readonly<Record<string, unknown>>
 type Row = Record<string, unknown>
 
-/** One query of somebody who waits for its answer. */
-export interface Ask {
+/** A query whose caller waits for its result. */
+export interface PendingQuery {
   readonly kind: 'read' | 'run'
   readonly shape: AnyShape
-  readonly args: Args
+  readonly args: object
   readonly lock: Lock
-  /** Not in one statement with others. */
+  /** Not to be merged with others. */
   readonly alone?: boolean
-  /** Of a read: its rows. Of a run: how many rows it touched. */
-  readonly answer: (rows: readonly Row[], touched: number) => void
+  /** Called with the rows of a read, or with how many rows a run changed. A method, so that callers may name the type of rows. */
+  done(rows: readonly unknown[], changed: number): void
   readonly fail: (error: Error) => void
 }
 
-/** Largest number of asks in one statement. */
-const most = 500
+/** Queries that become one statement. */
+type Group = [PendingQuery, ...PendingQuery[]]
+
+/** The most queries in one statement. */
+const max_merged = 500
 
 /**
- * Sends everything that is asked for at one time: asks of the same kind become one statement, statements go out together
- * without waiting for each other. Resolves when all are answered.
+ * Sends all pending queries at once: those of one shape are merged into one statement, and statements are pipelined. Resolves when
+ * every query has its result or its error.
  */
-export async function answerAll(client: ClientBase, asks: readonly Ask[], types: ColumnTypes): Promise<void> {
-  const groups: Ask[][] = []
-  const open = new Map<string, Ask[]>()
-  for (const ask of asks) {
-    // No text here can hold one, so nothing is equal to a text that does: a path may ask for anything.
-    if (ask.kind === 'read' && Object.values(ask.args).some((value) => typeof value === 'string' && value.includes('\0'))) {
-      ask.answer([], 0)
+export async function sendAll(client: ClientBase, queries: readonly PendingQuery[], types: ColumnTypes): Promise<void> {
+  const groups: Group[] = []
+  const open = new Map<string, Group>()
+  for (const query of queries) {
+    if (query.kind === 'read' && hasNul(query.args)) {
+      query.done([], 0)
       continue
     }
-    const key = `${ask.shape.id}${ask.kind}${ask.lock}`
+    const key = `${query.shape.id}${query.kind}${query.lock}`
     const group = open.get(key)
-    if (group && group.length < most && !ask.alone) {
-      group.push(ask)
+    if (group && group.length < max_merged && !query.alone) {
+      group.push(query)
       continue
     }
-    const another = [ask]
+    const another: Group = [query]
     groups.push(another)
-    if (!ask.alone) open.set(key, another)
+    if (!query.alone) open.set(key, another)
   }
-  // One packet for all of them.
-  const { stream } = (client as unknown as { connection: { stream: { cork(): void; uncork(): void } } }).connection
+  const stream = streamOf(client)
+  // One packet for all statements.
   stream.cork()
-  const sent = groups.map((group) => (group[0]?.kind === 'run' ? write(client, group, types) : read(client, group)))
+  const sent = groups.map((group) => (group[0].kind === 'run' ? write(client, group, types) : read(client, group)))
   stream.uncork()
   await Promise.all(sent)
 }
 
-/** Whoever asks the same gets the same rows; nobody changes a row in place. */
-async function read(client: ClientBase, group: readonly Ask[]): Promise<void> {
-  const { shape, lock } = group[0] as Ask
-  const distinct = new Map<string, Ask[]>()
-  for (const ask of group) {
-    const key = JSON.stringify(single(shape, ask.args).values)
+/** PostgreSQL stores no text with a NUL, and refuses one as an argument: such a read finds nothing. */
+function hasNul(args: object): boolean {
+  return Object.values(args).some((value) => typeof value === 'string' && value.includes('\0'))
+}
+
+function streamOf(client: ClientBase): { cork(): void; uncork(): void } {
+  // The declarations of the driver leave the connection out.
+  return (client as ClientBase & { readonly connection: { readonly stream: { cork(): void; uncork(): void } } }).connection.stream
+}
+
+/** Callers that ask for the same share the rows: nobody changes a row in place. */
+async function read(client: ClientBase, group: Group): Promise<void> {
+  const [{ shape, lock }] = group
+  const distinct = new Map<string, Group>()
+  for (const query of group) {
+    const key = JSON.stringify(single(shape, query.args).values)
     const alike = distinct.get(key)
-    if (alike) alike.push(ask)
-    else distinct.set(key, [ask])
+    if (alike) alike.push(query)
+    else distinct.set(key, [query])
   }
-  // In one order everywhere, so that two nodes that lock the same rows do not wait for each other crosswise.
-  const askers = [...distinct].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, alike]) => alike)
-  const inputs = askers.map((alike) => (alike[0] as Ask).args)
+  // One order on all nodes: two that lock the same rows cannot deadlock.
+  const groups = [...distinct].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, alike]) => alike)
+  const inputs = groups.map(([{ args }]) => args)
   const statement = inputs.length > 1 ? many(shape, inputs, lock) : undefined
   if (!statement) {
     await Promise.all(
-      askers.map((alike) =>
-        send(client, single(shape, (alike[0] as Ask).args, lock), alike, ({ rows }) => {
-          for (const ask of alike) ask.answer(rows, 0)
+      groups.map((alike) =>
+        send(client, single(shape, alike[0].args, lock), alike, ({ rows }) => {
+          for (const query of alike) query.done(rows, 0)
         }),
       ),
     )
     return
   }
   await send(client, statement, group, ({ rows }) => {
-    const found = askers.map((): Row[] => [])
-    for (const { [ordinal]: n, ...row } of rows as Row[]) found[(n as number) - 1]?.push(row)
-    for (const [i, alike] of askers.entries()) for (const ask of alike) ask.answer(found[i] as Row[], 0)
+    const found = groups.map((): Row[] => [])
+    for (const { [ordinal]: n, ...row } of rows) found[Number(n) - 1]?.push(row)
+    for (const [i, alike] of groups.entries()) for (const query of alike) query.done(found[i] ?? [], 0)
   })
 }
 
-async function write(client: ClientBase, group: readonly Ask[], types: ColumnTypes): Promise<void> {
-  const { shape } = group[0] as Ask
+async function write(client: ClientBase, group: Group, types: ColumnTypes): Promise<void> {
+  const [{ shape }] = group
   if (!shape.plain || group.length === 1) {
     await Promise.all(
-      group.map((ask) => send(client, single(shape, ask.args), [ask], ({ rowCount }) => ask.answer([], rowCount ?? 0))),
+      group.map((query) => send(client, single(shape, query.args), [query], ({ rowCount }) => query.done([], rowCount ?? 0))),
     )
     return
   }
   const { plain } = shape
-  const inputs = group.map((ask) => ask.args)
+  const inputs = group.map(({ args }) => args)
   await send(client, manyWrites(shape, plain, inputs, types), group, ({ rows }) => {
-    const done = new Set((rows as Row[]).map((row) => (plain.verb === 'insert' ? row.name : row[ordinal])))
-    const column = plain.verb === 'insert' ? nameColumn(plain.columns) : null
-    // Each row is somebody's: of two inserts of one name the first has made it.
-    for (const [i, ask] of group.entries()) ask.answer([], done.delete(column === null ? i + 1 : ask.args[column]) ? 1 : 0)
+    const changed = new Set(rows.map((row) => (plain.verb === 'insert' ? row.name : row[ordinal])))
+    const name = plain.verb === 'insert' ? { argument: nameColumn(plain.columns) } : null
+    // Of two inserts with one name the first has made the row: each name counts once.
+    for (const [i, query] of group.entries()) query.done([], changed.delete(name ? boundValue(name, query.args) : i + 1) ? 1 : 0)
   })
 }
 
 async function send(
   client: ClientBase,
   statement: Statement,
-  askers: readonly Ask[],
-  answered: (result: QueryResult) => void,
+  queries: readonly PendingQuery[],
+  received: (result: QueryResult<Row>) => void,
 ): Promise<void> {
   try {
-    answered(await client.query(statement))
+    received(await client.query<Row>(statement))
   } catch (error) {
-    for (const ask of askers) ask.fail(errorOf(error))
+    for (const query of queries) query.fail(errorOf(error))
   }
 }

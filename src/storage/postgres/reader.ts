@@ -5,34 +5,32 @@ import { failureOf, StorageError } from '../failures.ts'
 import type { AnyShape, Shape } from '../shapes.ts'
 import { connect } from './connection.ts'
 import { isBroken, isLost, isUnavailable, OverdueError } from './failures.ts'
-import { type Ask, answerAll } from './queries.ts'
+import { type PendingQuery, sendAll } from './queries.ts'
 
-/** Flushes under way at a time: one slow page does not hold up the others. */
-const most_flushes = 3
+/** Flushes in flight at a time, so that one slow query does not hold up the others. */
+const max_flushes = 3
 
-/** How long a read waits for its turn. */
-const patience_ms = 3000
-/** Only what fails at once is tried again: nobody waits twice. */
+/** How long a read waits for a connection. */
+const queue_timeout_ms = 3000
+/** Only a read that fails at once is repeated, so that no caller waits twice. */
 const retry_within_ms = 500
 const overdue = new OverdueError('no connection was free')
 
-type Row = Record<string, unknown>
-
 /**
- * Reads of committed rows. What is asked for in one turn of the event loop, or while all connections are busy, is answered
- * together: at 64 requests at a time one query for each costs three times as much.
+ * Reads committed rows. Reads of one turn of the event loop, and those that queue while all connections are busy, are sent
+ * together: with 64 concurrent requests a query for each costs three times as much.
  */
 export class PostgresReader implements Reader {
   readonly #pool: Pool
   readonly #failed: (error: Error) => void
   readonly #coalesce: boolean
-  readonly #told = new WeakSet<Error>()
-  #asked: { readonly ask: Ask; readonly since: number }[] = []
+  readonly #logged = new WeakSet<Error>()
+  #queue: { readonly query: PendingQuery; readonly since: number }[] = []
   #flushing = 0
   #lost = false
   #scheduled = false
 
-  /** `coalesce: false`: a query for each read (kept for the benchmark). */
+  /** `coalesce: false`: each read is a query of its own (kept for the benchmark). */
   constructor(pool: Pool, options: { failed: (error: Error) => void; coalesce: boolean }) {
     this.#pool = pool
     this.#failed = options.failed
@@ -51,7 +49,7 @@ export class PostgresReader implements Reader {
     return this.one(query, args)
   }
 
-  /** Whether the last that was asked found no database. */
+  /** Whether the database was away at the last read. */
   get lost(): boolean {
     return this.#lost
   }
@@ -62,14 +60,14 @@ export class PostgresReader implements Reader {
     let alone = false
     for (let again = true; ; again = false) {
       try {
-        const rows = await this.#ask(shape, args as Row, alone)
+        const rows = await this.#send<R>(shape, args, alone)
         this.#lost = false
-        return rows as readonly R[]
+        return rows
       } catch (error) {
         this.#lost = isLost(error)
-        // Another connection may be whole: a restart of the database breaks all that were open.
+        // Another connection may work: a restart of the database breaks those that were open.
         if (again && isBroken(error) && performance.now() - since < retry_within_ms) continue
-        // An argument that the database does not take must not fail those that were asked for with it.
+        // An argument that the database refuses must not fail the reads that were merged with this one.
         alone = !isUnavailable(error)
         if (again && alone) continue
         throw this.#refusal(errorOf(error))
@@ -77,55 +75,56 @@ export class PostgresReader implements Reader {
     }
   }
 
-  /** Logs the cause once, however many asked for what went wrong together. */
+  /** Logs the cause once for all reads that were sent together. */
   #refusal(error: Error): ApiError {
     const failure = failureOf(error, isUnavailable)
-    if (!this.#told.has(error)) this.#failed(new StorageError('a read', failure))
-    this.#told.add(error)
+    if (!this.#logged.has(error)) this.#failed(new StorageError('a read', failure))
+    this.#logged.add(error)
     return refuse(failure.kind)
   }
 
-  #ask(shape: AnyShape, args: Row, alone: boolean): Promise<readonly Row[]> {
-    return new Promise((answer, fail) => {
-      this.#asked.push({ ask: { kind: 'read', shape, args, lock: '', alone, answer, fail }, since: performance.now() })
+  #send<R>(shape: AnyShape, args: object, alone: boolean): Promise<readonly R[]> {
+    return new Promise((resolve, fail) => {
+      const done = (rows: readonly R[]) => resolve(rows)
+      this.#queue.push({ query: { kind: 'read', shape, args, lock: '', alone, done, fail }, since: performance.now() })
       this.#schedule()
     })
   }
 
   #schedule(): void {
-    if (this.#scheduled || this.#asked.length === 0 || (this.#coalesce && this.#flushing >= most_flushes)) return
+    if (this.#scheduled || this.#queue.length === 0 || (this.#coalesce && this.#flushing >= max_flushes)) return
     this.#scheduled = true
     setImmediate(() => {
       this.#scheduled = false
-      const asks = this.#stillWanted()
-      for (const some of this.#coalesce ? [asks] : asks.map((ask) => [ask])) void this.#flush(some)
+      const queries = this.#takeQueue()
+      for (const some of this.#coalesce ? [queries] : queries.map((query) => [query])) void this.#flush(some)
     })
   }
 
-  /** Who has waited for so long behind queries that get no answer is told so, and does not wait for another. */
-  #stillWanted(): Ask[] {
-    const latest = performance.now() - patience_ms
-    const asked = this.#asked
-    this.#asked = []
-    return asked
-      .filter(({ ask, since }) => {
-        if (since < latest) ask.fail(overdue)
-        return since >= latest
+  /** Empties the queue. Reads that have been in it for too long fail here, instead of waiting for an answer as well. */
+  #takeQueue(): PendingQuery[] {
+    const oldest = performance.now() - queue_timeout_ms
+    const queue = this.#queue
+    this.#queue = []
+    return queue
+      .filter(({ query, since }) => {
+        if (since < oldest) query.fail(overdue)
+        return since >= oldest
       })
-      .map(({ ask }) => ask)
+      .map(({ query }) => query)
   }
 
-  async #flush(asks: readonly Ask[]): Promise<void> {
+  async #flush(queries: readonly PendingQuery[]): Promise<void> {
     this.#flushing++
     try {
       const client = await connect(this.#pool)
       try {
-        await answerAll(client, asks, new Map())
+        await sendAll(client, queries, new Map())
       } finally {
         client.release()
       }
     } catch (error) {
-      for (const ask of asks) ask.fail(errorOf(error))
+      for (const query of queries) query.fail(errorOf(error))
     }
     this.#flushing--
     this.#schedule()

@@ -1,28 +1,22 @@
-import type { AnyShape, Place, PlainWrite } from '../shapes.ts'
+import { type AnyShape, boundValue, type PlainWrite } from '../shapes.ts'
 
-/** What may follow a query to say what becomes of the rows it finds. */
+/** What is appended to a query that locks the rows it finds. */
 export type Lock = '' | ' for no key update' | ' for key share' | ' for update skip locked'
 
-type Args = Readonly<Record<string, unknown>>
-
-/** As `pg` takes it: a statement with a name is prepared once for each connection. */
+/** In the form that `pg` takes: a named statement is prepared once for each connection. */
 export interface Statement {
   readonly name: string
   readonly text: string
   readonly values: unknown[]
 }
 
-/** Of a statement for many: which of them a row belongs to, counted from 1. */
+/** The column of a merged statement that says which of its inputs a row belongs to, counted from 1. */
 export const ordinal = '#'
 
-export function single(shape: AnyShape, args: Args, lock: Lock = ''): Statement {
-  const { sql, places } = shape.compile('postgres')
+export function single(shape: AnyShape, args: object, lock: Lock = ''): Statement {
+  const { sql, placeholders } = shape.compile('postgres')
   const text = shape.plain?.verb === 'insert' ? `${sql} on conflict do nothing` : sql + lock
-  return { name: `${shape.id}${lock}`, text, values: places.map((place) => valueAt(place, args)) }
-}
-
-function valueAt(place: Place, args: Args): unknown {
-  return 'argument' in place ? args[place.argument] : place.constant
+  return { name: `${shape.id}${lock}`, text, values: placeholders.map((each) => boundValue(each, args)) }
 }
 
 const texts = new Map<string, string>()
@@ -37,37 +31,36 @@ function kept(name: string, make: () => string): string {
 }
 
 /**
- * The same query for many arguments as one statement: each argument is an array, and the query is run for each of its places.
- * Undefined when the arguments cannot be told apart by type (a null among them).
+ * Merges one query with many inputs into one statement: each argument is an array, and the query is run for each of its elements.
+ * Undefined when the type of an argument is not known from its values (a null among them).
  */
-export function many(shape: AnyShape, all: readonly Args[], lock: Lock = ''): Statement | undefined {
-  const { sql, places } = shape.compile('postgres')
-  const types = places.map((place) => ('argument' in place ? typeOf(all, place.argument) : 'constant'))
+export function many(shape: AnyShape, inputs: readonly object[], lock: Lock = ''): Statement | undefined {
+  const { sql, placeholders } = shape.compile('postgres')
+  const values = placeholders.map((each) => ('argument' in each ? inputs.map((args) => boundValue(each, args)) : each.constant))
+  const types = placeholders.map((each, i) => ('argument' in each ? typeOf(values[i]) : 'constant'))
   if (types.includes(undefined)) return undefined
   const name = `${shape.id}${lock} many ${types.map((type) => type?.[0]).join('')}`
   const text = kept(name, () => {
-    const given = places.flatMap((place, i) => ('argument' in place ? [i] : []))
+    const given = placeholders.flatMap((each, i) => ('argument' in each ? [i] : []))
     const inner = sql.replace(/\$(\d+)/g, (place, n: string) => (given.includes(Number(n) - 1) ? `k.a${n}` : place))
     const arrays = given.map((i) => `$${i + 1}::${types[i]}[]`)
     const columns = given.map((i) => `a${i + 1}`)
     return `select k.n as "${ordinal}", q.* from unnest(${arrays}) with ordinality as k(${columns}, n) cross join lateral (${inner}${lock}) as q`
   })
-  const values = places.map((place) => ('argument' in place ? all.map((args) => args[place.argument]) : place.constant))
   return { name, text, values }
 }
 
-function typeOf(all: readonly Args[], argument: string): 'text' | 'bigint' | undefined {
-  const type = typeof all[0]?.[argument]
-  if (type !== 'string' && type !== 'number') return undefined
-  if (all.some((args) => typeof args[argument] !== type)) return undefined
-  return type === 'string' ? 'text' : 'bigint'
+function typeOf(values: unknown): 'text' | 'bigint' | undefined {
+  if (!Array.isArray(values)) return undefined
+  if (values.every((value) => typeof value === 'string')) return 'text'
+  return values.every((value) => typeof value === 'number') ? 'bigint' : undefined
 }
 
 /** Types of columns, by `table.column`. */
 export type ColumnTypes = ReadonlyMap<string, string>
 
-/** Many plain writes of one kind as one statement, which answers the `#` of those that took effect. */
-export function manyWrites(shape: AnyShape, plain: PlainWrite, all: readonly Args[], types: ColumnTypes): Statement {
+/** Merges plain writes of one shape into one statement, which returns the name or `#` of those that took effect. */
+export function manyWrites(shape: AnyShape, plain: PlainWrite, all: readonly object[], types: ColumnTypes): Statement {
   const inputs = plain.verb === 'insert' ? plain.columns.map(same) : [...plain.changed.map(same), ...plain.key]
   const text = kept(`${shape.id} many`, () => {
     const arrays = inputs.map(({ column }, i) => `$${i + 1}::${types.get(`${plain.table}.${column}`)}[]`)
@@ -78,21 +71,23 @@ export function manyWrites(shape: AnyShape, plain: PlainWrite, all: readonly Arg
   return {
     name: `${shape.id} many`,
     text,
-    values: inputs.map(({ argument }) => all.map((args) => args[argument])),
+    values: inputs.map((input) => all.map((args) => boundValue(input, args))),
   }
 }
 
 const same = (column: string) => ({ column, argument: column })
 
-/** Its rows are told apart by what they are called: an insert cannot answer which of its inputs a row came from. */
+/** Returns the names of the inserted rows: an insert cannot return which of its inputs a row came from. */
 function insertText({ table, columns }: Extract<PlainWrite, { verb: 'insert' }>, names: string[], rows: string): string {
   const into = `"${table}" (${columns.map((column) => `"${column}"`)})`
   return `insert into ${into} select ${names} from ${rows} order by n on conflict do nothing returning "${nameColumn(columns)}" as name`
 }
 
-/** The column that tells rows of one insert apart. */
+/** The column that tells the rows of one insert apart. */
 export function nameColumn(columns: readonly string[]): string {
-  return ['sid', 'id', 'name'].find((column) => columns.includes(column)) as string
+  const column = ['sid', 'id', 'name'].find((name) => columns.includes(name))
+  if (column === undefined) throw new Error(`no column of ${columns} names a row`)
+  return column
 }
 
 function updateText({ table, key, changed }: Extract<PlainWrite, { verb: 'update' }>, rows: string): string {

@@ -2,28 +2,26 @@ import { type ClientBase, DatabaseError } from 'pg'
 import { ApiError, errorOf } from '../../errors.ts'
 import type { Commands, Hold, Notice, Reader, Tx } from '../database.ts'
 import { ConflictError } from '../errors.ts'
+import type { Job } from '../jobs.ts'
 import type { AnyShape, Shape } from '../shapes.ts'
 import { isGoingDown } from './failures.ts'
-import { type Ask, answerAll } from './queries.ts'
+import { type PendingQuery, sendAll } from './queries.ts'
 import type { ColumnTypes, Lock } from './statements.ts'
 
-export interface Job {
-  readonly name: string
-  readonly input: unknown
-}
-
-/** What came of a job. `undone`: nothing of it is there, it may be tried again. */
+/** What became of a job. `undone`: nothing of it is stored, and it may be run again. `unknown`: see CommitUnknownError. */
 export type Outcome =
   | { readonly kind: 'done'; readonly value: unknown; readonly notices: readonly Notice[] }
   | { readonly kind: 'refused'; readonly error: ApiError }
   | { readonly kind: 'undone'; readonly error: Error }
   | { readonly kind: 'unknown' }
 
-/** The commit was sent and no answer came: it may be there or not. */
+/** The commit was sent and no answer came: the transaction may be committed or not. */
 export class CommitUnknownError extends Error {
   override readonly name = 'CommitUnknownError'
   readonly code = 'PARLEY_COMMIT_UNKNOWN'
 }
+
+const not_run: Outcome = { kind: 'undone', error: new Error('not run') }
 
 const locks: Record<Hold, Lock> = { change: ' for no key update', keep: ' for key share' }
 
@@ -31,25 +29,26 @@ const locks: Record<Hold, Lock> = { change: ' for no key update', keep: ' for ke
 interface Running {
   readonly job: Job
   readonly notices: Notice[]
-  /** Rows it has. */
+  /** Sids of the rows it has locked. */
   readonly holds: Set<string>
-  /** Statements under way that write, and whether one has. */
+  /** Writing statements in flight, and whether one has changed a row. */
   writing: number
   written: boolean
-  outcome: Outcome | undefined
+  outcome: Outcome
 }
 
+/** The lock on a row among the commands of one transaction. */
 interface Held {
   readonly by: Set<Running>
   how: Hold
-  /** Asks of others to be made once more when the row is free. */
+  /** Called when it is released. */
   readonly waiting: (() => void)[]
 }
 
 /**
- * Runs several commands side by side in one transaction, in rounds: what all of them ask for at one time is answered together.
- * A row that one holds for a change the others wait for, as they would in transactions of their own. Answers an outcome each;
- * when one fails after it has written, or the transaction itself fails, all are undone.
+ * Runs several commands concurrently in one transaction, in rounds: the queries that they issue at one time are sent together.
+ * A command waits for a row that another one has locked, as it would in a transaction of its own. Each has an outcome; when one
+ * fails after it has written, or the transaction itself fails, all are undone.
  */
 export class Transaction {
   readonly #client: ClientBase
@@ -57,10 +56,10 @@ export class Transaction {
   readonly #types: ColumnTypes
   readonly #slots: number
   readonly #held = new Map<string, Held>()
-  #asked: Ask[] = []
+  #pending: PendingQuery[] = []
   #scheduled = false
   #running = 0
-  /** Why everything has to be undone. */
+  /** Why the transaction has to be rolled back. */
   #failure: Error | undefined
   #finished = () => {}
 
@@ -71,7 +70,7 @@ export class Transaction {
     this.#slots = options.slots
   }
 
-  /** Throws CommitUnknownError when nobody can say whether it is on disk, anything else when the connection is of no use any more. */
+  /** Throws CommitUnknownError; any other error means that the connection cannot be used any more. */
   async run(jobs: readonly Job[]): Promise<Outcome[]> {
     // Sent together with the first round.
     const begun = this.#client.query('begin')
@@ -83,7 +82,7 @@ export class Transaction {
         holds: new Set(),
         writing: 0,
         written: false,
-        outcome: undefined,
+        outcome: not_run,
       }),
     )
     await new Promise<void>((resolve) => {
@@ -95,10 +94,10 @@ export class Transaction {
     if (this.#failure) {
       await this.#rollBack(this.#failure)
       const undone: Outcome = { kind: 'undone', error: this.#failure }
-      // Alone it has nobody to blame: its own refusal is its answer.
-      return running.map(({ outcome }) => (running.length === 1 && outcome?.kind === 'refused' ? outcome : undone))
+      // The refusal of a command that ran alone is its own: repeating it would change nothing.
+      return running.map(({ outcome }) => (running.length === 1 && outcome.kind === 'refused' ? outcome : undone))
     }
-    return running.map(({ outcome }) => outcome as Outcome)
+    return running.map(({ outcome }) => outcome)
   }
 
   async #start(one: Running): Promise<void> {
@@ -109,7 +108,7 @@ export class Transaction {
       one.outcome = { kind: 'done', value, notices: one.notices }
     } catch (error) {
       one.outcome = error instanceof ApiError ? { kind: 'refused', error } : { kind: 'undone', error: errorOf(error) }
-      // What has not written anything leaves nothing to undo; the others go on.
+      // A command that has not written has nothing to undo: the others go on.
       if (one.written || one.writing > 0) this.#fail(errorOf(error))
     }
     for (const sid of one.holds) this.#release(sid, one)
@@ -120,10 +119,10 @@ export class Transaction {
   async #commit(): Promise<void> {
     try {
       const { command } = await this.#client.query('commit')
-      // A transaction in which something failed answers a commit with a rollback.
+      // PostgreSQL answers a commit with a rollback when a statement has failed.
       if (command !== 'COMMIT') this.#fail(new Error('the transaction was rolled back'))
     } catch (error) {
-      // Refused by the database, as a deferred check would: undone. Without an answer of its own: unknown.
+      // An error of the server, such as a deferred check, is a rollback. Any other leaves the outcome unknown.
       if (!(error instanceof DatabaseError) || isGoingDown(error)) {
         throw new CommitUnknownError(`no answer to a commit: ${errorOf(error).message}`, { cause: error })
       }
@@ -142,21 +141,21 @@ export class Transaction {
   }
 
   #tx(one: Running): Tx {
-    const ask = (kind: Ask['kind'], shape: AnyShape, args: object, lock: Lock) =>
-      new Promise<{ rows: readonly Record<string, unknown>[]; touched: number }>((resolve, reject) => {
-        this.#ask({
+    const send = <R>(kind: PendingQuery['kind'], shape: AnyShape, args: object, lock: Lock) =>
+      new Promise<{ rows: readonly R[]; changed: number }>((resolve, reject) => {
+        this.#enqueue({
           kind,
           shape,
-          args: args as Record<string, unknown>,
+          args,
           lock,
-          answer: (rows, touched) => resolve({ rows, touched }),
+          done: (rows: readonly R[], changed) => resolve({ rows, changed }),
           fail: (error) => {
             this.#fail(error)
             reject(error)
           },
         })
       })
-    const rows = async <R>(shape: AnyShape, args: object, lock: Lock) => (await ask('read', shape, args, lock)).rows as R[]
+    const rows = async <R>(shape: AnyShape, args: object, lock: Lock) => [...(await send<R>('read', shape, args, lock)).rows]
     const reader: Pick<Reader, 'one' | 'all'> = {
       one: async <A extends object, R>(query: Shape<A, R>, args: A) => (await rows<R>(query, args, ''))[0],
       all: (query, args) => rows(query, args, ''),
@@ -168,25 +167,25 @@ export class Transaction {
       hold: async <A extends object, R>(query: Shape<A, R>, args: A, how: Hold) => {
         for (;;) {
           const row = (await rows<R>(query, args, locks[how]))[0]
-          // Read once more after waiting: whoever held it may have changed it, or removed it.
-          const wait = row && this.#hold((row as unknown as { sid: string }).sid, one, how)
+          // After waiting it is read again: it may have been changed or removed.
+          const wait = row && this.#hold(sidOf(row), one, how)
           if (!wait) return row
           await wait
         }
       },
       run: async (query, args) => {
         one.writing++
-        const { touched } = await ask('run', query, args, '')
+        const { changed } = await send('run', query, args, '')
         one.writing--
-        one.written ||= touched > 0
-        if (touched === 0 && query.plain?.verb === 'insert') throw new ConflictError(`${query.plain.table}: taken meanwhile`)
-        return touched
+        one.written ||= changed > 0
+        if (changed === 0 && query.plain?.verb === 'insert') throw new ConflictError(`${query.plain.table}: taken meanwhile`)
+        return changed
       },
       notify: (notice) => void one.notices.push(notice),
     }
   }
 
-  /** Undefined when the row is had at once; else a promise for the moment when it may be. */
+  /** Locks a row. Returns undefined when it was free, else a promise that resolves when it may be. */
   #hold(sid: string, one: Running, how: Hold): Promise<void> | undefined {
     const held = this.#held.get(sid) ?? { by: new Set(), how: 'keep', waiting: [] }
     const free = [...held.by].every((other) => other === one)
@@ -208,8 +207,8 @@ export class Transaction {
     for (const again of held.waiting) again()
   }
 
-  #ask(ask: Ask): void {
-    this.#asked.push(ask)
+  #enqueue(query: PendingQuery): void {
+    this.#pending.push(query)
     if (!this.#scheduled) this.#schedule()
   }
 
@@ -219,21 +218,26 @@ export class Transaction {
   }
 
   async #round(): Promise<void> {
-    const asks = this.#asked
-    this.#asked = []
-    if (this.#failure) for (const ask of asks) ask.fail(this.#failure)
-    else await answerAll(this.#client, asks, this.#types)
-    // Answered in this turn, asked again by the next: who does not ask then waits for a row.
+    const queries = this.#pending
+    this.#pending = []
+    if (this.#failure) for (const query of queries) query.fail(this.#failure)
+    else await sendAll(this.#client, queries, this.#types)
+    // A command that goes on issues its next query within this turn; one that does not waits for a row.
     setImmediate(() => {
-      if (this.#asked.length > 0) return void this.#round()
+      if (this.#pending.length > 0) return void this.#round()
       this.#scheduled = false
       if (this.#running > 0) this.#endWaiting()
     })
   }
 
-  /** Nobody asks any more: those that are left wait for each other. All are undone, to be run one by one. */
+  /** No command issues a query, and those still pending wait for each other: all are undone, to be run one by one. */
   #endWaiting(): void {
     this.#fail(new ConflictError('commands wait for each other'))
     for (const { waiting } of this.#held.values()) for (const again of waiting.splice(0)) again()
   }
+}
+
+function sidOf(row: unknown): string {
+  if (typeof row === 'object' && row !== null && 'sid' in row && typeof row.sid === 'string') return row.sid
+  throw new Error('a row without a sid cannot be held')
 }

@@ -4,56 +4,54 @@ import { errorOf, refuse } from '../../errors.ts'
 import { type Commands, isLong, type Notice } from '../database.ts'
 import { ConflictError } from '../errors.ts'
 import { failureOf, reported } from '../failures.ts'
+import type { Job, PendingJob } from '../jobs.ts'
 import { connect } from './connection.ts'
 import { isContention, isLost, isOutOfRoom, isUnavailable, OverdueError } from './failures.ts'
 import type { ColumnTypes } from './statements.ts'
-import { CommitUnknownError, type Job, type Outcome, Transaction } from './transaction.ts'
+import { CommitUnknownError, type Outcome, Transaction } from './transaction.ts'
 
-interface Waiting {
-  readonly job: Job
-  /** From then on it is not tried again, by the process's own clock. */
-  readonly until: number
-  /** How often others were in the way. */
+interface PendingWrite extends PendingJob {
+  /** When it is given up instead of run again, by the monotonic clock of the process. */
+  readonly deadline: number
+  /** Attempts that ended in contention. */
   tries: number
-  readonly answer: (value: unknown) => void
-  readonly fail: (error: Error) => void
 }
 
-/** How long a write waits for a database that is away or for others that are in the way. */
-const patience_ms = 5000
-/** For so long after a failure that is not the caller's. */
+/** How long a write is repeated while the database is away or other transactions conflict with it. */
+const write_timeout_ms = 5000
+/** How long `failing` is true after a failure of the database. */
 const failing_ms = 5000
-/** Others are not in the way that often: something is wrong with the command. */
+/** Contention ends sooner: after so many attempts the command itself is at fault. */
 const max_tries = 12
-/** While one waits for the disk the next one runs; more would only divide the same writes into smaller batches. */
-const most_batches = 2
-/** Without batches: what the pool has left. */
-const most_unbatched = 6
-/** Transactions of one command under way at a time. */
-const most_alone = 4
+/** While one batch waits for the disk the next one runs; more would only divide the same writes into smaller batches. */
+const max_batches = 2
+/** Without batches: the connections that the pool has left. */
+const max_unbatched = 6
+/** Transactions of a single command in flight. */
+const max_alone = 4
 
 export interface WriterOptions {
   readonly pool: Pool
   readonly commands: Commands
   readonly types: ColumnTypes
   readonly slots: number
-  /** Bounds a batch; 1 is a transaction for each write. */
+  /** The most writes in a batch; 1 is a transaction for each write. */
   readonly largest_batch: number
-  /** Called before the writers are answered. */
+  /** Called after a commit, before its writes resolve. */
   readonly committed: (notices: readonly Notice[]) => void
   readonly failed: (error: Error) => void
 }
 
 /**
- * Group commit over a connection: everything that arrives while a transaction is under way goes into the next one. What cannot
- * go on with the others is tried again alone; so are commands that work through many rows.
+ * Group commit: writes that arrive while a batch is in flight form the next one. A command that fails in a batch is repeated in a
+ * transaction of its own, in which commands that change many rows always run.
  */
 export class PostgresWriter {
   readonly #options: WriterOptions
-  #queue: Waiting[] = []
+  #queue: PendingWrite[] = []
   #batches = 0
   #scheduled = false
-  readonly #alone: Waiting[] = []
+  readonly #alone: PendingWrite[] = []
   #running_alone = 0
   #open = 0
   #closed = false
@@ -68,26 +66,28 @@ export class PostgresWriter {
     return this.#queue.length + this.#alone.length
   }
 
-  /** Small writes still find room in the pages there are when the disk is full: what has failed tells more than a try. */
+  /** Remembered, because on a full disk small writes still succeed now and then: a trial write would not tell. */
   get failing(): boolean {
     return performance.now() < this.#failing_until
   }
 
-  write(job: Job): Promise<unknown> {
+  /** Resolves with what the command returns, once it is on disk. */
+  write<T>(job: Job): Promise<T> {
     if (this.#closed) return Promise.reject(refuse('unavailable'))
-    return new Promise((answer, fail) => {
+    return new Promise((resolve, fail) => {
       this.#open++
-      const waiting = { job, until: performance.now() + patience_ms, tries: 0, answer, fail }
+      const done = (value: T) => resolve(value)
+      const pending: PendingWrite = { job, deadline: performance.now() + write_timeout_ms, tries: 0, done, fail }
       const command = this.#options.commands[job.name]
-      if (command && isLong(command)) this.#runAlone(waiting)
+      if (command && isLong(command)) this.#runAlone(pending)
       else {
-        this.#queue.push(waiting)
+        this.#queue.push(pending)
         this.#schedule()
       }
     })
   }
 
-  /** Finishes what has been accepted; a write from now on is refused. */
+  /** Runs what has been accepted. Later writes are refused. */
   async close(): Promise<void> {
     this.#closed = true
     if (this.#open === 0) return
@@ -98,10 +98,10 @@ export class PostgresWriter {
 
   #schedule(): void {
     const { largest_batch } = this.#options
-    const lanes = largest_batch === 1 ? most_unbatched : most_batches
+    const lanes = largest_batch === 1 ? max_unbatched : max_batches
     if (this.#scheduled || this.#queue.length === 0 || this.#batches >= lanes) return
     this.#scheduled = true
-    // One turn's writes start together.
+    // Writes of one turn of the event loop form one batch.
     setImmediate(() => {
       this.#scheduled = false
       void this.#batch(this.#inTime(this.#queue.splice(0, largest_batch)))
@@ -109,83 +109,83 @@ export class PostgresWriter {
     })
   }
 
-  async #batch(batch: readonly Waiting[]): Promise<void> {
+  async #batch(batch: readonly PendingWrite[]): Promise<void> {
     if (batch.length === 0) return
     this.#batches++
     const outcomes = await this.#transaction(batch.map(({ job }) => job))
     this.#batches--
     this.#schedule()
     this.#settle(batch, outcomes)
-    for (const [i, waiting] of batch.entries()) if (outcomes[i]?.kind === 'undone') this.#runAlone(waiting)
+    for (const [i, pending] of batch.entries()) if (outcomes[i]?.kind === 'undone') this.#runAlone(pending)
   }
 
-  /** Who has waited too long for a turn is told so, instead of beginning to wait for the database. */
-  #inTime(turn: readonly Waiting[]): readonly Waiting[] {
-    return turn.filter((waiting) => {
-      const late = performance.now() > waiting.until
-      if (late) this.#giveUp(waiting, new OverdueError('no turn came'))
+  /** Gives up writes that have been queued past their deadline, instead of letting them wait for the database as well. */
+  #inTime(batch: readonly PendingWrite[]): readonly PendingWrite[] {
+    return batch.filter((pending) => {
+      const late = performance.now() > pending.deadline
+      if (late) this.#giveUp(pending, new OverdueError('queued for too long'))
       return !late
     })
   }
 
-  #runAlone(waiting: Waiting): void {
-    this.#alone.push(waiting)
+  #runAlone(pending: PendingWrite): void {
+    this.#alone.push(pending)
     void this.#nextAlone()
   }
 
   async #nextAlone(): Promise<void> {
-    if (this.#running_alone >= most_alone) return
-    const [waiting] = this.#inTime(this.#alone.splice(0, 1))
-    if (!waiting) {
+    if (this.#running_alone >= max_alone) return
+    const [pending] = this.#inTime(this.#alone.splice(0, 1))
+    if (!pending) {
       if (this.#alone.length > 0) void this.#nextAlone()
       return
     }
     this.#running_alone++
-    const outcomes = await this.#transaction([waiting.job])
+    const outcomes = await this.#transaction([pending.job])
     this.#running_alone--
     const [outcome] = outcomes
-    if (outcome?.kind === 'undone') this.#tryAgain(waiting, outcome.error)
-    else this.#settle([waiting], outcomes)
+    if (outcome?.kind === 'undone') this.#retry(pending, outcome.error)
+    else this.#settle([pending], outcomes)
     void this.#nextAlone()
   }
 
-  #tryAgain(waiting: Waiting, error: Error): void {
-    const left_ms = waiting.until - performance.now()
-    if (left_ms > 0 && (isLost(error) || (isContention(error) && waiting.tries++ < max_tries))) {
-      void delay(Math.min(pauseAfter(error), left_ms)).then(() => this.#runAlone(waiting))
+  #retry(pending: PendingWrite, error: Error): void {
+    const left_ms = pending.deadline - performance.now()
+    if (left_ms > 0 && (isLost(error) || (isContention(error) && pending.tries++ < max_tries))) {
+      void delay(Math.min(pauseAfter(error), left_ms)).then(() => this.#runAlone(pending))
       return
     }
-    this.#giveUp(waiting, error)
+    this.#giveUp(pending, error)
   }
 
-  #giveUp(waiting: Waiting, error: Error): void {
+  #giveUp(pending: PendingWrite, error: Error): void {
     if (isLost(error) || isOutOfRoom(error)) this.#failing_until = performance.now() + failing_ms
-    // A row that is in the way each time is not there because of others: the command ought to have seen it.
-    const crowded = isContention(error) && waiting.tries <= max_tries
+    // A row that conflicts at every attempt is not being written by others: the command should have found it.
+    const crowded = isContention(error) && pending.tries <= max_tries
     const failure = failureOf(error, () => crowded || isUnavailable(error))
-    const refusal = reported(waiting.job.name, failure, this.#options.failed)
-    this.#done(() => waiting.fail(refusal))
+    const refusal = reported(pending.job.name, failure, this.#options.failed)
+    this.#settled(() => pending.fail(refusal))
   }
 
-  /** Tells everybody of what has been committed, then answers those who waited for it. */
-  #settle(batch: readonly Waiting[], outcomes: readonly Outcome[]): void {
+  /** Sends the notices of what has been committed, then resolves the writes. */
+  #settle(batch: readonly PendingWrite[], outcomes: readonly Outcome[]): void {
     const notices = outcomes.flatMap((outcome) => (outcome.kind === 'done' ? outcome.notices : []))
     this.#options.committed(notices)
-    for (const [i, outcome] of outcomes.entries()) {
-      const waiting = batch[i] as Waiting
-      if (outcome.kind === 'done') this.#done(() => waiting.answer(outcome.value))
-      if (outcome.kind === 'refused') this.#done(() => waiting.fail(outcome.error))
-      if (outcome.kind === 'unknown') this.#done(() => waiting.fail(refuse('unavailable')))
+    for (const [i, pending] of batch.entries()) {
+      const outcome = outcomes[i]
+      if (outcome?.kind === 'done') this.#settled(() => pending.done(outcome.value))
+      if (outcome?.kind === 'refused') this.#settled(() => pending.fail(outcome.error))
+      if (outcome?.kind === 'unknown') this.#settled(() => pending.fail(refuse('unavailable')))
     }
   }
 
-  #done(answer: () => void): void {
+  #settled(settle: () => void): void {
     this.#open--
-    answer()
+    settle()
     if (this.#open === 0) this.#idle()
   }
 
-  /** One transaction from its beginning to its end, whatever comes between. */
+  /** Runs jobs in one transaction. Never throws: an error is an outcome of each of them. */
   async #transaction(jobs: readonly Job[]): Promise<readonly Outcome[]> {
     try {
       const client = await connect(this.#options.pool)
@@ -194,7 +194,7 @@ export class PostgresWriter {
         client.release()
         return outcomes
       } catch (error) {
-        // In what state it is nobody knows.
+        // The state of the connection is unknown.
         client.release(true)
         throw error
       }
@@ -212,7 +212,7 @@ export class PostgresWriter {
   }
 }
 
-/** Not all at the same moment, and not at once: the other side needs time too. Who waited for a lock in vain needs a head start. */
+/** Random, so that writes that conflicted do not meet again. A write that has waited for a lock in vain needs more distance. */
 function pauseAfter(error: Error): number {
   if (isLost(error)) return 100 + Math.random() * 200
   return Math.random() * (error instanceof ConflictError ? 30 : 400)

@@ -1,14 +1,11 @@
 import { ApiError, type ErrorName } from '../../errors.ts'
 import { type Commands, type Notice, only_slot, type Tx } from '../database.ts'
 import { type Failure, failureOf } from '../failures.ts'
+import type { Job } from '../jobs.ts'
 import { type Connection, Statements } from './connection.ts'
 import { isUnavailable } from './failures.ts'
 
-export interface Job {
-  readonly name: string
-  readonly input: unknown
-}
-
+/** What became of a job, as plain data: it crosses to the main thread. */
 export type Outcome =
   | { readonly value: unknown; readonly notices: readonly Notice[] }
   | { readonly refused: { readonly kind: ErrorName; readonly details: Readonly<Record<string, string>> } }
@@ -17,7 +14,7 @@ export type Outcome =
 /** How a transaction ended: committed, or with everything undone. */
 type Ended = { readonly outcomes: Outcome[] } | { readonly error: unknown }
 
-/** Runs jobs in one transaction each batch: group commit, one fsync for all of them. */
+/** Runs each batch of jobs in one transaction: group commit, one fsync for all of them. */
 export class BatchRunner {
   readonly #db: Connection
   readonly #statements: Statements
@@ -38,7 +35,7 @@ export class BatchRunner {
     }
   }
 
-  /** First as if nothing could go wrong; when a command fails after it has written, all over again with a savepoint for each. */
+  /** Runs without savepoints first. When a command fails after it has written, the batch is repeated with a savepoint for each. */
   async run(jobs: readonly Job[]): Promise<Outcome[]> {
     const ended = await this.#transaction(jobs, (job) => this.#attempt(job))
     if ('outcomes' in ended) return ended.outcomes
@@ -49,7 +46,7 @@ export class BatchRunner {
     const ended = await this.#transaction(jobs, async (job) => {
       this.#sql.save.run()
       const outcome = await this.#attempt(job).catch((error: unknown): Outcome => {
-        // A full disk has undone all of them by itself.
+        // SQLite has rolled the whole transaction back, as it does when the disk is full.
         if (!this.#db.inTransaction) throw error
         this.#sql.undo.run()
         return asOutcome(error)
@@ -58,12 +55,12 @@ export class BatchRunner {
       return outcome
     })
     if ('outcomes' in ended) return ended.outcomes
-    // One failure for all, so that it is logged once.
+    // The jobs share one failure, so that it is logged once.
     const outcome = asOutcome(ended.error)
     return jobs.map(() => outcome)
   }
 
-  /** When a ROLLBACK fails, the error ends the thread: nobody knows what is in the file. */
+  /** An error of the ROLLBACK itself ends the thread: the state of the transaction is unknown. */
   async #transaction(jobs: readonly Job[], step: (job: Job) => Promise<Outcome>): Promise<Ended> {
     const outcomes: Outcome[] = []
     try {
@@ -72,20 +69,20 @@ export class BatchRunner {
       this.#sql.commit.run()
       return { outcomes }
     } catch (error) {
-      // A full disk rolls back by itself.
+      // SQLite may have rolled back already.
       if (this.#db.inTransaction) this.#sql.rollback.run()
       return { error }
     }
   }
 
-  /** A refusal before the first write leaves nothing to undo and is an outcome like any other. */
+  /** A refusal before the first write has nothing to undo: it is returned as an outcome, and the batch goes on. */
   async #attempt(job: Job): Promise<Outcome> {
     const notices: Notice[] = []
     let written = false
     const tx: Tx = {
       one: async (query, args) => this.#statements.one(query, args),
       all: async (query, args) => this.#statements.all(query, args),
-      // Nobody else writes while a transaction is under way.
+      // This thread is the only writer: nothing changes while the transaction is open.
       hold: async (query, args) => this.#statements.one(query, args),
       claim: async (query, args) => this.#statements.all(query, args),
       slots: only_slot.count,

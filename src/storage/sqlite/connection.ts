@@ -1,5 +1,5 @@
 import Sqlite, { type Database as Connection, type Statement } from 'better-sqlite3'
-import type { Place, Shape } from '../shapes.ts'
+import { type AnyShape, boundValue, type Placeholder, type Shape } from '../shapes.ts'
 
 export type { Connection }
 
@@ -14,46 +14,50 @@ export function openConnection(file: string, options: { readonly: boolean; durab
   return db
 }
 
-/** A connection's prepared statements, kept by the id of their shape. */
+interface Prepared {
+  readonly statement: Statement<unknown[], unknown>
+  readonly placeholders: readonly Placeholder[]
+}
+
+/** The prepared statements of a connection, by the id of their shape. */
 export class Statements {
   readonly #db: Connection
-  readonly #kept: ({ statement: Statement<unknown[], unknown>; places: readonly Place[] } | undefined)[] = []
+  readonly #prepared: (Prepared | undefined)[] = []
 
   constructor(db: Connection) {
     this.#db = db
   }
 
   one<A extends object, R>(query: Shape<A, R>, args: A): R | undefined {
-    const { statement, places } = this.#prepared(query)
-    return statement.get(...bind(places, args)) as R | undefined
+    const { statement, placeholders } = this.#prepare(query)
+    // The shape was declared with the type of its rows, here and below.
+    return statement.get(...bind(placeholders, args)) as R | undefined
   }
 
   all<A extends object, R>(query: Shape<A, R>, args: A): R[] {
-    const { statement, places } = this.#prepared(query)
-    return statement.all(...bind(places, args)) as R[]
+    const { statement, placeholders } = this.#prepare(query)
+    return statement.all(...bind(placeholders, args)) as R[]
   }
 
   run<A extends object>(query: Shape<A, unknown>, args: A): number {
-    const { statement, places } = this.#prepared(query)
-    return statement.run(...bind(places, args)).changes
+    const { statement, placeholders } = this.#prepare(query)
+    return statement.run(...bind(placeholders, args)).changes
   }
 
-  #prepared(query: Shape<never, unknown> | Shape<object, unknown>) {
-    let kept = this.#kept[query.id]
-    if (!kept) {
-      const { sql, places } = query.compile('sqlite')
-      kept = { statement: this.#db.prepare(sql), places }
-      this.#kept[query.id] = kept
+  #prepare(query: AnyShape): Prepared {
+    let prepared = this.#prepared[query.id]
+    if (!prepared) {
+      const { sql, placeholders } = query.compile('sqlite')
+      prepared = { statement: this.#db.prepare(sql), placeholders }
+      this.#prepared[query.id] = prepared
     }
-    return kept
+    return prepared
   }
 }
 
-function bind(places: readonly Place[], args: object): unknown[] {
-  const values = new Array<unknown>(places.length)
-  for (let i = 0; i < places.length; i++) {
-    const place = places[i] as Place
-    values[i] = 'argument' in place ? (args as Record<string, unknown>)[place.argument] : place.constant
-  }
+function bind(placeholders: readonly Placeholder[], args: object): unknown[] {
+  const values = new Array<unknown>(placeholders.length)
+  let next = 0
+  for (const placeholder of placeholders) values[next++] = boundValue(placeholder, args)
   return values
 }

@@ -12,7 +12,7 @@ import { SqliteReader } from './reader.ts'
 import { Writer } from './writer.ts'
 
 export interface SqliteOptions extends OpenOptions {
-  /** A file's path, or `:memory:` for one that lives in the temporary folder and is removed on close. */
+  /** The path of a file, or `:memory:` for a database in the temporary folder that is deleted on close. */
   readonly file: string
 }
 
@@ -21,21 +21,21 @@ export interface SqliteOptions extends OpenOptions {
  * Throws when the folder cannot be used or another process has the file.
  */
 export async function openSqlite<C extends Commands>(options: SqliteOptions): Promise<Database<C>> {
-  const passing = options.file === ':memory:'
-  const folder = passing ? mkdtempSync(join(tmpdir(), 'parley-')) : dirname(options.file)
-  const file = passing ? join(folder, 'parley.db') : options.file
-  // No fsync for what is thrown away.
-  const durable = !passing
-  // One level: making a whole path out of a mistyped one helps nobody.
+  const ephemeral = options.file === ':memory:'
+  const folder = ephemeral ? mkdtempSync(join(tmpdir(), 'parley-')) : dirname(options.file)
+  const file = ephemeral ? join(folder, 'parley.db') : options.file
+  // What is deleted on close needs no fsync.
+  const durable = !ephemeral
+  // Its parents are not made: a mistyped path should fail.
   if (!existsSync(folder)) mkdirSync(folder, { mode: 0o700 })
   refuseForeign(file)
-  // Its owner's alone, as the secrets beside it are.
+  // Readable by its owner alone, as the secrets beside it are.
   if (!existsSync(file)) closeSync(openSync(file, 'a', 0o600))
 
   const lock = takeLock(file)
   const dispose = () => {
     lock.close()
-    if (passing) rmSync(folder, { recursive: true, force: true })
+    if (ephemeral) rmSync(folder, { recursive: true, force: true })
   }
   try {
     await migrateFile(file, durable)
@@ -83,7 +83,7 @@ async function openLocked<C extends Commands>(
     failed: options.failed,
     dead: options.dead ?? options.failed,
     committed(notices) {
-      // The next read must see the commit: a stale row rendered now would stay in a cache for ever.
+      // The next read must see the commit: a stale row that is rendered now would stay cached.
       reader.refresh()
       if (notices.length > 0) for (const listener of listeners) listener(notices)
     },
@@ -98,16 +98,16 @@ async function openLocked<C extends Commands>(
     capabilities: { sole_owner: true },
     read: reader,
     slots: only_slot,
-    write: (name, input) => writer.write({ name, input }) as never,
+    write: (name, input) => writer.write({ name, input }),
     subscribe: (listener) => {
       listeners.push(listener)
     },
-    // A full disk refuses any write: whoever tries one knows.
+    // On a full disk every write fails, so that trying one is enough.
     failing: () => false,
     waiting: () => writer.waiting,
     async close() {
       await writer.drained()
-      // The last to close folds the log into the database, which a read-only connection cannot.
+      // The last connection to close checkpoints the write-ahead log, which a read-only one cannot.
       reader.close()
       await writer.close()
       dispose()
@@ -115,7 +115,7 @@ async function openLocked<C extends Commands>(
   }
 }
 
-/** A file that is something else is left alone, and no lock put beside it. */
+/** Throws when the file is no SQLite database, before anything is written to it or beside it. */
 export function refuseForeign(file: string): void {
   if (!existsSync(file) || statSync(file).size === 0) return
   const head = Buffer.alloc(16)
@@ -130,8 +130,8 @@ export function refuseForeign(file: string): void {
 }
 
 /**
- * One process per file: caches rely on it, and a second writer only makes both slower. The lock is SQLite's own on a
- * file beside, so the system drops it when the process dies, however it dies. Throws DatabaseInUseError.
+ * Excludes other processes from the file: caches rely on it, and a second writer would slow both down. The lock is SQLite's own,
+ * on a second file, so the operating system releases it however the process ends. Throws DatabaseInUseError.
  */
 export function takeLock(file: string): { close(): void } {
   const lock = new Sqlite(`${file}.lock`, { timeout: 0 })
@@ -139,7 +139,7 @@ export function takeLock(file: string): { close(): void } {
     lock.exec('BEGIN EXCLUSIVE')
   } catch (error) {
     lock.close()
-    // A full disk, say, is no other process.
+    // Other errors, such as a full disk, do not mean that another process has it.
     throw codeOf(error)?.startsWith('SQLITE_BUSY') ? new DatabaseInUseError(file, { cause: error }) : error
   }
   return lock

@@ -6,8 +6,8 @@ import { type Connection, Statements } from './connection.ts'
 import { isUnavailable } from './failures.ts'
 
 /**
- * Reads on the main thread's own connection. All reads of one turn of the event loop share a transaction:
- * a lone read pays for six system calls, twice the query itself.
+ * Reads on a connection of the main thread. All reads of one turn of the event loop share a transaction: a read in its own makes
+ * six system calls, which take twice as long as the query.
  */
 export class SqliteReader implements Reader {
   readonly #db: Connection
@@ -40,16 +40,16 @@ export class SqliteReader implements Reader {
     return this.one(query, args)
   }
 
-  /** Ends the shared transaction, so that the next read sees what has been committed meanwhile. */
+  /** Ends the shared transaction: the next read sees what has been committed since it began. */
   refresh(): void {
     if (!this.#open) return
     this.#open = false
-    // A read that failed for want of memory, or of a readable disk, may have ended it already.
+    // SQLite ends it itself after some errors, such as those of the disk.
     if (!this.#db.open || !this.#db.inTransaction) return
     try {
       this.#end.run()
     } catch (error) {
-      // Nobody waits for it, and an error thrown here would end the process.
+      // No caller waits for it: thrown, the error would end the process.
       this.#failed(new StorageError('the end of reads', failureOf(error, isUnavailable)))
     }
   }
@@ -71,7 +71,7 @@ export class SqliteReader implements Reader {
 
   #enter(): void {
     if (this.#open) return
-    // Left by an end that failed.
+    // Its end has failed.
     if (this.#db.inTransaction) this.#undo.run()
     this.#begin.run()
     this.#open = true

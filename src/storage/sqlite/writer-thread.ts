@@ -1,16 +1,23 @@
 import { parentPort, workerData } from 'node:worker_threads'
-import type { Commands } from '../database.ts'
-import { BatchRunner, type Job } from './batch.ts'
+import { importCommands, type Job } from '../jobs.ts'
+import { BatchRunner } from './batch.ts'
 import { openConnection } from './connection.ts'
 
-/** The only thread that writes. Nothing else runs here, so a transaction cannot interleave with another. */
-const { file, durable, commands: module } = workerData as { file: string; durable: boolean; commands: string }
+/** What the thread is started with. */
+export interface WriterData {
+  readonly file: string
+  readonly durable: boolean
+  readonly commands: string
+}
+
+/** The only thread that writes. It does nothing else, so transactions cannot interleave. */
+const { file, durable, commands }: WriterData = workerData
 const port = parentPort
 if (!port) throw new Error('the writer is a worker thread')
 
-const { commands } = (await import(module)) as { commands: Commands }
+const registry = await importCommands(commands)
 const db = openConnection(file, { readonly: false, durable })
-const runner = new BatchRunner(db, commands)
+const runner = new BatchRunner(db, registry)
 
 port.on('message', async (jobs: readonly Job[] | 'close') => {
   if (jobs === 'close') {

@@ -3,17 +3,13 @@ import { Worker } from 'node:worker_threads'
 import { ApiError, errorOf, refuse } from '../../errors.ts'
 import type { Notice } from '../database.ts'
 import { type Failure, reported } from '../failures.ts'
-import type { Job, Outcome } from './batch.ts'
-
-interface Waiting {
-  readonly job: Job
-  readonly answer: (value: unknown) => void
-  readonly fail: (error: Error) => void
-}
+import type { Job, PendingJob } from '../jobs.ts'
+import type { Outcome } from './batch.ts'
+import type { WriterData } from './writer-thread.ts'
 
 /**
- * Group commit, main thread side: everything that arrives while a commit is in flight goes into the next transaction.
- * Measured at 64 connections: five times one commit per request, and the event loop never waits for the disk.
+ * The main thread's side of group commit: jobs that arrive while a transaction is in flight form the next one. Measured at
+ * 64 connections: five times the throughput of one commit for each request, and the event loop never waits for the disk.
  */
 export class Writer {
   readonly #worker: Worker
@@ -21,15 +17,15 @@ export class Writer {
   readonly #failed: (error: Error) => void
   readonly #dead: (error: Error) => void
   readonly #largest: number
-  #queue: Waiting[] = []
-  #inflight: Waiting[] = []
+  #queue: PendingJob[] = []
+  #inflight: PendingJob[] = []
   #scheduled = false
   #started = false
   #broken: Error | undefined
   readonly ready: Promise<void>
 
   /**
-   * `largest_batch` bounds a transaction; 1 is one commit per request (kept for the benchmark).
+   * `largest_batch` bounds a transaction; 1 is one commit for each request (kept for the benchmark).
    * `committed` is called before writers are answered; `failed` with what is not the caller's fault; `dead` when the thread has
    * ended by itself.
    */
@@ -47,9 +43,8 @@ export class Writer {
     this.#dead = options.dead
     this.#largest = options.largest_batch
     const thread = new URL(`./writer-thread${extname(import.meta.url)}`, import.meta.url)
-    this.#worker = new Worker(thread, {
-      workerData: { file: options.file, durable: options.durable, commands: options.commands.href },
-    })
+    const { file, durable, commands } = options
+    this.#worker = new Worker(thread, { workerData: { file, durable, commands: commands.href } satisfies WriterData })
     this.ready = new Promise((resolve, reject) => {
       this.#worker.once('message', () => {
         this.#started = true
@@ -69,13 +64,14 @@ export class Writer {
     return this.#queue.length
   }
 
-  write(job: Job): Promise<unknown> {
+  /** Resolves with what the command returns, once it is on disk. */
+  write<T>(job: Job): Promise<T> {
     if (this.#broken) return Promise.reject(refuse('unavailable'))
-    return new Promise((answer, fail) => {
-      this.#queue.push({ job, answer, fail })
+    return new Promise((done, fail) => {
+      this.#queue.push({ job, done: (value: T) => done(value), fail })
       if (this.#inflight.length > 0 || this.#scheduled) return
       this.#scheduled = true
-      // One turn's writes start together.
+      // Writes of one turn of the event loop form one batch.
       setImmediate(() => this.#go())
     })
   }
@@ -87,7 +83,7 @@ export class Writer {
     }
   }
 
-  /** Finishes what is queued, then closes the file. A write from now on is refused. */
+  /** Runs what is queued, then closes the file. Later writes are refused. */
   async close(): Promise<void> {
     await this.drained()
     const broken = this.#broken !== undefined
@@ -102,7 +98,7 @@ export class Writer {
     this.#scheduled = false
     if (this.#inflight.length > 0 || this.#queue.length === 0) return
     this.#inflight = this.#queue.splice(0, this.#largest)
-    this.#worker.postMessage(this.#inflight.map((waiting) => waiting.job))
+    this.#worker.postMessage(this.#inflight.map(({ job }) => job))
   }
 
   #settle(outcomes: readonly Outcome[]): void {
@@ -111,20 +107,20 @@ export class Writer {
     this.#go()
     const notices = outcomes.flatMap((outcome) => ('value' in outcome ? outcome.notices : []))
     this.#committed(notices)
-    const told = new Set<Failure>()
+    const logged = new Set<Failure>()
     for (const [i, outcome] of outcomes.entries()) {
-      const waiting = settled[i]
-      if (!waiting) continue
-      if ('value' in outcome) waiting.answer(outcome.value)
-      else if ('refused' in outcome) waiting.fail(new ApiError(outcome.refused.kind, outcome.refused.details))
-      else waiting.fail(this.#refusal(waiting.job, outcome.failed, told))
+      const pending = settled[i]
+      if (!pending) continue
+      if ('value' in outcome) pending.done(outcome.value)
+      else if ('refused' in outcome) pending.fail(new ApiError(outcome.refused.kind, outcome.refused.details))
+      else pending.fail(this.#refusal(pending.job, outcome.failed, logged))
     }
   }
 
   /** A failure that several jobs share is logged once. */
-  #refusal({ name }: Job, failure: Failure, told: Set<Failure>): ApiError {
-    if (told.has(failure)) return refuse(failure.kind)
-    told.add(failure)
+  #refusal({ name }: Job, failure: Failure, logged: Set<Failure>): ApiError {
+    if (logged.has(failure)) return refuse(failure.kind)
+    logged.add(failure)
     return reported(name, failure, this.#failed)
   }
 
@@ -132,7 +128,7 @@ export class Writer {
   #break(error: Error): void {
     if (this.#broken) return
     this.#broken = error
-    for (const waiting of [...this.#inflight, ...this.#queue]) waiting.fail(refuse('unavailable'))
+    for (const { fail } of [...this.#inflight, ...this.#queue]) fail(refuse('unavailable'))
     this.#inflight = []
     this.#queue = []
     // A start that fails throws instead.
