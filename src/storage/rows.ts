@@ -18,17 +18,17 @@ export type Column<T extends Table> = keyof Tables[T] & string
 
 const compiled = new Map<string, Shape<Args, unknown>>()
 
-function once(
+/** The query under a key, built at its first use. Each key is used with one type of rows. */
+function once<R>(
   key: string,
   build: (db: Untyped, a: Args) => { compile(): { sql: string; parameters: readonly unknown[] } },
   plain?: PlainWrite,
-) {
-  let query = compiled.get(key)
-  if (!query) {
-    // The builder works on names that only the caller's types know.
-    query = shape<Args>()((db, a) => build(db as unknown as Untyped, a) as never, plain) as Shape<Args, unknown>
-    compiled.set(key, query)
-  }
+): Shape<Args, R> {
+  const known = compiled.get(key)
+  // The caller's types say what the names select, here and below.
+  if (known) return known as Shape<Args, R>
+  const query = shape<Args>()<R>((db, a) => build(db as unknown as Untyped, a) as never, plain)
+  compiled.set(key, query)
   return query
 }
 
@@ -44,7 +44,7 @@ export function rowsBy<T extends Table, const C extends readonly Column<T>[]>(
 export function rowsByNames<R>(table: Table, columns: readonly string[]): Shape<Args, R> {
   return once(`rows ${table} ${columns}`, (db, a) =>
     columns.reduce((query, column) => query.where(column, '=', a[column]), db.selectFrom(table).selectAll()),
-  ) as Shape<Args, R>
+  )
 }
 
 /** Inserts a row with these columns, each from the argument of the same name. */
@@ -115,7 +115,7 @@ export function someSids(table: Table, column: string): Shape<Args, { sid: strin
       .select('sid')
       .where(column, '=', a[column])
       .limit(a.max as number),
-  ) as Shape<Args, { sid: string }>
+  )
 }
 
 export interface PageQuery {
@@ -157,7 +157,7 @@ export function pageOf<R>(query: PageQuery): Shape<Args, R> {
       .orderBy(by, direction)
       .orderBy('sid', direction)
       .limit(a.limit as number)
-  }) as Shape<Args, R>
+  })
 }
 
 /** Rows with a deadline at or before `now`, the earliest first; also takes `limit`. */
@@ -169,12 +169,12 @@ export function dueRows<R>(table: Table): Shape<Args, R> {
       .where('next_due', '<=', a.now)
       .orderBy('next_due')
       .limit(a.limit as number),
-  ) as Shape<Args, R>
+  )
 }
 
 /** The earliest deadline of all. */
 export function firstDue(table: Table): Shape<Args, { next_due: number }> {
   return once(`first due ${table}`, (db) =>
     db.selectFrom(table).select('next_due').where('next_due', 'is not', null).orderBy('next_due').limit(1),
-  ) as Shape<Args, { next_due: number }>
+  )
 }
