@@ -10,7 +10,7 @@ import {
 } from '../model/change.ts'
 import type { Ancestors, AnyResource, BaseRow, ChangeVerb, Slice } from '../model/declare.ts'
 import type { Form } from '../model/form.ts'
-import { issuerOf, pageRequest, readPage, storedRows } from '../model/pages.ts'
+import { issuerOf, type Page, type PageRequest, pageRequest, readPage, storedRows } from '../model/pages.ts'
 import { parseParams, sealSecrets } from '../model/params.ts'
 import { type AncestorSids, collectionUrl, represent, urlsFor } from '../model/represent.ts'
 import { findInstance, locate, type ResourcePath, scopeOf } from '../model/scope.ts'
@@ -159,19 +159,27 @@ export async function list(pipeline: Pipeline, call: Call): Promise<string> {
   const urls = urlsFor(call.base, ancestors, call.family)
   const collection = collectionUrl(resource, ancestors, urls)
   const rows = found.rows.map((row) => represent(resource, resource.elapse?.(row, now) ?? row, collection, urls))
-  const at = (number: number, token: string | null) => pageUrl(collection, filtersOf(query, params), page.size, number, token)
-  return JSON.stringify({
-    meta: {
-      page: page.number,
-      page_size: page.size,
-      first_page_url: at(0, null),
-      previous_page_url: found.previous && at(Math.max(0, page.number - 1), found.previous),
-      url: at(page.number, query.last('PageToken') || null),
-      next_page_url: found.next && at(page.number + 1, found.next),
-      key: declared.key,
-    },
-    [declared.key]: rows,
-  })
+  const meta = pageMeta(page, query.last('PageToken') || null, found, (number, token) =>
+    pageUrl(collection, filtersOf(query, params), page.size, number, token),
+  )
+  return JSON.stringify({ meta: { ...meta, key: declared.key }, [declared.key]: rows })
+}
+
+/** Returns the `meta` of a page but for its key. `token`: the one that the page was requested with. */
+function pageMeta(
+  { number, size }: PageRequest,
+  token: string | null,
+  { previous, next }: Page,
+  url: (number: number, token: string | null) => string,
+) {
+  return {
+    page: number,
+    page_size: size,
+    first_page_url: url(0, null),
+    previous_page_url: previous && url(Math.max(0, number - 1), previous),
+    url: url(number, token),
+    next_page_url: next && url(number + 1, next),
+  }
 }
 
 function render(resource: AnyResource, ancestors: AncestorSids, call: Call, row: BaseRow, now: number): string {
