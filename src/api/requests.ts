@@ -115,7 +115,7 @@ function pinPath(path: ResourcePath, resource: AnyResource, proposal: Proposal):
 }
 
 /** Returns the ancestors of rows to be created below a row that is itself not stored yet. */
-export async function ancestorsBelow(read: Reader, resource: AnyResource, request: ChangeRequest): Promise<Ancestors> {
+export async function ancestorsOfChildren(read: Reader, resource: AnyResource, request: ChangeRequest): Promise<Ancestors> {
   const ancestors = await locate(read, resource, request.path)
   const { row } = await propose(read, resource, request, ancestors)
   return { ...ancestors, parents: row ? [...ancestors.parents, row] : ancestors.parents }

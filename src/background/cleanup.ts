@@ -24,7 +24,7 @@ export class Cleanup implements Worker {
     this.#loop = new Loop(async () => {
       while (await database.write('removeSome', { limit: batch }));
       const before = clock.now() - keep_deliveries_ms
-      while ((await database.write('forgetDeliveries', { before, limit: batch })) === batch);
+      while ((await database.write('removeOldDeliveries', { before, limit: batch })) === batch);
       return hour_ms
     }, failed)
     database.subscribe((notices) => {

@@ -1,4 +1,4 @@
-import { ancestorsBelow, type Pipeline, runPreAction } from '../api/requests.ts'
+import { ancestorsOfChildren, type Pipeline, runPreAction } from '../api/requests.ts'
 import { refuse } from '../errors.ts'
 import { parseStored } from '../json.ts'
 import { freeMedia, mediaToJson } from '../media/rows.ts'
@@ -220,7 +220,7 @@ async function opening(
 ): Promise<Changes> {
   const binding = { 'MessagingBinding.Address': address, 'MessagingBinding.ProxyAddress': proxy_address }
   const conversation = await runPreAction(pipeline, conversations, ask(conversations, sids.conversation, {}))
-  const ancestors = await ancestorsBelow(pipeline.read, conversations, conversation)
+  const ancestors = await ancestorsOfChildren(pipeline.read, conversations, conversation)
   const participant = await runPreAction(pipeline, participants, ask(participants, sids.participant, binding), ancestors)
   const allowed = await runPreAction(pipeline, messages, message, ancestors)
   const webhook = webhookForm(auto_creation)

@@ -18,40 +18,38 @@ import type { Registry } from './registry.ts'
 import type { AncestorSids } from './represent.ts'
 import { ancestorsOf, findInstance, locate, type ResourcePath, scopeColumns, scopeOf } from './scope.ts'
 
-/** A change as it is asked for: plain data, the parameters already parsed. */
+/** A requested change with its parameters parsed. Plain data: it is sent to the writer thread. */
 export interface ChangeRequest {
   readonly verb: ChangeVerb
   readonly path: ResourcePath
   readonly params: Readonly<Record<string, unknown>>
-  /** Sid of the row to be made; unused for other verbs. */
+  /** SID of the row to be created; unused for other verbs. */
   readonly sid: string
   readonly now: number
-  /** Whether the caller asks for webhooks (`X-Twilio-Webhook-Enabled`). */
+  /** Whether webhooks are called (`X-Twilio-Webhook-Enabled`). */
   readonly webhooks: boolean
-  /** Who acts, as webhooks name it: `API`, or the channel by which something came in. */
+  /** The `Source` parameter of webhooks: `API`, or the channel of an inbound message. */
   readonly source: string
-  /** What came in by that channel. */
   readonly inbound?: Inbound
 }
 
-/** A change as it crosses to the writer: resources go by name. */
+/** A change as it is sent to the writer thread, which finds the resource by name. */
 export interface NamedChange {
   readonly resource: string
   readonly request: ChangeRequest
 }
 
-/** What would happen: the steps in order, and what was known when they were decided. */
+/** The decision on a request: the steps in order, and the facts they are based on. */
 export interface Proposal {
   readonly facts: Facts
   readonly steps: readonly Step[]
-  /** The row the request is about as it will be; null when it will be gone. */
+  /** The requested row after the change; null after a removal. */
   readonly row: BaseRow | null
 }
 
 /**
- * Decides, without writing: everything is read through `read`, so that the same rule runs before a pre-action webhook on
- * committed rows and again inside the transaction. `ancestors`: rows above that are not stored yet; else they are read.
- * Throws ApiError.
+ * Decides on a request without writing. Reads through `read` only, so that the same rules run on committed rows before a
+ * pre-action webhook and again inside the transaction. `ancestors`: given when they are not stored yet. Throws ApiError.
  */
 export async function propose(
   read: Reader,
@@ -60,12 +58,12 @@ export async function propose(
   ancestors?: Ancestors,
 ): Promise<Proposal> {
   const { verb, path, params, now, source, inbound } = request
-  const known = { ...(ancestors ?? (await locate(read, resource, path))), now, source, ...(inbound && { inbound }) }
-  const { facts, elapsed } = withElapsedParents(resource, known)
+  const stored_facts = { ...(ancestors ?? (await locate(read, resource, path))), now, source, ...(inbound && { inbound }) }
+  const { facts, elapsed } = withElapsedParents(resource, stored_facts)
   if (verb === 'create') {
     const loaded: unknown = await resource.load?.(read, params, facts, null)
     const after = created(resource, request, facts, loaded)
-    await recheckUnique(read, resource, after)
+    await checkUnique(read, resource, after)
     const change = { verb, before: null, after, cause: 'request' } as const
     return { facts, steps: [...elapsed, ...stepsOf(resource, change, facts, loaded)], row: after }
   }
@@ -82,9 +80,9 @@ export async function propose(
     return { facts, steps: [...earlier, ...stepsOf(resource, change, facts, loaded)], row: null }
   }
   const after = updated(resource, request, facts, before, loaded)
-  // Without a parameter that the resource knows nothing changes: 200 and the row as it was.
+  // An update without known parameters changes nothing: 200 with the row as it is.
   if (Object.keys(params).length === 0) return { facts, steps: elapsedRow ? earlier : [], row: before }
-  await recheckUnique(read, resource, after)
+  await checkUnique(read, resource, after)
   const change = { verb, before, after, cause: 'request' } as const
   return { facts, steps: [...earlier, ...stepsOf(resource, change, facts, loaded)], row: after }
 }
@@ -94,12 +92,12 @@ function stepsOf(resource: AnyResource, change: Change<BaseRow>, facts: Facts, l
   return steps.map((step) => ('resource' in step ? step : { resource, change: step, loaded }))
 }
 
-/** Returns the step that a request asked for, among those that follow from it. */
+/** Returns the requested change itself, without the steps that follow from it. */
 export function requestedChange({ steps }: Proposal, resource: AnyResource): Change<BaseRow> | undefined {
   return steps.find((step) => step.resource === resource && step.change.cause === 'request')?.change
 }
 
-/** Rows above whose deadline has passed are seen as they are now; what their deadlines did comes first. */
+/** Applies the deadlines of the parents that have passed. Returns the facts after it, and the steps that write it. */
 function withElapsedParents(resource: AnyResource, facts: Facts): { facts: Facts; elapsed: Step[] } {
   const elapsed: Step[] = []
   const ancestors = ancestorsOf(resource)
@@ -118,14 +116,14 @@ function withElapsedParents(resource: AnyResource, facts: Facts): { facts: Facts
   return { facts: { ...facts, parents }, elapsed }
 }
 
-/** What the caller is shown of a committed change. */
+/** A committed change as the response represents it. */
 export interface Changed {
   /** Null after a removal. */
   readonly row: BaseRow | null
   readonly ancestors: AncestorSids
 }
 
-/** The transaction of a change: decides on the rows as they are now, writes them and the deliveries. */
+/** Runs a change in a transaction: decides on the rows as they are now, writes them and the deliveries. */
 export async function change(tx: Tx, registry: Registry, { resource: name, request }: NamedChange): Promise<Changed> {
   const resource = registry.named(name)
   const { facts, steps, row } = await propose(tx, resource, request)
@@ -134,11 +132,11 @@ export async function change(tx: Tx, registry: Registry, { resource: name, reque
     service: facts.service && { sid: facts.service.sid },
     parents: facts.parents.map(({ sid }) => ({ sid })),
   }
-  // What a view shows besides the row may follow from the change.
+  // The rows that a view joins may have changed too.
   return { row: row && resource.view ? await findInstance(tx, resource, facts, request.path) : row, ancestors }
 }
 
-/** Makes several changes, all or none, each decided on what those before it have written. Returns the first. */
+/** Runs several changes, all or none, each decided on what the previous ones have written. Returns the first. */
 export async function changeAll(
   tx: Tx,
   registry: Registry,
@@ -151,12 +149,12 @@ export async function changeAll(
 
 type By = Pick<ChangeRequest, 'webhooks' | 'source'>
 
-/** Writes one change and the deliveries that follow from it. */
+/** Writes one change and the deliveries of its events. */
 export function applyStep(tx: Tx, registry: Registry, step: Step, facts: Facts, by: By): Promise<void> {
   return applySteps(tx, registry, [step], facts, by)
 }
 
-/** Rows are written side by side, each through its changes in order; then their events are emitted in order. */
+/** Writes rows concurrently, the changes of one row in order; then emits the events in order. */
 async function applySteps(tx: Tx, registry: Registry, steps: readonly Step[], facts: Facts, by: By): Promise<void> {
   const rows = Map.groupBy(steps, ({ change }) => rowOf(change).sid)
   await Promise.all(
@@ -164,11 +162,11 @@ async function applySteps(tx: Tx, registry: Registry, steps: readonly Step[], fa
       for (const step of ofRow) await save(tx, registry, step, step.facts ?? facts)
     }),
   )
-  for (const step of steps) await announce(tx, step, step.facts ?? facts, by)
+  for (const step of steps) await notifyAndEmit(tx, step, step.facts ?? facts, by)
 }
 
 /** Notifies the caches of the change and emits its events. */
-async function announce(tx: Tx, { resource, change }: Step, facts: Facts, by: By): Promise<void> {
+async function notifyAndEmit(tx: Tx, { resource, change }: Step, facts: Facts, by: By): Promise<void> {
   const { sid, revision } = rowOf(change)
   tx.notify({ topic: 'changed', table: resource.table, sid, revision })
   for (const event of resource.events?.postAction(change, facts) ?? []) {
@@ -188,7 +186,7 @@ async function save(tx: Tx, registry: Registry, { resource, change, loaded }: St
   if (typeof due === 'number') tx.notify({ topic: 'due', at: due })
 }
 
-/** A row by the names of its columns. */
+/** The values of a row by column name. */
 type Values = Readonly<Record<string, unknown>>
 
 async function saveUpdate(tx: Tx, resource: AnyResource, before: BaseRow, after: BaseRow): Promise<void> {
@@ -196,7 +194,7 @@ async function saveUpdate(tx: Tx, resource: AnyResource, before: BaseRow, after:
   const values: Values = { ...after }
   const changed = Object.keys(values).filter((column) => values[column] !== old[column])
   if (changed.length === 0) return
-  // The revision it was decided on is part of the key: nothing that others have done meanwhile is overwritten.
+  // The revision that the rule decided on is part of the key, so that no concurrent change is overwritten.
   const query = updateNames(resource.table, [...scopeColumns(resource), 'sid', 'revision'], changed)
   const updated = await tx.run(query, { ...values, was_revision: before.revision })
   if (updated === 0) throw new ConflictError(`${resource.table} ${after.sid}`)
@@ -213,7 +211,7 @@ async function saveRemoval(tx: Tx, registry: Registry, resource: AnyResource, be
       await tx.run(deleteNames(child.table, scopeColumns(child)), { ...before, [dependents.column]: before.sid })
     return
   }
-  // What is below it is removed later, in batches; without its parent nothing of it can be reached.
+  // Child rows are removed later, in batches: no path leads to them without their parent.
   await insert(tx, 'removals', { sid: before.sid, date_created: facts.now })
   tx.notify({ topic: 'removal' })
 }
@@ -226,20 +224,20 @@ function created(resource: AnyResource, { params, sid, now }: ChangeRequest, fac
     ...scope,
     sid,
     ...dates,
-    // Equal to the date of creation unless the request says otherwise.
+    // Defaults to the date of creation.
     date_updated: params.DateUpdated === undefined ? dates.date_created : dates.date_updated,
     revision: 1,
   }
 }
 
-/** The row as the rule of the resource wants it. Throws its refusals. */
+/** Returns the row as the resource's rule updates it. Throws the rule's refusals. */
 function updated(resource: AnyResource, { params, now }: ChangeRequest, facts: Facts, before: BaseRow, loaded: unknown): BaseRow {
   const untouched = Object.keys(params).every((name) => resource.untouched?.includes(name))
   const row: BaseRow = { ...before, ...resource.update?.(before, params, facts, loaded) }
   return revised({ ...row, ...givenDates(params, before.date_created, untouched ? before.date_updated : now) })
 }
 
-/** Imports carry dates of their own; a given DateUpdated wins over the clock. */
+/** Returns the dates of a row: those of the request, which imports set, else the defaults. */
 function givenDates({ DateCreated, DateUpdated }: ChangeRequest['params'], date_created: number, now: number) {
   return {
     date_created: typeof DateCreated === 'number' ? DateCreated : date_created,
@@ -247,17 +245,17 @@ function givenDates({ DateCreated, DateUpdated }: ChangeRequest['params'], date_
   }
 }
 
-/** Returns the row with its counter of committed changes moved on: it orders the events about the row. */
+/** Returns the row with its revision incremented: the revision counts committed changes. */
 export function revised<R extends BaseRow>(row: R): R {
   return { ...row, revision: row.revision + 1 }
 }
 
-/** Returns the next deadline of a row that has any, in epoch ms; undefined for a row of another kind. */
+/** Returns the next deadline of a row in epoch ms; null when none is set, undefined when the resource has no deadlines. */
 export function nextDueOf(row: BaseRow): number | null | undefined {
   return 'next_due' in row && (typeof row.next_due === 'number' || row.next_due === null) ? row.next_due : undefined
 }
 
-async function recheckUnique(read: Reader, resource: AnyResource, row: BaseRow): Promise<void> {
+async function checkUnique(read: Reader, resource: AnyResource, row: BaseRow): Promise<void> {
   if (!resource.unique) return
   const values: Values = { ...row }
   for (const { column, taken } of resource.unique) {

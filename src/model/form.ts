@@ -1,8 +1,8 @@
 import { parse } from 'node:querystring'
 import { refuse } from '../errors.ts'
 
-/** More names than any official operation has, few enough that parsing them costs nothing. */
-export const most_params = 1000
+/** Far above the parameters of any official operation, and still cheap to parse. */
+export const max_params = 1000
 
 type Pairs = Readonly<Record<string, string | string[] | undefined>>
 
@@ -13,13 +13,13 @@ export class Form {
     this.#pairs = pairs
   }
 
-  /** The value of a scalar: of a repeated one, the last. Undefined when absent; empty is a value. */
+  /** Returns the value of a name, the last one if it is repeated. Undefined when absent; an empty text is a value. */
   last(name: string): string | undefined {
     const value = this.#pairs[name]
     return typeof value === 'object' ? value.at(-1) : value
   }
 
-  /** Every value of a repeated name, in order. */
+  /** Returns all values of a repeated name, in order. */
   all(name: string): readonly string[] {
     const value = this.#pairs[name]
     if (value === undefined) return []
@@ -34,6 +34,6 @@ export function parseForm(text: string): Form {
   if (text === '') return emptyForm
   let pairs = 1
   for (let at = text.indexOf('&'); at !== -1; at = text.indexOf('&', at + 1)) pairs++
-  if (pairs > most_params) throw refuse('invalidParameter', { text: `More than ${most_params} parameters` })
+  if (pairs > max_params) throw refuse('invalidParameter', { text: `More than ${max_params} parameters` })
   return new Form(parse(text, '&', '=', { maxKeys: 0 }))
 }

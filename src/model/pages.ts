@@ -5,7 +5,7 @@ import { pageOf } from '../storage/rows.ts'
 import type { Ancestors, AnyResource, BaseRow, Condition, Order, Slice } from './declare.ts'
 import type { Form } from './form.ts'
 
-/** What of a request chooses a page. The token alone decides the position; the page number is the client's bookkeeping. */
+/** The page that a request asks for. The token alone determines the position; the page number is only repeated in urls. */
 export interface PageRequest {
   readonly size: number
   readonly number: number
@@ -14,16 +14,16 @@ export interface PageRequest {
 
 interface Token {
   readonly direction: 'forward' | 'backward'
-  /** Which list and order issued it. */
+  /** The list and order that issued it: see `issuerOf`. */
   readonly list: string
-  /** Whether the row it points to is wanted too: a page with no rows has none of its own to point to. */
+  /** Whether the page includes the row at the key: the token of an empty page repeats the one that led there. */
   readonly inclusive: boolean
   readonly key: number | string
   readonly sid: string
 }
 
-/** An order or a condition whose row type only the declaration knows. */
-// biome-ignore lint/suspicious/noExplicitAny: erased like the resource itself
+/** Erased like the row types of the core: only the declaration knows them. */
+// biome-ignore lint/suspicious/noExplicitAny: see above
 type AnyOrder = Order<any>
 // biome-ignore lint/suspicious/noExplicitAny: see above
 type AnyCondition = Condition<any>
@@ -34,7 +34,7 @@ export interface Page {
   readonly next: string | null
 }
 
-/** Reads `PageSize`, `Page`, `PageToken`. Too large a size is clamped: official clients send any limit unclamped. */
+/** Parses `PageSize`, `Page`, `PageToken`. Too large a size is reduced: official clients send any limit as it is. */
 export function pageRequest(query: Form, size: { default: number; max: number }): PageRequest {
   const given = query.last('PageSize')
   if (given !== undefined && !/^[1-9]\d*$/.test(given)) throw refuse('invalidPageSize')
@@ -43,11 +43,11 @@ export function pageRequest(query: Form, size: { default: number; max: number })
   return {
     size: given === undefined ? size.default : Math.min(Number(given), size.max),
     number: /^\d{1,9}$/.test(number) ? Number(number) : 0,
-    token: token === undefined || token === '' ? null : readToken(token),
+    token: token === undefined || token === '' ? null : parseToken(token),
   }
 }
 
-/** Reads one page and looks one row ahead: a full last page has no next. `issuer`: which list it is, see `issuerOf`. */
+/** Reads one page, and one row more to know whether another follows. `issuer`: see `issuerOf`. */
 export async function readPage(
   issuer: string,
   { by, direction }: Pick<Order<BaseRow>, 'direction'> & { readonly by: string },
@@ -64,17 +64,17 @@ export async function readPage(
   const rows = found.slice(0, size)
   const more = found.length > size
   if (backward) rows.reverse()
-  // Going forward there is something before as soon as there was a token; going back there is something behind.
+  // A token means that the caller came from the other side: there is a page in that direction.
   const hasPrevious = backward ? more : token !== null
   const hasNext = backward ? true : more
   return {
     rows,
-    previous: hasPrevious ? writeToken('backward', issuer, by, rows[0], token) : null,
-    next: hasNext ? writeToken('forward', issuer, by, rows.at(-1), token) : null,
+    previous: hasPrevious ? formatToken('backward', issuer, by, rows[0], token) : null,
+    next: hasNext ? formatToken('forward', issuer, by, rows.at(-1), token) : null,
   }
 }
 
-/** The rows of a slice, as they are stored. */
+/** Reads the rows of a slice from the resource's table. */
 export async function storedRows(
   read: Reader,
   resource: AnyResource,
@@ -85,7 +85,7 @@ export async function storedRows(
   const where: AnyCondition[] = [
     ...Object.entries(scope).map(([column, value]) => ({ column, operator: '=' as const, value })),
     ...order.where,
-  ].map(padded)
+  ].map(padValues)
   const query = pageOf<BaseRow>({
     table: resource.table,
     where: where.map((condition) =>
@@ -104,10 +104,9 @@ export async function storedRows(
 }
 
 /**
- * Fills a list of values up to a power of two by repeating the last: a dozen compiled queries serve any number of values a
- * request can have.
+ * Pads a list of values to a power of two by repeating the last, so that a dozen compiled queries serve any number of values.
  */
-function padded(condition: AnyCondition): AnyCondition {
+function padValues(condition: AnyCondition): AnyCondition {
   if (condition.operator !== 'in') return condition
   const { values } = condition
   const last = values.at(-1)
@@ -116,8 +115,8 @@ function padded(condition: AnyCondition): AnyCondition {
   return { ...condition, values: [...values, ...Array.from({ length: missing }, () => last)] }
 }
 
-/** Letters of base64url only: twilio-go spoils dots (twilio-go#226). */
-function writeToken(
+/** Returns a token in base64url: twilio-go corrupts dots (twilio-go#226). */
+function formatToken(
   direction: Token['direction'],
   list: string,
   by: string,
@@ -130,13 +129,13 @@ function writeToken(
   return prefix + Buffer.from(JSON.stringify([list, key, sid, ...(row ? [] : [true])])).toString('base64url')
 }
 
-/** Short, and the same for every page of one list in one order, whichever family shows it. */
+/** Returns a short hash that is the same for all pages of one list in one order, in either path family. */
 export function issuerOf(resource: AnyResource, ancestors: Ancestors, order: AnyOrder): string {
   const scope = [ancestors.account.sid, ancestors.service?.sid, ...ancestors.parents.map((parent) => parent.sid)]
   return hash('sha256', JSON.stringify([resource.name, scope, order.by]), 'base64url').slice(0, 8)
 }
 
-function readToken(text: string): Token {
+function parseToken(text: string): Token {
   const prefix = text.slice(0, 2)
   try {
     if (!/^P[TB][A-Za-z0-9_-]+$/.test(text)) throw refuse('invalidPageToken')
@@ -149,7 +148,7 @@ function readToken(text: string): Token {
       }
     }
   } catch {
-    // Not ours: refused below like any other.
+    // Not a token of Parley: refused below.
   }
   throw refuse('invalidPageToken')
 }

@@ -2,13 +2,13 @@ import { isSid } from '../sids.ts'
 import type { AnyResource } from './declare.ts'
 import { ancestorsOf } from './scope.ts'
 
-/** The rows that are removed with a row of another resource, and the column by which they refer to it. */
+/** The resources whose rows are removed with their parent, and the column by which they refer to it. */
 export interface Dependents {
   readonly column: string
   readonly resources: readonly AnyResource[]
 }
 
-/** Every resource there is. It is handed to the core, which therefore imports none. */
+/** All resources. It is passed to the core, which therefore imports none. */
 export class Registry {
   readonly resources: readonly AnyResource[]
   readonly #byName: ReadonlyMap<string, AnyResource>
@@ -25,14 +25,14 @@ export class Registry {
     )
   }
 
-  /** Returns the resource of a name: commands cross to the writer thread by name. Throws when there is none. */
+  /** Returns the resource of a name: commands are sent to the writer thread by name. Throws when there is none. */
   named(name: string): AnyResource {
     const found = this.#byName.get(name)
     if (!found) throw new Error(`no resource ${name}`)
     return found
   }
 
-  /** Returns the resource whose sids have this one's prefix. */
+  /** Returns the resource whose SIDs have this one's prefix. */
   ofSid(sid: string): AnyResource | undefined {
     return this.resources.find((resource) => resource.sid !== null && isSid(resource.sid, sid))
   }
@@ -42,7 +42,7 @@ export class Registry {
   }
 }
 
-/** Of a service only the resources right below it: what is below a conversation is found by the conversation. */
+/** Of a service only its direct children: rows below a conversation are removed with the conversation. */
 function dependentsOf(parent: AnyResource, resources: readonly AnyResource[]): Dependents | undefined {
   const column = parent.childColumn
   if (!column) return undefined

@@ -22,13 +22,13 @@ const oldDeliveries = shape<{ before: string; limit: number }>()((db, a) =>
     ),
 )
 
-/** Removes a batch of rows that no resource declares, by the column and sid of what they were below. Returns how many. */
+/** Removes a batch of rows that no resource declares, by the column and SID of their removed parent. Returns how many. */
 export type RemoveMore = (tx: Tx, column: string, sid: string, max: number) => Promise<number>
 
-/** Commands that remove what nobody can reach any more. */
+/** Commands that remove rows to which no path leads any more, and old deliveries. */
 export function removalCommands(registry: Registry, removeMore: RemoveMore) {
   return {
-    /** Removes a batch of what was below a deleted row. Returns whether there may be more to remove. */
+    /** Removes a batch of rows below a removed one. Returns whether there may be more. */
     removeSome: long(async (tx: Tx, input: { limit: number }): Promise<boolean> => {
       const [removal] = await tx.claim(anyRemoval, {})
       if (!removal) return false
@@ -44,15 +44,15 @@ export function removalCommands(registry: Registry, removeMore: RemoveMore) {
       return true
     }),
 
-    /** Removes a batch of finished deliveries made before an instant. Returns how many. */
-    forgetDeliveries: long(
+    /** Removes a batch of finished deliveries created before an instant. Returns how many. */
+    removeOldDeliveries: long(
       (tx: Tx, input: { before: number; limit: number }): Promise<number> =>
         tx.run(oldDeliveries, { before: lowestSid('delivery', input.before), limit: input.limit }),
     ),
   }
 }
 
-/** Removes a batch of rows below a removed one, and records each of them for the removal of what is below it in turn. */
+/** Removes a batch of child rows, and records each so that its own child rows are removed in turn. */
 async function removeRows(
   tx: Tx,
   registry: Registry,
@@ -62,11 +62,11 @@ async function removeRows(
   max: number,
 ): Promise<number> {
   const found = await tx.all(someSids(child.table, column), { [column]: removal.sid, max })
-  const more = child.cascade !== 'inline' && registry.dependents(child)
+  const hasChildren = child.cascade !== 'inline' && registry.dependents(child)
   await Promise.all(
     found.map(async ({ sid }) => {
       await tx.run(deleteNames(child.table, [column, 'sid']), { [column]: removal.sid, sid })
-      if (more) await insert(tx, 'removals', { sid, date_created: removal.date_created })
+      if (hasChildren) await insert(tx, 'removals', { sid, date_created: removal.date_created })
     }),
   )
   return found.length

@@ -1,26 +1,26 @@
 import type { AnyResource, BaseRow, Urls } from './declare.ts'
 import { ancestorsOf } from './scope.ts'
 
-/** What urls need to know of the rows above one. */
+/** The SIDs of a row's ancestors that its urls contain. */
 export interface AncestorSids {
   readonly service: { readonly sid: string } | null
   readonly parents: readonly { readonly sid: string }[]
 }
 
-/** Returns the roots of the urls in a response: those of the family the caller used. */
+/** Returns the bases of the urls in a response, in the family that the caller used. */
 export function urlsFor(base: string, ancestors: AncestorSids, family: 'default' | 'service'): Urls {
   const root = `${base}/v1`
   return { root, family: family === 'service' && ancestors.service ? `${root}/Services/${ancestors.service.sid}` : root }
 }
 
-/** Returns the url of a collection (or of a singleton): always by sid, whatever name the caller used. */
+/** Returns the url of a collection or singleton. It contains SIDs, also where the caller used a name. */
 export function collectionUrl(resource: AnyResource, ancestors: AncestorSids, urls: Urls): string {
   let url = urls.family
   for (const [i, parent] of ancestorsOf(resource).entries()) url += `/${parent.path}/${ancestors.parents[i]?.sid}`
   return `${url}/${resource.path}`
 }
 
-/** Returns one row as the caller sees it. */
+/** Returns the JSON object of a row. */
 export function represent(
   resource: AnyResource,
   row: BaseRow,

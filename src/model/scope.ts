@@ -4,35 +4,35 @@ import type { Reader } from '../storage/database.ts'
 import { rowsBy, rowsByNames } from '../storage/rows.ts'
 import type { Ancestors, AnyResource, BaseRow, Facts, Under } from './declare.ts'
 
-/** Where a request points: plain data, so that it can be resolved again inside the transaction. */
+/** The parsed path of a request. Plain data: it is resolved again inside the transaction. */
 export interface ResourcePath {
   readonly account_sid: string
-  /** Null in the default family: the account's default service, whichever that is when the transaction runs. */
+  /** Null in the default family: the account's default service at the time of the transaction. */
   readonly service_sid: string | null
-  /** Sids or names from the path, one for each resource above, outermost first. */
+  /** SIDs or names of the parents, outermost first. */
   readonly parents: readonly string[]
-  /** Sid or name of the instance; null for a collection or a singleton. */
+  /** SID or name of the instance; null for a collection or a singleton. */
   readonly key: string | null
-  /** As requested, without `/v1` and query: what a 404 names. */
+  /** As requested, without `/v1` and query, for the message of a 404. */
   readonly text: string
 }
 
 const accountBySid = rowsBy('accounts', ['sid'])
 const serviceBySid = rowsBy('services', ['sid', 'account_sid'])
 
-/** Returns the resources above this one in its path, outermost first. */
+/** Returns the parent resources in the path, outermost first. */
 export function ancestorsOf(resource: AnyResource): readonly AnyResource[] {
   const under: Under = resource.under
   return typeof under === 'string' ? [] : [...ancestorsOf(under), under]
 }
 
-/** Returns which services see a resource: that of its outermost parent. */
+/** Returns the path families of a resource: those of its outermost parent. */
 export function familyOf(resource: AnyResource): 'account' | 'service' | 'only service' {
   const under: Under = resource.under
   return typeof under === 'string' ? under : familyOf(under)
 }
 
-/** Reads everything above the instance. Throws 404: a missing parent and one of another account or service look the same. */
+/** Reads the ancestors of the instance. Throws 404 when one is missing or belongs to another account or service. */
 export async function locate(read: Reader, resource: AnyResource, path: ResourcePath): Promise<Ancestors> {
   const account = await read.one(accountBySid, { sid: path.account_sid })
   if (!account) throw refuse('authenticate')
@@ -48,7 +48,7 @@ export async function locate(read: Reader, resource: AnyResource, path: Resource
   return { account, service, parents }
 }
 
-/** Returns the columns that keep a resource's rows inside their scope, with their values. */
+/** Returns the scope columns of a resource with their values: service and parents, or the account. */
 export function scopeOf(resource: AnyResource, ancestors: Ancestors): Readonly<Record<string, string>> {
   if (resource.sid === null) return {}
   if (!ancestors.service) return { account_sid: ancestors.account.sid }
@@ -60,14 +60,14 @@ export function scopeOf(resource: AnyResource, ancestors: Ancestors): Readonly<R
   return columns
 }
 
-/** Returns the names of those columns: with the sid they are the key of a row. */
+/** Returns the names of the scope columns: with the sid they are the key of a row. */
 export function scopeColumns(resource: AnyResource): readonly string[] {
   if (resource.sid === null) return []
   if (familyOf(resource) === 'account') return ['account_sid']
   return ['service_sid', ...ancestorsOf(resource).flatMap((parent) => (parent.childColumn ? [parent.childColumn] : []))]
 }
 
-/** Reads the row that a request is about, as its resource finds it. Throws 404. */
+/** Reads the requested row, through the view if the resource has one. Throws 404. */
 export async function findInstance(
   read: Reader,
   resource: AnyResource,
@@ -80,7 +80,7 @@ export async function findInstance(
   return row
 }
 
-/** Reads one row by sid, or by the name that serves in its place. Throws 404. */
+/** Reads one row by SID, or by the `alsoFoundBy` column. Throws 404. */
 async function find(
   read: Reader,
   resource: AnyResource,

@@ -6,7 +6,7 @@ import { applyStep, revised } from './change.ts'
 import type { BaseRow } from './declare.ts'
 import type { Registry } from './registry.ts'
 
-/** A row with deadlines carries its account and service, so that the sweep finds whom to tell. */
+/** Rows with deadlines have their account and service as columns: the sweep needs them to find the targets of events. */
 interface DueRow extends BaseRow {
   readonly account_sid: string
   readonly service_sid: string
@@ -16,7 +16,7 @@ export interface SweepRequest {
   /** Name of the resource. */
   readonly resource: string
   readonly now: number
-  /** Bounds the transaction: requests wait at most for one batch. */
+  /** Rows per transaction: requests wait at most for one batch. */
   readonly limit: number
 }
 
@@ -24,8 +24,8 @@ const accountBySid = rowsBy('accounts', ['sid'])
 const serviceBySid = rowsBy('services', ['sid'])
 
 /**
- * Applies deadlines that have passed, in one transaction with the events they cause: the same rule and the same road to the
- * webhooks as an update by API. Returns how many rows it took; when that is the limit, there may be more.
+ * Applies deadlines that have passed, with their events, in one transaction: by the same rules and steps as an update by API.
+ * Returns the number of rows; when it equals the limit, there may be more.
  */
 export async function sweep(tx: Tx, registry: Registry, { resource: name, now, limit }: SweepRequest): Promise<number> {
   const resource = registry.named(name)
@@ -33,7 +33,7 @@ export async function sweep(tx: Tx, registry: Registry, { resource: name, now, l
   const rows = await tx.claim(dueRows<DueRow>(table), { now, limit })
   const accounts = await bySid<AccountRow>(tx, accountBySid, new Set(rows.map((row) => row.account_sid)))
   const services = await bySid<ServiceRow>(tx, serviceBySid, new Set(rows.map((row) => row.service_sid)))
-  // Side by side: an engine that is asked over a network answers all of them at once.
+  // Concurrently: over a network the queries of all rows share their round trips.
   await Promise.all(
     rows.map(async (before) => {
       const account = accounts.get(before.account_sid)
@@ -44,7 +44,7 @@ export async function sweep(tx: Tx, registry: Registry, { resource: name, now, l
         const facts = { account, service, parents: [], now }
         await applyStep(tx, registry, { resource, change }, facts, { webhooks: false, source: 'API' })
       } else {
-        // Its service is gone and its removal under way: never due again.
+        // Its service is deleted and the row will be: never due again.
         await tx.run(updateNames(table, ['service_sid', 'sid'], ['next_due']), { ...before, next_due: null })
       }
     }),

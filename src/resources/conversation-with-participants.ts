@@ -1,4 +1,4 @@
-import { ancestorsBelow, type Call, type Operation, type Pipeline, runPreAction } from '../api/requests.ts'
+import { ancestorsOfChildren, type Call, type Operation, type Pipeline, runPreAction } from '../api/requests.ts'
 import { refuse } from '../errors.ts'
 import { isJsonObject, parseJsonObject } from '../json.ts'
 import type { ChangeRequest, NamedChange } from '../model/change.ts'
@@ -84,7 +84,8 @@ async function allowed(
   members: readonly ChangeRequest[],
 ): Promise<[NamedChange, ...NamedChange[]]> {
   const first = await runPreAction(pipeline, conversations, conversation)
-  const ancestors = first.webhooks && members.length > 0 ? await ancestorsBelow(pipeline.read, conversations, first) : undefined
+  const ancestors =
+    first.webhooks && members.length > 0 ? await ancestorsOfChildren(pipeline.read, conversations, first) : undefined
   const rest = await Promise.all(members.map((member) => runPreAction(pipeline, participants, member, ancestors)))
   // One instant for all, whichever of the answers came last.
   const now = pipeline.clock.now()

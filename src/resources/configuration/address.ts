@@ -3,19 +3,7 @@ import { refuse } from '../../errors.ts'
 import { scopedEventTypes } from '../../events/names.ts'
 import { parseStored } from '../../json.ts'
 import { resource, when } from '../../model/declare.ts'
-import {
-  createOnly,
-  flag,
-  given,
-  index,
-  oneOf,
-  type Parsed,
-  required,
-  sid,
-  someOf,
-  text,
-  webAddress,
-} from '../../model/params.ts'
+import { createOnly, flag, given, index, oneOf, type Parsed, required, sid, someOf, text, webUrl } from '../../model/params.ts'
 import { rowsBy } from '../../storage/rows.ts'
 import type { AddressRow } from '../../storage/schema.ts'
 
@@ -28,7 +16,7 @@ const params = {
   'AutoCreation.Enabled': flag(),
   'AutoCreation.Type': oneOf(['webhook', 'studio', 'default'], { invalid: 'invalidValue' }),
   'AutoCreation.ConversationServiceSid': sid('service', 'serviceNotFound'),
-  'AutoCreation.WebhookUrl': webAddress('invalidWebhook', { max: 512, tooLong: 'conversationWebhookUrlTooLong' }),
+  'AutoCreation.WebhookUrl': webUrl('invalidWebhook', { max: 512, tooLong: 'conversationWebhookUrlTooLong' }),
   'AutoCreation.WebhookMethod': oneOf(['GET', 'POST'], { invalid: 'invalidWebhookMethod' }),
   'AutoCreation.WebhookFilters': someOf(scopedEventTypes, 'invalidConversationWebhookFilter'),
   'AutoCreation.StudioFlowSid': sid('flow', 'invalidConversationWebhookFlowSid'),

@@ -1,13 +1,13 @@
 import { eventTypes } from '../../events/names.ts'
 import { parseStored } from '../../json.ts'
 import { resource } from '../../model/declare.ts'
-import { given, oneOf, someOf, webAddress } from '../../model/params.ts'
+import { given, oneOf, someOf, webUrl } from '../../model/params.ts'
 import type { AccountRow } from '../../storage/schema.ts'
 
 /** What the account's and a service's webhook configuration have in common. */
 export const webhookParams = {
-  PreWebhookUrl: webAddress('invalidPreWebhookUrl'),
-  PostWebhookUrl: webAddress('invalidPostWebhookUrl'),
+  PreWebhookUrl: webUrl('invalidPreWebhookUrl'),
+  PostWebhookUrl: webUrl('invalidPostWebhookUrl'),
   Method: oneOf(['GET', 'POST'], { invalid: 'invalidWebhookMethod' }),
   Filters: someOf(eventTypes, 'invalidWebhook'),
 }

@@ -205,7 +205,7 @@ export const conversations = resource<ConversationRow, 'timers' | 'bindings'>()(
 })
 
 /** What is known to a resource below a conversation. */
-export type BelowConversation = FactsUnder<typeof conversations>
+export type ConversationChildFacts = FactsUnder<typeof conversations>
 
 const eventOf = { create: 'onConversationAdded', update: 'onConversationUpdated', remove: 'onConversationRemoved' } as const
 

@@ -1,7 +1,7 @@
 import { seconds } from '../../dates.ts'
 import { parseStored } from '../../json.ts'
 import { resource, whenAny } from '../../model/declare.ts'
-import { oneOf, several, text } from '../../model/params.ts'
+import { oneOf, repeated, text } from '../../model/params.ts'
 import type { BindingRow } from '../../storage/schema.ts'
 
 /** https://www.twilio.com/docs/conversations/api/binding-resource */
@@ -32,8 +32,8 @@ export const bindings = resource<BindingRow>()({
     size: 50,
     max: 1000,
     params: {
-      BindingType: several(oneOf(['apn', 'gcm', 'fcm', 'twilsock'], { invalid: 'invalidValue' })),
-      Identity: several(text({})),
+      BindingType: repeated(oneOf(['apn', 'gcm', 'fcm', 'twilsock'], { invalid: 'invalidValue' })),
+      Identity: repeated(text({})),
     },
     order: (p) => ({
       by: 'date_created',

@@ -22,7 +22,7 @@ import type { Reader } from '../../../storage/database.ts'
 import { rowsBy } from '../../../storage/rows.ts'
 import type { ConversationRow, MediaRow, MessageRow, ParticipantRow } from '../../../storage/schema.ts'
 import { chatServiceSid } from '../chat-service-sid.ts'
-import { type BelowConversation, conversations } from '../conversation.ts'
+import { type ConversationChildFacts, conversations } from '../conversation.ts'
 import { refuseUnusable, wake } from '../lifecycle.ts'
 import { scopedTargets } from '../webhooks/targets.ts'
 import { dispatch, peopleWithAddress, summary } from './dispatch.ts'
@@ -198,7 +198,7 @@ export function messageAddedEvent(row: MessageRow, conversation: ConversationRow
   }
 }
 
-async function load(read: Reader, p: Given, facts: BelowConversation, before: MessageRow | null): Promise<Loaded> {
+async function load(read: Reader, p: Given, facts: ConversationChildFacts, before: MessageRow | null): Promise<Loaded> {
   const { service_sid, sid: conversation_sid } = facts.parents[0]
   const within = { service_sid, conversation_sid }
   const [author, everybody, media] = await Promise.all([
@@ -211,7 +211,7 @@ async function load(read: Reader, p: Given, facts: BelowConversation, before: Me
   return { author, recipients, group: recipients.some((row) => row.proxy_address === null), media }
 }
 
-async function mediaOf(read: Reader, p: Given, { service }: BelowConversation): Promise<MediaRow | null> {
+async function mediaOf(read: Reader, p: Given, { service }: ConversationChildFacts): Promise<MediaRow | null> {
   return p.MediaSid && !p.ContentSid ? freeMedia(read, service.sid, p.MediaSid) : null
 }
 

@@ -12,7 +12,7 @@ import { shape } from '../../../storage/shapes.ts'
 import { wantedRole } from '../../role.ts'
 import { identity, newUser, users } from '../../users/user.ts'
 import { chatServiceSid } from '../chat-service-sid.ts'
-import { type BelowConversation, conversations } from '../conversation.ts'
+import { type ConversationChildFacts, conversations } from '../conversation.ts'
 import { elapse, refuseUnusable } from '../lifecycle.ts'
 import { scopedTargets } from '../webhooks/targets.ts'
 import { sameGroup } from './group-mms.ts'
@@ -248,7 +248,7 @@ export function readTo(
   }
 }
 
-async function load(read: Reader, p: Given, facts: BelowConversation, before: ParticipantRow | null): Promise<Loaded> {
+async function load(read: Reader, p: Given, facts: ConversationChildFacts, before: ParticipantRow | null): Promise<Loaded> {
   const service_sid = facts.service.sid
   const within = { service_sid, conversation_sid: facts.parents[0].sid }
   const joining = p.Identity !== undefined && p.Identity !== null && p.Identity !== before?.identity ? p.Identity : null
@@ -305,7 +305,7 @@ function refuseHeld({ holder }: Loaded, self?: ParticipantRow): void {
 }
 
 /** What is left of a pair whose conversation is gone, or closed by a deadline that no sweep has applied yet. */
-function release({ participant, conversation }: Holder, facts: BelowConversation): Step[] {
+function release({ participant, conversation }: Holder, facts: ConversationChildFacts): Step[] {
   const service = { ...facts.service, sid: participant.service_sid }
   const parents = [{ ...facts.parents[0], sid: participant.conversation_sid }]
   if (conversation && conversation.state !== 'closed') return []

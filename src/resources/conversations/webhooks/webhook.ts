@@ -17,13 +17,13 @@ import {
   sid,
   someOf,
   texts,
-  webAddress,
+  webUrl,
 } from '../../../model/params.ts'
 import type { Tx } from '../../../storage/database.ts'
 import { pageOf } from '../../../storage/rows.ts'
 import type { ConversationWebhookRow, MessageRow } from '../../../storage/schema.ts'
 import { chatServiceSid } from '../chat-service-sid.ts'
-import { type BelowConversation, conversations } from '../conversation.ts'
+import { type ConversationChildFacts, conversations } from '../conversation.ts'
 import { refuseUnusable } from '../lifecycle.ts'
 import { messageAddedEvent } from '../messages/message.ts'
 import { targetOf, wants } from './targets.ts'
@@ -38,14 +38,14 @@ const legacy_event_types = ['onMessageSent', 'onConversationDestroyed'] as const
 
 const targets = oneOf(['webhook', 'trigger', 'studio'], { invalid: 'invalidConversationWebhookType' })
 
-const urls = webAddress('invalidWebhook', { max: 512, tooLong: 'conversationWebhookUrlTooLong' })
+const urls = webUrl('invalidWebhook', { max: 512, tooLong: 'conversationWebhookUrlTooLong' })
 
 const methods = oneOf(['get', 'post'], { invalid: 'invalidWebhookMethod' })
 
 const filters = someOf([...scopedEventTypes, ...legacy_event_types], 'invalidConversationWebhookFilter')
 
 const triggers = texts({
-  most: 5,
+  max_texts: 5,
   tooMany: 'tooManyConversationWebhookTriggers',
   max: 248,
   invalid: 'invalidConversationWebhookTrigger',
@@ -189,7 +189,7 @@ function toJson(row: ConversationWebhookRow): object {
 }
 
 /** The conversation with one webhook more or less: no update of it that anybody sees. */
-function counted(facts: BelowConversation, added: number) {
+function counted(facts: ConversationChildFacts, added: number) {
   const before = facts.parents[0]
   const after = { ...before, webhook_count: before.webhook_count + added, revision: before.revision + 1 }
   return stepOf(conversations, { verb: 'update', before, after, cause: 'consequence' }, { ...facts, parents: [] })
@@ -208,7 +208,7 @@ const messagesFrom = pageOf<MessageRow & BaseRow>({
 })
 
 /** Tells a new webhook of the messages that it came too late for: the one with that index and its successors. */
-async function replay(tx: Tx, webhook: ConversationWebhookRow, index: number, facts: BelowConversation): Promise<void> {
+async function replay(tx: Tx, webhook: ConversationWebhookRow, index: number, facts: ConversationChildFacts): Promise<void> {
   const conversation = facts.parents[0]
   const args = { where0: conversation.service_sid, where1: conversation.sid, where2: index, limit: max_replayed }
   for (const message of await tx.all(messagesFrom, args)) {
