@@ -565,7 +565,7 @@ export class ApiError extends Error {
   }
 }
 
-/** `throw refuse('notFound', { path })` */
+/** Returns a refusal, an ApiError that becomes the response: `throw refuse('notFound', { path })`. */
 export function refuse(kind: ErrorName, details?: Readonly<Record<string, string>>): ApiError {
   return new ApiError(kind, details)
 }

@@ -36,7 +36,7 @@ export class ResponseCache {
     else this.#keysBySid.set(response.sid, new Set([key]))
   }
 
-  /** Removes the bodies of changed rows. A change of an account or a service may affect any path and is rare: it clears the cache. */
+  /** Removes the bodies of changed rows, and all on the rare change of an account or a service: it may affect any path. */
   invalidate(notices: readonly Notice[]): void {
     for (const notice of notices) {
       if (notice.topic !== 'changed') continue

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { authorize, parseChallenges } from './challenge.ts'
 
-/** RFC 7616 §3.9.1, both challenges of its 401 answer. */
+/** RFC 7616 §3.9.1, both challenges of its 401 response. */
 const rfc7616 = ['SHA-256', 'MD5'].map(
   (algorithm) =>
     `Digest realm="http-auth@example.org", qop="auth, auth-int", algorithm=${algorithm}, ` +
@@ -91,7 +91,7 @@ describe('authorize', () => {
     expect(authorize(basic, { ...mufasa, username: 'test', password: '123£' })).toBe('Basic dGVzdDoxMjPCow==')
   })
 
-  test('a digest is preferred to Basic, unless it asks for what is not spoken here', () => {
+  test('a digest is preferred to Basic, unless it is not supported', () => {
     const basic = 'Basic realm=x'
     expect(authorize(parseChallenges([basic, 'Digest nonce=n']), mufasa)).toMatch(/^Digest /)
     for (const other of ['Digest nonce=n, algorithm=SHA-512-256', 'Digest nonce=n, qop="auth-int"', 'Digest realm=x']) {

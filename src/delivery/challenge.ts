@@ -1,17 +1,17 @@
 import { createHash, randomBytes } from 'node:crypto'
 
-/** One way to authenticate that a 401 answer offers. */
+/** One challenge of a 401 response. */
 interface Challenge {
   /** Lower case. */
   readonly scheme: string
-  /** Names in lower case; values without their quotes, escapes untouched: the digest is taken over that text. */
+  /** Names in lower case; values without quotes but with their escapes, since the digest is computed over that text. */
   readonly params: ReadonlyMap<string, string>
 }
 
 const name = /[\w!#$%&'*+.^`|~-]+/y
 const value = /\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([\w!#$%&'*+.^`|~-]+))/y
 
-/** Reads the `WWW-Authenticate` fields of an answer: several challenges may share a field, parted by commas like parameters. */
+/** Parses `WWW-Authenticate` fields. Several challenges may share a field, separated by commas as their parameters are. */
 export function parseChallenges(fields: string | readonly string[] | undefined): Challenge[] {
   const text = (typeof fields === 'string' ? [fields] : (fields ?? [])).join(', ')
   const challenges: Challenge[] = []
@@ -42,7 +42,7 @@ const hashes = new Map([
   ['sha-256', 'sha256'],
 ])
 
-/** The hash a digest challenge asks for (MD5 when it names none), or null if it asks for something not spoken here. */
+/** Returns the hash of a digest challenge (MD5 by default), or null if the challenge is not supported. */
 function digestHash({ scheme, params }: Challenge): string | null {
   if (scheme !== 'digest' || !params.has('nonce')) return null
   const qop = params.get('qop')
@@ -57,18 +57,18 @@ function digestHash({ scheme, params }: Challenge): string | null {
   return hashes.get(params.get('algorithm')?.toLowerCase() ?? 'md5') ?? null
 }
 
-/** What the request and its sender bring to an authorization. */
+/** The input of an authorization besides the challenge. */
 interface Credentials {
   readonly username: string
   readonly password: string
   readonly method: string
   /** Path and query, as in the request line. */
   readonly uri: string
-  /** Fixed in tests only. */
+  /** Set only by tests; else random. */
   readonly cnonce?: string
 }
 
-/** `username="..."`, or the extended notation of RFC 7616 §3.4 for a name that a quoted string cannot carry. */
+/** Returns `username="..."`, or the extended notation of RFC 7616 §3.4 for a name that a quoted string cannot contain. */
 function usernameField(username: string): string {
   if (/^[\x20-\x7e]*$/.test(username)) return `username="${username.replace(/["\\]/g, '\\$&')}"`
   const escaped = encodeURIComponent(username).replace(/['()*]/g, (c) => `%${c.charCodeAt(0).toString(16).toUpperCase()}`)
@@ -90,18 +90,18 @@ function digestAuthorization(params: Challenge['params'], algorithm: string, cre
   } else {
     fields.push(`response="${hash(`${secret}:${nonce}:${target}`)}"`)
   }
-  const asked = params.get('algorithm')
-  if (asked !== undefined) fields.push(`algorithm=${asked}`)
+  const named = params.get('algorithm')
+  if (named !== undefined) fields.push(`algorithm=${named}`)
   const opaque = params.get('opaque')
   if (opaque !== undefined) fields.push(`opaque="${opaque}"`)
   return `Digest ${fields.join(', ')}`
 }
 
-/** The `Authorization` value that answers the strongest of the offered challenges, or null when none can be answered. */
+/** Returns the `Authorization` value for the strongest supported challenge, or null if none is supported. */
 export function authorize(challenges: readonly Challenge[], credentials: Credentials): string | null {
-  for (const wanted of ['sha256', 'md5']) {
-    const found = challenges.find((challenge) => digestHash(challenge) === wanted)
-    if (found) return digestAuthorization(found.params, wanted, credentials)
+  for (const algorithm of ['sha256', 'md5']) {
+    const found = challenges.find((challenge) => digestHash(challenge) === algorithm)
+    if (found) return digestAuthorization(found.params, algorithm, credentials)
   }
   if (!challenges.some(({ scheme }) => scheme === 'basic')) return null
   return `Basic ${Buffer.from(`${credentials.username}:${credentials.password}`, 'utf8').toString('base64')}`

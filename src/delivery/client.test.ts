@@ -8,14 +8,14 @@ import { text } from 'node:stream/consumers'
 import tls from 'node:tls'
 import twilio from 'twilio'
 import { afterEach, describe, expect, test, vi } from 'vitest'
-import { barredRange, createWebhookClient, publicLookup, type SendResult, type WebhookClientOptions } from './client.ts'
+import { createWebhookClient, publicLookup, type SendResult, specialRange, type WebhookClientOptions } from './client.ts'
 import { type Prepared, prepare } from './signature.ts'
 
-/** Long enough never to run out in a test that does not mean it to; the exchange ends as soon as there is an answer. */
+/** Never expires in a test that does not test the time-out: an exchange ends as soon as there is a response. */
 const PATIENT_MS = 30_000
 const auth_token = '0123456789abcdef0123456789abcdef'
 
-/** What a client measures time with; the rest of the machinery keeps running. */
+/** Fakes only the timers that the client uses. */
 const timers: NonNullable<Parameters<typeof vi.useFakeTimers>[0]> = { toFake: ['setTimeout', 'clearTimeout', 'performance'] }
 
 const cleanups: (() => Promise<void> | void)[] = []
@@ -38,7 +38,7 @@ async function listening<T extends Server>(server: T): Promise<number> {
   return (server.address() as AddressInfo).port
 }
 
-/** An endpoint that records what reaches it. */
+/** Starts an endpoint that records its requests. */
 async function endpoint(answer: (request: IncomingMessage, response: ServerResponse, body: string) => void) {
   const seen: { method: string; url: string; headers: IncomingMessage['headers']; body: string }[] = []
   const connections: Socket[] = []
@@ -111,7 +111,7 @@ describe('an exchange', () => {
     expect(seen).toHaveLength(1)
   })
 
-  test('an interim answer is not the answer', async () => {
+  test('an interim response is not the response', async () => {
     const { authority } = await endpoint((_, response) => {
       response.writeEarlyHints({ link: '</style.css>; rel=preload' })
       response.writeHead(200).end('final')
@@ -160,14 +160,14 @@ describe('an exchange', () => {
 })
 
 describe('the time budget', () => {
-  test('covers the wait for an answer', async () => {
+  test('covers the wait for a response', async () => {
     const { authority } = await endpoint(() => {})
     const result = await client().send(request(`http://${authority}/?hidden=1`), 30)
     expect(result).toMatchObject({ status: null, body: '', kind: 'timeout' })
     expectNoSecrets(result)
   })
 
-  test('covers the body: an answer that does not end is none, though its status is told', async () => {
+  test('covers the body: a response that does not end is a time-out, with its status', async () => {
     const begun = once<unknown>()
     subscribe('undici:request:headers', begun.resolve)
     cleanups.push(() => void unsubscribe('undici:request:headers', begun.resolve))
@@ -177,17 +177,17 @@ describe('the time budget', () => {
     const sent = send(request(`http://${authority}/`), PATIENT_MS)
     await begun.promise
     vi.advanceTimersByTime(PATIENT_MS)
-    expect(await sent).toMatchObject({ status: 200, body: '', kind: 'timeout', error: 'no complete answer in time' })
+    expect(await sent).toMatchObject({ status: 200, body: '', kind: 'timeout', error: 'no complete response in time' })
   })
 
-  test('covers connecting, and close does not wait for what is still trying to', async () => {
+  test('covers connecting, and close does not wait for connections being opened', async () => {
     const silent = await listening(createTcpServer())
     const { send, close } = client()
     expect(await send(request(`https://127.0.0.1:${silent}/`), 30)).toMatchObject({ status: null, kind: 'timeout' })
     await close()
   })
 
-  test('covers waiting for a free connection; who gives up is not sent later', async () => {
+  test('covers waiting for a free connection; what times out there is not sent later', async () => {
     const held = once<ServerResponse>()
     const { authority, seen } = await endpoint((incoming, response) => {
       if (incoming.url === '/slow') held.resolve(response)
@@ -258,7 +258,7 @@ describe('failures are results', () => {
     expect(seen).toEqual([])
   })
 
-  test('close lets those under way end', async () => {
+  test('close waits for exchanges in flight', async () => {
     const held = once<ServerResponse>()
     const { authority } = await endpoint((_, response) => held.resolve(response))
     const { send, close } = client()
@@ -309,7 +309,7 @@ describe('the private-address rule', () => {
     ['4000::1', 'unassigned'],
     ['h.test', 'invalid'],
   ])('%s: %s', (address, range) => {
-    expect(barredRange(address)).toBe(range)
+    expect(specialRange(address)).toBe(range)
   })
 
   test.each([
@@ -354,7 +354,7 @@ describe('the private-address rule', () => {
 })
 
 describe('publicLookup', () => {
-  /** `dns.lookup` with the answer given. */
+  /** Returns a `dns.lookup` with a given result. */
   function resolver(...addresses: string[]): typeof lookup {
     const found = addresses.map((address): LookupAddress => ({ address, family: address.includes(':') ? 6 : 4 }))
     const resolve = (_host: string, _options: object, callback: (error: Error | null, found: LookupAddress[]) => void) =>
@@ -366,7 +366,7 @@ describe('publicLookup', () => {
       publicLookup(resolver(...addresses))('h.test', { all }, (...result) => resolve(result))
     })
 
-  test('hands out the public ones of several addresses', async () => {
+  test('yields the public ones of several addresses', async () => {
     const mixed = ['10.0.0.1', '8.8.8.8', '::1', '2606:4700::1111']
     const both = [
       { address: '8.8.8.8', family: 4 },
@@ -376,14 +376,14 @@ describe('publicLookup', () => {
     expect(await resolved(false, ...mixed)).toEqual([null, '8.8.8.8', 4])
   })
 
-  test('refuses a name without any, and passes on that there is no such name', async () => {
+  test('refuses a name without public addresses, and reports that a name does not exist', async () => {
     const [refused] = await resolved(true, '10.0.0.1', '::1')
     expect(String(refused)).toMatch(/h\.test at 10\.0\.0\.1 \(private\)/)
     const [unknown] = await resolved(false)
     expect(String(unknown)).toMatch(/ENOTFOUND/)
   })
 
-  test('judges each resolution anew, so a name that moves inside is refused on its next connection', async () => {
+  test('checks every resolution, so a name that moves to a private address is refused on its next connection', async () => {
     const { port } = await endpoint((_, response) => response.end())
     const attempt = (...addresses: string[]) =>
       new Promise<string>((resolve) => {
@@ -410,7 +410,7 @@ describe('credentials in the URL', () => {
     expect(second).toEqual({ ...first, headers: { ...first?.headers, authorization: expect.any(String) } })
   })
 
-  test('answer a digest over the request line', async () => {
+  test('are sent as a digest over the request line', async () => {
     const { authority, seen } = await endpoint((incoming, response) => {
       const [, nonce, cnonce] = /nonce="(\w+)".*cnonce="([^"]+)"/.exec(incoming.headers.authorization ?? '') ?? []
       const target = md5('GET:/hook?tenant=7&EventType=onMessageAdded&Body=h%C3%A9llo+%2B+world+%F0%9F%98%80&token=in-the-form')
@@ -462,7 +462,7 @@ describe('credentials in the URL', () => {
 })
 
 describe('TLS', () => {
-  /** For `localhost`, signed by itself, valid until 2120; protects nothing. */
+  /** Self-signed for `localhost`, valid until 2120; protects nothing. */
   const key = `-----BEGIN PRIVATE KEY-----
 MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQg5USdGDH/+2nEGJ4g
 e+XbiCpDvYEqPHGeXPuCtHWinMahRANCAATveScdxb6AtFd2bMecSMyQiMlath3Y
@@ -480,7 +480,7 @@ AiEA9WSkpdHvVpt+RtZCc6AyzJflLmYDsFauo5mu3cKydJgCIGMKbwMbYFBGfQvM
 -----END CERTIFICATE-----`
   const secure = () => listening(createTlsServer({ key, cert }, (incoming, response) => response.end(incoming.httpVersion)))
 
-  test('a certificate nobody vouches for is refused', async () => {
+  test('an untrusted certificate is refused', async () => {
     const result = await client().send(request(`https://al:ice@localhost:${await secure()}/?hidden=1`), PATIENT_MS)
     expect(result).toMatchObject({ status: null, kind: 'failed', error: expect.stringMatching(/^self-signed certificate/) })
     expectNoSecrets(result)

@@ -7,26 +7,26 @@ import { authorize, parseChallenges } from './challenge.ts'
 import type { Prepared } from './signature.ts'
 
 export interface SendResult {
-  /** The status line's number. Set when `kind` is 'answered', and when an answer began but did not end; null otherwise. */
+  /** HTTP status. Set when `kind` is 'answered', and when a response began but did not end; null otherwise. */
   readonly status: number | null
   /** At most the first 64 KiB; empty unless `kind` is 'answered'. */
   readonly body: string
-  /** Why there is no answer. Names host and port at most: never credentials, path or query. */
+  /** Why there is no response. Contains at most host and port: never credentials, path or query. */
   readonly error: string | null
-  /** `unsent`: nobody was called, and nobody will be. */
+  /** `unsent`: no request was made, and none will be. */
   readonly kind: 'answered' | 'timeout' | 'refused_address' | 'failed' | 'unsent'
   readonly duration_ms: number
 }
 
 export interface WebhookClient {
-  /** Sends once and follows no redirect; `timeout_ms` covers everything, from waiting for a connection to the last byte. */
+  /** Sends once and follows no redirect. `timeout_ms` covers everything from waiting for a connection to the last byte. */
   send(request: Prepared, timeout_ms: number): Promise<SendResult>
-  /** Takes no new request, lets those under way end, then closes all connections. */
+  /** Refuses new requests, waits for those in flight, then closes all connections. */
   close(): Promise<void>
 }
 
 export interface WebhookClientOptions {
-  /** Whether anything but public unicast addresses may be connected to. */
+  /** Whether connections to other than public unicast addresses are allowed. */
   readonly allow_private: boolean
   readonly verify_tls: boolean
   readonly connections_per_origin?: number
@@ -34,7 +34,7 @@ export interface WebhookClientOptions {
 
 const BODY_LIMIT_BYTES = 64 * 1024
 
-/** A connection attempt outlives a caller with less patience: it occupies one of its origin's connections until then. */
+/** A connection attempt may outlive the request's own time-out, occupying one of its origin's connections. */
 const CONNECT_TIMEOUT_MS = 10_000
 
 const CONNECTIONS_PER_ORIGIN = 64
@@ -42,10 +42,10 @@ const CONNECTIONS_PER_ORIGIN = 64
 const GLOBAL_UNICAST = ipaddr.IPv6.parseCIDR('2000::/3')
 
 /**
- * The range that keeps `address` from being a public unicast one, or null if it is public. IPv4-mapped IPv6 is judged as IPv4.
- * The parser calls everything unlisted unicast, hence the second look at IPv6: `::7f00:1` is unlisted too.
+ * Returns the special-purpose range of an IP address, or null if it is public unicast. IPv4-mapped IPv6 is treated as IPv4.
+ * The parser reports unlisted IPv6, such as `::7f00:1`, as unicast, hence the check against 2000::/3.
  */
-export function barredRange(address: string): string | null {
+export function specialRange(address: string): string | null {
   if (!ipaddr.isValid(address)) return 'invalid'
   const parsed = ipaddr.process(address)
   const range: string = parsed.range()
@@ -66,18 +66,18 @@ class RefusedAddressError extends Error {
 }
 
 /**
- * A resolver that hands out public addresses only. Sitting between resolution and connect, it leaves no moment at which a name
- * can be judged by one address and connected to by another.
+ * Returns a resolver that yields public addresses only. The socket connects to the very addresses it has checked, so a name
+ * cannot resolve to another address in between.
  */
 export function publicLookup(resolve: typeof lookup = lookup): LookupFunction {
   return (hostname, options, callback) => {
     resolve(hostname, { ...options, all: true }, (error, found: LookupAddress[]) => {
       if (error) return callback(error, [])
-      const allowed = found.filter(({ address }) => barredRange(address) === null)
+      const allowed = found.filter(({ address }) => specialRange(address) === null)
       const [first] = allowed
       if (!first) {
         const address = found[0]?.address ?? ''
-        callback(new RefusedAddressError(address, barredRange(address) ?? '', hostname), [])
+        callback(new RefusedAddressError(address, specialRange(address) ?? '', hostname), [])
       } else if (options.all) callback(null, allowed)
       else callback(null, first.address, first.family)
     })
@@ -85,20 +85,20 @@ export function publicLookup(resolve: typeof lookup = lookup): LookupFunction {
 }
 
 /**
- * Every connection of a client is opened here, so the address rule is applied here: to literals directly (they are not looked
- * up) and to names by the resolver. A kept-alive socket has passed it, and stays with the address it was judged by.
- * `connecting` holds the sockets that are not up yet: undici forgets them when it is destroyed, and they hold up the process.
+ * Opens every connection of a client, so the address rule is applied here: to literal addresses directly, which are not resolved,
+ * and to names by the resolver. A kept-alive socket has been checked when it was opened. `connecting` collects the sockets not yet
+ * connected: undici does not close them when it is destroyed, and they keep the process alive.
  */
 function connector({ allow_private, verify_tls }: WebhookClientOptions, connecting: Set<Socket>): buildConnector.connector {
   const base = { allowH2: false, timeout: CONNECT_TIMEOUT_MS, rejectUnauthorized: verify_tls }
   const connect = buildConnector(allow_private ? base : { ...base, lookup: publicLookup() })
   return (target, callback) => {
-    const range = allow_private || isIP(target.hostname) === 0 ? null : barredRange(target.hostname)
+    const range = allow_private || isIP(target.hostname) === 0 ? null : specialRange(target.hostname)
     if (range !== null) {
       process.nextTick(callback, new RefusedAddressError(target.hostname, range, target.hostname), null)
       return
     }
-    // Declared to return nothing, but returns the socket.
+    // Its type declares no result, but undici returns the socket.
     const socket: unknown = connect(target, (...result) => {
       if (socket instanceof Socket) connecting.delete(socket)
       callback(...result)
@@ -107,14 +107,14 @@ function connector({ allow_private, verify_tls }: WebhookClientOptions, connecti
   }
 }
 
-/** The parts of a serialised URL that undici asks for; cheaper than to parse again what `prepare` has parsed. */
+/** Splits a serialised URL as undici requires; cheaper than parsing again what `prepare` has parsed. */
 function splitUrl(url: string): { origin: string; path: string } {
   const slash = url.indexOf('/', url.indexOf('//') + 2)
   return slash < 0 ? { origin: url, path: '/' } : { origin: url.slice(0, slash), path: url.slice(slash) }
 }
 
-/** Node and undici name a host, a port and a certificate in their messages, never the path or a header's value. */
-function describe(error: unknown): string {
+/** Node and undici name host, port and certificate in their messages, never the path or a header's value. */
+function errorText(error: unknown): string {
   const errors: unknown[] = error instanceof AggregateError ? error.errors : [error]
   return errors
     .map((each) => (each instanceof Error ? each.message || each.name : 'unknown error'))
@@ -128,7 +128,7 @@ function kindOf(error: unknown): SendResult['kind'] {
   return code === 'UND_ERR_CONNECT_TIMEOUT' || code === 'ETIMEDOUT' ? 'timeout' : 'failed'
 }
 
-/** How one exchange ended, with what a second one may need. */
+/** The result of one exchange, with the challenge that a second one may need. */
 interface Outcome extends Omit<SendResult, 'duration_ms'> {
   readonly challenge: string | string[] | undefined
 }
@@ -138,8 +138,8 @@ function failure(kind: SendResult['kind'], error: string, status: number | null 
 }
 
 /**
- * One request and its answer, as undici reports them: the handler interface, because it is the cheapest one and the only one
- * that tells when a connection is free again. Settles once; by timeout it may settle before undici lets go of it.
+ * One request and its response. Implements undici's handler interface, which is the cheapest and the only one that reports when a
+ * connection is free again. Settles once; on a time-out it may settle before undici releases the connection.
  */
 class Exchange implements Dispatcher.DispatchHandler {
   readonly options: Agent.DispatchOptions
@@ -168,7 +168,7 @@ class Exchange implements Dispatcher.DispatchHandler {
     this.#onSettled(outcome)
   }
 
-  /** Once, even if undici reports an end twice (it does when it trips over itself): the lane counts on it. */
+  /** Reports the release once, even if undici reports the end twice: the lane counts its connections by it. */
   #release(): void {
     if (this.#released) return
     this.#released = true
@@ -176,19 +176,19 @@ class Exchange implements Dispatcher.DispatchHandler {
   }
 
   #expire(): void {
-    const what = this.#status === null ? 'no answer in time' : 'no complete answer in time'
+    const what = this.#status === null ? 'no response in time' : 'no complete response in time'
     this.#settle(failure('timeout', what, this.#status))
-    this.#controller?.abort(new Error('out of time'))
+    this.#controller?.abort(new Error('timed out'))
   }
 
-  #answer(): void {
+  #complete(): void {
     const body = this.#chunks.length === 0 ? '' : new TextDecoder().decode(Buffer.concat(this.#chunks))
     this.#settle({ kind: 'answered', status: this.#status, body, error: null, challenge: this.#challenge })
   }
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
-    // Thrown and not aborted: nothing is written yet, so the connection stays fit for the next request.
-    if (this.#settled) throw new Error('out of time')
+    // An error before anything is written leaves the connection usable; an abort would close it.
+    if (this.#settled) throw new Error('timed out')
     this.#controller = controller
   }
 
@@ -203,22 +203,22 @@ class Exchange implements Dispatcher.DispatchHandler {
     this.#size_bytes += chunk.length
     this.#chunks.push(chunk.subarray(0, room_bytes))
     if (chunk.length <= room_bytes) return
-    this.#answer()
-    controller.abort(new Error('enough was read'))
+    this.#complete()
+    controller.abort(new Error('the body limit is reached'))
   }
 
   onResponseEnd(): void {
-    this.#answer()
+    this.#complete()
     this.#release()
   }
 
   onResponseError(_: Dispatcher.DispatchController | null, error: Error): void {
-    this.#settle(failure(kindOf(error), describe(error), this.#status))
+    this.#settle(failure(kindOf(error), errorText(error), this.#status))
     this.#release()
   }
 }
 
-/** The exchanges of one origin: those undici has, and those for which it has no connection left. */
+/** The exchanges of one origin: the number that undici runs, and those that wait for a connection. */
 interface Lane {
   running: number
   readonly waiting: Set<Exchange>
@@ -227,19 +227,19 @@ interface Lane {
 type Exchanger = (request: Prepared, headers: Prepared['headers'], timeout_ms: number) => Promise<Outcome>
 
 /**
- * Keeps at most `limit` exchanges per origin with the agent. The others wait here and not in undici's queue, which nothing can
- * leave before a connection is up: for an origin that is down it would grow without end.
+ * Runs at most `limit` exchanges per origin. The others wait here rather than in undici's queue, which no request can leave
+ * before a connection is open: for an origin that is down it would grow without bound.
  */
 function createExchanger(agent: Agent, limit: number): Exchanger {
   const lanes = new Map<string, Lane>()
 
-  function leave(origin: string, lane: Lane): void {
+  function release(origin: string, lane: Lane): void {
     lane.running--
     const [next] = lane.waiting
     if (next) {
       lane.waiting.delete(next)
       lane.running++
-      // Later, because undici is still busy with the exchange that has just ended.
+      // Deferred: undici is still processing the end of the previous exchange.
       queueMicrotask(() => agent.dispatch(next.options, next))
     } else if (lane.running === 0) lanes.delete(origin)
   }
@@ -255,7 +255,7 @@ function createExchanger(agent: Agent, limit: number): Exchanger {
           lane.waiting.delete(exchange)
           resolve(outcome)
         },
-        () => leave(origin, lane),
+        () => release(origin, lane),
       )
       if (lane.running >= limit) {
         lane.waiting.add(exchange)
@@ -268,10 +268,9 @@ function createExchanger(agent: Agent, limit: number): Exchanger {
 }
 
 /**
- * Sends a request and, if its URL has credentials and the answer is a challenge, sends it once more with them: never at first,
- * as the vendor documents it.
+ * Sends a request without the credentials of its URL and, if the response is a challenge, once more with them (documented).
  */
-async function converse(exchange: Exchanger, request: Prepared, timeout_ms: number): Promise<Outcome> {
+async function sendWithCredentials(exchange: Exchanger, request: Prepared, timeout_ms: number): Promise<Outcome> {
   const start_ms = performance.now()
   const first = await exchange(request, request.headers, timeout_ms)
   const { method, username, password } = request
@@ -279,37 +278,37 @@ async function converse(exchange: Exchanger, request: Prepared, timeout_ms: numb
   const uri = splitUrl(request.url).path
   const authorization = authorize(parseChallenges(first.challenge), { username, password, method, uri })
   if (authorization === null) return first
-  const left_ms = Math.max(1, timeout_ms - (performance.now() - start_ms))
-  return exchange(request, { ...request.headers, Authorization: authorization }, left_ms)
+  const remaining_ms = Math.max(1, timeout_ms - (performance.now() - start_ms))
+  return exchange(request, { ...request.headers, Authorization: authorization }, remaining_ms)
 }
 
-/** The sender of webhooks: one pool of kept-alive connections per origin, HTTP/1.1 as the vendor speaks it. */
+/** Creates the client that sends webhooks: a pool of kept-alive connections per origin, HTTP/1.1 like the vendor's. */
 export function createWebhookClient(options: WebhookClientOptions): WebhookClient {
   const connections = options.connections_per_origin ?? CONNECTIONS_PER_ORIGIN
-  // Undici's own timeouts are off: each exchange has one timer for everything.
   const connecting = new Set<Socket>()
   const connect = connector(options, connecting)
+  // Undici's own time-outs are off: each exchange has a single timer.
   const agent = new Agent({ connect, connections, allowH2: false, headersTimeout: 0, bodyTimeout: 0 })
   const exchange = createExchanger(agent, connections)
-  let under_way = 0
+  let in_flight = 0
   let closing: Promise<void> | null = null
   let onIdle = () => {}
 
   async function outcomeOf(request: Prepared, timeout_ms: number): Promise<Outcome> {
     if (closing) return failure('failed', 'the webhook client is closed')
-    under_way++
+    in_flight++
     try {
-      return await converse(exchange, request, timeout_ms)
+      return await sendWithCredentials(exchange, request, timeout_ms)
     } catch (error) {
-      return failure('failed', describe(error))
+      return failure('failed', errorText(error))
     } finally {
-      under_way--
-      if (under_way === 0) onIdle()
+      in_flight--
+      if (in_flight === 0) onIdle()
     }
   }
 
   async function shutDown(): Promise<void> {
-    if (under_way > 0) await new Promise<void>((resolve) => (onIdle = resolve))
+    if (in_flight > 0) await new Promise<void>((resolve) => (onIdle = resolve))
     await agent.destroy()
     for (const socket of connecting) socket.destroy()
   }
@@ -327,5 +326,5 @@ export function createWebhookClient(options: WebhookClientOptions): WebhookClien
   }
 }
 
-/** What a pre-action webhook has to answer within; then the change goes on as if it had not been asked. */
+/** The time for a webhook's response; without one a pre-action webhook counts as consenting (documented). */
 export const webhook_timeout_ms = 5000

@@ -7,16 +7,16 @@ import { webhook_timeout_ms } from './client.ts'
 import type { DeliveryResult } from './record.ts'
 import { attemptDelivery, type SenderOptions } from './sender.ts'
 
-/** In flight to one target at a time. */
-const most_in_flight = 64
-/** Rows of one queue read at a time; the rest stays in the database. */
+/** Deliveries in flight to one target at a time. */
+const max_in_flight = 64
+/** Rows of one queue loaded at a time; the others stay in the database. */
 const window = 512
-/** More are read when no more than so many wait in memory: with a slow endpoint, reading would show the same rows again. */
+/** More rows are loaded when at most this many wait: with a slow endpoint, every read would return the same rows again. */
 const low_water = 64
-/** Looks for what other processes have written, besides being told: a notice can be lost. */
+/** Deliveries written by other processes are polled for: a notice can be lost. */
 const poll_ms = 1000
-/** A webhook's answer and the record of it: so long a slot must still be this process's own. */
-const longest_send_ms = webhook_timeout_ms + 1000
+/** The time for a webhook's response and for recording it, for which the process must still own the slot. */
+const max_send_ms = webhook_timeout_ms + 1000
 
 export interface DeliveriesOptions<Report> extends SenderOptions<Report> {
   readonly database: Pick<Database, 'capabilities' | 'read' | 'slots' | 'subscribe'>
@@ -30,29 +30,29 @@ interface Lane {
   busy: boolean
 }
 
-/** What one target is to be told of one slot. */
+/** The pending deliveries of one slot to one target. */
 interface Queue {
   readonly slot: number
   readonly target_sid: string
-  /** By subject: one at a time and in order; different subjects side by side. */
+  /** By subject: the deliveries of one are sent one at a time and in order, those of different subjects concurrently. */
   readonly lanes: Map<string, Lane>
-  /** Subjects that can go on, first come first served. */
+  /** Subjects with a delivery to be sent, in the order in which they became ready. */
   readonly ready: string[]
   /** Ids of the rows in memory: waiting, in flight, or sent and not yet recorded. */
-  readonly held: Set<string>
-  /** Of them, those that nobody sends yet. */
+  readonly loaded: Set<string>
+  /** How many of them are not being sent yet. */
   waiting: number
   /** Whether there may be more in the database. */
   more: boolean
   loading: boolean
-  /** Recorded while rows were read: the read may still show them as pending. */
+  /** Ids recorded while rows are being read: the read may still return them as pending. */
   readonly recorded: string[]
 }
 
-/** In the text of the query: a parameter would not match the partial index. */
+/** A literal: with a parameter the query would not match the partial index. */
 const pending = sql.lit<'pending'>('pending')
 
-/** With the last target found, walks the targets that have something pending without reading all of it. */
+/** Steps from target to target that have pending deliveries, without reading the deliveries. */
 const nextTarget = shape<{ slot: number; after: string }>()((db, a) =>
   db
     .selectFrom('deliveries')
@@ -63,7 +63,7 @@ const nextTarget = shape<{ slot: number; after: string }>()((db, a) =>
     .orderBy('target_sid')
     .limit(1),
 )
-/** The target of those that are sent nowhere sorts before all others. */
+/** Its result may be the empty text, the target of loopback deliveries, which `nextTarget` would not find. */
 const firstTarget = shape<{ slot: number }>()((db, a) =>
   db
     .selectFrom('deliveries')
@@ -74,7 +74,7 @@ const firstTarget = shape<{ slot: number }>()((db, a) =>
     .limit(1),
 )
 
-/** From the first on: a row of another process may be committed after one with a higher id. */
+/** Reads from the first row on: another process may commit a row after one with a higher id. */
 const pendingOf = shape<{ slot: number; target_sid: string; limit: number }>()((db, a) =>
   db
     .selectFrom('deliveries')
@@ -87,19 +87,19 @@ const pendingOf = shape<{ slot: number; target_sid: string; limit: number }>()((
 )
 
 /**
- * Sends what the outbox holds. Whom to tell was decided when it happened; here only: prepare → send → record.
- * Each slot is worked off by the process that has it. A target's rows are taken in windows and go out in order per subject, so a
- * slow or dead endpoint delays only itself.
+ * Sends the deliveries in the outbox: prepare → send → record. Their targets were determined when they were written.
+ * Each slot is processed by the node that owns it. Rows are loaded in windows per target and sent in order per subject, so a slow
+ * or dead endpoint delays only its own deliveries.
  */
 export class Deliveries<Report> implements Worker {
   readonly #options: DeliveriesOptions<Report>
   /** By slot, then by target. */
   readonly #slots = new Map<number, Map<string, Queue>>()
-  /** Slots that are being given up. */
-  readonly #leaving = new Set<number>()
+  /** Slots that are being released. */
+  readonly #releasing = new Set<number>()
   readonly #in_flight = new Map<string, number>()
   readonly #sending = new Map<Promise<void>, number>()
-  readonly #waiting = new Set<() => void>()
+  readonly #sleepers = new Set<() => void>()
   #results: { result: DeliveryResult<Report>; recorded: () => void }[] = []
   #recording: Promise<void> | undefined
   readonly #poll: Loop
@@ -110,20 +110,20 @@ export class Deliveries<Report> implements Worker {
     const { database } = options
     this.#poll = new Loop(async () => {
       await Promise.all([...this.#slots.keys()].map((slot) => this.#findTargets(slot)))
-      // The clock may have been moved by another node whose notice was lost.
-      this.#lookAgain()
-      // What was held back because nobody could say whose the slot was.
+      // Another node may have moved the clock, and its notice may be lost.
+      this.#wakeSleepers()
+      // Deliveries wait here while the owner of their slot is unknown.
       for (const queues of this.#slots.values()) for (const queue of queues.values()) this.#send(queue)
       return poll_ms
     }, options.failed)
     database.subscribe((notices) => {
-      const told = new Map<string, Extract<Notice, { topic: 'deliveries' }>>()
+      const written = new Map<string, Extract<Notice, { topic: 'deliveries' }>>()
       for (const notice of notices) {
-        if (notice.topic === 'deliveries') told.set(`${notice.slot} ${notice.target_sid}`, notice)
-        if (notice.topic === 'clock') this.#lookAgain()
+        if (notice.topic === 'deliveries') written.set(`${notice.slot} ${notice.target_sid}`, notice)
+        if (notice.topic === 'clock') this.#wakeSleepers()
         if (notice.topic === 'missed') this.#poll.nudge()
       }
-      for (const { slot, target_sid } of told.values()) this.#wake(slot, target_sid)
+      for (const { slot, target_sid } of written.values()) this.#loadTarget(slot, target_sid)
     })
   }
 
@@ -132,15 +132,15 @@ export class Deliveries<Report> implements Worker {
     this.#options.database.slots
       .start({ gained: (slot) => this.#gained(slot), lost: (slot) => this.#lost(slot) })
       .catch(this.#options.failed)
-    // A single owner is told of everything.
+    // A sole owner of the database receives every notice.
     if (!this.#options.database.capabilities.sole_owner) this.#poll.start()
   }
 
-  /** Sends nothing more; resolves when what was in flight is answered and recorded. */
+  /** Stops sending; resolves when the deliveries in flight are finished and recorded. */
   async stop(): Promise<void> {
     this.#stopped = true
     await this.#poll.stop()
-    this.#lookAgain()
+    this.#wakeSleepers()
     await Promise.all(this.#sending.keys())
     await this.#recording
     await this.#options.database.slots.stop()
@@ -151,26 +151,26 @@ export class Deliveries<Report> implements Worker {
     this.#findTargets(slot).catch(this.#options.failed)
   }
 
-  /** What waits is left to whoever has the slot next; what is in flight is finished first. */
+  /** Finishes the deliveries in flight; those that wait are left to the slot's next owner. */
   async #lost(slot: number): Promise<void> {
-    this.#leaving.add(slot)
-    this.#lookAgain()
+    this.#releasing.add(slot)
+    this.#wakeSleepers()
     await Promise.all([...this.#sending].flatMap(([sending, of]) => (of === slot ? [sending] : [])))
     await this.#recording
     this.#slots.delete(slot)
-    this.#leaving.delete(slot)
+    this.#releasing.delete(slot)
   }
 
   async #findTargets(slot: number): Promise<void> {
     const { read } = this.#options.database
     let found = await read.one(firstTarget, { slot })
     while (found && !this.#stopped) {
-      this.#wake(slot, found.target_sid)
+      this.#loadTarget(slot, found.target_sid)
       found = await read.one(nextTarget, { slot, after: found.target_sid })
     }
   }
 
-  #wake(slot: number, target_sid: string): void {
+  #loadTarget(slot: number, target_sid: string): void {
     const queues = this.#slots.get(slot)
     if (this.#stopped || !queues) return
     let queue = queues.get(target_sid)
@@ -180,7 +180,7 @@ export class Deliveries<Report> implements Worker {
         target_sid,
         lanes: new Map(),
         ready: [],
-        held: new Set(),
+        loaded: new Set(),
         waiting: 0,
         more: true,
         loading: false,
@@ -192,36 +192,36 @@ export class Deliveries<Report> implements Worker {
     this.#load(queue)
   }
 
-  /** Whether nothing more of the slot may begin. */
-  #isOver(slot: number): boolean {
-    return this.#stopped || this.#leaving.has(slot) || !this.#options.database.slots.mine(slot, longest_send_ms)
+  /** Whether deliveries of the slot may no longer be started. */
+  #isStopped(slot: number): boolean {
+    return this.#stopped || this.#releasing.has(slot) || !this.#options.database.slots.mine(slot, max_send_ms)
   }
 
-  /** Fills the window. */
+  /** Loads rows until the window is full. */
   #load(queue: Queue): void {
-    const { slot, target_sid, held } = queue
-    if (queue.loading || !queue.more || queue.waiting > low_water || this.#isOver(slot)) return
+    const { slot, target_sid, loaded } = queue
+    if (queue.loading || !queue.more || queue.waiting > low_water || this.#isStopped(slot)) return
     queue.loading = true
     queue.more = false
-    // Those that are held come first.
-    const limit = held.size + window
+    // The read returns the loaded rows again, before others.
+    const limit = loaded.size + window
     this.#options.database.read
       .all(pendingOf, { slot, target_sid, limit })
       .then((rows) => {
         if (rows.length === limit) queue.more = true
-        for (const row of rows) if (!held.has(row.id)) this.#hold(queue, row)
+        for (const row of rows) if (!loaded.has(row.id)) this.#add(queue, row)
       }, this.#options.failed)
       .finally(() => {
         queue.loading = false
-        for (const id of queue.recorded.splice(0)) held.delete(id)
+        for (const id of queue.recorded.splice(0)) loaded.delete(id)
         this.#send(queue)
         this.#load(queue)
-        this.#forgetIdle(queue)
+        this.#removeIdle(queue)
       })
   }
 
-  #hold(queue: Queue, row: DeliveryRow): void {
-    queue.held.add(row.id)
+  #add(queue: Queue, row: DeliveryRow): void {
+    queue.loaded.add(row.id)
     queue.waiting++
     let lane = queue.lanes.get(row.subject_sid)
     if (!lane) {
@@ -232,13 +232,13 @@ export class Deliveries<Report> implements Worker {
     if (!lane.busy && lane.queue.length === 1) queue.ready.push(row.subject_sid)
   }
 
-  #forgetIdle(queue: Queue): void {
+  #removeIdle(queue: Queue): void {
     const queues = this.#slots.get(queue.slot)
-    const idle = queue.held.size === 0 && !queue.more && !queue.loading
+    const idle = queue.loaded.size === 0 && !queue.more && !queue.loading
     if (idle && queues?.get(queue.target_sid) === queue) queues.delete(queue.target_sid)
   }
 
-  /** Several slots may have something for one target: as one goes out, another may follow. */
+  /** Several slots may have deliveries to one target: when one has left, the next of any slot may be sent. */
   #sendNext(target_sid: string): void {
     for (const queues of this.#slots.values()) {
       const queue = queues.get(target_sid)
@@ -248,7 +248,7 @@ export class Deliveries<Report> implements Worker {
 
   #send(queue: Queue): void {
     const { slot, target_sid } = queue
-    while (!this.#isOver(slot) && (this.#in_flight.get(target_sid) ?? 0) < most_in_flight) {
+    while (!this.#isStopped(slot) && (this.#in_flight.get(target_sid) ?? 0) < max_in_flight) {
       const subject = queue.ready.shift()
       if (subject === undefined) break
       const lane = queue.lanes.get(subject)
@@ -256,8 +256,8 @@ export class Deliveries<Report> implements Worker {
       if (!lane || !row) continue
       lane.busy = true
       queue.waiting--
-      this.#count(target_sid, 1)
-      const sending = this.#work(queue, row)
+      this.#countInFlight(target_sid, 1)
+      const sending = this.#deliver(queue, row)
         .catch(this.#options.failed)
         .finally(() => {
           this.#sending.delete(sending)
@@ -271,21 +271,21 @@ export class Deliveries<Report> implements Worker {
     }
   }
 
-  #count(target_sid: string, by: 1 | -1): void {
+  #countInFlight(target_sid: string, by: 1 | -1): void {
     const count = (this.#in_flight.get(target_sid) ?? 0) + by
     if (count > 0) this.#in_flight.set(target_sid, count)
     else this.#in_flight.delete(target_sid)
   }
 
-  /** Tries a delivery until it is finished; waits for its next try without holding a place among those in flight. */
-  async #work(queue: Queue, row: DeliveryRow): Promise<void> {
+  /** Attempts a delivery until it is finished. Does not count as in flight while it waits for the next attempt. */
+  async #deliver(queue: Queue, row: DeliveryRow): Promise<void> {
     let current = row
-    while (current.status === 'pending' && !this.#isOver(queue.slot)) {
+    while (current.status === 'pending' && !this.#isStopped(queue.slot)) {
       if (current.due > this.#options.clock.now()) {
-        this.#count(queue.target_sid, -1)
+        this.#countInFlight(queue.target_sid, -1)
         this.#sendNext(queue.target_sid)
-        await this.#until(current.due, queue.slot)
-        this.#count(queue.target_sid, 1)
+        await this.#sleepUntil(current.due, queue.slot)
+        this.#countInFlight(queue.target_sid, 1)
         continue
       }
       try {
@@ -293,30 +293,30 @@ export class Deliveries<Report> implements Worker {
         current = row
         this.#record(queue, row, report)
       } catch (error) {
-        // Not the endpoint's doing (the database does not answer): no try is counted.
+        // The database, not the endpoint, has failed: the attempt does not count.
         this.#options.failed(error)
         current = { ...current, due: this.#options.clock.now() + 1000 }
       }
     }
-    this.#count(queue.target_sid, -1)
+    this.#countInFlight(queue.target_sid, -1)
     if (current.status === 'pending') this.#putBack(queue, current)
   }
 
-  /** The slot is being given up, or nobody can say whose it is: first in its lane once more. */
+  /** Puts a delivery back first in its lane: the slot is being released, or its owner is unknown. */
   #putBack(queue: Queue, row: DeliveryRow): void {
     queue.lanes.get(row.subject_sid)?.queue.unshift(row)
     queue.waiting++
   }
 
-  /** Results are written in batches: all that came while the last batch was on its way. */
+  /** Records results in batches: each has those that arrived while the previous one was written. */
   #record(queue: Queue, row: DeliveryRow, report?: Report): void {
     const { service_sid, id, status, due, attempts, date_finished } = row
     const recorded = () => {
       if (status === 'pending') return
       if (queue.loading) queue.recorded.push(id)
-      else queue.held.delete(id)
+      else queue.loaded.delete(id)
       this.#load(queue)
-      this.#forgetIdle(queue)
+      this.#removeIdle(queue)
     }
     const result = { service_sid, id, status, due, attempts, date_finished, ...(report !== undefined && { report }) }
     this.#results.push({ result, recorded })
@@ -336,30 +336,30 @@ export class Deliveries<Report> implements Worker {
         this.#options.failed(error)
         if (this.#stopped) return
         this.#results = [...results, ...this.#results]
-        await this.#until(this.#options.clock.now() + 1000)
+        await this.#sleepUntil(this.#options.clock.now() + 1000)
       }
     }
   }
 
-  /** Until then, or until nothing more of the slot may begin. */
-  async #until(instantMs: number, slot?: number): Promise<void> {
+  /** Resolves at the instant, or earlier if the worker stops or the slot is released. */
+  async #sleepUntil(instantMs: number, slot?: number): Promise<void> {
     for (;;) {
       const wait_ms = instantMs - this.#options.clock.now()
-      if (wait_ms <= 0 || this.#stopped || (slot !== undefined && this.#leaving.has(slot))) return
+      if (wait_ms <= 0 || this.#stopped || (slot !== undefined && this.#releasing.has(slot))) return
       await new Promise<void>((resolve) => {
         const done = () => {
           clearTimeout(timer)
-          this.#waiting.delete(done)
+          this.#sleepers.delete(done)
           resolve()
         }
         const timer = setTimeout(done, Math.min(wait_ms, 60_000))
-        this.#waiting.add(done)
+        this.#sleepers.add(done)
       })
     }
   }
 
-  /** The clock was moved, or the loop stops: everyone who waits looks again. */
-  #lookAgain(): void {
-    for (const done of [...this.#waiting]) done()
+  /** Makes every sleeper check again whether its time has come: the clock was moved, or deliveries must stop. */
+  #wakeSleepers(): void {
+    for (const done of [...this.#sleepers]) done()
   }
 }

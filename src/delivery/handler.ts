@@ -2,20 +2,20 @@ import type { Tx } from '../storage/database.ts'
 import type { DeliveryRow } from '../storage/schema.ts'
 import type { SendResult } from './client.ts'
 
-/** How deliveries of one kind are sent. One is handed in for each kind, so that delivery knows no channel. */
+/** Sends deliveries of one kind. A handler is passed in for each kind, so that this folder imports no channel. */
 export interface DeliveryHandler<Report = never> {
-  /** One attempt; `tries` were made before. */
+  /** Makes one attempt, after `tries` earlier ones. */
   send(row: DeliveryRow, tries: number): Promise<SendResult>
-  /** Whether another attempt may succeed where this one has failed. */
+  /** Whether another attempt follows this failed one. */
   mayRetry(row: DeliveryRow, result: SendResult, tries: number): boolean
-  /** What the last attempt says, for `Settle`. Plain data: it travels to the writer. */
+  /** Returns the report on the last attempt, for `Settle`. Plain data: it is sent to the writer thread. */
   report?(result: SendResult, ok: boolean): Report
 }
 
-/** What follows from the last attempt of a delivery, in the transaction that records it. `now` in epoch ms. */
+/** Writes what follows from the last attempt of a delivery, in the transaction that records it. `now` in epoch ms. */
 export type Settle<Report> = (tx: Tx, row: DeliveryRow, report: Report, now: number) => Promise<void>
 
-/** Whether an attempt was answered with success. */
+/** Whether an attempt got a 2xx response. */
 export function isDelivered({ kind, status }: SendResult): boolean {
   return kind === 'answered' && isSuccess(status)
 }
@@ -25,7 +25,7 @@ export function isSuccess(status: number | null): boolean {
   return status !== null && status >= 200 && status <= 299
 }
 
-/** The result of an attempt that called nobody. */
+/** Returns the result of an attempt without a request. */
 export function unsent(error: string): SendResult {
   return { status: null, body: '', error, kind: 'unsent', duration_ms: 0 }
 }

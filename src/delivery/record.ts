@@ -4,11 +4,11 @@ import { rowsBy, updateRow } from '../storage/rows.ts'
 import type { DeliveryRow } from '../storage/schema.ts'
 import type { Settle } from './handler.ts'
 
-/** One attempt, as the delivery log keeps it. `at` in epoch ms. */
+/** One attempt in the delivery log. `at` in epoch ms. */
 export interface Attempt {
   readonly at: number
   readonly duration_ms: number
-  /** HTTP status; null when there was no answer. */
+  /** HTTP status; null without a response. */
   readonly status: number | null
   readonly error: string | null
 }
@@ -17,20 +17,20 @@ const key = ['service_sid', 'id'] as const
 const recorded = ['status', 'due', 'attempts', 'date_finished'] as const
 
 export type DeliveryResult<Report = unknown> = Pick<DeliveryRow, (typeof key)[number] | (typeof recorded)[number]> & {
-  /** What the handler of its kind says of the last attempt. */
+  /** The handler's report on the last attempt. */
   readonly report?: Report
 }
 
 const recordedRow = updateRow('deliveries', key, recorded)
 const byKey = rowsBy('deliveries', key)
-/** As the operator's log names it: whichever service it is of. */
+/** The operator's API knows the id alone. */
 const byId = rowsBy('deliveries', ['id'])
 
-/** Commands that record deliveries. `settle`: what follows from a handler's report. */
+/** Commands that record deliveries. `settle` is called with each handler's report. */
 export function deliveryCommands<Report>(settle: Settle<Report>) {
   return {
     async recordDeliveries(tx: Tx, results: readonly DeliveryResult<Report>[]): Promise<void> {
-      // The last result of each counts: several can wait while the database does not answer.
+      // Several results of one delivery accumulate while the database is unavailable: the last one counts.
       const last = new Map(results.map((result) => [result.id, result]))
       await Promise.all([...last.values()].map((result) => tx.run(recordedRow, { ...result })))
       const reported = await Promise.all(
@@ -38,12 +38,12 @@ export function deliveryCommands<Report>(settle: Settle<Report>) {
           report === undefined ? [] : [tx.one(byKey, { service_sid, id }).then((row) => row && { row, report, date_finished })],
         ),
       )
-      for (const { row, report, date_finished } of inOrder(reported.filter((one) => one !== undefined))) {
+      for (const { row, report, date_finished } of bySubject(reported.filter((one) => one !== undefined))) {
         await settle(tx, row, report, date_finished ?? row.due)
       }
     },
 
-    /** Puts an event into the queue once more, as a delivery of its own with the same idempotency token. Returns it, or null. */
+    /** Enqueues an event once more, as a new delivery with the same idempotency token. Returns it; null if there is no such id. */
     async redeliver(tx: Tx, input: { id: string; now: number }): Promise<DeliveryRow | null> {
       const row = await tx.one(byId, { id: input.id })
       return row ? enqueueDelivery(tx, row, input.now) : null
@@ -51,7 +51,7 @@ export function deliveryCommands<Report>(settle: Settle<Report>) {
   }
 }
 
-/** By conversation: two processes that each settle several never wait for each other crosswise. */
-function inOrder<T extends { readonly row: DeliveryRow }>(settled: T[]): T[] {
+/** Sorts by conversation: processes that lock several conversations in one order cannot deadlock. */
+function bySubject<T extends { readonly row: DeliveryRow }>(settled: T[]): T[] {
   return settled.sort((a, b) => (a.row.subject_sid < b.row.subject_sid ? -1 : a.row.subject_sid > b.row.subject_sid ? 1 : 0))
 }

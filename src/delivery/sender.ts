@@ -12,7 +12,7 @@ export interface SenderOptions<Report> {
   readonly attempted?: (result: SendResult, row: DeliveryRow) => void
 }
 
-/** Makes one attempt of a delivery. Writes nothing: returns the row as it is then, and the handler's report when it is finished. */
+/** Makes one attempt of a delivery. Writes nothing: returns the row after it, and the handler's report if it was the last. */
 export async function attemptDelivery<Report>(
   { clock, handlers, attempted }: SenderOptions<Report>,
   row: DeliveryRow,

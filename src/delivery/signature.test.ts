@@ -34,7 +34,7 @@ function prepared(overrides: Partial<Parameters<typeof prepare>[0]> = {}): Prepa
   })
 }
 
-/** What the vendor's validator is given by an endpoint: the URL it was asked for and the fields of the body, decoded. */
+/** The input that an endpoint passes to the vendor's validator: the requested URL and the decoded fields of the body. */
 function accepted(request: Prepared, token = auth_token, url = request.url): boolean {
   const fields = Object.fromEntries(new URLSearchParams(request.body ?? ''))
   return validateRequest(token, request.headers['X-Twilio-Signature'] ?? '', url, fields)

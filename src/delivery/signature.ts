@@ -1,9 +1,9 @@
 import { createHmac } from 'node:crypto'
 
-/** A request that is ready to be sent: everything is settled but the socket. */
+/** A signed request, ready to be sent. */
 export interface Prepared {
   readonly method: 'GET' | 'POST'
-  /** As serialised by WHATWG rules, without credentials and fragment; exactly the string that was signed. */
+  /** Serialised by WHATWG rules, without credentials and fragment; exactly the string that was signed. */
   readonly url: string
   readonly headers: Readonly<Record<string, string>>
   readonly body: string | null
@@ -12,7 +12,7 @@ export interface Prepared {
   readonly password: string
 }
 
-/** Percent-decodes one half of the userinfo; text that is not valid UTF-8 underneath stays as it was written. */
+/** Percent-decodes a user name or password; what does not decode to UTF-8 is returned as it is. */
 function decoded(text: string): string {
   try {
     return decodeURIComponent(text)
@@ -22,9 +22,9 @@ function decoded(text: string): string {
 }
 
 /**
- * The URL that is requested and signed for a configured one, and the credentials that were in it. Throws on what is not a URL.
+ * Returns the URL to request and sign for a configured one, and the credentials in it. Throws if it is no URL.
  * The official validator compares with the WHATWG form, so `https://h.test` must be signed as `https://h.test/`.
- * The fragment goes unread: the vendor's connection overrides exclude Conversations.
+ * The fragment is ignored: the vendor's connection overrides exclude Conversations.
  */
 export function deliverableUrl(configured: string): { url: string; username: string; password: string } {
   const url = new URL(configured)
@@ -41,7 +41,7 @@ function withQuery(url: string, query: string): string {
   return url + (url.includes('?') ? '&' : '?') + query
 }
 
-/** HMAC-SHA1 over the URL and, of a form body, every name followed by its value, names in code unit order. */
+/** Returns the HMAC-SHA1 of the URL followed by the names and values of the form body, in code unit order of the names. */
 function sign(auth_token: string, url: string, form: Readonly<Record<string, string>>): string {
   let text = url
   for (const name of Object.keys(form).sort()) text += name + form[name]
@@ -49,7 +49,7 @@ function sign(auth_token: string, url: string, form: Readonly<Record<string, str
 }
 
 /**
- * The signed request for one event and one target.
+ * Returns the signed request for one event and one target.
  * observed: the header set and values below, and `+` for a space in queries and bodies alike.
  */
 export function prepare(input: {

@@ -7,23 +7,23 @@ import { type SendResult, type WebhookClient, webhook_timeout_ms } from './clien
 import { type DeliveryHandler, unsent } from './handler.ts'
 import { prepare } from './signature.ts'
 
-/** Statuses after which a retry may succeed (the ancestor API's list), besides no answer at all. */
+/** Statuses that are retried (the ancestor API's list), besides time-outs. */
 const retryable_statuses = [429, 503, 504]
 
 const accountBySid = rowsBy('accounts', ['sid'])
 
 export interface SignedSenderOptions {
-  /** Reads accounts from memory where it may. */
+  /** Reads accounts, cached where possible. */
   readonly read: Reader
   readonly client: WebhookClient
   readonly vault: Vault
 }
 
-/** Sends a delivery once as a signed request to its url. */
+/** Sends a delivery once, as a signed request to its url. */
 export async function sendSigned(options: SignedSenderOptions, row: DeliveryRow, tries: number): Promise<SendResult> {
   const { read, client, vault } = options
   const account = await read.one(accountBySid, { sid: row.account_sid })
-  if (!account) return unsent('the account is gone')
+  if (!account) return unsent('the account does not exist')
   const prepared = prepare({
     method: row.method,
     url: row.url,
@@ -34,7 +34,7 @@ export async function sendSigned(options: SignedSenderOptions, row: DeliveryRow,
   return client.send(prepared, webhook_timeout_ms)
 }
 
-/** Webhooks. `retries`: further attempts after a temporary failure; 0 is the vendor's behaviour, one attempt. */
+/** Returns the handler of webhooks. `retries`: after a temporary failure; the vendor's behaviour is 0, a single attempt. */
 export function webhookHandler(options: SignedSenderOptions, retries: number): DeliveryHandler {
   return {
     send: (row, tries) => sendSigned(options, row, tries),

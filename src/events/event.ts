@@ -1,7 +1,7 @@
 import type { AccountRow, ServiceRow } from '../storage/schema.ts'
 import type { PostActionEvent } from './names.ts'
 
-/** Parameters of webhook requests that an event may set; those of every event are added by the outbox. */
+/** Parameters of a webhook request that an event may set; the outbox adds those that all events share. */
 type PayloadName =
   | 'Attributes'
   | 'Author'
@@ -39,7 +39,7 @@ type PayloadName =
   | 'isNotifiable'
   | 'isOnline'
 
-/** What an event says; null and undefined are left out of the request, as on the vendor's wire. */
+/** The parameters of an event; null and undefined are left out of the request, as on the vendor's wire. */
 export type Payload = { readonly [Name in PayloadName]?: string | number | null | undefined }
 
 /** Where and when an event happened. */
@@ -49,13 +49,13 @@ export interface EventScope {
   readonly now: number
 }
 
-/** Something that post-action webhooks are sent. */
+/** An event for post-action webhooks. */
 export interface Event {
   readonly type: PostActionEvent
-  /** Called only when a webhook wants the event. */
+  /** Called only when a webhook is to receive the event. */
   readonly payload: () => Payload
-  /** Deliveries about one subject keep their order. */
+  /** Deliveries with the same subject are sent in order. */
   readonly subject_sid: string
-  /** Sent even though the request did not ask for webhooks: what the system does by itself. Such events carry no Source. */
+  /** Emitted also when the request did not enable webhooks: for changes that the system makes. Such events have no Source. */
   readonly always: boolean
 }

@@ -1,4 +1,4 @@
-/** Events that a pre-action webhook is asked about. */
+/** Events that pre-action webhooks are called for. */
 export const preActionEvents = [
   'onMessageAdd',
   'onMessageUpdate',
@@ -12,7 +12,7 @@ export const preActionEvents = [
   'onUserUpdate',
 ] as const
 
-/** Events that post-action webhooks are sent. */
+/** Events that post-action webhooks receive. */
 export const postActionEvents = [
   'onMessageAdded',
   'onMessageUpdated',
@@ -29,13 +29,13 @@ export const postActionEvents = [
   'onUserUpdated',
 ] as const
 
-/** Post-action events that the webhooks of one conversation are not sent: it is not theirs, or not there yet. */
+/** Post-action events that a conversation's own webhooks never receive: they exist only later, or it is not about them. */
 const notScoped: readonly PostActionEvent[] = ['onConversationAdded', 'onUserAdded', 'onUserUpdated']
 
-/** What the filters of account and service webhooks accept. */
+/** Values of `Filters` for account and service webhooks. */
 export const eventTypes = [...preActionEvents, ...postActionEvents] as const
 
-/** What the filters of a conversation's own webhooks accept. */
+/** Values of `Configuration.Filters` for a conversation's own webhooks. */
 export const scopedEventTypes = postActionEvents.filter((name) => !notScoped.includes(name))
 
 export type PreActionEvent = (typeof preActionEvents)[number]

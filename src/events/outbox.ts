@@ -6,15 +6,15 @@ import { enqueueDelivery } from './queue.ts'
 import { postActionTarget, type Target } from './targets.ts'
 
 /**
- * Writes a delivery for every target that wants the event: the account's or the service's webhook, and the `listeners`. Runs in
- * the transaction of the change that the event is about.
+ * Writes a delivery of the event for each target: the account's or the service's webhook if its filters include the event, and
+ * the `listeners`. Runs in the transaction of the change that the event is about.
  */
 export async function emit(tx: Tx, scope: EventScope, event: Event, source: string, listeners: readonly Target[]): Promise<void> {
   const first = postActionTarget(scope.account, scope.service, event.type)
   await enqueue(tx, scope, event, source, first ? [first, ...listeners] : listeners)
 }
 
-/** Writes a delivery for each of these targets and for no other. */
+/** Writes a delivery of the event for each of these targets and no other. */
 export async function enqueue(
   tx: Tx,
   scope: EventScope,
@@ -43,7 +43,7 @@ export async function enqueue(
   }
 }
 
-/** Returns the whole form of an event but `RetryCount`, which belongs to the attempt. Values that are not set are left out. */
+/** Returns the form of an event without `RetryCount`, which differs between attempts. Values that are not set are left out. */
 export function requestForm(
   scope: Pick<EventScope, 'account' | 'service'>,
   type: EventType,

@@ -4,7 +4,7 @@ import { insert } from '../storage/rows.ts'
 import type { DeliveryRow } from '../storage/schema.ts'
 import { shape } from '../storage/shapes.ts'
 
-/** What is delivered where; the rest follows from when it is put into the queue. */
+/** The columns of a delivery that its creator sets; `enqueueDelivery` sets the others. */
 export type NewDelivery = Pick<
   DeliveryRow,
   | 'kind'
@@ -32,8 +32,8 @@ const lastOf = shape<{ service_sid: string; subject_sid: string }>()((db, a) =>
 )
 
 /**
- * Puts a delivery behind all others about its subject, in the transaction of what it is about. Its id gives the order: it is
- * above those that exist, whichever process wrote them and however its clock runs.
+ * Adds a delivery after all others with its subject, in the caller's transaction. Ids give the order: the new one is above those
+ * that exist, whichever process wrote them and whatever its clock shows.
  */
 export async function enqueueDelivery(tx: Tx, delivery: NewDelivery, now: number): Promise<DeliveryRow> {
   const { service_sid, subject_sid, target_sid } = delivery
@@ -54,7 +54,7 @@ export async function enqueueDelivery(tx: Tx, delivery: NewDelivery, now: number
   return row
 }
 
-/** Returns the slot of a subject: all its deliveries are in one, so that one process keeps their order. */
+/** Returns the slot of a subject. All its deliveries are in one slot, so that one process sends them in order. */
 export function slotOf(subject_sid: string, slots: number): number {
   const random = Number.parseInt(subject_sid.slice(-6), 16)
   return Number.isNaN(random) ? 0 : random % slots

@@ -679,7 +679,7 @@ describe('retries', () => {
     await settled(tenant)
     expect(catcher.requests.map(({ params }) => params.RetryCount)).toEqual(['0', '1'])
     expect(await log(tenant)).toMatchObject([
-      { status: 'delivered', attempts: [{ status: null, error: 'no answer in time' }, { status: 200 }] },
+      { status: 'delivered', attempts: [{ status: null, error: 'no response in time' }, { status: 200 }] },
     ])
   })
 
