@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { request } from 'undici'
-import type { Given } from '../src/config.ts'
+import type { SettingTexts } from '../src/config.ts'
 import { account_sid, auth_token, authorization } from './asks.ts'
 import { cpuOf } from './processes.ts'
 
@@ -21,7 +21,7 @@ process.on('exit', () => {
 })
 
 /** Resolves when it listens. `settings`: at least where the database is. */
-export async function serve(settings: Given): Promise<Command> {
+export async function serve(settings: SettingTexts): Promise<Command> {
   const started_ms = performance.now()
   const child = spawn(process.execPath, [program, 'serve'], {
     env: {

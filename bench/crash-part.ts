@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Given } from '../src/config.ts'
+import type { SettingTexts } from '../src/config.ts'
 import { creation } from './asks.ts'
 import { type Command, end, firstAnswer, serve } from './command.ts'
 import type { Kept } from './contents.ts'
@@ -22,7 +22,7 @@ interface Written {
 
 /** What is killed and looked into. */
 export interface Crashing {
-  readonly settings: Given
+  readonly settings: SettingTexts
   kept(): Kept | Promise<Kept>
   /** `ok`, or what is wrong with the database itself. Null: nobody can say. */
   integrity(): Promise<string> | string | null

@@ -76,11 +76,11 @@ function errorsPage(): string {
 }
 
 function settingsPage(): string {
-  const rows = settings.map(({ env, flag, standard, meaning }) => [mono(env), mono(`--${flag}`), standard, meaning])
+  const rows = settings.map((setting) => [mono(setting.env), mono(`--${setting.flag}`), setting.default, setting.description])
   return page('Settings', 'src/config.ts', [
     'A setting is an environment variable, or the flag of the same name of any `parley` command. A flag wins over the ' +
       'environment. An empty value counts as not set. Parley reads them once, when it starts.',
-    table(['Variable', 'Flag', 'Default', 'Meaning'], rows),
+    table(['Variable', 'Flag', 'Default', 'Description'], rows),
   ])
 }
 

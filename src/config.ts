@@ -1,168 +1,184 @@
 import { dirname, join, parse } from 'node:path'
 
-/** A setting: an environment variable, and the flag of the same name without `PARLEY_`. */
-export interface Setting {
-  readonly env: string
-  readonly flag: string
-  /** In words where it is not a plain value. */
-  readonly standard: string
-  readonly meaning: string
-}
-
-export const settings = [
-  { env: 'PORT', flag: 'port', standard: '8080', meaning: 'port to listen on' },
-  { env: 'HOST', flag: 'host', standard: '127.0.0.1', meaning: 'address to listen on' },
-  {
-    env: 'PARLEY_DATABASE_URL',
-    flag: 'database-url',
-    standard: 'sqlite:./data/parley.db',
-    meaning: 'where everything is kept: sqlite:<file>, sqlite::memory: (gone at the end) or postgres://…',
-  },
-  {
-    env: 'PARLEY_DATA_DIR',
-    flag: 'data-dir',
-    standard: "the SQLite file's folder, else ./data",
-    meaning: 'folder of uploaded files and of secrets made at first start; several nodes share one',
-  },
-  { env: 'PARLEY_ACCOUNT_SID', flag: 'account-sid', standard: 'made at first start', meaning: 'sid of the first account' },
-  { env: 'PARLEY_AUTH_TOKEN', flag: 'auth-token', standard: 'made at first start', meaning: 'auth token of the first account' },
-  {
-    env: 'PARLEY_PUBLIC_URL',
-    flag: 'public-url',
-    standard: "from the request's Host",
-    meaning: 'base of every url in an answer, without /v1',
-  },
-  {
-    env: 'PARLEY_SECRET_KEY',
-    flag: 'secret-key',
-    standard: 'made at first start, kept in PARLEY_DATA_DIR',
-    meaning: '64 hex digits that encrypt auth tokens and API key secrets at rest',
-  },
-  {
-    env: 'PARLEY_ADMIN_TOKEN',
-    flag: 'admin-token',
-    standard: 'made at first start, kept in PARLEY_DATA_DIR',
-    meaning: 'operator token for /admin/v1',
-  },
-  {
-    env: 'PARLEY_WEBHOOK_ALLOW_PRIVATE',
-    flag: 'webhook-allow-private',
-    standard: 'true when listening on loopback, else false',
-    meaning: 'whether webhooks may go to private, loopback and link-local addresses',
-  },
-  {
-    env: 'PARLEY_WEBHOOK_VERIFY_TLS',
-    flag: 'webhook-verify-tls',
-    standard: 'true',
-    meaning: 'whether certificates of webhook endpoints must be valid',
-  },
-  {
-    env: 'PARLEY_WEBHOOK_RETRIES',
-    flag: 'webhook-retries',
-    standard: '0',
-    meaning: 'further tries after a timeout or 429, 503, 504 (0 to 3); 0 is what Twilio does',
-  },
-  {
-    env: 'PARLEY_DELIVERY_LOG_DAYS',
-    flag: 'delivery-log-days',
-    standard: '7',
-    meaning: 'how long finished deliveries stay in the log',
-  },
-  {
-    env: 'PARLEY_MEDIA_MAX_BYTES',
-    flag: 'media-max-bytes',
-    standard: '157286400 (150 MiB)',
-    meaning: 'how large an uploaded file may be',
-  },
-  {
-    env: 'PARLEY_TEST_CLOCK',
-    flag: 'test-clock',
-    standard: 'false',
-    meaning: 'whether /admin/v1/clock may move the time; for development and CI',
-  },
-  { env: 'PARLEY_LOG_LEVEL', flag: 'log-level', standard: 'info', meaning: 'trace, debug, info, warn, error or silent' },
-] as const satisfies readonly Setting[]
-
-export type SettingName = (typeof settings)[number]['env']
-/** Texts as given by flags and environment. */
-export type Given = Readonly<Partial<Record<SettingName, string>>>
-
 /** `file`: a path, or `:memory:`. */
 export type DatabasePlace =
   | { readonly engine: 'sqlite'; readonly file: string }
   | { readonly engine: 'postgres'; readonly url: string }
 
-export interface Config {
-  readonly port: number
-  readonly host: string
-  readonly database: DatabasePlace
-  readonly data_dir: string | null
-  readonly account_sid: string | null
-  readonly auth_token: string | null
-  readonly public_url: string | null
-  readonly secret_key: string | null
-  readonly admin_token: string | null
-  readonly webhook_allow_private: boolean
-  readonly webhook_verify_tls: boolean
-  readonly webhook_retries: number
-  readonly delivery_log_days: number
-  readonly media_max_bytes: number
-  readonly test_clock: boolean
-  readonly log_level: string
-}
-
-/** A setting that a person has to correct: the message says which and how. */
+/** A setting has a wrong value or does not fit its surroundings. The message names the setting and the remedy. */
 export class ConfigError extends Error {
   override readonly name = 'ConfigError'
   readonly code = 'PARLEY_CONFIG'
 }
 
-/** Reads every setting once. Throws ConfigError. */
-export function readConfig(given: Given): Config {
-  const host = given.HOST || '127.0.0.1'
+/** A setting as the command line and the documentation show it. */
+export interface Setting {
+  readonly env: string
+  /** The environment variable in lower case, with hyphens and without `PARLEY_`. */
+  readonly flag: string
+  readonly description: string
+  /** As text; in words where it is not a constant. */
+  readonly default: string
+}
+
+/** Throws ConfigError when `text` is not a value of the setting `env`. */
+type Parse<T> = (text: string, env: string) => T
+
+/** What one entry declares: `T` is the type of a given value, `D` that of a default which is not a constant. */
+interface Declaration<Env, T, D> {
+  readonly env: Env
+  readonly description: string
+  /** A text that `parse` accepts, or a description and a function of `HOST`, the only setting that another one depends on. */
+  readonly default: string | { readonly words: string; readonly value: (host: string) => D }
+  readonly parse: Parse<T>
+}
+
+interface Declared<Env extends string, V> extends Setting {
+  readonly env: Env
+  /** Returns the value of a given text, or the default when it is empty or absent. Throws ConfigError. */
+  readonly read: (text: string | undefined, host: string) => V
+}
+
+/** Every setting. Parsing, command-line flags, help and documentation follow from the entry. */
+const declarations = {
+  port: declare({ env: 'PORT', description: 'port to listen on', default: '8080', parse: integer(0, 65_535) }),
+  host: declare({ env: 'HOST', description: 'address to listen on', default: '127.0.0.1', parse: anyText }),
+  database: declare({
+    env: 'PARLEY_DATABASE_URL',
+    description: 'the database: sqlite:<file>, postgres://… or sqlite::memory: (lost when the server stops)',
+    default: 'sqlite:./data/parley.db',
+    parse: databasePlace,
+  }),
+  data_dir: declare({
+    env: 'PARLEY_DATA_DIR',
+    description: 'folder of the uploaded files and the generated secrets; several nodes share one',
+    default: { words: 'the folder of the SQLite file; ./data with PostgreSQL', value: none },
+    parse: anyText,
+  }),
+  account_sid: declare({
+    env: 'PARLEY_ACCOUNT_SID',
+    description: 'SID of the first account',
+    default: { words: 'generated at first start', value: none },
+    parse: matching(/^AC[0-9a-f]{32}$/, 'AC and 32 lower-case hex digits'),
+  }),
+  auth_token: declare({
+    env: 'PARLEY_AUTH_TOKEN',
+    description: 'auth token of the first account',
+    default: { words: 'generated at first start', value: none },
+    parse: matching(/^[\x21-\x7e]{8,256}$/, '8 to 256 printable characters without spaces'),
+  }),
+  public_url: declare({
+    env: 'PARLEY_PUBLIC_URL',
+    description: 'base of the URLs in responses, without /v1',
+    default: { words: 'from the Host header of the request', value: none },
+    parse: publicUrl,
+  }),
+  secret_key: declare({
+    env: 'PARLEY_SECRET_KEY',
+    description: '64 hex digits; encrypts auth tokens and API key secrets at rest',
+    default: { words: 'generated at first start, stored in PARLEY_DATA_DIR', value: none },
+    parse: matching(/^[0-9a-fA-F]{64}$/, '64 hex digits, for example from: openssl rand -hex 32'),
+  }),
+  admin_token: declare({
+    env: 'PARLEY_ADMIN_TOKEN',
+    description: 'operator token of /admin/v1',
+    default: { words: 'generated at first start, stored in PARLEY_DATA_DIR', value: none },
+    parse: matching(/^[\x21-\x7e]{16,256}$/, '16 to 256 printable characters without spaces'),
+  }),
+  webhook_allow_private: declare({
+    env: 'PARLEY_WEBHOOK_ALLOW_PRIVATE',
+    description: 'whether webhooks may be sent to private, loopback and link-local addresses',
+    default: { words: 'true if HOST is a loopback address, otherwise false', value: isLoopback },
+    parse: trueOrFalse,
+  }),
+  webhook_verify_tls: declare({
+    env: 'PARLEY_WEBHOOK_VERIFY_TLS',
+    description: 'whether the certificates of webhook endpoints are verified',
+    default: 'true',
+    parse: trueOrFalse,
+  }),
+  webhook_retries: declare({
+    env: 'PARLEY_WEBHOOK_RETRIES',
+    description: 'retries after a timeout or a status of 429, 503 or 504 (0 to 3); Twilio makes none',
+    default: '0',
+    parse: integer(0, 3),
+  }),
+  delivery_log_days: declare({
+    env: 'PARLEY_DELIVERY_LOG_DAYS',
+    description: 'days for which finished deliveries stay in the log',
+    default: '7',
+    parse: integer(0, 3650),
+  }),
+  media_max_bytes: declare({
+    env: 'PARLEY_MEDIA_MAX_BYTES',
+    description: 'maximum size of an uploaded file, in bytes',
+    // 150 MiB.
+    default: '157286400',
+    parse: integer(1, Number.MAX_SAFE_INTEGER),
+  }),
+  test_clock: declare({
+    env: 'PARLEY_TEST_CLOCK',
+    description: 'whether /admin/v1/clock can move the time forward; for development and CI',
+    default: 'false',
+    parse: trueOrFalse,
+  }),
+  log_level: declare({
+    env: 'PARLEY_LOG_LEVEL',
+    description: 'trace, debug, info, warn, error or silent',
+    default: 'info',
+    parse: matching(/^(trace|debug|info|warn|error|silent)$/, 'trace, debug, info, warn, error or silent'),
+  }),
+}
+
+type Declarations = typeof declarations
+
+export type SettingName = Declarations[keyof Declarations]['env']
+/** Settings as text, by environment variable. */
+export type SettingTexts = Readonly<Partial<Record<SettingName, string>>>
+
+export type Config = { readonly [Key in keyof Declarations]: ReturnType<Declarations[Key]['read']> }
+
+/** In the order of the documentation. */
+export const settings: readonly Setting[] = Object.values(declarations)
+
+/** Reads every setting once; an empty text counts as absent. Throws ConfigError. */
+export function readConfig(texts: SettingTexts): Config {
+  const host = declarations.host.read(texts.HOST, '')
+  const values = Object.entries(declarations).map(([key, setting]) => [key, setting.read(texts[setting.env], host)])
+  // Each key has the value of its own entry, which the compiler does not follow through a list.
+  return Object.fromEntries(values) as Config
+}
+
+function declare<const Env extends string, T, D = T>(declaration: Declaration<Env, T, D>): Declared<Env, T | D> {
+  const { env, description, default: standard, parse } = declaration
+  const constant = typeof standard === 'string'
   return {
-    port: integer(given, 'PORT', 8080, 0, 65_535),
-    host,
-    database: databasePlace(given.PARLEY_DATABASE_URL || 'sqlite:./data/parley.db', 'PARLEY_DATABASE_URL'),
-    data_dir: given.PARLEY_DATA_DIR || null,
-    account_sid: matching(given, 'PARLEY_ACCOUNT_SID', /^AC[0-9a-f]{32}$/, 'AC and 32 lower-case hex digits'),
-    auth_token: matching(given, 'PARLEY_AUTH_TOKEN', /^[\x21-\x7e]{8,256}$/, '8 to 256 printable characters without spaces'),
-    public_url: publicUrl(given.PARLEY_PUBLIC_URL),
-    secret_key: matching(
-      given,
-      'PARLEY_SECRET_KEY',
-      /^[0-9a-fA-F]{64}$/,
-      '64 hex digits, for example from: openssl rand -hex 32',
-    ),
-    admin_token: matching(given, 'PARLEY_ADMIN_TOKEN', /^[\x21-\x7e]{16,256}$/, '16 to 256 printable characters without spaces'),
-    webhook_allow_private: flag(given, 'PARLEY_WEBHOOK_ALLOW_PRIVATE', isLoopback(host)),
-    webhook_verify_tls: flag(given, 'PARLEY_WEBHOOK_VERIFY_TLS', true),
-    webhook_retries: integer(given, 'PARLEY_WEBHOOK_RETRIES', 0, 0, 3),
-    delivery_log_days: integer(given, 'PARLEY_DELIVERY_LOG_DAYS', 7, 0, 3650),
-    media_max_bytes: integer(given, 'PARLEY_MEDIA_MAX_BYTES', 150 * 1024 * 1024, 1, Number.MAX_SAFE_INTEGER),
-    test_clock: flag(given, 'PARLEY_TEST_CLOCK', false),
-    log_level:
-      matching(
-        given,
-        'PARLEY_LOG_LEVEL',
-        /^(trace|debug|info|warn|error|silent)$/,
-        'trace, debug, info, warn, error or silent',
-      ) ?? 'info',
+    env,
+    flag: env
+      .replace(/^PARLEY_/, '')
+      .toLowerCase()
+      .replaceAll('_', '-'),
+    description,
+    default: constant ? standard : standard.words,
+    read: (text, host) => {
+      if (text) return parse(text, env)
+      return constant ? parse(standard, env) : standard.value(host)
+    },
   }
 }
 
-/** Where a secret made at first start is kept. Null for a database in memory. */
+/** Returns the file of a secret that is generated at first start; null for a database in memory. */
 export function secretFile(config: Pick<Config, 'database' | 'data_dir'>, kind: 'key' | 'admin-token'): string | null {
-  return keptAs(config, kind)
+  return dataPath(config, kind)
 }
 
-/** Where uploaded files are kept. Null for a database in memory. */
+/** Returns the folder of uploaded files; null for a database in memory. */
 export function mediaFolder(config: Pick<Config, 'database' | 'data_dir'>): string | null {
-  return keptAs(config, 'media')
+  return dataPath(config, 'media')
 }
 
-/** Named after the database, in its folder unless another one is given. */
-function keptAs({ database, data_dir }: Pick<Config, 'database' | 'data_dir'>, kind: string): string | null {
+/** Files are named after the database and lie in its folder unless PARLEY_DATA_DIR names another one. */
+function dataPath({ database, data_dir }: Pick<Config, 'database' | 'data_dir'>, kind: string): string | null {
   if (database.engine === 'postgres') return join(data_dir ?? 'data', `parley.${kind}`)
   if (database.file === ':memory:') return null
   return join(data_dir ?? dirname(database.file), `${parse(database.file).name}.${kind}`)
@@ -172,15 +188,15 @@ function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || /^127\./.test(host)
 }
 
-/** Throws ConfigError, which names the setting or argument `name`. */
+/** Parses a database URL. `name`: the setting or argument that holds it. Throws ConfigError. */
 export function databasePlace(url: string, name: string): DatabasePlace {
   const file = /^sqlite:(.+)$/.exec(url)?.[1]
   if (file && !file.startsWith('//')) return { engine: 'sqlite', file }
   if (/^postgres(ql)?:\/\//i.test(url) && URL.canParse(url)) return { engine: 'postgres', url }
-  throw new ConfigError(`${name} must be sqlite:<file>, sqlite::memory: or postgres://…, not ${withoutPassword(url)}`)
+  throw new ConfigError(`${name} must be sqlite:<file>, sqlite::memory: or postgres://…, not ${redacted(url)}`)
 }
 
-/** A database as it may be shown: without password, and without parameters, which may hold one. */
+/** Returns a database URL for messages: without password, and without parameters, which may contain one. */
 export function shownPlace(place: DatabasePlace): string {
   if (place.engine === 'sqlite') return `sqlite:${place.file}`
   if (!URL.canParse(place.url)) return 'the database'
@@ -188,41 +204,45 @@ export function shownPlace(place: DatabasePlace): string {
   return `${protocol}//${username && `${username}@`}${host}${pathname}`
 }
 
-function withoutPassword(url: string): string {
-  return url.replace(/\/\/[^@/]*@/, '//…@')
+/** Hides user name and password in what may not even be a URL. */
+function redacted(text: string): string {
+  return text.replace(/\/\/[^@/]*@/, '//…@')
 }
 
-function publicUrl(given: string | undefined): string | null {
-  if (!given) return null
-  const url = URL.canParse(given) ? new URL(given) : undefined
-  if (!url || !/^https?:$/.test(url.protocol) || url.search || url.hash) {
-    throw new ConfigError(`PARLEY_PUBLIC_URL must be an http(s) URL without query, not ${given}`)
-  }
-  return given.replace(/\/+$/, '').replace(/\/v1$/, '')
+function none(): null {
+  return null
 }
 
-function integer(given: Given, name: SettingName, standard: number, min: number, max: number): number {
-  const text = given[name]
-  if (!text) return standard
-  const value = Number(text)
-  if (!/^\d+$/.test(text) || value < min || value > max) {
-    throw new ConfigError(`${name} must be a whole number from ${min} to ${max}, not ${text}`)
-  }
-  return value
-}
-
-function flag(given: Given, name: SettingName, standard: boolean): boolean {
-  const text = given[name]?.toLowerCase()
-  if (!text) return standard
-  if (['1', 'true', 'yes', 'on'].includes(text)) return true
-  if (['0', 'false', 'no', 'off'].includes(text)) return false
-  throw new ConfigError(`${name} must be true or false, not ${given[name]}`)
-}
-
-function matching(given: Given, name: SettingName, pattern: RegExp, form: string): string | null {
-  const text = given[name]
-  if (!text) return null
-  // The value is not shown: it may be a secret.
-  if (!pattern.test(text)) throw new ConfigError(`${name} must be ${form}`)
+function anyText(text: string): string {
   return text
+}
+
+function publicUrl(text: string, env: string): string {
+  const url = URL.canParse(text) ? new URL(text) : undefined
+  if (!url || !/^https?:$/.test(url.protocol) || url.search || url.hash) {
+    throw new ConfigError(`${env} must be an http(s) URL without query, not ${text}`)
+  }
+  return text.replace(/\/+$/, '').replace(/\/v1$/, '')
+}
+
+function integer(min: number, max: number): Parse<number> {
+  return (text, env) => {
+    const value = Number(text)
+    if (/^\d+$/.test(text) && value >= min && value <= max) return value
+    throw new ConfigError(`${env} must be a whole number from ${min} to ${max}, not ${text}`)
+  }
+}
+
+function trueOrFalse(text: string, env: string): boolean {
+  if (/^(1|true|yes|on)$/i.test(text)) return true
+  if (/^(0|false|no|off)$/i.test(text)) return false
+  throw new ConfigError(`${env} must be true or false, not ${text}`)
+}
+
+/** The error does not show the value, which may be a secret. */
+function matching(pattern: RegExp, form: string): Parse<string> {
+  return (text, env) => {
+    if (pattern.test(text)) return text
+    throw new ConfigError(`${env} must be ${form}`)
+  }
 }

@@ -1,8 +1,8 @@
-import { type Given, readConfig } from './config.ts'
+import { readConfig, type SettingTexts } from './config.ts'
 import { firstAccountTold } from './installation/open.ts'
 import { type Running, start } from './main.ts'
 
-export type { Given as ParleySettings } from './config.ts'
+export type { SettingTexts as ParleySettings } from './config.ts'
 
 /**
  * A Parley server in this process.
@@ -28,7 +28,7 @@ export class Parley implements AsyncDisposable {
    * Starts a server with these settings, which have the names of environment variables; the environment itself is not read.
    * Throws an error whose message says what to do when a setting is wrong, or when the port or the database cannot be had.
    */
-  static async start(settings: Given = {}): Promise<Parley> {
+  static async start(settings: SettingTexts = {}): Promise<Parley> {
     const running = await start(readConfig(settings))
     await firstAccountTold(running.installation)
     return new Parley(running)

@@ -1,7 +1,7 @@
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Given } from '../../src/config.ts'
+import type { SettingTexts } from '../../src/config.ts'
 import { Child } from '../child.ts'
 import type { Filling } from '../contents.ts'
 import { hookedAll, type Server as ParleyServer, plain } from '../parley.ts'
@@ -38,7 +38,7 @@ export interface NodesOptions {
 }
 
 /** What nodes of one database have to agree on. `installation`: its name; a copy of a database is of the same one. */
-export function settingsOf(url: string, folder: string, installation: string): Given {
+export function settingsOf(url: string, folder: string, installation: string): SettingTexts {
   const data_dir = join(folder, installation)
   mkdirSync(data_dir, { recursive: true })
   return {

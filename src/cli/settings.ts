@@ -1,21 +1,18 @@
 import { type Command, Option } from 'commander'
-import { type Config, type Given, readConfig, settings } from '../config.ts'
+import { type Config, readConfig, type Setting, settings } from '../config.ts'
 
-/** Every setting is a flag of every command: they all open the same installation. */
+/** Adds every setting to a command as an option: whichever command it is, it opens the same installation. */
 export function withSettings(command: Command): Command {
-  for (const { env, flag, standard, meaning } of settings) {
-    command.addOption(new Option(`--${flag} <value>`, `${meaning} (default: ${standard})`).env(env))
-  }
+  for (const setting of settings) command.addOption(optionOf(setting))
   return command
 }
 
-/** Flags win over the environment. */
+/** Reads the settings of a command from its flags and the environment; flags win. Throws ConfigError. */
 export function configOf(command: Command): Config {
   const values = command.optsWithGlobals<Record<string, string | undefined>>()
-  const given: Record<string, string> = {}
-  for (const { env, flag } of settings) {
-    const value = values[flag.replace(/-(\w)/g, (_, letter: string) => letter.toUpperCase())]
-    if (value !== undefined) given[env] = value
-  }
-  return readConfig(given as Given)
+  return readConfig(Object.fromEntries(settings.map((setting) => [setting.env, values[optionOf(setting).attributeName()]])))
+}
+
+function optionOf({ env, flag, description, default: standard }: Setting): Option {
+  return new Option(`--${flag} <value>`, `${description} (default: ${standard})`).env(env)
 }

@@ -78,8 +78,8 @@ describe('help', () => {
     const { code, stdout } = await parley(['serve', '--help'], { env: { PARLEY_AUTH_TOKEN: 'not-to-be-shown' } })
     expect(code).toBe(0)
     const text = stdout.replace(/\s+/g, ' ')
-    for (const { env, flag, standard, meaning } of settings) {
-      expect(text).toContain(`--${flag} <value> ${meaning} (default: ${standard}) (env: ${env})`)
+    for (const { env, flag, description, default: standard } of settings) {
+      expect(text).toContain(`--${flag} <value> ${description} (default: ${standard}) (env: ${env})`)
     }
     expect(stdout).not.toContain('not-to-be-shown')
   })
