@@ -1,5 +1,5 @@
 import { readConfig, type SettingTexts } from './config.ts'
-import { firstAccountTold } from './installation/open.ts'
+import { markFirstAccountShown } from './installation/open.ts'
 import { type Running, start } from './main.ts'
 
 export type { SettingTexts as ParleySettings } from './config.ts'
@@ -20,7 +20,7 @@ export class Parley implements AsyncDisposable {
   private constructor(running: Running) {
     const { account, admin_token } = running.installation
     this.#running = running
-    this.account = { sid: account.sid, authToken: account.made?.auth_token ?? null }
+    this.account = { sid: account.sid, authToken: account.unshown_token }
     this.adminToken = admin_token
   }
 
@@ -30,7 +30,7 @@ export class Parley implements AsyncDisposable {
    */
   static async start(settings: SettingTexts = {}): Promise<Parley> {
     const running = await start(readConfig(settings))
-    await firstAccountTold(running.installation)
+    await markFirstAccountShown(running.installation)
     return new Parley(running)
   }
 

@@ -3,7 +3,7 @@ import type { Timers } from '../background/timers.ts'
 import type { TestClock } from '../clock.ts'
 import type { ParleyCommands } from '../commands.ts'
 import { milliseconds, parseDuration, parseInstant, plusDuration } from '../dates.ts'
-import { followClock, turnOf } from '../installation/kept-clock.ts'
+import { clockMutex, followClock } from '../installation/test-clock.ts'
 import type { Database } from '../storage/database.ts'
 import { bodyErrors, errors, instant, type OperationSchema, object, response } from './schemas.ts'
 
@@ -57,11 +57,11 @@ export function clockRoutes(
   timers: Pick<Timers, 'catchUp'>,
 ): FastifyPluginAsync {
   const follow = followClock(clock, database)
-  const inTurn = turnOf(database)
+  const exclusively = clockMutex(database)
   let last: Promise<unknown> = Promise.resolve()
   /** One move after the other, each from where the last one ended. */
   const queued = <T>(act: () => Promise<T>): Promise<T> => {
-    const mine = last.then(() => inTurn(act))
+    const mine = last.then(() => exclusively(act))
     last = mine.catch(() => {})
     return mine
   }

@@ -10,19 +10,19 @@ interface Options {
   readonly allowMissingFiles?: true
 }
 
-/** `parley copy`: from one database to another, of whichever engine. */
+/** `parley copy`: copies an installation from one database to another, of the same or the other engine. */
 export function copyCommand(): Command {
   return new Command('copy')
-    .description('copy a whole installation into an empty database of either engine; stop its servers first')
-    .requiredOption('--from <url>', 'the database to copy: sqlite:<file> or postgres://… (PGPASSWORD may hold the password)')
-    .requiredOption('--to <url>', 'the database to copy into: empty, or with a copy that was cut short')
+    .description('copy an installation to an empty database of either engine; stop its servers first')
+    .requiredOption('--from <url>', 'database to copy: sqlite:<file> or postgres://… (the password may be in PGPASSWORD)')
+    .requiredOption('--to <url>', 'database to copy to: empty, or with an interrupted copy, which is then continued')
     .addOption(dataDir('from'))
     .addOption(dataDir('to'))
-    .option('--allow-missing-files', 'go on when the source lacks files of media that it names')
+    .option('--allow-missing-files', 'continue when media files are missing from the source')
     .action(async (options: Options) => {
       const from = home(options.from, '--from', options.fromDataDir)
       const to = home(options.to, '--to', options.toDataDir)
-      // Here, because the other commands have no need of it.
+      // Loaded here because the other commands do not need it.
       const { copyInstallationTo } = await import('../copy/copy.ts')
       const { barProgress, plainProgress } = await import('../copy/progress.ts')
       const write = (line: string) => console.log(line)
@@ -33,15 +33,15 @@ export function copyCommand(): Command {
 }
 
 function dataDir(side: 'from' | 'to'): Option {
-  const meaning = `folder of media and secrets that belongs to --${side} (default: the SQLite file's folder, else ./data)`
-  return new Option(`--${side}-data-dir <folder>`, meaning).env('PARLEY_DATA_DIR')
+  const description = `folder of media and secrets of --${side} (default: the folder of the SQLite file; ./data with PostgreSQL)`
+  return new Option(`--${side}-data-dir <folder>`, description).env('PARLEY_DATA_DIR')
 }
 
 function home(url: string, argument: string, data_dir: string | undefined): Home {
   return { database: databasePlace(url, argument), data_dir: data_dir || null }
 }
 
-/** A terminal that has room for a bar and what it says. */
+/** Whether the output is a terminal with room for a progress bar and its text. */
 function isWide({ isTTY, columns }: NodeJS.WriteStream): boolean {
   return isTTY && columns >= 80
 }

@@ -1,14 +1,14 @@
 import { secretFile } from '../config.ts'
 import type { Installation } from '../installation/open.ts'
 
-/** What whoever makes an installation has to know; nothing later on. */
-export function firstStart({ account, admin_token, config }: Installation): string[] {
-  if (!account.made) return []
+/** Returns the lines that show a new installation's credentials; none once they have been shown. */
+export function firstStartNotice({ account, admin_token, config }: Installation): string[] {
+  if (account.unshown_token === null) return []
   const file = secretFile(config, 'admin-token')
   return [
-    'First start. These are kept; the auth token is shown this once:',
-    `  account sid     ${account.sid}`,
-    `  auth token      ${account.made.auth_token}`,
+    'First start: the first account has been created. Its auth token is shown only once:',
+    `  account SID     ${account.sid}`,
+    `  auth token      ${account.unshown_token}`,
     `  operator token  ${file === null ? admin_token : `in ${file}`}`,
   ]
 }

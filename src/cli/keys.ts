@@ -6,51 +6,51 @@ interface Key {
   sid: string
   friendly_name: string
   date_created: string
-  secret?: string
 }
 
-/** `parley keys …`: lists, makes, rotates and deletes the API keys of an account. */
+/** `parley keys …`: lists, creates, rotates and deletes the API keys of an account. */
 export function keysCommand(): Command {
   const keys = new Command('keys').description('list, create, rotate or delete the API keys of an account')
   keys.addCommand(
-    withSettings(new Command('list').description('show the keys of an account'))
-      .argument('<account>', 'sid of the account')
+    withSettings(new Command('list').description('list the API keys of an account'))
+      .argument('<account>', 'SID of the account')
       .action((account: string, _options, command: Command) =>
-        asOperator(configOf(command), async (ask) => {
-          const { keys: all } = (await ask('GET', `/accounts/${account}/keys`)) as { keys: Key[] }
+        asOperator(configOf(command), async (call) => {
+          const { keys: all } = await call<{ keys: Key[] }>('GET', `/accounts/${account}/keys`)
           for (const { sid, date_created, friendly_name } of all) console.log(`${sid}  ${date_created}  ${friendly_name}`)
         }),
       ),
   )
   keys.addCommand(
-    withSettings(new Command('create').description('make a key; its secret is shown this once'))
-      .argument('<account>', 'sid of the account')
-      .argument('[name]', 'a name for people', '')
+    withSettings(new Command('create').description('create an API key; its secret is shown only once'))
+      .argument('<account>', 'SID of the account')
+      .argument('[name]', 'friendly name of the API key', '')
       .action((account: string, name: string, _options, command: Command) =>
-        asOperator(configOf(command), async (ask) => {
-          const { sid, secret } = (await ask('POST', `/accounts/${account}/keys`, { friendly_name: name })) as Key
-          console.log(`key sid  ${sid}\nsecret   ${secret}`)
+        asOperator(configOf(command), async (call) => {
+          const body = { friendly_name: name }
+          const { sid, secret } = await call<{ sid: string; secret: string }>('POST', `/accounts/${account}/keys`, body)
+          console.log(`API key SID  ${sid}\nsecret       ${secret}`)
         }),
       ),
   )
   keys.addCommand(
-    withSettings(new Command('rotate').description('give a key a new secret; the old one stops working at once'))
-      .argument('<account>', 'sid of the account')
-      .argument('<key>', 'sid of the key')
+    withSettings(new Command('rotate').description('replace the secret of an API key; the old one stops working at once'))
+      .argument('<account>', 'SID of the account')
+      .argument('<key>', 'SID of the API key')
       .action((account: string, key: string, _options, command: Command) =>
-        asOperator(configOf(command), async (ask) => {
-          const { secret } = (await ask('POST', `/accounts/${account}/keys/${key}/rotate`)) as Key
-          console.log(`secret   ${secret}`)
+        asOperator(configOf(command), async (call) => {
+          const { secret } = await call<{ secret: string }>('POST', `/accounts/${account}/keys/${key}/rotate`)
+          console.log(`secret       ${secret}`)
         }),
       ),
   )
   keys.addCommand(
-    withSettings(new Command('delete').description('delete a key; it stops working at once'))
-      .argument('<account>', 'sid of the account')
-      .argument('<key>', 'sid of the key')
+    withSettings(new Command('delete').description('delete an API key; it stops working at once'))
+      .argument('<account>', 'SID of the account')
+      .argument('<key>', 'SID of the API key')
       .action((account: string, key: string, _options, command: Command) =>
-        asOperator(configOf(command), async (ask) => {
-          await ask('DELETE', `/accounts/${account}/keys/${key}`)
+        asOperator(configOf(command), async (call) => {
+          await call('DELETE', `/accounts/${account}/keys/${key}`)
           console.log(`${key} is deleted`)
         }),
       ),

@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 import { enableCompileCache } from 'node:module'
 
-// Before anything is loaded: the next start finds it compiled, a third of the time to the first answer.
+// Comes before all other imports, so that the next start reads compiled code: a third of the time to the first response.
 enableCompileCache()
 await import('./program.ts')

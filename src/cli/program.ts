@@ -8,12 +8,12 @@ import { migrateCommand } from './migrate.ts'
 import { serve } from './serve.ts'
 import { configOf, withSettings } from './settings.ts'
 
-const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string }
+const { version }: { version: string } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'))
 
 const program = new Command('parley')
   .description('A self-hosted server that speaks the Twilio Conversations REST API v1')
   .version(version)
-  .showHelpAfterError('(parley --help lists the commands)')
+  .showHelpAfterError('(run parley --help for the list of commands)')
 
 program.addCommand(
   withSettings(new Command('serve').description('start the server')).action(async (_options, command: Command) =>

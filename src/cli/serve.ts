@@ -1,10 +1,10 @@
 import type { Config } from '../config.ts'
 import { explained } from '../installation/explained.ts'
-import { firstAccountTold } from '../installation/open.ts'
+import { markFirstAccountShown } from '../installation/open.ts'
 import { type Running, start } from '../main.ts'
-import { firstStart } from './first-start.ts'
+import { firstStartNotice } from './first-start.ts'
 
-/** Starts the server and stops it on a signal; a second signal does not wait. */
+/** Starts the server and stops it on SIGINT or SIGTERM; a second signal exits at once. */
 export async function serve(config: Config): Promise<void> {
   const running = await explained(config, () => start(config))
   let stopping = false
@@ -18,16 +18,16 @@ export async function serve(config: Config): Promise<void> {
       )
     })
   }
-  greet(running)
-  await firstAccountTold(running.installation)
+  printStart(running)
+  await markFirstAccountShown(running.installation)
 }
 
-function greet({ url, installation }: Running): void {
+function printStart({ url, installation }: Running): void {
   const { account } = installation
   const lines = [`Parley listens on ${url}`]
-  if (account.made) {
-    const told = firstStart(installation)
-    lines.push('', ...told, '', 'Try it (npm install twilio):', snippet(url, account.sid, account.made.auth_token))
+  if (account.unshown_token !== null) {
+    const notice = firstStartNotice(installation)
+    lines.push('', ...notice, '', 'Try it (npm install twilio):', snippet(url, account.sid, account.unshown_token))
   }
   console.log(lines.join('\n'))
 }

@@ -11,12 +11,14 @@ import { openDatabase } from '../storage/open.ts'
 import { rowsBy } from '../storage/rows.ts'
 import type { Vault } from '../vault.ts'
 import { copyUnderWay } from './copy-marker.ts'
-import { keptOffset } from './kept-clock.ts'
-import { claimMediaFolder, keptSecret, openVault } from './secrets.ts'
+import { claimMediaFolder, loadOrCreateSecret, openVault } from './secrets.ts'
+import { storedOffset } from './test-clock.ts'
 
+/** The name is stored in databases. */
+const shown_fact = 'first_account_told'
 const accountBySid = rowsBy('accounts', ['sid'])
 
-/** An installation that is open: its database, its secrets and its clock. */
+/** An open installation: its database, its secrets and its clock. */
 export interface Installation {
   readonly config: Config
   readonly database: Database<ParleyCommands>
@@ -25,22 +27,27 @@ export interface Installation {
   readonly admin_token: string
   readonly log: Logger
   readonly closeLog: () => Promise<void>
-  /** The first account; its token only until somebody has been told it, see `firstAccountTold`. */
-  readonly account: { readonly sid: string; readonly made: { readonly auth_token: string } | null }
+  readonly account: FirstAccount
+}
+
+export interface FirstAccount {
+  readonly sid: string
+  /** Its auth token until it has been shown, see `markFirstAccountShown`; then null. */
+  readonly unshown_token: string | null
 }
 
 export interface OpenOptions {
-  /** For tests and benchmarks; else one JSON line each to standard output. */
+  /** By default JSON lines on standard output. */
   readonly log?: Logger
-  /** 1: a commit for each write, to measure what group commit gains. */
+  /** 1: one commit for each write, so that a benchmark can measure what group commit gains. */
   readonly largest_batch?: number
-  /** False: a query for each read, to measure what answering them together gains. */
+  /** False: one query for each read, so that a benchmark can measure what combining them gains. */
   readonly coalesce?: boolean
   /** Called when no write will be possible again. Default: ends the process, so that a supervisor starts another. */
   readonly dead?: (error: Error) => void
 }
 
-/** Opens the database, makes secrets and the first account where there are none. Throws with a message a person can act on. */
+/** Opens the database; generates the secrets and the first account where they are missing. Throws ConfigError. */
 export async function openInstallation(config: Config, options: OpenOptions = {}): Promise<Installation> {
   const { log, close: closeLog } = options.log ? { log: options.log, close: async () => {} } : openLog(config.log_level)
   const database = await openDatabase<ParleyCommands>(config.database, {
@@ -52,19 +59,19 @@ export async function openInstallation(config: Config, options: OpenOptions = {}
   })
   try {
     if (await database.read.one(factByName, { name: copyUnderWay })) {
-      throw new ConfigError('a copy into this database is not finished: run the same parley copy again')
+      throw new ConfigError('a copy into this database was interrupted: run the same parley copy again')
     }
     const vault = await openVault(config, database)
-    const kept_offset = await keptOffset(database)
-    if (kept_offset > 0 && !config.test_clock) {
+    const offset_ms = await storedOffset(database)
+    if (offset_ms > 0 && !config.test_clock) {
       throw new ConfigError(
-        'the clock of this database was moved ahead for tests: start with PARLEY_TEST_CLOCK=1, or with another database',
+        'the clock of this database was moved ahead by a test: set PARLEY_TEST_CLOCK=true, or use another database',
       )
     }
-    const clock = config.test_clock ? new TestClock(kept_offset) : new SystemClock()
-    const admin_token = config.admin_token ?? keptSecret(secretFile(config, 'admin-token'))
+    const clock = config.test_clock ? new TestClock(offset_ms) : new SystemClock()
+    const admin_token = config.admin_token ?? loadOrCreateSecret(secretFile(config, 'admin-token'))
     await claimMediaFolder(config, database)
-    const account = await firstAccount(config, database, vault, clock)
+    const account = await openFirstAccount(config, database, vault, clock)
     return { config, database, vault, clock, admin_token, log, closeLog, account }
   } catch (error) {
     await database.close()
@@ -77,32 +84,32 @@ function endProcess(log: Logger, err: Error): void {
   process.exit(1)
 }
 
-/** From now on the token of the first account is shown to nobody. */
-export async function firstAccountTold({ database }: Installation): Promise<void> {
-  await database.write('setFact', { name: 'first_account_told', value: 'yes' })
+/** Records that the auth token of the first account has been shown; later starts do not show it. */
+export async function markFirstAccountShown({ database }: Installation): Promise<void> {
+  await database.write('setFact', { name: shown_fact, value: 'yes' })
 }
 
-/** Several nodes that start at once make one between them. */
-async function firstAccount(
+/** Returns the first account, and creates it where it is missing. Nodes that start at once create one between them. */
+async function openFirstAccount(
   config: Config,
   database: Database<ParleyCommands>,
   vault: Vault,
   clock: Clock,
-): Promise<Installation['account']> {
-  const kept = await database.read.one(factByName, { name: 'first_account' })
-  const sid = config.account_sid ?? kept?.value
+): Promise<FirstAccount> {
+  const stored = await database.read.one(factByName, { name: 'first_account' })
+  const sid = config.account_sid ?? stored?.value
   const account = sid === undefined ? undefined : await database.read.one(accountBySid, { sid })
   if (account) {
     const { auth_token } = config
     if (auth_token !== null && vault.open(account.auth_token) !== auth_token) {
       await database.write('updateAccount', { sid: account.sid, auth_token: vault.seal(auth_token), date_updated: clock.now() })
     }
-    // Made by a start that failed before it could say so.
-    const told = await database.read.one(factByName, { name: 'first_account_told' })
-    return { sid: account.sid, made: told ? null : { auth_token: auth_token ?? vault.open(account.auth_token) } }
+    // Not shown: the start that created the account failed before it could show the token.
+    const shown = await database.read.one(factByName, { name: shown_fact })
+    return { sid: account.sid, unshown_token: shown ? null : (auth_token ?? vault.open(account.auth_token)) }
   }
   const auth_token = config.auth_token ?? randomToken()
   const made = newAccount({ sid, friendly_name: 'First account', sealed_token: vault.seal(auth_token), now: clock.now() })
-  const first = await database.write('createFirstAccount', { ...made, instead_of: kept?.value ?? null })
-  return first === made.account.sid ? { sid: first, made: { auth_token } } : firstAccount(config, database, vault, clock)
+  const first = await database.write('createFirstAccount', { ...made, instead_of: stored?.value ?? null })
+  return first === made.account.sid ? { sid: first, unshown_token: auth_token } : openFirstAccount(config, database, vault, clock)
 }

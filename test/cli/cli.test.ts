@@ -13,7 +13,7 @@ import { postgresOnly, sqliteOnly } from '../support/only.ts'
 import { type Ended, folder, parley, type Serving, serve } from '../support/process.ts'
 import { sdkFor } from '../support/sdk.ts'
 
-const account_sid = /^ {2}account sid {5}(AC[0-9a-f]{32})$/m
+const account_sid = /^ {2}account SID {5}(AC[0-9a-f]{32})$/m
 const token = /^ {2}auth token {6}([0-9a-f]{32})$/m
 
 const quiet = { PARLEY_LOG_LEVEL: 'silent', PORT: '0' }
@@ -188,7 +188,7 @@ describe('errors that a person can act on', () => {
     const files = () => readdirSync(join(other.env.PARLEY_DATA_DIR, 'parley.media'))
     const before = files()
     const given = installation(mine, { PARLEY_SECRET_KEY: '1'.repeat(64), PARLEY_DATA_DIR: other.env.PARLEY_DATA_DIR })
-    expectSentence(await parley(['serve'], given), /holds the media of another installation: .*PARLEY_DATA_DIR/)
+    expectSentence(await parley(['serve'], given), /contains the media of another installation: .*PARLEY_DATA_DIR/)
     expect(files()).toEqual(before)
   })
 
@@ -403,7 +403,7 @@ describe.each(['running', 'stopped'] as const)('with the server %s', (state) => 
     const created = await command('accounts', 'create', 'Second')
     expect(created).toMatchObject({ code: 0, stderr: '' })
     const [, sid = '', auth_token = ''] =
-      /^account sid {2}(AC[0-9a-f]{32})\nauth token {3}([0-9a-f]{32})\n$/.exec(created.stdout) ?? []
+      /^account SID {2}(AC[0-9a-f]{32})\nauth token {3}([0-9a-f]{32})\n$/.exec(created.stdout) ?? []
     expect(await entrance([sid, auth_token])).toEqual([200])
 
     const list = await command('accounts', 'list')
@@ -430,12 +430,12 @@ describe.each(['running', 'stopped'] as const)('with the server %s', (state) => 
     const { first, command, entrance } = opened
     const created = await command('keys', 'create', first.sid, 'CI')
     expect(created).toMatchObject({ code: 0, stderr: '' })
-    const [, sid = '', secret = ''] = /^key sid {2}(SK[0-9a-f]{32})\nsecret {3}([0-9a-f]{32})\n$/.exec(created.stdout) ?? []
+    const [, sid = '', secret = ''] = /^API key SID {2}(SK[0-9a-f]{32})\nsecret {7}([0-9a-f]{32})\n$/.exec(created.stdout) ?? []
     expect(await entrance([sid, secret])).toEqual([200])
     const list = await command('keys', 'list', first.sid)
     expect(list.stdout).toMatch(new RegExp(`^${sid}  \\S+  CI\n$`))
     expect(list.stdout).not.toContain(secret)
-    const rotated = /^secret {3}([0-9a-f]{32})\n$/.exec((await command('keys', 'rotate', first.sid, sid)).stdout)?.[1] ?? ''
+    const rotated = /^secret {7}([0-9a-f]{32})\n$/.exec((await command('keys', 'rotate', first.sid, sid)).stdout)?.[1] ?? ''
     expect(await entrance([sid, secret], [sid, rotated])).toEqual([401, 200])
     expect((await command('keys', 'delete', first.sid, sid)).stdout).toBe(`${sid} is deleted\n`)
     expect(await entrance([sid, rotated])).toEqual([401])

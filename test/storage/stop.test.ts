@@ -4,7 +4,7 @@ import { connect, createServer } from 'node:net'
 import { pino } from 'pino'
 import { expect, onTestFinished, test } from 'vitest'
 import { readConfig } from '../../src/config.ts'
-import { firstAccountTold } from '../../src/installation/open.ts'
+import { markFirstAccountShown } from '../../src/installation/open.ts'
 import { start } from '../../src/main.ts'
 import { newDatabase } from '../support/databases.ts'
 import { startServer } from '../support/server.ts'
@@ -42,8 +42,8 @@ test('the token of the first account is shown until somebody has been told it, t
   await expect(start(readConfig({ ...given, PORT }), silent)).rejects.toThrow(/is in use/)
   const second = await start(readConfig({ ...given, PORT: '0' }), silent)
   const { account } = second.installation
-  expect(account.made?.auth_token).toMatch(/^[0-9a-f]{32}$/)
-  await firstAccountTold(second.installation)
+  expect(account.unshown_token).toMatch(/^[0-9a-f]{32}$/)
+  await markFirstAccountShown(second.installation)
   await second.stop()
   const third = await start(readConfig({ ...given, PORT: '0' }), silent)
   expect(third.installation.account).toEqual({ sid: account.sid, made: null })
