@@ -53,7 +53,7 @@ function newFile(folder: string) {
 /** Copied from one that is migrated already, which is quicker than to make the tables. */
 async function newPostgres(untouched: boolean) {
   const { PARLEY_TEST_POSTGRES_URL: url, PARLEY_TEST_POSTGRES_TEMPLATE: template } = process.env
-  if (!url || !template) throw new Error('there is no PostgreSQL: run the tests by `vitest run --project postgres`')
+  if (!url || !template) throw new Error('there is no PostgreSQL: run the tests by `vitest run --project "postgres*"`')
   const name = `${template}_${randomBytes(6).toString('hex')}`
   const database = await createDatabase(url, name, untouched ? undefined : template)
   return { database: { engine: 'postgres', url: database } as const, drop: () => dropDatabase(url, database) }
