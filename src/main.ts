@@ -173,6 +173,7 @@ function createPipeline({ installation, read, client }: Shared, timers: Timers):
     responses,
     write: (resource, request) => database.write('change', { resource: resource.name, request }),
     writeAll: (changes) => database.write('changeAll', changes),
+    pageSecret: vault.derive('page tokens'),
     preAction: { client, vault, warn: (facts) => log.warn(facts, 'pre-action webhook') },
     catchUp: async () => void (await timers.catchUp()),
   }

@@ -43,6 +43,7 @@ const server = createHttp({
     clock: new SystemClock(),
     read,
     responses: null,
+    pageSecret: vault.derive('page tokens'),
     preAction: { client: createWebhookClient({ allow_private: true, verify_tls: true }), vault, warn: () => {} },
     catchUp: async () => {},
     writeAll: () => Promise.reject(new Error('there is no storage')),

@@ -39,6 +39,8 @@ export interface Pipeline {
   /** Makes all changes or none, in this order; returns the first. */
   readonly writeAll: (changes: readonly [NamedChange, ...NamedChange[]]) => Promise<Changed>
   readonly preAction: PreActionHooks
+  /** Signs page tokens: the same on every node. */
+  readonly pageSecret: Buffer
   /** Null where other processes write too. */
   readonly responses: ResponseCache | null
   /** Applies every deadline that has passed. */
@@ -151,7 +153,7 @@ export async function list(pipeline: Pipeline, call: Call): Promise<string> {
   // Filters compare stored values, so the deadlines that have passed must be applied first.
   if (resource.elapse && order.where.length > 0) await pipeline.catchUp()
   const now = pipeline.clock.now()
-  const found = await readPage(issuerOf(resource, ancestors, order), order, page, (slice: Slice) =>
+  const found = await readPage(issuerOf(pipeline.pageSecret, resource, ancestors, order), order, page, (slice: Slice) =>
     resource.view
       ? resource.view.page(pipeline.read, { ...ancestors, now }, params, slice)
       : storedRows(pipeline.read, resource, scopeOf(resource, ancestors), order, slice),

@@ -1,4 +1,4 @@
-import { hash } from 'node:crypto'
+import { createHmac } from 'node:crypto'
 import { refuse } from '../errors.ts'
 import type { Reader } from '../storage/database.ts'
 import { pageOf } from '../storage/rows.ts'
@@ -12,15 +12,20 @@ export interface PageRequest {
   readonly token: Token | null
 }
 
-interface Token {
+interface Position {
   readonly direction: 'forward' | 'backward'
-  /** The list and order that issued it: see `issuerOf`. */
-  readonly list: string
   /** Whether the page includes the row at the key: the token of an empty page repeats the one that led there. */
   readonly inclusive: boolean
   readonly key: number | string
   readonly sid: string
 }
+
+interface Token extends Position {
+  readonly signature: string
+}
+
+/** Signs the positions of one list in one order, so that a token is taken only as it was issued, and only by this list. */
+export type Issuer = (position: Position) => string
 
 /** Erased like the row types of the core: only the declaration knows them. */
 // biome-ignore lint/suspicious/noExplicitAny: see above
@@ -47,14 +52,14 @@ export function pageRequest(query: Form, size: { default: number; max: number })
   }
 }
 
-/** Reads one page, and one row more to know whether another follows. `issuer`: see `issuerOf`. */
+/** Reads one page, and one row more to know whether another follows. Throws 21481 for a token that `issuer` has not signed. */
 export async function readPage(
-  issuer: string,
+  issuer: Issuer,
   { by, direction }: Pick<Order<BaseRow>, 'direction'> & { readonly by: string },
   { size, token }: PageRequest,
   rowsOf: (slice: Slice) => Promise<readonly BaseRow[]>,
 ): Promise<Page> {
-  if (token && token.list !== issuer) throw refuse('invalidPageToken')
+  if (token && token.signature !== issuer(token)) throw refuse('invalidPageToken')
   const backward = token?.direction === 'backward'
   const found = await rowsOf({
     direction: (direction === 'asc') === !backward ? 'asc' : 'desc',
@@ -117,34 +122,44 @@ function padValues(condition: AnyCondition): AnyCondition {
 
 /** Returns a token in base64url: twilio-go corrupts dots (twilio-go#226). */
 function formatToken(
-  direction: Token['direction'],
-  list: string,
+  direction: Position['direction'],
+  issuer: Issuer,
   by: string,
   row: BaseRow | undefined,
   at: Token | null,
-): string | null {
-  const key = row ? Object.entries(row).find(([column]) => column === by)?.[1] : at?.key
+): string {
+  const key: unknown = row ? Object.entries(row).find(([column]) => column === by)?.[1] : at?.key
   const sid = row?.sid ?? at?.sid
+  if (!isKey(key) || sid === undefined) throw new Error(`a page of rows without ${by}`)
+  const inclusive = row === undefined
+  const signature = issuer({ direction, inclusive, key, sid })
   const prefix = direction === 'forward' ? 'PT' : 'PB'
-  return prefix + Buffer.from(JSON.stringify([list, key, sid, ...(row ? [] : [true])])).toString('base64url')
+  return prefix + Buffer.from(JSON.stringify([signature, key, sid, ...(inclusive ? [true] : [])])).toString('base64url')
 }
 
-/** Returns a short hash that is the same for all pages of one list in one order, in either path family. */
-export function issuerOf(resource: AnyResource, ancestors: Ancestors, order: AnyOrder): string {
+/** Returns the issuer of all pages of one list in one order, in either path family. `secret`: the same on every node. */
+export function issuerOf(secret: Buffer, resource: AnyResource, ancestors: Ancestors, order: AnyOrder): Issuer {
   const scope = [ancestors.account.sid, ancestors.service?.sid, ...ancestors.parents.map((parent) => parent.sid)]
-  return hash('sha256', JSON.stringify([resource.name, scope, order.by]), 'base64url').slice(0, 8)
+  const list = [resource.name, scope, order.by]
+  return ({ direction, inclusive, key, sid }) => {
+    const signed = JSON.stringify([list, direction, inclusive, key, sid])
+    return createHmac('sha256', secret).update(signed).digest('base64url').slice(0, 16)
+  }
 }
 
 function parseToken(text: string): Token {
   const prefix = text.slice(0, 2)
   try {
     if (!/^P[TB][A-Za-z0-9_-]+$/.test(text)) throw refuse('invalidPageToken')
-    const parts: unknown = JSON.parse(Buffer.from(text.slice(2), 'base64url').toString())
+    const bytes = Buffer.from(text.slice(2), 'base64url')
+    // Several spellings decode to the same bytes: one of them was issued.
+    if (bytes.toString('base64url') !== text.slice(2)) throw refuse('invalidPageToken')
+    const parts: unknown = JSON.parse(bytes.toString())
     if (Array.isArray(parts) && (parts.length === 3 || (parts.length === 4 && parts[3] === true))) {
-      const [list, key, sid]: unknown[] = parts
-      if (typeof list === 'string' && isKey(key) && typeof sid === 'string') {
+      const [signature, key, sid]: unknown[] = parts
+      if (typeof signature === 'string' && isKey(key) && typeof sid === 'string') {
         const direction = prefix === 'PT' ? 'forward' : 'backward'
-        return { direction, list, key, sid, inclusive: parts.length === 4 }
+        return { direction, signature, key, sid, inclusive: parts.length === 4 }
       }
     }
   } catch {

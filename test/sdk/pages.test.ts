@@ -193,6 +193,28 @@ describe('urls and sizes', () => {
 })
 
 describe('tokens', () => {
+  test('a token whose position was changed is refused, whatever it says', async () => {
+    const { get, path } = await filled(3)
+    const token = tokenOf((await get('?PageSize=1')).meta.next_page_url)
+    const [signature, key, sid] = JSON.parse(Buffer.from(token.slice(2), 'base64url').toString()) as [string, number, string]
+    const positions = [
+      [signature, key + 1, sid],
+      [signature, -(2 ** 53) + 1, sid],
+      [signature, 'a key that is no number', sid],
+      [signature, 'a\u0000b', sid],
+      [signature, key, 'CH'],
+      [signature, key, 'a\u0000b'],
+      [signature, key, sid, true],
+      ['', key, sid],
+      ['A'.repeat(16), key, sid],
+    ]
+    for (const position of positions) {
+      const forged = `PT${Buffer.from(JSON.stringify(position)).toString('base64url')}`
+      const { status, body } = await server.call('GET', `${path}?PageSize=1&PageToken=${forged}`, undefined, { as })
+      expect({ ...body, status }, JSON.stringify(position)).toMatchObject(invalid_token)
+    }
+  })
+
   test('are made of letters, digits, _ and - alone', async () => {
     const { get } = await filled(9)
     const services = await page('/v1/Services?PageSize=1')
@@ -240,8 +262,8 @@ describe('tokens', () => {
     expect(accepted).toEqual([])
   })
 
-  test('that were tampered with are refused, or at least show nothing of others', async () => {
-    const { get, path, sids } = await filled(3)
+  test('that were tampered with are refused', async () => {
+    const { get, path } = await filled(3)
     const token = tokenOf((await get('?PageSize=1')).meta.next_page_url)
     for (const changed of [
       `${token}.`,
@@ -261,7 +283,7 @@ describe('tokens', () => {
       fc.asyncProperty(fc.nat(token.length - 1), fc.constantFrom(...'ABZabz059_-'), async (at, letter) => {
         const changed = token.slice(0, at) + letter + token.slice(at + 1)
         const { status, body } = await server.call('GET', `${path}?PageToken=${changed}`, undefined, { as })
-        if (status === 200) expect(sids).toEqual(expect.arrayContaining(sidsOf(body.conversations)))
+        if (changed === token) expect(status).toBe(200)
         else expect(body).toMatchObject(invalid_token)
       }),
       { numRuns: 100 },
