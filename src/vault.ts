@@ -1,5 +1,7 @@
 import { createCipheriv, createDecipheriv, createSecretKey, hkdfSync, type KeyObject, randomBytes } from 'node:crypto'
 
+const check_word = 'parley'
+
 /**
  * Encrypts secrets at rest (AES-256-GCM). They must stay recoverable: auth tokens sign webhooks, key secrets verify
  * client tokens.
@@ -18,6 +20,20 @@ export class Vault {
     const cipher = createCipheriv('aes-256-gcm', this.#key, nonce)
     const sealed = Buffer.concat([cipher.update(secret, 'utf8'), cipher.final()])
     return Buffer.concat([nonce, cipher.getAuthTag(), sealed]).toString('base64')
+  }
+
+  /** A sealed text by which this key is recognised later. */
+  check(): string {
+    return this.seal(check_word)
+  }
+
+  /** Whether a text was made by `check` with this key. */
+  made(check: string): boolean {
+    try {
+      return this.open(check) === check_word
+    } catch {
+      return false
+    }
   }
 
   /** A key for one purpose, from which neither this key nor that of another purpose can be told. */

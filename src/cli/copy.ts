@@ -1,6 +1,6 @@
 import { Command, Option } from 'commander'
 import { databasePlace } from '../config.ts'
-import type { Home } from '../copy/secrets.ts'
+import type { Location } from '../copy/secrets.ts'
 
 interface Options {
   readonly from: string
@@ -37,7 +37,7 @@ function dataDir(side: 'from' | 'to'): Option {
   return new Option(`--${side}-data-dir <folder>`, description).env('PARLEY_DATA_DIR')
 }
 
-function home(url: string, argument: string, data_dir: string | undefined): Home {
+function home(url: string, argument: string, data_dir: string | undefined): Location {
   return { database: databasePlace(url, argument), data_dir: data_dir || null }
 }
 

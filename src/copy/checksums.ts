@@ -1,42 +1,43 @@
 import { createHash } from 'node:crypto'
 import { type ColumnMetadata, type RawBuilder, sql } from 'kysely'
 import { copyUnderWay } from '../installation/copy-marker.ts'
-import type { Side } from './endpoint.ts'
-import { all_tables, type Db, recomputed } from './tables.ts'
+import type { Endpoint } from './endpoint.ts'
+import { all_tables, type Copied, type Db, recomputed } from './tables.ts'
 
-export interface Sums {
+export interface TableChecksum {
   readonly rows: number
   /** The same for the same rows on either engine. */
   readonly check: string
 }
-export type AllSums = ReadonlyMap<string, Sums>
+export type Checksums = ReadonlyMap<string, TableChecksum>
 
 /**
- * Rows of every table, and what tells whether they are the same: of each column how many values are not null, and the sum of
- * the numbers or of the lengths. Each engine computes that in one pass, where a hash of the rows would have to fetch them all;
- * a changed row shows in its `revision` and `date_updated`.
+ * Computes, for every table, the number of rows and for each column how many values are not null and the sum of the numbers or of
+ * the lengths of the texts. Each engine does that in one pass, where a hash would have to fetch every row. A changed row differs in
+ * `revision` and `date_updated`.
  */
-export async function sumsOf({ db }: Side): Promise<AllSums> {
+export async function checksumsOf({ db }: Endpoint): Promise<Checksums> {
   const columns = new Map((await db.introspection.getTables()).map((table) => [table.name, table.columns]))
-  const sums = new Map<string, Sums>()
-  for (const table of all_tables) sums.set(table, await tableSums(db, table, columns.get(table) ?? []))
-  return sums
+  const checksums = new Map<string, TableChecksum>()
+  for (const table of all_tables) checksums.set(table, await tableChecksum(db, table, columns.get(table) ?? []))
+  return checksums
 }
 
-async function tableSums(db: Db, table: string, columns: readonly ColumnMetadata[]): Promise<Sums> {
-  const left_out: readonly string[] = recomputed[table as keyof typeof recomputed] ?? []
+async function tableChecksum(db: Db, table: Copied, columns: readonly ColumnMetadata[]): Promise<TableChecksum> {
+  const left_out: readonly string[] = recomputed[table] ?? []
   const summed = columns.filter(({ name }) => !left_out.includes(name)).sort((a, b) => (a.name < b.name ? -1 : 1))
-  // A row that is only in one of the two.
+  // The marker exists in the target only.
   const where = table === 'installation' ? sql`where name != ${copyUnderWay}` : sql``
   const { rows } = await sql<Record<string, string>>`
-    select ${sql.join([sql`cast(count(*) as text) as row_count`, ...summed.flatMap(sumsOfColumn)])}
+    select ${sql.join([sql`cast(count(*) as text) as row_count`, ...summed.flatMap(columnChecksums)])}
     from ${sql.table(table)} ${where}`.execute(db)
-  const found = rows[0] as Record<string, string>
+  const [found] = rows
+  if (!found) throw new Error('an aggregate returned no row')
   return { rows: Number(found.row_count), check: JSON.stringify(Object.entries(found).sort()) }
 }
 
-/** As texts: sums may exceed what a number of the program holds. The remainder keeps those of times below 64 bits. */
-function sumsOfColumn({ name, dataType }: ColumnMetadata): RawBuilder<unknown>[] {
+/** Cast to text, because sums may exceed 2^53. The remainder keeps the sums of times below 64 bits. */
+function columnChecksums({ name, dataType }: ColumnMetadata): RawBuilder<unknown>[] {
   const column = sql.ref(name)
   const sum = /int/i.test(dataType) ? sql`sum(${column} % 2147483647)` : sql`sum(length(${column}))`
   return [
@@ -45,10 +46,10 @@ function sumsOfColumn({ name, dataType }: ColumnMetadata): RawBuilder<unknown>[]
   ]
 }
 
-/** Tells one state of a database from another. */
-export function digestOf(sums: AllSums): string {
+/** A short text that differs when the rows of a database differ. */
+export function digestOf(checksums: Checksums): string {
   return createHash('sha256')
-    .update(JSON.stringify([...sums]))
+    .update(JSON.stringify([...checksums]))
     .digest('hex')
     .slice(0, 32)
 }

@@ -2,42 +2,42 @@ import { createHash } from 'node:crypto'
 import { resolve } from 'node:path'
 import { ConfigError, mediaFolder, shownPlace } from '../config.ts'
 import { explained } from '../installation/explained.ts'
-import { type AllSums, digestOf, sumsOf } from './checksums.ts'
+import { type Checksums, checksumsOf, digestOf } from './checksums.ts'
 import type { Source, Target } from './endpoint.ts'
 import { sourceCheck, targetState } from './inspect.ts'
 import { copyFiles, countFiles, missingFiles, sameFolder } from './media.ts'
 import { openSource, openTarget, refuseMemory } from './open.ts'
 import type { Progress } from './progress.ts'
 import { copyInstallation, copyTable, markTarget, unmarkTarget } from './rows.ts'
-import { copySecrets, type Home, refuseOtherKey } from './secrets.ts'
+import { copySecrets, type Location, refuseOtherKey } from './secrets.ts'
 import { all_tables, tables } from './tables.ts'
 
 export interface CopyOptions {
-  readonly from: Home
-  readonly to: Home
-  /** Goes on when the source lacks files that its rows refer to. */
+  readonly from: Location
+  readonly to: Location
+  /** Continue although the source lacks files that its rows refer to. */
   readonly allow_missing_files: boolean
   readonly progress: Progress
 }
 
-/** A copy that may be made. */
+/** A copy that has passed all checks. */
 interface Work extends CopyOptions {
   readonly source: Source
   readonly target: Target
-  /** Which installation it is, see `vault_check` in `main.ts`. */
+  /** Identifies the installation, see `Vault.check`. */
   readonly vault_check: string
   /** Of the source. */
-  readonly sums: AllSums
+  readonly checksums: Checksums
   readonly files: number
-  /** Of the media; null when both sides have the same. */
+  /** Of the media; null when both ends share one. */
   readonly folders: { readonly from: string; readonly to: string } | null
 }
 
 /**
- * Copies an installation: rows, media, secrets. It may be killed at any moment and goes on when it is started again. Nothing is
- * changed before all is known that speaks against it. Throws ConfigError.
+ * Copies an installation: rows, media, secrets. A copy that was killed continues when it is started again. Everything that can
+ * prevent a copy is checked before anything is changed. Throws ConfigError.
  *
- * The target's states: empty → marked (`copyUnderWay`, no server starts on it) → complete, when the mark goes as the very last.
+ * States of the target: empty → marked (`copyUnderWay`: no server starts on it) → complete (the marker is deleted last).
  */
 export async function copyInstallationTo(options: CopyOptions): Promise<void> {
   const { from, to } = options
@@ -60,8 +60,8 @@ async function copyFrom(source: Source, vault_check: string, options: CopyOption
   const { from, to, progress } = options
   const target = await openTarget(to.database)
   try {
-    const [sums, files] = [await sumsOf(source), await countFiles(source.db)]
-    const work: Work = { ...options, source, target, vault_check, sums, files, folders: foldersOf(from, to) }
+    const [checksums, files] = [await checksumsOf(source), await countFiles(source.db)]
+    const work: Work = { ...options, source, target, vault_check, checksums, files, folders: foldersOf(from, to) }
     const state = await stateFor(work)
     refuseOtherKey(to, vault_check)
     await refuseMissingFiles(work)
@@ -76,7 +76,7 @@ async function makeCopy(work: Work, state: 'new' | 'begun' | 'complete'): Promis
   const { source, target, progress, from, to } = work
   if (state !== 'complete') {
     await target.prepare()
-    if (state === 'new') await markTarget(target, markOf(work))
+    if (state === 'new') await markTarget(target, markerOf(work))
   }
   await beginProgress(work)
   if (state !== 'complete') await copyRows(work)
@@ -90,36 +90,36 @@ async function makeCopy(work: Work, state: 'new' | 'begun' | 'complete'): Promis
     await target.settle()
     await unmarkTarget(target)
   } else progress.say('The target had all rows already.')
-  for (const told of secrets) progress.say(told)
+  for (const sentence of secrets) progress.say(sentence)
   progress.say(`Everything is in ${shownPlace(to.database)}: start the server with PARLEY_DATABASE_URL set to it.`)
 }
 
-/** What is in the target. Throws ConfigError when that is something else than an unfinished or finished copy of the source. */
+/** Returns how far the target is. Throws ConfigError when it holds anything but an unfinished or finished copy of the source. */
 async function stateFor(work: Work): Promise<'new' | 'begun' | 'complete'> {
-  const { target, vault_check, sums, to } = work
+  const { target, vault_check, checksums, to } = work
   const name = shownPlace(to.database)
-  const { empty, mark, vault_check: there } = await targetState(target, name)
+  const { empty, marker, vault_check: there } = await targetState(target, name)
   if (empty) return 'new'
-  const mine = markOf(work)
-  if (mark === mine) return 'begun'
-  if (mark?.split(' ')[0] === mine.split(' ')[0]) {
+  const mine = markerOf(work)
+  if (marker === mine) return 'begun'
+  if (marker?.split(' ')[0] === mine.split(' ')[0]) {
     throw new ConfigError(`the source has changed since the copy into ${name} was begun: empty the target and start over`)
   }
-  if (mark !== undefined) {
+  if (marker !== undefined) {
     throw new ConfigError(`${name} holds the unfinished copy of another installation: finish that, or empty it first`)
   }
-  if (there === vault_check && digestOf(await sumsOf(target)) === digestOf(sums)) return 'complete'
+  if (there === vault_check && digestOf(await checksumsOf(target)) === digestOf(checksums)) return 'complete'
   throw new ConfigError(`${name} holds an installation already: give an empty database as --to`)
 }
 
-/** Which installation, and in which state: rows below the greatest key are not looked at again, so they must be as they were. */
-function markOf({ vault_check, sums }: Work): string {
-  return `${createHash('sha256').update(vault_check).digest('hex').slice(0, 32)} ${digestOf(sums)}`
+/** Identifies an installation and its rows: those that have been copied are not compared again, so they must not have changed. */
+function markerOf({ vault_check, checksums }: Work): string {
+  return `${createHash('sha256').update(vault_check).digest('hex').slice(0, 32)} ${digestOf(checksums)}`
 }
 
-async function beginProgress({ sums, files, target, progress }: Work): Promise<void> {
+async function beginProgress({ checksums, files, target, progress }: Work): Promise<void> {
   let total = files
-  for (const { rows } of sums.values()) total += rows
+  for (const { rows } of checksums.values()) total += rows
   let done = 0
   for (const table of tables) {
     const { rows } = await target.db
@@ -131,10 +131,10 @@ async function beginProgress({ sums, files, target, progress }: Work): Promise<v
   progress.begin(total, done)
 }
 
-async function copyRows({ source, target, sums, progress }: Work): Promise<void> {
+async function copyRows({ source, target, checksums, progress }: Work): Promise<void> {
   for (const table of tables) {
     await copyTable(source, target, table, (rows) => progress.step(table, rows))
-    progress.done(table, sums.get(table)?.rows ?? 0, 'rows')
+    progress.done(table, checksums.get(table)?.rows ?? 0, 'rows')
   }
 }
 
@@ -144,18 +144,18 @@ async function copyMedia({ source, folders, files, progress }: Work): Promise<vo
   progress.done('media', files, 'files')
 }
 
-/** Compares every table. The mark stays when they differ: such a target is not to be used. */
-async function verify({ sums, target, progress, to }: Work): Promise<void> {
-  const there = await sumsOf(target)
-  progress.say(countsTable(sums, there))
-  const different = all_tables.filter((table) => there.get(table)?.check !== sums.get(table)?.check)
+/** Compares every table. When one differs the marker stays, so that no server starts on the target. */
+async function verify({ checksums, target, progress, to }: Work): Promise<void> {
+  const there = await checksumsOf(target)
+  progress.say(countsTable(checksums, there))
+  const different = all_tables.filter((table) => there.get(table)?.check !== checksums.get(table)?.check)
   if (different.length === 0) return
   throw new ConfigError(
     `${shownPlace(to.database)} differs from the source in ${different.join(', ')}: do not use it; empty it and start over`,
   )
 }
 
-function countsTable(source: AllSums, target: AllSums): string {
+function countsTable(source: Checksums, target: Checksums): string {
   const rows = all_tables.map((table) => [table, String(source.get(table)?.rows), String(target.get(table)?.rows)] as const)
   const lines = [['table', 'source', 'target'] as const, ...rows].map(
     ([table, one, other]) => `${table.padEnd(24)}${one.padStart(14)}${other.padStart(14)}`,
@@ -163,12 +163,18 @@ function countsTable(source: AllSums, target: AllSums): string {
   return lines.join('\n')
 }
 
-function foldersOf(from: Home, to: Home): Work['folders'] {
-  const folders = { from: resolve(mediaFolder(from) as string), to: resolve(mediaFolder(to) as string) }
+function foldersOf(from: Location, to: Location): Work['folders'] {
+  const folders = { from: folderOf(from), to: folderOf(to) }
   return sameFolder(folders) ? null : folders
 }
 
-function refuseSame({ database: from }: Home, { database: to }: Home): void {
+function folderOf(location: Location): string {
+  const folder = mediaFolder(location)
+  if (folder === null) throw new Error('a database in memory has no folder')
+  return resolve(folder)
+}
+
+function refuseSame({ database: from }: Location, { database: to }: Location): void {
   const same =
     from.engine === 'sqlite'
       ? to.engine === 'sqlite' && resolve(from.file) === resolve(to.file)

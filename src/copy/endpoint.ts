@@ -1,7 +1,7 @@
 import type { Db, Engine } from './tables.ts'
 
-/** A database of either engine. */
-export interface Side {
+/** One end of a copy: a database of either engine. */
+export interface Endpoint {
   readonly engine: Engine
   readonly db: Db
   /** Names of all tables. */
@@ -9,20 +9,21 @@ export interface Side {
   close(): Promise<void>
 }
 
-/** `db` is a transaction: it shows one moment. */
-export interface Source extends Side {
-  /** Servers that have it open now. */
+/** A database that is copied. `db` is a snapshot: a transaction that sees one state. */
+export interface Source extends Endpoint {
+  /** Returns the names of the nodes that have it open now. */
   liveNodes(): Promise<string[]>
 }
 
-export interface Target extends Side {
-  /** Of one statement. */
-  readonly most_parameters: number
-  /** Brings it to this version's schema. */
+/** A database that is copied into. */
+export interface Target extends Endpoint {
+  /** The most parameters of a statement. */
+  readonly max_parameters: number
+  /** Migrates it to this version's schema. */
   prepare(): Promise<void>
   /**
-   * Before, commits do not wait for the disk: a crash of the machine may take the last ones along, and a copy goes on behind those
-   * that are left. The first commit afterwards waits, for all.
+   * Makes commits durable. Until then they do not wait for the disk: a crash of the machine may lose the last batches, and a copy
+   * that is continued copies them again.
    */
   settle(): Promise<void>
 }

@@ -1,8 +1,8 @@
-import { randomUUID } from 'node:crypto'
 import { existsSync, realpathSync } from 'node:fs'
-import { copyFile, mkdir, open, rename, stat } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { copyFile, mkdir, rename, stat } from 'node:fs/promises'
+import { dirname } from 'node:path'
 import { ConfigError } from '../config.ts'
+import { contentFile, incomingFile, syncToDisk } from '../media/files.ts'
 import type { Db } from './tables.ts'
 
 const files_at_once = 16
@@ -27,12 +27,12 @@ export async function countFiles(db: Db): Promise<number> {
   return Number(files)
 }
 
-/** Whether the media need no copying because both sides keep them in one folder. */
+/** Whether both ends share one folder, so that no file needs to be copied. */
 export function sameFolder({ from, to }: Folders): boolean {
   return from === to || (existsSync(from) && existsSync(to) && realpathSync(from) === realpathSync(to))
 }
 
-/** How many files that rows refer to are in neither folder, with the first of them. */
+/** Counts the files that rows refer to and that are in neither folder; returns the first of them too. */
 export async function missingFiles(db: Db, { from, to }: Folders): Promise<{ count: number; first: string | null }> {
   let count = 0
   let first: string | null = null
@@ -48,27 +48,27 @@ export async function missingFiles(db: Db, { from, to }: Folders): Promise<{ cou
 }
 
 /**
- * Copies the files that the target lacks. Each gets its name once it is whole and on disk, so that a kill leaves none that is cut
- * short; what it leaves in `incoming` the server removes. Files that the source lacks were told of before.
+ * Copies the files that the target lacks. Each is renamed once it is complete and on disk, so that a kill leaves no partial file;
+ * the server deletes what remains in `incoming`. Files that the source lacks were reported before.
  */
-export async function copyFiles(db: Db, { from, to }: Folders, told: (files: number) => void): Promise<void> {
+export async function copyFiles(db: Db, { from, to }: Folders, copied: (files: number) => void): Promise<void> {
   for await (const files of filesOf(db)) {
     for (let start = 0; start < files.length; start += files_at_once) {
       const some = files.slice(start, start + files_at_once)
       const made = await Promise.all(some.map((file) => copyOne(file, { from, to })))
-      await Promise.all([...new Set(made.flat())].map(sync))
-      told(some.length)
+      await Promise.all([...new Set(made.flat())].map(syncToDisk))
+      copied(some.length)
     }
   }
 }
 
-/** Answers the folders that have got a new name in them. */
+/** Returns the folders that have a new name in them and are to be synced. */
 async function copyOne(file: MediaFile, { from, to }: Folders): Promise<string[]> {
   if ((await holds(to, file)) || !(await holds(from, file))) return []
-  const [arriving, final] = [join(to, 'incoming', randomUUID()), pathIn(to, file)]
+  const [arriving, final] = [incomingFile(to), pathIn(to, file)]
   await mkdir(dirname(arriving), { recursive: true, mode: 0o700 })
   await copyFile(pathIn(from, file), arriving)
-  await sync(arriving)
+  await syncToDisk(arriving)
   const { size } = await stat(arriving)
   if (size !== file.size) {
     throw new ConfigError(`${pathIn(from, file)} has become ${size} bytes instead of ${file.size} while it was copied`)
@@ -91,26 +91,17 @@ async function* filesOf(db: Db): AsyncIterable<MediaFile[]> {
       .execute()
     const last = rows.at(-1)
     if (!last) return
-    yield rows.map(({ sha256, size }) => ({ sha256: sha256 as string, size: Number(size) }))
-    after = last.sha256 as string
+    yield rows.map(({ sha256, size }) => ({ sha256: String(sha256), size: Number(size) }))
+    after = String(last.sha256)
   }
 }
 
 function pathIn(folder: string, { sha256 }: MediaFile): string {
-  return join(folder, sha256.slice(0, 2), sha256.slice(2, 4), sha256)
+  return contentFile(folder, sha256)
 }
 
-/** A file of another size is none: it is what a full disk has left. */
+/** A file of another size does not count: it is partial. */
 async function holds(folder: string, file: MediaFile): Promise<boolean> {
   const found = await stat(pathIn(folder, file)).catch(() => null)
   return found?.size === file.size
-}
-
-async function sync(path: string): Promise<void> {
-  const handle = await open(path)
-  try {
-    await handle.sync()
-  } finally {
-    await handle.close()
-  }
 }

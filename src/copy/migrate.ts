@@ -1,25 +1,25 @@
 import { ConfigError, type DatabasePlace, shownPlace } from '../config.ts'
 import { explained } from '../installation/explained.ts'
 import { schemaOf } from './inspect.ts'
-import { lookAt, openTarget, refuseMemory } from './open.ts'
+import { openEndpoint, openTarget, refuseMemory } from './open.ts'
 
-/** Answers what to tell. Throws ConfigError when there is something to do. */
+/** Returns lines for the operator. Throws ConfigError when migrations are pending. */
 export function checkSchema(place: DatabasePlace): Promise<string[]> {
   return explained({ database: place }, async () => {
     refuseMemory(place, 'PARLEY_DATABASE_URL')
     const name = shownPlace(place)
-    const side = await lookAt(place)
+    const endpoint = await openEndpoint(place)
     try {
-      const { pending } = await schemaOf(side, name)
+      const { pending } = await schemaOf(endpoint, name)
       if (pending.length === 0) return [`${name} is up to date`]
       throw new ConfigError(`${name} lacks ${pending.join(', ')}: parley migrate, or the next start of the server, applies it`)
     } finally {
-      await side.close()
+      await endpoint.close()
     }
   })
 }
 
-/** Brings a database to this version's schema; answers what it did. Throws ConfigError. */
+/** Migrates a database to this version's schema; returns lines for the operator. Throws ConfigError. */
 export function migrateSchema(place: DatabasePlace): Promise<string[]> {
   return explained({ database: place }, async () => {
     refuseMemory(place, 'PARLEY_DATABASE_URL')

@@ -1,10 +1,10 @@
 import { ConfigError, type DatabasePlace } from '../config.ts'
-import type { Side, Source, Target } from './endpoint.ts'
+import type { Endpoint, Source, Target } from './endpoint.ts'
 
-/** Of either engine; only that engine's code is loaded, here and below. */
-export async function lookAt(place: DatabasePlace): Promise<Side> {
-  if (place.engine === 'sqlite') return (await import('./sqlite.ts')).lookAtSqlite(place.file)
-  return (await import('./postgres.ts')).lookAtPostgres(place.url)
+/** Opens a database of either engine for inspection. Only that engine's code is loaded, here and below. */
+export async function openEndpoint(place: DatabasePlace): Promise<Endpoint> {
+  if (place.engine === 'sqlite') return (await import('./sqlite.ts')).openSqliteEndpoint(place.file)
+  return (await import('./postgres.ts')).openPostgresEndpoint(place.url)
 }
 
 export async function openSource(place: DatabasePlace): Promise<Source> {
@@ -17,7 +17,7 @@ export async function openTarget(place: DatabasePlace): Promise<Target> {
   return (await import('./postgres.ts')).openPostgresTarget(place.url)
 }
 
-/** What stands for a file that cannot be copied, because it is gone with its process. */
+/** Throws ConfigError for a database in memory: only its own process can open it. */
 export function refuseMemory(place: DatabasePlace, argument: string): void {
   if (place.engine !== 'sqlite' || place.file !== ':memory:') return
   throw new ConfigError(`${argument} names a database in memory, which only its own process can see`)

@@ -1,54 +1,56 @@
 import { CompiledQuery, Kysely, PostgresDialect, sql } from 'kysely'
 import pg from 'pg'
 import { ConfigError } from '../config.ts'
+import { codeOf } from '../errors.ts'
 import { connectionSettings } from '../storage/postgres/connection.ts'
+import { live_nodes } from '../storage/postgres/leases.ts'
 import { migratePostgres } from '../storage/postgres/migrate.ts'
-import type { Side, Source, Target } from './endpoint.ts'
+import type { Endpoint, Source, Target } from './endpoint.ts'
 import { all_tables, type Db } from './tables.ts'
 
-/** The protocol counts them in 16 bits. */
-const most_parameters = 65_535
+/** The protocol counts parameters in 16 bits. */
+const max_parameters = 65_535
 
-/** Only looks. */
-export function lookAtPostgres(url: string): Side {
-  return sideOf(connect(url))
+/** Opens a database for inspection. */
+export function openPostgresEndpoint(url: string): Endpoint {
+  return endpointOf(connect(url))
 }
 
-/** Answers from one moment, whatever others write meanwhile. */
+/** Reads from a snapshot, whatever others write meanwhile. */
 export async function openPostgresSource(url: string): Promise<Source> {
-  const side = sideOf(connect(url))
-  const snapshot = await side.db.startTransaction().setIsolationLevel('repeatable read').setAccessMode('read only').execute()
+  const endpoint = endpointOf(connect(url))
+  const snapshot = await endpoint.db.startTransaction().setIsolationLevel('repeatable read').setAccessMode('read only').execute()
   return {
-    ...sideOf(snapshot),
+    ...endpointOf(snapshot),
     liveNodes: () => liveNodes(url),
     async close() {
       await snapshot
         .rollback()
         .execute()
         .catch(() => {})
-      await side.close()
+      await endpoint.close()
     },
   }
 }
 
-/** Changes nothing before `prepare`. One connection, because the lock is its own. */
+/** Changes nothing before `prepare`. On one connection, because the lock belongs to it. */
 export async function openPostgresTarget(url: string): Promise<Target> {
-  const side = sideOf(connect(url))
-  const { db } = side
+  const endpoint = endpointOf(connect(url))
+  const { db } = endpoint
   try {
     await refuseEncoding(db)
     await takeLock(db)
     await sql`set synchronous_commit = off`.execute(db)
   } catch (error) {
-    await side.close()
+    await endpoint.close()
     throw error
   }
   return {
-    ...side,
-    most_parameters,
+    ...endpoint,
+    max_parameters,
     prepare: () => migratePostgres(url),
     async settle() {
-      // Else the first queries are planned as if the tables were empty.
+      // Without statistics the first queries would be planned for empty tables.
       for (const table of all_tables) await sql`analyze ${sql.table(table)}`.execute(db)
       await sql`set synchronous_commit = on`.execute(db)
     },
@@ -58,7 +60,7 @@ export async function openPostgresTarget(url: string): Promise<Target> {
 function connect(url: string): Db {
   const pool = new pg.Pool({
     ...connectionSettings(url),
-    // The limits of a server's connection would cut a copy short.
+    // A copy has statements that take longer than those of a server.
     query_timeout: 0,
     connectionTimeoutMillis: 15_000,
     application_name: 'parley copy',
@@ -66,20 +68,20 @@ function connect(url: string): Db {
     max: 1,
     idleTimeoutMillis: 0,
   })
-  // A connection that is lost while idle: the next query says so.
+  // The next query reports a connection that was lost.
   pool.on('error', () => {})
   pool.on('connect', (client) => client.on('error', () => {}))
   return new Kysely({ dialect: new PostgresDialect({ pool, onCreateConnection: unlimited }) })
 }
 
-/** So would those that a host sets for everybody. */
+/** Lifts the limits that a host sets for every session. */
 async function unlimited(connection: { executeQuery(query: CompiledQuery): Promise<unknown> }): Promise<void> {
   for (const limit of ['statement_timeout', 'idle_in_transaction_session_timeout', 'lock_timeout']) {
     await connection.executeQuery(CompiledQuery.raw(`set ${limit} = 0`))
   }
 }
 
-function sideOf(db: Db): Side {
+function endpointOf(db: Db): Endpoint {
   return {
     engine: 'postgres',
     db,
@@ -100,30 +102,28 @@ async function refuseEncoding(db: Db): Promise<void> {
 }
 
 /**
- * One copy at a time. It waits a little: the server may still be at the last batch of one that was killed, and whoever goes on
- * too early would write that batch too.
+ * Excludes other copies into the target. It waits for a while: PostgreSQL may still be running the last batch of a copy that was
+ * killed, which this one would insert again.
  */
 async function takeLock(db: Db): Promise<void> {
   await sql`select set_config('lock_timeout', '15s', false)`.execute(db)
   try {
     await sql`select pg_advisory_lock(hashtextextended('parley copy', 0))`.execute(db)
   } catch (error) {
-    if ((error as { code?: string }).code !== '55P03') throw error
+    if (codeOf(error) !== '55P03') throw error
     throw new ConfigError('another copy into the target is under way')
   }
   await sql`select set_config('lock_timeout', '0', false)`.execute(db)
 }
 
-/** Names of the servers that have the database now: outside the snapshot, which would not show one that has just started. */
+/** Returns the nodes that have the database now. Read outside the snapshot, which would not show one that has just started. */
 async function liveNodes(url: string): Promise<string[]> {
-  const side = lookAtPostgres(url)
+  const endpoint = openPostgresEndpoint(url)
   try {
-    if (!(await side.tables()).includes('leases')) return []
-    const { rows } = await sql<{ name: string }>`
-      select name from leases
-      where name like 'node:%' and until > extract(epoch from clock_timestamp()) * 1000 order by name`.execute(side.db)
-    return rows.map(({ name }) => name.slice('node:'.length))
+    if (!(await endpoint.tables()).includes('leases')) return []
+    const { rows } = await sql.raw<{ node: string }>(live_nodes).execute(endpoint.db)
+    return rows.map(({ node }) => node)
   } finally {
-    await side.close()
+    await endpoint.close()
   }
 }

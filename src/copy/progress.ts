@@ -1,18 +1,18 @@
-/** Tells a person how far a copy has come. */
+/** Shows the operator the progress of a copy. */
 export interface Progress {
   /** A sentence. */
   say(text: string): void
-  /** What there is to do in all, and how much of it was done before. */
+  /** Starts with the amount of work, and how much of it an earlier run has done. */
   begin(total: number, done: number): void
-  /** More is done of what is called `what`. */
+  /** Adds to the work done. `what` names the current part. */
   step(what: string, amount: number): void
-  /** One thing is done: a table, or the files. */
+  /** Reports a part that is done: a table, or the files. */
   done(what: string, amount: number, unit: string): void
-  /** Whatever comes next is written below. Also after a failure. */
+  /** Ends the display, also after a failure. */
   end(): void
 }
 
-/** For a file or a pipe: a line for each thing that is done. */
+/** For a file or a pipe: a line for each part. */
 export function plainProgress(write: (line: string) => void): Progress {
   return {
     say: write,
@@ -25,11 +25,11 @@ export function plainProgress(write: (line: string) => void): Progress {
 
 /** For a terminal: a bar over all rows and files. */
 export async function barProgress(write: (line: string) => void): Promise<Progress> {
-  // Here, because the other commands have no need of it.
+  // Loaded here, because other commands do not need it.
   const { progress } = await import('@clack/prompts')
   let bar: ReturnType<typeof progress> | null = null
   let [total, done] = [0, 0]
-  // The bar takes Ctrl-C for an answer and ends the process as if all were well.
+  // The library handles Ctrl-C, and ends the process with code 0.
   const interrupted = () => {
     process.exitCode = 130
   }

@@ -1,44 +1,44 @@
 import { CompiledQuery, sql } from 'kysely'
 import { copyUnderWay } from '../installation/copy-marker.ts'
 import type { Source, Target } from './endpoint.ts'
-import { type Db, keys, onItsWay, type Row, type Value } from './tables.ts'
+import { type Db, keys, type Row, transform, type Value } from './tables.ts'
 
-/** Of a batch: more makes neither engine faster, and a row may be large. */
-const most_rows = 1000
+/** Rows of a batch. More makes neither engine faster, and a row may be large. */
+const batch_rows = 1000
 
 /**
- * Copies what is missing in the target, in order of the primary key. What is there is all that comes before its greatest key,
- * because each batch is one statement: so a copy that was killed goes on behind it. `told` hears of each batch.
+ * Copies the rows that the target lacks, in the order of the primary key. Batches are inserted in that order, so a copy that was
+ * killed continues behind the greatest key of the target. Calls `copied` with the size of each batch.
  */
-export async function copyTable(from: Source, to: Target, table: keyof typeof keys, told: (rows: number) => void) {
+export async function copyTable(from: Source, to: Target, table: keyof typeof keys, copied: (rows: number) => void) {
   const insert = inserter(to, table)
   const ordered = keys[table]
   let rows = await readAfter(from.db, table, ordered, await greatestKey(to.db, table, ordered))
   while (rows.length > 0) {
     const [next] = await Promise.all([readAfter(from.db, table, ordered, keyOf(rows.at(-1), ordered)), insert(rows)])
-    told(rows.length)
+    copied(rows.length)
     rows = next
   }
 }
 
 function keyOf(row: Row | undefined, key: readonly string[]): Value[] | null {
-  return row ? key.map((column) => row[column] as Value) : null
+  return row ? key.map((column) => row[column] ?? null) : null
 }
 
 async function greatestKey(db: Db, table: string, key: readonly string[]): Promise<Value[] | null> {
   let query = db.selectFrom(table).select([...key])
   for (const column of key) query = query.orderBy(column, 'desc')
-  return keyOf((await query.limit(1).executeTakeFirst()) as Row | undefined, key)
+  return keyOf(await query.limit(1).executeTakeFirst(), key)
 }
 
 async function readAfter(db: Db, table: string, key: readonly string[], after: Value[] | null): Promise<Row[]> {
-  let query = db.selectFrom(table).selectAll().limit(most_rows)
+  let query = db.selectFrom(table).selectAll().limit(batch_rows)
   for (const column of key) query = query.orderBy(column)
   if (after) query = query.where(sql<boolean>`(${sql.join(key.map((column) => sql.ref(column)))}) > (${sql.join(after)})`)
-  return (await query.execute()) as Row[]
+  return query.execute()
 }
 
-/** Inserts rows, as many in a statement as it may have parameters. The text of a full one is made once: it is long. */
+/** Returns a function that inserts rows, as many in a statement as its parameters allow. Texts are compiled once: they are long. */
 function inserter(to: Target, table: string): (rows: readonly Row[]) => Promise<void> {
   const texts = new Map<number, string>()
   const textFor = (rows: readonly Row[]) => {
@@ -52,17 +52,17 @@ function inserter(to: Target, table: string): (rows: readonly Row[]) => Promise<
     return text
   }
   return async (rows) => {
-    const columns = Object.keys(rows[0] as Row)
-    const at_once = Math.floor(to.most_parameters / columns.length)
+    const columns = Object.keys(rows[0] ?? {})
+    const at_once = Math.floor(to.max_parameters / columns.length)
     for (let start = 0; start < rows.length; start += at_once) {
-      const part = rows.slice(start, start + at_once).map((row) => onItsWay(table, row, to.engine))
+      const part = rows.slice(start, start + at_once).map((row) => transform(table, row, to.engine))
       const values = part.flatMap((row) => columns.map((column) => row[column]))
       await to.db.executeQuery(CompiledQuery.raw(textFor(part), values))
     }
   }
 }
 
-/** The rows that make the target an installation, all or none. */
+/** Copies the rows that make the target an installation, in one transaction. */
 export async function copyInstallation(from: Source, to: Target): Promise<void> {
   const rows = await from.db.selectFrom('installation').selectAll().execute()
   await to.db.transaction().execute(async (tx) => {
@@ -71,10 +71,10 @@ export async function copyInstallation(from: Source, to: Target): Promise<void> 
   })
 }
 
-/** From now on the target is the unfinished copy of one installation. Throws when a server has just begun one there. */
-export async function markTarget({ db }: Target, mark: string): Promise<void> {
+/** Marks the target as the unfinished copy of one installation. Throws when a server has just made another one there. */
+export async function markTarget({ db }: Target, marker: string): Promise<void> {
   await db.transaction().execute(async (tx) => {
-    await tx.insertInto('installation').values({ name: copyUnderWay, value: mark }).execute()
+    await tx.insertInto('installation').values({ name: copyUnderWay, value: marker }).execute()
     const others = await tx.selectFrom('installation').select('name').where('name', '!=', copyUnderWay).execute()
     if (others.length > 0) throw new Error('a server was started on the target just now')
   })

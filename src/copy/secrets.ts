@@ -3,25 +3,25 @@ import { dirname, resolve } from 'node:path'
 import { type Config, ConfigError, secretFile } from '../config.ts'
 import { Vault } from '../vault.ts'
 
-/** What decides where the files of an installation are. */
-export type Home = Pick<Config, 'database' | 'data_dir'>
+/** Where an installation is: its database and its files. */
+export type Location = Pick<Config, 'database' | 'data_dir'>
 
-/** Throws ConfigError when the target has a key already, and it is not the one that the rows were encrypted with. */
-export function refuseOtherKey(to: Home, vault_check: string): void {
-  const file = secretFile(to, 'key') as string
+/** Throws ConfigError when the target has a secret key that is not the one that the rows were encrypted with. */
+export function refuseOtherKey(to: Location, vault_check: string): void {
+  const file = fileOf(to, 'key')
   if (!existsSync(file) || opens(file, vault_check)) return
   throw new ConfigError(
     `${file} is not the secret key of the source, so nothing could be decrypted: move it away, or give another --to-data-dir`,
   )
 }
 
-/** Copies the secrets that the target lacks; answers what to know about them. */
-export function copySecrets(from: Home, to: Home, vault_check: string): string[] {
+/** Copies the secrets that the target lacks; returns a sentence about each for the operator. */
+export function copySecrets(from: Location, to: Location, vault_check: string): string[] {
   return [copyKey(from, to, vault_check), copyOperatorToken(from, to)]
 }
 
-function copyKey(from: Home, to: Home, vault_check: string): string {
-  const [source, target] = [secretFile(from, 'key') as string, secretFile(to, 'key') as string]
+function copyKey(from: Location, to: Location, vault_check: string): string {
+  const [source, target] = [fileOf(from, 'key'), fileOf(to, 'key')]
   if (existsSync(target)) return `The secret key is in ${target}.`
   if (!existsSync(source) || !opens(source, vault_check)) {
     return 'The secret key is not in a file: start the server with the same PARLEY_SECRET_KEY as before.'
@@ -30,8 +30,8 @@ function copyKey(from: Home, to: Home, vault_check: string): string {
   return `The secret key is copied to ${target}.`
 }
 
-function copyOperatorToken(from: Home, to: Home): string {
-  const [source, target] = [secretFile(from, 'admin-token') as string, secretFile(to, 'admin-token') as string]
+function copyOperatorToken(from: Location, to: Location): string {
+  const [source, target] = [fileOf(from, 'admin-token'), fileOf(to, 'admin-token')]
   if (existsSync(target)) {
     const same = resolve(source) === resolve(target) || (existsSync(source) && contents(source) === contents(target))
     return same ? `The operator token is in ${target}.` : `The operator token is the one that was in ${target} already.`
@@ -43,19 +43,25 @@ function copyOperatorToken(from: Home, to: Home): string {
   return `The operator token is copied to ${target}.`
 }
 
+function fileOf(location: Location, kind: Parameters<typeof secretFile>[1]): string {
+  const file = secretFile(location, kind)
+  if (file === null) throw new Error('a database in memory has no files')
+  return file
+}
+
 function contents(file: string): string {
   return readFileSync(file, 'utf8').trim()
 }
 
 function opens(key_file: string, vault_check: string): boolean {
   try {
-    return new Vault(contents(key_file)).open(vault_check) === 'parley'
+    return new Vault(contents(key_file)).made(vault_check)
   } catch {
     return false
   }
 }
 
-/** It gets its name once it is whole: half a key would be taken for another one. */
+/** Renames the file once it is complete: a partial key would be taken for another key. */
 function copySecret(source: string, target: string): void {
   mkdirSync(dirname(target), { recursive: true, mode: 0o700 })
   const arriving = `${target}.copying`

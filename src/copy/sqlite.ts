@@ -4,52 +4,52 @@ import Sqlite from 'better-sqlite3'
 import { Kysely, SqliteDialect, sql } from 'kysely'
 import { ConfigError } from '../config.ts'
 import { migrateSqlite, refuseForeign, takeLock } from '../storage/sqlite/open.ts'
-import type { Side, Source, Target } from './endpoint.ts'
+import type { Endpoint, Source, Target } from './endpoint.ts'
 import type { Db } from './tables.ts'
 
 /** SQLITE_MAX_VARIABLE_NUMBER. */
-const most_parameters = 32_766
+const max_parameters = 32_766
 
-/** Only looks, also while a server has the file. */
-export function lookAtSqlite(file: string): Side {
+/** Opens a database for inspection, also while a server has it open. */
+export function openSqliteEndpoint(file: string): Endpoint {
   if (!existsSync(file)) throw new ConfigError(`${file} does not exist`)
   refuseForeign(file)
   const connection = connect(file)
-  // Not opened as read-only: then it would leave its log beside a database that nobody else has open.
+  // Not opened read-only: SQLite would leave its write-ahead log behind when no other process has the file open.
   connection.pragma('query_only = ON')
-  return sideOf(kyselyOf(connection))
+  return endpointOf(kyselyOf(connection))
 }
 
-/** Nobody else writes while it is open. */
+/** Excludes other Parley processes while it is open. */
 export async function openSqliteSource(file: string): Promise<Source> {
   if (!existsSync(file)) throw new ConfigError(`${file} does not exist`)
   refuseForeign(file)
   const lock = takeLock(file)
-  const side = lookAtSqlite(file)
-  // The lock keeps everybody else from writing; the transaction, that whoever goes round it is not seen.
-  const snapshot = await side.db.startTransaction().execute()
+  const endpoint = openSqliteEndpoint(file)
+  // The lock excludes other Parley processes; the snapshot hides writers that ignore the lock.
+  const snapshot = await endpoint.db.startTransaction().execute()
   return {
-    ...sideOf(snapshot),
+    ...endpointOf(snapshot),
     liveNodes: async () => [],
     async close() {
       await snapshot.rollback().execute()
-      await side.close()
+      await endpoint.close()
       lock.close()
     },
   }
 }
 
-/** Makes the file and its folder when they are not there; changes nothing else before `prepare`. */
+/** Makes the file and its folder where there are none; changes nothing else before `prepare`. */
 export function openSqliteTarget(file: string): Target {
   const folder = dirname(file)
   if (!existsSync(folder)) mkdirSync(folder, { mode: 0o700 })
   refuseForeign(file)
   const lock = takeLock(file)
   const connection = connect(file)
-  const side = sideOf(kyselyOf(connection))
+  const endpoint = endpointOf(kyselyOf(connection))
   return {
-    ...side,
-    most_parameters,
+    ...endpoint,
+    max_parameters,
     async prepare() {
       connection.pragma('journal_mode = WAL')
       connection.pragma('synchronous = NORMAL')
@@ -59,7 +59,7 @@ export function openSqliteTarget(file: string): Target {
       connection.pragma('synchronous = FULL')
     },
     async close() {
-      await side.close()
+      await endpoint.close()
       lock.close()
     },
   }
@@ -73,7 +73,7 @@ function kyselyOf(connection: Sqlite.Database): Db {
   return new Kysely({ dialect: new SqliteDialect({ database: connection }) })
 }
 
-function sideOf(db: Db): Side {
+function endpointOf(db: Db): Endpoint {
   return {
     engine: 'sqlite',
     db,

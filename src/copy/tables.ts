@@ -8,13 +8,13 @@ import type { Tables } from '../storage/schema.ts'
 export type Engine = DatabasePlace['engine']
 export type Value = string | number | null
 export type Row = Record<string, Value>
-/** The tables by name only: copying does not depend on what is in them. */
+/** Tables by name only: copying does not depend on their columns. */
 export type Db = Kysely<Record<string, Row>>
 
-/** All but `leases`, which say what the running nodes do. */
-type Copied = Exclude<keyof Tables, 'leases'>
+/** All tables but `leases`, which concern running nodes only. */
+export type Copied = Exclude<keyof Tables, 'leases'>
 
-/** Their primary keys: all texts, which both engines sort by byte. In the order in which they are copied. */
+/** The primary keys, in the order in which tables are copied. All are texts, which both engines sort by byte. */
 export const keys: { readonly [T in Copied]: readonly (keyof Tables[T] & string)[] } = {
   accounts: ['sid'],
   api_keys: ['sid'],
@@ -33,22 +33,23 @@ export const keys: { readonly [T in Copied]: readonly (keyof Tables[T] & string)
   media: ['service_sid', 'sid'],
   deliveries: ['service_sid', 'id'],
   removals: ['sid'],
-  // Last: without these rows no server takes the target for an installation.
+  // Last: without these rows the target is no installation.
   installation: ['name'],
 }
 
+// `keys` has no other keys than its type says.
 export const all_tables = Object.keys(keys) as Copied[]
-/** Those that are copied in batches. */
+/** The tables that are copied in batches. */
 export const tables = all_tables.filter((table) => table !== 'installation')
 
-/** Into how many parts each engine divides the deliveries. */
+/** The number of parts into which each engine divides the deliveries. */
 export const slots: Readonly<Record<Engine, number>> = { sqlite: only_slot.count, postgres: postgres_slots }
 
-/** Columns that each engine computes in its own way: `onItsWay` does, and no comparison looks at them. */
+/** Columns whose values depend on the engine: `transform` computes them, and checksums leave them out. */
 export const recomputed: { readonly [T in Copied]?: readonly (keyof Tables[T] & string)[] } = { deliveries: ['slot'] }
 
-/** THE PLACE where a row is changed on its way to the other engine. */
-export function onItsWay(table: string, row: Row, to: Engine): Row {
+/** Returns a row as the other engine stores it. All differences between the engines are here. */
+export function transform(table: string, row: Row, to: Engine): Row {
   if (table !== 'deliveries') return row
-  return { ...row, slot: slotOf(row.subject_sid as string, slots[to]) }
+  return { ...row, slot: slotOf(String(row.subject_sid), slots[to]) }
 }

@@ -8,8 +8,8 @@ import type { Database } from '../storage/database.ts'
 import { factByName, type factCommands } from '../storage/facts.ts'
 import { Vault } from '../vault.ts'
 
-/** The fact that holds a known word, encrypted with the secret key of the database. */
-const vault_check = 'vault_check'
+/** The fact by which the secret key of a database is recognised, see `Vault.check`. */
+export const vault_check = 'vault_check'
 
 const wrong_key =
   'the secret key is not the one that this database was created with: restore its .key file, or set PARLEY_SECRET_KEY'
@@ -20,13 +20,9 @@ export async function openVault(config: Config, database: Database<typeof factCo
   const sealed = await database.read.one(factByName, { name: vault_check })
   if (sealed && config.secret_key === null && !(file && existsSync(file))) throw new ConfigError(wrong_key)
   const vault = new Vault(config.secret_key ?? loadOrCreateSecret(file))
-  const kept = await database.write('claimFact', { name: vault_check, value: vault.seal('parley') })
-  try {
-    if (vault.open(kept) === 'parley') return vault
-  } catch {
-    // The error below says what to do.
-  }
-  throw new ConfigError(wrong_key)
+  const kept = await database.write('claimFact', { name: vault_check, value: vault.check() })
+  if (!vault.made(kept)) throw new ConfigError(wrong_key)
+  return vault
 }
 
 /** Returns the secret in `file`, generated at first start and readable by its owner only. A new one without a file. */

@@ -4,9 +4,10 @@ import { access, type FileHandle, link, mkdir, open, readdir, rename, rm, stat }
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import type { Readable } from 'node:stream'
-import { ApiError, refuse } from '../errors.ts'
+import { ApiError, codeOf, refuse } from '../errors.ts'
 import type { Notice, Reader } from '../storage/database.ts'
 import { rowsBy } from '../storage/rows.ts'
+import { contentFile, incomingFile, incomingFolder, syncToDisk } from './files.ts'
 
 const hour_ms = 3_600_000
 const mediaByHash = rowsBy('media', ['sha256'])
@@ -35,7 +36,7 @@ export class MediaStore {
   readonly #folder: string
   readonly #incoming: string
   /** Files are as lasting as the database: no fsync for what is thrown away. */
-  readonly #passing: boolean
+  readonly #ephemeral: boolean
   readonly #read: Reader
   readonly #report: (error: unknown) => void
   /** The last of what is done or waits to be done with each content. */
@@ -43,8 +44,8 @@ export class MediaStore {
 
   private constructor(folder: string, { folder: given, read, report }: StoreOptions) {
     this.#folder = folder
-    this.#incoming = join(folder, 'incoming')
-    this.#passing = given === null
+    this.#incoming = incomingFolder(folder)
+    this.#ephemeral = given === null
     this.#read = read
     this.#report = report
   }
@@ -58,7 +59,7 @@ export class MediaStore {
   /** Resolves once nothing is under way any more. */
   async close(): Promise<void> {
     await Promise.all(this.#busy.values())
-    if (this.#passing) await rm(this.#folder, { recursive: true, force: true })
+    if (this.#ephemeral) await rm(this.#folder, { recursive: true, force: true })
   }
 
   /**
@@ -66,7 +67,7 @@ export class MediaStore {
    * empty or too large; the sender is not cut off then, so that it can read the answer.
    */
   async add<T>(source: Readable, max_bytes: number, commit: (content: Content) => Promise<T>): Promise<T> {
-    const arriving = join(this.#incoming, randomUUID())
+    const arriving = incomingFile(this.#folder)
     try {
       const content = await this.#receive(source, arriving, max_bytes)
       return await this.#alone(content.sha256, async () => {
@@ -131,7 +132,8 @@ export class MediaStore {
       let size = 0
       await handle.writeFile(
         (async function* measured() {
-          for await (const chunk of source.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
+          const chunks: AsyncIterable<Buffer> = source.iterator({ destroyOnReturn: false })
+          for await (const chunk of chunks) {
             size += chunk.length
             if (size > max_bytes) throw refuse('mediaTooLarge')
             hash.update(chunk)
@@ -140,7 +142,7 @@ export class MediaStore {
         })(),
       )
       if (size === 0) throw refuse('invalidParameter', { text: 'The body is empty' })
-      if (!this.#passing) await handle.sync()
+      if (!this.#ephemeral) await handle.sync()
       return { sha256: hash.digest('hex'), size }
     } finally {
       await handle.close()
@@ -164,7 +166,7 @@ export class MediaStore {
   async #removeUnused(sha256: string): Promise<void> {
     const file = this.#file(sha256)
     if ((await this.#isUsed(sha256)) || !(await exists(file))) return
-    const aside = join(this.#incoming, randomUUID())
+    const aside = incomingFile(this.#folder)
     await rename(file, aside)
     if (await this.#isUsed(sha256)) await rename(aside, file)
     else await rm(aside)
@@ -188,7 +190,7 @@ export class MediaStore {
   }
 
   #file(sha256: string): string {
-    return join(this.#folder, sha256.slice(0, 2), sha256.slice(2, 4), sha256)
+    return contentFile(this.#folder, sha256)
   }
 
   async *#contents(): AsyncIterable<Dirent> {
@@ -205,13 +207,7 @@ export class MediaStore {
   }
 
   async #sync(folder: string): Promise<void> {
-    if (this.#passing) return
-    const handle = await open(folder)
-    try {
-      await handle.sync()
-    } finally {
-      await handle.close()
-    }
+    if (!this.#ephemeral) await syncToDisk(folder)
   }
 }
 
@@ -239,6 +235,6 @@ async function* filesIn(folder: string): AsyncIterable<Dirent> {
 
 /** A full disk is no defect: the upload may be tried again later. */
 function isOutOfSpace(error: unknown): boolean {
-  const { code } = error as { code?: string }
+  const code = codeOf(error)
   return code === 'ENOSPC' || code === 'EDQUOT'
 }

@@ -18,7 +18,8 @@ const beat = `insert into leases (name, owner, until) values ('node:' || $1, $1,
 
 const renew = `update leases set until = ${now} + ${lease_ms} where owner = $1 and name like 'slot:%' returning name`
 
-const nodes = `select count(*) as nodes from leases where name like 'node:%' and until > ${now}`
+/** Selects the ids of the nodes whose lease is valid. */
+export const live_nodes = `select substr(name, 6) as node from leases where name like 'node:%' and until > ${now} order by name`
 
 const make = `insert into leases (name, owner, until) select 'slot:' || n, '', 0 from generate_series(0, ${slots - 1}) as n
   on conflict do nothing`
@@ -124,8 +125,8 @@ export class Leases implements Slots {
     for (const slot of this.#until.keys()) if (!kept.has(slot)) void this.#leave(slot)
     for (const slot of kept) this.#hold(slot, asked_at)
     this.#since = Math.min(this.#since, asked_at)
-    const living = (await pool.query<{ nodes: number }>({ name: 'nodes', text: nodes })).rows[0]?.nodes ?? 1
-    const share = Math.ceil(slots / Math.max(1, living))
+    const live = await pool.query({ name: 'nodes', text: live_nodes })
+    const share = Math.ceil(slots / Math.max(1, live.rows.length))
     const staying = [...this.#until.keys()].filter((slot) => !this.#leaving.has(slot))
     // Not awaited: work in progress may take as long as an endpoint does.
     for (const slot of staying.slice(share)) void this.#leave(slot)
