@@ -11,9 +11,9 @@ import { reportStatus } from './receipts.ts'
 const accountBySid = rowsBy('accounts', ['sid'])
 const channelOf = rowsBy('channels', ['account_sid', 'proxy_address'])
 
-/** What messaging channels and those who configure them do. Ids and time come in with the input. */
+/** The commands of messaging channels and of those who configure them. Ids and time are part of the input. */
 export const channelCommands = {
-  /** Says where the messages of a proxy address go; the row of an address stays the same. Returns null without the account. */
+  /** Sets the endpoint of a proxy address; an existing row keeps its SID. Returns null if the account does not exist. */
   async setChannel(tx: Tx, given: ChannelRow): Promise<ChannelRow | null> {
     const { account_sid, proxy_address } = given
     if (!(await tx.one(accountBySid, { sid: account_sid }))) return null
@@ -27,20 +27,20 @@ export const channelCommands = {
     return after
   },
 
-  /** Messages of the address go nowhere again, and arrive. Returns false when there was nothing to remove. */
+  /** Removes the endpoint of a proxy address: its messages go to the loopback again. Returns whether there was one. */
   async removeChannel(tx: Tx, input: { account_sid: string; proxy_address: string }): Promise<boolean> {
     return (await tx.run(deleteRow('channels', ['account_sid', 'proxy_address']), input)) > 0
   },
 
   reportStatus,
 
-  /** Takes in a message as planned. Returns null, with nothing written, when things are not any more as they were then. */
+  /** Stores a message as planned. Returns null, with nothing written, when its destination has changed since the plan. */
   async receive(tx: Tx, { pair, destination, changes, received }: Plan): Promise<Received | null> {
     if (!sameDestination(await findDestination(tx, pair), destination)) return null
     try {
       await changeAll(tx, registry, changes)
     } catch (error) {
-      // Refused because of what another did in between: undone, and seen by the next try.
+      // A concurrent change of the destination is the cause: rolled back, and planned again.
       if (error instanceof ApiError && !sameDestination(await findDestination(tx, pair), destination))
         throw new ConflictError('the destination of a message')
       throw error

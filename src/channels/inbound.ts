@@ -16,7 +16,7 @@ import { newSid } from '../sids.ts'
 import type { Reader } from '../storage/database.ts'
 import { rowsBy } from '../storage/rows.ts'
 
-/** A message as a channel hands it in. */
+/** A message received from a channel. */
 export interface Incoming {
   readonly account_sid: string
   readonly from: string
@@ -25,11 +25,11 @@ export interface Incoming {
   readonly media_sid: string | null
   /** JSON text. */
   readonly attributes: string | null
-  /** What the channel calls the sender. */
+  /** The sender's name in the channel. */
   readonly profile_name: string | null
 }
 
-/** The person who writes and the address they write to, at an instant. */
+/** The sender's address and the proxy address, at an instant. */
 interface Pair {
   readonly account_sid: string
   readonly address: string
@@ -37,7 +37,7 @@ interface Pair {
   readonly now: number
 }
 
-/** Where a message belongs: in the open conversation of the pair, or in a new one as the address is configured. */
+/** The conversation of a message: the open one of the address pair, or a new one as the proxy address is configured. */
 type Destination =
   | {
       readonly kind: 'open'
@@ -53,11 +53,14 @@ export interface Received {
   readonly conversation_sid: string
   readonly participant_sid: string
   readonly message_sid: string
-  /** Whether the message made its conversation. */
+  /** Whether the conversation was created for the message. */
   readonly created: boolean
 }
 
-/** What a message will do, decided and allowed on committed rows: plain data for the transaction, which looks again. */
+/**
+ * The changes for a message, decided on committed rows and allowed by pre-action webhooks. Plain data for the transaction, which
+ * checks the destination again.
+ */
 export interface Plan {
   readonly pair: Pair
   readonly destination: Destination
@@ -65,14 +68,14 @@ export interface Plan {
   readonly received: Received
 }
 
-/** How often others may be faster: whoever makes the conversation first, the next try finds it. */
+/** Attempts when concurrent changes move the destination: a conversation that another message has created is found next time. */
 const max_tries = 5
 
 const accountBySid = rowsBy('accounts', ['sid'])
 const serviceOfAccount = rowsBy('services', ['sid', 'account_sid'])
 const addressOf = rowsBy('addresses', ['account_sid', 'address'])
 
-/** Something about an inbound message that the caller can read. */
+/** A refusal of an inbound message; its text is part of the response. */
 class InboundError extends Error {
   override readonly name = 'InboundError'
   readonly code = 'PARLEY_INBOUND'
@@ -85,8 +88,8 @@ class InboundError extends Error {
 }
 
 /**
- * Takes in a message of a channel: finds or makes its conversation, by the same rules, webhooks and refusals as a caller of the API.
- * `write` answers null when things have changed since the plan was made. Throws InboundError or ApiError.
+ * Receives a message from a channel: finds or creates its conversation, with the rules, webhooks and refusals of the API.
+ * `write` returns null when the destination has changed since the plan. Throws InboundError or ApiError.
  */
 export async function receive(
   pipeline: Pipeline,
@@ -94,22 +97,22 @@ export async function receive(
   incoming: Incoming,
 ): Promise<Received> {
   const source = addressType(incoming.from)?.toUpperCase()
-  if (source === undefined) throw new InboundError(400, `${incoming.from} has no known form of address`)
-  await refuseAccount(pipeline.read, incoming.account_sid)
+  if (source === undefined) throw new InboundError(400, `${incoming.from} is not an address in a known format`)
+  await checkAccount(pipeline.read, incoming.account_sid)
   for (let tries = 0; tries < max_tries; tries++) {
-    const received = await write(await planned(pipeline, incoming, source))
+    const received = await write(await planFor(pipeline, incoming, source))
     if (received) return received
   }
   throw refuse('unavailable')
 }
 
-async function refuseAccount(read: Reader, sid: string): Promise<void> {
+async function checkAccount(read: Reader, sid: string): Promise<void> {
   const account = await read.one(accountBySid, { sid })
   if (!account) throw new InboundError(404, `there is no account ${sid}`)
   if (account.status !== 'active') throw new InboundError(403, `the account ${sid} is suspended`)
 }
 
-/** Undefined when the message belongs nowhere. */
+/** Returns the destination of a message; undefined if it has none. */
 export async function findDestination(read: Reader, pair: Pair): Promise<Destination | undefined> {
   const { account_sid, address, proxy_address, now } = pair
   const account = await read.one(accountBySid, { sid: account_sid })
@@ -131,7 +134,7 @@ export function sameDestination(one: Destination | undefined, other: Destination
   return JSON.stringify(one) === JSON.stringify(other)
 }
 
-async function planned(pipeline: Pipeline, incoming: Incoming, source: string): Promise<Plan> {
+async function planFor(pipeline: Pipeline, incoming: Incoming, source: string): Promise<Plan> {
   const { account_sid, from: address, to: proxy_address } = incoming
   const pair: Pair = { account_sid, address, proxy_address, now: pipeline.clock.now() }
   const destination = await findDestination(pipeline.read, pair)
@@ -141,37 +144,16 @@ async function planned(pipeline: Pipeline, incoming: Incoming, source: string): 
       `${address} has no open conversation over ${proxy_address}, and ${addresses.path} has no ${proxy_address} with AutoCreation.Enabled`,
     )
   }
-  const { now } = pair
-  const sids = {
-    conversation: destination.kind === 'open' ? destination.conversation_sid : newSid('conversation', now),
-    participant: destination.kind === 'open' ? destination.participant_sid : newSid('participant', now),
-    message: newSid('message', now),
-  }
-  const inbound: Inbound = {
-    participant_sid: sids.participant,
-    address,
-    proxy_address,
-    body: incoming.body,
-    media: await openingMedia(pipeline.read, destination, incoming),
-    channel_metadata: metadata(source, incoming.profile_name),
-  }
-  const ask = requests({ pair, service_sid: destination.service_sid, conversation_sid: sids.conversation, source, inbound })
-  const message = ask(messages, sids.message, messageForm(incoming))
-  const changes: Changes =
-    destination.kind === 'open'
-      ? [{ resource: messages, request: await runPreAction(pipeline, messages, message) }]
-      : await opening(pipeline, destination.auto_creation, ask, pair, sids, message)
-  // One instant for all, whichever of the webhooks' answers came last.
-  const committed = pipeline.clock.now()
+  const sids = sidsFor(destination, pair.now)
+  const changes = await allowedChanges(pipeline, incoming, source, pair, destination, sids)
+  // All changes have one time, that of the transaction: the webhooks may have taken seconds.
+  const now = pipeline.clock.now()
   const [first, ...more] = changes
-  const atOnce = ({ resource, request }: Change): NamedChange => ({
-    resource: resource.name,
-    request: { ...request, now: committed },
-  })
+  const named = ({ resource, request }: Change): NamedChange => ({ resource: resource.name, request: { ...request, now } })
   return {
-    pair: { ...pair, now: committed },
+    pair: { ...pair, now },
     destination,
-    changes: [atOnce(first), ...more.map(atOnce)],
+    changes: [named(first), ...more.map(named)],
     received: {
       account_sid,
       service_sid: destination.service_sid,
@@ -183,19 +165,65 @@ async function planned(pipeline: Pipeline, incoming: Incoming, source: string): 
   }
 }
 
-/** What a new conversation is told to open with. Throws what is wrong with the media. */
-async function openingMedia(read: Reader, destination: Destination, incoming: Incoming): Promise<string | null> {
+interface Sids {
+  readonly conversation: string
+  readonly participant: string
+  readonly message: string
+}
+
+function sidsFor(destination: Destination, now: number): Sids {
+  const open = destination.kind === 'open'
+  return {
+    conversation: open ? destination.conversation_sid : newSid('conversation', now),
+    participant: open ? destination.participant_sid : newSid('participant', now),
+    message: newSid('message', now),
+  }
+}
+
+/** Returns the changes for a message, each allowed and perhaps amended by its pre-action webhook. */
+async function allowedChanges(
+  pipeline: Pipeline,
+  incoming: Incoming,
+  source: string,
+  pair: Pair,
+  destination: Destination,
+  sids: Sids,
+): Promise<Changes> {
+  const inbound: Inbound = {
+    participant_sid: sids.participant,
+    address: pair.address,
+    proxy_address: pair.proxy_address,
+    body: incoming.body,
+    media: await mediaForEvent(pipeline.read, destination, incoming),
+    channel_metadata: metadata(source, incoming.profile_name),
+  }
+  const { service_sid } = destination
+  const build = requestBuilder({ pair, service_sid, conversation_sid: sids.conversation, source, inbound })
+  const message = build(messages, sids.message, messageForm(incoming))
+  return destination.kind === 'open'
+    ? [{ resource: messages, request: await runPreAction(pipeline, messages, message) }]
+    : newConversation(pipeline, destination.auto_creation, build, pair, sids, message)
+}
+
+/** Returns the media for the event of a new conversation, else null. Throws the refusal of the parameter or the media. */
+async function mediaForEvent(read: Reader, destination: Destination, incoming: Incoming): Promise<string | null> {
   const { MediaSid } = parseParams(messages.params, 'create', new Form(messageForm(incoming)))
   return destination.kind === 'new' && MediaSid ? mediaToJson(await freeMedia(read, destination.service_sid, MediaSid)) : null
 }
 
-type Given = Readonly<Record<string, string | string[]>>
-type Ask = (resource: AnyResource, sid: string, form: Given) => ChangeRequest
+type FormValues = Readonly<Record<string, string | string[]>>
+type RequestBuilder = (resource: AnyResource, sid: string, form: FormValues) => ChangeRequest
 type Change = { readonly resource: AnyResource; readonly request: ChangeRequest }
 type Changes = readonly [Change, ...Change[]]
 
-/** Requests as the API would make them of a form, but by the channel, whose webhooks need no header. */
-function requests(by: { pair: Pair; service_sid: string; conversation_sid: string; source: string; inbound: Inbound }): Ask {
+/** Returns a function that makes create requests from forms, as the API does, with the channel as source and webhooks enabled. */
+function requestBuilder(by: {
+  pair: Pair
+  service_sid: string
+  conversation_sid: string
+  source: string
+  inbound: Inbound
+}): RequestBuilder {
   const { pair, service_sid, conversation_sid, source, inbound } = by
   return (resource, sid, form) => {
     const parents = resource === conversations ? [] : [conversation_sid]
@@ -207,32 +235,32 @@ function requests(by: { pair: Pair; service_sid: string; conversation_sid: strin
 }
 
 /**
- * A conversation for the message, in the order in which it is told: the conversation, who writes, the message. Its webhook comes
- * early enough to be told of both.
+ * Returns the changes that create a conversation for the message, in the order of their events: the conversation, the sender, the
+ * message. The conversation's webhook comes second, so that it receives the events of both.
  */
-async function opening(
+async function newConversation(
   pipeline: Pipeline,
   auto_creation: AutoCreation,
-  ask: Ask,
+  build: RequestBuilder,
   { address, proxy_address }: Pair,
-  sids: { readonly conversation: string; readonly participant: string },
+  sids: Sids,
   message: ChangeRequest,
 ): Promise<Changes> {
   const binding = { 'MessagingBinding.Address': address, 'MessagingBinding.ProxyAddress': proxy_address }
-  const conversation = await runPreAction(pipeline, conversations, ask(conversations, sids.conversation, {}))
+  const conversation = await runPreAction(pipeline, conversations, build(conversations, sids.conversation, {}))
   const ancestors = await ancestorsOfChildren(pipeline.read, conversations, conversation)
-  const participant = await runPreAction(pipeline, participants, ask(participants, sids.participant, binding), ancestors)
+  const participant = await runPreAction(pipeline, participants, build(participants, sids.participant, binding), ancestors)
   const allowed = await runPreAction(pipeline, messages, message, ancestors)
   const webhook = webhookForm(auto_creation)
   return [
     { resource: conversations, request: conversation },
-    ...(webhook ? [{ resource: webhooks, request: ask(webhooks, newSid('webhook', message.now), webhook) }] : []),
+    ...(webhook ? [{ resource: webhooks, request: build(webhooks, newSid('webhook', message.now), webhook) }] : []),
     { resource: participants, request: participant },
     { resource: messages, request: allowed },
   ]
 }
 
-function messageForm({ from, body, media_sid, attributes }: Incoming): Given {
+function messageForm({ from, body, media_sid, attributes }: Incoming): FormValues {
   return {
     Author: from,
     ...(body !== null && { Body: body }),
@@ -241,20 +269,20 @@ function messageForm({ from, body, media_sid, attributes }: Incoming): Given {
   }
 }
 
-/** The webhook that the address configuration attaches; undefined when it attaches none. */
-function webhookForm(auto: AutoCreation): Given | undefined {
+/** Returns the form of the webhook that the address configuration adds to new conversations; undefined if it adds none. */
+function webhookForm(auto: AutoCreation): FormValues | undefined {
   if (auto.type === 'studio') return { Target: 'studio', 'Configuration.FlowSid': auto.studio_flow_sid ?? '' }
   if (auto.type === 'default') return undefined
   return {
     Target: 'webhook',
     'Configuration.Url': auto.webhook_url ?? '',
-    // As a conversation's own webhooks spell it.
+    // The conversation's own webhooks spell the method in lower case.
     'Configuration.Method': (auto.webhook_method ?? 'POST').toLowerCase(),
     'Configuration.Filters': [...(auto.webhook_filters ?? [])],
   }
 }
 
-/** Where the vendor's channels put the name that somebody goes by there. */
+/** Returns the channel metadata with the sender's name where the vendor's channels put it. */
 function metadata(source: string, profile_name: string | null): string | null {
   if (profile_name === null) return null
   return JSON.stringify({ type: source.toLowerCase(), data: { context: { ProfileName: profile_name } } })

@@ -7,19 +7,19 @@ import { rowsBy } from '../storage/rows.ts'
 import type { DeliveryRow } from '../storage/schema.ts'
 import { type ChannelReport, channelMessageSids, receiptStatuses } from './receipts.ts'
 
-/** Attempts after the first of a message handed to a channel: over five minutes in all. */
+/** Retries of a message for a channel: over five minutes in all. */
 const max_retries = 5
 
 const conversationBySid = rowsBy('conversations', ['service_sid', 'sid'])
 const messageBySid = rowsBy('messages', ['service_sid', 'conversation_sid', 'sid'])
 
-/** Messages to people with an address, each handed to the endpoint of its channel. `committed`: rows as they are now. */
+/** Returns the handler of messages that are sent to the endpoint of their channel. `committed`: reads rows uncached. */
 export function messageHandler(options: SignedSenderOptions, committed: Reader): DeliveryHandler<ChannelReport> {
   return {
     async send(row, tries) {
       return (await isRecalled(committed, row)) ? recalled() : sendSigned(options, row, tries)
     },
-    /** A message must arrive: a channel is tried for longer than a webhook, and whatever the failure. */
+    /** Channels are retried longer than webhooks and after every failure but a 4xx status: a message must arrive. */
     mayRetry(_row, { kind, status }, tries) {
       if (kind === 'unsent' || kind === 'refused_address') return false
       return tries < max_retries && (status === null || status === 429 || status >= 500)
@@ -28,7 +28,7 @@ export function messageHandler(options: SignedSenderOptions, committed: Reader):
   }
 }
 
-/** Messages whose address no channel carries: they are sent nowhere, and arrive. */
+/** Returns the handler of messages whose proxy address has no channel: they count as delivered without being sent. */
 export function loopbackHandler(committed: Reader): DeliveryHandler<ChannelReport> {
   return {
     async send(row) {
@@ -45,8 +45,8 @@ function recalled(): SendResult {
 }
 
 /**
- * What was accepted is sent, whoever has left and whatever has closed since: a farewell is often followed by its conversation's
- * end. Only a message that was itself removed is not.
+ * Whether the message itself was removed before it was sent. It is sent although a recipient has left or the conversation has
+ * been closed or removed since: a farewell is often followed by the end of its conversation.
  */
 async function isRecalled(read: Reader, { service_sid, subject_sid, message_sid }: DeliveryRow): Promise<boolean> {
   const path = { service_sid, conversation_sid: subject_sid, sid: message_sid ?? '' }
@@ -54,7 +54,7 @@ async function isRecalled(read: Reader, { service_sid, subject_sid, message_sid 
   return (await read.one(conversationBySid, { service_sid, sid: subject_sid })) !== undefined
 }
 
-/** A channel may name its own message and say how far it is already; no answer in the end is a failure. */
+/** Parses the response of a channel: its SID of the message and a status, both optional. Without a response: `failed`. */
 function reportOf({ body }: SendResult, ok: boolean): ChannelReport {
   const { sid: short, channel_message_sid: sid = short, status, error_code } = parseJsonObject(body) ?? {}
   const known = receiptStatuses.find((candidate) => candidate === status)

@@ -12,11 +12,11 @@ import type { DeliveryRow, ReceiptRow, ReceiptStatus } from '../storage/schema.t
 
 /*
  *          ┌──────────────┬─▶ delivered ─▶ read
- *  made ─▶ sent ──────────┴──────────────▶ read
+ *  new ──▶ sent ──────────┴──────────────▶ read
  *   │      └─▶ undelivered, failed
  *   └────────▶ undelivered, failed
  *
- * What has arrived cannot fail any more. Only a redelivery starts over from a failure.
+ * What is delivered or read can no longer fail. Only a redelivery restarts a failed receipt.
  */
 const next: Readonly<Record<ReceiptStatus, readonly ReceiptStatus[]>> = {
   sent: ['delivered', 'read', 'undelivered', 'failed'],
@@ -28,17 +28,17 @@ const next: Readonly<Record<ReceiptStatus, readonly ReceiptStatus[]>> = {
 
 export const receiptStatuses = ['sent', 'delivered', 'read', 'failed', 'undelivered'] as const satisfies readonly ReceiptStatus[]
 
-/** What a channel may call a message: `SM…`, `MM…`, `WA…`. */
+/** The form of a channel's message SIDs: `SM…`, `MM…`, `WA…`. */
 export const channelMessageSids = /^[a-zA-Z]{2}[0-9a-fA-F]{32}$/
 
-/** The vendor's code for a message that failed nobody knows why. */
+/** The vendor's code for an unknown error. */
 const unknown_error = 30008
 
-/** What a channel says of a message it was handed. */
+/** A channel's report on a message that it received. */
 export interface ChannelReport {
   readonly channel_message_sid: string | null
   readonly status: ReceiptStatus
-  /** Null when the channel named none. */
+  /** Null when the channel reported none. */
   readonly error_code: number | null
 }
 
@@ -51,10 +51,10 @@ const byChannelMessage = rowsBy('receipts', ['channel_message_sid'])
 
 const by = { webhooks: false, source: 'API' } as const
 
-/** What is known to a receipt. */
+/** The facts of a receipt: its parents are the conversation and the message. */
 type ReceiptFacts = FactsUnder<typeof messages>
 
-/** A channel took a message, or will not: the receipt is made. Nothing happens when the message is gone by now. */
+/** Creates or restarts the receipt when the delivery of a message is finished. Does nothing if the message has been removed. */
 export async function settleMessage(tx: Tx, delivery: DeliveryRow, report: ChannelReport, now: number): Promise<void> {
   const { service_sid, subject_sid: conversation_sid, message_sid, participant_sid } = delivery
   if (message_sid === null || participant_sid === null) return
@@ -66,7 +66,7 @@ export async function settleMessage(tx: Tx, delivery: DeliveryRow, report: Chann
   if (receipt) await advance(tx, receipt, report, now)
 }
 
-/** One receipt for each message and recipient. What arrives at once was sent first. */
+/** Creates the receipt of a message and a recipient. Returns it if it can advance: one reported as delivered starts as sent. */
 async function create(tx: Tx, facts: ReceiptFacts, participant_sid: string, report: ChannelReport): Promise<ReceiptRow | null> {
   const bad = isBad(report.status)
   const [conversation, message] = facts.parents
@@ -90,7 +90,7 @@ async function create(tx: Tx, facts: ReceiptFacts, participant_sid: string, repo
   return bad ? null : receipt
 }
 
-/** A redelivery: a failed receipt starts over when the channel takes the message now; any other only goes on. */
+/** Restarts a failed receipt if the channel accepts the redelivered message. Returns the receipt if it can advance. */
 async function restart(tx: Tx, facts: ReceiptFacts, before: ReceiptRow, report: ChannelReport): Promise<ReceiptRow | null> {
   if (isBad(report.status)) return null
   if (!isBad(before.status)) return before
@@ -99,8 +99,8 @@ async function restart(tx: Tx, facts: ReceiptFacts, before: ReceiptRow, report: 
 }
 
 /**
- * A channel reports how a message fares. Returns how it is known to fare now; null when no message was handed over under that
- * sid. One sid may stand for several recipients. A step back is ignored.
+ * Applies a channel's status report. Returns the receipt; null when no message was sent under that SID. One SID may stand for
+ * several recipients. A report that the state machine does not allow is ignored.
  */
 export async function reportStatus(
   tx: Tx,
@@ -110,12 +110,12 @@ export async function reportStatus(
   if (report.channel_message_sid === null) return null
   const found = await tx.all(byChannelMessage, { channel_message_sid: report.channel_message_sid })
   let last: ReceiptRow | null = null
-  // Two carriers may count alike: a sid means something within one account.
+  // Channels of different accounts may use the same SID.
   for (const before of found) if (before.account_sid === account_sid) last = await advance(tx, before, report, now)
   return last
 }
 
-/** Returns the receipt as it is then. */
+/** Moves a receipt to the reported status if the state machine allows it. Returns the receipt. */
 async function advance(tx: Tx, before: ReceiptRow, report: ChannelReport, now: number): Promise<ReceiptRow> {
   if (!next[before.status].includes(report.status)) return before
   const facts = await factsOf(tx, before, now)
@@ -134,12 +134,12 @@ function isBad(status: ReceiptStatus): boolean {
   return status === 'failed' || status === 'undelivered'
 }
 
-/** A failure has a code, anything else has none. */
+/** Returns the error code of a failure; 0 for any other status. */
 function errorCode({ status, error_code }: ChannelReport): number {
   return isBad(status) ? (error_code ?? unknown_error) : 0
 }
 
-/** Shows in the message how far it has come. */
+/** Updates the `delivery` summary of the message. */
 async function summarize(tx: Tx, facts: ReceiptFacts): Promise<void> {
   const [conversation, before] = facts.parents
   const { service_sid, conversation_sid } = before
@@ -152,7 +152,7 @@ async function summarize(tx: Tx, facts: ReceiptFacts): Promise<void> {
   await applyStep(tx, registry, step, { ...facts, parents: [conversation] }, by)
 }
 
-/** Reads the rows above a receipt; undefined when one of them is gone, and the receipt with it. */
+/** Reads the ancestors of a receipt; undefined if one of them, and so the receipt, has been removed. */
 async function factsOf(
   tx: Tx,
   path: Pick<ReceiptRow, 'service_sid' | 'conversation_sid' | 'message_sid'>,
