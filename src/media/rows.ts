@@ -11,16 +11,16 @@ const mediaByHash = rowsBy('media', ['sha256'])
 
 const mediaOfMessage = rowsBy('media', ['service_sid', 'conversation_sid', 'message_sid'])
 
-const heldBy = (column: 'service_sid' | 'conversation_sid') =>
+const mediaBelow = (column: 'service_sid' | 'conversation_sid') =>
   shape<{ sid: string; max: number }>()((db, a) => db.selectFrom('media').selectAll().where(column, '=', a.sid).limit(a.max))
 
-/** By the column that `removals` go by. */
-const held = new Map([
-  ['service_sid', heldBy('service_sid')],
-  ['conversation_sid', heldBy('conversation_sid')],
+/** By the column that refers to the removed parent. */
+const queriesByColumn = new Map([
+  ['service_sid', mediaBelow('service_sid')],
+  ['conversation_sid', mediaBelow('conversation_sid')],
 ])
 
-const taken = shape<Pick<MediaRow, 'service_sid' | 'sid' | 'conversation_sid' | 'message_sid' | 'date_updated'>>()((db, a) =>
+const assign = shape<Pick<MediaRow, 'service_sid' | 'sid' | 'conversation_sid' | 'message_sid' | 'date_updated'>>()((db, a) =>
   db
     .updateTable('media')
     .set((eb) => ({
@@ -33,8 +33,8 @@ const taken = shape<Pick<MediaRow, 'service_sid' | 'sid' | 'conversation_sid' | 
     .where('sid', '=', a.sid),
 )
 
-/** One of a message's media, as REST shows it. */
-interface ShownMedia {
+/** An element of a message's `media` in REST responses. */
+interface MediaJson {
   readonly sid: string
   readonly size: number
   readonly content_type: string
@@ -45,7 +45,7 @@ export async function findMedia(read: Reader, service_sid: string, sid: string):
   return read.one(mediaBySid, { service_sid, sid })
 }
 
-/** Media that a new message may carry. Throws a refusal when there are none, or another message carries them. */
+/** Reads and locks media for a new message. Throws a refusal when they do not exist or belong to another message. */
 export async function freeMedia(read: Reader, service_sid: string, sid: string): Promise<MediaRow> {
   const row = await read.hold(mediaBySid, { service_sid, sid }, 'change')
   if (!row) throw refuse('mediaNotFound')
@@ -53,43 +53,43 @@ export async function freeMedia(read: Reader, service_sid: string, sid: string):
   return row
 }
 
-/** What a message keeps of the media it carries: JSON as shown. */
+/** Returns the `media` column of a message: the JSON of REST responses. */
 export function mediaToJson({ sid, size, content_type, filename }: MediaRow): string {
-  return JSON.stringify([{ sid, size, content_type, filename }] satisfies ShownMedia[])
+  return JSON.stringify([{ sid, size, content_type, filename }] satisfies MediaJson[])
 }
 
-/** What webhooks and channels are told of them. observed: capitals inside the JSON text, unlike REST. */
+/** Returns the `Media` parameter of webhooks and channels. observed: capitals inside the JSON text, unlike REST. */
 export function mediaToPayload(media: string): string {
-  const shown = parseStored<ShownMedia[]>(media)
-  return JSON.stringify(shown.map((m) => ({ Sid: m.sid, Filename: m.filename, ContentType: m.content_type, Size: m.size })))
+  const stored = parseStored<MediaJson[]>(media)
+  return JSON.stringify(stored.map((m) => ({ Sid: m.sid, Filename: m.filename, ContentType: m.content_type, Size: m.size })))
 }
 
-/** Media go with their message: from its making on they are its own, with its end they are gone. */
-export async function followMessage(tx: Tx, before: MessageRow | null, after: MessageRow | null, now: number): Promise<void> {
-  if (!before && after) await giveTo(tx, after, now)
+/** Assigns media to the message that is created with them; removes them with their message. */
+export async function updateMediaOf(tx: Tx, before: MessageRow | null, after: MessageRow | null, now: number): Promise<void> {
+  if (!before && after) await assignTo(tx, after, now)
   if (before && !after && before.media !== null) {
     const { service_sid, conversation_sid, sid: message_sid } = before
     await remove(tx, await tx.all(mediaOfMessage, { service_sid, conversation_sid, message_sid }))
   }
 }
 
-async function giveTo(tx: Tx, message: MessageRow, date_updated: number): Promise<void> {
+async function assignTo(tx: Tx, message: MessageRow, date_updated: number): Promise<void> {
   const { service_sid, conversation_sid, sid: message_sid } = message
-  for (const { sid } of message.media === null ? [] : parseStored<ShownMedia[]>(message.media)) {
-    await tx.run(taken, { service_sid, sid, conversation_sid, message_sid, date_updated })
+  for (const { sid } of message.media === null ? [] : parseStored<MediaJson[]>(message.media)) {
+    await tx.run(assign, { service_sid, sid, conversation_sid, message_sid, date_updated })
   }
 }
 
-/** Removes a batch of the media below a deleted conversation or service. Returns how many. */
+/** Removes a batch of the media of a removed conversation or service. Returns how many. */
 export async function removeSomeMedia(tx: Tx, column: string, sid: string, max: number): Promise<number> {
-  const query = held.get(column)
+  const query = queriesByColumn.get(column)
   if (!query) return 0
   const rows = await tx.all(query, { sid, max })
   await remove(tx, rows)
   return rows.length
 }
 
-/** Removes rows; files that none is left of are told of, to be deleted once this is on disk. */
+/** Removes rows. Notifies of files without a row, which the store deletes after the commit. */
 export async function remove(tx: Tx, rows: readonly MediaRow[]): Promise<void> {
   for (const { service_sid, sid, sha256 } of rows) {
     await tx.run(deleteRow('media', ['service_sid', 'sid']), { service_sid, sid })

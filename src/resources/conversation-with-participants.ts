@@ -10,16 +10,16 @@ import { newSid, orderedSid } from '../sids.ts'
 import { conversations } from './conversations/conversation.ts'
 import { participants } from './conversations/participants/participant.ts'
 
-const most = 10
+const max_participants = 10
 
-/** Where the JSON of a participant has the value of each parameter: `MessagingBinding.Address` in `messaging_binding.address`. */
+/** The path of each parameter in a participant's JSON: `messaging_binding.address` for `MessagingBinding.Address`. */
 const paths = Object.keys(participants.params).map((name) => ({ name, path: name.split('.').map(snakeCase) }))
 
 /**
  * https://www.twilio.com/docs/conversations/api/conversation-with-participants-resource
  *
- * A conversation and its participants, all or nothing, by the rules of each. One transaction makes them all, so nobody can ever
- * see the conversation `initializing`: it is active (or inactive) from the start, and no change of state is told.
+ * Creates a conversation and its participants, all or none, by the rules of each. One transaction creates them all, so the
+ * conversation is never `initializing`: it starts active or inactive, and no change of state is emitted.
  */
 export const conversationWithParticipants: Operation = {
   name: 'ConversationWithParticipants',
@@ -28,18 +28,30 @@ export const conversationWithParticipants: Operation = {
   resource: conversations,
   async run(pipeline, call) {
     const now = pipeline.clock.now()
-    const conversation = asked(call, now, newSid('conversation', now), [], parseParams(conversations.params, 'create', call.body))
-    // Made in one instant, and listed in the order given.
-    const members = givenParticipants(call.body).map((form) =>
-      asked(call, now, orderedSid('participant', now), [conversation.sid], parseParams(participants.params, 'create', form)),
+    const conversation = createRequest(
+      call,
+      now,
+      newSid('conversation', now),
+      [],
+      parseParams(conversations.params, 'create', call.body),
     )
-    const { row, ancestors } = await pipeline.writeAll(await allowed(pipeline, conversation, members))
-    if (!row) throw new Error('a conversation that was made has a row')
+    // Created at one instant, but listed in the order given: their SIDs are ordered.
+    const members = givenParticipants(call.body).map((form) =>
+      createRequest(
+        call,
+        now,
+        orderedSid('participant', now),
+        [conversation.sid],
+        parseParams(participants.params, 'create', form),
+      ),
+    )
+    const { row, ancestors } = await pipeline.writeAll(await allowedChanges(pipeline, conversation, members))
+    if (!row) throw new Error('no row of the created conversation')
     return { status: members.length > 0 ? 202 : 201, body: render(row, ancestors, call) }
   },
 }
 
-function asked(
+function createRequest(
   { path, webhooks }: Call,
   now: number,
   sid: string,
@@ -49,16 +61,16 @@ function asked(
   return { verb: 'create', path: { ...path, parents }, params, sid, now, webhooks, source: 'API' }
 }
 
-/** The forms in which the participants could have been added one by one. Throws 50426, 50424. */
+/** Returns a form for each participant, as the operation for a single one takes it. Throws 50426, 50424. */
 function givenParticipants(body: Form): Form[] {
   const given = body.all('Participant')
-  // An official client's null.
+  // The null of an official client.
   if (given.length === 1 && given[0] === '') return []
-  if (given.length > most) throw refuse('tooManyParticipants')
+  if (given.length > max_participants) throw refuse('tooManyParticipants')
   return given.map(participantForm)
 }
 
-/** Reads `{"identity":"alice","messaging_binding":{"projected_address":"+1…"}}`; unknown keys are ignored, like parameters. */
+/** Parses `{"identity":"alice","messaging_binding":{"projected_address":"+1…"}}`; unknown keys are ignored, like parameters. */
 function participantForm(text: string): Form {
   const given = parseJsonObject(text)
   if (!given) throw refuse('invalidParticipant')
@@ -77,8 +89,8 @@ function valueAt(holder: unknown, key: string): unknown {
   return Object.hasOwn(holder, key) ? holder[key] : undefined
 }
 
-/** Asks the pre-action webhook about the conversation and then about each participant; a refusal of one is a refusal of all. */
-async function allowed(
+/** Calls the pre-action webhook for the conversation and then for each participant; a veto of one is a veto of all. */
+async function allowedChanges(
   pipeline: Pipeline,
   conversation: ChangeRequest,
   members: readonly ChangeRequest[],
@@ -87,13 +99,13 @@ async function allowed(
   const ancestors =
     first.webhooks && members.length > 0 ? await ancestorsOfChildren(pipeline.read, conversations, first) : undefined
   const rest = await Promise.all(members.map((member) => runPreAction(pipeline, participants, member, ancestors)))
-  // One instant for all, whichever of the answers came last.
+  // All changes have one time, that of the transaction.
   const now = pipeline.clock.now()
   const change = (resource: string) => (request: ChangeRequest) => ({ resource, request: { ...request, now } })
   return [change(conversations.name)(first), ...rest.map(change(participants.name))]
 }
 
-/** The conversation as its own address shows it, but for two differences that the official examples have. */
+/** Returns the JSON of the conversation, with two differences that the official examples have: no export link, `url` last. */
 function render(row: BaseRow, ancestors: AncestorSids, call: Call): string {
   const urls = urlsFor(call.base, ancestors, call.family)
   const collection = collectionUrl(conversations, ancestors, urls)

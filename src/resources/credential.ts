@@ -5,7 +5,7 @@ import { flag, given, oneOf, type Parsed, required, secret, text } from '../mode
 import { deleteRow, rowsBy } from '../storage/rows.ts'
 import type { CredentialRow } from '../storage/schema.ts'
 
-/** What each kind of push service asks for. */
+/** The secrets of each type. */
 const secretsOf = { apn: ['Certificate', 'PrivateKey'], gcm: ['ApiKey'], fcm: ['Secret'] } as const
 
 const params = {
@@ -56,7 +56,7 @@ export const credentials = resource<CredentialRow>()({
 
   remove: () => {},
 
-  /** Nothing can be pushed to a binding without its credential. Each is told of: they may be kept in memory as answers. */
+  /** Removes the credential's bindings, which are useless without it. A notice for each: its response may be cached. */
   async afterWrite(tx, { before, after }) {
     if (!before || after) return
     const bindings = await tx.all(bindingsOf, { credential_sid: before.sid })
@@ -85,16 +85,16 @@ export const credentials = resource<CredentialRow>()({
   },
 })
 
-/** Only Apple's service has one to choose. */
+/** Only APN has a sandbox. */
 function sandbox(type: Type, p: Given, before: CredentialRow['sandbox']): CredentialRow['sandbox'] {
   if (type !== 'apn') return null
   const chosen = p.Sandbox ?? null
   return chosen === null ? (before ?? 'False') : chosen ? 'True' : 'False'
 }
 
-/** Those of this type, each sealed already; what another type left behind goes. */
+/** Returns the secrets of this type as JSON; those of another type are dropped. The parameters are encrypted already. */
 function secrets(type: Type, p: Given, before: string): string {
-  const held = parseStored<Partial<Record<string, string>>>(before)
-  const kept = secretsOf[type].map((name) => [name, p[name] === undefined ? held[name] : p[name]] as const)
-  return JSON.stringify(Object.fromEntries(kept.filter(([, value]) => value)))
+  const stored = parseStored<Partial<Record<string, string>>>(before)
+  const secrets = secretsOf[type].map((name) => [name, p[name] === undefined ? stored[name] : p[name]] as const)
+  return JSON.stringify(Object.fromEntries(secrets.filter(([, value]) => value)))
 }

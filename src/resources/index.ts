@@ -21,7 +21,7 @@ import { services } from './services/service.ts'
 import { userConversations } from './users/conversation.ts'
 import { users } from './users/user.ts'
 
-/** Table of contents: mounted, documented and shown in this order. */
+/** All resources, in the order of their routes and of the reference. */
 export const resources: readonly AnyResource[] = [
   configuration,
   accountWebhooks,
@@ -43,8 +43,7 @@ export const resources: readonly AnyResource[] = [
   credentials,
 ]
 
-/** The same, as the core is handed it. */
 export const registry = new Registry(resources)
 
-/** Mounted beside the resources. */
+/** Operations that fit no resource declaration. */
 export const operations: readonly Operation[] = [conversationWithParticipants]

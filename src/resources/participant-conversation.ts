@@ -15,7 +15,7 @@ export const participantConversations = resource<MembershipRow>()({
   table: 'participants',
   sid: 'participant',
   view: {
-    page: async (read, facts, p, slice) => membershipPage(read, facts, { ...wanted(p), unread: false }, slice),
+    page: async (read, facts, p, slice) => membershipPage(read, facts, { ...memberOf(p), unread: false }, slice),
   },
   params: {},
 
@@ -50,15 +50,15 @@ export const participantConversations = resource<MembershipRow>()({
   },
 })
 
-/** Exactly one way to name somebody. */
-function wanted(p: Parsed<typeof filters>): { column: MemberColumn; member: string } {
+/** Returns the column and value that identify the member. Throws unless there is exactly one. */
+function memberOf(p: Parsed<typeof filters>): { column: MemberColumn; member: string } {
   if (p.Identity && p.Address) throw refuse('oneUserIdentifier')
   if (p.Identity) return { column: 'identity', member: p.Identity }
   if (p.Address) return { column: 'address', member: p.Address }
   throw refuse('invalidParameter', { text: 'Missing required parameter Identity in the query' })
 }
 
-/** All six keys here, unlike a participant's own (documented by example). */
+/** Has all six keys, unlike the binding in a participant (documented by example). */
 function bindingToJson(row: MembershipRow): object | null {
   if (row.binding_type === null) return null
   return {

@@ -9,7 +9,7 @@ import { rowsBy } from '../storage/rows.ts'
 import type { RoleRow, RoleType, ServiceRow } from '../storage/schema.ts'
 import { type Builder, shape } from '../storage/shapes.ts'
 
-/** What only a role of one type may hold. */
+// Permissions of roles of one type, then those of either.
 const forService = ['createConversation', 'joinConversation', 'editOwnUserInfo'] as const
 const forConversation = ['deleteOwnMessage', 'leaveConversation', 'sendMessage', 'sendMediaMessage'] as const
 const forEither = [
@@ -24,7 +24,7 @@ const forEither = [
   'editConversationName',
   'editOwnMessage',
   'editOwnMessageAttributes',
-  // The vendor takes these too, and documents for neither type.
+  // The vendor accepts these, too, but documents them for neither type.
   'editNotificationLevel',
   'addNonChatParticipant',
   'editAnyParticipantAttributes',
@@ -34,7 +34,7 @@ const permissions = [...forService, ...forConversation, ...forEither] as const
 type Permission = (typeof permissions)[number]
 const notFor: Readonly<Record<RoleType, readonly Permission[]>> = { service: forConversation, conversation: forService }
 
-/** What every service has from the start. Names are kept from the ancestor API (observed: live services). */
+/** The roles of a new service. Their names are those of the ancestor API (observed: live services). */
 export interface DefaultRoles {
   readonly admin: RoleRow
   readonly user: RoleRow
@@ -42,7 +42,7 @@ export interface DefaultRoles {
   readonly participant: RoleRow
 }
 
-/** The four roles of a new service, as rows to be stored with it. */
+/** Returns the rows of a new service's roles. */
 export function defaultRoles(account_sid: string, service_sid: string, now: number): DefaultRoles {
   const role = (type: RoleType, friendly_name: string, permissions: readonly string[]): RoleRow => ({
     service_sid,
@@ -100,8 +100,8 @@ export function defaultRoles(account_sid: string, service_sid: string, now: numb
   }
 }
 
-/** The permissions as stored. Throws when a role of this type may not hold one of them. */
-function permitted(type: RoleType, given: readonly Permission[]): string {
+/** Returns the permissions as JSON. Throws when a role of this type may not have one of them. */
+function permissionsJson(type: RoleType, given: readonly Permission[]): string {
   if (given.some((permission) => notFor[type].includes(permission))) throw refuse('permissionNotFound')
   return JSON.stringify(given)
 }
@@ -109,10 +109,10 @@ function permitted(type: RoleType, given: readonly Permission[]): string {
 const roleOfService = rowsBy('roles', ['service_sid', 'sid'])
 
 /**
- * The role that a parameter names, which must be one of this service and of this type; null when none is named.
+ * Reads the role that a parameter refers to, of this service and this type; null without the parameter.
  * Throws 50100, or the code for a role of the other type.
  */
-export async function wantedRole(
+export async function roleGiven(
   read: Reader,
   service: ServiceRow | null,
   role_sid: string | null | undefined,
@@ -125,13 +125,13 @@ export async function wantedRole(
   return role
 }
 
-/** Whether new conversations, their participants or users get this role. */
+/** Whether the role is a default of the service. */
 function isDefault(sid: string, service: ServiceRow): boolean {
   const { default_conversation_creator_role_sid, default_conversation_role_sid, default_chat_service_role_sid } = service
   return [default_conversation_creator_role_sid, default_conversation_role_sid, default_chat_service_role_sid].includes(sid)
 }
 
-const fallBack = (holders: 'participants' | 'users') =>
+const replaceRole = (holders: 'participants' | 'users') =>
   shape<{ service_sid: string; role_sid: string; fallback: string; now: number }>()((db: Builder, a) =>
     db
       .updateTable(holders)
@@ -139,16 +139,16 @@ const fallBack = (holders: 'participants' | 'users') =>
       .where('service_sid', '=', a.service_sid)
       .where('role_sid', '=', a.role_sid),
   )
-const participantsFallBack = fallBack('participants')
-const usersFallBack = fallBack('users')
+const replaceRoleOfParticipants = replaceRole('participants')
+const replaceRoleOfUsers = replaceRole('users')
 
-/** Who held a deleted role gets the service's default of its type. */
-async function releaseHolders(tx: Tx, role: RoleRow, service: ServiceRow, now: number): Promise<void> {
+/** Gives the holders of a deleted role the service's default of its type. */
+async function replaceDeletedRole(tx: Tx, role: RoleRow, service: ServiceRow, now: number): Promise<void> {
   const ofConversation = role.type === 'conversation'
   const fallback = ofConversation ? service.default_conversation_role_sid : service.default_chat_service_role_sid
   const args = { service_sid: service.sid, role_sid: role.sid, fallback, now }
-  const holders = await tx.run(ofConversation ? participantsFallBack : usersFallBack, args)
-  // One notice for all of them, however many: one about the service drops every answer that is kept.
+  const holders = await tx.run(ofConversation ? replaceRoleOfParticipants : replaceRoleOfUsers, args)
+  // A single notice, about the service, clears the whole cache of responses.
   if (holders > 0) tx.notify({ topic: 'changed', table: 'services', sid: service.sid, revision: service.revision })
 }
 
@@ -169,15 +169,15 @@ export const roles = resource<RoleRow>()({
     return {
       friendly_name: p.FriendlyName ?? '',
       type,
-      permissions: permitted(type, p.Permission ?? []),
+      permissions: permissionsJson(type, p.Permission ?? []),
     }
   },
-  update: (before, p) => ({ ...before, permissions: permitted(before.type, p.Permission ?? []) }),
+  update: (before, p) => ({ ...before, permissions: permissionsJson(before.type, p.Permission ?? []) }),
   remove(before, { service }) {
     if (service && isDefault(before.sid, service)) throw refuse('conflict')
   },
   async afterWrite(tx, { before, after }, { service, now }) {
-    if (before && !after && service) await releaseHolders(tx, before, service, now)
+    if (before && !after && service) await replaceDeletedRole(tx, before, service, now)
   },
   represent: (row, self) => ({
     sid: row.sid,

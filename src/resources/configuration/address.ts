@@ -26,7 +26,7 @@ const params = {
 
 type Given = Parsed<typeof params>
 
-/** As shown: a type has the settings that mean something to it, and no others. */
+/** As in the representation: each type has its own settings and no others. */
 export interface AutoCreation {
   readonly enabled: boolean
   readonly type: 'webhook' | 'studio' | 'default'
@@ -99,7 +99,7 @@ export const addresses = resource<AddressRow>()({
   },
 })
 
-/** What is given over what was. Another type starts afresh, but for the service that the conversations are made in. */
+/** Returns the updated configuration. A new type starts without the settings of the old one, except for the service. */
 function autoCreation(p: Given, before: AutoCreation): AutoCreation {
   const enabled = p['AutoCreation.Enabled'] ?? before.enabled
   const type = p['AutoCreation.Type'] ?? before.type
@@ -109,7 +109,7 @@ function autoCreation(p: Given, before: AutoCreation): AutoCreation {
   return { enabled, type, ...(conversation_service_sid !== null && { conversation_service_sid }) }
 }
 
-/** The webhook that a new conversation will get: refused here is what would be refused there. */
+/** Refuses what would be refused when a conversation's webhook is created from it. */
 function webhook(p: Given, before: AutoCreation) {
   const webhook_url = given(p['AutoCreation.WebhookUrl'], before.webhook_url ?? null)
   if (webhook_url === null) throw refuse('conversationWebhookUrlNotProvided')

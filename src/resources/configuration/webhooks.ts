@@ -4,7 +4,7 @@ import { resource } from '../../model/declare.ts'
 import { given, oneOf, someOf, webUrl } from '../../model/params.ts'
 import type { AccountRow } from '../../storage/schema.ts'
 
-/** What the account's and a service's webhook configuration have in common. */
+/** The parameters of both the account's and a service's webhook configuration. */
 export const webhookParams = {
   PreWebhookUrl: webUrl('invalidPreWebhookUrl'),
   PostWebhookUrl: webUrl('invalidPostWebhookUrl'),

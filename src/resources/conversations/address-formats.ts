@@ -1,6 +1,6 @@
 import type { AddressType } from '../../storage/schema.ts'
 
-/** What an address is written like tells its channel. */
+/** The format of an address determines its channel. */
 const forms: readonly (readonly [AddressType, RegExp])[] = [
   ['sms', /^\+[1-9]\d{1,14}$/],
   ['whatsapp', /^whatsapp:\+?\w{3,64}$/],
@@ -9,12 +9,12 @@ const forms: readonly (readonly [AddressType, RegExp])[] = [
   ['email', /^[^\s@:]+@[^\s@:]+\.[^\s@:]+$/],
 ]
 
-/** The channel of a person's address, or undefined when it has no known form. */
+/** Returns the channel of an address, or undefined when it has no known format. */
 export function addressType(address: string): AddressType | undefined {
   return forms.find(([, form]) => form.test(address))?.[0]
 }
 
-/** The channel of the address that stands for the other side; a short code sends messages too. */
+/** Returns the channel of a proxy address, which may also be a short code. */
 export function proxyType(address: string): AddressType | undefined {
   return /^\d{3,8}$/.test(address) ? 'sms' : addressType(address)
 }

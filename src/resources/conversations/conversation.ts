@@ -69,7 +69,7 @@ export const conversations = resource<ConversationRow, 'timers' | 'bindings'>()(
       webhook_count: 0,
       date_activity: p.DateCreated ?? now,
     }
-    // Imported dates say when it happened elsewhere; its timers run from now.
+    // The dates of an import do not affect its timers: they start now.
     return arm(row, now)
   },
 
@@ -96,7 +96,7 @@ export const conversations = resource<ConversationRow, 'timers' | 'bindings'>()(
 
   elapse,
 
-  /** Closed or gone, it holds no address pair and counts for nobody. */
+  /** Frees the address pairs of a closed or removed conversation, which also no longer counts for the limit of open ones. */
   async afterWrite(tx, { before, after }) {
     const released = before !== null && before.state !== 'closed' && (after === null || after.state === 'closed')
     if (released) await tx.run(releaseParticipants, { service_sid: before.service_sid, sid: before.sid })
@@ -156,7 +156,7 @@ export const conversations = resource<ConversationRow, 'timers' | 'bindings'>()(
         const opening = { ...bindingToPayload(inbound), MessageBody: inbound?.body, Media }
         return { ...toPayload(row), ...opening, DateCreated: milliseconds(row.date_created), ConversationSid: null }
       }
-      // Values as proposed, but the date of the last committed change.
+      // The proposed values, with the date of the last committed change.
       return {
         ...toPayload(row),
         DateCreated: milliseconds(row.date_created),
@@ -204,12 +204,12 @@ export const conversations = resource<ConversationRow, 'timers' | 'bindings'>()(
   },
 })
 
-/** What is known to a resource below a conversation. */
+/** The facts of a resource directly below a conversation. */
 export type ConversationChildFacts = FactsUnder<typeof conversations>
 
 const eventOf = { create: 'onConversationAdded', update: 'onConversationUpdated', remove: 'onConversationRemoved' } as const
 
-/** Only the armed ones. */
+/** Has only the timers that are running. */
 export function timersToJson(row: Pick<ConversationRow, 'date_inactive' | 'date_closed'>): object {
   return {
     ...(row.date_inactive !== null && { date_inactive: seconds(row.date_inactive) }),
@@ -221,7 +221,7 @@ function changedState(change: Change<ConversationRow>): boolean {
   return change.verb === 'update' && change.before.state !== change.after.state
 }
 
-/** Whose message made the conversation. */
+/** The addresses of the message that created the conversation. */
 function bindingToPayload(inbound: Inbound | undefined): Payload {
   return {
     'MessagingBinding.Address': inbound?.address,
@@ -230,7 +230,7 @@ function bindingToPayload(inbound: Inbound | undefined): Payload {
   }
 }
 
-/** What every event about a conversation but a change of state says of it. */
+/** The parameters of all events of a conversation except onConversationStateUpdated. */
 function toPayload(row: ConversationRow): Payload {
   return {
     ConversationSid: row.sid,

@@ -18,7 +18,7 @@ import type { ConversationRow, ConversationState } from '../../storage/schema.ts
 type Deadlines = Pick<ConversationRow, 'state' | 'date_inactive' | 'date_closed' | 'next_due'>
 type Timed = Deadlines & Pick<ConversationRow, 'inactive_after' | 'closed_after'>
 
-/** Counts both deadlines anew from `anchor`. */
+/** Restarts both deadlines from `anchor`. */
 export function arm<R extends Timed>(row: R, anchor: number): R {
   return deadlines(row, {
     date_inactive: due(anchor, row.inactive_after),
@@ -27,8 +27,8 @@ export function arm<R extends Timed>(row: R, anchor: number): R {
 }
 
 /**
- * Moves a conversation to the state the caller asks for. Returning to active counts both deadlines anew from `now`; leaving it
- * keeps the closed deadline. Throws when the conversation is closed.
+ * Changes the state of a conversation. A return to active restarts both deadlines from `now`; other changes keep the closed
+ * deadline. Throws when the conversation is closed.
  */
 export function moveTo(row: ConversationRow, state: ConversationState, now: number): ConversationRow {
   refuseClosed(row)
@@ -37,25 +37,25 @@ export function moveTo(row: ConversationRow, state: ConversationState, now: numb
   return state === 'active' ? arm(moved, now) : deadlines(moved, moved)
 }
 
-/** Closed is final: nothing but reading and deleting. */
+/** Throws when the conversation is closed: it can only be read and deleted. */
 export function refuseClosed(row: Pick<ConversationRow, 'state'>): void {
   if (row.state === 'closed') throw refuse('conversationClosed')
 }
 
-/** What is being set up or closed takes no participants, messages or webhooks. */
+/** Throws when the conversation is closed or initializing: it accepts no participants, messages or webhooks. */
 export function refuseUnusable(row: Pick<ConversationRow, 'state'>): void {
   refuseClosed(row)
   if (row.state === 'initializing') throw refuse('conversationInitializing')
 }
 
-/** A new message: the conversation is active, and both deadlines are counted from now. Its `date_updated` stays (documented). */
+/** Applies a new message: the conversation is active, and both deadlines restart. Its `date_updated` is unchanged (documented). */
 export function wake(row: ConversationRow, now: number): ConversationRow {
   return arm({ ...row, state: 'active', date_activity: now }, now)
 }
 
 /**
- * What the deadlines that have passed do; undefined when none has. Both overdue (the server was down): straight to closed, one
- * transition. The instant of the change is the deadline, so that a read just before the sweep shows what the sweep will write.
+ * Applies deadlines that have passed; undefined when none has. If both are overdue (the server was down), the conversation is
+ * closed in one transition. `date_updated` is the deadline, so that a read just before the sweep returns what the sweep will write.
  */
 export function elapse<R extends Deadlines & { date_updated: number }>(row: R, now: number): R | undefined {
   if (row.next_due === null || row.next_due > now) return undefined
@@ -65,7 +65,7 @@ export function elapse<R extends Deadlines & { date_updated: number }>(row: R, n
   return deadlines({ ...row, state, date_updated: at }, row)
 }
 
-/** Only armed deadlines are kept: none once closed, no inactive one unless active. */
+/** Sets the deadlines that apply to the state: none when closed, the inactive one only when active. */
 function deadlines<R extends Deadlines>(row: R, given: Pick<Deadlines, 'date_inactive' | 'date_closed'>): R {
   const date_inactive = row.state === 'active' ? given.date_inactive : null
   const date_closed = row.state === 'closed' ? null : given.date_closed

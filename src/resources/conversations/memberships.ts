@@ -6,7 +6,7 @@ import type { ConversationRow, ParticipantRow } from '../../storage/schema.ts'
 import { type Shape, shape } from '../../storage/shapes.ts'
 import { elapse } from './lifecycle.ts'
 
-/** What somebody's list shows of each conversation. */
+/** The columns of the conversation that the lists of memberships represent. */
 const shown = [
   'friendly_name',
   'unique_name',
@@ -22,17 +22,17 @@ const shown = [
 
 type Shown = Pick<ConversationRow, (typeof shown)[number]>
 
-/** A participant with the conversation they are in: what somebody's own lists are made of. */
+/** A participant joined with its conversation. */
 export interface MembershipRow extends ParticipantRow {
-  /** Of the conversation: the order of the lists. */
+  /** Of the conversation; the lists are in its order. */
   readonly date_activity: number
-  /** As it is now, deadlines that have passed included. */
+  /** With deadlines that have passed applied. */
   readonly conversation: Shown
-  /** Messages behind the one last read, at most `most_unread`; null while none has been read, and where nobody asks. */
+  /** Number of messages after the last one read, at most `max_unread`; null if none has been read or it was not requested. */
   readonly unread: number | null
 }
 
-/** The vendor's count stops here too. */
+/** The vendor's maximum. */
 const max_unread = 1000
 
 const conversationBySid = rowsBy('conversations', ['service_sid', 'sid'])
@@ -45,7 +45,7 @@ interface Horizon {
   readonly last_read_message_index: number
 }
 
-/** Goes no further than it has to: one count costs at most so many messages. */
+/** Reads at most `max_unread` messages. */
 const countUnread = shape<Horizon>()((db, a) =>
   db
     .selectFrom((eb) =>
@@ -61,7 +61,7 @@ const countUnread = shape<Horizon>()((db, a) =>
     .select((eb) => eb.fn.countAll<number>().as('unread')),
 )
 
-/** The membership of an identity in the conversation of this sid or unique name; undefined when there is none. */
+/** Reads the membership of an identity in a conversation, given by SID or unique name; undefined when there is none. */
 export async function membershipIn(
   read: Reader,
   { service, now }: Facts,
@@ -83,7 +83,7 @@ export async function membershipIn(
   return { ...member, date_activity: found.date_activity, conversation, unread: counted?.unread ?? null }
 }
 
-/** By what somebody is found. */
+/** The column that identifies the member. */
 export type MemberColumn = 'identity' | 'address'
 
 interface PageArgs {
@@ -99,14 +99,14 @@ type Joined = ParticipantRow & { date_activity: number; unread: number } & {
 }
 
 /**
- * The inner query puts all memberships in order and keeps the keys of one page; whole rows are read for that page alone. Nothing
- * of a conversation is copied to its participants, or every message would have to touch them all.
+ * The inner query sorts all memberships and returns the keys of one page; whole rows are read for that page only. No column of a
+ * conversation is copied to its participants: every message would have to update them all.
  */
 function pageQuery(column: MemberColumn, unread: boolean, { direction, after }: Slice): Shape<PageArgs, Joined> {
   return shape<PageArgs>()((db, a) => {
     let page = db
       .selectFrom('participants as p')
-      // A cross join: SQLite keeps its order, and else would walk all conversations of the service.
+      // A cross join: SQLite keeps its order; else it would scan all conversations of the service.
       .crossJoin('conversations as c')
       .whereRef('c.service_sid', '=', 'p.service_sid')
       .whereRef('c.sid', '=', 'p.conversation_sid')
@@ -158,15 +158,15 @@ function pageQuery(column: MemberColumn, unread: boolean, { direction, after }: 
 
 const pageQueries = new Map<string, Shape<PageArgs, Joined>>()
 
-/** Each is compiled once. */
-function keptPageQuery(column: MemberColumn, unread: boolean, slice: Slice): Shape<PageArgs, Joined> {
+/** Returns the query of a page, compiled once for each form. */
+function cachedPageQuery(column: MemberColumn, unread: boolean, slice: Slice): Shape<PageArgs, Joined> {
   const name = `${column} ${unread} ${slice.direction} ${slice.after && (slice.after.inclusive ? 'from' : 'behind')}`
   const query = pageQueries.get(name) ?? pageQuery(column, unread, slice)
   pageQueries.set(name, query)
   return query
 }
 
-/** Somebody's memberships by activity of the conversations, closed ones included. */
+/** Reads a page of a member's conversations by their last activity, closed ones included. */
 export async function membershipPage(
   read: Reader,
   { service, now }: Facts,
@@ -174,7 +174,7 @@ export async function membershipPage(
   slice: Slice,
 ): Promise<MembershipRow[]> {
   const { after, limit } = slice
-  const rows = await read.all(keptPageQuery(column, unread, slice), {
+  const rows = await read.all(cachedPageQuery(column, unread, slice), {
     service_sid: service?.sid ?? '',
     member,
     after_key: after?.key,

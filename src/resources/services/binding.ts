@@ -11,7 +11,7 @@ export const bindings = resource<BindingRow>()({
   under: 'only service',
   table: 'bindings',
   sid: 'binding',
-  // None is made or changed here: devices register themselves.
+  // The API neither creates nor updates bindings: devices register themselves.
   params: {},
   remove: () => {},
   represent: (row, self) => ({

@@ -6,7 +6,7 @@ import type { RoleRow, ServiceRow } from '../../storage/schema.ts'
 import { type DefaultRoles, defaultRoles, roles } from '../role.ts'
 import { defaultNotifications } from './configuration/notifications.ts'
 
-/** What a new service starts with; also used for the default service of a new account. */
+/** Returns the columns of a new service, also of the default service of a new account. */
 export function newService(friendly_name: string, roles: DefaultRoles) {
   return {
     friendly_name,
@@ -35,8 +35,8 @@ export const services = resource<ServiceRow>()({
     FriendlyName: createOnly(required(text({ max: 256, tooLong: 'friendlyNameTooLong' }))),
   },
   load: async (_read, _p, { account, now }) => defaultRoles(account.sid, '', now),
-  create: (p, _facts, made) => newService(p.FriendlyName ?? '', made),
-  steps: (change, facts, made) => {
+  create: (p, _facts, roles) => newService(p.FriendlyName ?? '', roles),
+  steps: (change, facts, created) => {
     if (change.verb !== 'create') return [change]
     const service = change.after
     const role = (row: RoleRow) =>
@@ -45,10 +45,10 @@ export const services = resource<ServiceRow>()({
         { verb: 'create', before: null, after: { ...row, service_sid: service.sid }, cause: 'consequence' },
         { ...facts, service },
       )
-    return [change, ...Object.values(made).map(role)]
+    return [change, ...Object.values(created).map(role)]
   },
   remove(before, { account }) {
-    // The default family would have no home.
+    // The paths without a service refer to it.
     if (before.sid === account.default_service_sid) throw refuse('conflict')
   },
   represent: (row, self) => ({

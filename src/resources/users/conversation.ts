@@ -8,7 +8,7 @@ import { type MembershipRow, membershipIn, membershipPage } from '../conversatio
 import { participants, readTo } from '../conversations/participants/participant.ts'
 import { users } from './user.ts'
 
-/** What is shown beside the participant's own columns. */
+/** Keys of the representation besides the participant's columns. */
 type UserConversationKey =
   | 'conversation_state'
   | 'created_by'
@@ -34,7 +34,7 @@ export const userConversations = resource<MembershipRow, UserConversationKey>()(
     LastReadTimestamp: date('invalidLastReadTimestamp'),
     LastReadMessageIndex: index('invalidLastReadIndex'),
   },
-  // Somebody's own reading and settings: what others see of the participant has not changed.
+  // Personal settings and read horizon: the participant as others see it is unchanged.
   untouched: ['NotificationLevel', 'LastReadTimestamp', 'LastReadMessageIndex'],
 
   update(before, p, { now }) {
@@ -42,10 +42,10 @@ export const userConversations = resource<MembershipRow, UserConversationKey>()(
     return { ...before, notification_level: p.NotificationLevel ?? before.notification_level, ...readTo(before, p, now) }
   },
 
-  /** Leaving: what they wrote stays. */
+  /** The user leaves the conversation; their messages remain. */
   remove: (before) => refuseUnusable(before.conversation),
 
-  /** The row is the participant's, and stays silent: these operations know no webhook header. */
+  /** Changes the participant's row, without events: these operations have no webhook header. */
   steps(change, facts) {
     const { conversation, conversation_sid } = rowOf(change)
     const parents = [{ ...conversation, sid: conversation_sid, revision: 0 }]

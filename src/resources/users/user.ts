@@ -7,9 +7,9 @@ import type { Tx } from '../../storage/database.ts'
 import { rowsBy } from '../../storage/rows.ts'
 import type { ServiceRow, UserRow } from '../../storage/schema.ts'
 import { shape } from '../../storage/shapes.ts'
-import { wantedRole } from '../role.ts'
+import { roleGiven } from '../role.ts'
 
-/** Who somebody is, as the caller's application names them. */
+/** The name by which the caller's application identifies a user. */
 export const identity = text({
   max: 256,
   tooLong: 'identityTooLong',
@@ -17,7 +17,7 @@ export const identity = text({
   reserved: { words: ['system'], refuse: 'identityReserved' },
 })
 
-/** A user as somebody's first appearance makes them. */
+/** Returns the columns of a new user: one created by the API, or by the first use of an identity. */
 export function newUser(service: ServiceRow, given: Pick<UserRow, 'identity'> & Partial<UserRow>) {
   return {
     service_sid: service.sid,
@@ -31,11 +31,11 @@ export function newUser(service: ServiceRow, given: Pick<UserRow, 'identity'> & 
   }
 }
 
-const dropMemberships = shape<{ service_sid: string; identity: string }>()((db, a) =>
+const deleteMemberships = shape<{ service_sid: string; identity: string }>()((db, a) =>
   db.deleteFrom('participants').where('service_sid', '=', a.service_sid).where('identity', '=', a.identity),
 )
 const bindingsOf = rowsBy('bindings', ['service_sid', 'identity'])
-const dropBindings = shape<{ service_sid: string; identity: string }>()((db, a) =>
+const deleteBindings = shape<{ service_sid: string; identity: string }>()((db, a) =>
   db.deleteFrom('bindings').where('service_sid', '=', a.service_sid).where('identity', '=', a.identity),
 )
 
@@ -54,7 +54,7 @@ export const users = resource<UserRow>()({
     Attributes: jsonText(16_384),
     RoleSid: sid('role', 'roleNotFound'),
   },
-  load: (read, p, { service }) => wantedRole(read, service, p.RoleSid, 'service'),
+  load: (read, p, { service }) => roleGiven(read, service, p.RoleSid, 'service'),
   create: (p, { service }, role) =>
     newUser(service, {
       identity: p.Identity ?? '',
@@ -72,12 +72,12 @@ export const users = resource<UserRow>()({
   remove: () => {},
   async afterWrite(tx: Tx, { before, after }) {
     if (after || !before) return
-    // They leave every conversation; what they wrote stays.
-    await tx.run(dropMemberships, before)
+    // The user leaves every conversation; their messages remain.
+    await tx.run(deleteMemberships, before)
     const { service_sid, identity } = before
     const bindings = await tx.all(bindingsOf, { service_sid, identity })
-    if (bindings.length > 0) await tx.run(dropBindings, before)
-    // Each is told of: they may be kept in memory as answers.
+    if (bindings.length > 0) await tx.run(deleteBindings, before)
+    // A notice for each: its response may be cached.
     for (const { sid, revision } of bindings) tx.notify({ topic: 'changed', table: 'bindings', sid, revision })
   },
   represent: (row, self) => ({

@@ -16,15 +16,15 @@ const nonChat = shape<{ service_sid: string; conversation_sid: string }>()((db, 
 )
 const channelOf = rowsBy('channels', ['account_sid', 'proxy_address'])
 
-/** Reads everybody in a conversation who is reached by a messaging channel. */
-export async function peopleWithAddress(
+/** Reads the participants of a conversation that are reached by a messaging channel. */
+export async function nonChatParticipants(
   read: Reader,
   { service_sid, conversation_sid }: Pick<ParticipantRow, 'service_sid' | 'conversation_sid'>,
 ): Promise<readonly ParticipantRow[]> {
   return read.all(nonChat, { service_sid, conversation_sid })
 }
 
-/** How far a message has come with those who get it by a channel, as shown. */
+/** The `delivery` of a message: which share of its receipts has which status. */
 export interface DeliverySummary {
   readonly total: number
   readonly sent: Share
@@ -35,7 +35,7 @@ export interface DeliverySummary {
 }
 type Share = 'all' | 'some' | 'none'
 
-/** `statuses`: of the receipts there are. What is read has been delivered, what is delivered has been sent. */
+/** `statuses`: of the existing receipts. A read message counts as delivered, a delivered one as sent. */
 export function summary(total: number, statuses: readonly string[]): DeliverySummary {
   const share = (...reached: string[]): Share => {
     const count = statuses.filter((status) => reached.includes(status)).length
@@ -51,7 +51,7 @@ export function summary(total: number, statuses: readonly string[]): DeliverySum
   }
 }
 
-/** Hands a message to the channel of each recipient: rows written with it, sent and retried like webhooks. */
+/** Enqueues a delivery of a message for the channel of each recipient. */
 export async function dispatch(tx: Tx, message: MessageRow, recipients: readonly ParticipantRow[], now: number): Promise<void> {
   for (const to of recipients) {
     const { account_sid, service_sid, conversation_sid } = message

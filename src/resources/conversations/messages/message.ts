@@ -2,7 +2,7 @@ import { milliseconds, seconds } from '../../../dates.ts'
 import { refuse } from '../../../errors.ts'
 import type { Event, Payload } from '../../../events/event.ts'
 import { parseStored } from '../../../json.ts'
-import { followMessage, freeMedia, mediaToJson, mediaToPayload } from '../../../media/rows.ts'
+import { freeMedia, mediaToJson, mediaToPayload, updateMediaOf } from '../../../media/rows.ts'
 import { type Facts, type Inbound, resource, rowOf, stepOf } from '../../../model/declare.ts'
 import {
   createOnly,
@@ -25,7 +25,7 @@ import { chatServiceSid } from '../chat-service-sid.ts'
 import { type ConversationChildFacts, conversations } from '../conversation.ts'
 import { refuseUnusable, wake } from '../lifecycle.ts'
 import { scopedTargets } from '../webhooks/targets.ts'
-import { dispatch, peopleWithAddress, summary } from './dispatch.ts'
+import { dispatch, nonChatParticipants, summary } from './dispatch.ts'
 
 const params = {
   Author: text({ max: 256, tooLong: 'authorTooLong' }),
@@ -42,13 +42,13 @@ const params = {
 type Given = Parsed<typeof params>
 
 interface Loaded {
-  /** Who the author is in this conversation, if anybody. */
+  /** The author's participant; null when the author is none. */
   readonly author: Pick<ParticipantRow, 'sid'> | null
-  /** Who gets a new message by a messaging channel. */
+  /** The participants that a new message is sent to by a messaging channel. */
   readonly recipients: readonly ParticipantRow[]
-  /** Whether it is a group MMS: somebody is in it at their own number. */
+  /** Whether the conversation is a group MMS: it has a native member. */
   readonly group: boolean
-  /** What a new message carries. */
+  /** The media of a new message. */
   readonly media: MediaRow | null
 }
 
@@ -78,7 +78,7 @@ export const messages = resource<MessageRow, 'index'>()({
       message_index: conversation.last_message_index + 1,
       author: p.Author ?? 'system',
       participant_sid: author?.sid ?? null,
-      // Content says it all: what else is given is ignored (documented).
+      // The content template determines the body; a given one is ignored (documented).
       body: p.ContentSid ? null : (p.Body ?? null),
       subject: p.Subject ?? null,
       media: media && mediaToJson(media),
@@ -103,9 +103,9 @@ export const messages = resource<MessageRow, 'index'>()({
     }
   },
 
-  remove: (_was, facts) => refuseUnusable(facts.parents[0]),
+  remove: (_before, facts) => refuseUnusable(facts.parents[0]),
 
-  /** A new message takes the next index, wakes the conversation and counts its deadlines anew. */
+  /** A new message takes the next index, makes the conversation active and restarts its deadlines. */
   steps(change, facts) {
     if (change.verb !== 'create') return [change]
     const [before] = facts.parents
@@ -115,7 +115,7 @@ export const messages = resource<MessageRow, 'index'>()({
   },
 
   async afterWrite(tx, { before, after }, facts, loaded) {
-    await followMessage(tx, before, after, facts.now)
+    await updateMediaOf(tx, before, after, facts.now)
     if (!before && after && loaded) await dispatch(tx, after, loaded.recipients, facts.now)
   },
 
@@ -161,7 +161,7 @@ export const messages = resource<MessageRow, 'index'>()({
     emits: ['onMessageAdded', 'onMessageUpdated', 'onMessageRemoved'],
     postAction: (change, facts) => {
       const row = rowOf(change)
-      // Receipts move the summary: they have an event of their own.
+      // A receipt that updates the summary has its own event.
       if (change.cause === 'consequence') return []
       if (change.verb === 'create') return [messageAddedEvent(row, facts.parents[0], facts.inbound)]
       const DateRemoved = change.verb === 'remove' ? milliseconds(facts.now) : null
@@ -183,7 +183,7 @@ export const messages = resource<MessageRow, 'index'>()({
   },
 })
 
-/** What is told of a new message, also when it is replayed to a webhook that came later. */
+/** Returns the event of a new message, also for its replay to a webhook that is added later. */
 export function messageAddedEvent(row: MessageRow, conversation: ConversationRow, inbound?: Inbound): Event {
   return {
     type: 'onMessageAdded',
@@ -200,14 +200,14 @@ export function messageAddedEvent(row: MessageRow, conversation: ConversationRow
 
 async function load(read: Reader, p: Given, facts: ConversationChildFacts, before: MessageRow | null): Promise<Loaded> {
   const { service_sid, sid: conversation_sid } = facts.parents[0]
-  const within = { service_sid, conversation_sid }
-  const [author, everybody, media] = await Promise.all([
-    authorOf(read, within, p.Author ?? before?.author, facts.inbound),
-    before ? [] : peopleWithAddress(read, within),
+  const key = { service_sid, conversation_sid }
+  const [author, non_chat, media] = await Promise.all([
+    authorOf(read, key, p.Author ?? before?.author, facts.inbound),
+    before ? [] : nonChatParticipants(read, key),
     before ? null : mediaOf(read, p, facts),
   ])
   const sender = senderOf(facts, author?.sid ?? null)
-  const recipients = everybody.filter((row) => row.sid !== sender)
+  const recipients = non_chat.filter((row) => row.sid !== sender)
   return { author, recipients, group: recipients.some((row) => row.proxy_address === null), media }
 }
 
@@ -215,21 +215,21 @@ async function mediaOf(read: Reader, p: Given, { service }: ConversationChildFac
   return p.MediaSid && !p.ContentSid ? freeMedia(read, service.sid, p.MediaSid) : null
 }
 
-/** Who does not get a message back: whoever a channel had it from, even when a pre-action webhook names another author. */
+/** Returns the participant that a message is not sent to: its inbound sender, even if a webhook has changed the author. */
 function senderOf({ inbound }: Pick<Facts, 'inbound'>, author_sid: string | null): string | null {
   return inbound?.participant_sid ?? author_sid
 }
 
 async function authorOf(
   read: Reader,
-  within: Pick<MessageRow, 'service_sid' | 'conversation_sid'>,
+  key: Pick<MessageRow, 'service_sid' | 'conversation_sid'>,
   author: string | undefined,
   inbound: Inbound | undefined,
 ): Promise<Loaded['author']> {
   if (!author) return null
   if (author === inbound?.address) return { sid: inbound.participant_sid }
   const found =
-    (await read.one(byIdentity, { ...within, identity: author })) ?? (await read.one(byAddress, { ...within, address: author }))
+    (await read.one(byIdentity, { ...key, identity: author })) ?? (await read.one(byAddress, { ...key, address: author }))
   return found ?? null
 }
 
@@ -248,7 +248,7 @@ function indexToPayload(row: MessageRow): Payload {
   return { MessageSid: row.sid, Index: row.message_index, DateCreated: milliseconds(row.date_created) }
 }
 
-/** JSON object of the values that a content template takes, kept as given; the limits are the vendor's. */
+/** A JSON object with the variables of a content template, stored as given; the limits are the vendor's. */
 export function contentVariables(): Param<string | null> {
   return param('JSON object', (given) => {
     if (given === '') return null

@@ -39,7 +39,7 @@ export const receipts = resource<ReceiptRow>()({
     preActionPayload: () => ({}),
     amendable: {},
     emits: ['onDeliveryUpdated'],
-    // observed: told for messages sent by REST without the header, and without a Source.
+    // observed: emitted also for messages sent by REST without the header, and without a Source.
     postAction: (change) => {
       const row = change.after
       if (!row) return []

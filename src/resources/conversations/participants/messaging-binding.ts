@@ -2,7 +2,7 @@ import { refuse } from '../../../errors.ts'
 import type { ParticipantRow } from '../../../storage/schema.ts'
 import { addressType, proxyType } from '../address-formats.ts'
 
-/** What a request says of who somebody is and how they are reached. */
+/** The parameters of a request that identify a participant and their addresses. */
 export interface Given {
   readonly Identity?: string | null
   readonly 'MessagingBinding.Address'?: string | null
@@ -10,22 +10,22 @@ export interface Given {
   readonly 'MessagingBinding.ProjectedAddress'?: string | null
 }
 
-/** How a participant is reached: chat participants have none of it. */
+/** The addresses of a participant; all null for a chat participant. */
 export type Binding = Pick<ParticipantRow, 'binding_type' | 'address' | 'proxy_address' | 'projected_address'>
 
 const noBinding: Binding = { binding_type: null, address: null, proxy_address: null, projected_address: null }
 
-/** A member of a group MMS who is reached at their own number: an address and no proxy. */
+/** Whether it is a native member of a group MMS: with an address and without a proxy address. */
 export function isNative(binding: Binding): boolean {
   return binding.address !== null && binding.proxy_address === null
 }
 
-/** Nobody's number is involved. */
+/** Whether it has no address at all. */
 export function isPlainChat(binding: Binding): boolean {
   return binding.binding_type === null
 }
 
-/** Either an identity, or an address and its proxy; throws what is wrong with the combination. */
+/** Returns the binding of a new participant. Throws unless there is either an identity or an address with its proxy address. */
 export function newBinding(p: Given): Binding {
   const address = p['MessagingBinding.Address']
   const proxy_address = p['MessagingBinding.ProxyAddress']
@@ -41,7 +41,7 @@ export function newBinding(p: Given): Binding {
   const binding_type = addressType(address)
   if (!binding_type) throw refuse('invalidBindingAddress')
   if (proxy_address === undefined) {
-    // Only text messages know groups.
+    // Only SMS has groups.
     if (binding_type !== 'sms') throw refuse('emptyProxyAddress')
     return { ...noBinding, binding_type, address }
   }
@@ -62,7 +62,7 @@ function projected(address: string): string {
   return address
 }
 
-/** An identity can only be given to who speaks through a projected address. */
+/** An identity can only be added to a participant with a projected address. */
 export function changedIdentity(before: ParticipantRow, p: Given): Partial<ParticipantRow> {
   if (!p.Identity) return {}
   if (before.address !== null) throw refuse('identityNotAcceptable')
@@ -70,7 +70,7 @@ export function changedIdentity(before: ParticipantRow, p: Given): Partial<Parti
   return { identity: p.Identity }
 }
 
-/** observed: sending the proxy address again that is already there is refused. */
+/** observed: the current proxy address is refused, too. */
 export function changedProxy(before: ParticipantRow, p: Given): Partial<ParticipantRow> {
   const proxy_address = p['MessagingBinding.ProxyAddress']
   if (proxy_address === undefined) return {}

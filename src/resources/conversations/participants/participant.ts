@@ -9,7 +9,7 @@ import type { Reader } from '../../../storage/database.ts'
 import { rowsBy } from '../../../storage/rows.ts'
 import type { ConversationRow, ParticipantRow, RoleRow, UserRow } from '../../../storage/schema.ts'
 import { shape } from '../../../storage/shapes.ts'
-import { wantedRole } from '../../role.ts'
+import { roleGiven } from '../../role.ts'
 import { identity, newUser, users } from '../../users/user.ts'
 import { chatServiceSid } from '../chat-service-sid.ts'
 import { type ConversationChildFacts, conversations } from '../conversation.ts'
@@ -30,7 +30,7 @@ import {
 const max_participants = 1000
 const max_non_chat = 50
 const max_group = 10
-/** Open conversations of one identity in a service. */
+/** Of one identity in a service. */
 const max_open = 1000
 
 const params = {
@@ -48,7 +48,6 @@ const params = {
 
 type Given = Parsed<typeof params>
 
-/** What the rules need to know besides the conversation. */
 interface Loaded {
   readonly role: RoleRow | null
   readonly user: UserRow | null
@@ -56,21 +55,21 @@ interface Loaded {
   readonly counts: { readonly all: number; readonly non_chat: number; readonly group: number; readonly native: number }
   readonly holder: Holder | null
   readonly group_address_taken: boolean
-  /** Another open conversation with the very members that this one will have as a group MMS. */
+  /** SID of another open conversation with the members that this one will have as a group MMS. */
   readonly same_group: string | null
-  /** The identity is in the conversation already: known only when something else would refuse it, the core looks for itself. */
+  /** Whether the identity is in the conversation already. Loaded only if a limit is reached: else `unique` checks it. */
   readonly joined: boolean
 }
 
-/** Who has a pair of addresses. */
+/** The participant with a pair of addresses. */
 export interface Holder {
   readonly participant: ParticipantRow
-  /** Null when its conversation or service is gone and only its rows are left to remove. */
+  /** Null when its conversation or service is deleted and the participant will be. */
   readonly conversation: ConversationRow | null
 }
 
 const userByIdentity = rowsBy('users', ['service_sid', 'identity'])
-/** `open` in the text of the query: a parameter would not match the partial index everywhere. */
+/** `open` is a literal: with a parameter the query would not match the partial index on every engine. */
 const openPair = shape<{ account_sid: string; address: string; proxy_address: string }>()((db, a) =>
   db
     .selectFrom('participants')
@@ -122,7 +121,6 @@ export const participants = resource<ParticipantRow, 'messaging_binding'>()({
   alsoFoundBy: 'identity',
   unique: [{ column: 'identity', taken: 'participantExists' }],
   params,
-  // Reading moves no date.
   untouched: ['LastReadMessageIndex', 'LastReadTimestamp'],
   load,
 
@@ -131,7 +129,7 @@ export const participants = resource<ParticipantRow, 'messaging_binding'>()({
     refuseUnusable(facts.parents[0])
     refuseHeld(loaded)
     if (isNative(binding) && loaded.group_address_taken) throw refuse('groupMemberExists')
-    // Who is in already is told that, not that there is no room.
+    // Comes before the limits: a participant of a full conversation is refused as a duplicate.
     if (loaded.joined) throw refuse('participantExists')
     if (isPlainChat(binding) && loaded.counts.native > 0) throw refuse('projectedAddressMissing')
     if (loaded.same_group !== null) throw refuse('sameGroup', { conversation_sid: loaded.same_group })
@@ -163,9 +161,9 @@ export const participants = resource<ParticipantRow, 'messaging_binding'>()({
     }
   },
 
-  remove: (_was, facts) => refuseUnusable(facts.parents[0]),
+  remove: (_before, facts) => refuseUnusable(facts.parents[0]),
 
-  /** A new identity is a new user; a pair held by what is closed or gone is released first. */
+  /** Creates a user for a new identity; first releases the address pair if its conversation is closed or deleted. */
   steps(change, facts, loaded) {
     if (change.verb === 'remove') return [change]
     const { after } = change
@@ -218,7 +216,7 @@ export const participants = resource<ParticipantRow, 'messaging_binding'>()({
     emits: ['onParticipantAdded', 'onParticipantUpdated', 'onParticipantRemoved'],
     postAction: (change, facts) => {
       const row = rowOf(change)
-      // A released pair is nobody's news.
+      // Releasing an address pair emits no event.
       if (change.cause === 'consequence') return []
       return [
         {
@@ -235,7 +233,7 @@ export const participants = resource<ParticipantRow, 'messaging_binding'>()({
 
 const eventOf = { create: 'onParticipantAdded', update: 'onParticipantUpdated', remove: 'onParticipantRemoved' } as const
 
-/** How far somebody has read; moving it without a time means now. */
+/** Returns the updated read horizon. An index without a timestamp sets the timestamp to now. */
 export function readTo(
   before: ParticipantRow,
   p: Pick<Given, 'LastReadMessageIndex' | 'LastReadTimestamp'>,
@@ -258,7 +256,7 @@ async function load(read: Reader, p: Given, facts: ConversationChildFacts, befor
   const [counted, counted_open, role, found, holder, of_address, same_group] = await Promise.all([
     before ? undefined : read.one(countMembers, within),
     joining === null ? undefined : read.one(countOpen, { service_sid, identity: joining, limit: max_open }),
-    wantedRole(read, facts.service, p.RoleSid, 'conversation'),
+    roleGiven(read, facts.service, p.RoleSid, 'conversation'),
     joining === null ? undefined : read.one(userByIdentity, { service_sid, identity: joining }),
     address && proxy_address ? holderOf(read, facts, address, proxy_address) : null,
     address ? read.all(nativeByAddress, { ...within, address }) : [],
@@ -283,7 +281,7 @@ async function load(read: Reader, p: Given, facts: ConversationChildFacts, befor
   }
 }
 
-/** The deadlines of the conversation that have passed are respected: the sweep may not have come by yet. */
+/** Reads the holder of an address pair, with deadlines of the conversation applied that the sweep has not written yet. */
 export async function holderOf(
   read: Reader,
   facts: Pick<Facts, 'account' | 'now'>,
@@ -298,13 +296,13 @@ export async function holderOf(
   return { participant, conversation: found ? (elapse(found, facts.now) ?? found) : null }
 }
 
-/** Address and proxy address are in one open conversation of the account at most; the refusal names it. */
+/** Throws when the address pair is in another open conversation of the account; the message contains its SID. */
 function refuseHeld({ holder }: Loaded, self?: ParticipantRow): void {
   if (!holder?.conversation || holder.conversation.state === 'closed' || holder.participant.sid === self?.sid) return
   throw refuse('pairHeld', { conversation_sid: holder.conversation.sid })
 }
 
-/** What is left of a pair whose conversation is gone, or closed by a deadline that no sweep has applied yet. */
+/** Returns the step that releases a pair whose conversation is deleted, or closed by a deadline that is not written yet. */
 function release({ participant, conversation }: Holder, facts: ConversationChildFacts): Step[] {
   const service = { ...facts.service, sid: participant.service_sid }
   const parents = [{ ...facts.parents[0], sid: participant.conversation_sid }]

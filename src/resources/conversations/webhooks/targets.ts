@@ -5,16 +5,14 @@ import type { Reader } from '../../../storage/database.ts'
 import { rowsBy } from '../../../storage/rows.ts'
 import type { ConversationRow, ConversationWebhookRow } from '../../../storage/schema.ts'
 
-/** Where the vendor starts workflows. */
+/** The vendor's endpoint that starts Studio flows. */
 const studio_base = 'https://webhooks.twilio.com'
 
 const webhooksOf = rowsBy('conversation_webhooks', ['service_sid', 'conversation_sid'])
 
 /**
- * The conversation's own webhooks that want an event; they are told besides the account's or the service's. A conversation
- * without webhooks costs no look. Any resource of a conversation plugs it in with one line:
- *
- *     listeners: (read, event, _change, { parents }) => scopedTargets(read, event, parents[0] as ConversationRow)
+ * Returns the conversation's own webhooks that receive an event, besides the account's or the service's. A conversation without
+ * webhooks costs no query. For the `listeners` of the resources below a conversation.
  */
 export async function scopedTargets(
   read: Reader,
@@ -23,11 +21,11 @@ export async function scopedTargets(
 ): Promise<Target[]> {
   if (webhook_count === 0) return []
   const rows = await read.all(webhooksOf, { service_sid, conversation_sid: sid })
-  return rows.filter((row) => wants(row, event)).map(targetOf)
+  return rows.filter((row) => firesOn(row, event)).map(targetOf)
 }
 
-/** Whether a webhook fires on an event: a trigger, on a message whose body holds one of its words. */
-export function wants(row: ConversationWebhookRow, event: Pick<Event, 'type' | 'payload'>): boolean {
+/** Whether a webhook receives an event. A trigger fires on messages whose body contains one of its words. */
+export function firesOn(row: ConversationWebhookRow, event: Pick<Event, 'type' | 'payload'>): boolean {
   if (row.target === 'webhook') return listOf(row.filters).includes(event.type)
   if (event.type !== 'onMessageAdded') return false
   if (row.target === 'studio') return true

@@ -26,14 +26,14 @@ import { chatServiceSid } from '../chat-service-sid.ts'
 import { type ConversationChildFacts, conversations } from '../conversation.ts'
 import { refuseUnusable } from '../lifecycle.ts'
 import { messageAddedEvent } from '../messages/message.ts'
-import { targetOf, wants } from './targets.ts'
+import { firesOn, targetOf } from './targets.ts'
 
 const max_webhooks = 5
 
-/** Bounds the transaction of a creation with ReplayAfter: the first messages from that index on, no more. */
+/** Messages replayed by ReplayAfter, from that index on: the limit bounds the transaction. */
 const max_replayed = 1000
 
-/** Names of an older generation in the official examples: taken, and nothing ever fires them. */
+/** Events of an older generation in the official examples: accepted, but never emitted. */
 const legacy_event_types = ['onMessageSent', 'onConversationDestroyed'] as const
 
 const targets = oneOf(['webhook', 'trigger', 'studio'], { invalid: 'invalidConversationWebhookType' })
@@ -53,7 +53,7 @@ const triggers = texts({
 
 const flowSids = sid('flow', 'invalidConversationWebhookFlowSid')
 
-/** Which of these count depends on the target; the others are ignored, whatever they hold. */
+/** The target determines which of these are used; the others are ignored, even if they are invalid. */
 const configurationParams = {
   'Configuration.Url': deferred(urls),
   'Configuration.Method': deferred(methods),
@@ -66,8 +66,8 @@ type Given = Parsed<typeof configurationParams>
 
 type Configuration = Pick<ConversationWebhookRow, 'url' | 'method' | 'filters' | 'triggers' | 'flow_sid'>
 
-/** What each target cannot do without. */
-const needs: Readonly<Record<ConversationWebhookRow['target'], readonly (readonly [keyof Given, ErrorName])[]>> = {
+/** The required parameters of each target. */
+const requiredParams: Readonly<Record<ConversationWebhookRow['target'], readonly (readonly [keyof Given, ErrorName])[]>> = {
   webhook: [
     ['Configuration.Url', 'conversationWebhookUrlNotProvided'],
     ['Configuration.Filters', 'conversationWebhookFilterNotProvided'],
@@ -111,12 +111,12 @@ export const webhooks = resource<ConversationWebhookRow, 'configuration'>()({
     return row
   },
 
-  // Also from a closed conversation.
+  // Allowed in a closed conversation, too.
   remove: () => {},
 
   steps: (change, facts) => {
     const added = { create: 1, update: 0, remove: -1 }[change.verb]
-    return added === 0 ? [change] : [change, counted(facts, added)]
+    return added === 0 ? [change] : [change, countStep(facts, added)]
   },
 
   async afterWrite(tx, { before, after }, facts) {
@@ -144,9 +144,9 @@ export const webhooks = resource<ConversationWebhookRow, 'configuration'>()({
   },
 })
 
-/** The configuration as it will be. Throws: first what the target lacks, then the first bad value. */
+/** Returns the new configuration. Throws for the first required parameter that is missing, else for the first bad value. */
 function configured(target: ConversationWebhookRow['target'], p: Given, before: Configuration | null): Configuration {
-  for (const [name, missing] of needs[target]) {
+  for (const [name, missing] of requiredParams[target]) {
     const given = p[name]
     if (given ? isEmpty(name, given) : before === null) throw refuse(missing)
   }
@@ -162,13 +162,13 @@ function configured(target: ConversationWebhookRow['target'], p: Given, before: 
     : { ...called, filters: json(parseDeferred(filters, p['Configuration.Filters'])) ?? kept.filters }
 }
 
-/** Of a repeated text the last counts; a list is empty when nothing in it is. */
+/** Of a repeated text the last value counts; a list is empty when all its values are. */
 function isEmpty(name: keyof Given, given: readonly string[]): boolean {
   const list = name === 'Configuration.Filters' || name === 'Configuration.Triggers'
   return list ? given.every((value) => value === '') : given.at(-1) === ''
 }
 
-/** observed: the caller's spelling comes back. */
+/** observed: the caller's spelling is returned. */
 function methodOf({ 'Configuration.Method': given }: Given): string | undefined {
   return parseDeferred(methods, given) && given?.at(-1)
 }
@@ -177,7 +177,7 @@ function json(list: readonly string[] | undefined): string | undefined {
   return list && JSON.stringify(list)
 }
 
-/** Only what belongs to the target; keywords under `triggers` (observed), not under `filters` as the official example has it. */
+/** Has the keys of the target; keywords are under `triggers` (observed), not under `filters` as in the official example. */
 function toJson(row: ConversationWebhookRow): object {
   const { url, method, flow_sid, replay_after } = row
   const own = {
@@ -188,8 +188,8 @@ function toJson(row: ConversationWebhookRow): object {
   return { ...own, ...(replay_after !== null && { replay_after }) }
 }
 
-/** The conversation with one webhook more or less: no update of it that anybody sees. */
-function counted(facts: ConversationChildFacts, added: number) {
+/** Returns the step that updates the conversation's number of webhooks, without an event. */
+function countStep(facts: ConversationChildFacts, added: number) {
   const before = facts.parents[0]
   const after = { ...before, webhook_count: before.webhook_count + added, revision: before.revision + 1 }
   return stepOf(conversations, { verb: 'update', before, after, cause: 'consequence' }, { ...facts, parents: [] })
@@ -207,17 +207,17 @@ const messagesFrom = pageOf<MessageRow & BaseRow>({
   after: null,
 })
 
-/** Tells a new webhook of the messages that it came too late for: the one with that index and its successors. */
+/** Enqueues deliveries to a new webhook for the existing messages from an index on. */
 async function replay(tx: Tx, webhook: ConversationWebhookRow, index: number, facts: ConversationChildFacts): Promise<void> {
   const conversation = facts.parents[0]
   const args = { where0: conversation.service_sid, where1: conversation.sid, where2: index, limit: max_replayed }
   for (const message of await tx.all(messagesFrom, args)) {
     const event = messageAddedEvent(message, conversation)
-    if (wants(webhook, event)) await enqueue(tx, facts, event, message.source, [targetOf(webhook)])
+    if (firesOn(webhook, event)) await enqueue(tx, facts, event, message.source, [targetOf(webhook)])
   }
 }
 
-/** Index of a message; empty and negative read as null. */
+/** The index of a message; empty and negative mean null. */
 export function messageIndex(invalid: ErrorName): Param<number | null> {
   return param('index of a message', (given) => {
     if (given === '') return null

@@ -1,7 +1,7 @@
 import { resource } from '../../../model/declare.ts'
 import { flag, sid } from '../../../model/params.ts'
 import type { ServiceRow } from '../../../storage/schema.ts'
-import { wantedRole } from '../../role.ts'
+import { roleGiven } from '../../role.ts'
 
 const role = sid('role', 'roleNotFound')
 
@@ -20,9 +20,9 @@ export const serviceConfiguration = resource<ServiceRow>()({
     ReachabilityEnabled: flag(),
   },
   async load(read, p, { service }) {
-    await wantedRole(read, service, p.DefaultConversationCreatorRoleSid, 'conversation')
-    await wantedRole(read, service, p.DefaultConversationRoleSid, 'conversation')
-    await wantedRole(read, service, p.DefaultChatServiceRoleSid, 'service')
+    await roleGiven(read, service, p.DefaultConversationCreatorRoleSid, 'conversation')
+    await roleGiven(read, service, p.DefaultConversationRoleSid, 'conversation')
+    await roleGiven(read, service, p.DefaultChatServiceRoleSid, 'service')
   },
   update: (before, p) => ({
     ...before,

@@ -1,26 +1,26 @@
 import { parseStored } from '../../../json.ts'
 import { resource } from '../../../model/declare.ts'
-import { flag, text } from '../../../model/params.ts'
+import { flag, given, text } from '../../../model/params.ts'
 import type { ServiceRow } from '../../../storage/schema.ts'
 
-interface Notice {
+interface PushSettings {
   readonly enabled: boolean
   readonly template: string | null
   readonly sound: string | null
 }
 
-/** What the row holds as JSON, in the order in which it is shown. */
+/** The JSON column, with its keys in the order of the representation. */
 interface Notifications {
   readonly log_enabled: boolean
-  readonly added_to_conversation: Notice
-  readonly new_message: Notice & {
+  readonly added_to_conversation: PushSettings
+  readonly new_message: PushSettings & {
     readonly badge_count_enabled: boolean
-    readonly with_media: Omit<Notice, 'sound'>
+    readonly with_media: Omit<PushSettings, 'sound'>
   }
-  readonly removed_from_conversation: Notice
+  readonly removed_from_conversation: PushSettings
 }
 
-/** The settings of `Configuration/Notifications` as a new service has them: every flag off, every text unset. */
+/** The settings of a new service: every flag off, every text unset. */
 export const defaultNotifications: Notifications = {
   log_enabled: false,
   added_to_conversation: { enabled: false, template: null, sound: null },
@@ -34,14 +34,9 @@ export const defaultNotifications: Notifications = {
   removed_from_conversation: { enabled: false, template: null, sound: null },
 }
 
-// The vendor publishes no figure for either; no push service takes anything near this.
+// The vendor documents no limit for either; push services accept far less.
 const template = text({ max: 1024, tooLong: 'notificationTemplateTooLong' })
 const sound = text({ max: 1024, tooLong: 'notificationSoundTooLong' })
-
-/** Absent keeps a text, empty (null) unsets it. */
-function given(text: string | null | undefined, kept: string | null): string | null {
-  return text === undefined ? kept : text
-}
 
 /** https://www.twilio.com/docs/conversations/api/service-notification-resource */
 export const serviceNotifications = resource<ServiceRow>()({
@@ -67,10 +62,10 @@ export const serviceNotifications = resource<ServiceRow>()({
     'NewMessage.WithMedia.Template': template,
   },
   update(before, p) {
-    const kept = parseStored<Notifications>(before.notifications)
-    const { added_to_conversation: added, new_message: message, removed_from_conversation: removed } = kept
+    const stored = parseStored<Notifications>(before.notifications)
+    const { added_to_conversation: added, new_message: message, removed_from_conversation: removed } = stored
     const notifications: Notifications = {
-      log_enabled: p.LogEnabled ?? kept.log_enabled,
+      log_enabled: p.LogEnabled ?? stored.log_enabled,
       added_to_conversation: {
         enabled: p['AddedToConversation.Enabled'] ?? added.enabled,
         template: given(p['AddedToConversation.Template'], added.template),

@@ -20,7 +20,7 @@ export const serviceWebhooks = resource<ServiceRow>()({
     webhook_method: p.Method ?? before.webhook_method,
     webhook_filters: p.Filters === undefined ? before.webhook_filters : JSON.stringify(p.Filters),
   }),
-  // Never configured shows nulls, not a 404.
+  // A service without a configuration is represented with nulls, not by a 404.
   represent: (row, self) => ({
     account_sid: row.account_sid,
     chat_service_sid: row.sid,
