@@ -20,7 +20,7 @@ import { type Installation, type OpenOptions, openInstallation } from './install
 import { followClock } from './installation/test-clock.ts'
 import { Loop, type Worker } from './loop.ts'
 import { mediaSurfaces } from './media/http.ts'
-import { Leftovers } from './media/leftovers.ts'
+import { MediaCleanup } from './media/leftovers.ts'
 import { MediaStore } from './media/store.ts'
 import { healthRoutes } from './observability/health.ts'
 import { Metrics } from './observability/metrics.ts'
@@ -94,7 +94,7 @@ export async function start(config: Config, options: OpenOptions = {}): Promise<
       timers,
       createDeliveries(shared),
       createCleanup(shared),
-      new Leftovers({ store, report: shared.failed }),
+      new MediaCleanup({ store, report: shared.failed }),
       ...(clock ? [clock.worker] : []),
     ]
     opened.push(

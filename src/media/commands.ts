@@ -7,14 +7,14 @@ import { mediaBySid, remove } from './rows.ts'
 const serviceBySid = rowsBy('services', ['sid', 'account_sid'])
 
 export const mediaCommands = {
-  /** `path`: what a 404 names when the service has gone while the bytes arrived. */
+  /** `path`: for the message of the 404 if the service was removed during the upload. */
   async addMedia(tx: Tx, { row, path }: { row: MediaRow; path: string }): Promise<void> {
     const service = await tx.hold(serviceBySid, { sid: row.service_sid, account_sid: row.account_sid }, 'keep')
     if (!service) throw refuse('notFound', { path })
     await tx.run(insertRow('media', Object.keys(row)), { ...row })
   },
 
-  /** Deletes media that no message carries. */
+  /** Deletes media that belong to no message. */
   async deleteMedia(tx: Tx, { service_sid, sid, path }: { service_sid: string; sid: string; path: string }): Promise<void> {
     const row = await tx.hold(mediaBySid, { service_sid, sid }, 'change')
     if (!row) throw refuse('notFound', { path })

@@ -2,37 +2,37 @@ import { MIMEType } from 'node:util'
 import { refuse } from '../errors.ts'
 import type { MediaRow } from '../storage/schema.ts'
 
-/** The vendor's own limit is not known; no registered type comes near this. */
-const longest_type = 255
+/** The vendor documents no limit; registered types are far shorter. */
+const max_type_length = 255
 
-/** The content type of an upload, as it is kept. Throws a refusal when it is none, or the form of a browser. */
+/** Returns the content type of an upload. Throws a refusal when it is invalid or multipart. */
 export function uploadedType(header: string | undefined): string {
   const given = header?.trim() || 'application/octet-stream'
   const type = mimeType(given)
-  // Its parts would be kept with their boundaries.
-  if (!type || type.type === 'multipart' || given.length > longest_type) throw refuse('invalidMediaType')
+  // The boundaries of a multipart form would be stored as part of the file.
+  if (!type || type.type === 'multipart' || given.length > max_type_length) throw refuse('invalidMediaType')
   return given
 }
 
-/** The last part of a path, as browsers and other uploads may send one: a name never says where to put a file. */
+/** Returns the last part of a path, which some clients send as file name; null if there is none. */
 export function baseName(given: string | null | undefined): string | null {
   const name = given?.toWellFormed().split(/[/\\]/).at(-1)
   return !name || name === '.' || name === '..' ? null : name
 }
 
-/** Types that a browser may run when it is led to open them. */
-const runs =
+/** Types that a browser may execute when it opens them. */
+const executable =
   /^(?:text\/(?:html|xml|xsl)|application\/xml|.*\+xml|.*(?:java|ecma|j|live)script.*|application\/(?:wasm|x-shockwave-flash))$/
 
 /**
- * What goes with the bytes. Strangers choose them and their type, and they come from the host of the API: a browser is to
- * keep them, not to open them, and whatever it opens all the same gets an origin of its own where nothing runs.
+ * Returns the headers of a download. Uploads come from strangers and have the API's host: browsers are made to save files rather
+ * than open them, and the sandbox gives a file opened all the same an origin of its own without scripts.
  */
 export function contentHeaders({ content_type, filename, sha256 }: MediaRow): string[] {
   const type = mimeType(content_type)
   return [
     'content-type',
-    type && !runs.test(type.essence) ? content_type : 'application/octet-stream',
+    type && !executable.test(type.essence) ? content_type : 'application/octet-stream',
     'content-disposition',
     disposition(filename),
     'x-content-type-options',
@@ -41,7 +41,7 @@ export function contentHeaders({ content_type, filename, sha256 }: MediaRow): st
     "default-src 'none'; sandbox",
     'etag',
     `"${sha256}"`,
-    // The bytes never change, but who may see them does.
+    // The content never changes, but access to it does.
     'cache-control',
     'private, no-cache',
     'accept-ranges',
@@ -49,7 +49,7 @@ export function contentHeaders({ content_type, filename, sha256 }: MediaRow): st
   ]
 }
 
-/** Controls, and what turns the direction of a text, can make a name look like another. */
+/** Control and bidirectional formatting characters can make a file name look like another. */
 const unprintable = /[\p{Cc}\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu
 
 function disposition(filename: string | null): string {
@@ -70,11 +70,11 @@ function mimeType(text: string): MIMEType | undefined {
 
 interface Range {
   readonly start: number
-  /** The last byte, not the one behind it. */
+  /** The last byte, inclusive. */
   readonly end: number
 }
 
-/** The part that is asked for. Undefined for all of it, which is also a proper answer to a range that cannot be served. */
+/** Returns the requested range. Undefined for the whole file, which is also a valid response to an unsatisfiable range. */
 export function rangeOf(headers: { range?: string | undefined; 'if-range'?: unknown }, row: MediaRow): Range | undefined {
   const [, from = '', to = ''] = /^bytes=(\d*)-(\d*)$/.exec(headers.range ?? '') ?? []
   const condition = headers['if-range']

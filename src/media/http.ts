@@ -21,8 +21,8 @@ import { TemporaryLinks } from './links.ts'
 import { findMedia } from './rows.ts'
 import type { MediaStore } from './store.ts'
 
-/** Of silence, after which the other side is taken to be gone: it must not hold a file and a connection for ever. */
-const silence_ms = 60_000
+/** Inactivity after which a connection is closed, so that it does not occupy a file for ever. */
+const idle_timeout_ms = 60_000
 
 const collection = '/Services/:service/Media'
 const instance = `${collection}/:key`
@@ -39,24 +39,24 @@ const conversationBySid = rowsBy('conversations', ['service_sid', 'sid'])
 export interface MediaOptions {
   readonly store: MediaStore
   readonly database: Database<typeof mediaCommands>
-  /** Committed rows; keeps accounts and services in memory where it may. */
+  /** Reads committed rows; accounts and services are cached where possible. */
   readonly read: Reader
   readonly vault: Vault
   readonly clock: Clock
   readonly max_bytes: number
-  /** Null: from the request's Host. */
+  /** Null: derived from the request's Host header. */
   readonly public_url: string | null
   readonly log: Logger
 }
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** Content type of an upload as it was sent; the framework would refuse some. */
+    /** Content type of an upload as sent; Fastify would refuse some. */
     uploaded_type: string | undefined
   }
 }
 
-/** Media under `/v1`: uploads of any type and size, and downloads by credentials or by a signed url. */
+/** Returns the media routes of `/v1`: uploads of any type and size, and downloads by credentials or by a signed url. */
 export function mediaSurfaces(options: MediaOptions): Surface[] {
   const media = new Media(options)
   const prepare = (request: FastifyRequest) => {
@@ -67,7 +67,7 @@ export function mediaSurfaces(options: MediaOptions): Surface[] {
     {
       prepare,
       routes(plugin) {
-        takeStreams(plugin)
+        addStreamParser(plugin)
         addPath(plugin, collection, { POST: media.handler(media.upload) })
         addPath(plugin, instance, { GET: media.handler(media.fetch), DELETE: media.handler(media.remove) })
         addPath(plugin, `${instance}/Content`, { GET: media.handler(media.download) })
@@ -77,15 +77,15 @@ export function mediaSurfaces(options: MediaOptions): Surface[] {
       prepare,
       withoutCredentials: true,
       routes(plugin) {
-        takeStreams(plugin)
+        addStreamParser(plugin)
         addPath(plugin, `${instance}/Content/Temporary`, { GET: media.handler(media.downloadSigned) })
       },
     },
   ]
 }
 
-/** The body stays a stream: handlers read it from the request, as it comes. */
-function takeStreams(plugin: FastifyInstance): void {
+/** Leaves the body unparsed: handlers read it from the request as a stream. */
+function addStreamParser(plugin: FastifyInstance): void {
   plugin.decorateRequest('uploaded_type', undefined)
   plugin.addContentTypeParser('*', (_request, _body, done) => done(null))
 }
@@ -108,7 +108,7 @@ class Media {
   }
 
   readonly upload: Work = async (request, reply) => {
-    const row = await receiving(request, reply, (body) => this.#add(request, body))
+    const row = await receiveBody(request, reply, (body) => this.#add(request, body))
     respond(request, reply, 201, this.#represent(request, row))
   }
 
@@ -149,17 +149,17 @@ class Media {
     const now = this.#options.clock.now()
     if (!this.#links.allows(signedPath(service, key), query.last('Expires'), query.last('Signature'), now))
       throw refuse('forbidden')
-    const row = await this.#reachable(request, service)
+    const row = await this.#findReachable(request, service)
     const account = await this.#options.read.one(accountBySid, { sid: row.account_sid })
     if (account?.status !== 'active') throw refuse('forbidden')
     await this.#send(request, reply, row)
   }
 
   async #find(request: FastifyRequest): Promise<MediaRow> {
-    return this.#reachable(request, await this.#serviceOf(request))
+    return this.#findReachable(request, await this.#serviceOf(request))
   }
 
-  /** The sid of the path's service. Throws 404: a missing one and one of another account look the same. */
+  /** Returns the SID of the path's service. Throws 404 when it does not exist or belongs to another account. */
   async #serviceOf(request: FastifyRequest): Promise<string> {
     const { service: sid = '' } = paramsOf(request)
     const service = await this.#options.read.one(serviceBySid, { sid, account_sid: request.account_sid })
@@ -167,8 +167,8 @@ class Media {
     return service.sid
   }
 
-  /** Media of a conversation that is gone are out of reach at once, although they are removed in batches. Throws 404. */
-  async #reachable(request: FastifyRequest, service_sid: string): Promise<MediaRow> {
+  /** Reads media. Throws 404, at once also for those of a removed conversation, whose rows are removed in batches. */
+  async #findReachable(request: FastifyRequest, service_sid: string): Promise<MediaRow> {
     const { read } = this.#options
     const { key = '' } = paramsOf(request)
     const row = await findMedia(read, service_sid, key)
@@ -212,11 +212,11 @@ class Media {
     const file = await this.#open(request, row)
     reply.hijack()
     reply.raw.writeHead(range ? 206 : 200, headers)
-    reply.raw.setTimeout(silence_ms)
+    reply.raw.setTimeout(idle_timeout_ms)
     await pipe(request.method === 'HEAD' ? [] : file.createReadStream({ start, end }), reply.raw)
-      // The status has gone out: all that is left to say is that the rest does not come, which `pipe` does by cutting off.
+      // The status has been sent: `pipe` signals the error by closing the connection.
       .catch((error: { code?: string }) => {
-        if (!hungUp.test(error.code ?? '')) this.#options.log.error({ err: error }, 'download failed')
+        if (!disconnected.test(error.code ?? '')) this.#options.log.error({ err: error }, 'download failed')
       })
       .finally(() => file.close())
   }
@@ -225,35 +225,35 @@ class Media {
     try {
       return await this.#options.store.open(row.sha256)
     } catch (error) {
-      // Throws 404 when the row has gone meanwhile.
-      await this.#reachable(request, row.service_sid)
+      // Throws 404 when the row has been removed meanwhile.
+      await this.#findReachable(request, row.service_sid)
       throw error
     }
   }
 }
 
-/** The other side's doing, no fault of the file. */
-const hungUp = /^(?:ERR_STREAM_|ECONNRESET|EPIPE)/
+/** Codes of errors that the caller causes by disconnecting. */
+const disconnected = /^(?:ERR_STREAM_|ECONNRESET|EPIPE)/
 
 function signedPath(service_sid: string, sid: string): string {
   return `/Services/${service_sid}/Media/${sid}/Content/Temporary`
 }
 
 /**
- * The body as it comes. A sender that says nothing more is cut off; what follows a refusal is read and forgotten, so that the
- * sender gets to read the answer.
+ * Passes the body to `work` as a stream. An idle sender is disconnected. After a refusal the rest of the body is read and dropped,
+ * so that the sender can read the response.
  */
-async function receiving<T>({ raw }: FastifyRequest, reply: FastifyReply, work: (body: Readable) => Promise<T>): Promise<T> {
-  raw.setTimeout(silence_ms)
+async function receiveBody<T>({ raw }: FastifyRequest, reply: FastifyReply, work: (body: Readable) => Promise<T>): Promise<T> {
+  raw.setTimeout(idle_timeout_ms)
   raw.once('end', () => {
-    // Behind the answer the connection waits for its next request, with a limit of its own.
+    // After the response Node's keep-alive time-out applies.
     if (!reply.raw.writableFinished) raw.setTimeout(0)
   })
   try {
     return await work(raw)
   } catch (error) {
     raw.resume()
-    // A sender that has gone is no defect, and there is nobody left to answer.
+    // A sender that has disconnected is no server error, and receives no response.
     throw raw.errored ? refuse('invalidValue') : error
   }
 }

@@ -5,10 +5,10 @@ const hour_ms = 3_600_000
 const day_ms = 24 * hour_ms
 
 /**
- * Removes files that a crash has left: at the start, an hour later, when the last of them are old enough, and then daily for
- * what could not be deleted.
+ * Removes files that a crash has left: at the start; an hour later, when the last of them are old enough; then daily, for files
+ * that could not be deleted.
  */
-export class Leftovers implements Worker {
+export class MediaCleanup implements Worker {
   readonly #loop: Loop
   readonly #stopping = new AbortController()
 

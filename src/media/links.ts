@@ -2,10 +2,10 @@ import { createHmac } from 'node:crypto'
 import { sameSecret } from '../api/auth.ts'
 import type { Vault } from '../vault.ts'
 
-/** Long enough to start a download, too short for an address that is passed on. */
+/** Long enough to start a download, too short for sharing the url. */
 const lifetime_s = 300
 
-/** Addresses that anyone may open for a few minutes, such as an `<img>` that cannot send credentials. */
+/** Urls that need no credentials for a few minutes, for example for an `<img>`, which cannot send any. */
 export class TemporaryLinks {
   readonly #key: Buffer
 
@@ -13,13 +13,13 @@ export class TemporaryLinks {
     this.#key = vault.derive('temporary media urls')
   }
 
-  /** The query that makes `path` open to anyone for five minutes. */
+  /** Returns the query that makes `path` accessible without credentials for five minutes. */
   sign(path: string, now: number): string {
     const expires = String(Math.ceil(now / 1000) + lifetime_s)
     return String(new URLSearchParams({ Expires: expires, Signature: this.#signature(path, expires) }))
   }
 
-  /** Whether these are an `Expires` that has not passed and its `Signature`. */
+  /** Whether the signature is valid and has not expired. */
   allows(path: string, expires: string | undefined, signature: string | undefined, now: number): boolean {
     if (expires === undefined || signature === undefined) return false
     return sameSecret(signature, this.#signature(path, expires)) && now < Number(expires) * 1000

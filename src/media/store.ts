@@ -12,7 +12,7 @@ import { contentFile, incomingFile, incomingFolder, syncToDisk } from './files.t
 const hour_ms = 3_600_000
 const mediaByHash = rowsBy('media', ['sha256'])
 
-/** What arrived. */
+/** A received file. */
 interface Content {
   /** Hex. */
   readonly sha256: string
@@ -21,26 +21,26 @@ interface Content {
 }
 
 interface StoreOptions {
-  /** Made when it is not there. Null: one in the temporary folder, gone on close. */
+  /** Created if it does not exist. Null: a temporary folder, deleted on close. */
   readonly folder: string | null
-  /** Which files are referred to. */
+  /** Finds out which files are used. */
   readonly read: Reader
   readonly report: (error: unknown) => void
 }
 
 /**
- * The bytes of media, a file for each content, named by its SHA-256: `ab/cd/abcd…`. A file is on disk before the row that
- * refers to it and goes after the last one, so whatever is cut short leaves a file too many, never one too few.
+ * Stores the content of media in files named by their SHA-256: `ab/cd/abcd…`. A file is on disk before the first row that refers
+ * to it and is deleted after the last one, so an interruption may leave an unused file but never loses a used one.
  */
 export class MediaStore {
   readonly #folder: string
   readonly #incoming: string
-  /** Files are as lasting as the database: no fsync for what is thrown away. */
+  /** The folder is temporary: no fsync. */
   readonly #ephemeral: boolean
   readonly #read: Reader
   readonly #report: (error: unknown) => void
-  /** The last of what is done or waits to be done with each content. */
-  readonly #busy = new Map<string, Promise<unknown>>()
+  /** By content: the last operation that runs or waits. */
+  readonly #operations = new Map<string, Promise<unknown>>()
 
   private constructor(folder: string, { folder: given, read, report }: StoreOptions) {
     this.#folder = folder
@@ -56,29 +56,29 @@ export class MediaStore {
     return store
   }
 
-  /** Resolves once nothing is under way any more. */
+  /** Resolves when all operations have ended. */
   async close(): Promise<void> {
-    await Promise.all(this.#busy.values())
+    await Promise.all(this.#operations.values())
     if (this.#ephemeral) await rm(this.#folder, { recursive: true, force: true })
   }
 
   /**
-   * Takes in what the sender sends, whatever its size, and commits the row that refers to it. Throws a refusal when it is
-   * empty or too large; the sender is not cut off then, so that it can read the answer.
+   * Receives a file of any size and commits the row that refers to it. Throws a refusal when it is empty or too large; the source
+   * is not destroyed then, so that the sender can read the response.
    */
   async add<T>(source: Readable, max_bytes: number, commit: (content: Content) => Promise<T>): Promise<T> {
-    const arriving = incomingFile(this.#folder)
+    const upload = incomingFile(this.#folder)
     try {
-      const content = await this.#receive(source, arriving, max_bytes)
-      return await this.#alone(content.sha256, async () => {
-        await this.#publish(arriving, content.sha256)
+      const content = await this.#receive(source, upload, max_bytes)
+      return await this.#exclusively(content.sha256, async () => {
+        await this.#publish(upload, content.sha256)
         try {
           const committed = await commit(content)
-          // Another process may have taken it for unused just before; from now on it sees the row.
-          if (!(await exists(this.#file(content.sha256)))) await this.#publish(arriving, content.sha256)
+          // Another process may have deleted the file as unused before the commit; from now on it sees the row.
+          if (!(await exists(this.#file(content.sha256)))) await this.#publish(upload, content.sha256)
           return committed
         } catch (error) {
-          // When nobody can say whether the row is there, the file stays until that is certain: see `removeLeftovers`.
+          // If it is unknown whether the row is committed, the file is left to `removeLeftovers`.
           if (!isUnavailable(error)) await this.#removeUnused(content.sha256).catch(this.#report)
           throw error
         }
@@ -88,28 +88,29 @@ export class MediaStore {
       this.#report(error)
       throw refuse('unavailable')
     } finally {
-      await rm(arriving, { force: true })
+      await rm(upload, { force: true })
     }
   }
 
-  /** Throws ENOENT when there is no such file. */
+  /** Throws ENOENT if there is no such file. */
   open(sha256: string): Promise<FileHandle> {
     return open(this.#file(sha256))
   }
 
-  /** Deletes files that have lost their last row. */
+  /** Deletes the files that the notices report as unused. */
   notified(notices: readonly Notice[]): void {
     for (const notice of notices) {
-      if (notice.topic === 'unused_file') this.#alone(notice.sha256, () => this.#removeUnused(notice.sha256)).catch(this.#report)
+      if (notice.topic === 'unused_file')
+        this.#exclusively(notice.sha256, () => this.#removeUnused(notice.sha256)).catch(this.#report)
     }
   }
 
   /**
-   * Removes what a crash has left: an upload cut short, or a file whose row was not committed or whose removal was not done.
-   * Not the young ones, which may be on their way. It reads every folder, so it can be told to stop on its way.
+   * Removes files that a crash has left: incomplete uploads, and files without a row. Keeps files younger than an hour, whose row
+   * may still be committed. Reads every folder, so it can be aborted.
    */
   async removeLeftovers(stop: AbortSignal): Promise<void> {
-    // File times are the machine's, whatever the clock of the server says.
+    // File times are in machine time, which the server's clock may differ from.
     const before_ms = Date.now() - hour_ms
     const isOld = async (file: string) => ((await stat(file).catch(() => undefined))?.mtimeMs ?? before_ms) < before_ms
     for await (const { name, parentPath } of filesIn(this.#incoming)) {
@@ -119,7 +120,7 @@ export class MediaStore {
     for await (const { name, parentPath } of this.#contents()) {
       if (stop.aborted) return
       if (await this.#isUsed(name)) continue
-      await this.#alone(name, async () => {
+      await this.#exclusively(name, async () => {
         if (await isOld(join(parentPath, name))) await this.#removeUnused(name)
       })
     }
@@ -150,19 +151,19 @@ export class MediaStore {
   }
 
   /**
-   * Also where there is one of that name already: it holds the same bytes, and what a crash may have done to it is mended.
-   * What arrived keeps its own name until its row is committed.
+   * Links an upload under its final name. An existing file is replaced: it has the same content unless a crash has damaged it. The
+   * upload also keeps its own name until its row is committed.
    */
-  async #publish(arriving: string, sha256: string): Promise<void> {
+  async #publish(upload: string, sha256: string): Promise<void> {
     const file = this.#file(sha256)
     await this.#makeFolder(dirname(file))
-    const second = `${arriving}.${randomUUID()}`
-    await link(arriving, second)
-    await rename(second, file)
+    const linked = `${upload}.${randomUUID()}`
+    await link(upload, linked)
+    await rename(linked, file)
     await this.#sync(dirname(file))
   }
 
-  /** Put aside, looked for once more, then deleted: another process may be committing a row that refers to it. */
+  /** Moves the file aside, checks again and then deletes it: another process may be committing a row that refers to it. */
   async #removeUnused(sha256: string): Promise<void> {
     const file = this.#file(sha256)
     if ((await this.#isUsed(sha256)) || !(await exists(file))) return
@@ -176,16 +177,16 @@ export class MediaStore {
     return (await this.#read.one(mediaByHash, { sha256 })) !== undefined
   }
 
-  /** One after the other for each content: else a file could be deleted between its arrival and its row. */
-  async #alone<T>(sha256: string, work: () => Promise<T>): Promise<T> {
-    const mine = (this.#busy.get(sha256) ?? Promise.resolve()).then(work)
-    const done = mine.then(nothing, nothing)
-    this.#busy.set(sha256, done)
+  /** Runs the operations on one content one after another: else a file could be deleted before its row is committed. */
+  async #exclusively<T>(sha256: string, work: () => Promise<T>): Promise<T> {
+    const result = (this.#operations.get(sha256) ?? Promise.resolve()).then(work)
+    const done = result.then(nothing, nothing)
+    this.#operations.set(sha256, done)
     try {
-      return await mine
+      return await result
     } finally {
       await done
-      if (this.#busy.get(sha256) === done) this.#busy.delete(sha256)
+      if (this.#operations.get(sha256) === done) this.#operations.delete(sha256)
     }
   }
 
@@ -199,11 +200,11 @@ export class MediaStore {
     }
   }
 
-  /** Makes a folder and those above it; each new name is on disk before this resolves. */
+  /** Creates a folder and its parents, and syncs each to disk. */
   async #makeFolder(folder: string): Promise<void> {
     const first = await mkdir(folder, { recursive: true, mode: 0o700 })
     if (first === undefined) return
-    for (let made = folder; made.length >= first.length; made = dirname(made)) await this.#sync(dirname(made))
+    for (let created = folder; created.length >= first.length; created = dirname(created)) await this.#sync(dirname(created))
   }
 
   async #sync(folder: string): Promise<void> {
@@ -224,7 +225,7 @@ function isUnavailable(error: unknown): boolean {
   return error instanceof ApiError && error.kind === 'unavailable'
 }
 
-/** Only folders that hold contents: two hex digits. */
+/** Returns the folders with two hex digits as name: the others hold no content. */
 async function foldersIn(folder: string): Promise<string[]> {
   return (await readdir(folder)).filter((name) => /^[0-9a-f]{2}$/.test(name))
 }
@@ -233,7 +234,7 @@ async function* filesIn(folder: string): AsyncIterable<Dirent> {
   for (const entry of await readdir(folder, { withFileTypes: true })) if (entry.isFile()) yield entry
 }
 
-/** A full disk is no defect: the upload may be tried again later. */
+/** A full disk is no defect: the upload may be retried later. */
 function isOutOfSpace(error: unknown): boolean {
   const code = codeOf(error)
   return code === 'ENOSPC' || code === 'EDQUOT'
