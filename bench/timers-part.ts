@@ -158,7 +158,7 @@ export async function idlePoll(parley: Server): Promise<number> {
     database,
     resources,
     sweep: (request) => database.write('sweep', request),
-    failed: console.error,
+    onError: console.error,
   })
   const bursts: number[] = []
   for (let n = 0; n < 20; n++) {

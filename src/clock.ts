@@ -1,7 +1,7 @@
-/** The only source of time. All instants are integers: epoch milliseconds, UTC. */
+/** The only source of time. Instants are integers: milliseconds since the epoch, UTC. */
 export interface Clock {
   now(): number
-  /** How far this clock is ahead of the machine's, in ms; 0 unless the test clock was moved. */
+  /** How far this clock is ahead of the system clock, in ms; 0 unless the test clock was moved. */
   readonly offset_ms: number
 }
 
@@ -12,7 +12,7 @@ export class SystemClock implements Clock {
   }
 }
 
-/** Runs at the machine's pace but can be moved forward, so that timers of hours can be tested in milliseconds. */
+/** Runs like the system clock but can be moved forward, so that a test of an hour's timer takes milliseconds. */
 export class TestClock implements Clock {
   offset_ms: number
   constructor(offset_ms = 0) {
@@ -21,12 +21,12 @@ export class TestClock implements Clock {
   now(): number {
     return Date.now() + this.offset_ms
   }
-  /** Moves the clock to `instant_ms`. Going back is not possible: ids and pages rely on time moving forward. */
+  /** Moves the clock forward to `instant_ms`; never back, because SIDs and pages rely on time moving forward. */
   moveTo(instant_ms: number): void {
     this.follow(instant_ms - Date.now())
   }
 
-  /** Goes where another node's clock is. */
+  /** Moves the clock forward to the offset of another node's clock. */
   follow(offset_ms: number): void {
     this.offset_ms = Math.max(this.offset_ms, offset_ms)
   }

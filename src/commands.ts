@@ -11,7 +11,7 @@ import { registry } from './resources/index.ts'
 import { long, type Tx } from './storage/database.ts'
 import { factCommands } from './storage/facts.ts'
 
-/** Every transaction there is, by name: the writer thread imports this module. */
+/** Every transaction, by name. The writer thread imports this module. */
 export const commands = {
   change: (tx: Tx, input: NamedChange) => change(tx, registry, input),
   changeAll: (tx: Tx, input: readonly [NamedChange, ...NamedChange[]]) => changeAll(tx, registry, input),

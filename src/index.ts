@@ -5,16 +5,16 @@ import { type Running, start } from './main.ts'
 export type { SettingTexts as ParleySettings } from './config.ts'
 
 /**
- * A Parley server in this process.
+ * A Parley server that runs in this process.
  *
  *     await using parley = await Parley.start({ PORT: '0', PARLEY_DATABASE_URL: 'sqlite::memory:' })
  *     parley.url // http://127.0.0.1:49152
  */
 export class Parley implements AsyncDisposable {
   readonly #running: Running
-  /** SID and auth token of the first account. The token is null when the account existed before and its token was shown. */
+  /** SID and auth token of the first account. The token is null when an earlier start has shown it. */
   readonly account: { readonly sid: string; readonly authToken: string | null }
-  /** The token of the operator's API. */
+  /** The operator token of `/admin/v1`. */
   readonly adminToken: string
 
   private constructor(running: Running) {
@@ -25,8 +25,8 @@ export class Parley implements AsyncDisposable {
   }
 
   /**
-   * Starts a server with these settings, which have the names of environment variables; the environment itself is not read.
-   * Throws an error whose message says what to do when a setting is wrong, or when the port or the database cannot be had.
+   * Starts a server. Settings have the names of their environment variables; the environment itself is not read.
+   * Throws an error that names the remedy when a setting is wrong, or when the port or the database is not available.
    */
   static async start(settings: SettingTexts = {}): Promise<Parley> {
     const running = await start(readConfig(settings))
@@ -34,12 +34,12 @@ export class Parley implements AsyncDisposable {
     return new Parley(running)
   }
 
-  /** Where it listens. */
+  /** The base URL on which the server listens. */
   get url(): string {
     return this.#running.url
   }
 
-  /** Finishes what is in flight, then closes the server and the database. */
+  /** Finishes the requests and deliveries in flight, then closes the server and the database. */
   stop(): Promise<void> {
     return this.#running.stop()
   }

@@ -1,4 +1,4 @@
-/** Reads the text of a JSON object; undefined when it is anything else. */
+/** Parses the text of a JSON object; undefined when it is anything else. */
 export function parseJsonObject(text: string): Readonly<Record<string, unknown>> | undefined {
   try {
     const parsed: unknown = JSON.parse(text)
@@ -13,7 +13,7 @@ export function isJsonObject(value: unknown): value is Readonly<Record<string, u
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
-/** Reads JSON that Parley itself has stored: what is in such a column is known to whoever reads it. */
+/** Parses JSON that Parley itself has stored. The caller knows the type of the column. */
 export function parseStored<T>(json: string): T {
   // Written by JSON.stringify from a value of this type.
   return JSON.parse(json) as T

@@ -1,26 +1,26 @@
-/** Work that goes on behind the requests. */
+/** Work in the background, started and stopped with the server. */
 export interface Worker {
   start(): void
-  /** Resolves once nothing of it is under way any more. */
+  /** Resolves once the work in progress has ended. */
   stop(): Promise<void>
 }
 
 /**
- * Runs `once` whenever it is nudged or its time has come, never twice at the same time, and never stops on an error:
- * it is reported, and the work is tried again a second later.
+ * Runs `once` when it is nudged and when its time has come, never twice at the same time. An error is reported, and the next run
+ * comes a second later.
  */
 export class Loop implements Worker {
   readonly #once: () => Promise<number>
-  readonly #report: (error: unknown) => void
+  readonly #onError: (error: unknown) => void
   #timer: NodeJS.Timeout | undefined
   #running: Promise<void> | undefined
   #again = false
   #stopped = true
 
-  /** `once` returns in how many ms it wants to run again. */
-  constructor(once: () => Promise<number>, report: (error: unknown) => void) {
+  /** `once` returns after how many ms it is to run again. */
+  constructor(once: () => Promise<number>, onError: (error: unknown) => void) {
     this.#once = once
-    this.#report = report
+    this.#onError = onError
   }
 
   start(): void {
@@ -28,7 +28,7 @@ export class Loop implements Worker {
     this.nudge()
   }
 
-  /** Runs now, or once more after the run under way. */
+  /** Runs now, or once more after the current run. */
   nudge(): void {
     if (this.#stopped) return
     this.#again = true
@@ -51,7 +51,7 @@ export class Loop implements Worker {
       try {
         wait_ms = await this.#once()
       } catch (error) {
-        this.#report(error)
+        this.#onError(error)
         wait_ms = 1000
       }
     }

@@ -28,39 +28,38 @@ import { operations, resources } from './resources/index.ts'
 import type { Reader } from './storage/database.ts'
 import { rowsBy } from './storage/rows.ts'
 
-/** A server that is running. */
 export interface Running {
-  /** Where it listens. */
+  /** The base URL on which it listens. */
   readonly url: string
   readonly installation: Installation
-  /** Finishes what is in flight, then closes everything in reverse order. */
+  /** Finishes the work in flight, then closes everything in reverse order. */
   stop(): Promise<void>
 }
 
-/** Above the five seconds of a pre-action webhook, below the ten that supervisors give. */
+/** Above the five seconds of a pre-action webhook, below the ten that supervisors usually allow. */
 const stop_timeout_ms = 7000
 
-/** How long the clock of a node may stand where another node has moved it away from. */
-const clock_every_ms = 1000
+/** How long a node may miss a move of the test clock by another node. */
+const clock_interval_ms = 1000
 
 const day_ms = 86_400_000
 
 const accountBySid = rowsBy('accounts', ['sid'])
 const serviceBySid = rowsBy('services', ['sid', 'account_sid'])
 
-/** What the parts of a running server share. */
+/** What the parts of a server share. */
 interface Shared {
   readonly config: Config
   readonly installation: Installation
   readonly metrics: Metrics
-  /** Committed rows; keeps accounts and services in memory where it may. */
+  /** Reads committed rows; accounts and services come from memory where the engine allows it. */
   readonly read: Reader
   readonly client: WebhookClient
-  /** Called with what goes wrong behind the requests. */
-  readonly failed: (error: unknown) => void
+  /** Logs an error of background work. */
+  readonly onError: (error: unknown) => void
 }
 
-/** Starts the server and what works behind it. Throws when the port cannot be had. */
+/** Starts the server and its workers. Throws ConfigError when the port is not available. */
 export async function start(config: Config, options: OpenOptions = {}): Promise<Running> {
   const installation = await openInstallation(config, options)
   const { database, log } = installation
@@ -77,7 +76,7 @@ export async function start(config: Config, options: OpenOptions = {}): Promise<
       metrics: new Metrics(database),
       read: withRowCache(database, [accountBySid, serviceBySid], ['accounts', 'services']),
       client,
-      failed: (err) => {
+      onError: (err) => {
         if (!isFailure(err)) log.error({ err }, 'background work failed')
       },
     }
@@ -94,7 +93,7 @@ export async function start(config: Config, options: OpenOptions = {}): Promise<
       timers,
       createDeliveries(shared),
       createCleanup(shared),
-      new MediaCleanup({ store, report: shared.failed }),
+      new MediaCleanup({ store, report: shared.onError }),
       ...(clock ? [clock.worker] : []),
     ]
     opened.push(
@@ -110,27 +109,27 @@ export async function start(config: Config, options: OpenOptions = {}): Promise<
   }
 }
 
-/** Closes everything in reverse order, each whatever the others throw. Throws the first error in the end. */
+/** Closes everything in reverse order, even when one of them throws. Throws the first error at the end. */
 async function closeAll(opened: readonly (() => Promise<unknown>)[]): Promise<void> {
   const errors: unknown[] = []
   for (const close of opened.toReversed()) await close().catch((error: unknown) => errors.push(error))
   if (errors.length > 0) throw errors[0]
 }
 
-async function openMedia({ config, installation: { database }, failed }: Shared): Promise<MediaStore> {
-  const store = await MediaStore.open({ folder: mediaFolder(config), read: database.read, report: failed })
+async function openMedia({ config, installation: { database }, onError }: Shared): Promise<MediaStore> {
+  const store = await MediaStore.open({ folder: mediaFolder(config), read: database.read, report: onError })
   database.subscribe((notices) => store.notified(notices))
   return store
 }
 
-function createTimers({ installation: { clock, database }, metrics, failed }: Shared): Timers {
+function createTimers({ installation: { clock, database }, metrics, onError }: Shared): Timers {
   return new Timers({
     clock,
     database,
     resources,
     sweep: (request) => database.write('sweep', request),
-    failed,
-    applied: (rows, late_ms) => {
+    onError,
+    onBatch: (rows, late_ms) => {
       metrics.timers.inc(rows)
       metrics.lateness.observe(late_ms / 1000)
     },
@@ -138,7 +137,7 @@ function createTimers({ installation: { clock, database }, metrics, failed }: Sh
 }
 
 function createDeliveries(shared: Shared): Deliveries<ChannelReport> {
-  const { config, installation, metrics, failed } = shared
+  const { config, installation, metrics, onError } = shared
   const { clock, database, log, vault } = installation
   const signed = { read: shared.read, client: shared.client, vault }
   return new Deliveries<ChannelReport>({
@@ -150,17 +149,17 @@ function createDeliveries(shared: Shared): Deliveries<ChannelReport> {
       loopback: loopbackHandler(database.read),
     },
     record: (results) => database.write('recordDeliveries', results),
-    failed,
+    failed: onError,
     attempted: (result, row) => {
-      metrics.delivered(result)
+      metrics.countDelivery(result)
       const { status, error } = result
       if (!isDelivered(result)) log.warn({ delivery: row.id, event: row.event_type, status, error }, 'webhook failed')
     },
   })
 }
 
-function createCleanup({ config, installation: { clock, database }, failed }: Shared): Cleanup {
-  return new Cleanup({ clock, database, keep_deliveries_ms: config.delivery_log_days * day_ms, failed })
+function createCleanup({ config, installation: { clock, database }, onError }: Shared): Cleanup {
+  return new Cleanup({ clock, database, delivery_retention_ms: config.delivery_log_days * day_ms, onError })
 }
 
 function createPipeline({ installation, read, client }: Shared, timers: Timers): Pipeline {
@@ -179,17 +178,17 @@ function createPipeline({ installation, read, client }: Shared, timers: Timers):
   }
 }
 
-/** Follows the test clock of several nodes: at each request, when told, and every second. Undefined where there is none to follow. */
-function sharedClock({ installation: { clock, database }, failed }: Shared) {
+/** Keeps the test clocks of several nodes together: at each request, at each notice and every second. Undefined with one node. */
+function sharedClock({ installation: { clock, database }, onError }: Shared) {
   if (!(clock instanceof TestClock)) return undefined
   const follow = followClock(clock, database)
   database.subscribe((notices) => {
     for (const notice of notices) if (notice.topic === 'clock') clock.follow(notice.offset_ms)
-    if (notices.some(({ topic }) => topic === 'missed')) follow().catch(failed)
+    if (notices.some(({ topic }) => topic === 'missed')) follow().catch(onError)
   })
   if (database.capabilities.sole_owner) return undefined
-  // A notice can be lost; whose clock stands still would not even wake to look.
-  return { follow, worker: new Loop(async () => follow().then(() => clock_every_ms), failed) }
+  // Because a notice can be lost. A clock that has not moved does not wake the timers.
+  return { follow, worker: new Loop(async () => follow().then(() => clock_interval_ms), onError) }
 }
 
 function createServer(
@@ -212,7 +211,7 @@ function createServer(
     otherSurfaces: mediaSurfaces({ ...config, max_bytes: config.media_max_bytes, store, database, read, vault, clock, log }),
     public_url: config.public_url,
     log,
-    onResponse: (method, status, seconds) => metrics.answered(method, status, seconds),
+    onResponse: (method, status, seconds) => metrics.countRequest(method, status, seconds),
   })
   server.register(adminRoutes({ installation, timers, pipeline }), { prefix: '/admin/v1' })
   server.register(healthRoutes({ database, registry: metrics.registry }))
@@ -223,20 +222,20 @@ async function listen(server: FastifyInstance, { host, port }: Config): Promise<
   try {
     await server.listen({ host, port })
   } catch (error) {
-    throw explainedListenError(error, host, port)
+    throw explainListenError(error, host, port)
   }
   const listening = server.server.address()
-  if (listening === null || typeof listening === 'string') throw new Error('the server listens on no port')
+  if (listening === null || typeof listening === 'string') throw new Error('the server does not listen on a TCP port')
   const { address, family, port: actual } = listening
   return `http://${family === 'IPv6' ? `[${address}]` : address}:${actual}`
 }
 
-function explainedListenError(error: unknown, host: string, port: number): unknown {
+function explainListenError(error: unknown, host: string, port: number): unknown {
   switch (codeOf(error)) {
     case 'EADDRINUSE':
       return new ConfigError(`port ${port} on ${host} is in use: stop the program that uses it, or set PORT (--port)`)
     case 'EACCES':
-      return new ConfigError(`port ${port} may not be used by this user: set PORT (--port) to one above 1023`)
+      return new ConfigError(`this user may not listen on port ${port}: set PORT (--port) to a port above 1023`)
     case 'EADDRNOTAVAIL':
     case 'ENOTFOUND':
       return new ConfigError(`this machine has no address ${host}: set HOST (--host)`)

@@ -1,6 +1,6 @@
 import { randomFillSync } from 'node:crypto'
 
-/** Prefixes of SIDs, by what they are the SID of. */
+/** The prefix of each kind of SID. */
 const prefixes = {
   account: 'AC',
   apiKey: 'SK',
@@ -25,15 +25,13 @@ const prefixes = {
   request: 'RQ',
 } as const
 
-/** What a SID is the SID of. */
 export type SidKind = keyof typeof prefixes
 
-/** Returns the two capitals that SIDs of this kind begin with. */
 export function prefixOf(kind: SidKind): string {
   return prefixes[kind]
 }
 
-/** Random bytes are drawn 8 KiB at a time: one system call for several hundred ids. */
+/** Random bytes, read 8 KiB at a time: one system call for several hundred SIDs. */
 const pool = Buffer.allocUnsafe(8192)
 let used = pool.length
 
@@ -47,31 +45,31 @@ function randomHex(bytes: number): string {
 }
 
 /**
- * A new id in the vendor's form: two capitals and 32 lower-case hex digits.
- * The first 12 digits are the time in ms, so that inserts land at the end of their index and ids break ties in pages.
+ * Returns a new SID. Its first 12 digits are the time in ms, so that inserts land at the end of their index and SIDs order rows
+ * of the same date in pages.
  */
 export function newSid(kind: SidKind, now_ms: number): string {
   return prefixes[kind] + now_ms.toString(16).padStart(12, '0') + randomHex(10)
 }
 
-/** The lowest id that a row made at `now_ms` can have: bounds for "older than" over time-ordered ids. */
+/** Returns the lowest SID that a row created at `now_ms` can have: the bound of a query for older rows. */
 export function lowestSid(kind: SidKind, now_ms: number): string {
   return prefixes[kind] + now_ms.toString(16).padStart(12, '0') + '0'.repeat(20)
 }
 
-/** An id without a time in it, for what is not a row: request ids. */
+/** Returns a SID without a time, for what is not a row, such as a request. */
 export function randomSid(kind: SidKind): string {
   return prefixes[kind] + randomHex(16)
 }
 
-/** A secret of 32 hex digits: auth tokens and secrets of API keys. */
+/** Returns a secret of 32 hex digits: an auth token or the secret of an API key. */
 export function randomToken(): string {
   return randomHex(16)
 }
 
 const patterns = new Map<SidKind, RegExp>()
 
-/** Whether `text` is a sid of this kind. Either hex case, as the official description allows. */
+/** Whether `text` is a SID of this kind. Hex digits may be in either case, as the official description allows. */
 export function isSid(kind: SidKind, text: string): boolean {
   let pattern = patterns.get(kind)
   if (!pattern) {
@@ -85,9 +83,8 @@ let last_ms = 0
 let sequence = 0
 
 /**
- * A time-ordered id that also keeps the order of ids made within one ms by one thread: for rows that are worked off in the order
- * in which they were made. `after`: one that another process may have made, by another clock; this one and all later ones are
- * above it.
+ * Returns a new SID that is also above all earlier ones of the same millisecond and thread, for rows that are processed in order.
+ * `after`: a SID, perhaps from another process with another clock, that this one and all later ones are above.
  */
 export function orderedSid(kind: SidKind, now_ms: number, after?: string): string {
   if (after !== undefined) {

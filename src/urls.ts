@@ -1,4 +1,4 @@
-/** Returns a url without the user name and password that it may contain. */
+/** Removes the user name and password from a URL. */
 export function withoutCredentials(url: string): string {
   const parsed = new URL(url)
   parsed.username = ''

@@ -2,14 +2,11 @@ import { createCipheriv, createDecipheriv, createSecretKey, hkdfSync, type KeyOb
 
 const check_word = 'parley'
 
-/**
- * Encrypts secrets at rest (AES-256-GCM). They must stay recoverable: auth tokens sign webhooks, key secrets verify
- * client tokens.
- */
+/** Encrypts secrets at rest (AES-256-GCM). Hashes would not do: auth tokens sign webhooks, key secrets verify client tokens. */
 export class Vault {
   readonly #key: KeyObject
 
-  /** `key`: 64 hex digits. Throws when it is anything else. */
+  /** `key`: 64 hex digits. */
   constructor(key: string) {
     if (!/^[0-9a-fA-F]{64}$/.test(key)) throw new Error('PARLEY_SECRET_KEY must be 64 hex digits')
     this.#key = createSecretKey(key, 'hex')
@@ -36,12 +33,12 @@ export class Vault {
     }
   }
 
-  /** A key for one purpose, from which neither this key nor that of another purpose can be told. */
+  /** Derives the key for one purpose. It reveals neither the secret key nor the keys for other purposes. */
   derive(purpose: string): Buffer {
     return Buffer.from(hkdfSync('sha256', this.#key, '', purpose, 32))
   }
 
-  /** Throws when it was sealed with another key or has been tampered with. */
+  /** Throws when the text was sealed with another key or has been altered. */
   open(sealed: string): string {
     const bytes = Buffer.from(sealed, 'base64')
     const decipher = createDecipheriv('aes-256-gcm', this.#key, bytes.subarray(0, 12))

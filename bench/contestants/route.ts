@@ -58,7 +58,7 @@ const server = createHttp({
   otherSurfaces: [],
   public_url: null,
   log,
-  onResponse: (method, status, seconds) => metrics.answered(method, status, seconds),
+  onResponse: (method, status, seconds) => metrics.countRequest(method, status, seconds),
 })
 await server.listen({ port: 0, host: '127.0.0.1' })
 serveParent({ port: (server.server.address() as AddressInfo).port }, () => ({}))

@@ -3,7 +3,7 @@ import { newService } from '../resources/services/service.ts'
 import { newSid } from '../sids.ts'
 import type { AccountRow, RoleRow, ServiceRow } from '../storage/schema.ts'
 
-/** An account as it starts: with a default service and a default messaging service, as every account of the vendor has. */
+/** Returns the rows of a new account, with a default service and a default messaging service, as every Twilio account has. */
 export function newAccount(input: { sid: string | undefined; friendly_name: string; sealed_token: string; now: number }): {
   account: AccountRow
   service: ServiceRow

@@ -16,9 +16,9 @@ export interface NewAccount {
   readonly roles: readonly RoleRow[]
 }
 
-/** What the operator does. Secrets arrive sealed, ids and time come in with the input. */
+/** Changes that the operator makes. The input contains sealed secrets, SIDs and the time. */
 export const accountCommands = {
-  /** Makes an account with its default service. Returns false when the sid is taken. */
+  /** Creates an account with its default service. Returns false when the SID is taken. */
   async createAccount(tx: Tx, { account, service, roles }: NewAccount): Promise<boolean> {
     if (await tx.one(accountBySid, { sid: account.sid })) return false
     await insert(tx, 'accounts', account)
@@ -28,15 +28,15 @@ export const accountCommands = {
   },
 
   /**
-   * Makes the account that is called the first from now on, if `instead_of` still is (null: none). Returns the sid of the one that
-   * is called so: another node may have been faster.
+   * Creates an account and makes it the first account, unless another node has replaced `previous` (null: no account) already.
+   * Returns the SID of the first account.
    */
-  async createFirstAccount(tx: Tx, { instead_of, ...made }: NewAccount & { instead_of: string | null }): Promise<string> {
+  async createFirstAccount(tx: Tx, { previous, ...created }: NewAccount & { previous: string | null }): Promise<string> {
     const name = 'first_account'
     const stored = await tx.one(factByName, { name })
-    if (stored && stored.value !== instead_of) return stored.value
-    if (!(await accountCommands.createAccount(tx, made))) return made.account.sid
-    const { sid } = made.account
+    if (stored && stored.value !== previous) return stored.value
+    if (!(await accountCommands.createAccount(tx, created))) return created.account.sid
+    const { sid } = created.account
     await replaceFact(tx, { name, value: sid }, stored?.value)
     return sid
   },
@@ -48,7 +48,7 @@ export const accountCommands = {
     return found
   },
 
-  /** Removes an account, its keys and its services; what lies in those follows in batches. */
+  /** Deletes an account with its API keys and services; the contents of the services are deleted later, in batches. */
   async deleteAccount(tx: Tx, input: { sid: string; now: number }): Promise<boolean> {
     if ((await tx.run(deleteRow('accounts', ['sid']), { sid: input.sid })) === 0) return false
     for (const table of ['credentials', 'addresses', 'channels'] as const) {

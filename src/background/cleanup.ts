@@ -5,28 +5,28 @@ import type { Database } from '../storage/database.ts'
 
 const hour_ms = 3_600_000
 
-/** Rows of one transaction. */
+/** Rows per transaction. */
 const batch = 500
 
 export interface CleanupOptions {
   readonly clock: Clock
   readonly database: Database<ReturnType<typeof removalCommands>>
   /** How long finished deliveries stay in the log. */
-  readonly keep_deliveries_ms: number
-  readonly failed: (error: unknown) => void
+  readonly delivery_retention_ms: number
+  readonly onError: (error: unknown) => void
 }
 
-/** Removes what nobody can reach any more, and the old end of the delivery log, a batch at a time. */
+/** Deletes in batches what deleted services, accounts and conversations have left, and old deliveries of the log. */
 export class Cleanup implements Worker {
   readonly #loop: Loop
 
-  constructor({ clock, database, keep_deliveries_ms, failed }: CleanupOptions) {
+  constructor({ clock, database, delivery_retention_ms, onError }: CleanupOptions) {
     this.#loop = new Loop(async () => {
       while (await database.write('removeSome', { limit: batch }));
-      const before = clock.now() - keep_deliveries_ms
+      const before = clock.now() - delivery_retention_ms
       while ((await database.write('removeOldDeliveries', { before, limit: batch })) === batch);
       return hour_ms
-    }, failed)
+    }, onError)
     database.subscribe((notices) => {
       if (notices.some((notice) => notice.topic === 'removal')) this.#loop.nudge()
     })

@@ -6,24 +6,24 @@ import type { SweepRequest } from '../model/sweep.ts'
 import type { Database } from '../storage/database.ts'
 import { firstDue } from '../storage/rows.ts'
 
-/** Also when nothing is due: another node may have written, the machine's clock may have been set. */
+/** Also when nothing is due: another node may have written a deadline, or the system clock may have been set. */
 const max_sleep_ms = 1000
-/** Between two looks at what others are about to finish. */
-const claimed_ms = 5
+/** Between two checks for rows that other nodes have claimed. */
+const claim_retry_ms = 5
 
 export interface TimersOptions {
   readonly clock: Clock
   readonly database: Pick<Database, 'read' | 'subscribe'>
-  /** Applies a batch of deadlines in one transaction; returns how many rows it took. */
+  /** Applies a batch of deadlines in one transaction; returns the number of rows. */
   readonly sweep: (request: SweepRequest) => Promise<number>
   readonly resources: readonly AnyResource[]
-  readonly failed: (error: unknown) => void
-  /** Called after each batch: how many rows, and by how much the earliest was late. */
-  readonly applied?: (rows: number, late_ms: number) => void
+  readonly onError: (error: unknown) => void
+  /** Called after each batch with the number of rows and how late the earliest of them was. */
+  readonly onBatch?: (rows: number, late_ms: number) => void
   readonly batch?: number
 }
 
-/** Applies deadlines: sleeps until the next one, takes what is due in bounded batches, loops while a batch was full. */
+/** Applies deadlines: sleeps until the next one, then applies all that have passed, in bounded batches. */
 export class Timers implements Worker {
   readonly #options: TimersOptions
   readonly #resources: readonly AnyResource[]
@@ -33,7 +33,7 @@ export class Timers implements Worker {
   constructor(options: TimersOptions) {
     this.#options = options
     this.#resources = options.resources.filter((resource) => resource.elapse)
-    this.#loop = new Loop(() => this.#once(), options.failed)
+    this.#loop = new Loop(() => this.#once(), options.onError)
     options.database.subscribe((notices) => {
       for (const notice of notices) {
         if (notice.topic === 'due' ? notice.at < this.#planned : notice.topic === 'clock') this.#loop.nudge()
@@ -49,7 +49,7 @@ export class Timers implements Worker {
     return this.#loop.stop()
   }
 
-  /** Applies everything that is due by now. Returns the next deadline, in epoch ms, if there is one. */
+  /** Applies all deadlines that have passed. Returns the next deadline, in epoch ms, if there is one. */
   async catchUp(): Promise<number | undefined> {
     const { clock, sweep, batch = 500 } = this.#options
     let next: number | undefined
@@ -58,9 +58,9 @@ export class Timers implements Worker {
       while (first !== undefined && first <= clock.now()) {
         const now = clock.now()
         const rows = await sweep({ resource: resource.name, now, limit: batch })
-        if (rows > 0) this.#options.applied?.(rows, now - first)
-        // Another node has claimed them all: they are done when it commits, or due again when it dies.
-        else await delay(claimed_ms)
+        if (rows > 0) this.#options.onBatch?.(rows, now - first)
+        // Another node has claimed all of them: they are applied when it commits, or due again when it dies.
+        else await delay(claim_retry_ms)
         first = await this.#first(resource)
       }
       if (first !== undefined) next = Math.min(next ?? first, first)

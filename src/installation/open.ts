@@ -109,7 +109,9 @@ async function openFirstAccount(
     return { sid: account.sid, unshown_token: shown ? null : (auth_token ?? vault.open(account.auth_token)) }
   }
   const auth_token = config.auth_token ?? randomToken()
-  const made = newAccount({ sid, friendly_name: 'First account', sealed_token: vault.seal(auth_token), now: clock.now() })
-  const first = await database.write('createFirstAccount', { ...made, instead_of: stored?.value ?? null })
-  return first === made.account.sid ? { sid: first, unshown_token: auth_token } : openFirstAccount(config, database, vault, clock)
+  const created = newAccount({ sid, friendly_name: 'First account', sealed_token: vault.seal(auth_token), now: clock.now() })
+  const first = await database.write('createFirstAccount', { ...created, previous: stored?.value ?? null })
+  return first === created.account.sid
+    ? { sid: first, unshown_token: auth_token }
+    : openFirstAccount(config, database, vault, clock)
 }

@@ -4,22 +4,22 @@ import type { Registry } from 'prom-client'
 import type { Database } from '../storage/database.ts'
 import type { factCommands } from '../storage/facts.ts'
 
-/** However often probes come, the database is asked once in so long. */
-const probe_every_ms = 1000
-/** Probes give up after a second or so themselves. */
-const longest_probe_ms = 2000
+/** The result of a probe of the database is reused for this long. */
+const probe_interval_ms = 1000
+/** The callers of `/readyz` usually give up after a second. */
+const probe_timeout_ms = 2000
 
 /**
- * `/healthz`: the process answers. `/readyz`: the database takes a write, so it is there, has its schema, and its disk has room.
- * `/metrics`: Prometheus text.
+ * `/healthz`: the process responds. `/readyz`: the database accepts a write, so that it is reachable and has its schema, and its
+ * disk has room. `/metrics`: Prometheus text.
  */
 export function healthRoutes(options: { database: Database<typeof factCommands>; registry: Registry }): FastifyPluginAsync {
-  const ready = remembered(() => takesWrites(options.database))
+  const ready = reuseResult(() => acceptsWrites(options.database))
   return async (server) => {
     server.get('/healthz', async () => ({ status: 'ok' }))
     server.get('/readyz', async (_request, reply) => {
       if (!options.database.failing() && (await ready())) return { status: 'ready' }
-      return reply.code(503).send({ status: 'the database does not take writes' })
+      return reply.code(503).send({ status: 'the database does not accept writes' })
     })
     server.get('/metrics', async (_request, reply) => {
       reply.header('content-type', options.registry.contentType)
@@ -28,18 +28,18 @@ export function healthRoutes(options: { database: Database<typeof factCommands>;
   }
 }
 
-async function takesWrites(database: Database<typeof factCommands>): Promise<boolean> {
+async function acceptsWrites(database: Database<typeof factCommands>): Promise<boolean> {
   const written = database.write('setFact', { name: 'probed', value: 'yes' }).then(
     () => true,
     () => false,
   )
-  return Promise.race([written, delay(longest_probe_ms, false, { ref: false })])
+  return Promise.race([written, delay(probe_timeout_ms, false, { ref: false })])
 }
 
-function remembered(look: () => Promise<boolean>): () => Promise<boolean> {
-  let last: { readonly at: number; readonly seen: Promise<boolean> } | undefined
+function reuseResult(probe: () => Promise<boolean>): () => Promise<boolean> {
+  let last: { readonly at: number; readonly result: Promise<boolean> } | undefined
   return () => {
-    if (!last || performance.now() - last.at > probe_every_ms) last = { at: performance.now(), seen: look() }
-    return last.seen
+    if (!last || performance.now() - last.at > probe_interval_ms) last = { at: performance.now(), result: probe() }
+    return last.result
   }
 }

@@ -1,55 +1,55 @@
 import { write, writeSync } from 'node:fs'
 import { type Logger, pino } from 'pino'
 
-/** Lines are written together once they come to this many characters, or after `longest_wait_ms`. */
-const enough = 32_768
-const longest_wait_ms = 500
-/** What is held while a write is under way; beyond it lines are lost, never the server. */
-const most_held = 8 * 1024 * 1024
+/** Lines are written together: at this many characters, or after `flush_interval_ms`. */
+const flush_chars = 32_768
+const flush_interval_ms = 500
+/** The limit of what waits for a slow output; further lines are dropped, so that the server stays up. */
+const max_buffered_chars = 8 * 1024 * 1024
 
 /**
- * Where the log goes: one write for hundreds of lines. The library's own destination costs three times the making of a line, and
- * when it cannot write (a full disk, a pipe nobody reads) it tries for ever, at exit too.
+ * The destination of the log: one write for hundreds of lines. Pino's own costs three times as much as formatting a line, and
+ * when it cannot write (a full disk, a pipe without a reader) it retries for ever, even at exit.
  */
 class Output {
   readonly #fd: number
   #lines: string[] = []
-  #held = 0
+  #buffered_chars = 0
   #writing: Promise<void> | undefined
   #timer: NodeJS.Timeout | undefined
 
   constructor(fd: number) {
     this.#fd = fd
-    process.once('exit', () => this.#last())
+    process.once('exit', () => this.#writeLast())
   }
 
   write(line: string): void {
-    if (this.#held > most_held) return
+    if (this.#buffered_chars > max_buffered_chars) return
     this.#lines.push(line)
-    this.#held += line.length
-    if (this.#held >= enough) this.#start()
-    else this.#timer ??= setTimeout(() => this.#start(), longest_wait_ms).unref()
+    this.#buffered_chars += line.length
+    if (this.#buffered_chars >= flush_chars) this.#start()
+    else this.#timer ??= setTimeout(() => this.#start(), flush_interval_ms).unref()
   }
 
-  /** Writes what is held, for a second at most. */
+  /** Writes what is buffered; gives up after a second. */
   async close(): Promise<void> {
-    const late = new Promise<void>((resolve) => setTimeout(resolve, 1000).unref())
-    await Promise.race([late, this.#writing?.then(() => this.#start()) ?? this.#start()])
+    const timeout = new Promise<void>((resolve) => setTimeout(resolve, 1000).unref())
+    await Promise.race([timeout, this.#writing?.then(() => this.#start()) ?? this.#start()])
   }
 
   #start(): Promise<void> {
     clearTimeout(this.#timer)
     this.#timer = undefined
     if (this.#lines.length === 0) return Promise.resolve()
-    this.#writing ??= this.#all().finally(() => {
+    this.#writing ??= this.#writeAll().finally(() => {
       this.#writing = undefined
     })
     return this.#writing
   }
 
-  async #all(): Promise<void> {
+  async #writeAll(): Promise<void> {
     while (this.#lines.length > 0) {
-      let rest = this.#take()
+      let rest = this.#drain()
       while (rest.length > 0) {
         const written = await new Promise<number>((resolve) =>
           write(this.#fd, rest, (error, count) => resolve(error ? rest.length : count)),
@@ -59,31 +59,31 @@ class Output {
     }
   }
 
-  #take(): Buffer {
+  #drain(): Buffer {
     const text = Buffer.from(this.#lines.join(''))
     this.#lines = []
-    this.#held = 0
+    this.#buffered_chars = 0
     return text
   }
 
-  /** The process ends: one try. */
-  #last(): void {
+  /** At the exit of the process: one attempt. */
+  #writeLast(): void {
     if (this.#lines.length === 0) return
     try {
-      writeSync(this.#fd, this.#take())
+      writeSync(this.#fd, this.#drain())
     } catch {
-      // Nobody reads it, or there is no room.
+      // The output has no reader, or the disk is full.
     }
   }
 }
 
 export interface Log {
   readonly log: Logger
-  /** Writes what is left, for a second at most. */
+  /** Writes what is buffered; gives up after a second. */
   close(): Promise<void>
 }
 
-/** One JSON line each, off the hot path. */
+/** Opens the log: JSON lines on standard output. */
 export function openLog(level: string): Log {
   const out = new Output(1)
   return { log: pino({ level, base: null }, out), close: () => out.close() }

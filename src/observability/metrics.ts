@@ -4,8 +4,8 @@ import type { SendResult } from '../delivery/client.ts'
 import type { Database } from '../storage/database.ts'
 import { shape } from '../storage/shapes.ts'
 
-/** Beyond that the exact number tells nothing more, and counting is not free. */
-const most_counted = 100_000
+/** A larger number would say nothing more, and counting costs time. */
+const max_counted = 100_000
 
 const countPending = shape<{ limit: number }>()((db, a) =>
   db
@@ -20,7 +20,7 @@ export class Metrics {
   readonly registry = new Registry()
   readonly duration = new Histogram({
     name: 'parley_http_request_duration_seconds',
-    help: 'Time from the request line to the end of the answer',
+    help: 'Time from the request line to the end of the response',
     buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
     registers: [this.registry],
   })
@@ -32,7 +32,7 @@ export class Metrics {
   })
   readonly deliveryDuration = new Histogram({
     name: 'parley_webhook_duration_seconds',
-    help: 'Time a webhook endpoint took',
+    help: 'Time that a webhook endpoint took to respond',
     buckets: [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5],
     registers: [this.registry],
   })
@@ -48,14 +48,14 @@ export class Metrics {
     registers: [this.registry],
   })
 
-  /** By method and status; plain numbers until somebody asks, the library's labels cost more than the rest of the line. */
+  /** By method and status. Plain numbers until a scrape: the labels of prom-client would cost more than the rest of a request's log line. */
   readonly #requests = new Map<string, number>()
 
   constructor(database: Database) {
     const requests = this.#requests
     new Counter({
       name: 'parley_http_requests_total',
-      help: 'Answered requests',
+      help: 'HTTP requests, by method and status',
       labelNames: ['method', 'status'],
       registers: [this.registry],
       collect() {
@@ -66,20 +66,20 @@ export class Metrics {
         }
       },
     })
-    // The library's ten would cost 4 ms of CPU each idle second.
+    // In ms. The default of 10 would cost 4 ms of CPU each idle second.
     collectDefaultMetrics({ register: this.registry, eventLoopMonitoringPrecision: 1000 })
     new Gauge({
       name: 'parley_deliveries_pending',
-      help: `Deliveries of all nodes that wait or are under way, counted up to ${most_counted}`,
+      help: `Deliveries of all nodes that are pending, counted up to ${max_counted}`,
       registers: [this.registry],
       async collect() {
-        const counted = await database.read.one(countPending, { limit: most_counted }).catch(() => undefined)
+        const counted = await database.read.one(countPending, { limit: max_counted }).catch(() => undefined)
         this.set(counted?.pending ?? Number.NaN)
       },
     })
     new Gauge({
       name: 'parley_writes_waiting',
-      help: 'Writes that wait for the next transaction',
+      help: 'Writes that are waiting for the next transaction',
       registers: [this.registry],
       collect() {
         this.set(database.waiting())
@@ -87,14 +87,12 @@ export class Metrics {
     })
   }
 
-  /** Counts one attempt of a delivery. */
-  delivered({ kind, status, duration_ms }: SendResult): void {
+  countDelivery({ kind, status, duration_ms }: SendResult): void {
     this.deliveries.inc({ outcome: kind === 'answered' ? `${Math.floor((status ?? 0) / 100)}xx` : kind })
     this.deliveryDuration.observe(duration_ms / 1000)
   }
 
-  /** Counts one request. */
-  answered(method: string, status: number, seconds: number): void {
+  countRequest(method: string, status: number, seconds: number): void {
     const key = `${method} ${status}`
     this.#requests.set(key, (this.#requests.get(key) ?? 0) + 1)
     this.duration.observe(seconds)

@@ -163,7 +163,7 @@ describe('errors that a person can act on', () => {
     }
     writeFileSync(join(database.env.PARLEY_DATA_DIR, 'parley.key'), what === 'another key' ? `${'0'.repeat(64)}\n` : 'nonsense')
     const given = what === 'another key' ? installation(database) : installation(database, { PARLEY_SECRET_KEY: '1'.repeat(64) })
-    expectSentence(await parley(['serve'], given), /restore its \.key file or set PARLEY_SECRET_KEY/)
+    expectSentence(await parley(['serve'], given), /restore its \.key file, or set PARLEY_SECRET_KEY/)
   })
 
   test('the key of the database is gone: none is made in its place', async () => {
@@ -174,7 +174,7 @@ describe('errors that a person can act on', () => {
     }
     const key = join(database.env.PARLEY_DATA_DIR, 'parley.key')
     rmSync(key)
-    expectSentence(await parley(['serve'], installation(database)), /restore its \.key file or set PARLEY_SECRET_KEY/)
+    expectSentence(await parley(['serve'], installation(database)), /restore its \.key file, or set PARLEY_SECRET_KEY/)
     expect(existsSync(key)).toBe(false)
   })
 
