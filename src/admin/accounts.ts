@@ -45,14 +45,14 @@ const tags = ['Accounts'] as const
 
 const listAccounts: OperationSchema = {
   operationId: 'listAccounts',
-  summary: 'List all accounts',
+  summary: 'List the accounts',
   tags,
-  response: { 200: response('All accounts, oldest first', list('AccountList', 'accounts', account)), ...errors() },
+  response: { 200: response('The accounts, oldest first', list('AccountList', 'accounts', account)), ...errors() },
 }
 const createAccount: OperationSchema = {
   operationId: 'createAccount',
   summary: 'Create an account',
-  description: 'With a default service and an auth token, which is shown only once.',
+  description: 'It has a default service and an auth token. The token is shown only once.',
   tags,
   body: named,
   response: {
@@ -70,7 +70,7 @@ const fetchAccount: OperationSchema = {
 const updateAccount: OperationSchema = {
   operationId: 'updateAccount',
   summary: 'Rename, suspend or reactivate an account',
-  description: 'The credentials and API keys of a suspended account are refused with 403.',
+  description: 'Every request with the auth token or an API key of a suspended account is refused with 403.',
   tags,
   params: ofAccount,
   body: {
@@ -80,12 +80,12 @@ const updateAccount: OperationSchema = {
     additionalProperties: false,
     minProperties: 1,
   },
-  response: { 200: response('The account as it is now', account), ...bodyErrors(404) },
+  response: { 200: response('The updated account', account), ...bodyErrors(404) },
 }
 const rotateToken: OperationSchema = {
   operationId: 'rotateAuthToken',
   summary: 'Replace the auth token',
-  description: 'The old one stops working at once.',
+  description: 'The old auth token stops working at once.',
   tags,
   params: ofAccount,
   response: {
@@ -115,9 +115,9 @@ export function accountRoutes({
     routes.post<{ Body: { friendly_name?: string } | null }>('/accounts', { schema: createAccount }, async ({ body }, reply) => {
       const auth_token = randomToken()
       const friendly_name = body?.friendly_name ?? ''
-      const made = newAccount({ sid: undefined, friendly_name, sealed_token: vault.seal(auth_token), now: clock.now() })
-      await database.write('createAccount', made)
-      return reply.code(201).send({ ...toJson(made.account), auth_token })
+      const created = newAccount({ sid: undefined, friendly_name, sealed_token: vault.seal(auth_token), now: clock.now() })
+      await database.write('createAccount', created)
+      return reply.code(201).send({ ...toJson(created.account), auth_token })
     })
 
     routes.get<OfAccount>('/accounts/:sid', { schema: fetchAccount }, async ({ params: { sid } }, reply) => {

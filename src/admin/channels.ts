@@ -23,7 +23,7 @@ const channel = object('Channel', {
   sid: sid('channel', 'SID of the channel'),
   account_sid: sid('account', 'SID of its account'),
   proxy_address: { type: 'string' },
-  url: { type: 'string', description: 'Without the credentials that it may contain' },
+  url: { type: 'string', description: 'Without user name and password' },
   date_created: instant,
   date_updated: instant,
 })
@@ -36,17 +36,20 @@ const listChannels: OperationSchema = {
   summary: 'List the channels of an account',
   tags,
   params: ofAccount,
-  response: { 200: response('All of its channels', list('ChannelList', 'channels', channel)), ...errors(400, 404) },
+  response: { 200: response('The channels', list('ChannelList', 'channels', channel)), ...errors(400, 404) },
 }
 const setChannel: OperationSchema = {
   operationId: 'setChannel',
-  summary: 'Set the endpoint that delivers the messages of a proxy address',
+  summary: 'Set the endpoint of a proxy address',
+  description: 'Messages from the proxy address are sent to it, and it delivers them.',
   tags,
   params: ofChannel,
   body: {
     title: 'ChannelEndpoint',
     type: 'object',
-    properties: { url: { type: 'string', maxLength: 2048, description: 'http or https, with credentials if it needs any' } },
+    properties: {
+      url: { type: 'string', maxLength: 2048, description: 'An http or https URL; it may contain a user name and password' },
+    },
     required: ['url'],
     additionalProperties: false,
   },
@@ -55,13 +58,13 @@ const setChannel: OperationSchema = {
 const deleteChannel: OperationSchema = {
   operationId: 'deleteChannel',
   summary: 'Delete a channel',
-  description: 'From then on messages of its proxy address are not handed to anyone.',
+  description: 'Further messages from its proxy address are not sent to an endpoint.',
   tags,
   params: ofChannel,
   response: { 204: removed, ...errors(400, 404) },
 }
 
-/** Messaging channels: the endpoint to which the messages of a proxy address are handed. */
+/** Messaging channels: the endpoint that delivers the messages from a proxy address. */
 export function channelRoutes({ database, clock }: Pick<Installation, 'database' | 'clock'>): FastifyPluginAsync {
   return async (routes) => {
     routes.get<{ Params: { sid: string } }>(
@@ -77,10 +80,10 @@ export function channelRoutes({ database, clock }: Pick<Installation, 'database'
       '/accounts/:sid/channels/:address',
       { schema: setChannel },
       async ({ params, body: { url } }, reply) => {
-        const error = faultOf(params.address, url)
+        const error = validate(params.address, url)
         if (error) return reply.code(400).send({ error })
         const now = clock.now()
-        const given: ChannelRow = {
+        const channel: ChannelRow = {
           account_sid: params.sid,
           sid: newSid('channel', now),
           proxy_address: params.address,
@@ -88,7 +91,7 @@ export function channelRoutes({ database, clock }: Pick<Installation, 'database'
           date_created: now,
           date_updated: now,
         }
-        const row = await database.write('setChannel', given)
+        const row = await database.write('setChannel', channel)
         return row ? toJson(row) : notFound(reply)
       },
     )
@@ -100,11 +103,11 @@ export function channelRoutes({ database, clock }: Pick<Installation, 'database'
   }
 }
 
-/** Whether the endpoint may be called is decided at each call. */
-function faultOf(address: string, url: string): string | undefined {
-  if (!proxyType(address)) return `${address} has no known form of address`
+/** Returns what is wrong. Whether the endpoint may be called is checked at each call, as for webhooks. */
+function validate(address: string, url: string): string | undefined {
+  if (!proxyType(address)) return `${address} is not an address of a known format`
   const parsed = URL.canParse(url) ? new URL(url) : undefined
-  return parsed && /^https?:$/.test(parsed.protocol) ? undefined : 'url must be an http or https address'
+  return parsed && /^https?:$/.test(parsed.protocol) ? undefined : 'url must be an http or https URL'
 }
 
 function toJson(row: ChannelRow) {

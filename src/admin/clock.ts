@@ -9,9 +9,9 @@ import { bodyErrors, errors, instant, type OperationSchema, object, response } f
 
 const clockState = object('Clock', {
   now: instant,
-  offset_ms: { type: 'integer', description: 'How far it is ahead of the clock of the machine' },
+  offset_ms: { type: 'integer', description: 'How far the test clock is ahead of the system clock' },
 })
-const only = 'Only there with the setting PARLEY_TEST_CLOCK.'
+const only = 'Only available with the setting PARLEY_TEST_CLOCK.'
 const tags = ['Test clock'] as const
 
 const fetchClock: OperationSchema = {
@@ -24,7 +24,7 @@ const fetchClock: OperationSchema = {
 const moveClock: OperationSchema = {
   operationId: 'moveClock',
   summary: 'Move the test clock forward',
-  description: `${only} Give either \`advance\` or \`now\`. The response comes when everything that is due has been applied.`,
+  description: `${only} Requires either \`advance\` or \`now\`. The response is sent when all timers that are due have been applied.`,
   tags,
   body: {
     title: 'ClockMove',
@@ -48,8 +48,8 @@ interface Move {
 }
 
 /**
- * The test clock. It stops at every deadline on its way, so that moving an hour does what waiting an hour would; the response
- * comes when all that is due has been applied.
+ * The test clock. A move stops at every deadline, so that moving it by an hour has the same effect as waiting for an hour. The
+ * response is sent when all timers that are due have been applied.
  */
 export function clockRoutes(
   clock: TestClock,
@@ -59,11 +59,11 @@ export function clockRoutes(
   const follow = followClock(clock, database)
   const exclusively = clockMutex(database)
   let last: Promise<unknown> = Promise.resolve()
-  /** One move after the other, each from where the last one ended. */
+  /** Runs one move after the other, each from the time at which the previous one ended. */
   const queued = <T>(act: () => Promise<T>): Promise<T> => {
-    const mine = last.then(() => exclusively(act))
-    last = mine.catch(() => {})
-    return mine
+    const move = last.then(() => exclusively(act))
+    last = move.catch(() => {})
+    return move
   }
   const moveTo = async (target: number) => {
     let next = await timers.catchUp()
@@ -92,11 +92,11 @@ export function clockRoutes(
   }
 }
 
-/** Where the clock is to go, or why it cannot. */
+/** Returns the instant to move the clock to, or what is wrong with the request. */
 function targetOf({ advance, now = '' }: Move, current: number): number | string {
   if (advance !== undefined && !parseDuration(advance)) return 'advance must be an ISO 8601 duration, such as PT10M'
   const target = advance === undefined ? parseInstant(now) : (plusDuration(current, advance) ?? Number.POSITIVE_INFINITY)
   if (target === undefined) return 'now must be an ISO 8601 date, such as 2030-01-01T00:00:00Z'
-  if (target > latest) return 'the clock does not go beyond the year 9999'
-  return target < current - 1000 ? 'the clock only moves forward' : target
+  if (target > latest) return 'the clock cannot be moved beyond the year 9998'
+  return target < current - 1000 ? 'the clock can only be moved forward' : target
 }

@@ -14,19 +14,20 @@ interface Query {
   service_sid?: string
   conversation_sid?: string
   status?: DeliveryStatus
-  /** Id of the last one seen: older ones follow. */
+  /** The id of a delivery: older ones are returned. */
   before?: string
   limit?: number
 }
 
-const byId = rowsBy('deliveries', ['id'])
+const deliveryById = rowsBy('deliveries', ['id'])
 
-/** Newest first. Each combination of filters is a query of its own, so that each can use its index. */
-const queries = new Map<string, ReturnType<typeof logQuery>>()
+/** One query for each combination of filters, so that each can use its index. */
+const logQueries = new Map<string, ReturnType<typeof logQuery>>()
 
 function logQuery(filters: readonly ('service_sid' | 'subject_sid' | 'status')[]) {
   return shape<{ service_sid: string; subject_sid: string; status: DeliveryStatus; before: string; limit: number }>()((db, a) =>
     filters
+      // The cast: the compiler does not relate each column of the union to its own type.
       .reduce((query, column) => query.where(column, '=', a[column] as never), db.selectFrom('deliveries').selectAll())
       .where('id', '<', a.before)
       .orderBy('id', 'desc')
@@ -50,17 +51,20 @@ const delivery = object('Delivery', {
   kind: {
     type: 'string',
     enum: delivery_kinds,
-    description: '`message`: handed to a channel; `loopback`: a message whose address no channel carries',
+    description: '`message`: sent to the endpoint of a channel; `loopback`: a message from a proxy address without a channel',
   },
   account_sid: text,
   service_sid: text,
-  target_sid: { type: ['string', 'null'], description: 'SID of whose webhook or channel it is; null for `loopback`' },
-  subject_sid: { ...text, description: 'SID of the conversation or user that it is about' },
+  target_sid: {
+    type: ['string', 'null'],
+    description: 'SID of the account, service, conversation webhook or channel that it is sent to; null for `loopback`',
+  },
+  subject_sid: { ...text, description: 'SID of the conversation or user that the event is about' },
   event_type: text,
   method: text,
-  url: { type: ['string', 'null'], description: 'Without the credentials that it may contain; null for `loopback`' },
-  message_sid: { type: ['string', 'null'], description: 'The message that is handed to a channel' },
-  participant_sid: { type: ['string', 'null'], description: 'Who that message is for' },
+  url: { type: ['string', 'null'], description: 'Without user name and password; null for `loopback`' },
+  message_sid: { type: ['string', 'null'], description: 'SID of the message that is sent to a channel' },
+  participant_sid: { type: ['string', 'null'], description: 'SID of the participant who receives that message' },
   params: { type: 'object', additionalProperties: text },
   status: { type: 'string', enum: delivery_statuses },
   attempts: { type: 'array', items: attempt },
@@ -80,14 +84,14 @@ const listDeliveries: OperationSchema = {
       service_sid: filter,
       conversation_sid: filter,
       status: { type: 'string', enum: delivery_statuses },
-      before: { type: 'string', pattern: '^WD[0-9a-f]{32}$', description: 'The `next_before` of the page before' },
+      before: { type: 'string', pattern: '^WD[0-9a-f]{32}$', description: 'The `next_before` of the previous page' },
       limit: { type: 'integer', minimum: 1, maximum: 1000, default: 50 },
     },
     additionalProperties: false,
   },
   response: {
     200: response(
-      'One page',
+      'A page of deliveries',
       object('DeliveryPage', {
         deliveries: { type: 'array', items: delivery },
         next_before: { type: ['string', 'null'], description: 'Null on the last page' },
@@ -105,23 +109,23 @@ const fetchDelivery: OperationSchema = {
 }
 const redeliver: OperationSchema = {
   operationId: 'redeliver',
-  summary: 'Send an event once more',
-  description: 'As a delivery of its own, with the same parameters and idempotency token.',
+  summary: 'Send a delivery once more',
+  description: 'Creates a new delivery with the same parameters and idempotency token.',
   tags,
   params: ofDelivery,
   response: { 201: response('The new delivery', delivery), ...bodyErrors(404) },
 }
 
-/** The delivery log: what was told to whom, each attempt, and a way to send an event once more. */
+/** The delivery log: every delivery with its attempts, and a way to send one once more. */
 export function deliveryRoutes({ database, clock }: Pick<Installation, 'database' | 'clock'>): FastifyPluginAsync {
   return async (routes) => {
     routes.get<{ Querystring: Query }>('/', { schema: listDeliveries }, async ({ query }) => {
       const { service_sid, conversation_sid, status, before = '~', limit = 50 } = query
-      const given = { service_sid, subject_sid: conversation_sid, status }
-      const columns = (['service_sid', 'subject_sid', 'status'] as const).filter((column) => given[column] !== undefined)
+      const filters = { service_sid, subject_sid: conversation_sid, status }
+      const columns = (['service_sid', 'subject_sid', 'status'] as const).filter((column) => filters[column] !== undefined)
       const key = columns.join()
-      const log = queries.get(key) ?? logQuery(columns)
-      queries.set(key, log)
+      const log = logQueries.get(key) ?? logQuery(columns)
+      logQueries.set(key, log)
       const args = {
         service_sid: service_sid ?? '',
         subject_sid: conversation_sid ?? '',
@@ -135,7 +139,7 @@ export function deliveryRoutes({ database, clock }: Pick<Installation, 'database
     })
 
     routes.get<{ Params: { id: string } }>('/:id', { schema: fetchDelivery }, async ({ params }, reply) => {
-      const row = await database.read.one(byId, { id: params.id })
+      const row = await database.read.one(deliveryById, { id: params.id })
       return row ? toJson(row) : notFound(reply)
     })
 

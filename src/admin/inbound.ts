@@ -16,21 +16,21 @@ interface InboundBody {
 
 const receiveMessage: OperationSchema = {
   operationId: 'receiveMessage',
-  summary: 'Take in a message from a channel',
+  summary: 'Receive a message from a channel',
   description:
-    'It joins the open conversation of its two addresses, or creates one where the address configuration of `to` says so. ' +
-    'The rules of `/v1` apply, and so do its webhooks; a refusal has the code of `/v1`.',
+    'It is added to the open conversation of its two addresses, or to a new one if the address configuration of `to` creates ' +
+    'conversations. The rules and webhooks of `/v1` apply; an error has the code of `/v1`.',
   tags: ['Channels'],
   body: {
     title: 'InboundMessage',
     type: 'object',
     properties: {
-      account_sid: { ...short_text, description: 'The first account when absent' },
-      from: { ...short_text, description: 'Address of the person who writes' },
-      to: { ...short_text, description: 'Proxy address that they write to' },
+      account_sid: { ...short_text, description: 'By default the first account' },
+      from: { ...short_text, description: 'Address of the sender' },
+      to: { ...short_text, description: 'Proxy address that received the message' },
       body: { type: ['string', 'null'] },
       // A message of `/v1` has at most one as well.
-      media: { type: 'array', items: short_text, maxItems: 1, description: 'SID of an uploaded medium' },
+      media: { type: 'array', items: short_text, maxItems: 1, description: 'SIDs of uploaded media' },
       attributes: { type: 'string', description: 'JSON text' },
       profile_name: { ...short_text, description: 'Name of the sender in the channel' },
     },
@@ -39,21 +39,21 @@ const receiveMessage: OperationSchema = {
   },
   response: {
     201: response(
-      'Where the message is now',
+      'The message and its conversation',
       object('ReceivedMessage', {
         account_sid: sid('account', 'SID of the account'),
         service_sid: sid('service', 'SID of the service'),
         conversation_sid: sid('conversation', 'SID of the conversation'),
-        participant_sid: sid('participant', 'SID of the participant who wrote it'),
+        participant_sid: sid('participant', 'SID of the participant who sent it'),
         message_sid: sid('message', 'SID of the message'),
-        created: { type: 'boolean', description: 'Whether the conversation was created for it' },
+        created: { type: 'boolean', description: 'Whether a conversation was created for the message' },
       }),
     ),
     ...bodyErrors(403, 404, 409),
   },
 }
 
-/** Messages that come in from a channel. */
+/** Messages from a channel. */
 export function inboundRoutes(
   { database, account }: Pick<Installation, 'database' | 'account'>,
   pipeline: Pipeline,

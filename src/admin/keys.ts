@@ -48,7 +48,7 @@ const listKeys: OperationSchema = {
   summary: 'List the API keys of an account',
   tags,
   params: ofAccount,
-  response: { 200: response('All of its keys', list('ApiKeyList', 'keys', key)), ...errors(400, 404) },
+  response: { 200: response('The API keys', list('ApiKeyList', 'keys', key)), ...errors(400, 404) },
 }
 const createKey: OperationSchema = {
   operationId: 'createKey',
@@ -89,7 +89,7 @@ const deleteKey: OperationSchema = {
   response: { 204: removed, ...errors(400, 404) },
 }
 
-/** API keys, below their account. */
+/** The API keys of an account. */
 export function keyRoutes({ database, vault, clock }: Pick<Installation, 'database' | 'vault' | 'clock'>): FastifyPluginAsync {
   return async (routes) => {
     routes.get<OfAccount>('/accounts/:sid/keys', { schema: listKeys }, async ({ params: { sid } }, reply) => {

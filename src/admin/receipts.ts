@@ -11,25 +11,25 @@ interface ReceiptBody {
   error_code?: number
 }
 
-/** What official clients read into an integer. */
+/** The official clients parse it to a 32-bit integer. */
 const max_error_code = 2 ** 31 - 1
 
 const channel_message_sid = {
   type: 'string',
   pattern: channelMessageSids.source,
-  description: 'What the channel called the message when it took it',
+  description: 'SID that the channel gave the message when it accepted it',
 } as const
 
 const reportReceipt: OperationSchema = {
   operationId: 'reportReceipt',
-  summary: 'Report how a message fares in its channel',
-  description: 'A report that is older than what is known already changes nothing.',
+  summary: 'Report the status of a message in its channel',
+  description: 'A status that precedes the known one changes nothing.',
   tags: ['Channels'],
   body: {
     title: 'Receipt',
     type: 'object',
     properties: {
-      account_sid: { ...short_text, description: 'The first account when absent' },
+      account_sid: { ...short_text, description: 'By default the first account' },
       channel_message_sid,
       status: { enum: receiptStatuses },
       error_code: { type: 'integer', minimum: 0, maximum: max_error_code, description: 'For `failed` and `undelivered`' },
@@ -39,11 +39,11 @@ const reportReceipt: OperationSchema = {
   },
   response: {
     200: response(
-      'How the message is known to fare now',
+      'The known status of the message',
       object('KnownReceipt', {
         channel_message_sid,
         status: { type: 'string', enum: receiptStatuses },
-        error_code: { type: 'integer', description: '0 when it has not failed' },
+        error_code: { type: 'integer', description: '0 unless the message has failed' },
       }),
     ),
     ...bodyErrors(404),
@@ -51,8 +51,8 @@ const reportReceipt: OperationSchema = {
 }
 
 /**
- * How messages fare in a channel. It may report on a message as soon as its own response with the SID has been read; a report
- * that comes too early gets 404 and may be repeated.
+ * The status of messages in a channel. The channel may report it as soon as Parley has read the response that contains the SID;
+ * an earlier report is refused with 404 and may be repeated.
  */
 export function receiptRoutes({
   database,
@@ -64,7 +64,7 @@ export function receiptRoutes({
       const { account_sid = account.sid, ...reported } = body
       const report = { ...reported, error_code: reported.error_code || null }
       const row = await database.write('reportStatus', { account_sid, report, now: clock.now() })
-      if (!row) return reply.code(404).send({ error: `no message was handed over as ${body.channel_message_sid}` })
+      if (!row) return reply.code(404).send({ error: `there is no message with channel_message_sid ${body.channel_message_sid}` })
       return { channel_message_sid: row.channel_message_sid, status: row.status, error_code: row.error_code }
     })
   }

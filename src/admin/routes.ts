@@ -17,9 +17,9 @@ import { refuseUnstorable, schemaError } from './validation.ts'
 
 export interface AdminOptions {
   readonly installation: Installation
-  /** Null where no server runs (the command line): the clock cannot be moved then. */
+  /** Null on the command line, where no server runs; then there are no routes of the clock. */
   readonly timers: Pick<Timers, 'catchUp'> | null
-  /** Null there too: nobody sends the webhooks of a message from outside. */
+  /** Also null there; then there is no route for inbound messages, whose webhooks nobody would send. */
   readonly pipeline: Pipeline | null
 }
 
@@ -34,7 +34,7 @@ export function adminRoutes({ installation, timers, pipeline }: AdminOptions): F
     admin.setNotFoundHandler((_request, reply) => notFound(reply))
     admin.setSchemaErrorFormatter(schemaError)
     admin.addHook('preHandler', refuseUnstorable)
-    // Schemas of responses only describe them: compiled serializers would cost every start, and drop what they do not know.
+    // Schemas of responses are for the description only: compiled serializers cost time at each start and drop unknown properties.
     admin.setSerializerCompiler(() => JSON.stringify)
     allowEmptyJson(admin)
 
@@ -49,8 +49,8 @@ export function adminRoutes({ installation, timers, pipeline }: AdminOptions): F
 }
 
 function isOperator({ headers }: FastifyRequest, admin_token: string): boolean {
-  const given = /^Bearer +(\S+) *$/i.exec(headers.authorization ?? '')?.[1]
-  return given !== undefined && sameSecret(given, admin_token)
+  const token = /^Bearer +(\S+) *$/i.exec(headers.authorization ?? '')?.[1]
+  return token !== undefined && sameSecret(token, admin_token)
 }
 
 function unauthorized(reply: FastifyReply): FastifyReply {
@@ -60,16 +60,16 @@ function unauthorized(reply: FastifyReply): FastifyReply {
 function sendError(reply: FastifyReply, error: Partial<FastifyError>, log: Installation['log']): FastifyReply {
   const status = error instanceof ApiError ? error.entry.status : (error.statusCode ?? 500)
   if (status >= 500 && !isFailure(error)) log.error({ err: error }, 'admin request failed')
-  // The code under which a caller of `/v1` would find the refusal.
+  // The code that `/v1` returns for the same error.
   const code = error instanceof ApiError && { code: error.entry.code }
   return reply.code(status).send({ error: status >= 500 ? 'internal error' : error.message, ...code })
 }
 
-/** A request without a body may say that it is JSON all the same. */
+/** Accepts the JSON content type on a request without a body. */
 function allowEmptyJson(admin: FastifyInstance): void {
   const parse = admin.getDefaultJsonParser('error', 'error')
   admin.removeContentTypeParser('application/json')
-  admin.addContentTypeParser('application/json', { parseAs: 'string' }, (request, body, done) =>
-    body === '' ? done(null, null) : parse(request, body as string, done),
+  admin.addContentTypeParser<string>('application/json', { parseAs: 'string' }, (request, body, done) =>
+    body === '' ? done(null, null) : parse(request, body, done),
   )
 }

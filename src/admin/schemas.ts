@@ -1,7 +1,7 @@
 import type { FastifySchema } from 'fastify'
 import { prefixOf, type SidKind } from '../sids.ts'
 
-/** A route as the published description shows it. It is what requests are validated with; responses are not, see `routes.ts`. */
+/** The published description of a route. Requests are validated against it, responses are not (see `routes.ts`). */
 export interface OperationSchema extends FastifySchema {
   readonly operationId: string
   readonly summary: string
@@ -10,36 +10,36 @@ export interface OperationSchema extends FastifySchema {
   readonly response: Readonly<Record<string, object>>
 }
 
-/** A name that a person gives, or an identifier whose form is checked later. */
+/** A name, or an identifier whose format is checked later. */
 export const short_text = { type: 'string', maxLength: 256 } as const
 export const instant = { type: 'string', format: 'date-time' } as const
 
-/** What several operations share has a title: it becomes a component of the description. */
+/** A schema with a title becomes a component of the description, which several operations can share. */
 export const named = {
   title: 'Named',
   type: ['object', 'null'],
-  properties: { friendly_name: { ...short_text, description: 'Empty when absent' } },
+  properties: { friendly_name: { ...short_text, description: 'Empty by default' } },
   additionalProperties: false,
 } as const
 
 const error = object('Error', {
-  error: { type: 'string', description: 'What is wrong, for people' },
-  code: { type: 'integer', description: 'The code under which `/v1` refuses the same' },
+  error: { type: 'string', description: 'What is wrong, as a sentence' },
+  code: { type: 'integer', description: 'The code that `/v1` returns for the same error' },
 })
 
 const statuses = {
-  400: 'A parameter is unknown, missing or not valid',
+  400: 'A parameter is unknown, missing or invalid',
   401: 'The operator token is missing or wrong',
   403: 'The account is suspended, or a rule refuses the change',
-  404: 'There is no such row',
-  409: 'It conflicts with what there is',
+  404: 'The resource does not exist',
+  409: 'The request conflicts with an existing resource',
   413: 'The body is too large',
   415: 'The body is not JSON',
 } as const
 
 type Status = keyof typeof statuses
 
-/** An object of a response. Its properties are always there, but for an error's `code`. */
+/** The schema of an object in a response. All properties are always present, except the `code` of an error. */
 export function object<K extends string>(title: string, properties: Readonly<Record<K, object>>) {
   return { title, type: 'object', properties, required: Object.keys(properties).filter((name) => name !== 'code') }
 }
@@ -48,31 +48,31 @@ export function list(title: string, key: string, items: object) {
   return object(title, { [key]: { type: 'array', items } })
 }
 
-/** A SID in a response. */
+/** The schema of a SID in a response. */
 export function sid(kind: SidKind, description: string) {
   return { type: 'string', pattern: `^${prefixOf(kind)}[0-9a-fA-F]{32}$`, description }
 }
 
-/** Path parameters: any text, since a name that no row has is answered with 404. */
+/** The schema of path parameters: any text, because a malformed SID returns 404. */
 export function path(descriptions: Readonly<Record<string, string>>) {
   const properties = Object.entries(descriptions).map(([name, description]) => [name, { type: 'string', description }])
   return { type: 'object', properties: Object.fromEntries(properties) }
 }
 
-/** A response of one status. */
+/** A schema with the description of its response. */
 export function response(description: string, schema: object) {
   return { 'x-response-description': description, ...schema }
 }
 
 export const removed = { type: 'null', description: 'Deleted' } as const
 
-/** The errors of an operation: its own, and those of every operation. */
+/** The error responses of an operation: those of the given statuses, and those that all operations share. */
 export function errors(...own: readonly Status[]) {
   const described = ([401, ...own] as const).map((status) => [status, response(statuses[status], error)])
-  return { ...Object.fromEntries(described), '5xx': response('The server failed, or is not available: try again later', error) }
+  return { ...Object.fromEntries(described), '5xx': response('The server failed or is unavailable; try again later', error) }
 }
 
-/** The errors of an operation that reads a body. */
+/** The error responses of an operation with a body. */
 export function bodyErrors(...own: readonly Status[]) {
   return errors(400, 413, 415, ...own)
 }

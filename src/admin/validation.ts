@@ -1,8 +1,8 @@
 import type { FastifyReply, FastifyRequest, FastifySchemaValidationError } from 'fastify'
 
-/** Says which field is wrong and what it takes: the validator's own messages name neither an unknown field nor the words. */
-export function schemaError([fault]: FastifySchemaValidationError[], place: string): Error {
-  return new Error(fault ? sentence(fault, place === 'querystring' ? 'query parameter' : 'field') : 'the request is not valid')
+/** Names the field and what it accepts: the validator's own messages omit unknown fields and the allowed words. */
+export function schemaError([error]: FastifySchemaValidationError[], place: string): Error {
+  return new Error(error ? sentence(error, place === 'querystring' ? 'query parameter' : 'field') : 'the request is invalid')
 }
 
 function sentence({ keyword, instancePath, params, message }: FastifySchemaValidationError, kind: string): string {
@@ -29,7 +29,7 @@ function sentence({ keyword, instancePath, params, message }: FastifySchemaValid
   }
 }
 
-/** PostgreSQL refuses a NUL character, and neither engine keeps an unpaired surrogate as given. */
+/** PostgreSQL refuses a NUL character, and neither engine stores an unpaired surrogate unchanged. */
 export async function refuseUnstorable({ params, query, body }: FastifyRequest, reply: FastifyReply): Promise<void> {
   for (const part of [params, query, body]) {
     const name = Object.entries(part ?? {}).find(([, value]) => [value].flat().some(isUnstorable))?.[0]

@@ -96,7 +96,7 @@ test('endpoints are configured for each proxy address of an account', async () =
   await server.admin('DELETE', `${root}/12345`)
   await expect(server.admin('DELETE', `${root}/12345`)).rejects.toThrow('404')
   expect((await server.admin('GET', root)).channels).toEqual([changed])
-  await expect(server.admin('PUT', `${root}/nobody`, { url: 'http://example.com/' })).rejects.toThrow('known form of address')
+  await expect(server.admin('PUT', `${root}/nobody`, { url: 'http://example.com/' })).rejects.toThrow('address of a known format')
   await expect(server.admin('PUT', `${root}/12345`, { url: 'ftp://example.com/' })).rejects.toThrow('http or https')
   await expect(server.admin('PUT', `${root}/12345`, {})).rejects.toThrow('400')
   const nobody = `/accounts/AC${'0'.repeat(32)}/channels`

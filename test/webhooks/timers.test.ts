@@ -92,7 +92,7 @@ describe('the test clock', () => {
   test('does not go back', async ({ tenant }) => {
     const { body: there } = await clock(tenant, '{"now":"2041-01-01T00:00:00Z"}')
     const back = await clock(tenant, '{"now":"2040-12-31T23:59:00Z"}')
-    expect(back).toMatchObject({ status: 400, body: { error: 'the clock only moves forward' } })
+    expect(back).toMatchObject({ status: 400, body: { error: 'the clock can only be moved forward' } })
     expect((await clock(tenant)).body.offset_ms).toBe(there.offset_ms)
   })
 
