@@ -1,8 +1,8 @@
 import { eventTypes } from '../../events/names.ts'
 import { parseStored } from '../../json.ts'
 import { resource } from '../../model/declare.ts'
-import { given, oneOf, someOf, webUrl } from '../../model/params.ts'
-import type { AccountRow } from '../../storage/schema.ts'
+import { given, oneOf, type Parsed, someOf, webUrl } from '../../model/params.ts'
+import type { AccountRow, ServiceRow } from '../../storage/schema.ts'
 
 /** The parameters of both the account's and a service's webhook configuration. */
 export const webhookParams = {
@@ -10,6 +10,16 @@ export const webhookParams = {
   PostWebhookUrl: webUrl('invalidPostWebhookUrl'),
   Method: oneOf(['GET', 'POST'], { invalid: 'invalidWebhookMethod' }),
   Filters: someOf(eventTypes, 'invalidWebhook'),
+}
+
+/** Returns the columns that an update changes; what is absent stays as it was. */
+export function changedWebhooks<R extends AccountRow | ServiceRow>(before: R, p: Parsed<typeof webhookParams>) {
+  return {
+    pre_webhook_url: given(p.PreWebhookUrl, before.pre_webhook_url),
+    post_webhook_url: given(p.PostWebhookUrl, before.post_webhook_url),
+    webhook_method: given<R['webhook_method']>(p.Method, before.webhook_method),
+    webhook_filters: given<R['webhook_filters']>(p.Filters && JSON.stringify(p.Filters), before.webhook_filters),
+  }
 }
 
 /** https://www.twilio.com/docs/conversations/api/webhook-configuration-resource */
@@ -23,10 +33,7 @@ export const accountWebhooks = resource<AccountRow>()({
   params: { ...webhookParams, Target: oneOf(['webhook', 'flex'], { invalid: 'invalidWebhook' }) },
   update: (before, p) => ({
     ...before,
-    pre_webhook_url: given(p.PreWebhookUrl, before.pre_webhook_url),
-    post_webhook_url: given(p.PostWebhookUrl, before.post_webhook_url),
-    webhook_method: p.Method ?? before.webhook_method,
-    webhook_filters: p.Filters === undefined ? before.webhook_filters : JSON.stringify(p.Filters),
+    ...changedWebhooks(before, p),
     webhook_target: p.Target ?? before.webhook_target,
   }),
   represent: (row, self) => ({

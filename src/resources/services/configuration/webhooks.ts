@@ -1,8 +1,7 @@
 import { parseStored } from '../../../json.ts'
 import { resource } from '../../../model/declare.ts'
-import { given } from '../../../model/params.ts'
 import type { ServiceRow } from '../../../storage/schema.ts'
-import { webhookParams } from '../../configuration/webhooks.ts'
+import { changedWebhooks, webhookParams } from '../../configuration/webhooks.ts'
 
 /** https://www.twilio.com/docs/conversations/api/per-service-webhook-resource */
 export const serviceWebhooks = resource<ServiceRow>()({
@@ -13,13 +12,7 @@ export const serviceWebhooks = resource<ServiceRow>()({
   sid: null,
   row: ({ service }) => service?.sid ?? '',
   params: webhookParams,
-  update: (before, p) => ({
-    ...before,
-    pre_webhook_url: given(p.PreWebhookUrl, before.pre_webhook_url),
-    post_webhook_url: given(p.PostWebhookUrl, before.post_webhook_url),
-    webhook_method: p.Method ?? before.webhook_method,
-    webhook_filters: p.Filters === undefined ? before.webhook_filters : JSON.stringify(p.Filters),
-  }),
+  update: (before, p) => ({ ...before, ...changedWebhooks(before, p) }),
   // A service without a configuration is represented with nulls, not by a 404.
   represent: (row, self) => ({
     account_sid: row.account_sid,
