@@ -2,7 +2,7 @@ import { milliseconds, seconds } from '../../dates.ts'
 import { refuse } from '../../errors.ts'
 import type { Event, Payload } from '../../events/event.ts'
 import { mediaToPayload } from '../../media/rows.ts'
-import { type Change, type FactsUnder, type Inbound, resource, rowOf, when } from '../../model/declare.ts'
+import { type Change, type Facts, type FactsUnder, type Inbound, resource, rowOf, when } from '../../model/declare.ts'
 import { date, dateBound, duration, given, jsonText, oneOf, sid, text } from '../../model/params.ts'
 import { isSid } from '../../sids.ts'
 import type { ConversationRow } from '../../storage/schema.ts'
@@ -169,36 +169,10 @@ export const conversations = resource<ConversationRow, 'timers' | 'bindings'>()(
     },
     emits: ['onConversationAdded', 'onConversationUpdated', 'onConversationRemoved', 'onConversationStateUpdated'],
     postAction: (change, facts) => {
-      const row = rowOf(change)
-      const stateEvent = (reason: string, always: boolean): Event => ({
-        type: 'onConversationStateUpdated',
-        subject_sid: row.sid,
-        always,
-        payload: () => ({
-          ConversationSid: row.sid,
-          // observed: absent when a timer did it.
-          MessagingServiceSid: reason === 'TIMER' ? null : row.messaging_service_sid,
-          StateUpdated: milliseconds(reason === 'EVENT' ? facts.now : row.date_updated),
-          StateFrom: change.before?.state,
-          StateTo: change.after?.state,
-          Reason: reason,
-        }),
-      })
-      if (change.cause === 'deadline') return [stateEvent('TIMER', true)]
-      if (change.cause === 'consequence') return changedState(change) ? [stateEvent('EVENT', true)] : []
-      const dates = () => ({
-        DateCreated: milliseconds(row.date_created),
-        DateUpdated: milliseconds(row.date_updated),
-        DateRemoved: change.verb === 'remove' ? milliseconds(facts.now) : null,
-      })
-      const opening = change.verb === 'create' ? bindingToPayload(facts.inbound) : {}
-      const event: Event = {
-        type: eventOf[change.verb],
-        subject_sid: row.sid,
-        always: false,
-        payload: () => ({ ...toPayload(row), ...dates(), ...opening }),
-      }
-      return changedState(change) ? [event, stateEvent('API', false)] : [event]
+      if (change.cause === 'deadline') return [stateEvent(change, facts, 'TIMER', true)]
+      if (change.cause === 'consequence') return changedState(change) ? [stateEvent(change, facts, 'EVENT', true)] : []
+      const event = requestedEvent(change, facts)
+      return changedState(change) ? [event, stateEvent(change, facts, 'API', false)] : [event]
     },
     listeners: (read, event, change) => scopedTargets(read, event, rowOf(change)),
   },
@@ -208,6 +182,48 @@ export const conversations = resource<ConversationRow, 'timers' | 'bindings'>()(
 export type ConversationChildFacts = FactsUnder<typeof conversations>
 
 const eventOf = { create: 'onConversationAdded', update: 'onConversationUpdated', remove: 'onConversationRemoved' } as const
+
+type EventFacts = Pick<Facts, 'now' | 'inbound'>
+
+/** Returns the event of a requested change. */
+function requestedEvent(change: Change<ConversationRow>, { now, inbound }: EventFacts): Event {
+  const row = rowOf(change)
+  return {
+    type: eventOf[change.verb],
+    subject_sid: row.sid,
+    always: false,
+    payload: () => ({
+      ...toPayload(row),
+      DateCreated: milliseconds(row.date_created),
+      DateUpdated: milliseconds(row.date_updated),
+      DateRemoved: change.verb === 'remove' ? milliseconds(now) : null,
+      ...(change.verb === 'create' && bindingToPayload(inbound)),
+    }),
+  }
+}
+
+function stateEvent(
+  change: Change<ConversationRow>,
+  { now }: EventFacts,
+  reason: 'API' | 'EVENT' | 'TIMER',
+  always: boolean,
+): Event {
+  const row = rowOf(change)
+  return {
+    type: 'onConversationStateUpdated',
+    subject_sid: row.sid,
+    always,
+    payload: () => ({
+      ConversationSid: row.sid,
+      // observed: absent when a timer has changed the state.
+      MessagingServiceSid: reason === 'TIMER' ? null : row.messaging_service_sid,
+      StateUpdated: milliseconds(reason === 'EVENT' ? now : row.date_updated),
+      StateFrom: change.before?.state,
+      StateTo: change.after?.state,
+      Reason: reason,
+    }),
+  }
+}
 
 /** Has only the timers that are running. */
 export function timersToJson(row: Pick<ConversationRow, 'date_inactive' | 'date_closed'>): object {

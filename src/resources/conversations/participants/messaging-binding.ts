@@ -25,7 +25,7 @@ export function isPlainChat(binding: Binding): boolean {
   return binding.binding_type === null
 }
 
-/** Returns the binding of a new participant. Throws unless there is either an identity or an address with its proxy address. */
+/** Returns the binding of a new participant. Throws if its parameters do not fit together. */
 export function newBinding(p: Given): Binding {
   const address = p['MessagingBinding.Address']
   const proxy_address = p['MessagingBinding.ProxyAddress']

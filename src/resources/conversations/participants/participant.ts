@@ -248,36 +248,32 @@ export function readTo(
 
 async function load(read: Reader, p: Given, facts: ConversationChildFacts, before: ParticipantRow | null): Promise<Loaded> {
   const service_sid = facts.service.sid
-  const within = { service_sid, conversation_sid: facts.parents[0].sid }
-  const joining = p.Identity !== undefined && p.Identity !== null && p.Identity !== before?.identity ? p.Identity : null
+  const key = { service_sid, conversation_sid: facts.parents[0].sid }
+  const added = p.Identity && p.Identity !== before?.identity ? p.Identity : null
   const address = before ? before.address : p['MessagingBinding.Address']
   const proxy_address = p['MessagingBinding.ProxyAddress']
-  // Side by side: over a network each costs a round trip.
-  const [counted, counted_open, role, found, holder, of_address, same_group] = await Promise.all([
-    before ? undefined : read.one(countMembers, within),
-    joining === null ? undefined : read.one(countOpen, { service_sid, identity: joining, limit: max_open }),
+  // Concurrently: over a network each query costs a round trip.
+  const [counted, counted_open, role, user, holder, with_address, same_group] = await Promise.all([
+    before ? undefined : read.one(countMembers, key),
+    added === null ? undefined : read.one(countOpen, { service_sid, identity: added, limit: max_open }),
     roleGiven(read, facts.service, p.RoleSid, 'conversation'),
-    joining === null ? undefined : read.one(userByIdentity, { service_sid, identity: joining }),
+    added === null ? undefined : read.one(userByIdentity, { service_sid, identity: added }),
     address && proxy_address ? holderOf(read, facts, address, proxy_address) : null,
-    address ? read.all(nativeByAddress, { ...within, address }) : [],
-    before ? null : sameGroup(read, facts.account.sid, within, p),
+    address ? read.all(nativeByAddress, { ...key, address }) : [],
+    before ? null : sameGroup(read, facts.account.sid, key, p),
   ])
+  const { all = 0, non_chat = 0, native = 0, projected = 0 } = counted ?? {}
   const open = counted_open?.open ?? 0
-  const limited = open >= max_open || (counted?.all ?? 0) >= max_participants || (counted?.native ?? 0) > 0
+  const may_be_refused = open >= max_open || all >= max_participants || native > 0
   return {
     role,
-    user: found ?? null,
+    user: user ?? null,
     open,
-    counts: {
-      all: counted?.all ?? 0,
-      non_chat: counted?.non_chat ?? 0,
-      group: (counted?.native ?? 0) + (counted?.projected ?? 0),
-      native: counted?.native ?? 0,
-    },
+    counts: { all, non_chat, group: native + projected, native },
     holder,
-    group_address_taken: of_address.some((row) => isNative(row)),
+    group_address_taken: with_address.some((row) => isNative(row)),
     same_group,
-    joined: limited && joining !== null && (await read.one(byIdentity, { ...within, identity: joining })) !== undefined,
+    joined: may_be_refused && added !== null && (await read.one(byIdentity, { ...key, identity: added })) !== undefined,
   }
 }
 
