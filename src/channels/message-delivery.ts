@@ -57,10 +57,10 @@ async function isRecalled(read: Reader, { service_sid, subject_sid, message_sid 
 /** Parses the response of a channel: its SID of the message and a status, both optional. Without a response: `failed`. */
 function reportOf({ body }: SendResult, ok: boolean): ChannelReport {
   const { sid: short, channel_message_sid: sid = short, status, error_code } = parseJsonObject(body) ?? {}
-  const known = receiptStatuses.find((candidate) => candidate === status)
+  const reported = receiptStatuses.find((candidate) => candidate === status)
   return {
     channel_message_sid: typeof sid === 'string' && channelMessageSids.test(sid) ? sid : null,
-    status: ok ? (known ?? 'sent') : known === 'undelivered' ? known : 'failed',
+    status: ok ? (reported ?? 'sent') : reported === 'undelivered' ? reported : 'failed',
     error_code: typeof error_code === 'number' && Number.isSafeInteger(error_code) && error_code > 0 ? error_code : null,
   }
 }

@@ -27,7 +27,7 @@ export interface DeliveriesOptions<Report> extends SenderOptions<Report> {
 
 interface Lane {
   readonly queue: DeliveryRow[]
-  busy: boolean
+  sending: boolean
 }
 
 /** The pending deliveries of one slot to one target. */
@@ -225,11 +225,11 @@ export class Deliveries<Report> implements Worker {
     queue.waiting++
     let lane = queue.lanes.get(row.subject_sid)
     if (!lane) {
-      lane = { queue: [], busy: false }
+      lane = { queue: [], sending: false }
       queue.lanes.set(row.subject_sid, lane)
     }
     lane.queue.push(row)
-    if (!lane.busy && lane.queue.length === 1) queue.ready.push(row.subject_sid)
+    if (!lane.sending && lane.queue.length === 1) queue.ready.push(row.subject_sid)
   }
 
   #removeIdle(queue: Queue): void {
@@ -254,14 +254,14 @@ export class Deliveries<Report> implements Worker {
       const lane = queue.lanes.get(subject)
       const row = lane?.queue.shift()
       if (!lane || !row) continue
-      lane.busy = true
+      lane.sending = true
       queue.waiting--
       this.#countInFlight(target_sid, 1)
       const sending = this.#deliver(queue, row)
         .catch(this.#options.failed)
         .finally(() => {
           this.#sending.delete(sending)
-          lane.busy = false
+          lane.sending = false
           if (lane.queue.length > 0) queue.ready.push(subject)
           else queue.lanes.delete(subject)
           this.#sendNext(target_sid)

@@ -30,15 +30,15 @@ export async function attemptDelivery<Report>(
     status,
     error: ok ? null : (error ?? `HTTP ${status}`),
   }
-  const again = !ok && handler.mayRetry(row, result, earlier.length)
+  const retry = !ok && handler.mayRetry(row, result, earlier.length)
   const next: DeliveryRow = {
     ...row,
     attempts: JSON.stringify([...earlier, attempt]),
-    status: ok ? 'delivered' : again ? 'pending' : 'failed',
-    due: again ? clock.now() + backoffMs(earlier.length) : row.due,
-    date_finished: again ? null : clock.now(),
+    status: ok ? 'delivered' : retry ? 'pending' : 'failed',
+    due: retry ? clock.now() + backoffMs(earlier.length) : row.due,
+    date_finished: retry ? null : clock.now(),
   }
-  return { row: next, ...(!again && handler.report && { report: handler.report(result, ok) }) }
+  return { row: next, ...(!retry && handler.report && { report: handler.report(result, ok) }) }
 }
 
 /** 1 s, 4 s, 16 s … */

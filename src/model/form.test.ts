@@ -12,7 +12,7 @@ const value = fc.oneof(
 )
 const pairs = fc.array(fc.tuple(name, value), { maxLength: 20 })
 
-/** What the platform makes of the same text. */
+/** Returns the pairs that URLSearchParams parses from the same text. */
 function agrees(form: Form, official: URLSearchParams, names: Iterable<string>): void {
   for (const each of names) {
     expect(form.all(each)).toEqual(official.getAll(each))
@@ -40,12 +40,12 @@ describe('parseForm', () => {
     )
   })
 
-  test('reads text that was hardly encoded as the platform does', () => {
+  test('parses barely encoded text as URLSearchParams does', () => {
     const loose = fc.stringMatching(/^[ -$'-<>-~]{0,8}$/).map((text) => text.replace(/%/g, ''))
     fc.assert(
       fc.property(fc.array(fc.tuple(loose, fc.option(loose, { nil: undefined })), { maxLength: 8 }), (given) => {
         const text = given.map(([each, its]) => (its === undefined ? each : `${each}=${its}`)).join('&')
-        // Of a leading ? it drops one.
+        // URLSearchParams drops a leading question mark.
         const official = new URLSearchParams(`?${text}`)
         agrees(parseForm(text), official, official.keys())
       }),
@@ -106,13 +106,13 @@ describe('parseForm', () => {
     )
   })
 
-  test('what was not given is absent, also under the names that objects have', () => {
+  test('absent names are absent, also those that every object has', () => {
     for (const form of [emptyForm, parseForm(''), parseForm('a=1')]) {
       for (const each of special) expect([each, form.last(each), form.all(each)]).toEqual([each, undefined, []])
     }
   })
 
-  test('a name of Object is a name like any other and changes no object', () => {
+  test('names of Object.prototype are ordinary names and change no object', () => {
     const form = parseForm('__proto__=1&__proto__=2&constructor=3&a=4')
     expect([form.all('__proto__'), form.all('constructor'), form.last('a')]).toEqual([['1', '2'], ['3'], '4'])
     expect(parseForm('a=1').last('constructor')).toBeUndefined()
@@ -126,11 +126,11 @@ describe('parseForm', () => {
       expect(() => parseForm(text(max_params + 1, pair))).toThrow(ApiError)
     }
     expect(parseForm(text(max_params, 'a=1')).all('a')).toHaveLength(max_params)
-    // A separator inside a value is none.
+    // A separator inside a value does not count.
     expect(parseForm(`a=${'%26'.repeat(5000)}`).last('a')).toBe('&'.repeat(5000))
   })
 
-  test('too many pairs are a bad request of the vendor', () => {
+  test('too many pairs are refused in the form of the vendor', () => {
     const refused = expect.objectContaining({ entry: expect.objectContaining({ status: 400, code: 20001 }) })
     expect(() => parseForm('&'.repeat(max_params))).toThrow(refused)
   })

@@ -24,7 +24,7 @@ interface Token extends Position {
   readonly signature: string
 }
 
-/** Signs the positions of one list in one order, so that a token is taken only as it was issued, and only by this list. */
+/** Returns the signature of a position in one list and order: a list accepts only tokens that it has issued. */
 export type Issuer = (position: Position) => string
 
 /** Erased like the row types of the core: only the declaration knows them. */
@@ -152,7 +152,7 @@ function parseToken(text: string): Token {
   try {
     if (!/^P[TB][A-Za-z0-9_-]+$/.test(text)) throw refuse('invalidPageToken')
     const bytes = Buffer.from(text.slice(2), 'base64url')
-    // Several spellings decode to the same bytes: one of them was issued.
+    // Several texts decode to the same bytes: only the one that was issued is accepted.
     if (bytes.toString('base64url') !== text.slice(2)) throw refuse('invalidPageToken')
     const parts: unknown = JSON.parse(bytes.toString())
     if (Array.isArray(parts) && (parts.length === 3 || (parts.length === 4 && parts[3] === true))) {

@@ -139,7 +139,7 @@ export function flag(invalid: ErrorName = 'invalidValue'): Param<boolean | null>
 
 /** A secret text; empty means null. */
 export function secret(): Param<string | null> {
-  return { ...text({}), kind: 'secret text, never shown', sealed: true }
+  return { ...text({}), kind: 'secret text, never returned', sealed: true }
 }
 
 /** A repeated parameter, each value parsed as `inner`. Empty values and duplicates are dropped. */

@@ -38,8 +38,8 @@ export async function locate(read: Reader, resource: AnyResource, path: Resource
   if (!account) throw refuse('authenticate')
   if (account.status !== 'active') throw refuse('forbidden')
   if (familyOf(resource) === 'account') return { account, service: null, parents: [] }
-  const wanted = { sid: path.service_sid ?? account.default_service_sid, account_sid: account.sid }
-  const service = await read.hold(serviceBySid, wanted, 'keep')
+  const key = { sid: path.service_sid ?? account.default_service_sid, account_sid: account.sid }
+  const service = await read.hold(serviceBySid, key, 'keep')
   if (!service) throw refuse('notFound', { path: path.text })
   const parents: BaseRow[] = []
   for (const [i, parent] of ancestorsOf(resource).entries()) {

@@ -7,7 +7,7 @@ import { date, dateBound, duration, given, jsonText, oneOf, sid, text } from '..
 import { isSid } from '../../sids.ts'
 import type { ConversationRow } from '../../storage/schema.ts'
 import { shape } from '../../storage/shapes.ts'
-import { arm, elapse, moveTo, refuseClosed } from './lifecycle.ts'
+import { elapse, refuseClosed, restartTimers, withState } from './lifecycle.ts'
 import { scopedTargets } from './webhooks/targets.ts'
 
 export const inactiveTimer = duration({ min: 'PT1M', tooShort: 'inactiveTimerTooShort', invalid: 'invalidInactiveTimer' })
@@ -70,7 +70,7 @@ export const conversations = resource<ConversationRow, 'timers' | 'bindings'>()(
       date_activity: p.DateCreated ?? now,
     }
     // The dates of an import do not affect its timers: they start now.
-    return arm(row, now)
+    return restartTimers(row, now)
   },
 
   update(before, p, { now }) {
@@ -88,8 +88,8 @@ export const conversations = resource<ConversationRow, 'timers' | 'bindings'>()(
       email_address: given(p['Bindings.Email.Address'], before.email_address),
       email_name: given(p['Bindings.Email.Name'], before.email_name),
     }
-    const moved = moveTo(row, p.State ?? before.state, now)
-    return inactive_after === undefined && closed_after === undefined ? moved : arm(moved, now)
+    const moved = withState(row, p.State ?? before.state, now)
+    return inactive_after === undefined && closed_after === undefined ? moved : restartTimers(moved, now)
   },
 
   remove: () => {},

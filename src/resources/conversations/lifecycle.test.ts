@@ -6,7 +6,7 @@ import type { AccountRow, ConversationRow, ServiceRow } from '../../storage/sche
 import { defaultRoles } from '../role.ts'
 import { newService } from '../services/service.ts'
 import { conversations } from './conversation.ts'
-import { arm, elapse, moveTo, refuseClosed } from './lifecycle.ts'
+import { elapse, refuseClosed, restartTimers, withState } from './lifecycle.ts'
 
 const minute_ms = 60_000
 const start = Date.UTC(2026, 0, 1)
@@ -54,7 +54,7 @@ function made(given: Given, now = start, defaults: Partial<AccountRow> = {}): Co
   return { ...create(given, facts(now, defaults), undefined, sid), ...scope, sid, ...dates }
 }
 
-/** As any write does it: first what deadlines that have passed did, then the change. */
+/** Applies deadlines that have passed and then the change, as every write does. */
 function changed(row: ConversationRow, given: Given, now: number): ConversationRow {
   return { ...update(elapse(row, now) ?? row, given, facts(now), undefined), date_updated: now }
 }
@@ -67,7 +67,7 @@ function deadlines({ state, date_inactive, date_closed, next_due }: Conversation
 const at = (minutes: number) => start + minutes * minute_ms
 
 describe('the worked example', () => {
-  test('without its messages: inactive, back, left by hand, back, inactive, closed', () => {
+  test('without its messages: inactive, active, inactive on request, active, inactive, closed', () => {
     let row = made({ 'Timers.Inactive': 'PT10M', 'Timers.Closed': 'PT30M' })
     expect(deadlines(row)).toEqual({ state: 'active', date_inactive: 10, date_closed: 30, next_due: 10 })
     expect(elapse(row, at(10) - 1)).toBeUndefined()
@@ -88,13 +88,13 @@ describe('the worked example', () => {
 })
 
 describe('rules', () => {
-  test('a change that names neither state nor timer leaves the deadlines alone', () => {
+  test('a change of neither state nor timer leaves the deadlines as they are', () => {
     const row = made({ 'Timers.Inactive': 'PT10M', 'Timers.Closed': 'PT30M' })
     const given = { FriendlyName: 'x', Attributes: '[]', DateCreated: 0, DateUpdated: 0, UniqueName: null }
     expect(deadlines(changed(row, given, at(5)))).toEqual(deadlines(row))
   })
 
-  test('imported dates are not what deadlines are counted from', () => {
+  test('imported dates do not affect the deadlines', () => {
     const row = made({ DateCreated: 0, DateUpdated: 0, 'Timers.Closed': 'PT10M' })
     expect(deadlines(row)).toMatchObject({ date_closed: 10, next_due: 10 })
   })
@@ -122,13 +122,13 @@ describe('rules', () => {
     expect(deadlines(made({ 'Timers.Closed': 'PT30M' }, start, defaults))).toMatchObject({ date_inactive: 1, date_closed: 30 })
   })
 
-  test('moving to the state it is in is no change; out of closed there is no way', () => {
+  test('setting the current state changes nothing; closed is final', () => {
     const row = made({ 'Timers.Inactive': 'PT10M' })
-    expect(moveTo(row, 'active', at(5))).toEqual(row)
-    const closed = moveTo(row, 'closed', at(5))
+    expect(withState(row, 'active', at(5))).toEqual(row)
+    const closed = withState(row, 'closed', at(5))
     expect(deadlines(closed)).toEqual({ state: 'closed', date_inactive: null, date_closed: null, next_due: null })
     for (const state of ['active', 'inactive', 'closed'] as const) {
-      expect(() => moveTo(closed, state, at(6))).toThrow("Can't update conversation as it's in final closed state")
+      expect(() => withState(closed, state, at(6))).toThrow("Can't update conversation as it's in final closed state")
     }
     expect(() => refuseClosed(closed)).toThrow()
     expect(() => refuseClosed(row)).not.toThrow()
@@ -136,8 +136,8 @@ describe('rules', () => {
 
   test('rows are not changed in place', () => {
     const row = Object.freeze(made({ 'Timers.Inactive': 'PT10M', 'Timers.Closed': 'PT30M' }))
-    arm(row, at(1))
-    moveTo(row, 'inactive', at(1))
+    restartTimers(row, at(1))
+    withState(row, 'inactive', at(1))
     elapse(row, at(100))
     changed(row, { State: 'closed', 'Timers.Inactive': null }, at(1))
     expect(deadlines(row)).toEqual({ state: 'active', date_inactive: 10, date_closed: 30, next_due: 10 })
@@ -145,7 +145,7 @@ describe('rules', () => {
 })
 
 describe('against a model', () => {
-  /** The rules once more, told in minutes and with one anchor in place of deadlines. */
+  /** The same rules, in minutes and with one anchor in place of deadlines. */
   class Model {
     state: 'active' | 'inactive' | 'closed'
     inactive: number | null
@@ -156,13 +156,13 @@ describe('against a model', () => {
       this.inactive = inactive ?? null
       this.closed = closed ?? null
     }
-    look(now: number): void {
+    elapse(now: number): void {
       if (this.state === 'active' && this.inactive !== null && this.anchor + this.inactive <= now) this.state = 'inactive'
       if (this.state !== 'closed' && this.closed !== null && this.anchor + this.closed <= now) this.state = 'closed'
     }
-    /** Answers whether it was refused. */
+    /** Returns whether the change is refused. */
     set({ state, inactive, closed }: Setting, now: number): boolean {
-      this.look(now)
+      this.elapse(now)
       if (this.state === 'closed') return true
       if ((this.state === 'inactive' && state === 'active') || inactive !== undefined || closed !== undefined) this.anchor = now
       if (inactive !== undefined) this.inactive = inactive
@@ -170,7 +170,7 @@ describe('against a model', () => {
       this.state = state ?? this.state
       return false
     }
-    shown() {
+    deadlines() {
       const date_inactive = this.state === 'active' && this.inactive !== null ? this.anchor + this.inactive : null
       const date_closed = this.state !== 'closed' && this.closed !== null ? this.anchor + this.closed : null
       const next_due = Math.min(date_inactive ?? Number.POSITIVE_INFINITY, date_closed ?? Number.POSITIVE_INFINITY)
@@ -178,7 +178,7 @@ describe('against a model', () => {
     }
   }
 
-  /** Undefined: not named; null: unset. */
+  /** Undefined: absent; null: unset. */
   interface Setting {
     readonly state?: 'active' | 'inactive' | 'closed' | undefined
     readonly inactive?: number | null | undefined
@@ -194,7 +194,7 @@ describe('against a model', () => {
   const initial = setting.map(({ state, ...timers }) => ({ ...timers, state: state === 'closed' ? ('active' as const) : state }))
   const step = fc.record({
     wait: fc.integer({ min: 0, max: 15 }),
-    /** Whether somebody applies deadlines before the change: it must make no difference. */
+    /** Whether a sweep applies deadlines before the change: the result must be the same. */
     swept: fc.boolean(),
     change: fc.option(setting, { nil: undefined }),
   })
@@ -218,7 +218,7 @@ describe('against a model', () => {
     }
   }
 
-  test('any story of changes and waiting leads to the same state and deadlines', () => {
+  test('any sequence of changes and waiting leads to the same state and deadlines', () => {
     fc.assert(
       fc.property(initial, fc.array(step, { maxLength: 30 }), (begin, steps) => {
         let row = made(givenFor(begin))
@@ -233,26 +233,26 @@ describe('against a model', () => {
             })
             expect(refusal).toBe(model.set(change, now))
           }
-          model.look(now)
-          expect(deadlines(elapse(row, at(now)) ?? row)).toEqual(model.shown())
+          model.elapse(now)
+          expect(deadlines(elapse(row, at(now)) ?? row)).toEqual(model.deadlines())
         }
       }),
       { numRuns: 2000 },
     )
   })
 
-  test('how often somebody looks makes no difference, not even to the date of the change', () => {
+  test('how often deadlines are applied makes no difference, not even to the date of the change', () => {
     fc.assert(
-      fc.property(initial, fc.array(fc.integer({ min: 0, max: 60 }), { maxLength: 10 }), (begin, looks) => {
+      fc.property(initial, fc.array(fc.integer({ min: 0, max: 60 }), { maxLength: 10 }), (begin, instants) => {
         const row = made(givenFor(begin))
-        let watched = row
-        for (const minutes of looks.toSorted((a, b) => a - b)) watched = elapse(watched, at(minutes)) ?? watched
-        expect(elapse(watched, at(60)) ?? watched).toEqual(elapse(row, at(60)) ?? row)
+        let swept = row
+        for (const minutes of instants.toSorted((a, b) => a - b)) swept = elapse(swept, at(minutes)) ?? swept
+        expect(elapse(swept, at(60)) ?? swept).toEqual(elapse(row, at(60)) ?? row)
       }),
     )
   })
 
-  test('after a look nothing is due, and looking again changes nothing', () => {
+  test('after deadlines are applied none is due, and applying them again changes nothing', () => {
     fc.assert(
       fc.property(initial, fc.integer({ min: 0, max: 60 }), (begin, minutes) => {
         const row = elapse(made(givenFor(begin)), at(minutes))

@@ -19,7 +19,7 @@ type Deadlines = Pick<ConversationRow, 'state' | 'date_inactive' | 'date_closed'
 type Timed = Deadlines & Pick<ConversationRow, 'inactive_after' | 'closed_after'>
 
 /** Restarts both deadlines from `anchor`. */
-export function arm<R extends Timed>(row: R, anchor: number): R {
+export function restartTimers<R extends Timed>(row: R, anchor: number): R {
   return deadlines(row, {
     date_inactive: due(anchor, row.inactive_after),
     date_closed: due(anchor, row.closed_after),
@@ -30,11 +30,11 @@ export function arm<R extends Timed>(row: R, anchor: number): R {
  * Changes the state of a conversation. A return to active restarts both deadlines from `now`; other changes keep the closed
  * deadline. Throws when the conversation is closed.
  */
-export function moveTo(row: ConversationRow, state: ConversationState, now: number): ConversationRow {
+export function withState(row: ConversationRow, state: ConversationState, now: number): ConversationRow {
   refuseClosed(row)
   if (state === row.state) return row
   const moved = { ...row, state }
-  return state === 'active' ? arm(moved, now) : deadlines(moved, moved)
+  return state === 'active' ? restartTimers(moved, now) : deadlines(moved, moved)
 }
 
 /** Throws when the conversation is closed: it can only be read and deleted. */
@@ -49,8 +49,8 @@ export function refuseUnusable(row: Pick<ConversationRow, 'state'>): void {
 }
 
 /** Applies a new message: the conversation is active, and both deadlines restart. Its `date_updated` is unchanged (documented). */
-export function wake(row: ConversationRow, now: number): ConversationRow {
-  return arm({ ...row, state: 'active', date_activity: now }, now)
+export function withNewMessage(row: ConversationRow, now: number): ConversationRow {
+  return restartTimers({ ...row, state: 'active', date_activity: now }, now)
 }
 
 /**

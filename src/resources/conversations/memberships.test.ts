@@ -7,19 +7,19 @@ import { migrate } from '../../storage/migrations/index.ts'
 import type { Shape } from '../../storage/shapes.ts'
 import { type MemberColumn, membershipPage } from './memberships.ts'
 
-/** The query of one page, as text for either engine. */
+/** Returns the query of one page. */
 async function queryOf(column: MemberColumn, unread: boolean, slice: Slice): Promise<Shape<object, unknown>> {
-  let asked: Shape<object, unknown> | undefined
+  let found: Shape<object, unknown> | undefined
   const read: Reader = {
     one: async () => undefined,
     hold: async () => undefined,
     all: async (query) => {
-      asked = query as Shape<object, unknown>
+      found = query as Shape<object, unknown>
       return []
     },
   }
   await membershipPage(read, { service: null, now: 0 } as unknown as Facts, { column, member: 'x', unread }, slice)
-  return asked as Shape<object, unknown>
+  return found as Shape<object, unknown>
 }
 
 const slices: Slice[] = [
@@ -39,7 +39,7 @@ test.each(cases)('a page by $column touches only rows of its own: $slice.directi
   const steps = plan.map(({ detail }) => detail)
   const index = column === 'identity' ? 'participants_of_user' : 'participants_by_address'
   expect(steps.some((step) => step.startsWith('SEARCH p USING') && step.includes(index))).toBe(true)
-  // Nothing is walked from end to end but the page itself.
+  // Only the page itself is scanned.
   expect(steps.filter((step) => step.startsWith('SCAN') && !/^SCAN (page|some)\b/.test(step))).toEqual([])
   expect(steps.some((step) => step.startsWith('SEARCH m USING') && step.includes('messages_by_index'))).toBe(true)
   db.close()

@@ -7,7 +7,7 @@ import { type Shape, shape } from '../../storage/shapes.ts'
 import { elapse } from './lifecycle.ts'
 
 /** The columns of the conversation that the lists of memberships represent. */
-const shown = [
+const conversation_columns = [
   'friendly_name',
   'unique_name',
   'attributes',
@@ -20,14 +20,14 @@ const shown = [
   'date_updated',
 ] as const satisfies readonly (keyof ConversationRow)[]
 
-type Shown = Pick<ConversationRow, (typeof shown)[number]>
+type ConversationColumns = Pick<ConversationRow, (typeof conversation_columns)[number]>
 
 /** A participant joined with its conversation. */
 export interface MembershipRow extends ParticipantRow {
   /** Of the conversation; the lists are in its order. */
   readonly date_activity: number
   /** With deadlines that have passed applied. */
-  readonly conversation: Shown
+  readonly conversation: ConversationColumns
   /** Number of messages after the last one read, at most `max_unread`; null if none has been read or it was not requested. */
   readonly unread: number | null
 }
@@ -95,7 +95,7 @@ interface PageArgs {
 }
 
 type Joined = ParticipantRow & { date_activity: number; unread: number } & {
-  [K in keyof Shown as `shown_${K}`]: Shown[K]
+  [K in keyof ConversationColumns as `conversation_${K}`]: ConversationColumns[K]
 }
 
 /**
@@ -134,7 +134,7 @@ function pageQuery(column: MemberColumn, unread: boolean, { direction, after }: 
       .selectAll('p')
       .where('p.service_sid', '=', a.service_sid)
       .select('page.date_activity')
-      .select(shown.map((name) => `c.${name} as shown_${name}` as const))
+      .select(conversation_columns.map((name) => `c.${name} as conversation_${name}` as const))
       .select((eb) =>
         eb
           .selectFrom(
@@ -182,8 +182,10 @@ export async function membershipPage(
     limit,
   })
   return rows.map((row) => {
-    // One entry for each name of `shown`.
-    const conversation = Object.fromEntries(shown.map((name) => [name, row[`shown_${name}`]])) as unknown as Shown
+    // One entry for each name of `conversation_columns`.
+    const conversation = Object.fromEntries(
+      conversation_columns.map((name) => [name, row[`conversation_${name}`]]),
+    ) as unknown as ConversationColumns
     const counted = unread && row.last_read_message_index !== null
     return { ...row, conversation: elapse(conversation, now) ?? conversation, unread: counted ? row.unread : null }
   })

@@ -23,7 +23,7 @@ import { rowsBy } from '../../../storage/rows.ts'
 import type { ConversationRow, MediaRow, MessageRow, ParticipantRow } from '../../../storage/schema.ts'
 import { chatServiceSid } from '../chat-service-sid.ts'
 import { type ConversationChildFacts, conversations } from '../conversation.ts'
-import { refuseUnusable, wake } from '../lifecycle.ts'
+import { refuseUnusable, withNewMessage } from '../lifecycle.ts'
 import { scopedTargets } from '../webhooks/targets.ts'
 import { dispatch, nonChatParticipants, summary } from './dispatch.ts'
 
@@ -110,7 +110,7 @@ export const messages = resource<MessageRow, 'index'>()({
     if (change.verb !== 'create') return [change]
     const [before] = facts.parents
     const { message_index } = change.after
-    const after = { ...wake(before, facts.now), last_message_index: message_index, revision: before.revision + 1 }
+    const after = { ...withNewMessage(before, facts.now), last_message_index: message_index, revision: before.revision + 1 }
     return [change, stepOf(conversations, { verb: 'update', before, after, cause: 'consequence' }, { ...facts, parents: [] })]
   },
 

@@ -150,16 +150,17 @@ function configured(target: ConversationWebhookRow['target'], p: Given, before: 
     const given = p[name]
     if (given ? isEmpty(name, given) : before === null) throw refuse(missing)
   }
-  const kept = before ?? { url: null, method: null, filters: null, triggers: null, flow_sid: null }
-  if (target === 'studio') return { ...kept, flow_sid: parseDeferred(flowSids, p['Configuration.FlowSid']) ?? kept.flow_sid }
-  const called = {
-    ...kept,
-    url: parseDeferred(urls, p['Configuration.Url']) ?? kept.url,
-    method: methodOf(p) ?? kept.method ?? 'post',
+  const current = before ?? { url: null, method: null, filters: null, triggers: null, flow_sid: null }
+  if (target === 'studio')
+    return { ...current, flow_sid: parseDeferred(flowSids, p['Configuration.FlowSid']) ?? current.flow_sid }
+  const common = {
+    ...current,
+    url: parseDeferred(urls, p['Configuration.Url']) ?? current.url,
+    method: methodOf(p) ?? current.method ?? 'post',
   }
   return target === 'trigger'
-    ? { ...called, triggers: json(parseDeferred(triggers, p['Configuration.Triggers'])) ?? kept.triggers }
-    : { ...called, filters: json(parseDeferred(filters, p['Configuration.Filters'])) ?? kept.filters }
+    ? { ...common, triggers: json(parseDeferred(triggers, p['Configuration.Triggers'])) ?? current.triggers }
+    : { ...common, filters: json(parseDeferred(filters, p['Configuration.Filters'])) ?? current.filters }
 }
 
 /** Of a repeated text the last value counts; a list is empty when all its values are. */
