@@ -53,24 +53,10 @@ export function summary(total: number, statuses: readonly string[]): DeliverySum
 
 /** Enqueues a delivery of a message for the channel of each recipient. */
 export async function dispatch(tx: Tx, message: MessageRow, recipients: readonly ParticipantRow[], now: number): Promise<void> {
+  const { account_sid, service_sid, conversation_sid } = message
   for (const to of recipients) {
-    const { account_sid, service_sid, conversation_sid } = message
     const channel =
       to.proxy_address === null ? undefined : await tx.one(channelOf, { account_sid, proxy_address: to.proxy_address })
-    const form: Record<string, string> = {
-      AccountSid: account_sid,
-      ChatServiceSid: service_sid,
-      ConversationSid: conversation_sid,
-      MessageSid: message.sid,
-      ParticipantSid: to.sid,
-      Author: message.author,
-      ...(to.address !== null && { To: to.address }),
-      ...(to.proxy_address !== null && { From: to.proxy_address }),
-      ...(message.body !== null && { Body: message.body }),
-      ...(message.media !== null && { Media: mediaToPayload(message.media) }),
-      ...(message.content_sid !== null && { ContentSid: message.content_sid }),
-      ...(message.content_variables !== null && { ContentVariables: message.content_variables }),
-    }
     const delivery = {
       kind: channel ? ('message' as const) : ('loopback' as const),
       account_sid,
@@ -80,11 +66,29 @@ export async function dispatch(tx: Tx, message: MessageRow, recipients: readonly
       event_type: 'channelMessage',
       method: 'POST' as const,
       url: channel?.url ?? '',
-      form: JSON.stringify(form),
+      form: JSON.stringify(channelForm(message, to)),
       idempotency_token: randomUUID(),
       message_sid: message.sid,
       participant_sid: to.sid,
     }
     await enqueueDelivery(tx, delivery, now)
+  }
+}
+
+/** Returns the parameters of the request to the channel. */
+function channelForm(message: MessageRow, to: ParticipantRow): Record<string, string> {
+  return {
+    AccountSid: message.account_sid,
+    ChatServiceSid: message.service_sid,
+    ConversationSid: message.conversation_sid,
+    MessageSid: message.sid,
+    ParticipantSid: to.sid,
+    Author: message.author,
+    ...(to.address !== null && { To: to.address }),
+    ...(to.proxy_address !== null && { From: to.proxy_address }),
+    ...(message.body !== null && { Body: message.body }),
+    ...(message.media !== null && { Media: mediaToPayload(message.media) }),
+    ...(message.content_sid !== null && { ContentSid: message.content_sid }),
+    ...(message.content_variables !== null && { ContentVariables: message.content_variables }),
   }
 }
