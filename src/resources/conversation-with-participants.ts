@@ -28,23 +28,13 @@ export const conversationWithParticipants: Operation = {
   resource: conversations,
   async run(pipeline, call) {
     const now = pipeline.clock.now()
-    const conversation = createRequest(
-      call,
-      now,
-      newSid('conversation', now),
-      [],
-      parseParams(conversations.params, 'create', call.body),
-    )
+    const given = parseParams(conversations.params, 'create', call.body)
+    const conversation = createRequest(call, now, newSid('conversation', now), [], given)
     // Created at one instant, but listed in the order given: their SIDs are ordered.
-    const members = givenParticipants(call.body).map((form) =>
-      createRequest(
-        call,
-        now,
-        orderedSid('participant', now),
-        [conversation.sid],
-        parseParams(participants.params, 'create', form),
-      ),
-    )
+    const members = givenParticipants(call.body).map((form) => {
+      const given = parseParams(participants.params, 'create', form)
+      return createRequest(call, now, orderedSid('participant', now), [conversation.sid], given)
+    })
     const { row, ancestors } = await pipeline.writeAll(await allowedChanges(pipeline, conversation, members))
     if (!row) throw new Error('no row of the created conversation')
     return { status: members.length > 0 ? 202 : 201, body: render(row, ancestors, call) }
