@@ -19,7 +19,7 @@ export class Vault {
     return Buffer.concat([nonce, cipher.getAuthTag(), sealed]).toString('base64')
   }
 
-  /** A sealed text by which this key is recognised later. */
+  /** Returns a sealed text by which this key is recognised later. */
   check(): string {
     return this.seal(check_word)
   }
