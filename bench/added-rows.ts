@@ -5,9 +5,9 @@ import type { ConversationRow, DeliveryRow } from '../src/storage/schema.ts'
 import { plainConversation } from './plain-conversation.ts'
 import { attributesOf, type Owner } from './population.ts'
 
-/** Rows that the bench adds to what a database was filled with. */
+/** Rows that the bench adds to a filled database. */
 
-/** As a plain creation makes it. */
+/** Returns the row of a conversation created without options. */
 export function createdRow(sid: string, i: number, owner: Owner, now_ms: number): ConversationRow {
   return {
     ...plainConversation,
@@ -31,7 +31,7 @@ export function dueRow(i: number, due: number, owner: Owner, now_ms: number): Co
   return { ...row, inactive_after: 'PT1M', date_inactive: due, next_due: due }
 }
 
-/** In the order in which a sweep takes them. */
+/** Returns deadlines in the order of a sweep. */
 export function deadlines(rows: readonly ConversationRow[]): Deadline[] {
   return rows
     .map(({ sid, next_due }) => ({ sid, due: next_due as number }))

@@ -3,7 +3,7 @@ import { chatPart } from './chat-part.ts'
 import { Child } from './child.ts'
 import { crashingFile, crashPart } from './crash-part.ts'
 import { deliveriesPart } from './deliveries-part.ts'
-import { shown } from './figures.ts'
+import { formatFigure } from './figures.ts'
 import { benchFolder, fsyncMs } from './folder.ts'
 import { loadPart } from './load-part.ts'
 import { help, type Options, readOptions } from './options.ts'
@@ -23,7 +23,7 @@ async function bench(options: Options): Promise<Goal[]> {
   const folder = benchFolder(options.folder)
   const [cpu] = cpus()
   console.log(
-    `Node ${process.version}, ${cpus().length} × ${cpu?.model}, 8 KiB written and synced in ${shown(fsyncMs(folder))} ms`,
+    `Node ${process.version}, ${cpus().length} × ${cpu?.model}, 8 KiB written and synced in ${formatFigure(fsyncMs(folder))} ms`,
   )
   if (options.scale < 1) console.log('Quick: this shows that everything runs. The figures mean nothing.')
   const sink = await Child.start<Sink>(new URL('./sink.ts', import.meta.url))
@@ -49,7 +49,7 @@ async function withLarge(sink: Child<Sink>, options: Options, folder: string): P
   const path = `${folder}/large.db`
   const start_ms = performance.now()
   const large = await startParley({ path, rows: options.rows, sink: sink.ready, profile: options.profile })
-  console.error(`${options.rows} rows loaded in ${shown((performance.now() - start_ms) / 1000)} s`)
+  console.error(`${options.rows} rows loaded in ${formatFigure((performance.now() - start_ms) / 1000)} s`)
   if (options.parts.has('load')) goals.push(...(await load(large, sink, options, folder)))
   if (options.parts.has('timers')) goals.push(...(await timersPart(large, options)))
   await large.stop()
@@ -72,6 +72,6 @@ if (options) {
   const goals = await bench(options)
   console.log(heading('Goals'))
   console.log(goalsTable(goals))
-  console.log(`\n${shown((performance.now() - start_ms) / 60_000)} minutes`)
+  console.log(`\n${formatFigure((performance.now() - start_ms) / 60_000)} minutes`)
   process.exit()
 } else console.log(help)

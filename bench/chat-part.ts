@@ -1,21 +1,21 @@
-import type { Ask } from './asks.ts'
 import { busy_identity, type Chat, chatFilling, chatOf, memberships } from './chat-population.ts'
 import { Child } from './child.ts'
-import { median, shown } from './figures.ts'
+import { formatFigure, median } from './figures.ts'
 import type { Options } from './options.ts'
-import { call, hook, type Parley, startParley } from './parley.ts'
+import { call, configureWebhook, type Parley, startParley } from './parley.ts'
 import { sidOf } from './population.ts'
 import { atLeast, atMost, type Goal, heading, table } from './report.ts'
 import { Results, shuffled } from './results.ts'
 import { burst, type Cell, type Contestant, type Sample } from './rounds.ts'
 import type { Sink } from './sink.ts'
+import type { Workload } from './workload.ts'
 
 type ChatCell = Omit<Cell, 'contestant'> & { readonly contestant: 'parley' }
 
 const burst_ms: Readonly<Record<number, number>> = { 1: 300, 64: 500, 256: 400 }
-const written = ['conversations', 'messages', 'participants', 'users', 'deliveries']
+const growing_tables = ['conversations', 'messages', 'participants', 'users', 'deliveries']
 
-/** Messages and participants of Parley as shipped, beside the creation of conversations in the same rounds. */
+/** Measures messages and participants, and the creation of conversations in the same rounds for comparison. */
 export async function chatPart(sink: Child<Sink>, options: Options, folder: string): Promise<Goal[]> {
   const start_ms = performance.now()
   const chat = chatOf(Math.max(memberships, 10_000 * options.scale), options.rows)
@@ -24,10 +24,10 @@ export async function chatPart(sink: Child<Sink>, options: Options, folder: stri
     rows: chat.deep + 1,
     sink: sink.ready,
     profile: options.profile,
-    filling: (made) => chatFilling(chat, made, Date.now()),
+    filling: (population) => chatFilling(chat, population, Date.now()),
   })
-  console.error(`chat: filled in ${shown((performance.now() - start_ms) / 1000)} s`)
-  const contestant = await told(parley, sink.ready)
+  console.error(`chat: filled in ${formatFigure((performance.now() - start_ms) / 1000)} s`)
+  const contestant = await withWebhooks(parley, sink.ready)
   const generator = await Child.start<object>(new URL('./load.ts', import.meta.url))
   const cells = (await chatCells(parley, chat)).filter(({ operation }) => operation.includes(options.operation))
   const results = await runRounds(generator, contestant, cells, options)
@@ -37,18 +37,18 @@ export async function chatPart(sink: Child<Sink>, options: Options, folder: stri
   return goals(results)
 }
 
-/** The account's default service, where all rows are, tells the sink of conversations and messages when it is asked to. */
-async function told(parley: Parley, sink: Sink): Promise<Contestant> {
+/** Prepares the default service, which has all rows, to send events of conversations and messages to the sink. */
+async function withWebhooks(parley: Parley, sink: Sink): Promise<Contestant> {
   const { service_sid } = parley.file.owner()
-  const forget = parley.file.gained(written)
-  await hook(parley.ports[0], service_sid, sink.sink, ['onConversationAdded', 'onMessageAdded'])
+  const deleteAdded = parley.file.snapshot(growing_tables)
+  await configureWebhook(parley.ports[0], service_sid, sink.sink, ['onConversationAdded', 'onMessageAdded'])
   return {
     ports: parley.ports,
     population: parley.population,
     parley: { ...parley, services: { ...parley.services, sink: service_sid } },
     usage: () => parley.usage(),
-    // Indexes of messages go on where they were: as after a removal.
-    trim: async () => forget(),
+    // The message index continues, as it does after a deletion.
+    trim: async () => deleteAdded(),
     stop: () => parley.stop(),
   }
 }
@@ -81,12 +81,12 @@ export const delivered = ', webhook delivered'
 
 async function chatCells(parley: Parley, chat: Chat): Promise<ChatCell[]> {
   const list = `/v1/Conversations/${sidOf(parley.population, chat.deep)}/Messages?PageSize=50`
-  const writes: [string, Ask][] = [
+  const writes: [string, Workload][] = [
     [single, { verb: 'message', service_sid: null, first: chat.single, count: 1 }],
     [spread, { verb: 'message', service_sid: null, first: 0, count: chat.spread }],
     [create, { verb: 'create', service_sid: null, names: 'scattered' }],
   ]
-  const others: [string, Ask][] = [
+  const others: [string, Workload][] = [
     ['participant add, new user', { verb: 'join', who: 'stranger', count: chat.spread }],
     ['participant add, known user', { verb: 'join', who: 'user', count: chat.spread }],
     [front, { verb: 'get', path: list }],
@@ -96,11 +96,11 @@ async function chatCells(parley: Parley, chat: Chat): Promise<ChatCell[]> {
       { verb: 'get', path: `/v1/ParticipantConversations?Identity=${busy_identity}&PageSize=50` },
     ],
   ]
-  const cell = ([operation, ask]: [string, Ask], connections: number) => ({
+  const cell = ([operation, workload]: [string, Workload], connections: number) => ({
     operation,
     contestant: 'parley' as const,
     connections,
-    ask,
+    workload,
   })
   return [
     ...writes.flatMap((one) =>
@@ -113,7 +113,7 @@ async function chatCells(parley: Parley, chat: Chat): Promise<ChatCell[]> {
   ]
 }
 
-/** Tokens hold in either order: one from the end of the list, instead of walking there. */
+/** A page token is valid in both orders: this one is taken from the end of the list instead of paging there. */
 async function deepToken(parley: Parley, list: string, messages: number): Promise<string> {
   interface Page {
     readonly meta: { readonly next_page_url: string }
@@ -122,7 +122,8 @@ async function deepToken(parley: Parley, list: string, messages: number): Promis
   const last = await call<Page>(parley.ports[0], `${list.replace('=50', '=1000')}&Order=desc`)
   const token = new URL(last.meta.next_page_url).searchParams.get('PageToken') as string
   const page = await call<Page>(parley.ports[0], `${list}&PageToken=${token}`)
-  if (page.messages.length !== 50 || page.messages[0]?.index !== messages - 999) throw new Error('the deep page is another')
+  if (page.messages.length !== 50 || page.messages[0]?.index !== messages - 999)
+    throw new Error('the page token leads to another page than expected')
   return token
 }
 
@@ -133,7 +134,7 @@ function print(results: Results, cells: readonly ChatCell[], { spread: conversat
     const mine = results.of(operation, connections, 'parley')
     const of = (figure: keyof Sample) => median(mine.map((sample) => sample[figure]))
     const creates = results.of(webhook ? create + delivered : create, connections, 'parley')
-    const against = operation.startsWith('message') ? shown(results.ratio(mine, creates, 'requests_per_s')) : ''
+    const against = operation.startsWith('message') ? formatFigure(results.ratio(mine, creates, 'requests_per_s')) : ''
     return [
       operation,
       String(connections),
@@ -147,7 +148,7 @@ function print(results: Results, cells: readonly ChatCell[], { spread: conversat
   })
   console.log(table(['operation', 'conns', 'req/s', 'p50 ms', 'p99 ms', 'CPU µs', 'of it main', '× create'], rows))
   const foreign = median(results.all().map((sample) => sample.foreign_cores))
-  console.log(`\nOthers on this machine used ${shown(foreign)} cores (median over bursts).`)
+  console.log(`\nOthers on this machine used ${formatFigure(foreign)} cores (median over bursts).`)
 }
 
 function goals(results: Results): Goal[] {

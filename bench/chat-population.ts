@@ -1,20 +1,20 @@
 import { newSid } from '../src/sids.ts'
 import type { ConversationRow, MessageRow, ParticipantRow, UserRow } from '../src/storage/schema.ts'
-import { agentOf, agents, customerOf } from './asks.ts'
 import type { Filling } from './contents.ts'
 import { attributesOf, type Owner, type Population, rowOf } from './population.ts'
+import { agentOf, agents, customerOf } from './workload.ts'
 
-/** What the chat part runs on: conversations to spread over, behind them one for itself and one with very many messages. */
+/** The conversations of the chat part: many to spread messages over, then a single one, then one with very many messages. */
 export interface Chat {
   readonly spread: number
-  /** Row of the conversation that is written into alone. */
+  /** Row of the conversation that receives all messages of a burst. */
   readonly single: number
   /** Row of the conversation with `messages` messages. */
   readonly deep: number
   readonly messages: number
 }
 
-/** Conversations of the one who is in many. */
+/** Conversations of the user `busy_identity`. */
 export const memberships = 1000
 export const busy_identity = 'busy'
 
@@ -22,28 +22,30 @@ export function chatOf(spread: number, messages: number): Chat {
   return { spread, single: spread, deep: spread + 1, messages }
 }
 
-/** Every conversation has its customer, the first thousand also the one who is in many; all of them are users. */
-export function chatFilling(chat: Chat, made: Population, now_ms: number): Filling {
+/** Each conversation has its customer, the first thousand also `busy_identity`. All of them are users. */
+export function chatFilling(chat: Chat, population: Population, now_ms: number): Filling {
   return (insert, owner) => {
-    const user_sids = Array.from({ length: made.rows + agents + 1 }, () => newSid('user', now_ms))
-    const busy = made.rows
+    const user_sids = Array.from({ length: population.rows + agents + 1 }, () => newSid('user', now_ms))
+    const busy = population.rows
     const identity = (user: number) => (user < busy ? customerOf(user) : user === busy ? busy_identity : agentOf(user - busy - 1))
     const joined = (user: number, conversation: number) => {
       const whose = { owner, identity: identity(user), user_sid: user_sids[user] as string }
-      return participantOf(whose, conversationOf(chat, made, conversation, owner, now_ms))
+      return participantOf(whose, conversationOf(chat, population, conversation, owner, now_ms))
     }
-    insert('conversations', made.rows, (i) => conversationOf(chat, made, i, owner, now_ms))
+    insert('conversations', population.rows, (i) => conversationOf(chat, population, i, owner, now_ms))
     insert('users', user_sids.length, (i) => userOf(owner, identity(i), user_sids[i] as string, now_ms))
-    insert('participants', made.rows + memberships, (i) => (i < made.rows ? joined(i, i) : joined(busy, i - made.rows)))
-    const deep = conversationOf(chat, made, chat.deep, owner, now_ms)
+    insert('participants', population.rows + memberships, (i) =>
+      i < population.rows ? joined(i, i) : joined(busy, i - population.rows),
+    )
+    const deep = conversationOf(chat, population, chat.deep, owner, now_ms)
     insert('messages', chat.messages, (i) => messageOf(deep, customerOf(chat.deep), i, now_ms - chat.messages + i))
   }
 }
 
-/** As a plain creation makes them: with timers, each message would move a deadline, and creations beside would not. */
-function conversationOf(chat: Chat, made: Population, i: number, owner: Owner, now_ms: number): ConversationRow {
+/** Without timers: each message would move a deadline, which the creation of a conversation does not. */
+function conversationOf(chat: Chat, population: Population, i: number, owner: Owner, now_ms: number): ConversationRow {
   return {
-    ...rowOf(made, i, owner, now_ms),
+    ...rowOf(population, i, owner, now_ms),
     state: 'active',
     inactive_after: null,
     closed_after: null,
@@ -71,7 +73,7 @@ function userOf(owner: Owner, identity: string, sid: string, now_ms: number): Us
   }
 }
 
-/** No answer that is timed looks a role up. */
+/** No measured request reads a role. */
 const role_sid = `RL${'0'.repeat(32)}`
 
 function participantOf(

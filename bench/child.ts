@@ -5,7 +5,7 @@ import { once } from 'node:events'
 export interface Usage {
   readonly all_us: number
   readonly main_us: number
-  /** Of a database server beside it; NaN where nobody can tell. */
+  /** Of the database server, if there is one; NaN where it cannot be measured. */
   readonly database_us: number
 }
 
@@ -14,7 +14,7 @@ process.on('exit', () => {
   for (const child of children) child.kill('SIGKILL')
 })
 
-/** A process of the bench that answers one message at a time. `R` is what it says once it is ready. */
+/** A process of the bench that handles one message at a time. `R`: the message that it sends once it is ready. */
 export class Child<R> {
   readonly #process: ChildProcess
   readonly ready: R
@@ -24,40 +24,40 @@ export class Child<R> {
     this.ready = ready
   }
 
-  /** Standard output goes nowhere (log lines cost what they cost, the disk is left alone); errors are shown. */
+  /** Standard output is discarded, so that log lines cost their time but no disk access; errors are printed. */
   static async start<R>(module: URL, input: object = {}, flags: readonly string[] = []): Promise<Child<R>> {
     const child = fork(module, [JSON.stringify(input)], { execArgv: [...flags], stdio: ['ignore', 'ignore', 'inherit', 'ipc'] })
     children.add(child)
     child.once('exit', () => children.delete(child))
-    return new Child(child, await answer<R>(child))
+    return new Child(child, await reply<R>(child))
   }
 
-  ask<A>(message: object): Promise<A> {
-    const answered = answer<A>(this.#process)
+  request<A>(message: object): Promise<A> {
+    const replied = reply<A>(this.#process)
     this.#process.send(message)
-    return answered
+    return replied
   }
 
   usage(): Promise<Usage> {
-    return this.ask({ usage: true })
+    return this.request({ usage: true })
   }
 
-  /** Lets it finish what it does. */
+  /** Stops it after its current work. */
   async stop(): Promise<void> {
     if (this.#process.exitCode !== null) return
-    const gone = once(this.#process, 'exit')
+    const exited = once(this.#process, 'exit')
     this.#process.send({ stop: true })
-    await gone
+    await exited
   }
 
   async kill(): Promise<void> {
-    const gone = once(this.#process, 'exit')
+    const exited = once(this.#process, 'exit')
     this.#process.kill('SIGKILL')
-    await gone
+    await exited
   }
 }
 
-async function answer<A>(child: ChildProcess): Promise<A> {
+async function reply<A>(child: ChildProcess): Promise<A> {
   const settled = new AbortController()
   const { signal } = settled
   try {
@@ -70,7 +70,7 @@ async function answer<A>(child: ChildProcess): Promise<A> {
   }
 }
 
-/** The child's side: says that it is ready, then answers. Ends with its parent. */
+/** Runs in the child: sends `ready`, then handles messages. Ends with its parent. */
 export function serveParent(
   ready: object,
   handle: (message: object) => unknown,
@@ -87,8 +87,8 @@ export function serveParent(
   process.send?.(ready)
 }
 
-/** What the parent gave. */
-export function given<I>(): I {
+/** Returns the input from the parent. */
+export function input<I>(): I {
   return JSON.parse(process.argv[2] ?? '{}') as I
 }
 

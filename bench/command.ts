@@ -4,10 +4,11 @@ import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { request } from 'undici'
 import type { SettingTexts } from '../src/config.ts'
-import { account_sid, auth_token, authorization } from './asks.ts'
+import { codeOf } from '../src/errors.ts'
 import { cpuOf } from './processes.ts'
+import { account_sid, auth_token, authorization } from './workload.ts'
 
-/** The program as people start it: `parley serve`, a process of its own. */
+/** A process that runs `parley serve`. */
 export interface Command {
   readonly port: number
   readonly process: ChildProcess
@@ -20,7 +21,7 @@ process.on('exit', () => {
   for (const child of running) child.kill('SIGKILL')
 })
 
-/** Resolves when it listens. `settings`: at least where the database is. */
+/** Resolves when the server listens. `settings`: at least the database. */
 export async function serve(settings: SettingTexts): Promise<Command> {
   const started_ms = performance.now()
   const child = spawn(process.execPath, [program, 'serve'], {
@@ -38,29 +39,29 @@ export async function serve(settings: SettingTexts): Promise<Command> {
   return { port: await listening(child), process: child, started_ms }
 }
 
-/** The port that it says it listens on. What it says after that goes nowhere. */
+/** Reads the port from the output; discards what follows. */
 function listening(child: ChildProcess): Promise<number> {
   return new Promise((resolve, reject) => {
-    let said = ''
+    let output = ''
     child.stdout?.setEncoding('utf8').on('data', (text: string) => {
-      said = (said + text).slice(-1000)
-      const port = /Parley listens on \S+:(\d+)/.exec(said)?.[1]
+      output = (output + text).slice(-1000)
+      const port = /Parley listens on \S+:(\d+)/.exec(output)?.[1]
       if (port !== undefined) resolve(Number(port))
     })
-    child.once('exit', (code) => reject(new Error(`parley serve ended with ${code}: ${said}`)))
+    child.once('exit', (code) => reject(new Error(`parley serve ended with ${code}: ${output}`)))
   })
 }
 
-/** Knocks until the API answers; resolves to the time since the start, in ms. */
-export async function firstAnswer({ port, process: child, started_ms }: Command): Promise<number> {
+/** Sends requests until the API responds; resolves to the time since the start, in ms. */
+export async function firstResponse({ port, process: child, started_ms }: Command): Promise<number> {
   for (;;) {
     try {
-      const answer = await request(`http://127.0.0.1:${port}/v1/Conversations?PageSize=1`, { headers: { authorization } })
-      await answer.body.dump()
-      if (answer.statusCode !== 200) throw new Error(`the first answer was ${answer.statusCode}`)
+      const response = await request(`http://127.0.0.1:${port}/v1/Conversations?PageSize=1`, { headers: { authorization } })
+      await response.body.dump()
+      if (response.statusCode !== 200) throw new Error(`the first response was ${response.statusCode}`)
       return performance.now() - started_ms
     } catch (error) {
-      if ((error as { code?: string }).code !== 'ECONNREFUSED') throw error
+      if (codeOf(error) !== 'ECONNREFUSED') throw error
       if (child.exitCode !== null) throw new Error(`parley serve ended with ${child.exitCode}`)
       await new Promise((resolve) => setTimeout(resolve, 2))
     }
@@ -68,9 +69,9 @@ export async function firstAnswer({ port, process: child, started_ms }: Command)
 }
 
 export async function end({ process: child }: Command, signal: 'SIGTERM' | 'SIGKILL'): Promise<void> {
-  const gone = once(child, 'exit')
+  const exited = once(child, 'exit')
   child.kill(signal)
-  await gone
+  await exited
 }
 
 /** Resident memory in MB, and CPU time used in ms; NaN where there is no /proc. */

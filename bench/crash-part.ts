@@ -1,79 +1,79 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { SettingTexts } from '../src/config.ts'
-import { creation } from './asks.ts'
-import { type Command, end, firstAnswer, serve } from './command.ts'
-import type { Kept } from './contents.ts'
+import { type Command, end, firstResponse, serve } from './command.ts'
+import type { Persisted } from './contents.ts'
 import { DatabaseFile } from './database-file.ts'
 import type { Options } from './options.ts'
-import { call, hooked } from './parley.ts'
+import { call, createWebhookService } from './parley.ts'
 import { atMost, type Goal, heading } from './report.ts'
 import type { Sink } from './sink.ts'
+import { creation } from './workload.ts'
 
 const writers = 32
 
-/** The last answered write of a conversation, and the one that was on its way. */
+/** The last acknowledged write of a conversation, and the one in flight. */
 interface Written {
   friendly_name: string
-  /** May have been committed although nobody was told. */
-  asked: string | null
-  /** Answered writes: each owes an event. */
+  /** May have been committed without an acknowledgement. */
+  in_flight: string | null
+  /** Acknowledged writes: each must have an event. */
   writes: number
 }
 
-/** What is killed and looked into. */
+/** The server that is killed, and its database. */
 export interface Crashing {
   readonly settings: SettingTexts
-  kept(): Kept | Promise<Kept>
-  /** `ok`, or what is wrong with the database itself. Null: nobody can say. */
+  persisted(): Persisted | Promise<Persisted>
+  /** Returns `ok` or what is wrong with the database; null where it cannot be checked. */
   integrity(): Promise<string> | string | null
-  /** Kills the database's own server and starts it again; null: there is none, or it is somebody else's. */
+  /** Kills the database server and restarts it; null: there is none, or the bench did not start it. */
   readonly killDatabase: (() => Promise<void>) | null
 }
 
 export function crashingFile(path: string): Crashing {
-  const looking = <R>(look: (file: DatabaseFile) => R): R => {
+  const inspect = <R>(read: (file: DatabaseFile) => R): R => {
     const file = new DatabaseFile(path)
-    const seen = look(file)
+    const result = read(file)
     file.close()
-    return seen
+    return result
   }
   return {
     settings: { PARLEY_DATABASE_URL: `sqlite:${path}` },
-    kept: () => looking((file) => file.written()),
+    persisted: () => inspect((file) => file.persisted()),
     integrity: () =>
-      looking((file) => file.all<{ integrity_check: string }>('pragma integrity_check')[0]?.integrity_check ?? 'no answer'),
+      inspect((file) => file.all<{ integrity_check: string }>('pragma integrity_check')[0]?.integrity_check ?? 'no result'),
     killDatabase: null,
   }
 }
 
 /**
- * Writes from many sides, kills the server at a random moment with SIGKILL, starts it again on the same database and looks for
- * every write that had been answered, and its event. Where the database has a server, every other time that one is killed, and
- * Parley has to live through it. This is the death of processes; the loss of power is fsync's to survive.
+ * Writes concurrently, kills the server with SIGKILL at a random moment, restarts it on the same database and checks that every
+ * acknowledged write and its event are there. A database server is killed in every other round instead, which Parley must
+ * survive. This tests the death of processes, not a loss of power.
  */
 export async function crashPart(sink: Sink, options: Options, crashing: Crashing): Promise<Goal[]> {
   const { settings, killDatabase } = crashing
   let command = await serve(settings)
-  await firstAnswer(command)
-  // Nothing is delivered, so that every event stays as it was written.
-  const service_sid = await hooked(command.port, sink.hang)
+  await firstResponse(command)
+  // The endpoint never responds, so that all events stay pending.
+  const service_sid = await createWebhookService(command.port, sink.hang)
   const total: Lost = { answered: 0, writes: 0, events: 0 }
   for (let round = 1; round <= options.crash_rounds; round++) {
     const written = new Map<string, Written>()
     let alive = true
-    const whole = killDatabase !== null && round % 2 === 0
-    const writing = { command, service_sid, written, alive: () => alive, patient: whole }
+    const with_database = killDatabase !== null && round % 2 === 0
+    const writing = { command, service_sid, written, alive: () => alive, patient: with_database }
     const all = Promise.all(Array.from({ length: writers }, () => keepWriting(writing)))
     await sleep(30 + Math.random() * 170)
-    if (whole) {
+    if (with_database) {
       await killDatabase()
       await sleep(100)
     } else await end(command, 'SIGKILL')
     alive = false
     await all
-    if (!whole) command = await serve(settings)
-    await firstAnswer(command)
-    addMissing(total, await crashing.kept(), written)
+    if (!with_database) command = await serve(settings)
+    await firstResponse(command)
+    addMissing(total, await crashing.persisted(), written)
     if (round % 20 === 0) console.error(`crash: round ${round} of ${options.crash_rounds}`)
   }
   await end(command, 'SIGKILL')
@@ -96,7 +96,7 @@ interface Writing {
   readonly service_sid: string
   readonly written: Map<string, Written>
   readonly alive: () => boolean
-  /** Goes on after an answer that the database is away. */
+  /** Continues after a response that the database is unavailable. */
   readonly patient: boolean
 }
 
@@ -105,7 +105,7 @@ async function keepWriting(writing: Writing): Promise<void> {
     try {
       await writeOne(writing)
     } catch (error) {
-      // What was asked may or may not be there.
+      // The write in flight may or may not have been committed.
       const { message } = error as Error
       const away = / 503 /.test(message) && writing.patient
       if (/: [45]\d\d /.test(message) && !away) throw error
@@ -118,14 +118,14 @@ async function keepWriting(writing: Writing): Promise<void> {
 /** Creates a conversation and renames it twice. */
 async function writeOne({ command, service_sid, written }: Writing): Promise<void> {
   const path = `/v1/Services/${service_sid}/Conversations`
-  const made = await call<{ sid: string; friendly_name: string }>(command.port, path, creation())
-  const record: Written = { friendly_name: made.friendly_name, asked: null, writes: 1 }
-  written.set(made.sid, record)
+  const created = await call<{ sid: string; friendly_name: string }>(command.port, path, creation())
+  const record: Written = { friendly_name: created.friendly_name, in_flight: null, writes: 1 }
+  written.set(created.sid, record)
   for (const next of ['renamed', 'renamed again']) {
-    record.asked = next
-    await call(command.port, `${path}/${made.sid}`, `FriendlyName=${next.replace(' ', '+')}`)
+    record.in_flight = next
+    await call(command.port, `${path}/${created.sid}`, `FriendlyName=${next.replace(' ', '+')}`)
     record.friendly_name = next
-    record.asked = null
+    record.in_flight = null
     record.writes++
   }
 }
@@ -136,11 +136,11 @@ interface Lost {
   events: number
 }
 
-function addMissing(total: Lost, { names, events }: Kept, written: ReadonlyMap<string, Written>): void {
-  for (const [sid, { friendly_name, asked, writes }] of written) {
-    const kept = names.get(sid)
+function addMissing(total: Lost, { names, events }: Persisted, written: ReadonlyMap<string, Written>): void {
+  for (const [sid, { friendly_name, in_flight, writes }] of written) {
+    const stored = names.get(sid)
     total.answered += writes
-    if (kept !== friendly_name && kept !== asked) total.writes++
+    if (stored !== friendly_name && stored !== in_flight) total.writes++
     total.events += Math.max(0, writes - (events.get(sid) ?? 0))
   }
 }

@@ -4,7 +4,7 @@ import type { AccountRow, ServiceRow } from '../src/storage/schema.ts'
 import { openConnection } from '../src/storage/sqlite/connection.ts'
 import { SqliteReader } from '../src/storage/sqlite/reader.ts'
 import { type Deadline, deadlines, deliveryRow, dueRow } from './added-rows.ts'
-import type { Contents, Filling, Kept } from './contents.ts'
+import type { Contents, Filling, Persisted } from './contents.ts'
 import type { Owner } from './population.ts'
 
 /**
@@ -84,7 +84,7 @@ export class DatabaseFile implements Contents {
     this.#db.pragma('wal_checkpoint')
   }
 
-  written(): Kept {
+  persisted(): Persisted {
     const names = this.all<{ sid: string; name: string }>('select sid, friendly_name as name from conversations')
     const events = this.all<{ sid: string; count: number }>(
       'select subject_sid as sid, count(*) as count from deliveries group by subject_sid',
@@ -110,26 +110,26 @@ export class DatabaseFile implements Contents {
   }
   #pending: Sqlite.Statement<[string]> | undefined
 
-  /** Removes what was added to the first `rows` conversations. */
-  forgetConversations(rows: number): void {
+  /** Deletes all conversations after the first `rows`. */
+  deleteConversationsAfter(rows: number): void {
     this.#db.prepare('delete from conversations where rowid > ?').run(rows)
     this.#db.pragma('wal_checkpoint')
   }
 
-  /** Answers a function that removes what these tables have gained since. */
-  gained(tables: readonly string[]): () => void {
-    const forget = tables.map((table) => {
+  /** Returns a function that deletes what has been added to these tables since this call. */
+  snapshot(tables: readonly string[]): () => void {
+    const deletions = tables.map((table) => {
       const [last] = this.all<{ last: number | null }>(`select max(rowid) as last from ${table}`)
-      const gone = this.#db.prepare(`delete from ${table} where rowid > ${last?.last ?? 0}`)
-      return () => gone.run()
+      const added = this.#db.prepare(`delete from ${table} where rowid > ${last?.last ?? 0}`)
+      return () => added.run()
     })
     return () => {
-      for (const remove of forget) remove()
+      for (const run of deletions) run()
       this.#db.pragma('wal_checkpoint')
     }
   }
 
-  forgetDeliveries(): void {
+  deleteDeliveries(): void {
     this.#db.prepare('delete from deliveries').run()
     this.#db.pragma('wal_checkpoint')
   }

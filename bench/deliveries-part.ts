@@ -2,32 +2,32 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { text } from 'node:stream/consumers'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { account_sid, creation } from './asks.ts'
 import type { Child } from './child.ts'
-import { median, percentile, shown } from './figures.ts'
+import { formatFigure, median, percentile } from './figures.ts'
 import type { Options } from './options.ts'
-import { call, hooked, type Server, startParley } from './parley.ts'
+import { call, createWebhookService, type Server, startParley } from './parley.ts'
 import { atLeast, atMost, type Goal, heading, table } from './report.ts'
 import type { Arrivals, Sink } from './sink.ts'
+import { account_sid, creation } from './workload.ts'
 
 export async function deliveriesPart(sink: Child<Sink>, options: Options, folder: string): Promise<Goal[]> {
   const parley = await startParley({ path: `${folder}/deliveries.db`, rows: 1000, sink: sink.ready, profile: options.profile })
   const count = 10_000 * options.scale
   const rates: Rate[] = []
   for (let n = 0; n < 4; n++) rates.push(await rate(parley, sink, count))
-  // The first has warmed it up.
+  // The first run is the warm-up.
   rates.shift()
   const probe = await startProbe(parley)
   const alone = await probe.delays(100)
   await backlog(parley, 'hang', count)
   const beside = await probe.delays(100)
   probe.close()
-  // Not `stop`: it would wait for the dead endpoint.
+  // `stop` would wait for the endpoint that hangs.
   await (options.profile === null ? parley.kill() : parley.stop())
   const per_s = median(rates.map((r) => r.per_s))
   console.log(heading('Webhook deliveries'))
   console.log(
-    `${shown(count)} waiting events to a local sink: ${shown(per_s)} a second, ${shown(median(rates.map((r) => r.cpu_us)))} µs of CPU each.\n`,
+    `${formatFigure(count)} waiting events to a local sink: ${formatFigure(per_s)} a second, ${formatFigure(median(rates.map((r) => r.cpu_us)))} µs of CPU each.\n`,
   )
   const line = (name: string, delays: readonly number[]) => [
     name,
@@ -38,7 +38,7 @@ export async function deliveriesPart(sink: Child<Sink>, options: Options, folder
   console.log(
     table(
       ['create answered → event arrives, ms', 'p50', 'p99', 'max'],
-      [line('nothing else waits', alone), line(`${shown(count)} wait for an endpoint that never answers`, beside)],
+      [line('nothing else waits', alone), line(`${formatFigure(count)} wait for an endpoint that never answers`, beside)],
     ),
   )
   return [
@@ -57,16 +57,16 @@ export interface Rate {
   readonly database_us: number
 }
 
-/** Puts events into the outbox behind the server's back, wakes it with one more through the API, and counts arrivals. */
+/** Inserts events directly into the outbox, wakes the server with one more through the API, and counts arrivals. */
 export async function rate(parley: Server, sink: Child<Sink>, count: number): Promise<Rate> {
-  await sink.ask({ reset: true })
+  await sink.request({ reset: true })
   const before = await parley.usage()
   await backlog(parley, 'sink', count)
   await parley.drained(parley.services.sink)
   const after = await parley.usage()
-  const arrivals = await sink.ask<Arrivals>({ count: true })
+  const arrivals = await sink.request<Arrivals>({ count: true })
   if (arrivals.count !== count + 1) throw new Error(`${arrivals.count} events arrived, not ${count + 1}`)
-  await parley.file.forgetDeliveries()
+  await parley.file.deleteDeliveries()
   return {
     per_s: (count / (arrivals.last_ms - arrivals.first_ms)) * 1000,
     cpu_us: (after.all_us - before.all_us) / count,
@@ -82,7 +82,7 @@ export async function backlog(parley: Server, endpoint: keyof Sink, count: numbe
   await call(parley.ports[0], `/v1/Services/${service_sid}/Conversations`, creation())
 }
 
-/** An endpoint in this process: one clock for what is sent and what arrives. */
+/** Starts an endpoint in this process, so that sending and arrival are measured by one clock. */
 export async function startProbe(parley: Server) {
   const waiting = new Map<string, (arrived_ms: number) => void>()
   const arrived = new Map<string, number>()
@@ -96,7 +96,7 @@ export async function startProbe(parley: Server) {
     })
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const service_sid = await hooked(parley.ports[0], (server.address() as AddressInfo).port)
+  const service_sid = await createWebhookService(parley.ports[0], (server.address() as AddressInfo).port)
 
   async function delay(): Promise<number> {
     const { sid } = await call<{ sid: string }>(parley.ports[0], `/v1/Services/${service_sid}/Conversations`, creation())

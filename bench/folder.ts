@@ -6,20 +6,20 @@ import { median } from './figures.ts'
 
 const in_memory = [0x01021994, 0x858458f6]
 
-/** A new folder that is on a disk: in memory fsync is free, and durable writes would look it. Removed when the process ends. */
-export function benchFolder(given: string | null): string {
+/** Creates a folder on a disk: in memory, fsync and so durable writes would cost nothing. Removed when the process ends. */
+export function benchFolder(folder: string | null): string {
   const standard = in_memory.includes(statfsSync(tmpdir()).type)
     ? fileURLToPath(new URL('../node_modules/.cache', import.meta.url))
     : tmpdir()
-  const base = given ?? standard
+  const base = folder ?? standard
   mkdirSync(base, { recursive: true })
-  const folder = mkdtempSync(join(base, 'parley-bench-'))
-  process.on('exit', () => rmSync(folder, { recursive: true, force: true }))
+  const created = mkdtempSync(join(base, 'parley-bench-'))
+  process.on('exit', () => rmSync(created, { recursive: true, force: true }))
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => process.exit(130))
-  return folder
+  return created
 }
 
-/** What it takes this disk to keep 8 KiB: the floor under every lone durable write. */
+/** Returns the time in which this disk writes and syncs 8 KiB: the minimum for a single durable write. */
 export function fsyncMs(folder: string): number {
   const path = join(folder, 'fsync')
   const file = openSync(path, 'w')

@@ -1,15 +1,15 @@
 /**
- * Finds where HTTP/1.1 messages end, and nothing else: a tenth of the cost of a real client or server, which would otherwise be
- * what is measured. Takes only messages with a Content-Length, one in flight at a time.
+ * Finds the end of HTTP/1.1 messages, and nothing else. A real client or server would cost ten times as much and distort the
+ * figures. Supports only messages with a Content-Length, one in flight at a time.
  */
 export class Framer {
   readonly #ended: (status: number) => void
-  /** Bytes of the body still to come; null while a head is. */
+  /** Bytes of the body that are still missing; null while the head is incomplete. */
   #left: number | null = null
   #status = 0
   #head: Buffer | null = null
 
-  /** `ended` is given the status of an answer; of a request, a number without meaning. */
+  /** `ended` receives the status of a response; for a request, a meaningless number. */
   constructor(ended: (status: number) => void) {
     this.#ended = ended
   }
@@ -29,7 +29,7 @@ export class Framer {
     if (end === -1) return
     const head = data.toString('latin1', 0, end + 2)
     this.#status = Number(head.slice(9, 12))
-    // `Content-Length` in either case of the C and the L.
+    // Matches `Content-Length` and `content-length`.
     const length = head.indexOf('ength: ')
     if (length === -1 && !head.startsWith('GET ')) throw new Error(`a message without a length: ${head}`)
     const body = length === -1 ? 0 : Number.parseInt(head.slice(length + 7, length + 18), 10)

@@ -1,23 +1,23 @@
-import type { Ask } from './asks.ts'
 import type { Child } from './child.ts'
-import { median, shown } from './figures.ts'
+import { formatFigure, median } from './figures.ts'
 import type { Options } from './options.ts'
 import { atLeast, atMost, type Goal, heading, table } from './report.ts'
 import { Results, shuffled } from './results.ts'
 import { burst, type Cell, type Contestant, type Field, type Name, type Sample } from './rounds.ts'
+import type { Workload } from './workload.ts'
 
-/** Full length of a burst, by connections: the goals are about 64. */
+/** Length of a burst, by connections: the goals are for 64. */
 const burst_ms: Readonly<Record<number, number>> = { 1: 500, 64: 800, 256: 500 }
 const hot = 1000
 
-/** What is run side by side: one group after the other in random order, the cells of a group in random order too. */
+/** Groups of cells that are compared. Groups and the cells of a group run in random order. */
 function groups(large_rows: number): Cell[][] {
   return [1, 64, 256].flatMap((connections) => {
     const goals = connections === 64
-    const cells = (operation: string, ask: Ask, names: readonly Name[], webhook?: Cell['webhook']): Cell[] =>
-      names.map((contestant) => ({ operation, contestant, connections, ask, ...(webhook && { webhook }) }))
-    const fetch = (by: 'sid' | 'name', among: number): Ask => ({ verb: 'fetch', by, among })
-    const create: Ask = { verb: 'create', service_sid: null, names: 'scattered' }
+    const cells = (operation: string, workload: Workload, names: readonly Name[], webhook?: Cell['webhook']): Cell[] =>
+      names.map((contestant) => ({ operation, contestant, connections, workload, ...(webhook && { webhook }) }))
+    const fetch = (by: 'sid' | 'name', among: number): Workload => ({ verb: 'fetch', by, among })
+    const create: Workload = { verb: 'create', service_sid: null, names: 'scattered' }
     return [
       [
         ...cells('fetch by sid, hot', fetch('sid', hot), ['bare', 'map', 'large']),
@@ -25,7 +25,7 @@ function groups(large_rows: number): Cell[][] {
         ...cells('fetch by name, hot', fetch('name', hot), ['large']),
         ...cells('fetch by name, cold', fetch('name', large_rows), ['large']),
         ...(goals
-          ? cells('fetch by sid, never cached', { ...fetch('sid', hot), passing_host: true } as Ask, ['small', 'large'])
+          ? cells('fetch by sid, never cached', { ...fetch('sid', hot), unique_host: true } as Workload, ['small', 'large'])
           : []),
       ],
       cells('page of 50', { verb: 'page' }, goals ? ['bare', 'map', 'small', 'large'] : ['bare', 'large']),
@@ -49,7 +49,7 @@ export async function loadPart(field: Field, generator: Child<object>, options: 
   for (let round = -1; round < options.rounds; round++) {
     for (const group of shuffled(everything)) {
       for (const cell of shuffled(group)) {
-        // Before the first round each contestant is run warm, and not counted.
+        // Round -1 is the warm-up and is not counted.
         const ms = (burst_ms[cell.connections] as number) * options.scale * (round < 0 ? 0.5 : 1)
         if (round < 0 && cell.connections !== 64) continue
         const sample = await burst(generator, field[cell.contestant] as Contestant, cell, ms)
@@ -80,7 +80,7 @@ function print(results: Results, cells: readonly Cell[], field: Field): void {
     const of = (figure: keyof Sample) => median(mine.map((sample) => sample[figure]))
     const against = (other: Name) => {
       const theirs = results.of(referenceOf(operation, other), connections, other)
-      return contestant === other || theirs.length === 0 ? '' : shown(results.ratio(mine, theirs, 'requests_per_s'))
+      return contestant === other || theirs.length === 0 ? '' : formatFigure(results.ratio(mine, theirs, 'requests_per_s'))
     }
     return [
       operation,
@@ -103,10 +103,10 @@ function print(results: Results, cells: readonly Cell[], field: Field): void {
     ),
   )
   const all = results.all()
-  const driving = all.reduce((most, sample) => (sample.requests_per_s > most.requests_per_s ? sample : most))
+  const driving = all.reduce((max, sample) => (sample.requests_per_s > max.requests_per_s ? sample : max))
   console.log(
-    `\nLoad generator: in its fastest burst, ${shown(driving.requests_per_s)} requests/s, it took ${shown(driving.generator_us)} µs of ` +
-      `CPU for each, ${shown(driving.generator_busy * 100)} % of one core. Others on this machine used ${shown(median(all.map((sample) => sample.foreign_cores)))} cores (median over bursts).`,
+    `\nLoad generator: in its fastest burst, ${formatFigure(driving.requests_per_s)} requests/s, it took ${formatFigure(driving.generator_us)} µs of ` +
+      `CPU for each, ${formatFigure(driving.generator_busy * 100)} % of one core. Others on this machine used ${formatFigure(median(all.map((sample) => sample.foreign_cores)))} cores (median over bursts).`,
   )
 }
 
@@ -125,11 +125,11 @@ const operations = [
   'create, webhook endpoint hangs',
 ]
 
-/** What another contestant did of the kind: bare and Map have no rows to be hot or cold and no webhooks. */
+/** Returns the operation of another contestant to compare with: bare and Map have no hot or cold rows and no webhooks. */
 function referenceOf(operation: string, other: Name): string {
   if (operation.startsWith('fetch')) return 'fetch by sid, hot'
-  const hooked_too = operation === 'create, webhook delivered' || operation === 'create, webhook endpoint hangs'
-  return operation.startsWith('create') && !(other === 'each' && hooked_too) ? 'create' : operation
+  const has_webhook = operation === 'create, webhook delivered' || operation === 'create, webhook endpoint hangs'
+  return operation.startsWith('create') && !(other === 'each' && has_webhook) ? 'create' : operation
 }
 
 function goals(results: Results): Goal[] {
@@ -152,14 +152,14 @@ function goals(results: Results): Goal[] {
     fetch('fetch by name, hot', 0.75),
     fetch('fetch by sid, cold', 0.55),
     fetch('fetch by name, cold', 0.55),
-    // An endpoint that hangs leaves the row alone to be paid for; then the same with the sending going on beside.
+    // With an endpoint that hangs only the row costs time; the second figure includes the sending.
     ...creates('create + webhook row', 'create, webhook endpoint hangs'),
     ...creates('create + webhook row and its sending', 'create, webhook delivered'),
     atMost('create, p99 / p50', 3, tail, ' ×'),
     atMost('CPU, large / small: fetch (never cached)', 1.3, growth('fetch by sid, never cached'), ' ×'),
     atMost('CPU, large / small: page of 50', 1.3, growth('page of 50'), ' ×'),
     atMost('CPU, large / small: create, unique names in order', 1.2, growth('create, ordered names'), ' ×'),
-    // Each of these touches a page of its own of the index of names.
+    // Each of these changes another page of the index of names.
     atMost('CPU, large / small: create, unique names in no order', 1.2, growth('create'), ' ×'),
   ].filter(({ measured }) => !Number.isNaN(measured))
 }

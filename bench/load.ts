@@ -1,16 +1,16 @@
 import { connect, type Socket } from 'node:net'
-import { type Ask, requests, statusOf } from './asks.ts'
 import { serveParent } from './child.ts'
 import { percentile } from './figures.ts'
 import { Framer } from './framer.ts'
 import type { Population } from './population.ts'
+import { requests, statusOf, type Workload } from './workload.ts'
 
 export interface Burst {
-  /** Connections are shared out among them. */
+  /** The connections are distributed over them. */
   readonly ports: readonly number[]
   readonly connections: number
   readonly ms: number
-  readonly ask: Ask
+  readonly workload: Workload
   readonly population: Population
 }
 
@@ -19,20 +19,20 @@ export interface Measured {
   readonly ms: number
   readonly p50_ms: number
   readonly p99_ms: number
-  /** What the generator itself used meanwhile: near `ms` it would be what is measured. */
+  /** CPU time of the generator: near `ms`, the generator would be the bottleneck. */
   readonly generator_us: number
 }
 
-/** Keeps every connection busy with one request after the other until time is up; every answer is waited for and checked. */
-async function run({ ports, connections, ms, ask, population }: Burst): Promise<Measured> {
-  const nodes = ports.map((port) => ({ port, next: requests(ask, port, population) }))
+/** Sends one request after the other on every connection until the time is up. Checks every response. */
+async function run({ ports, connections, ms, workload, population }: Burst): Promise<Measured> {
+  const nodes = ports.map((port) => ({ port, next: requests(workload, port, population) }))
   const nodeOf = (i: number) => nodes[i % nodes.length] as (typeof nodes)[number]
   const sockets = await Promise.all(Array.from({ length: connections }, (_, i) => open(nodeOf(i).port)))
   const latencies: number[] = []
   const cpu = process.cpuUsage()
   const start_ms = performance.now()
   const end_ms = start_ms + ms
-  await Promise.all(sockets.map((socket, i) => keepBusy(socket, nodeOf(i).next, statusOf(ask), end_ms, latencies)))
+  await Promise.all(sockets.map((socket, i) => keepBusy(socket, nodeOf(i).next, statusOf(workload), end_ms, latencies)))
   const took_ms = performance.now() - start_ms
   const { user, system } = process.cpuUsage(cpu)
   for (const socket of sockets) socket.destroy()
@@ -63,7 +63,7 @@ function keepBusy(socket: Socket, next: () => string, status: number, end_ms: nu
     const framer = new Framer((answered) => {
       const now_ms = performance.now()
       latencies.push(now_ms - sent_ms)
-      if (answered !== status) reject(new Error(`answered ${answered}, not ${status}`))
+      if (answered !== status) reject(new Error(`the response was ${answered}, not ${status}`))
       else if (now_ms < end_ms) send()
       else resolve()
     })

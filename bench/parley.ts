@@ -1,26 +1,26 @@
 import { request } from 'undici'
-import { authorization } from './asks.ts'
 import { Child, type Usage } from './child.ts'
 import type { Contents, Filling } from './contents.ts'
 import { DatabaseFile } from './database-file.ts'
-import { type Population, population, rowOf } from './population.ts'
+import { newPopulation, type Population, rowOf } from './population.ts'
 import type { Sink } from './sink.ts'
+import { authorization } from './workload.ts'
 
-/** Parley, one node or several, on a database of its own, filled, with a service for each kind of webhook endpoint. */
+/** One or several nodes of Parley on a filled database, with a service for each kind of webhook endpoint. */
 export interface Server {
   readonly ports: readonly [number, ...number[]]
   readonly file: Contents
   readonly population: Population
-  /** Sids of the services whose events go to the sink's ports. */
+  /** SIDs of the services that send events to the ports of the sink. */
   readonly services: Readonly<Record<keyof Sink, string>>
   usage(): Promise<Usage>
-  /** Resolves when everything due to this service's endpoint has been sent. */
+  /** Resolves when no deliveries of this service are pending. */
   drained(service_sid: string): Promise<void>
   stop(): Promise<void>
   kill(): Promise<void>
 }
 
-/** A server whose database is a file. */
+/** A server with a SQLite database. */
 export interface Parley extends Server {
   readonly path: string
   readonly file: DatabaseFile
@@ -32,14 +32,14 @@ export interface ParleyOptions {
   readonly sink: Sink
   readonly largest_batch?: number
   readonly profile: string | null
-  /** What to fill it with; else the population, as its rows are. */
-  readonly filling?: (made: Population) => Filling
+  /** By default the population. */
+  readonly filling?: (population: Population) => Filling
 }
 
 export async function startParley(options: ParleyOptions): Promise<Parley> {
   const { path } = options
-  const made = population(options.rows, Date.now())
-  const services = await prepare(options, made)
+  const population = newPopulation(options.rows, Date.now())
+  const services = await prepare(options, population)
   const server = await spawn(options, options.profile === null ? [] : ['--cpu-prof', `--cpu-prof-dir=${options.profile}`])
   const file = new DatabaseFile(path)
   const { port } = server.ready
@@ -47,7 +47,7 @@ export async function startParley(options: ParleyOptions): Promise<Parley> {
     ports: [port],
     path,
     file,
-    population: made,
+    population,
     services,
     usage: () => server.usage(),
     drained: async (service_sid) => {
@@ -73,47 +73,56 @@ function spawn({ path, largest_batch }: ParleyOptions, flags: readonly string[] 
   )
 }
 
-/** A first start makes the schema and the account; services come through the API, rows straight into the closed file. */
-async function prepare(options: ParleyOptions, made: Population): Promise<Parley['services']> {
+/** A first start creates schema and account, the API creates services, and rows are inserted into the closed file. */
+async function prepare(options: ParleyOptions, population: Population): Promise<Parley['services']> {
   const server = await spawn(options)
   const { port } = server.ready
-  const services = await hookedAll(port, options.sink)
+  const services = await createWebhookServices(port, options.sink)
   await server.stop()
   const file = new DatabaseFile(options.path)
-  file.fill(options.filling?.(made) ?? plain(made))
+  file.fill(options.filling?.(population) ?? plain(population))
   file.close()
   return services
 }
 
-/** A service for each of the sink's ports. */
-export async function hookedAll(port: number, { sink, hang, down }: Sink): Promise<Server['services']> {
-  return { sink: await hooked(port, sink), hang: await hooked(port, hang), down: await hooked(port, down) }
+/** Creates a service for each port of the sink. */
+export async function createWebhookServices(port: number, { sink, hang, down }: Sink): Promise<Server['services']> {
+  return {
+    sink: await createWebhookService(port, sink),
+    hang: await createWebhookService(port, hang),
+    down: await createWebhookService(port, down),
+  }
 }
 
-/** The conversations of the population and nothing else. */
-export function plain(made: Population): Filling {
+/** Returns the filling of a database with only the conversations of the population. */
+export function plain(population: Population): Filling {
   const now_ms = Date.now()
-  return (insert, owner) => insert('conversations', made.rows, (i) => rowOf(made, i, owner, now_ms))
+  return (insert, owner) => insert('conversations', population.rows, (i) => rowOf(population, i, owner, now_ms))
 }
 
-/** Makes a service that tells an endpoint of everything; answers its sid. */
-export async function hooked(port: number, endpoint_port: number): Promise<string> {
+/** Creates a service that sends all events to an endpoint. Returns its SID. */
+export async function createWebhookService(port: number, endpoint_port: number): Promise<string> {
   const { sid } = await call<{ sid: string }>(port, '/v1/Services', 'FriendlyName=Hooked')
-  await hook(port, sid, endpoint_port, ['onConversationAdded', 'onConversationUpdated', 'onConversationStateUpdated'])
+  await configureWebhook(port, sid, endpoint_port, ['onConversationAdded', 'onConversationUpdated', 'onConversationStateUpdated'])
   return sid
 }
 
-/** Lets an endpoint know of some events of a service. */
-export async function hook(port: number, sid: string, endpoint_port: number, filters: readonly string[]): Promise<void> {
+/** Configures a service to send these events to an endpoint. */
+export async function configureWebhook(
+  port: number,
+  sid: string,
+  endpoint_port: number,
+  filters: readonly string[],
+): Promise<void> {
   const form = new URLSearchParams()
   for (const filter of filters) form.append('Filters', filter)
   form.append('PostWebhookUrl', `http://127.0.0.1:${endpoint_port}/hook`)
   await call(port, `/v1/Services/${sid}/Configuration/Webhooks`, form.toString())
 }
 
-/** One API request, outside of what is timed. With a form it is a POST, webhooks told. Throws unless it succeeds. */
+/** Sends a request that is not measured; with a form, a POST with webhooks enabled. Throws unless it succeeds. */
 export async function call<R>(port: number, path: string, form?: string): Promise<R> {
-  const answer = await request(`http://127.0.0.1:${port}${path}`, {
+  const response = await request(`http://127.0.0.1:${port}${path}`, {
     method: form === undefined ? 'GET' : 'POST',
     headers: {
       authorization,
@@ -122,7 +131,7 @@ export async function call<R>(port: number, path: string, form?: string): Promis
     },
     body: form ?? null,
   })
-  const text = await answer.body.text()
-  if (answer.statusCode >= 300) throw new Error(`${path}: ${answer.statusCode} ${text}`)
+  const text = await response.body.text()
+  if (response.statusCode >= 300) throw new Error(`${path}: ${response.statusCode} ${text}`)
   return JSON.parse(text) as R
 }

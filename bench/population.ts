@@ -2,17 +2,17 @@ import type { ConversationRow } from '../src/storage/schema.ts'
 import { plainConversation } from './plain-conversation.ts'
 
 /**
- * The conversations a database is filled with. Every row follows from its number, so that the load generator knows all sids and
- * names without being told a million of them.
+ * The conversations of a filled database. Every row is computed from its number, so that the load generator knows all SIDs and
+ * names.
  */
 export interface Population {
   readonly rows: number
-  /** When the first row was made, in epoch ms; the next ones follow at equal steps. */
+  /** Creation of the first row, in epoch ms; the others follow at equal steps. */
   readonly base_ms: number
   readonly step_ms: number
 }
 
-/** Whose the rows are. */
+/** The account and service that rows belong to. */
 export interface Owner {
   readonly account_sid: string
   readonly service_sid: string
@@ -21,12 +21,12 @@ export interface Owner {
 
 const day_ms = 86_400_000
 
-/** As if made over the year before `now_ms`. */
-export function population(rows: number, now_ms: number): Population {
+/** Rows created in the course of the year before `now_ms`. */
+export function newPopulation(rows: number, now_ms: number): Population {
   return { rows, base_ms: now_ms - 366 * day_ms, step_ms: Math.floor((365 * day_ms) / rows) }
 }
 
-/** Scatters the bits of a number (the finalizer of MurmurHash3): equal steps become what looks random. */
+/** Scatters the bits of a number (the finalizer of MurmurHash3), so that consecutive numbers look random. */
 function scatter(number: number): string {
   let bits = number ^ (number >>> 16)
   bits = Math.imul(bits, 0x85ebca6b)
@@ -40,13 +40,13 @@ function createdAt({ base_ms, step_ms }: Population, i: number): number {
   return base_ms + i * step_ms
 }
 
-/** Time-ordered, as the server makes them. */
-export function sidOf(made: Population, i: number): string {
-  const time = createdAt(made, i).toString(16).padStart(12, '0')
+/** Time-ordered, like the SIDs of the server. */
+export function sidOf(population: Population, i: number): string {
+  const time = createdAt(population, i).toString(16).padStart(12, '0')
   return `CH${time}${scatter(i)}${scatter(i + 0x9e3779b9)}${scatter(i + 0x3c6ef372).slice(0, 4)}`
 }
 
-/** In no order, as names that customers choose: an index over them is written all over. */
+/** In random order, like names that customers choose: inserts spread over the whole index. */
 export function nameOf(i: number): string {
   return `${scatter(i)}-order-${i}`
 }
@@ -56,16 +56,16 @@ export function attributesOf(i: number): string {
   return `{"customer":"c-${scatter(i)}","channel":"web","priority":${i % 5},"tags":["vip","returning"],"order":"${i}"}`
 }
 
-/** With deadlines of its own, one to thirteen months ahead of `now_ms`: as many pending ones as there are rows. */
-export function rowOf(made: Population, i: number, owner: Owner, now_ms: number): ConversationRow {
-  const created_ms = createdAt(made, i)
+/** Each row has a deadline, one to thirteen months after `now_ms`. */
+export function rowOf(population: Population, i: number, owner: Owner, now_ms: number): ConversationRow {
+  const created_ms = createdAt(population, i)
   const active = i % 7 !== 0
   const inactive_ms = now_ms + 30 * day_ms + (i % 365) * day_ms
   const closed_ms = inactive_ms + 30 * day_ms
   return {
     ...plainConversation,
     ...owner,
-    sid: sidOf(made, i),
+    sid: sidOf(population, i),
     friendly_name: `Order ${i} of customer ${scatter(i)}`,
     unique_name: nameOf(i),
     attributes: attributesOf(i),

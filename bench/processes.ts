@@ -1,12 +1,12 @@
 import { readFileSync } from 'node:fs'
 
-/** The kernel counts in hundredths of a second. */
+/** The unit of the kernel: hundredths of a second. */
 const tick_us = 10_000
 
-/** CPU time of a process, and of its children that have ended. Throws where there is no /proc. */
+/** Returns the CPU time of a process and of its ended children. Throws where there is no /proc. */
 export function cpuOf(pid: number | 'self'): { own_us: number; ended_us: number } {
   const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
-  // Fields 14 to 17, counted after the name, which may hold spaces.
+  // Fields 14 to 17, counted after the name, which may contain spaces.
   const [user, system, ended_user, ended_system] = stat
     .slice(stat.lastIndexOf(')') + 2)
     .split(' ')
@@ -23,11 +23,11 @@ export function parentOf(pid: number): number {
   return Number(/^PPid:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1])
 }
 
-/** CPU time of a process and of all its children, those that have ended included; NaN where it cannot be seen. */
+/** Returns the CPU time of a process and all its children, including ended ones; NaN where it cannot be read. */
 export function familyCpu_us(pid: number): number {
   try {
     const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ').filter(Boolean)
-    // Children first: one that ends meanwhile is then counted twice or not at all, rarely, and by little.
+    // Children first. One that ends in between is counted twice or not at all; this is rare, and the error is small.
     const living_us = children.reduce((sum, child) => sum + livingCpu_us(Number(child)), 0)
     const { own_us, ended_us } = cpuOf(pid)
     return living_us + own_us + ended_us

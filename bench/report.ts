@@ -1,28 +1,28 @@
-import { shown } from './figures.ts'
+import { formatFigure } from './figures.ts'
 
-/** One line of the goals table: a figure of the design and what came out. */
+/** A line of the table of goals: a goal of the design and the measured figure. */
 export interface Goal {
   readonly figure: string
   readonly goal: string
   readonly measured: number
   readonly met: boolean
-  /** The same comparison by CPU time per request: on a machine that others use, the figure to trust. */
+  /** The same ratio by CPU time per request: more reliable when other processes use the machine. */
   readonly by_cpu?: number
 }
 
 export function atLeast(figure: string, limit: number, measured: number, unit = ''): Goal {
-  return { figure, goal: `≥ ${shown(limit)}${unit}`, measured, met: measured >= limit }
+  return { figure, goal: `≥ ${formatFigure(limit)}${unit}`, measured, met: measured >= limit }
 }
 
 export function atMost(figure: string, limit: number, measured: number, unit = ''): Goal {
-  return { figure, goal: `≤ ${shown(limit)}${unit}`, measured, met: measured <= limit }
+  return { figure, goal: `≤ ${formatFigure(limit)}${unit}`, measured, met: measured <= limit }
 }
 
 type Cell = string | number
 
-/** Columns as wide as they must be; numbers to the right. */
+/** Formats a table; numbers are right-aligned. */
 export function table(head: readonly string[], rows: readonly (readonly Cell[])[]): string {
-  const texts = [head, ...rows].map((row) => row.map((cell) => (typeof cell === 'number' ? shown(cell) : cell)))
+  const texts = [head, ...rows].map((row) => row.map((cell) => (typeof cell === 'number' ? formatFigure(cell) : cell)))
   const widths = head.map((_, column) => Math.max(...texts.map((row) => (row[column] ?? '').length)))
   const right = head.map((_, column) => rows.some((row) => typeof row[column] === 'number'))
   const line = (row: readonly string[]) =>
@@ -38,7 +38,7 @@ export function goalsTable(goals: readonly Goal[]): string {
       figure,
       goal,
       measured,
-      by_cpu === undefined ? '' : shown(by_cpu),
+      by_cpu === undefined ? '' : formatFigure(by_cpu),
       Number.isNaN(measured) ? 'not measured' : met ? 'met' : 'MISSED',
     ]),
   )

@@ -7,7 +7,7 @@ interface Key {
   readonly contestant: string
 }
 
-/** Samples of each cell, one a round. */
+/** The samples of each cell, one per round. */
 export class Results {
   readonly #samples = new Map<string, Sample[]>()
 
@@ -22,12 +22,12 @@ export class Results {
     return this.#samples.get(`${operation}|${connections}|${contestant}`) ?? []
   }
 
-  /** Median over the rounds of one figure. */
+  /** Returns the median of a figure over the rounds. */
   median(operation: string, connections: number, contestant: string, figure: keyof Sample): number {
     return median(this.of(operation, connections, contestant).map((sample) => sample[figure]))
   }
 
-  /** Median of the ratios within each round; NaN where one of the two did not run. */
+  /** Returns the median of the ratios within each round; NaN where one of the two did not run. */
   ratio(a: readonly Sample[], b: readonly Sample[], figure: keyof Sample): number {
     return median(a.slice(0, b.length).map((sample, i) => sample[figure] / (b[i] as Sample)[figure]))
   }
@@ -37,7 +37,7 @@ export class Results {
   }
 }
 
-/** In random order: nobody always comes after the same one. */
+/** Returns the values in random order, so that none always runs after the same one. */
 export function shuffled<T>(values: readonly T[]): T[] {
   const left = [...values]
   return values.map(() => left.splice(Math.floor(Math.random() * left.length), 1)[0] as T)

@@ -1,13 +1,13 @@
 import { cpus } from 'node:os'
-import { type Ask, statusOf } from './asks.ts'
 import { Child, type Usage } from './child.ts'
 import type { Measured } from './load.ts'
 import type { Options } from './options.ts'
 import { type Parley, type Server, startParley } from './parley.ts'
-import { type Population, population } from './population.ts'
+import { newPopulation, type Population } from './population.ts'
 import type { Sink } from './sink.ts'
+import { statusOf, type Workload } from './workload.ts'
 
-/** Everything that is up during the load part. */
+/** The contestants of the load part. */
 export interface Field {
   readonly bare: Contestant
   readonly map: Contestant
@@ -23,18 +23,17 @@ export interface Contestant {
   readonly population: Population
   readonly parley: Pick<Server, 'services' | 'drained'> | null
   usage(): Promise<Usage>
-  /** Takes back what a burst has added. */
+  /** Deletes what a burst has added. */
   trim(): Promise<void>
   stop(): Promise<void>
 }
 
-/** One cell of the results. */
 export interface Cell {
   readonly operation: string
   readonly contestant: Name
   readonly connections: number
-  readonly ask: Ask
-  /** Which of the service's endpoints hears of it. */
+  readonly workload: Workload
+  /** The endpoint that receives its events. */
   readonly webhook?: keyof Sink
 }
 
@@ -42,90 +41,90 @@ export interface Sample {
   readonly requests_per_s: number
   readonly p50_ms: number
   readonly p99_ms: number
-  /** Of the server process, deliveries included that the burst caused. */
+  /** Of the server process, including the deliveries of the burst. */
   readonly cpu_us: number
   readonly main_us: number
-  /** Of the database server, where there is one. */
+  /** Of the database server, if there is one. */
   readonly database_us: number
   /** Of both. */
   readonly total_us: number
   readonly generator_us: number
-  /** Share of its core that the generator was busy. */
+  /** Share of a core that the generator used. */
   readonly generator_busy: number
-  /** Cores that processes outside of the bench used meanwhile. */
+  /** Cores that other processes used at the same time. */
   readonly foreign_cores: number
 }
 
 const small_rows = 1000
 
 export async function startField(large: Parley, options: Options, sink: Sink, folder: string): Promise<Field> {
-  const made = population(small_rows, Date.now())
+  const population = newPopulation(small_rows, Date.now())
   const common = { rows: small_rows, sink, profile: options.profile }
   return {
-    bare: await plain(new URL('./contestants/bare.ts', import.meta.url), made),
-    map: await plain(new URL('./contestants/map.ts', import.meta.url), made),
-    route: await plain(new URL('./contestants/route.ts', import.meta.url), made),
+    bare: await plain(new URL('./contestants/bare.ts', import.meta.url), population),
+    map: await plain(new URL('./contestants/map.ts', import.meta.url), population),
+    route: await plain(new URL('./contestants/route.ts', import.meta.url), population),
     each: ofParley(await startParley({ ...common, path: `${folder}/each.db`, largest_batch: 1 }), true),
     small: ofParley(await startParley({ ...common, path: `${folder}/small.db` }), true),
     large: ofParley(large, false),
   }
 }
 
-async function plain(module: URL, made: Population): Promise<Contestant> {
-  const child = await Child.start<{ port: number }>(module, made)
+async function plain(module: URL, population: Population): Promise<Contestant> {
+  const child = await Child.start<{ port: number }>(module, population)
   return {
     ports: [child.ready.port],
-    population: made,
+    population,
     parley: null,
     usage: () => child.usage(),
-    trim: () => child.ask({ trim: true }),
+    trim: () => child.request({ trim: true }),
     stop: () => child.stop(),
   }
 }
 
 function ofParley(parley: Parley, trimmed: boolean): Contestant {
-  const { ports, population: made, file } = parley
+  const { ports, population, file } = parley
   return {
     ports,
-    population: made,
+    population,
     parley,
     usage: () => parley.usage(),
     trim: async () => {
-      // A large one is not made larger by what is added.
-      if (trimmed) file.forgetConversations(made.rows)
-      file.forgetDeliveries()
+      // A large table hardly grows by what a burst adds.
+      if (trimmed) file.deleteConversationsAfter(population.rows)
+      file.deleteDeliveries()
     },
     stop: () => parley.stop(),
   }
 }
 
-/** One burst: load on one contestant, everybody else idle. */
+/** Runs a burst on one contestant while all others are idle. */
 export async function burst(
   generator: Child<object>,
   contestant: Contestant,
   cell: Omit<Cell, 'contestant'> & { readonly contestant: string },
   ms: number,
 ): Promise<Sample> {
-  const { ports, population: made, parley } = contestant
+  const { ports, population, parley } = contestant
   const service_sid = cell.webhook === undefined ? null : (parley?.services[cell.webhook] ?? null)
-  const ask = 'service_sid' in cell.ask ? { ...cell.ask, service_sid } : cell.ask
+  const workload = 'service_sid' in cell.workload ? { ...cell.workload, service_sid } : cell.workload
   const busy = busyCores()
   const before = await contestant.usage()
-  const measured = await generator.ask<Measured | { error: string }>({
+  const measured = await generator.request<Measured | { error: string }>({
     ports,
     connections: cell.connections,
     ms,
-    ask,
-    population: made,
+    workload,
+    population,
   })
   if ('error' in measured) throw new Error(`${cell.contestant}, ${cell.operation}, ${cell.connections}: ${measured.error}`)
-  // What hangs is never drained; its rows are taken back below.
+  // Deliveries to an endpoint that hangs stay pending; their rows are deleted below.
   if (service_sid !== null && cell.webhook !== 'hang') await parley?.drained(service_sid)
   const after = await contestant.usage()
   const all_us = after.all_us - before.all_us
   const database_us = after.database_us - before.database_us
   const cores = busy()
-  if (statusOf(ask) === 201) await contestant.trim()
+  if (statusOf(workload) === 201) await contestant.trim()
   return {
     requests_per_s: (measured.requests / measured.ms) * 1000,
     p50_ms: measured.p50_ms,
@@ -140,14 +139,14 @@ export async function burst(
   }
 }
 
-/** Answers a function that tells, given the CPU time used by the bench, how many cores others were using since now. */
+/** Returns a function that computes, from the CPU time of the bench, how many cores other processes have used since this call. */
 export function busyCores(): () => { foreign(own_us: number): number } {
   const used_ms = () => cpus().reduce((sum, { times }) => sum + times.user + times.sys + times.nice + times.irq, 0)
-  const was_ms = used_ms()
+  const before_ms = used_ms()
   const start_ms = performance.now()
   return () => {
     const ms = performance.now() - start_ms
-    const cores = (used_ms() - was_ms) / ms
+    const cores = (used_ms() - before_ms) / ms
     return { foreign: (own_us) => Math.max(0, cores - own_us / 1000 / ms) }
   }
 }

@@ -2,14 +2,14 @@ import { createServer, type Server } from 'node:net'
 import { serveParent } from './child.ts'
 import { Framer } from './framer.ts'
 
-/** Where webhooks go: a port that answers 200, one that takes requests and never answers, and one where nobody listens. */
+/** The webhook endpoints: a port that responds with 200, one that never responds, and one without a listener. */
 export interface Sink {
   readonly sink: number
   readonly hang: number
   readonly down: number
 }
 
-/** What arrived at the answering port since the last `reset`, times in epoch ms. */
+/** Requests to the port `sink` since the last `reset`; times in epoch ms. */
 export interface Arrivals {
   readonly count: number
   readonly first_ms: number
@@ -34,10 +34,10 @@ const down = createServer()
 
 const sink = await listen(answering)
 const hang = await listen(hanging)
-const nobody = await listen(down)
+const unused = await listen(down)
 down.close()
 
-serveParent({ sink, hang, down: nobody } satisfies Sink, (message) => {
+serveParent({ sink, hang, down: unused } satisfies Sink, (message) => {
   if ('reset' in message) count = 0
   return { count, first_ms, last_ms } satisfies Arrivals
 })

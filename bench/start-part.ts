@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { end, firstAnswer, footprint, serve } from './command.ts'
+import { end, firstResponse, footprint, serve } from './command.ts'
 import { median } from './figures.ts'
 import type { Options } from './options.ts'
 import { atMost, type Goal, heading, table } from './report.ts'
@@ -11,7 +11,7 @@ interface Start {
   readonly mb: number
 }
 
-/** Time from the start of the process to its first answer, and its memory then. */
+/** Measures the time from the start of the process to its first response, and its memory at that time. */
 export async function startPart(large_file: string, options: Options, folder: string): Promise<Goal[]> {
   const times = options.scale < 1 ? 2 : 5
   const fresh: Start[] = []
@@ -26,7 +26,7 @@ export async function startPart(large_file: string, options: Options, folder: st
   }
   const of = (starts: readonly Start[], figure: keyof Start) => median(starts.map((start) => start[figure]))
   const line = (name: string, starts: readonly Start[]) => [name, of(starts, 'ms'), of(starts, 'cpu_ms'), of(starts, 'mb')]
-  console.log(heading('Start to first answer, from the TypeScript sources'))
+  console.log(heading('Start to first response, from the TypeScript sources'))
   console.log(
     table(
       ['parley serve', 'ms', 'CPU ms', 'MB resident then'],
@@ -47,7 +47,7 @@ export async function startPart(large_file: string, options: Options, folder: st
 
 async function started(file: string): Promise<Start> {
   const command = await serve({ PARLEY_DATABASE_URL: `sqlite:${file}` })
-  const ms = await firstAnswer(command)
+  const ms = await firstResponse(command)
   const { mb, cpu_ms } = footprint(command.process.pid)
   await end(command, 'SIGTERM')
   return { ms, cpu_ms, mb }

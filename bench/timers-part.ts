@@ -6,7 +6,7 @@ import { resources } from '../src/resources/index.ts'
 import { type Database, only_slot } from '../src/storage/database.ts'
 import type { Deadline } from './added-rows.ts'
 import type { Contents } from './contents.ts'
-import { median, percentile, shown } from './figures.ts'
+import { formatFigure, median, percentile } from './figures.ts'
 import type { Options } from './options.ts'
 import type { Parley, Server } from './parley.ts'
 import type { SharedContents } from './postgres/contents.ts'
@@ -15,10 +15,10 @@ import { atLeast, atMost, type Goal, heading, table } from './report.ts'
 export interface Firing {
   readonly what: string
   readonly timers: number
-  /** Due evenly over so long; 0: all at one instant. */
+  /** Deadlines are spread evenly over this time; 0: all at one instant. */
   readonly spread_ms: number
-  /** `null`: nobody is told. */
-  readonly told: 'sink' | 'hang' | null
+  /** The endpoint of the events; null: no events. */
+  readonly webhook: 'sink' | 'hang' | null
 }
 
 export interface Fired {
@@ -30,21 +30,21 @@ export interface Fired {
   readonly database_us: number
 }
 
-/** Lateness and rate of deadlines, beside as many pending ones as the large database has rows. */
+/** Measures lateness and rate of deadlines while as many are pending as the large database has rows. */
 export async function timersPart(parley: Parley, options: Options): Promise<Goal[]> {
   const count = (full: number) => full * options.scale
   const firings: Firing[] = [
-    { what: 'within one second, events sent', timers: count(10_000), spread_ms: 1000, told: 'sink' },
-    { what: 'at once, events sent', timers: count(10_000), spread_ms: 0, told: 'sink' },
-    { what: 'at once, nobody told', timers: count(100_000), spread_ms: 0, told: null },
-    { what: 'at once, an event row each (endpoint hangs)', timers: count(100_000), spread_ms: 0, told: 'hang' },
+    { what: 'within one second, events sent', timers: count(10_000), spread_ms: 1000, webhook: 'sink' },
+    { what: 'at once, events sent', timers: count(10_000), spread_ms: 0, webhook: 'sink' },
+    { what: 'at once, without webhooks', timers: count(100_000), spread_ms: 0, webhook: null },
+    { what: 'at once, an event row each (endpoint hangs)', timers: count(100_000), spread_ms: 0, webhook: 'hang' },
   ]
   const poll_us = await idlePoll(parley)
   const idle = await idleSecond(parley, options)
   const fired: Fired[] = []
   for (const firing of firings) {
     fired.push(await fire(parley, firing))
-    console.error(`timers: ${shown(firing.timers)} ${firing.what}`)
+    console.error(`timers: ${formatFigure(firing.timers)} ${firing.what}`)
   }
   console.log(heading(`Timers, beside ${parley.population.rows.toLocaleString('en-US')} pending deadlines`))
   console.log(
@@ -56,9 +56,9 @@ export async function timersPart(parley: Parley, options: Options): Promise<Goal
       }),
     ),
   )
-  console.log(`\nLateness: from the deadline until another connection to the file sees it applied, looked for every ms or so.`)
+  console.log(`\nLateness: from the deadline until another connection to the file sees it applied, polled about every ms.`)
   console.log(
-    `Idle poll: ${shown(poll_us)} µs (its code in a loop); the whole process, idle: ${shown(idle.cpu_us)} µs of CPU a second.`,
+    `Idle poll: ${formatFigure(poll_us)} µs (its code in a loop); the whole process, idle: ${formatFigure(idle.cpu_us)} µs of CPU a second.`,
   )
   const [spread, must, bare, rows] = fired as [Fired, Fired, Fired, Fired]
   return [
@@ -72,23 +72,23 @@ export async function timersPart(parley: Parley, options: Options): Promise<Goal
   ]
 }
 
-/** Resolves when all have been applied: how late, in the order in which it was seen. */
+/** Resolves when all deadlines have been applied, to their lateness in the order of observation. */
 type Watch = (file: Contents, expected: readonly Deadline[]) => Promise<number[]>
 
-export async function fire(parley: Server, { timers, spread_ms, told }: Firing, watch: Watch = watchFirst): Promise<Fired> {
+export async function fire(parley: Server, { timers, spread_ms, webhook }: Firing, watch: Watch = watchFirst): Promise<Fired> {
   const { file } = parley
   const standard = await file.owner()
-  const owner = told === null ? standard : { ...standard, service_sid: parley.services[told] }
+  const owner = webhook === null ? standard : { ...standard, service_sid: parley.services[webhook] }
   const now_ms = Date.now()
-  // Time for the rows to get in and for the server to notice them.
+  // Leaves time to insert the rows and for the server to notice them.
   const first_ms = now_ms + 2500 + timers * file.row_ms
   const expected = await file.addDue(timers, (i) => Math.round(first_ms + (i * spread_ms) / timers), owner, now_ms)
-  if (Date.now() > first_ms - 1200) throw new Error('the machine is too slow: rows were not in before they were due')
+  if (Date.now() > first_ms - 1200) throw new Error('the machine is too slow: the rows were inserted after their deadlines')
   const before = await parley.usage()
   const lateness = await watch(file, expected)
   const after = await parley.usage()
-  if (told === 'sink') await parley.drained(owner.service_sid)
-  await file.forgetDeliveries()
+  if (webhook === 'sink') await parley.drained(owner.service_sid)
+  await file.deleteDeliveries()
   return {
     p50_ms: percentile(lateness, 0.5),
     p99_ms: percentile(lateness, 0.99),
@@ -100,8 +100,8 @@ export async function fire(parley: Server, { timers, spread_ms, told }: Firing, 
 }
 
 /**
- * Looks from outside which is the first that has not been applied: those before it are committed. One look is one step in an
- * index, so looking often costs the server nothing. Were a sweep to take them in another order, this would only judge harder.
+ * Polls for the first deadline that has not been applied: those before it are committed. A poll reads one entry of an index, so
+ * that it costs the server nothing. If a sweep used another order, the measured lateness would only be larger.
  */
 async function watchFirst(file: Contents, expected: readonly Deadline[]): Promise<number[]> {
   const lateness: number[] = []
@@ -119,11 +119,11 @@ async function watchFirst(file: Contents, expected: readonly Deadline[]): Promis
   return lateness
 }
 
-/** Looks at some of them, for an engine that takes what is due in any order, and for the end at all. */
+/** Polls for a sample and for the end, for an engine that applies deadlines in any order. */
 export async function watchSome(file: SharedContents, expected: readonly Deadline[]): Promise<number[]> {
   const lateness: number[] = []
   const last = expected.at(-1) as Deadline
-  const step = Math.ceil(expected.length / most_watched)
+  const step = Math.ceil(expected.length / max_watched)
   let left = new Map(expected.filter((_, i) => i % step === 0).map(({ sid, due }) => [sid, due]))
   for (;;) {
     await sleep(2)
@@ -138,9 +138,9 @@ export async function watchSome(file: SharedContents, expected: readonly Deadlin
   }
 }
 
-const most_watched = 200
+const max_watched = 200
 
-/** What a poll costs when nothing is due: the sweep's own code over a connection of its own. */
+/** Measures a poll when nothing is due: the code of the sweep with its own connection. */
 export async function idlePoll(parley: Server): Promise<number> {
   const reader = parley.file.reader()
   const database: Database<ParleyCommands> = {
@@ -173,7 +173,7 @@ export async function idlePoll(parley: Server): Promise<number> {
   return median(bursts)
 }
 
-/** CPU time of an idle second, in µs. */
+/** Measures the CPU time of an idle second, in µs. */
 export async function idleSecond(parley: Server, options: Options): Promise<{ cpu_us: number; database_us: number }> {
   const seconds = 10 * options.scale
   const before = await parley.usage()

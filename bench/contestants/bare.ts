@@ -1,13 +1,13 @@
 import { createServer, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { given, serveParent } from '../child.ts'
+import { input, serveParent } from '../child.ts'
 import type { Population } from '../population.ts'
 import { pageObject, rowObject } from './objects.ts'
 
-/** The ceiling: Node's own server, which makes the text of an object of the same size anew for each request. */
-const made = given<Population>()
-const object = rowObject(made, 0)
-const page = pageObject(made)
+/** The upper bound: `node:http`, which serializes an object of the same size for each request. */
+const population = input<Population>()
+const object = rowObject(population, 0)
+const page = pageObject(population)
 
 function send(response: ServerResponse, status: number, what: object): void {
   const text = JSON.stringify(what)

@@ -2,25 +2,25 @@ import type { AddressInfo } from 'node:net'
 import { parse } from 'node:querystring'
 import fastify from 'fastify'
 import { newSid } from '../../src/sids.ts'
-import { given, serveParent } from '../child.ts'
+import { input, serveParent } from '../child.ts'
 import { nameOf, type Population, rowOf, sidOf } from '../population.ts'
-import { owner, pageOf, rowObject, shownRow } from './objects.ts'
+import { owner, pageOf, rowObject, toJson } from './objects.ts'
 
-/** What a weekend's stand-in would be: Fastify over a Map. No credentials, no log lines, nothing survives it. */
-const made = given<Population>()
+/** A simple mock: Fastify over a Map, without authentication, log or durability. */
+const population = input<Population>()
 const bySid = new Map<string, object>()
 const byName = new Map<string, object>()
 
-function keep(sid: string, unique_name: string, object: object): void {
+function store(sid: string, unique_name: string, object: object): void {
   bySid.set(sid, object)
   byName.set(unique_name, object)
 }
 
-/** Back to what it started with: a heap that grows from round to round would slow the later ones. */
+/** Restores the initial state: a growing heap would slow the later rounds. */
 function refill(): void {
   bySid.clear()
   byName.clear()
-  for (let i = 0; i < made.rows; i++) keep(sidOf(made, i), nameOf(i), rowObject(made, i))
+  for (let i = 0; i < population.rows; i++) store(sidOf(population, i), nameOf(i), rowObject(population, i))
 }
 
 refill()
@@ -51,14 +51,14 @@ server.post<{ Body: Form }>('/v1/Conversations', async ({ body }, reply) => {
   if (byName.has(body.UniqueName)) return reply.code(409).send({})
   const now = Date.now()
   const sid = newSid('conversation', now)
-  const object = shownRow({
-    ...rowOf(made, 0, owner, now),
+  const object = toJson({
+    ...rowOf(population, 0, owner, now),
     sid,
     friendly_name: body.FriendlyName,
     unique_name: body.UniqueName,
     attributes: body.Attributes,
   })
-  keep(sid, body.UniqueName, object)
+  store(sid, body.UniqueName, object)
   return reply.code(201).send(object)
 })
 

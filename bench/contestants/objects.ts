@@ -1,9 +1,9 @@
 import { conversations } from '../../src/resources/conversations/conversation.ts'
 import type { ConversationRow } from '../../src/storage/schema.ts'
-import { account_sid } from '../asks.ts'
 import { type Owner, type Population, rowOf } from '../population.ts'
+import { account_sid } from '../workload.ts'
 
-/** What contestants without a database answer: the same objects, made by the same code. */
+/** The responses of contestants without a database: the same objects from the same code. */
 
 export const owner: Owner = {
   account_sid,
@@ -12,16 +12,16 @@ export const owner: Owner = {
 }
 const collection = 'http://127.0.0.1:50000/v1/Conversations'
 
-export function shownRow(row: ConversationRow): object {
+export function toJson(row: ConversationRow): object {
   return conversations.represent(row, `${collection}/${row.sid}`, { root: '', family: '' })
 }
 
-export function rowObject(made: Population, i: number): object {
-  return shownRow(rowOf(made, i, owner, made.base_ms))
+export function rowObject(population: Population, i: number): object {
+  return toJson(rowOf(population, i, owner, population.base_ms))
 }
 
-export function pageObject(made: Population): object {
-  return pageOf(Array.from({ length: 50 }, (_, i) => rowObject(made, i)))
+export function pageObject(population: Population): object {
+  return pageOf(Array.from({ length: 50 }, (_, i) => rowObject(population, i)))
 }
 
 export function pageOf(rows: readonly object[]): object {

@@ -1,10 +1,10 @@
 import { readConfig, type SettingTexts } from '../../src/config.ts'
 import { start } from '../../src/main.ts'
-import { account_sid, auth_token } from '../asks.ts'
-import { given, serveParent } from '../child.ts'
+import { input, serveParent } from '../child.ts'
+import { account_sid, auth_token } from '../workload.ts'
 
-/** The whole server as shipped, log lines included: only how much it does at a time can be set. */
-const { settings, largest_batch, coalesce } = given<{ settings: SettingTexts; largest_batch?: number; coalesce?: boolean }>()
+/** The whole server as shipped, including its log; only the batch size and the combining of reads can be set. */
+const { settings, largest_batch, coalesce } = input<{ settings: SettingTexts; largest_batch?: number; coalesce?: boolean }>()
 const config = readConfig({ PORT: '0', PARLEY_ACCOUNT_SID: account_sid, PARLEY_AUTH_TOKEN: auth_token, ...settings })
 const running = await start(config, {
   ...(largest_batch !== undefined && { largest_batch }),

@@ -7,15 +7,15 @@ import { newSid } from '../../src/sids.ts'
 import { slots } from '../../src/storage/postgres/leases.ts'
 import type { ConversationRow } from '../../src/storage/schema.ts'
 import { createdRow, deliveryOf, type Target } from '../added-rows.ts'
-import { given, serveParent } from '../child.ts'
+import { input, serveParent } from '../child.ts'
 import type { Owner } from '../population.ts'
-import { shownRow } from './objects.ts'
+import { toJson } from './objects.ts'
 
 /**
- * What is usually written: Node's own server over a pool of connections, a query for each fetch, a transaction of four statements
- * for each creation and its event. Statements are prepared. No credentials, no checks, no log lines.
+ * A usual server: `node:http` over a connection pool, one query for each fetch, one transaction of four prepared statements for
+ * each creation and its event. No authentication, no validation, no log.
  */
-const { url, owner, target } = given<{ url: string; owner: Owner; target: Target }>()
+const { url, owner, target } = input<{ url: string; owner: Owner; target: Target }>()
 // As many connections as a node of Parley has.
 const pool = new pg.Pool({ connectionString: url, max: 10 })
 pg.types.setTypeParser(pg.types.builtins.INT8, Number)
@@ -29,8 +29,8 @@ function insertion(table: string, row: object): pg.QueryConfig {
 async function create(form: string): Promise<ConversationRow> {
   const now = Date.now()
   const { FriendlyName, UniqueName, Attributes } = parse(form) as Record<string, string>
-  const given = { friendly_name: FriendlyName ?? null, unique_name: UniqueName ?? null, attributes: Attributes ?? '{}' }
-  const row = { ...createdRow(newSid('conversation', now), 0, owner, now), ...given }
+  const fields = { friendly_name: FriendlyName ?? null, unique_name: UniqueName ?? null, attributes: Attributes ?? '{}' }
+  const row = { ...createdRow(newSid('conversation', now), 0, owner, now), ...fields }
   const client = await pool.connect()
   try {
     await client.query('begin')
@@ -49,7 +49,7 @@ async function fetched(sid: string): Promise<ConversationRow | undefined> {
 }
 
 function send(response: ServerResponse, status: number, row: ConversationRow | undefined): void {
-  const answer = row ? JSON.stringify(shownRow(row)) : '{}'
+  const answer = row ? JSON.stringify(toJson(row)) : '{}'
   const head = { 'content-type': 'application/json', 'content-length': Buffer.byteLength(answer) }
   response.writeHead(row ? status : 404, head).end(answer)
 }

@@ -11,20 +11,20 @@ import { resources } from '../../src/resources/index.ts'
 import { type Database, only_slot, type Reader } from '../../src/storage/database.ts'
 import { rowsBy } from '../../src/storage/rows.ts'
 import { Vault } from '../../src/vault.ts'
-import { account_sid, auth_token } from '../asks.ts'
 import { serveParent } from '../child.ts'
+import { account_sid, auth_token } from '../workload.ts'
 
-/** Parley's own create route, credentials, hooks and log line included, with nothing behind it: what storage costs is the rest. */
+/** The create route of Parley with authentication, hooks and log, but without storage: the difference is the cost of storage. */
 const vault = new Vault('b'.repeat(64))
-const made = newAccount({ sid: account_sid, friendly_name: 'Bench', sealed_token: vault.seal(auth_token), now: Date.now() })
-const held = new Map<unknown, object>([
-  [rowsBy('accounts', ['sid']), made.account],
-  [rowsBy('services', ['sid', 'account_sid']), made.service],
+const created = newAccount({ sid: account_sid, friendly_name: 'Bench', sealed_token: vault.seal(auth_token), now: Date.now() })
+const rows = new Map<unknown, object>([
+  [rowsBy('accounts', ['sid']), created.account],
+  [rowsBy('services', ['sid', 'account_sid']), created.service],
 ])
 const read: Reader = {
-  one: async (query) => held.get(query) as never,
+  one: async (query) => rows.get(query) as never,
   all: async () => [],
-  hold: async (query) => held.get(query) as never,
+  hold: async (query) => rows.get(query) as never,
 }
 const database: Database = {
   capabilities: { sole_owner: true },
@@ -49,7 +49,7 @@ const server = createHttp({
     writeAll: () => Promise.reject(new Error('there is no storage')),
     async write(resource, request) {
       const { row } = await propose(read, resource, request)
-      return { row, ancestors: { service: { sid: made.service.sid }, parents: [] } }
+      return { row, ancestors: { service: { sid: created.service.sid }, parents: [] } }
     },
   },
   authenticator: new Authenticator(database, vault),

@@ -1,9 +1,9 @@
 import { create, delivered, single, spread } from '../chat-part.ts'
 import { type Chat, chatFilling, chatOf, memberships } from '../chat-population.ts'
 import { Child } from '../child.ts'
-import { median, shown } from '../figures.ts'
+import { formatFigure, median } from '../figures.ts'
 import type { Options } from '../options.ts'
-import { hook } from '../parley.ts'
+import { configureWebhook } from '../parley.ts'
 import { type Goal, heading, table } from '../report.ts'
 import { Results, shuffled } from '../results.ts'
 import { burst, type Cell, type Contestant, type Sample } from '../rounds.ts'
@@ -15,13 +15,13 @@ type ChatCell = Omit<Cell, 'contestant'> & { readonly contestant: string }
 
 const burst_ms = 1000
 
-/** Messages beside the creation of conversations, with one node and with two. */
+/** Measures messages, and the creation of conversations for comparison, with one node and with two. */
 export async function chatPart(bench: Bench, sink: Sink, options: Options): Promise<Goal[]> {
   const chat = chatOf(Math.max(memberships, 10_000 * options.scale), 0)
   const template = await makeTemplate(bench, {
     rows: chat.deep + 1,
     sink,
-    filling: (made) => chatFilling(chat, made, Date.now()),
+    filling: (population) => chatFilling(chat, population, Date.now()),
   })
   const field = new Map<string, Contestant>()
   for (const nodes of counts) field.set(label(nodes), await startChat(bench, template, sink, nodes))
@@ -44,11 +44,11 @@ export async function chatPart(bench: Bench, sink: Sink, options: Options): Prom
 
 const label = (nodes: number) => `Parley, ${nodes} ${nodes === 1 ? 'node' : 'nodes'}`
 
-/** The account's default service, where all rows are, tells the sink when it is asked to. */
+/** Prepares the default service, which has all rows, to send events to the sink. */
 async function startChat(bench: Bench, template: Template, sink: Sink, nodes: number): Promise<Contestant> {
   const parley = await startNodes(bench, template, { name: `chat-${nodes}`, nodes })
   const { service_sid } = await parley.file.owner()
-  await hook(parley.ports[0], service_sid, sink.sink, ['onConversationAdded', 'onMessageAdded'])
+  await configureWebhook(parley.ports[0], service_sid, sink.sink, ['onConversationAdded', 'onMessageAdded'])
   return {
     ports: parley.ports,
     population: parley.population,
@@ -60,16 +60,16 @@ async function startChat(bench: Bench, template: Template, sink: Sink, nodes: nu
 }
 
 function cellsOf(chat: Chat): ChatCell[] {
-  const asks: [string, Cell['ask']][] = [
+  const workloads: [string, Cell['workload']][] = [
     [single, { verb: 'message', service_sid: null, first: chat.single, count: 1 }],
     [spread, { verb: 'message', service_sid: null, first: 0, count: chat.spread }],
     [create, { verb: 'create', service_sid: null, names: 'scattered' }],
   ]
-  return asks.flatMap(([operation, ask]) =>
+  return workloads.flatMap(([operation, workload]) =>
     [1, 64].flatMap((connections) =>
       counts.flatMap((nodes) => {
-        const plain: ChatCell = { operation, contestant: label(nodes), connections, ask }
-        // One connection is one node's.
+        const plain: ChatCell = { operation, contestant: label(nodes), connections, workload }
+        // A single connection uses one node.
         if (connections === 1 && nodes > 1) return []
         return connections === 1 ? [plain] : [plain, { ...plain, operation: operation + delivered, webhook: 'sink' as const }]
       }),
@@ -85,7 +85,7 @@ function print(results: Results, cells: readonly ChatCell[], { spread: conversat
       median(mine.map((sample: Sample) => sample[figure])),
     )
     const creates = results.of(webhook ? create + delivered : create, connections, contestant)
-    const against = operation.startsWith('message') ? shown(results.ratio(mine, creates, 'requests_per_s')) : ''
+    const against = operation.startsWith('message') ? formatFigure(results.ratio(mine, creates, 'requests_per_s')) : ''
     return [operation, contestant, String(connections), ...figures, against]
   })
   const head = ['operation', 'contestant', 'conns', 'req/s', 'p50 ms', 'p99 ms', 'CPU µs', 'PostgreSQL’s', 'both', '× create']

@@ -5,23 +5,23 @@ import { slots } from '../../src/storage/postgres/leases.ts'
 import { PostgresReader } from '../../src/storage/postgres/reader.ts'
 import type { AccountRow, ServiceRow } from '../../src/storage/schema.ts'
 import { type Deadline, deadlines, deliveryRow, dueRow } from '../added-rows.ts'
-import type { Contents, Filling, Kept } from '../contents.ts'
+import type { Contents, Filling, Persisted } from '../contents.ts'
 import type { Owner } from '../population.ts'
 
 const failed = (error: Error) => console.error(error)
-/** Rows of one statement. */
+/** Rows per statement. */
 const chunk = 1000
 
-/** A Parley database on a server, as the bench sees it behind the nodes' backs. */
+/** Direct access to a Parley database on PostgreSQL, past the nodes. */
 export class SharedContents implements Contents {
-  /** Measured: 100 to 200 µs each, on a machine that does other things too. */
+  /** Measured: 100 to 200 µs each, on a machine with other load. */
   readonly row_ms = 0.3
   readonly #pool: pg.Pool
   readonly #url: string
 
   constructor(url: string) {
     this.#url = url
-    // Cleaning a large table takes longer than a server's query may.
+    // Vacuuming a large table takes longer than the time limit of the server's queries.
     this.#pool = new pg.Pool({ ...connectionSettings(url), max: 1, statement_timeout: 0, query_timeout: 0, lock_timeout: 0 })
     this.#pool.on('error', failed)
   }
@@ -40,7 +40,7 @@ export class SharedContents implements Contents {
     return (await this.#all<ServiceRow>('select * from services where sid = $1', [sid]))[0] as ServiceRow
   }
 
-  /** Fills empty tables, and leaves them as they are after a night's cleaning. */
+  /** Fills empty tables and vacuums them, as autovacuum would. */
   async fill(work: Filling): Promise<void> {
     const tables: [string, number, (i: number) => object][] = []
     work((...table) => tables.push(table), await this.owner())
@@ -62,29 +62,29 @@ export class SharedContents implements Contents {
     return (await this.#all<Deadline>(first, [], 'first'))[0]
   }
 
-  /** Which of these conversations still have a deadline. */
+  /** Returns those of these conversations that still have a deadline. */
   async pendingOf(sids: readonly string[]): Promise<ReadonlySet<string>> {
-    // Their own service is one of few: found by their key.
+    // There are few services: the conversations are found by their primary key.
     const pending = `select sid from conversations
       where service_sid = any(array(select sid from services)) and sid = any($1) and next_due is not null`
     return new Set((await this.#all<{ sid: string }>(pending, [sids], 'pending of')).map(({ sid }) => sid))
   }
 
-  /** Tells the nodes of them as another node would. */
+  /** Notifies the nodes of the deliveries, as another node would. */
   async addDeliveries(count: number, target: { service_sid: string; url: string }, account_sid: string, now_ms: number) {
     await this.#insert('deliveries', count, (i) => deliveryRow(i, target, account_sid, slots, now_ms))
-    const told = Array.from({ length: slots }, (_, slot) => ({ topic: 'deliveries', target_sid: target.service_sid, slot }))
-    await this.#all("select pg_notify('parley', $1)", [randomUUID() + JSON.stringify(told)])
+    const notices = Array.from({ length: slots }, (_, slot) => ({ topic: 'deliveries', target_sid: target.service_sid, slot }))
+    await this.#all("select pg_notify('parley', $1)", [randomUUID() + JSON.stringify(notices)])
   }
 
   async hasPendingDeliveries(service_sid: string): Promise<boolean> {
-    // One slot after the other, as their index has them.
+    // One slot after the other, in the order of the index.
     const pending = `select 1 from generate_series(0, ${slots - 1}) as n
       where exists (select 1 from deliveries where status = 'pending' and slot = n and target_sid = $1) limit 1`
     return (await this.#all(pending, [service_sid], 'pending')).length > 0
   }
 
-  forgetDeliveries(): Promise<void> {
+  deleteDeliveries(): Promise<void> {
     return this.forget('deliveries')
   }
 
@@ -92,7 +92,7 @@ export class SharedContents implements Contents {
     await this.#all(`truncate ${tables.join(', ')}`)
   }
 
-  async written(): Promise<Kept> {
+  async persisted(): Promise<Persisted> {
     const names = await this.#all<{ sid: string; name: string }>('select sid, friendly_name as name from conversations')
     const events = await this.#all<{ sid: string; count: number }>(
       'select subject_sid as sid, count(*) as count from deliveries group by subject_sid',
@@ -103,13 +103,13 @@ export class SharedContents implements Contents {
     }
   }
 
-  /** How many nodes have parts of the deliveries. */
+  /** Returns how many nodes hold leases of deliveries. */
   async owners(): Promise<number> {
     const owners = "select count(distinct owner) as owners from leases where name like 'slot:%' and until > 0"
     return (await this.#all<{ owners: number }>(owners))[0]?.owners ?? 0
   }
 
-  /** How many clients of that name are connected to this database. */
+  /** Returns how many clients with this name are connected to this database. */
   async clients(name: string): Promise<number> {
     const clients = `select count(*) as clients from pg_stat_activity
       where datname = current_database() and application_name = $1`

@@ -6,7 +6,7 @@ import { type Goal, heading, table } from '../report.ts'
 import type { Sink } from '../sink.ts'
 import { type Bench, makeTemplate, startNodes } from './nodes.ts'
 
-/** Events to a local sink with one node and with two. */
+/** Measures deliveries to a local sink with one node and with two. */
 export async function deliveriesPart(bench: Bench, sink: Child<Sink>, options: Options): Promise<Goal[]> {
   const count = 10_000 * options.scale
   const template = await makeTemplate(bench, { rows: 1000, sink: sink.ready })
@@ -15,7 +15,7 @@ export async function deliveriesPart(bench: Bench, sink: Child<Sink>, options: O
     const parley = await startNodes(bench, template, { name: `deliveries-${nodes}`, nodes })
     const rates: Rate[] = []
     for (let n = 0; n < 4; n++) rates.push(await rate(parley, sink, count))
-    // The first has warmed it up.
+    // The first run is the warm-up.
     rates.shift()
     const probe = await startProbe(parley)
     const delays = await probe.delays(100)

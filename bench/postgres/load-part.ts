@@ -1,17 +1,17 @@
 import { cpus } from 'node:os'
-import type { Ask } from '../asks.ts'
 import { Child } from '../child.ts'
-import { median, shown } from '../figures.ts'
+import { formatFigure, median } from '../figures.ts'
 import type { Options } from '../options.ts'
 import { atLeast, atMost, type Goal, heading, table } from '../report.ts'
 import { Results, shuffled } from '../results.ts'
 import { burst, type Contestant, type Sample } from '../rounds.ts'
 import type { Sink } from '../sink.ts'
+import type { Workload } from '../workload.ts'
 import { SharedContents } from './contents.ts'
 import { type Bench, makeTemplate, type Nodes, type NodesOptions, startNodes, type Template } from './nodes.ts'
 import { findPgbench, type Pgbench, type Script, startPgbench } from './pgbench.ts'
 
-/** For each node: more nodes are there for more callers. */
+/** Connections per node: more nodes serve more clients. */
 const per_node = 64
 const burst_ms = 1000
 
@@ -49,28 +49,28 @@ interface Cell {
   readonly operation: string
   readonly contestant: Name
   readonly connections: number
-  readonly ask: Ask
+  readonly workload: Workload
   readonly webhook?: keyof Sink
-  /** What pgbench does of the kind. */
+  /** The pgbench script to compare with. */
   readonly script: Script
 }
 
 const fetching = 'fetch by sid'
 const creating = 'create, webhook row'
 
-/** Everybody of a group is run in random order, and so are the groups. */
+/** Groups of cells that are compared. Groups and the cells of a group run in random order. */
 function groups(rows: number): Cell[][] {
   const all: Name[] = ['one', 'two', 'three']
-  const cells = (operation: string, names: readonly Name[], ask: Ask, webhook?: keyof Sink): Cell[] =>
+  const cells = (operation: string, names: readonly Name[], workload: Workload, webhook?: keyof Sink): Cell[] =>
     names.map((contestant) => ({
       operation,
       contestant,
       connections: connectionsOf(contestant),
-      ask,
-      script: ask.verb === 'create' ? 'create' : 'fetch',
+      workload,
+      script: workload.verb === 'create' ? 'create' : 'fetch',
       ...(webhook && { webhook }),
     }))
-  const create: Ask = { verb: 'create', service_sid: null, names: 'scattered' }
+  const create: Workload = { verb: 'create', service_sid: null, names: 'scattered' }
   return [
     cells(fetching, [...all, 'reads', 'pooled', 'pgbench'], { verb: 'fetch', by: 'sid', among: rows }),
     cells('fetch by name', all, { verb: 'fetch', by: 'name', among: rows }),
@@ -84,11 +84,11 @@ function groups(rows: number): Cell[][] {
   ]
 }
 
-/** One node, two and three beside pgbench's bare statements and beside what is usually written, with the same durability. */
+/** Compares one, two and three nodes with the bare statements of pgbench and with a usual server, at the same durability. */
 export async function loadPart(bench: Bench, sink: Sink, options: Options): Promise<Goal[]> {
   const start_ms = performance.now()
   const field = await startField(bench, await makeTemplate(bench, { rows: options.rows, sink }))
-  console.error(`load: everybody is up after ${shown((performance.now() - start_ms) / 1000)} s`)
+  console.error(`load: all contestants started after ${formatFigure((performance.now() - start_ms) / 1000)} s`)
   const generator = await Child.start<object>(new URL('../load.ts', import.meta.url))
   const chosen = groups(options.rows)
     .map((group) =>
@@ -102,7 +102,7 @@ export async function loadPart(bench: Bench, sink: Sink, options: Options): Prom
   await generator.stop()
   await field.stop()
   print(results, chosen.flat(), options)
-  if (field.pgbench === null) console.log('\npgbench is not on this machine: nothing is compared with it.')
+  if (field.pgbench === null) console.log('\npgbench is not installed: the comparison with it is missing.')
   return goals(results)
 }
 
@@ -111,7 +111,7 @@ async function runRounds(field: Field, generator: Child<object>, chosen: readonl
   for (let round = -1; round < options.rounds; round++) {
     for (const group of shuffled(chosen)) {
       for (const cell of shuffled(group)) {
-        // Before the first round everybody is run warm, and not counted.
+        // Round -1 is the warm-up and is not counted.
         const ms = burst_ms * options.scale * (round < 0 ? 0.5 : 1)
         const { contestant } = cell
         const sample =
@@ -143,7 +143,7 @@ async function startField(bench: Bench, template: Template): Promise<Field> {
   }
 }
 
-/** Conversations stay: a large table is not made larger by what is added. */
+/** Keeps added conversations: a large table hardly grows by them. */
 function contestant(parley: Nodes): Contestant {
   const { ports, population, file } = parley
   return {
@@ -151,7 +151,7 @@ function contestant(parley: Nodes): Contestant {
     population,
     parley,
     usage: () => parley.usage(),
-    trim: () => file.forgetDeliveries(),
+    trim: () => file.deleteDeliveries(),
     stop: () => parley.stop(),
   }
 }
@@ -167,7 +167,7 @@ async function startPooled({ server }: Bench, template: Template): Promise<Conte
     population: template.population,
     parley: null,
     usage: async () => ({ ...(await child.usage()), database_us: server.cpu_us() }),
-    trim: () => contents.forgetDeliveries(),
+    trim: () => contents.deleteDeliveries(),
     async stop() {
       await contents.close()
       await child.stop()
@@ -183,7 +183,9 @@ function print(results: Results, cells: readonly Cell[], { rows: population }: O
       const theirs = others
         .map((other) => results.of(operation, connectionsOf(other), other))
         .find((samples) => samples.length > 0)
-      return theirs === undefined || others.includes(contestant) ? '' : shown(results.ratio(mine, theirs, 'requests_per_s'))
+      return theirs === undefined || others.includes(contestant)
+        ? ''
+        : formatFigure(results.ratio(mine, theirs, 'requests_per_s'))
     }
     const figures = (['requests_per_s', 'p50_ms', 'p99_ms', 'cpu_us', 'database_us', 'total_us'] as const).map(of)
     return [
@@ -206,13 +208,13 @@ function print(results: Results, cells: readonly Cell[], { rows: population }: O
   const all = results.all()
   const driving = all.reduce((most, sample) => (sample.generator_busy > most.generator_busy ? sample : most))
   console.log(
-    `\nLoad generator: at most ${shown(driving.generator_busy * 100)} % of one core. Others on this machine used ` +
-      `${shown(median(all.map((sample) => sample.foreign_cores)))} cores (median over bursts).`,
+    `\nLoad generator: at most ${formatFigure(driving.generator_busy * 100)} % of one core. Others on this machine used ` +
+      `${formatFigure(median(all.map((sample) => sample.foreign_cores)))} cores (median over bursts).`,
   )
 }
 
-/** Two nodes, their database and the generator beside each other. */
-const enough_cores = 6
+/** For two nodes, their database and the generator. */
+const min_cores = 6
 
 function goals(results: Results): Goal[] {
   const at = (operation: string, name: Name) => results.of(operation, connectionsOf(name), name)
@@ -228,7 +230,7 @@ function goals(results: Results): Goal[] {
       ' ×',
     )
   const more = (operation: string) =>
-    cpus().length >= enough_cores
+    cpus().length >= min_cores
       ? [versus(`${operation}: two nodes / one`, 1.5, operation, 'two', 'one')]
       : [cpu(operation, 'the nodes', 'cpu_us'), cpu(operation, 'nodes and PostgreSQL', 'total_us')]
   return [

@@ -4,19 +4,19 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { SettingTexts } from '../../src/config.ts'
 import { Child } from '../child.ts'
 import type { Filling } from '../contents.ts'
-import { hookedAll, type Server as ParleyServer, plain } from '../parley.ts'
-import { type Population, population } from '../population.ts'
+import { createWebhookServices, type Server as ParleyServer, plain } from '../parley.ts'
+import { newPopulation, type Population } from '../population.ts'
 import type { Sink } from '../sink.ts'
 import { SharedContents } from './contents.ts'
 import { nameOf, type Server } from './server.ts'
 
-/** One node or several on one database. */
+/** One or several nodes on one database. */
 export interface Nodes extends ParleyServer {
   readonly url: string
   readonly file: SharedContents
 }
 
-/** A filled database that others are copied from. */
+/** A filled database to copy. */
 export interface Template {
   readonly url: string
   readonly population: Population
@@ -30,14 +30,14 @@ export interface Bench {
 }
 
 export interface NodesOptions {
-  /** Of the files of its CPU profiles. */
+  /** For the file names of CPU profiles. */
   readonly name: string
   readonly nodes: number
   readonly largest_batch?: number
   readonly coalesce?: boolean
 }
 
-/** What nodes of one database have to agree on. `installation`: its name; a copy of a database is of the same one. */
+/** Returns the settings that all nodes of an installation share. A copy of a database belongs to the same `installation`. */
 export function settingsOf(url: string, folder: string, installation: string): SettingTexts {
   const data_dir = join(folder, installation)
   mkdirSync(data_dir, { recursive: true })
@@ -49,23 +49,23 @@ export function settingsOf(url: string, folder: string, installation: string): S
   }
 }
 
-/** A first start makes the schema and the account; services come through the API, rows straight into the tables. */
+/** A first start creates schema and account, the API creates services, and rows are inserted into the tables. */
 export async function makeTemplate(
   { server, folder }: Bench,
-  { rows, sink, filling = plain }: { rows: number; sink: Sink; filling?: (made: Population) => Filling },
+  { rows, sink, filling = plain }: { rows: number; sink: Sink; filling?: (population: Population) => Filling },
 ): Promise<Template> {
   const url = await server.create()
-  const made = population(rows, Date.now())
+  const population = newPopulation(rows, Date.now())
   const node = await spawn({ settings: settingsOf(url, folder, nameOf(url)) })
-  const services = await hookedAll(node.ready.port, sink)
+  const services = await createWebhookServices(node.ready.port, sink)
   await node.stop()
   const contents = new SharedContents(url)
-  await contents.fill(filling(made))
+  await contents.fill(filling(population))
   await contents.close()
-  return { url, population: made, services }
+  return { url, population, services }
 }
 
-/** Nodes on a copy of a filled database; resolves when they have shared the deliveries out. */
+/** Starts nodes on a copy of a filled database; resolves when the leases of deliveries are distributed. */
 export async function startNodes(bench: Bench, template: Template, options: NodesOptions): Promise<Nodes> {
   const url = await bench.server.create(template.url)
   const { nodes: count, name, ...input } = options
@@ -93,7 +93,7 @@ export async function startNodes(bench: Bench, template: Template, options: Node
     },
     async stop() {
       await file.close()
-      // An orderly end writes profiles, and waits for the endpoint that never answers.
+      // `stop` writes profiles, and waits for the endpoint that never responds.
       await Promise.all(nodes.map((node) => (bench.profile === null ? node.kill() : node.stop())))
     },
     async kill() {

@@ -11,7 +11,7 @@ import { type Bench, settingsOf } from './nodes.ts'
 import { startServer } from './server.ts'
 import { timersPart } from './timers-part.ts'
 
-/** Nodes that share a PostgreSQL server. `database`: its url, or `postgres` for one of the bench's own. */
+/** Runs the parts on a PostgreSQL server. `database`: its URL, or `postgres` for a server that the bench starts. */
 export async function onPostgres(database: string, sink: Child<Sink>, options: Options, folder: string): Promise<Goal[]> {
   const server = await startServer(database, folder)
   console.log(server.about)
@@ -34,11 +34,11 @@ async function crashOf({ server, folder }: Bench, sink: Sink, options: Options):
   const url = await server.create()
   return crashPart(sink, options, {
     settings: settingsOf(url, folder, 'crash'),
-    async kept() {
+    async persisted() {
       const contents = new SharedContents(url)
-      const kept = await contents.written()
+      const persisted = await contents.persisted()
       await contents.close()
-      return kept
+      return persisted
     },
     integrity: () => null,
     killDatabase: server.crash,

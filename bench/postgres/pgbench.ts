@@ -15,7 +15,7 @@ import type { Bench, Template } from './nodes.ts'
 
 export type Script = 'create' | 'fetch'
 
-/** PostgreSQL's own load generator: the bare statements, with nothing before them and no language between. */
+/** The load generator of PostgreSQL, with bare statements. */
 export interface Pgbench {
   burst(script: Script, connections: number, ms: number): Promise<Sample>
   stop(): Promise<void>
@@ -23,7 +23,7 @@ export interface Pgbench {
 
 const system_folder = '/usr/lib/postgresql'
 
-/** The newest one that the system has; null if there is none. */
+/** Returns the newest pgbench on this machine; null without any. */
 export function findPgbench(): string | null {
   const versions = existsSync(system_folder) ? readdirSync(system_folder).sort((a, b) => Number(b) - Number(a)) : []
   const found = versions.map((version) => join(system_folder, version, 'bin', 'pgbench'))
@@ -35,28 +35,31 @@ export async function startPgbench(program: string, bench: Bench, template: Temp
   const { server, folder } = bench
   const url = await server.create(template.url)
   const contents = new SharedContents(url)
-  const made = template.population
-  // The same rows, but for sids that a script can count up.
+  const population = template.population
+  // The same rows, except for SIDs, which a script can compute.
   await contents.forget('conversations')
   await contents.fill((insert, owner) =>
-    insert('conversations', made.rows, (i) => ({ ...rowOf(made, i, owner, Date.now()), sid: countedSid(made, i) })),
+    insert('conversations', population.rows, (i) => ({
+      ...rowOf(population, i, owner, Date.now()),
+      sid: countedSid(population, i),
+    })),
   )
   const owner = await contents.owner()
   const { post_webhook_url } = await contents.service(template.services.hang)
   const target = { service_sid: template.services.hang, url: post_webhook_url as string }
-  const { scripts, values } = scriptsOf(made, owner, target)
+  const { scripts, values } = scriptsOf(population, owner, target)
   for (const [name, script] of Object.entries(scripts)) writeFileSync(join(folder, `${name}.sql`), script)
-  const given = Object.entries(values).flatMap(([name, value]) => ['-D', `${name}=${value}`])
+  const definitions = Object.entries(values).flatMap(([name, value]) => ['-D', `${name}=${value}`])
 
   async function burst(script: Script, connections: number, ms: number): Promise<Sample> {
     const seconds = Math.max(1, Math.round(ms / 1000))
     const file = join(folder, `${script}.sql`)
     const options = ['-n', '-M', 'prepared', '-c', String(connections), '-j', '1', '-T', String(seconds), '-f', file]
     const ended_us = endedCpu_us()
-    const child = spawn(program, [...options, ...given, url], { stdio: ['ignore', 'pipe', 'pipe'] })
-    const said = Promise.all([text(child.stdout), text(child.stderr)])
+    const child = spawn(program, [...options, ...definitions, url], { stdio: ['ignore', 'pipe', 'pipe'] })
+    const output = Promise.all([text(child.stdout), text(child.stderr)])
     const exit = once(child, 'exit')
-    // The clock starts when all are connected: what connecting costs is nobody's.
+    // Measured from the time when all are connected, so that connecting does not count.
     while (child.exitCode === null && (await contents.clients('pgbench')) < connections) await sleep(5)
     const busy = busyCores()
     const connecting_us = livingCpu_us(child.pid)
@@ -65,10 +68,10 @@ export async function startPgbench(program: string, bench: Bench, template: Temp
     const database_us = server.cpu_us() - before_us
     const client_us = endedCpu_us() - ended_us - connecting_us
     const cores = busy()
-    const [out, err] = await said
+    const [out, err] = await output
     const requests = Number(/number of transactions actually processed: (\d+)/.exec(out)?.[1])
     if (child.exitCode !== 0 || !(requests > 0)) throw new Error(`pgbench ended with ${child.exitCode}: ${err.split('\n')[0]}`)
-    if (script === 'create') await contents.forgetDeliveries()
+    if (script === 'create') await contents.deleteDeliveries()
     return {
       requests_per_s: Number(/tps = ([\d.]+)/.exec(out)?.[1]),
       p50_ms: Number.NaN,
@@ -86,19 +89,19 @@ export async function startPgbench(program: string, bench: Bench, template: Temp
   return { burst, stop: () => contents.close() }
 }
 
-/** Time-ordered like all others, and to be had from a number in SQL too. */
+/** Time-ordered like all SIDs, but computable in SQL. */
 function countedSid({ base_ms, step_ms }: Population, i: number): string {
   const time = (base_ms + i * step_ms).toString(16).padStart(12, '0')
   return `CH${time}${createHash('md5').update(String(i)).digest('hex').slice(0, 20)}`
 }
 
-/** Constants go in as variables: a colon in a script begins the name of one. */
-function scriptsOf(made: Population, owner: Owner, target: { service_sid: string; url: string }) {
+/** Constants are passed as variables, because a colon in a script begins the name of a variable. */
+function scriptsOf(population: Population, owner: Owner, target: { service_sid: string; url: string }) {
   const sid = 'CH'.padEnd(34, '0')
   const conversation = { ...createdRow(sid, 0, owner, 0), unique_name: 'made below' }
   const delivery = deliveryOf(sid, 0, target, owner.account_sid, slots, 0)
   const [head, tail] = delivery.form.split(sid) as [string, string]
-  const values: Record<string, string> = { head, tail, base: String(made.base_ms), step: String(made.step_ms) }
+  const values: Record<string, string> = { head, tail, base: String(population.base_ms), step: String(population.step_ms) }
   const now = '(extract(epoch from now()) * 1000)::bigint'
   const time = `lpad(to_hex(${now}), 12, '0')`
   const hex = (name: string) => `lpad(to_hex(:${name}::bigint), 8, '0')`
@@ -136,7 +139,7 @@ function scriptsOf(made: Population, owner: Owner, target: { service_sid: string
   ]
   const counted = `'CH' || lpad(to_hex(:base::bigint + :i::bigint * :step::bigint), 12, '0') || left(md5(:i::text), 20)`
   const fetch = [
-    `\\set i random(0, ${made.rows - 1})`,
+    `\\set i random(0, ${population.rows - 1})`,
     `select * from conversations where service_sid = :conversations_service_sid::text and sid = ${counted};`,
   ]
   return { scripts: { create: `${create.join('\n')}\n`, fetch: `${fetch.join('\n')}\n` }, values }

@@ -4,30 +4,30 @@ import pg from 'pg'
 import { createDatabase, dropDatabase, startPostgres } from '../../test/support/postgres.ts'
 import { commandOf, familyCpu_us, parentOf } from '../processes.ts'
 
-/** The PostgreSQL server that all contestants share, each with databases of its own. */
+/** The PostgreSQL server of all contestants; each has its own databases. */
 export interface Server {
-  /** Version and the settings that decide what a commit costs. */
+  /** Version, and the settings that affect the cost of a commit. */
   readonly about: string
-  /** A new database, a copy of `template` if given; answers its url. */
+  /** Creates a database, a copy of `template` if given. Returns its URL. */
   create(template?: string): Promise<string>
-  /** CPU time of all its processes; NaN where they cannot be seen from here. */
+  /** Returns the CPU time of all its processes; NaN where it cannot be read. */
   cpu_us(): number
-  /** Of a server of the bench's own: SIGKILL for all its processes, then a start. */
+  /** Sends SIGKILL to all its processes and restarts it; null unless the bench started the server. */
   readonly crash: (() => Promise<void>) | null
-  /** Removes what the bench has made. */
+  /** Deletes what the bench has created. */
   stop(): Promise<void>
 }
 
-/** All that is up at once in the load part: nine nodes, two pools, pgbench, and the bench itself. */
+/** For the load part: nine nodes, two pools, pgbench and the bench itself. */
 const needed_connections = 200
 
-/** As on a machine that does nothing else, but every commit on disk. */
+/** As on a dedicated machine; every commit is synced to disk. */
 const own_settings = { shared_buffers: '512MB', max_wal_size: '4GB' }
 
-/** `database`: a url, or `postgres` for one that is started in the folder beside `folder`. */
+/** `database`: a URL, or `postgres` to start a server in the folder beside `folder`. */
 export async function startServer(database: string, folder: string): Promise<Server> {
   if (database !== 'postgres') return openServer(database, { pid: await pidOf(database), crash: null, stop: async () => {} })
-  // Not in `folder`, which is removed before the server has ended.
+  // Not in `folder`, which is removed before the server has stopped.
   process.env.TMPDIR = dirname(folder)
   const own = await startPostgres({ durable: true, settings: own_settings })
   return openServer(own.url, {
@@ -48,8 +48,8 @@ interface Kind {
 }
 
 async function openServer(url: string, { pid, crash, stop }: Kind): Promise<Server> {
-  const made: string[] = []
-  const [settings] = await ask<Record<string, string>>(
+  const created: string[] = []
+  const [settings] = await query<Record<string, string>>(
     url,
     `select current_setting('server_version') as version, current_setting('fsync') as fsync,
        current_setting('synchronous_commit') as synchronous_commit, current_setting('full_page_writes') as full_page_writes,
@@ -57,7 +57,7 @@ async function openServer(url: string, { pid, crash, stop }: Kind): Promise<Serv
   )
   const { version, max_connections, ...others } = settings as Record<string, string>
   if (Number(max_connections) < needed_connections) {
-    throw new Error(`the server takes ${max_connections} connections: the bench needs max_connections of ${needed_connections}`)
+    throw new Error(`the server allows ${max_connections} connections: set its max_connections to at least ${needed_connections}`)
   }
   return {
     about: `PostgreSQL ${version}: ${Object.entries(others)
@@ -65,20 +65,20 @@ async function openServer(url: string, { pid, crash, stop }: Kind): Promise<Serv
       .join(', ')}`,
     async create(template) {
       const name = `parley_bench_${randomBytes(6).toString('hex')}`
-      made.push(name)
+      created.push(name)
       return createDatabase(url, name, template && nameOf(template))
     },
     cpu_us: () => familyCpu_us(pid() ?? -1),
     crash,
     async stop() {
-      // One of the bench's own goes with everything in it.
-      if (crash === null) for (const name of made) await dropDatabase(url, name)
+      // The files of a server that the bench started are removed as a whole.
+      if (crash === null) for (const name of created) await dropDatabase(url, name)
       await stop()
     },
   }
 }
 
-/** The first process of a server on this machine; undefined of any other. */
+/** Finds the main process of a server on this machine; undefined for a remote server. */
 async function pidOf(url: string): Promise<() => number | undefined> {
   const client = new pg.Client(url)
   await client.connect()
@@ -94,13 +94,13 @@ async function pidOf(url: string): Promise<() => number | undefined> {
   }
 }
 
-/** Of a database. */
+/** Returns the name of the database of a URL. */
 export function nameOf(url: string): string {
   return new URL(url).pathname.slice(1)
 }
 
-/** One query over a connection of its own. */
-export async function ask<R extends object>(url: string, text: string): Promise<R[]> {
+/** Runs a query on a new connection. */
+export async function query<R extends object>(url: string, text: string): Promise<R[]> {
   const client = new pg.Client(url)
   await client.connect()
   try {

@@ -1,18 +1,18 @@
-import { shown } from '../figures.ts'
+import { formatFigure } from '../figures.ts'
 import type { Options } from '../options.ts'
 import { atLeast, type Goal, heading, table } from '../report.ts'
 import type { Sink } from '../sink.ts'
 import { type Fired, type Firing, fire, idlePoll, idleSecond, watchSome } from '../timers-part.ts'
 import { type Bench, makeTemplate, startNodes } from './nodes.ts'
 
-/** Lateness and rate of deadlines with one node and with two, beside as many pending ones as there are conversations. */
+/** Measures lateness and rate of deadlines with one node and with two, while every conversation has a pending one. */
 export async function timersPart(bench: Bench, sink: Sink, options: Options): Promise<Goal[]> {
   const count = (full: number) => full * options.scale
   const firings: Firing[] = [
-    { what: 'at once, nobody told', timers: count(10_000), spread_ms: 0, told: null },
-    { what: 'at once, events sent', timers: count(10_000), spread_ms: 0, told: 'sink' },
-    { what: 'at once, nobody told', timers: count(100_000), spread_ms: 0, told: null },
-    { what: 'at once, an event row each (endpoint hangs)', timers: count(100_000), spread_ms: 0, told: 'hang' },
+    { what: 'at once, without webhooks', timers: count(10_000), spread_ms: 0, webhook: null },
+    { what: 'at once, events sent', timers: count(10_000), spread_ms: 0, webhook: 'sink' },
+    { what: 'at once, without webhooks', timers: count(100_000), spread_ms: 0, webhook: null },
+    { what: 'at once, an event row each (endpoint hangs)', timers: count(100_000), spread_ms: 0, webhook: 'hang' },
   ]
   const template = await makeTemplate(bench, { rows: options.rows, sink })
   const fired: { nodes: number; firing: Firing; result: Fired }[] = []
@@ -22,12 +22,12 @@ export async function timersPart(bench: Bench, sink: Sink, options: Options): Pr
     const poll_us = await idlePoll(parley)
     const { cpu_us, database_us } = await idleSecond(parley, options)
     idle.push(
-      `Idle, ${nodes} ${nodes === 1 ? 'node' : 'nodes'}: ${shown(poll_us)} µs a poll (its code in a loop); in a second ` +
-        `${shown(cpu_us)} µs of CPU of all nodes, ${shown(database_us)} µs of PostgreSQL.`,
+      `Idle, ${nodes} ${nodes === 1 ? 'node' : 'nodes'}: ${formatFigure(poll_us)} µs a poll (its code in a loop); in a second ` +
+        `${formatFigure(cpu_us)} µs of CPU of all nodes, ${formatFigure(database_us)} µs of PostgreSQL.`,
     )
     for (const firing of firings) {
       fired.push({ nodes, firing, result: await fire(parley, firing, (_, expected) => watchSome(parley.file, expected)) })
-      console.error(`timers: ${nodes} × ${shown(firing.timers)} ${firing.what}`)
+      console.error(`timers: ${nodes} × ${formatFigure(firing.timers)} ${firing.what}`)
     }
     await parley.kill()
   }
@@ -48,7 +48,7 @@ export async function timersPart(bench: Bench, sink: Sink, options: Options): Pr
       ]),
     ),
   )
-  console.log('\nLateness: from the deadline until another connection sees it applied, of 200 of them, looked for every few ms.')
+  console.log('\nLateness: from the deadline until another connection sees it applied, for 200 of them, polled every few ms.')
   console.log(idle.join('\n'))
   const bare = fired.filter(({ firing }) => firing === firings[2])
   return bare.map(({ nodes, result }) =>
