@@ -1,7 +1,7 @@
 import { dirname, join, parse } from 'node:path'
 
 /** `file`: a path, or `:memory:`. */
-export type DatabasePlace =
+export type DatabaseLocation =
   | { readonly engine: 'sqlite'; readonly file: string }
   | { readonly engine: 'postgres'; readonly url: string }
 
@@ -47,7 +47,7 @@ const declarations = {
     env: 'PARLEY_DATABASE_URL',
     description: 'the database: sqlite:<file>, postgres://… or sqlite::memory: (lost when the server stops)',
     default: 'sqlite:./data/parley.db',
-    parse: databasePlace,
+    parse: parseDatabaseUrl,
   }),
   data_dir: declare({
     env: 'PARLEY_DATA_DIR',
@@ -189,7 +189,7 @@ function isLoopback(host: string): boolean {
 }
 
 /** Parses a database URL. `name`: the setting or argument that holds it. Throws ConfigError. */
-export function databasePlace(url: string, name: string): DatabasePlace {
+export function parseDatabaseUrl(url: string, name: string): DatabaseLocation {
   const file = /^sqlite:(.+)$/.exec(url)?.[1]
   if (file && !file.startsWith('//')) return { engine: 'sqlite', file }
   if (/^postgres(ql)?:\/\//i.test(url) && URL.canParse(url)) return { engine: 'postgres', url }
@@ -197,10 +197,10 @@ export function databasePlace(url: string, name: string): DatabasePlace {
 }
 
 /** Returns a database URL for messages: without password, and without parameters, which may contain one. */
-export function shownPlace(place: DatabasePlace): string {
-  if (place.engine === 'sqlite') return `sqlite:${place.file}`
-  if (!URL.canParse(place.url)) return 'the database'
-  const { protocol, username, host, pathname } = new URL(place.url)
+export function databaseLabel(location: DatabaseLocation): string {
+  if (location.engine === 'sqlite') return `sqlite:${location.file}`
+  if (!URL.canParse(location.url)) return 'the database'
+  const { protocol, username, host, pathname } = new URL(location.url)
   return `${protocol}//${username && `${username}@`}${host}${pathname}`
 }
 

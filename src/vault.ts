@@ -20,12 +20,12 @@ export class Vault {
   }
 
   /** Returns a sealed text by which this key is recognised later. */
-  check(): string {
+  createCheck(): string {
     return this.seal(check_word)
   }
 
-  /** Whether a text was made by `check` with this key. */
-  made(check: string): boolean {
+  /** Whether `createCheck` returned this text for the same key. */
+  matchesCheck(check: string): boolean {
     try {
       return this.open(check) === check_word
     } catch {

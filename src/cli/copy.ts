@@ -1,5 +1,5 @@
 import { Command, Option } from 'commander'
-import { databasePlace } from '../config.ts'
+import { parseDatabaseUrl } from '../config.ts'
 import type { Location } from '../copy/secrets.ts'
 
 interface Options {
@@ -38,7 +38,7 @@ function dataDir(side: 'from' | 'to'): Option {
 }
 
 function home(url: string, argument: string, data_dir: string | undefined): Location {
-  return { database: databasePlace(url, argument), data_dir: data_dir || null }
+  return { database: parseDatabaseUrl(url, argument), data_dir: data_dir || null }
 }
 
 /** Whether the output is a terminal with room for a progress bar and its text. */

@@ -4,7 +4,7 @@ import { pino } from 'pino'
 import { request } from 'undici'
 import { adminRoutes } from '../admin/routes.ts'
 import { type Config, ConfigError, secretFile } from '../config.ts'
-import { explained } from '../installation/explained.ts'
+import { explainErrors } from '../installation/explain-errors.ts'
 import { markFirstAccountShown, openInstallation } from '../installation/open.ts'
 import { DatabaseInUseError } from '../storage/errors.ts'
 import { firstStartNotice } from './first-start.ts'
@@ -19,7 +19,7 @@ type Call = <T>(method: 'GET' | 'POST' | 'DELETE', path: string, body?: object) 
 export async function asOperator(config: Config, act: (call: Call) => Promise<void>): Promise<void> {
   const running = await overHttp(config)
   if (running) return act(running)
-  const installation = await explained(config, () => openInstallation(config, { log: pino({ level: 'silent' }) })).catch(
+  const installation = await explainErrors(config, () => openInstallation(config, { log: pino({ level: 'silent' }) })).catch(
     (error: Error) => {
       if (!(error.cause instanceof DatabaseInUseError)) throw error
       throw new ConfigError(

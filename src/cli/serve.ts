@@ -1,12 +1,12 @@
 import type { Config } from '../config.ts'
-import { explained } from '../installation/explained.ts'
+import { explainErrors } from '../installation/explain-errors.ts'
 import { markFirstAccountShown } from '../installation/open.ts'
 import { type Running, start } from '../main.ts'
 import { firstStartNotice } from './first-start.ts'
 
 /** Starts the server and stops it on SIGINT or SIGTERM; a second signal exits at once. */
 export async function serve(config: Config): Promise<void> {
-  const running = await explained(config, () => start(config))
+  const running = await explainErrors(config, () => start(config))
   let stopping = false
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     process.on(signal, () => {

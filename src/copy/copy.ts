@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { resolve } from 'node:path'
-import { ConfigError, mediaFolder, shownPlace } from '../config.ts'
-import { explained } from '../installation/explained.ts'
+import { ConfigError, databaseLabel, mediaFolder } from '../config.ts'
+import { explainErrors } from '../installation/explain-errors.ts'
 import { type Checksums, checksumsOf, digestOf } from './checksums.ts'
 import type { Source, Target } from './endpoint.ts'
 import { sourceCheck, targetState } from './inspect.ts'
@@ -24,7 +24,7 @@ export interface CopyOptions {
 interface Work extends CopyOptions {
   readonly source: Source
   readonly target: Target
-  /** Identifies the installation, see `Vault.check`. */
+  /** Identifies the installation, see `Vault.createCheck`. */
   readonly vault_check: string
   /** Of the source. */
   readonly checksums: Checksums
@@ -44,12 +44,12 @@ export async function copyInstallationTo(options: CopyOptions): Promise<void> {
   refuseMemory(from.database, '--from')
   refuseMemory(to.database, '--to')
   refuseSame(from, to)
-  await explained(from, async () => {
+  await explainErrors(from, async () => {
     const source = await openSource(from.database)
     try {
-      await refuseLiveNodes(source, shownPlace(from.database))
-      const vault_check = await sourceCheck(source, shownPlace(from.database))
-      await explained(to, () => copyFrom(source, vault_check, options))
+      await refuseLiveNodes(source, databaseLabel(from.database))
+      const vault_check = await sourceCheck(source, databaseLabel(from.database))
+      await explainErrors(to, () => copyFrom(source, vault_check, options))
     } finally {
       await source.close()
     }
@@ -86,18 +86,18 @@ async function makeCopy(work: Work, state: 'new' | 'begun' | 'complete'): Promis
   progress.end()
   await verify(work)
   if (state !== 'complete') {
-    await refuseLiveNodes(source, shownPlace(from.database))
+    await refuseLiveNodes(source, databaseLabel(from.database))
     await target.settle()
     await unmarkTarget(target)
   } else progress.say('The target had all rows already.')
   for (const sentence of secrets) progress.say(sentence)
-  progress.say(`Everything is in ${shownPlace(to.database)}: start the server with PARLEY_DATABASE_URL set to it.`)
+  progress.say(`Everything is in ${databaseLabel(to.database)}: start the server with PARLEY_DATABASE_URL set to it.`)
 }
 
 /** Returns how far the target is. Throws ConfigError when it holds anything but an unfinished or finished copy of the source. */
 async function stateFor(work: Work): Promise<'new' | 'begun' | 'complete'> {
   const { target, vault_check, checksums, to } = work
-  const name = shownPlace(to.database)
+  const name = databaseLabel(to.database)
   const { empty, marker, vault_check: there } = await targetState(target, name)
   if (empty) return 'new'
   const mine = markerOf(work)
@@ -151,7 +151,7 @@ async function verify({ checksums, target, progress, to }: Work): Promise<void> 
   const different = all_tables.filter((table) => there.get(table)?.check !== checksums.get(table)?.check)
   if (different.length === 0) return
   throw new ConfigError(
-    `${shownPlace(to.database)} differs from the source in ${different.join(', ')}: do not use it; empty it and start over`,
+    `${databaseLabel(to.database)} differs from the source in ${different.join(', ')}: do not use it; empty it and start over`,
   )
 }
 

@@ -1,14 +1,14 @@
-import { ConfigError, type DatabasePlace, shownPlace } from '../config.ts'
-import { explained } from '../installation/explained.ts'
+import { ConfigError, type DatabaseLocation, databaseLabel } from '../config.ts'
+import { explainErrors } from '../installation/explain-errors.ts'
 import { schemaOf } from './inspect.ts'
 import { openEndpoint, openTarget, refuseMemory } from './open.ts'
 
 /** Returns lines for the operator. Throws ConfigError when migrations are pending. */
-export function checkSchema(place: DatabasePlace): Promise<string[]> {
-  return explained({ database: place }, async () => {
-    refuseMemory(place, 'PARLEY_DATABASE_URL')
-    const name = shownPlace(place)
-    const endpoint = await openEndpoint(place)
+export function checkSchema(location: DatabaseLocation): Promise<string[]> {
+  return explainErrors({ database: location }, async () => {
+    refuseMemory(location, 'PARLEY_DATABASE_URL')
+    const name = databaseLabel(location)
+    const endpoint = await openEndpoint(location)
     try {
       const { pending } = await schemaOf(endpoint, name)
       if (pending.length === 0) return [`${name} is up to date`]
@@ -20,11 +20,11 @@ export function checkSchema(place: DatabasePlace): Promise<string[]> {
 }
 
 /** Migrates a database to this version's schema; returns lines for the operator. Throws ConfigError. */
-export function migrateSchema(place: DatabasePlace): Promise<string[]> {
-  return explained({ database: place }, async () => {
-    refuseMemory(place, 'PARLEY_DATABASE_URL')
-    const name = shownPlace(place)
-    const target = await openTarget(place)
+export function migrateSchema(location: DatabaseLocation): Promise<string[]> {
+  return explainErrors({ database: location }, async () => {
+    refuseMemory(location, 'PARLEY_DATABASE_URL')
+    const name = databaseLabel(location)
+    const target = await openTarget(location)
     try {
       const { pending } = await schemaOf(target, name)
       if (pending.length > 0) await target.prepare()

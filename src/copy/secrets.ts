@@ -55,7 +55,7 @@ function contents(file: string): string {
 
 function opens(key_file: string, vault_check: string): boolean {
   try {
-    return new Vault(contents(key_file)).made(vault_check)
+    return new Vault(contents(key_file)).matchesCheck(vault_check)
   } catch {
     return false
   }

@@ -1,11 +1,11 @@
 import type { Kysely } from 'kysely'
-import type { DatabasePlace } from '../config.ts'
+import type { DatabaseLocation } from '../config.ts'
 import { slotOf } from '../events/queue.ts'
 import { only_slot } from '../storage/database.ts'
 import { slots as postgres_slots } from '../storage/postgres/leases.ts'
 import type { Tables } from '../storage/schema.ts'
 
-export type Engine = DatabasePlace['engine']
+export type Engine = DatabaseLocation['engine']
 export type Value = string | number | null
 export type Row = Record<string, Value>
 /** Tables by name only: copying does not depend on their columns. */

@@ -8,7 +8,7 @@ import type { Database } from '../storage/database.ts'
 import { factByName, type factCommands } from '../storage/facts.ts'
 import { Vault } from '../vault.ts'
 
-/** The fact by which the secret key of a database is recognised, see `Vault.check`. */
+/** The fact by which the secret key of a database is recognised, see `Vault.createCheck`. */
 export const vault_check = 'vault_check'
 
 const wrong_key =
@@ -20,8 +20,8 @@ export async function openVault(config: Config, database: Database<typeof factCo
   const sealed = await database.read.one(factByName, { name: vault_check })
   if (sealed && config.secret_key === null && !(file && existsSync(file))) throw new ConfigError(wrong_key)
   const vault = new Vault(config.secret_key ?? loadOrCreateSecret(file))
-  const kept = await database.write('claimFact', { name: vault_check, value: vault.check() })
-  if (!vault.made(kept)) throw new ConfigError(wrong_key)
+  const stored = await database.write('claimFact', { name: vault_check, value: vault.createCheck() })
+  if (!vault.matchesCheck(stored)) throw new ConfigError(wrong_key)
   return vault
 }
 

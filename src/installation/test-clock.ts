@@ -23,11 +23,11 @@ export function followClock(clock: TestClock, database: Database<typeof factComm
 export function clockMutex(database: Database<typeof factCommands>): <T>(act: () => Promise<T>) => Promise<T> {
   const name = 'clock_turn'
   const owner = randomUUID()
-  const machine = new SystemClock()
+  const system = new SystemClock()
   return async (act) => {
     if (database.capabilities.sole_owner) return act()
     for (;;) {
-      const now = machine.now()
+      const now = system.now()
       if (await database.write('takeTurn', { name, owner, now, until: now + turn_timeout_ms })) break
       await delay(turn_retry_ms)
     }

@@ -467,7 +467,7 @@ describe.runIf(postgres)('copy refuses', () => {
     const unreachable = await copy('postgres://parley:hidden@127.0.0.1:1/parley?password=hidden', to)
     expectSentence(unreachable, /postgres:\/\/parley@127\.0\.0\.1:1\/parley cannot be reached/)
     const wrong = await copy(Object.assign(new URL(postgres as string), { password: 'hidden' }).href, to)
-    expectSentence(wrong, /does not let Parley in/)
+    expectSentence(wrong, /refuses the connection/)
     const odd = await copy('mysql://root:hidden@db/parley', to)
     expectSentence(odd, /--from must be sqlite:<file>/)
     expect(unreachable.stderr + wrong.stderr + odd.stderr).not.toContain('hidden')

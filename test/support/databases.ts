@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import Sqlite from 'better-sqlite3'
 import { escapeIdentifier, Pool, types } from 'pg'
-import type { Config, DatabasePlace } from '../../src/config.ts'
+import type { Config, DatabaseLocation } from '../../src/config.ts'
 import type { Table } from '../../src/storage/rows.ts'
 import type { Tables } from '../../src/storage/schema.ts'
 import { createDatabase, dropDatabase } from './postgres.ts'
@@ -59,7 +59,7 @@ async function newPostgres(untouched: boolean) {
   return { database: { engine: 'postgres', url: database } as const, drop: () => dropDatabase(url, database) }
 }
 
-function urlOf(database: DatabasePlace): string {
+function urlOf(database: DatabaseLocation): string {
   return database.engine === 'postgres' ? database.url : `sqlite:${database.file}`
 }
 

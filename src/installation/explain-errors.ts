@@ -1,9 +1,9 @@
-import { type Config, ConfigError, type DatabasePlace, shownPlace } from '../config.ts'
+import { type Config, ConfigError, type DatabaseLocation, databaseLabel } from '../config.ts'
 import { codeOf } from '../errors.ts'
 import { DatabaseInUseError, NewerSchemaError } from '../storage/errors.ts'
 import { isAccessRefused, isConnectTimeout, isLost } from '../storage/postgres/failures.ts'
 
-/** What a folder or file says that cannot be used. */
+/** Codes of errors of a folder or file that cannot be used. */
 const unusable = [
   'EACCES',
   'EPERM',
@@ -18,14 +18,14 @@ const unusable = [
   'SQLITE_FULL',
 ]
 
-/** What PostgreSQL or the way to it says when nobody answers there, and when it does not want to. */
+/** Codes of errors when PostgreSQL does not respond, and when it refuses the connection. */
 const unreachable = /^(ECONNREFUSED|ENOTFOUND|EAI_AGAIN|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|57P03)$/
 const refused = /^(28P01|28000|3D000|42501)$/
-/** Any other that the server itself gives. */
+/** Any other error code of PostgreSQL. */
 const sqlstate = /^[0-9A-Z]{5}$/
 
-/** Runs what opens files and databases; turns what a person can mend into a sentence that says how. */
-export async function explained<T>(config: Pick<Config, 'database'>, open: () => Promise<T>): Promise<T> {
+/** Runs `open`. Turns errors of files and databases that the operator can remedy into a ConfigError that says how. */
+export async function explainErrors<T>(config: Pick<Config, 'database'>, open: () => Promise<T>): Promise<T> {
   try {
     return await open()
   } catch (error) {
@@ -35,15 +35,15 @@ export async function explained<T>(config: Pick<Config, 'database'>, open: () =>
   }
 }
 
-/** A name with several addresses fails once for each. */
+/** A connection to a host with several addresses fails once for each. */
 function rootOf(error: unknown): unknown {
   return error instanceof AggregateError ? error.errors[0] : error
 }
 
-function sentenceFor(place: DatabasePlace, error: unknown): string | null {
+function sentenceFor(location: DatabaseLocation, error: unknown): string | null {
   if (!(error instanceof Error)) return null
   if (error instanceof DatabaseInUseError || error instanceof NewerSchemaError) return error.message
-  return place.engine === 'sqlite' ? aboutFile(place.file, error) : aboutServer(shownPlace(place), error)
+  return location.engine === 'sqlite' ? aboutFile(location.file, error) : aboutServer(databaseLabel(location), error)
 }
 
 function aboutFile(file: string, error: Error): string | null {
@@ -62,17 +62,17 @@ function aboutServer(server: string, error: Error): string | null {
   const { message } = error
   const code = codeOf(error) ?? ''
   if (unreachable.test(code) || isConnectTimeout(error)) {
-    return `${server} cannot be reached (${message || code}): check PARLEY_DATABASE_URL, and that PostgreSQL runs`
+    return `${server} cannot be reached (${message || code}): check PARLEY_DATABASE_URL, and that PostgreSQL is running`
   }
   if (refused.test(code) || isAccessRefused(error)) {
-    return `${server} does not let Parley in (${message}): check user, password and database in PARLEY_DATABASE_URL`
+    return `${server} refuses the connection (${message}): check user, password and database in PARLEY_DATABASE_URL`
   }
-  if (code === '53300') return `${server} has no connection left (${message}): raise its max_connections`
-  if (code === '53100') return `the disk of ${server} is full: make room, and run the same command again`
+  if (code === '53300') return `${server} has no free connection (${message}): raise its max_connections`
+  if (code === '53100') return `the disk of ${server} is full: free some space, and run the same command again`
   if (unusable.includes(code)) return `the data folder cannot be used (${message}): check PARLEY_DATA_DIR and its owner`
   if (isLost(error)) {
     return `the connection to ${server} was lost (${message}): run the same command again`
   }
-  if (sqlstate.test(code)) return `${server} cannot be used (${message}): check PARLEY_DATABASE_URL, its parameters too`
+  if (sqlstate.test(code)) return `${server} cannot be used (${message}): check PARLEY_DATABASE_URL and its parameters`
   return null
 }
