@@ -9,7 +9,7 @@ import { openInstallation } from '../src/installation/open.ts'
 type Json = null | boolean | number | string | readonly Json[] | JsonObject
 type JsonObject = { readonly [key: string]: Json }
 
-/** What the plugin makes, as far as it is changed here. */
+/** The part of the document of the plugin that is changed here. */
 interface Document {
   readonly components: object
   readonly paths: Record<string, Record<string, { requestBody?: Body }>>
@@ -23,7 +23,7 @@ interface Body {
 export interface AdminDescription {
   /** OpenAPI 3.1. */
   readonly document: Record<string, unknown>
-  /** Everything that is registered, as `GET /admin/v1/accounts/{sid}`. */
+  /** All registered routes, such as `GET /admin/v1/accounts/{sid}`. */
   readonly routes: readonly string[]
 }
 
@@ -35,17 +35,17 @@ const about = {
     title: 'Parley operator API',
     version: '1',
     description:
-      "The operator's own API: accounts, API keys, messaging channels, the delivery log and the test clock. JSON in and out; " +
-      'every error is `{"error": "what is wrong"}`, with a `code` where `/v1` refuses the same.',
+      "The operator's own API: accounts, API keys, messaging channels, the delivery log and the test clock. Requests and responses are JSON; " +
+      'every error is `{"error": "what is wrong"}`, with the `code` of `/v1` where there is one.',
     license: { name: 'MIT', identifier: 'MIT' },
   },
-  servers: [{ url: 'http://127.0.0.1:8080', description: 'As it is set up by default' }],
+  servers: [{ url: 'http://127.0.0.1:8080', description: 'The default address' }],
   security: [{ operator: [] }],
   components: { securitySchemes: { operator: { type: 'http' as const, scheme: 'bearer', description: 'The operator token' } } },
   tags: ['Accounts', 'API keys', 'Channels', 'Deliveries', 'Test clock'].map((name) => ({ name })),
 }
 
-/** The operator's API as its routes declare it, on a server that nobody can reach. */
+/** Returns the description of the admin API, from its routes on a server that does not listen. */
 export async function describeAdmin(): Promise<AdminDescription> {
   const config: Config = { ...readConfig({ PARLEY_TEST_CLOCK: 'true' }), database: in_memory, data_dir: null }
   const installation = await openInstallation(config, { log: pino({ level: 'silent' }) })
@@ -57,11 +57,11 @@ export async function describeAdmin(): Promise<AdminDescription> {
   try {
     await server.register(swagger, { openapi: about, transform: ({ schema, url }) => ({ schema, url: withoutSlash(url) }) })
     const timers = { catchUp: async () => undefined }
-    // No request is ever made of it.
+    // The pipeline is never used: the server receives no request.
     await server.register(adminRoutes({ installation, timers, pipeline: {} as Pipeline }), { prefix: '/admin/v1' })
     await server.ready()
-    // The plugin may give out what it keeps.
-    return { document: tidied(JSON.parse(JSON.stringify(server.swagger()))), routes }
+    // A copy: the plugin may return its own object.
+    return { document: withComponents(JSON.parse(JSON.stringify(server.swagger()))), routes }
   } finally {
     await server.close()
     await installation.database.close()
@@ -72,7 +72,7 @@ function withoutSlash(url: string): string {
   return url.replace(/\/$/, '')
 }
 
-function tidied({ components, ...rest }: Document): AdminDescription['document'] {
+function withComponents({ components, ...rest }: Document): AdminDescription['document'] {
   for (const { requestBody: body } of Object.values(rest.paths).flatMap((path) => Object.values(path))) {
     if (body) body.required = !Object.values(body.content).some(({ schema }) => schema.type.includes('null'))
   }
@@ -81,7 +81,7 @@ function tidied({ components, ...rest }: Document): AdminDescription['document']
   return { ...Object.fromEntries(shared), components: { ...components, schemas } }
 }
 
-/** Schemas that have a title go into `schemas`, each once; a reference stays where they were. */
+/** Moves schemas with a title to `schemas`, each once, and leaves references in their place. */
 function withReferences(value: Json, schemas: Record<string, Json>): Json {
   if (Array.isArray(value)) return value.map((item) => withReferences(item, schemas))
   if (typeof value !== 'object' || value === null) return value
@@ -90,7 +90,7 @@ function withReferences(value: Json, schemas: Record<string, Json>): Json {
   if (typeof title !== 'string' || !schema.properties) return Object.fromEntries(entries)
   const component = { ...schema, type: 'object' }
   if (title in schemas && JSON.stringify(schemas[title]) !== JSON.stringify(component)) {
-    throw new Error(`two schemas are called ${title}`)
+    throw new Error(`two schemas have the title ${title}`)
   }
   schemas[title] = component
   return { $ref: `#/components/schemas/${title}` }

@@ -1,8 +1,8 @@
 /**
- * Extracts the facts of the official OpenAPI description (names, types, key orders; no prose) that the tests take as their
- * oracle: `node scripts/contract.ts <description.json>` writes them, `--check` only compares.
+ * Extracts the facts of the official OpenAPI description that the tests compare with (names, types, key orders; no prose):
+ * `node scripts/contract.ts <description.json>` writes them, `--check` only compares.
  *
- * Every construct has to be understood, otherwise the run fails with its place: a new official version must never drift in.
+ * An unknown construct is an error that names its position, so that no change of a new official version goes unnoticed.
  */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
@@ -12,7 +12,7 @@ type Json = Record<string, unknown>
 type Place = keyof Operation['parameters']
 type Mutable<T> = { -readonly [K in keyof T]: T[K] }
 
-/** An answer as found: the schema of the body (or of one list item) and the example values for it. */
+/** A response: the schema of its body (or of one list item) and the examples. */
 interface Answer {
   readonly body: string
   readonly list: string | undefined
@@ -27,7 +27,7 @@ const places: readonly Place[] = ['path', 'query', 'header', 'form']
 const formType = 'application/x-www-form-urlencoded'
 const schemaPrefix = '#/components/schemas/'
 
-/** Words that carry no fact the tests could check. */
+/** Keys without facts that the tests could check. */
 const prose = ['description', 'summary', 'title', 'example', 'examples', 'default', 'x-twilio']
 const schemaWords = [
   ...['$ref', 'type', 'format', 'properties', 'required', 'items', 'enum', 'nullable'],
@@ -46,7 +46,7 @@ function main(): number {
     const text = `${print(extract(JSON.parse(readFileSync(file, 'utf8'))))}\n`
     if (!values.check) writeFileSync(contractFile, text)
     else if (!existsSync(contractFile) || readFileSync(contractFile, 'utf8') !== text)
-      return complain('operations.json is not up to date')
+      return complain('operations.json is stale: run node scripts/contract.ts <description.json>')
     return 0
   } catch (error) {
     if (error instanceof NotUnderstood) return complain(error.message)
@@ -91,7 +91,7 @@ function operationOf(path: string, verb: string, value: unknown, schemas: Json, 
   }
 }
 
-/** One operation may have two success statuses, but only one body. */
+/** An operation may have two success statuses, but only one body. */
 function responsesOf(value: unknown, at: string): { statuses: number[]; answer: Answer[] | undefined } {
   const found: Answer[] = []
   const statuses: number[] = []
@@ -117,7 +117,7 @@ function answerOf(content: unknown, at: string): Answer {
   if (schema.$ref) return { body: refOf(schema, at), list: undefined, examples, meta: undefined }
   const { meta, ...arrays } = object(schema.properties, `${at}.schema.properties`)
   const [list, ...more] = Object.keys(arrays)
-  if (!list || more.length > 0 || !meta) throw new NotUnderstood(`${at}: a list answer must have one array and meta`)
+  if (!list || more.length > 0 || !meta) throw new NotUnderstood(`${at}: a list response must have one array and meta`)
   const array = object(arrays[list], `${at}.${list}`, schemaWords)
   const pages = examples.map((example, index) => object(example, `${at}.examples[${index}]`, [list, 'meta']))
   return {
@@ -158,7 +158,7 @@ function parameterOf(schema: unknown, required: boolean, at: string, schemas: Js
   return required ? { ...shape, required } : shape
 }
 
-/** One schema serves several operations, so all their examples are evidence for it. */
+/** Several operations share a schema; the examples of all of them apply to it. */
 function bodiesOf(answers: readonly Answer[], schemas: Json): Contract['bodies'] {
   const names = [...new Set(answers.map((answer) => answer.body))].sort(compare)
   return Object.fromEntries(
@@ -185,7 +185,7 @@ function keysOf(schema: unknown, examples: readonly unknown[], at: string, schem
   return shape.keys
 }
 
-/** The schema's word, completed by what the examples show: key order, undeclared keys, types and nulls. */
+/** Returns the schema, completed from the examples: key order, undeclared keys, types and nulls. */
 function shapeOf(value: unknown, examples: readonly unknown[], at: string, schemas: Json): Shape {
   const schema = resolve(value, at, schemas)
   const seen = examples.filter((example) => example !== null)

@@ -21,7 +21,7 @@ interface Server {
 const account_sid = `AC${randomBytes(16).toString('hex')}`
 const auth_token = randomBytes(16).toString('hex')
 const admin_token = randomBytes(16).toString('hex')
-/** A bound against hanging: no step takes nearly as long. */
+/** A bound against hanging; every step takes much less. */
 const patience_ms = 60_000
 
 using folder = temporaryFolder()
@@ -70,7 +70,7 @@ async function demo(): Promise<void> {
     )
   }
   await expectClosed(server, service.sid, sid)
-  await recorded(server)
+  await untilRecorded(server)
 
   say('kill -9, and a new server on the same database.')
   await server.serving.end('SIGKILL')
@@ -80,7 +80,7 @@ async function demo(): Promise<void> {
   await server.serving.end('SIGTERM')
 }
 
-/** A support chat: two people, messages, receipts, a timer, a message that makes it active again, a timer that closes it. */
+/** A support chat: two people, messages, receipts, a timer, a message that reactivates it, a timer that closes it. */
 async function chat(server: Server): Promise<void> {
   const service = await server.sdk.conversations.v1.services.create({ friendlyName: 'Support chat' })
   const filters = ['onParticipantAdded', 'onMessageAdded', 'onDeliveryUpdated', 'onConversationStateUpdated']
@@ -154,8 +154,8 @@ async function advance(server: Server, duration: string): Promise<void> {
   await admin(server, 'POST', '/clock', { advance: duration })
 }
 
-/** Waits until all results are recorded: a delivery without one is sent again after a crash. */
-async function recorded(server: Server): Promise<void> {
+/** Waits until all results are recorded: a delivery without a result is sent again after a crash. */
+async function untilRecorded(server: Server): Promise<void> {
   const until = performance.now() + patience_ms
   for (;;) {
     const { deliveries } = (await admin(server, 'GET', '/deliveries')) as { deliveries: { status: string }[] }
@@ -166,11 +166,11 @@ async function recorded(server: Server): Promise<void> {
   }
 }
 
-async function admin({ url }: Server, method: 'GET' | 'POST', path: string, asked?: object): Promise<unknown> {
+async function admin({ url }: Server, method: 'GET' | 'POST', path: string, json?: object): Promise<unknown> {
   const { statusCode, body } = await request(`${url}/admin/v1${path}`, {
     method,
-    headers: { authorization: `Bearer ${admin_token}`, ...(asked && { 'content-type': 'application/json' }) },
-    body: asked ? JSON.stringify(asked) : null,
+    headers: { authorization: `Bearer ${admin_token}`, ...(json && { 'content-type': 'application/json' }) },
+    body: json ? JSON.stringify(json) : null,
   })
   const text = await body.text()
   assert.equal(statusCode, 200, text)

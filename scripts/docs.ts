@@ -1,6 +1,6 @@
 /**
- * Writes the pages of docs/generated and the compatibility summary of README.md from what the program declares.
- * `--check` only compares, and exits 1 when something is stale.
+ * Writes the pages of docs/generated and the compatibility summary of README.md from the declarations of the program.
+ * `--check` only compares, and exits with 1 when a page is stale.
  */
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
@@ -14,11 +14,11 @@ import { describeAdmin } from './admin-openapi.ts'
 import { mono, page, table } from './markdown.ts'
 import { referencePage, starred } from './reference.ts'
 
-/** Whether Parley has an official operation. */
+/** Whether Parley supports an official operation. */
 interface Coverage {
   readonly method: string
   readonly path: string
-  readonly answered: boolean
+  readonly supported: boolean
 }
 
 const root = new URL('../', import.meta.url)
@@ -46,7 +46,7 @@ async function main(args: readonly string[]): Promise<number> {
   return 0
 }
 
-/** The pages that differ from what they should be, with the text they should have. */
+/** Returns the pages that are stale, with their new text. */
 export async function stalePages(): Promise<{ path: string; text: string }[]> {
   const covered = await coverage()
   const { document } = await describeAdmin()
@@ -85,41 +85,41 @@ function settingsPage(): string {
 }
 
 function compatibilityPage(covered: readonly Coverage[]): string {
-  const rows = covered.map(({ method, path, answered }) => [method, mono(path), answered ? 'answered' : 'not answered'])
+  const rows = covered.map(({ method, path, supported }) => [method, mono(path), supported ? 'supported' : 'not supported'])
   return page('Compatibility', 'test/support/tour.ts', [
-    'Every operation of the official description of Conversations v1, and what Parley does with it.',
+    'Every operation of the official description of Conversations v1, and whether Parley supports it.',
     table(['Method', 'Path', 'Parley'], rows),
   ])
 }
 
-/** The official operations in their order, and whether the official client got through each on a server of its own just now. */
+/** Calls every official operation with the official SDK on a new server. Returns which of them succeed, in official order. */
 async function coverage(): Promise<Coverage[]> {
   await using server = await startFileServer()
   const succeeded = await tour(server)
-  return officialOperations().map(({ operationId, method, path }) => ({ method, path, answered: succeeded.has(operationId) }))
+  return officialOperations().map(({ operationId, method, path }) => ({ method, path, supported: succeeded.has(operationId) }))
 }
 
-/** The summary between the markers: counts per resource, both path families together. */
+/** Puts the summary between the markers: counts per resource, both path families together. */
 function withSummary(readme: string, covered: readonly Coverage[]): string {
   const [start, end] = [readme.indexOf(summary_start), readme.indexOf(summary_end)]
-  if (start === -1 || end < start) throw new Error(`README.md must hold ${summary_start} and ${summary_end}`)
+  if (start === -1 || end < start) throw new Error(`README.md must contain ${summary_start} and ${summary_end}`)
   return `${readme.slice(0, start + summary_start.length)}\n${summary(covered)}\n${readme.slice(end)}`
 }
 
 function summary(all: readonly Coverage[]): string {
-  const counts = new Map<string, { all: number; answered: number }>()
-  for (const { path, answered } of all) {
+  const counts = new Map<string, { all: number; supported: number }>()
+  for (const { path, supported } of all) {
     const name = resourceOf(path)
-    const count = counts.get(name) ?? { all: 0, answered: 0 }
+    const count = counts.get(name) ?? { all: 0, supported: 0 }
     count.all++
-    if (answered) count.answered++
+    if (supported) count.supported++
     counts.set(name, count)
   }
-  const rows = [...counts].map(([name, { all, answered }]) => [name, all, answered])
-  const answered = all.filter((operation) => operation.answered).length
+  const rows = [...counts].map(([name, { all, supported }]) => [name, all, supported])
+  const supported = all.filter((operation) => operation.supported).length
   return [
-    `Parley answers ${answered} of the ${all.length} official operations.`,
-    table(['Resource', 'Operations', 'Answered'], rows),
+    `Parley supports ${supported} of the ${all.length} official operations.`,
+    table(['Resource', 'Operations', 'Supported'], rows),
   ].join('\n\n')
 }
 

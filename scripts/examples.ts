@@ -1,6 +1,4 @@
-/**
- * Runs the examples, each to its end, against a Parley of their own: `npm run examples [-- name …]`. Exits 1 when one fails.
- */
+/** Runs the examples, each against a new server: `npm run examples [-- name …]`. Exits with 1 when one of them fails. */
 import { spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
@@ -31,7 +29,7 @@ if (failed.length > 0) {
 async function run(name: string): Promise<boolean> {
   const command = examples[name]
   if (!command) {
-    console.error(`there is no example ${name}, only ${Object.keys(examples).join(', ')}`)
+    console.error(`there is no example ${name}: choose from ${Object.keys(examples).join(', ')}`)
     return false
   }
   const credentials = {
@@ -46,7 +44,7 @@ async function run(name: string): Promise<boolean> {
     cwd: root,
     env: { ...process.env, ...credentials, PARLEY_URL: server.url },
     stdio: 'inherit',
-    // A bound against an example that hangs, not a promise about its speed.
+    // A bound against hanging; says nothing about speed.
     timeout: 300_000,
     killSignal: 'SIGKILL',
   })

@@ -4,7 +4,7 @@ export function page(title: string, source: string, parts: readonly string[]): s
   return `${note}\n<!-- Source: ${source} -->\n\n# ${title}\n\n${parts.join('\n\n')}\n`
 }
 
-/** Padded as the formatter has it, which also looks after README.md. */
+/** Formats a table with the padding of the formatter, which also checks README.md. */
 export function table(head: readonly string[], rows: readonly (readonly (string | number)[])[]): string {
   const cells = [head, ...rows].map((row) => row.map(cellText))
   const widths = head.map((_, i) => Math.max(3, ...cells.map((row) => row[i]?.length ?? 0)))

@@ -10,7 +10,7 @@ type Verb = 'list' | 'create' | 'fetch' | 'update' | 'remove'
 
 interface Route {
   readonly method: 'GET' | 'POST' | 'DELETE'
-  /** Below `/v1`, `*` for each sid or name. */
+  /** Below `/v1`, with `*` for each SID or name. */
   readonly path: string
   readonly verb: Verb
   readonly resource: AnyResource
@@ -49,11 +49,11 @@ function referenceOf(resource: AnyResource): string {
   ].join('\n\n')
 }
 
-/** An operation reads its form itself: the official one, in which its resource knows all but a few parameters. */
+/** An operation parses its form itself; its parameters come from the official description and its resource. */
 function operationReference({ name, method, path, resource }: Operation): string {
   const paths = prefixesOf(resource).map((prefix) => prefix + path)
   const official = officialOperations().find((known) => known.method === method && starred(known.path) === paths[0])
-  if (!official) throw new Error(`${method} ${path} is no official operation`)
+  if (!official) throw new Error(`${method} ${path} is not an official operation`)
   const kinds = new Map(formOf(resource).map((parameter) => [parameter.name, parameter.kind]))
   const rows = Object.entries(official.parameters.form).map(([name, { type, required }]) => [
     mono(name),
@@ -71,7 +71,7 @@ function operationReference({ name, method, path, resource }: Operation): string
   ].join('\n\n')
 }
 
-/** What a resource reads from forms, by the verbs that it has. */
+/** Returns the form parameters of a resource, with the verbs that accept them. */
 export function formOf(resource: AnyResource): Parameter[] {
   return Object.entries(resource.params as Params).map(([name, { kind, verbs, required }]) => {
     const read = verbs.filter((verb) => resource[verb])
@@ -79,7 +79,7 @@ export function formOf(resource: AnyResource): Parameter[] {
   })
 }
 
-/** What its list reads from the query, besides the page. */
+/** Returns the query parameters of its list, except those of pages. */
 export function filtersOf({ list }: AnyResource): Parameter[] {
   const params = Object.entries((list?.params ?? {}) as Params)
   return params.map(([name, { kind }]) => ({ name, kind, verbs: ['list'], required: [] }))
@@ -116,7 +116,7 @@ function eventsPart({ events }: AnyResource): string[] {
   return [...(rows.length > 0 ? pre : []), `Post-action webhooks: ${events.emits.map(mono).join(', ')}.`]
 }
 
-/** Every place and verb at which a resource is mounted, the short family first. */
+/** Returns every path and verb of a resource, the short path family first. */
 export function routesOf(resource: AnyResource): Route[] {
   const tail = `${ancestorsOf(resource)
     .map((parent) => `/${parent.path}/*`)
@@ -136,13 +136,13 @@ export function routesOf(resource: AnyResource): Route[] {
     )
 }
 
-/** What goes before a path, for each family that has it, the short one first. */
+/** Returns the prefix of each path family of a resource, the short one first. */
 export function prefixesOf(resource: AnyResource): string[] {
   const family = familyOf(resource)
   return [...(family === 'only service' ? [] : ['']), ...(family === 'account' ? [] : ['/Services/*'])]
 }
 
-/** Names for the stars: the service, the parents, the instance. */
+/** Replaces the stars by names: the service, the parents, the instance. */
 function named(path: string, resource: AnyResource): string {
   const parents = ancestorsOf(resource).map((parent) => `{${parent.name}}`)
   const services = path.startsWith('/Services/*/') ? ['{Service}'] : []

@@ -1,6 +1,6 @@
 /**
- * Says whether a version may be released, by CHANGELOG.md: its notes have a dated section, and none is pending. `npm version` and
- * `npm publish` run it (`preversion`, `prepublishOnly`); by hand `npm run release-check`. Exits 1 when it may not.
+ * Checks in CHANGELOG.md that a version has a dated section and no notes are pending. `npm version` and `npm publish` run it
+ * (`preversion`, `prepublishOnly`); by hand: `npm run release-check`. Exits with 1 when the version must not be released.
  */
 import { readFileSync } from 'node:fs'
 
@@ -20,7 +20,7 @@ if (import.meta.main) {
   process.exitCode = problems.length > 0 ? 1 : 0
 }
 
-/** What keeps `version` from being released; empty when nothing does. */
+/** Returns the reasons against a release of `version`. */
 export function releaseProblems(changelog: string, version: string): string[] {
   const [pending, latest] = sectionsOf(changelog)
   if (pending?.title !== 'Unreleased') return ['the first section of CHANGELOG.md must be ## Unreleased']
@@ -35,7 +35,7 @@ export function releaseProblems(changelog: string, version: string): string[] {
   ]
 }
 
-/** The sections in their order, each with its list items. */
+/** Returns the sections in order, each with its list items. */
 function sectionsOf(changelog: string): Section[] {
   return changelog
     .split(/^## /m)

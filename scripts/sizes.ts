@@ -1,14 +1,15 @@
 /**
- * What a row costs in PostgreSQL, indexes included: makes the tables in an empty database, fills them and prints bytes per row.
+ * Measures the size of a row in PostgreSQL, including indexes: creates and fills the tables in an empty database, and prints
+ * bytes per row.
  *
- *     node scripts/sizes.ts postgres://…/empty [conversations, 200000 unless given]
+ *     node scripts/sizes.ts postgres://…/empty [conversations, by default 200000]
  */
 import pg from 'pg'
 import { migratePostgres } from '../src/storage/postgres/migrate.ts'
 
 const [, , url = '', conversations = '200000'] = process.argv
 
-/** As `src/sids.ts` makes them: the time, then chance. `n` counts milliseconds. */
+/** SIDs like those of `src/sids.ts`: the time, then random digits. `n` counts milliseconds. */
 const sid = (prefix: string, n: string) =>
   `'${prefix}' || lpad(to_hex(1767225600000 + (${n})), 12, '0') || substr(md5(random()::text), 1, 20)`
 
@@ -18,7 +19,7 @@ const form = `json_build_object('EventType', 'onMessageAdded', 'AccountSid', acc
   'Source', 'API', 'ConversationSid', conversation_sid, 'Body', body, 'Author', author, 'ParticipantSid', sid, 'Attributes', '{}',
   'MessageSid', sid, 'Index', message_index, 'DateCreated', '2026-01-01T00:00:00.000Z', 'MessagingServiceSid', service_sid)`
 
-/** A hundred services; of each conversation one person at a screen and one by SMS, five messages, one handed to a channel. */
+/** A hundred services. Each conversation has one chat and one SMS participant and five messages, one of them sent to a channel. */
 const fills: readonly string[] = [
   `create temporary table s as select n as service, ${sid('IS', 'n')} as service_sid, ${sid('AC', 'n')} as account_sid
     from generate_series(0, 99) as n`,
