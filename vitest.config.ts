@@ -24,6 +24,7 @@ const engines_differ = [
 /** Starts processes or databases of its own, or goes through thousands of steps. */
 const slow = [
   'test/cli/*.test.ts',
+  'test/fuzz/fuzz.test.ts',
   'test/storage/durability.test.ts',
   'test/sdk/chat-model.test.ts',
   'test/support/postgres.test.ts',
@@ -33,7 +34,7 @@ const slow = [
 const nodes = 'test/nodes/*.test.ts'
 const sqlite_only = 'test/storage/sqlite/*.test.ts'
 /** These meet no database, or always the same one. */
-const no_engine = ['test/*.test.ts', 'test/support/*.test.ts']
+const no_engine = ['test/*.test.ts', 'test/support/*.test.ts', 'test/fuzz/{checks,generator}.test.ts']
 
 // What a worker or a started process has compiled once need not be compiled by the next.
 process.env.NODE_COMPILE_CACHE ??= fileURLToPath(new URL('node_modules/.cache/compiled', import.meta.url))

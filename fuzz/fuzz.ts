@@ -1,0 +1,107 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import { shown } from '../bench/figures.ts'
+import { heading } from '../bench/report.ts'
+import { startPostgres } from '../test/support/postgres.ts'
+import { targets } from './operations.ts'
+import { type FuzzOptions, type FuzzReport, fuzz } from './run.ts'
+import { failureText, rate } from './tally.ts'
+
+const help = `npm run fuzz -- [options]
+  --requests N     how many (20000)
+  --seed N         the same seed makes the same requests (a new one, which is printed)
+  --engine NAME    sqlite, postgres or both (sqlite); a PostgreSQL of its own is started
+  --from N         begins with this request of the seed (0)
+  --count N        as --requests: --from 1234 --count 1 sends one request again
+  --lanes N        requests under way at a time (24)
+  --health-ms N    how long /healthz may take while the server is busy (1000)
+  --help
+
+Exits with 1 if anything is wrong with an answer, the log or the process.`
+
+const { values } = parseArgs({
+  options: {
+    requests: { type: 'string', default: '20000' },
+    count: { type: 'string' },
+    from: { type: 'string', default: '0' },
+    seed: { type: 'string', default: String(Math.floor(Math.random() * 2 ** 31)) },
+    engine: { type: 'string', default: 'sqlite' },
+    lanes: { type: 'string', default: '24' },
+    'health-ms': { type: 'string', default: '1000' },
+    help: { type: 'boolean', default: false },
+  },
+})
+
+if (values.help) console.log(help)
+else await main()
+
+async function main(): Promise<void> {
+  const options = {
+    seed: whole('seed'),
+    from: whole('from'),
+    count: values.count === undefined ? whole('requests') : whole('count'),
+    lanes: whole('lanes'),
+    health_ms: whole('health-ms'),
+    progress: (text: string) => console.error(text),
+  }
+  const engines = values.engine === 'both' ? ['sqlite', 'postgres'] : [values.engine]
+  for (const engine of engines) {
+    console.log(heading(`${engine}, seed ${options.seed}`))
+    const report = await (engine === 'postgres'
+      ? onPostgres(options)
+      : engine === 'sqlite'
+        ? onSqlite(options)
+        : unknownEngine(engine))
+    print(report, options.seed)
+    if (report.tally.failed > 0 || report.faults.length > 0) process.exitCode = 1
+  }
+}
+
+function unknownEngine(name: string): never {
+  throw new Error(`--engine must be sqlite, postgres or both, not ${name}`)
+}
+
+function whole(name: 'requests' | 'count' | 'from' | 'seed' | 'lanes' | 'health-ms'): number {
+  const value = Number(values[name])
+  if (!Number.isSafeInteger(value) || value < 0) throw new Error(`--${name} must be a whole number, not ${values[name]}`)
+  return value
+}
+
+type Chosen = Omit<FuzzOptions, 'database'>
+
+async function onSqlite(options: Chosen): Promise<FuzzReport> {
+  using folder = temporaryFolder()
+  return await fuzz({ ...options, database: { PARLEY_DATABASE_URL: `sqlite:${join(folder.path, 'parley.db')}` } })
+}
+
+async function onPostgres(options: Chosen): Promise<FuzzReport> {
+  using folder = temporaryFolder()
+  await using postgres = await startPostgres()
+  const url = await postgres.createDatabase()
+  return await fuzz({ ...options, database: { PARLEY_DATABASE_URL: url, PARLEY_DATA_DIR: folder.path } })
+}
+
+function temporaryFolder(): Disposable & { readonly path: string } {
+  const path = mkdtempSync(join(tmpdir(), 'parley-fuzz-'))
+  const remove = () => rmSync(path, { recursive: true, force: true })
+  process.once('exit', remove)
+  return { path, [Symbol.dispose]: remove }
+}
+
+function print({ tally, faults, ms, memory, health, log_lines, webhooks }: FuzzReport, seed: number): void {
+  const never = tally.neverSucceeded(targets.map(({ operation }) => operation.operationId))
+  console.log(tally.operations())
+  console.log(`\n${tally.statuses()}\n`)
+  console.log(rate(tally.requests, ms))
+  console.log(`${webhooks} webhooks, ${log_lines} lines of the log`)
+  console.log(
+    `/healthz: p50 ${shown(health.p50_ms)} ms, p99 ${shown(health.p99_ms)} ms, longest hold ${shown(health.longest_hold_ms)} ms`,
+  )
+  console.log(`memory: ${shown(memory.now_mb)} MB, at most ${shown(memory.highest_mb)} MB`)
+  if (never.length > 0) console.log(`never succeeded: ${never.join(', ')}`)
+  for (const failure of tally.failures) console.log(failureText(failure, seed))
+  for (const fault of faults) console.log(`\n- ${fault}`)
+  console.log(`\n${tally.failed} requests failed, ${faults.length} other faults`)
+}
