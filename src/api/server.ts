@@ -30,6 +30,8 @@ export function createHttp(options: HttpOptions): FastifyInstance {
     forceCloseConnections: 'idle',
     return503OnClosing: false,
   })
+  // Node answers an unknown `Expect` with an empty 417; RFC 9110 allows to ignore it.
+  server.server.on('checkExpectation', (request, response) => server.server.emit('request', request, response))
   server.decorate('known_paths', [])
   server.decorateRequest('account_sid', '')
   server.decorateRequest('started', 0)

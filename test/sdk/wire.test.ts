@@ -324,6 +324,11 @@ describe('routing', () => {
     await stillAnswers()
   })
 
+  test('an expectation that nobody knows changes nothing', async () => {
+    const { status, body } = parsed(await send(raw('GET', '/v1/Conversations/any', { Expect: 'nothing' })))
+    expect([status, JSON.parse(body)]).toMatchObject([404, notFound('/Conversations/any')])
+  })
+
   const verbs = ['GET', 'POST', 'DELETE', 'PUT', 'PATCH']
   const paths = [...new Set(officialOperations().map((operation) => operation.path))]
   const methodsOf = (path: string) =>
