@@ -1,7 +1,7 @@
 import { STATUS_CODES } from 'node:http'
 import type { Socket } from 'node:net'
 import { setTimeout } from 'node:timers/promises'
-import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
+import fastify, { type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import { refuse } from '../errors.ts'
 import { pathOf, sendError, startRequest } from './respond.ts'
 import { v1Routes } from './routes.ts'
@@ -32,6 +32,13 @@ export function createHttp(options: HttpOptions): FastifyInstance {
   })
   // Node answers an unknown `Expect` with an empty 417; RFC 9110 allows to ignore it.
   server.server.on('checkExpectation', (request, response) => server.server.emit('request', request, response))
+  // Outside `/v1` and the operator's API: the form of the latter, without the path.
+  server.setNotFoundHandler((_request, reply) => reply.code(404).send({ error: 'not found' }))
+  server.setErrorHandler((error: Partial<FastifyError>, _request, reply) => {
+    const status = error.statusCode ?? 500
+    if (status >= 500) options.log.error({ err: error }, 'request failed')
+    return reply.code(status).send({ error: status >= 500 ? 'internal error' : error.message })
+  })
   server.decorate('known_paths', [])
   server.decorateRequest('account_sid', '')
   server.decorateRequest('started', 0)

@@ -324,6 +324,16 @@ describe('routing', () => {
     await stillAnswers()
   })
 
+  test.each([
+    ['GET', '/', 404],
+    ['POST', '/v2/Conversations', 404],
+    ['TRACE', '/healthz', 404],
+    ['QUERY', '/nowhere', 400],
+  ] as const)('%s %s, which nobody serves, is %i in a form of our own', async (method, path, status) => {
+    const answer = parsed(await send(raw(method, path)))
+    expect([answer.status, JSON.parse(answer.body)]).toEqual([status, { error: expect.not.stringContaining(path) }])
+  })
+
   test('an expectation that nobody knows changes nothing', async () => {
     const { status, body } = parsed(await send(raw('GET', '/v1/Conversations/any', { Expect: 'nothing' })))
     expect([status, JSON.parse(body)]).toMatchObject([404, notFound('/Conversations/any')])
