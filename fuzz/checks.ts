@@ -114,17 +114,18 @@ function isAdmin({ label, target }: Plan): boolean {
 
 function adminFaults({ label, method, target }: Plan, status: number, body: unknown): string[] {
   if (status >= 400 && parser_statuses.has(status) && isVendorError(status, body)) return []
-  if (!label.startsWith('admin ')) return status < 400 || isAdminError(body) ? [] : [`an error of another form: ${shown(body)}`]
+  if (!label.startsWith('admin ')) return status < 400 || isOwnError(body) ? [] : [`an error of another form: ${shown(body)}`]
   return complaints(() => checkAdminAnswer(method, target.slice('/admin/v1'.length), status, body))
 }
 
-function isAdminError(body: unknown): boolean {
-  return typeof body === 'object' && body !== null && 'error' in body && typeof body.error === 'string'
+function isOwnError(body: unknown): boolean {
+  return typeof body === 'object' && body !== null && 'error' in body && typeof body.error === 'string' && !('statusCode' in body)
 }
 
 function apiFaults({ asked, method, target }: Plan, status: number, body: unknown): string[] {
-  if (status >= 400) return errorFaults(status, body)
-  return asked ? complaints(() => checkAnswer(method, target, status, body)) : []
+  if (status < 400) return asked ? complaints(() => checkAnswer(method, target, status, body)) : []
+  // Beside the API, which may also be named by a whole URL.
+  return !/^\/v1\b/.test(target) && isOwnError(body) ? [] : errorFaults(status, body)
 }
 
 /** The vendor's form, with a code that is in the catalogue. */

@@ -98,7 +98,7 @@ const deleteAccount: OperationSchema = {
   summary: 'Delete an account and everything in it',
   tags,
   params: ofAccount,
-  response: { 204: removed, ...errors(400, 404) },
+  response: { 204: removed, ...bodyErrors(404) },
 }
 
 /** Accounts and their auth tokens. */

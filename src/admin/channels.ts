@@ -61,7 +61,7 @@ const deleteChannel: OperationSchema = {
   description: 'Further messages from its proxy address are not sent to an endpoint.',
   tags,
   params: ofChannel,
-  response: { 204: removed, ...errors(400, 404) },
+  response: { 204: removed, ...bodyErrors(404) },
 }
 
 /** Messaging channels: the endpoint that delivers the messages from a proxy address. */

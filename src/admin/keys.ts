@@ -86,7 +86,7 @@ const deleteKey: OperationSchema = {
   description: 'It stops working at once.',
   tags,
   params: ofKey,
-  response: { 204: removed, ...errors(400, 404) },
+  response: { 204: removed, ...bodyErrors(404) },
 }
 
 /** The API keys of an account. */
