@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { shown } from '../bench/figures.ts'
+import { formatFigure } from '../bench/figures.ts'
 import { heading } from '../bench/report.ts'
 import { startPostgres } from '../test/support/postgres.ts'
 import { targets } from './operations.ts'
@@ -97,9 +97,9 @@ function print({ tally, faults, ms, memory, health, log_lines, webhooks }: FuzzR
   console.log(rate(tally.requests, ms))
   console.log(`${webhooks} webhooks, ${log_lines} lines of the log`)
   console.log(
-    `/healthz: p50 ${shown(health.p50_ms)} ms, p99 ${shown(health.p99_ms)} ms, longest hold ${shown(health.longest_hold_ms)} ms`,
+    `/healthz: p50 ${formatFigure(health.p50_ms)} ms, p99 ${formatFigure(health.p99_ms)} ms, longest hold ${formatFigure(health.longest_hold_ms)} ms`,
   )
-  console.log(`memory: ${shown(memory.now_mb)} MB, at most ${shown(memory.highest_mb)} MB`)
+  console.log(`memory: ${formatFigure(memory.now_mb)} MB, at most ${formatFigure(memory.highest_mb)} MB`)
   if (never.length > 0) console.log(`never succeeded: ${never.join(', ')}`)
   for (const failure of tally.failures) console.log(failureText(failure, seed))
   for (const fault of faults) console.log(`\n- ${fault}`)

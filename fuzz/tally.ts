@@ -1,4 +1,4 @@
-import { shown } from '../bench/figures.ts'
+import { formatFigure } from '../bench/figures.ts'
 import { heading, table } from '../bench/report.ts'
 import type { Outcome } from './lane.ts'
 import type { Plan } from './plan.ts'
@@ -98,5 +98,5 @@ export function failureText({ index, label, faults, request, answer }: Failure, 
 }
 
 export function rate(requests: number, ms: number): string {
-  return `${requests} requests in ${shown(ms / 1000)} s, ${shown((requests / ms) * 1000)}/s`
+  return `${requests} requests in ${formatFigure(ms / 1000)} s, ${formatFigure((requests / ms) * 1000)}/s`
 }
