@@ -57,6 +57,13 @@ export const catalogue = {
     message: 'The requested resource {path} was not found',
     when: 'the resource or a parent of it does not exist, or belongs to another account or service',
   },
+  requestTimeout: {
+    // The vendor documents no code for it.
+    code: 20408,
+    status: 408,
+    message: 'Request Timeout',
+    when: 'the head of a request takes over 20 seconds, or the body of a form over 30',
+  },
   conflict: {
     code: 20409,
     status: 409,

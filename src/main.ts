@@ -1,6 +1,7 @@
 import type { FastifyInstance } from 'fastify'
 import { adminRoutes } from './admin/routes.ts'
 import { Authenticator } from './api/auth.ts'
+import { defaultConnections, defaultLimits, type HttpLimits } from './api/limits.ts'
 import type { Pipeline } from './api/requests.ts'
 import { ResponseCache } from './api/response-cache.ts'
 import { withRowCache } from './api/row-cache.ts'
@@ -27,6 +28,11 @@ import { Metrics } from './observability/metrics.ts'
 import { operations, resources } from './resources/index.ts'
 import type { Reader } from './storage/database.ts'
 import { rowsBy } from './storage/rows.ts'
+
+export interface StartOptions extends OpenOptions {
+  /** For tests, which would wait too long for the usual ones. */
+  readonly limits?: Partial<HttpLimits>
+}
 
 export interface Running {
   /** The base URL on which it listens. */
@@ -60,7 +66,7 @@ interface Shared {
 }
 
 /** Starts the server and its workers. Throws ConfigError when the port is not available. */
-export async function start(config: Config, options: OpenOptions = {}): Promise<Running> {
+export async function start(config: Config, options: StartOptions = {}): Promise<Running> {
   const installation = await openInstallation(config, options)
   const { database, log } = installation
   const opened: (() => Promise<unknown>)[] = [() => installation.closeLog(), () => database.close()]
@@ -88,7 +94,7 @@ export async function start(config: Config, options: OpenOptions = {}): Promise<
     const timers = createTimers(shared)
     const pipeline = createPipeline(shared, timers)
     const clock = sharedClock(shared)
-    const server = createServer(shared, { pipeline, timers, store, beforeRequest: clock?.follow })
+    const server = createServer(shared, { pipeline, timers, store, beforeRequest: clock?.follow, limits: options.limits })
     const workers: Worker[] = [
       timers,
       createDeliveries(shared),
@@ -198,6 +204,7 @@ function createServer(
     readonly timers: Timers
     readonly store: MediaStore
     readonly beforeRequest: (() => Promise<void>) | undefined
+    readonly limits: Partial<HttpLimits> | undefined
   },
 ): FastifyInstance {
   const { database, vault, clock, log } = installation
@@ -211,6 +218,7 @@ function createServer(
     otherSurfaces: mediaSurfaces({ ...config, max_bytes: config.media_max_bytes, store, database, read, vault, clock, log }),
     public_url: config.public_url,
     log,
+    limits: { ...defaultLimits, max_connections: config.max_connections ?? defaultConnections(), ...parts.limits },
     onResponse: (method, status, seconds) => metrics.countRequest(method, status, seconds),
   })
   server.register(adminRoutes({ installation, timers, pipeline }), { prefix: '/admin/v1' })

@@ -2,6 +2,7 @@ import type { AddressInfo } from 'node:net'
 import { pino } from 'pino'
 import { newAccount } from '../../src/accounts/accounts.ts'
 import { Authenticator } from '../../src/api/auth.ts'
+import { defaultConnections, defaultLimits } from '../../src/api/limits.ts'
 import { createHttp } from '../../src/api/server.ts'
 import { SystemClock } from '../../src/clock.ts'
 import { createWebhookClient } from '../../src/delivery/client.ts'
@@ -58,6 +59,7 @@ const server = createHttp({
   otherSurfaces: [],
   public_url: null,
   log,
+  limits: { ...defaultLimits, max_connections: defaultConnections() },
   onResponse: (method, status, seconds) => metrics.countRequest(method, status, seconds),
 })
 await server.listen({ port: 0, host: '127.0.0.1' })

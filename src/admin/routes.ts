@@ -1,5 +1,6 @@
 import type { FastifyError, FastifyInstance, FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify'
 import { sameSecret } from '../api/auth.ts'
+import { limitBodyTime } from '../api/limits.ts'
 import type { Pipeline } from '../api/requests.ts'
 import type { Timers } from '../background/timers.ts'
 import { TestClock } from '../clock.ts'
@@ -29,6 +30,11 @@ export function adminRoutes({ installation, timers, pipeline }: AdminOptions): F
   return async (admin) => {
     admin.addHook('onRequest', async (request, reply) => {
       if (!isOperator(request, admin_token)) return unauthorized(reply)
+      if (request.is404) return notFound(reply)
+      limitBodyTime(request.raw, admin.limits)
+    })
+    admin.addHook('onSend', async (_request, reply) => {
+      reply.raw.setTimeout(admin.limits.write_timeout_ms)
     })
     admin.setErrorHandler((error: Partial<FastifyError>, _request, reply) => sendError(reply, error, log))
     admin.setNotFoundHandler((_request, reply) => notFound(reply))

@@ -3,6 +3,7 @@ import type { Logger } from 'pino'
 import { ApiError, codeOf, type ErrorName, isFailure, refuse } from '../errors.ts'
 import { emptyForm, type Form, parseForm } from '../model/form.ts'
 import { randomSid } from '../sids.ts'
+import { limitWriteTime } from './limits.ts'
 
 /** Names and values alternate: the form that Node writes fastest. */
 const fixedHeaders = [
@@ -77,18 +78,22 @@ export function respond(
   reply.hijack()
   reply.raw.writeHead(status, headers)
   reply.raw.end(body ?? undefined)
+  limitWriteTime(reply.raw, request.server.limits)
 }
 
 const frameworkCodes: Readonly<Record<string, ErrorName>> = {
   FST_ERR_CTP_BODY_TOO_LARGE: 'tooLarge',
   FST_ERR_CTP_INVALID_CONTENT_LENGTH: 'invalidValue',
+  // No descriptor is left for a file or a connection to the database.
+  EMFILE: 'unavailable',
+  ENFILE: 'unavailable',
 }
 
 /** The only place that renders errors. A server error is logged with its cause and sent without it. */
 export function sendError(request: FastifyRequest, reply: FastifyReply, error: unknown, log: Logger): void {
   const refusal = error instanceof ApiError ? error : refuse(frameworkCodes[codeOf(error) ?? ''] ?? 'serverError')
   // A caller that disconnects while its body is read is no server error.
-  if (refusal.kind === 'serverError' && !isFailure(error) && !request.raw.destroyed) log.error({ err: error }, 'request failed')
+  if (refusal.entry.status >= 500 && !isFailure(error) && !request.raw.destroyed) log.error({ err: error }, 'request failed')
   const challenge = refusal.entry.status === 401 ? ['www-authenticate', 'Basic realm="Twilio API"'] : []
   respond(request, reply, refusal.entry.status, JSON.stringify(refusal.body()), challenge)
 }

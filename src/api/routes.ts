@@ -1,5 +1,5 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
-import { refuse } from '../errors.ts'
+import { type ApiError, refuse } from '../errors.ts'
 import type { AnyResource } from '../model/declare.ts'
 import { emptyForm, type Form, parseForm } from '../model/form.ts'
 import { ancestorsOf, familyOf } from '../model/scope.ts'
@@ -20,10 +20,9 @@ export function v1Routes(options: HttpOptions): Surface {
       )
       // observed: a JSON body is not read, its parameters count as absent. Any other body that is not a form is treated alike.
       v1.addContentTypeParser('*', { parseAs: 'string' }, (_request, _body, done) => done(null, ''))
-      // Fastify reports a known path with another method as not found; a route for each method would be thousands.
+      // The hook of every surface has refused such a request before its body is read.
       v1.setNotFoundHandler((request) => {
-        const path = pathOf(request)
-        throw v1.known_paths.some((url) => url.test(path)) ? refuse('methodNotAllowed') : refuse('notFound', { path })
+        throw noRoute(request)
       })
       for (const { url, methods } of mergePaths([
         ...options.resources.flatMap((r) => resourcePaths(r, options)),
@@ -33,6 +32,12 @@ export function v1Routes(options: HttpOptions): Surface {
       }
     },
   }
+}
+
+/** Fastify reports a known path with another method as not found; a route for each method would be thousands. */
+export function noRoute(request: FastifyRequest): ApiError {
+  const path = pathOf(request)
+  return request.server.known_paths.some((url) => url.test(path)) ? refuse('methodNotAllowed') : refuse('notFound', { path })
 }
 
 /** Adds the routes of a path; any other method is refused there. */

@@ -3,8 +3,9 @@ import type { Socket } from 'node:net'
 import { setTimeout } from 'node:timers/promises'
 import fastify, { type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import { refuse } from '../errors.ts'
+import { limitBodyTime, limitConnections } from './limits.ts'
 import { pathOf, sendError, startRequest } from './respond.ts'
-import { v1Routes } from './routes.ts'
+import { noRoute, v1Routes } from './routes.ts'
 import type { HttpOptions, Surface } from './surface.ts'
 
 /** Far above the sum of any resource's limits, percent-encoded. */
@@ -27,18 +28,24 @@ export function createHttp(options: HttpOptions): FastifyInstance {
     // The operator's API reports unknown properties instead of dropping them.
     ajv: { customOptions: { removeAdditional: false } },
     clientErrorHandler: refuseUnreadable,
+    http: {
+      headersTimeout: options.limits.head_timeout_ms,
+      connectionsCheckingInterval: Math.ceil(options.limits.head_timeout_ms / 4),
+    },
     forceCloseConnections: 'idle',
     return503OnClosing: false,
   })
   // Node answers an unknown `Expect` with an empty 417; RFC 9110 allows to ignore it.
   server.server.on('checkExpectation', (request, response) => server.server.emit('request', request, response))
-  // Outside `/v1` and the operator's API: the form of the latter, without the path.
-  server.setNotFoundHandler((_request, reply) => reply.code(404).send({ error: 'not found' }))
   server.setErrorHandler((error: Partial<FastifyError>, _request, reply) => {
     const status = error.statusCode ?? 500
     if (status >= 500) options.log.error({ err: error }, 'request failed')
     return reply.code(status).send({ error: status >= 500 ? 'internal error' : error.message })
   })
+  // No operation reads a body there; what comes all the same is not parsed.
+  for (const method of ['DELETE', 'OPTIONS']) server.addHttpMethod(method, { overrideExisting: true })
+  limitConnections(server.server, options.limits, (err) => options.log.error({ err }, 'a connection was not accepted'))
+  server.decorate('limits', options.limits)
   server.decorate('known_paths', [])
   server.decorateRequest('account_sid', '')
   server.decorateRequest('started', 0)
@@ -49,14 +56,26 @@ export function createHttp(options: HttpOptions): FastifyInstance {
   for (const surface of [v1Routes(options), ...options.otherSurfaces]) {
     server.register(async (v1) => addSurface(v1, surface, options, load), { prefix: '/v1' })
   }
+  server.register(async (outside) => addOutside(outside, options))
   return server
 }
 
-/** Refuses what is not HTTP, and headers that are too large. Fastify has no request for these; the error body is the usual one. */
+/** Anything but the paths of Parley is not found, in the form of `/v1`, before a body is read. */
+function addOutside(outside: FastifyInstance, { log }: HttpOptions): void {
+  const refuseAtOnce = (request: FastifyRequest, reply: FastifyReply) => {
+    startRequest(request, 1)
+    sendError(request, reply, refuse('notFound', { path: pathOf(request) }), log)
+  }
+  outside.addHook('onRequest', (request, reply) => refuseAtOnce(request, reply))
+  outside.setNotFoundHandler(refuseAtOnce)
+}
+
+/** Refuses what is not HTTP, headers that are too large, and those that are not complete in time. Fastify has no request for these; the error body is the usual one. */
 function refuseUnreadable(error: { code?: string }, socket: Socket): void {
   if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy()
   const tooLarge = error.code === 'HPE_HEADER_OVERFLOW'
-  const refusal = refuse(tooLarge ? 'tooLarge' : 'invalidValue')
+  const late = error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
+  const refusal = refuse(tooLarge ? 'tooLarge' : late ? 'requestTimeout' : 'invalidValue')
   const status = tooLarge ? 431 : refusal.entry.status
   const body = JSON.stringify({ ...refusal.body(), status })
   const head = `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\ncontent-type: application/json\r\ncontent-length: ${body.length}`
@@ -90,16 +109,18 @@ function addSurface(v1: FastifyInstance, surface: Surface, options: HttpOptions,
       requestClosed(request, reply, options)
     })
     surface.prepare?.(request)
+    if (!surface.streams) limitBodyTime(request.raw, options.limits)
+    const proceed = () => (request.is404 ? done(noRoute(request)) : done())
     // Browsers send preflight requests without credentials.
-    if (request.method === 'OPTIONS' || surface.withoutCredentials) return done()
+    if (request.method === 'OPTIONS' || surface.withoutCredentials) return proceed()
     const account_sid = authenticator.cachedAccount(request.headers.authorization)
     if (account_sid !== undefined) {
       request.account_sid = account_sid
-      return done()
+      return proceed()
     }
     Promise.all([authenticator.authenticate(request.headers.authorization), options.beforeRequest?.()]).then(([sid]) => {
       request.account_sid = sid
-      done()
+      proceed()
     }, done)
   })
   v1.setErrorHandler((error, request, reply) => sendError(request, reply, error, log))

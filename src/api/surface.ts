@@ -2,6 +2,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Logger } from 'pino'
 import type { AnyResource } from '../model/declare.ts'
 import type { Authenticator } from './auth.ts'
+import type { HttpLimits } from './limits.ts'
 import type { Operation, Pipeline } from './requests.ts'
 
 type Method = 'GET' | 'POST' | 'DELETE'
@@ -17,6 +18,8 @@ export interface Path {
 export interface Surface {
   /** Called before credentials are checked. */
   readonly prepare?: (request: FastifyRequest) => void
+  /** Bodies are files of any size: handlers read them, with limits of their own. */
+  readonly streams?: true
   /** Set where signed urls take the place of credentials. */
   readonly withoutCredentials?: true
   readonly routes: (plugin: FastifyInstance) => void
@@ -34,6 +37,7 @@ export interface HttpOptions {
   /** Null: derived from the request's Host header. */
   readonly public_url: string | null
   readonly log: Logger
+  readonly limits: HttpLimits
   /** Called after every response. */
   readonly onResponse: (method: string, status: number, seconds: number) => void
 }
@@ -44,6 +48,7 @@ declare module 'fastify' {
     known_paths: RegExp[]
     /** `concurrent`: requests in progress. */
     load: { concurrent: number }
+    limits: HttpLimits
   }
   interface FastifyRequest {
     /** The authenticated account; empty outside `/v1`. */

@@ -21,9 +21,6 @@ import { TemporaryLinks } from './links.ts'
 import { findMedia } from './rows.ts'
 import type { MediaStore } from './store.ts'
 
-/** Inactivity after which a connection is closed, so that it does not occupy a file for ever. */
-const idle_timeout_ms = 60_000
-
 const collection = '/Services/:service/Media'
 const instance = `${collection}/:key`
 
@@ -66,6 +63,7 @@ export function mediaSurfaces(options: MediaOptions): Surface[] {
   return [
     {
       prepare,
+      streams: true,
       routes(plugin) {
         addStreamParser(plugin)
         addPath(plugin, collection, { POST: media.handler(media.upload) })
@@ -212,7 +210,7 @@ class Media {
     const file = await this.#open(request, row)
     reply.hijack()
     reply.raw.writeHead(range ? 206 : 200, headers)
-    reply.raw.setTimeout(idle_timeout_ms)
+    reply.raw.setTimeout(request.server.limits.idle_timeout_ms)
     await pipe(request.method === 'HEAD' ? [] : file.createReadStream({ start, end }), reply.raw)
       // The status has been sent: `pipe` signals the error by closing the connection.
       .catch((error: { code?: string }) => {
@@ -243,8 +241,12 @@ function signedPath(service_sid: string, sid: string): string {
  * Passes the body to `work` as a stream. An idle sender is disconnected. After a refusal the rest of the body is read and dropped,
  * so that the sender can read the response.
  */
-async function receiveBody<T>({ raw }: FastifyRequest, reply: FastifyReply, work: (body: Readable) => Promise<T>): Promise<T> {
-  raw.setTimeout(idle_timeout_ms)
+async function receiveBody<T>(
+  { raw, server }: FastifyRequest,
+  reply: FastifyReply,
+  work: (body: Readable) => Promise<T>,
+): Promise<T> {
+  raw.setTimeout(server.limits.idle_timeout_ms)
   raw.once('end', () => {
     // After the response Node's keep-alive time-out applies.
     if (!reply.raw.writableFinished) raw.setTimeout(0)

@@ -26,6 +26,8 @@ export interface Serving extends AsyncDisposable {
 export interface Settings {
   readonly env?: Readonly<Record<string, string>>
   readonly cwd?: string
+  /** How many files and connections it may have open. */
+  readonly open_files?: number
   /** Runs as this user. */
   readonly uid?: number
 }
@@ -34,8 +36,11 @@ export interface Settings {
 const { NODE_COMPILE_CACHE = '' } = process.env
 
 /** Nothing of the caller's own settings leaks in. */
-function launch(args: readonly string[], { env = {}, cwd, uid }: Settings) {
-  const child = spawn(process.execPath, [program, ...args], {
+function launch(args: readonly string[], { env = {}, cwd, uid, open_files }: Settings) {
+  const command = [process.execPath, program, ...args]
+  const limited = open_files === undefined ? command : ['sh', '-c', `ulimit -n ${open_files} && exec "$0" "$@"`, ...command]
+  const [first = '', ...rest] = limited
+  const child = spawn(first, rest, {
     env: { PATH: process.env.PATH, HOME: tmpdir(), NO_COLOR: '1', NODE_COMPILE_CACHE, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
     ...(cwd !== undefined && { cwd }),

@@ -2,7 +2,7 @@ import { pino } from 'pino'
 import { request } from 'undici'
 import type { TestClock } from '../../src/clock.ts'
 import { type Config, readConfig } from '../../src/config.ts'
-import { start } from '../../src/main.ts'
+import { type StartOptions, start } from '../../src/main.ts'
 import { checkAnswer } from './contract.ts'
 import { passingDatabase } from './databases.ts'
 import { sdkFor } from './sdk.ts'
@@ -19,7 +19,7 @@ export interface TestServer extends Tenant {
 }
 
 /** A whole server with a clock that can be moved, on a database that goes with it unless one is given. */
-export async function startServer(overrides: Partial<Config> = {}): Promise<TestServer> {
+export async function startServer(overrides: Partial<Config> = {}, options: StartOptions = {}): Promise<TestServer> {
   const own = overrides.database ? null : await passingDatabase()
   const config: Config = {
     ...readConfig({ PORT: '0', PARLEY_TEST_CLOCK: 'true' }),
@@ -28,7 +28,7 @@ export async function startServer(overrides: Partial<Config> = {}): Promise<Test
     admin_token,
     ...overrides,
   }
-  const running = await start(config, { log: pino({ level: 'silent' }) }).catch(async (error) => {
+  const running = await start(config, { log: pino({ level: 'silent' }), ...options }).catch(async (error) => {
     await own?.dispose()
     throw error
   })

@@ -1,0 +1,107 @@
+import { readFileSync } from 'node:fs'
+import type { IncomingMessage, Server, ServerResponse } from 'node:http'
+import { refuse } from '../errors.ts'
+
+/** What a caller may take of time, connections and bytes before it is cut off. */
+export interface HttpLimits {
+  /** Connections that are open at one time; more are closed unanswered. */
+  readonly max_connections: number
+  /** Until the head of a request is complete. */
+  readonly head_timeout_ms: number
+  /** Until the body of a form or of JSON is complete. Uploads have a limit of silence instead: `idle_timeout_ms`. */
+  readonly body_timeout_ms: number
+  /** How long a sender or a reader of a file may do nothing. */
+  readonly idle_timeout_ms: number
+  /** How long a response may wait for a caller that reads nothing of it. */
+  readonly write_timeout_ms: number
+  /** What is read of a body after the response, so that the sender gets to read the response. */
+  readonly drain_bytes: number
+  readonly drain_timeout_ms: number
+}
+
+export const defaultLimits: Omit<HttpLimits, 'max_connections'> = {
+  head_timeout_ms: 20_000,
+  body_timeout_ms: 30_000,
+  idle_timeout_ms: 60_000,
+  write_timeout_ms: 60_000,
+  drain_bytes: 32 * 1024 * 1024,
+  drain_timeout_ms: 10_000,
+}
+
+/** Beyond that, connections cost more memory than a process of this kind should take: about 30 KiB each. */
+const most_connections = 10_000
+
+/** Files, the database and webhooks need descriptors as well. */
+const kept_descriptors = 256
+
+/** As many as the operating system lets this process open, less what else needs descriptors. */
+export function defaultConnections(limit = descriptorLimit()): number {
+  return Math.min(most_connections, Math.max(limit - kept_descriptors, Math.ceil(limit / 2)))
+}
+
+function descriptorLimit(): number {
+  try {
+    const soft = /^Max open files\s+(\d+)/m.exec(readFileSync('/proc/self/limits', 'utf8'))?.[1]
+    return soft === undefined ? Number.POSITIVE_INFINITY : Number(soft)
+  } catch {
+    // No Linux.
+    return Number.POSITIVE_INFINITY
+  }
+}
+
+/** Applies the limits that concern connections, whatever they ask for. */
+export function limitConnections(server: Server, limits: HttpLimits, failed: (error: Error) => void): void {
+  server.maxConnections = limits.max_connections
+  // Without a listener, a connection that cannot be accepted (no descriptor left) would end the process.
+  server.on('listening', () => server.on('error', failed))
+  server.on('request', (request, response) => {
+    if (hasBody(request)) limitDrain(request, response, limits)
+  })
+}
+
+/** Whether a body follows the head. */
+export function hasBody({ headers }: IncomingMessage): boolean {
+  const length = headers['content-length']
+  return (length !== undefined && length !== '0') || headers['transfer-encoding'] !== undefined
+}
+
+/** Refuses a body that is not complete in time. Costs nothing where there is none. */
+export function limitBodyTime(request: IncomingMessage, limits: HttpLimits): void {
+  if (!hasBody(request)) return
+  const timer = setTimeout(() => {
+    // Whoever reads the body refuses the request; when nobody does, there is nothing to wait for.
+    if (request.listenerCount('error') > 0) request.emit('error', refuse('requestTimeout'))
+    else request.destroy()
+  }, limits.body_timeout_ms).unref()
+  request.once('close', () => clearTimeout(timer))
+}
+
+/** Cuts off a caller that reads nothing of its response. Costs nothing where the system has taken all of it. */
+export function limitWriteTime(response: ServerResponse, limits: HttpLimits): void {
+  // A timer of inactivity: the next request of the connection resets it.
+  if (response.writableLength > 0) response.setTimeout(limits.write_timeout_ms)
+}
+
+/** Reads what is left of a body behind its response, within bounds; then cuts the connection. */
+function limitDrain(request: IncomingMessage, response: ServerResponse, limits: HttpLimits): void {
+  response.once('finish', () => {
+    if (request.complete || request.destroyed) return
+    const { socket } = request
+    const max_bytes = socket.bytesRead + limits.drain_bytes
+    const deadline = performance.now() + limits.drain_timeout_ms
+    // The parser reads from the socket itself, without an event for each chunk.
+    const check = setInterval(
+      () => {
+        if (socket.bytesRead > max_bytes || performance.now() >= deadline) socket.destroy()
+      },
+      Math.min(100, limits.drain_timeout_ms),
+    )
+    const stop = () => {
+      clearInterval(check)
+      socket.off('close', stop)
+    }
+    request.once('end', stop)
+    socket.once('close', stop)
+    request.resume()
+  })
+}
