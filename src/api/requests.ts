@@ -53,6 +53,8 @@ export interface Operation {
   readonly name: string
   readonly path: string
   readonly method: 'POST'
+  /** Length of the longest body that it can make use of. */
+  readonly max_body_bytes: number
   /** The operation is in the same path families as this resource. */
   readonly resource: AnyResource
   readonly run: (pipeline: Pipeline, call: Call) => Promise<{ readonly status: number; readonly body: string }>

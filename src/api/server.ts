@@ -3,19 +3,26 @@ import type { Socket } from 'node:net'
 import { setTimeout } from 'node:timers/promises'
 import fastify, { type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import { refuse } from '../errors.ts'
+import { longestForm } from '../model/params.ts'
 import { limitBodyTime, limitConnections } from './limits.ts'
 import { pathOf, sendError, startRequest } from './respond.ts'
 import { noRoute, v1Routes } from './routes.ts'
 import type { HttpOptions, Surface } from './surface.ts'
 
-/** Far above the sum of any resource's limits, percent-encoded. */
-const body_limit = 1024 * 1024
+/**
+ * Returns what the largest operation needs: the limits of all of its parameters together, each byte percent-encoded. Nothing that
+ * is longer could be accepted, but for parameters that Parley does not know.
+ */
+export function bodyLimit({ resources, operations }: Pick<HttpOptions, 'resources' | 'operations'>): number {
+  const forms = resources.map(({ params }) => longestForm(params))
+  return Math.max(...forms, ...operations.map(({ max_body_bytes }) => max_body_bytes))
+}
 
 /** Creates the server with `/v1/**`: the resources, the operations and `otherSurfaces`. */
 export function createHttp(options: HttpOptions): FastifyInstance {
   const server = fastify({
     logger: false,
-    bodyLimit: body_limit,
+    bodyLimit: bodyLimit(options),
     // Names of up to 256 code points, percent-encoded.
     routerOptions: { maxParamLength: 8192 },
     // A path that cannot be decoded is not found; credentials are checked first, as for any path.

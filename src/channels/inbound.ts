@@ -4,7 +4,7 @@ import { parseStored } from '../json.ts'
 import { freeMedia, mediaToJson } from '../media/rows.ts'
 import type { ChangeRequest, NamedChange } from '../model/change.ts'
 import type { AnyResource, Inbound } from '../model/declare.ts'
-import { Form } from '../model/form.ts'
+import { formOf } from '../model/form.ts'
 import { type Params, parseParams } from '../model/params.ts'
 import { type AutoCreation, addresses } from '../resources/configuration/address.ts'
 import { addressType } from '../resources/conversations/address-formats.ts'
@@ -207,7 +207,7 @@ async function allowedChanges(
 
 /** Returns the media for the event of a new conversation, else null. Throws the refusal of the parameter or the media. */
 async function mediaForEvent(read: Reader, destination: Destination, incoming: Incoming): Promise<string | null> {
-  const { MediaSid } = parseParams(messages.params, 'create', new Form(messageForm(incoming)))
+  const { MediaSid } = parseParams(messages.params, 'create', formOf(messageForm(incoming)))
   return destination.kind === 'new' && MediaSid ? mediaToJson(await freeMedia(read, destination.service_sid, MediaSid)) : null
 }
 
@@ -228,7 +228,7 @@ function requestBuilder(by: {
   return (resource, sid, form) => {
     const parents = resource === conversations ? [] : [conversation_sid]
     const text = [...parents.map((parent) => `/${conversations.path}/${parent}`), `/${resource.path}`].join('')
-    const params = parseParams<Params>(resource.params, 'create', new Form(form))
+    const params = parseParams<Params>(resource.params, 'create', formOf(form))
     const path = { account_sid: pair.account_sid, service_sid, parents, key: null, text }
     return { verb: 'create', path, params, sid, now: pair.now, webhooks: true, source, inbound }
   }

@@ -40,6 +40,27 @@ describe('parseForm', () => {
     )
   })
 
+  test('parses any text as URLSearchParams does, short or long', () => {
+    const pieces = ['&', '=', '+', 'a', 'b', '%41', '%61', '%00', '%F0%9F%8E%88']
+    const malformed = fc.constantFrom(...pieces, '%', '%zz', '%2', '%E0%A4', '%FF')
+    // Node's own mixes up characters that are not encoded with bytes that are no UTF-8.
+    const plain = fc.constantFrom(...pieces, 'é', '🎈')
+    const text = fc.oneof(fc.array(malformed, { maxLength: 30 }), fc.array(plain, { maxLength: 30 })).map((all) => all.join(''))
+    fc.assert(
+      fc.property(text, fc.boolean(), (given, long) => {
+        const whole = long ? `${given}&a=${given.replaceAll('&', '')}${'%2B'.repeat(700)}` : given
+        const official = new URLSearchParams(`?${whole}`)
+        agrees(parseForm(whole), official, [...official.keys(), 'a', 'b'])
+      }),
+      { numRuns: 3000 },
+    )
+  })
+
+  test('a name that no parameter can have is skipped', () => {
+    expect(parseForm(`${'a'.repeat(1025)}=1&b=2`).last('a'.repeat(1025))).toBeUndefined()
+    expect(parseForm(`${'a'.repeat(1025)}=1&b=2`).last('b')).toBe('2')
+  })
+
   test('parses barely encoded text as URLSearchParams does', () => {
     const loose = fc.stringMatching(/^[ -$'-<>-~]{0,8}$/).map((text) => text.replace(/%/g, ''))
     fc.assert(
@@ -72,6 +93,7 @@ describe('parseForm', () => {
     ['a=%f0%9f%8E%88', { a: ['🎈'] }],
     ['a=%00', { a: ['\0'] }],
     ['a=🎈', { a: ['🎈'] }],
+    ['a=🎈+%zz%FF', { a: ['🎈 %zz\ufffd'] }],
     ['a=1&a=&a=2&a=', { a: ['1', '', '2', ''] }],
   ])('%j', (text, expected) => {
     const form = parseForm(text)

@@ -11,6 +11,8 @@ export interface Param<T> {
   readonly parse: (text: string, all: readonly string[]) => T
   /** For the generated reference. */
   readonly kind: string
+  /** UTF-8 bytes of all its values together, at the limit; where there is none, what a request has room for. */
+  readonly max_bytes: number
   readonly verbs: readonly Verb[]
   /** The verbs that require it. */
   readonly required: readonly Verb[]
@@ -34,8 +36,15 @@ export type ValueOf<P> = P extends Param<infer T> ? T : never
 /** The parsed values of the parameters that a request has. */
 export type Parsed<P extends Params> = { readonly [K in keyof P]?: ValueOf<P[K]> }
 
-export function param<T>(kind: string, parse: Param<T>['parse']): Param<T> {
-  return { kind, parse, verbs: ['create', 'update'], required: [], wrongType: 'invalidValue' }
+/** Of a word, a date, a number, a SID. */
+const short_bytes = 256
+/** Of a text without a limit, such as a certificate or a URL. */
+const unlimited_bytes = 16_384
+/** A code point of a text that is limited in characters. */
+const char_bytes = 4
+
+export function param<T>(kind: string, parse: Param<T>['parse'], max_bytes = short_bytes): Param<T> {
+  return { kind, parse, max_bytes, verbs: ['create', 'update'], required: [], wrongType: 'invalidValue' }
 }
 
 /** Refuses an absent or empty parameter with 20001, on create unless other verbs are given. */
@@ -72,22 +81,30 @@ export function text(rules: {
   /** The word `null` means null, too. */
   nullWord?: boolean
 }): Param<string | null> {
-  return param(rules.max ? `text, at most ${rules.max} characters` : 'text', (given) => {
-    if (rules.max && longerThan(rules.max, given)) throw refuse(rules.tooLong ?? 'invalidValue')
-    if (rules.not?.test(given)) throw refuse(rules.not.refuse)
-    if (rules.reserved?.words.includes(given)) throw refuse(rules.reserved.refuse)
-    refuseNul(given)
-    return given === '' || (rules.nullWord && given === 'null') ? null : given
-  })
+  return param(
+    rules.max ? `text, at most ${rules.max} characters` : 'text',
+    (given) => {
+      if (rules.max && longerThan(rules.max, given)) throw refuse(rules.tooLong ?? 'invalidValue')
+      if (rules.not?.test(given)) throw refuse(rules.not.refuse)
+      if (rules.reserved?.words.includes(given)) throw refuse(rules.reserved.refuse)
+      refuseNul(given)
+      return given === '' || (rules.nullWord && given === 'null') ? null : given
+    },
+    rules.max ? rules.max * char_bytes : unlimited_bytes,
+  )
 }
 
 /** A text that may be empty; the limit is in UTF-8 bytes. */
 export function exactText(max_bytes: number, tooLong: ErrorName): Param<string> {
-  return param(`text, at most ${max_bytes} bytes`, (given) => {
-    if (Buffer.byteLength(given) > max_bytes) throw refuse(tooLong)
-    refuseNul(given)
-    return given
-  })
+  return param(
+    `text, at most ${max_bytes} bytes`,
+    (given) => {
+      if (Buffer.byteLength(given) > max_bytes) throw refuse(tooLong)
+      refuseNul(given)
+      return given
+    },
+    max_bytes,
+  )
 }
 
 /** A whole number from 0 on; empty means null. */
@@ -101,16 +118,20 @@ export function index(invalid: ErrorName, max = Number.MAX_SAFE_INTEGER): Param<
 
 /** JSON, stored byte for byte; empty resets it to `{}`. */
 export function jsonText(max_bytes: number): Param<string> {
-  const json = param(`JSON text, at most ${max_bytes} bytes`, (given) => {
-    if (given === '') return '{}'
-    if (Buffer.byteLength(given) > max_bytes) throw refuse('attributesTooLong')
-    try {
-      JSON.parse(given)
-    } catch {
-      throw refuse('attributesNotJson')
-    }
-    return given
-  })
+  const json = param(
+    `JSON text, at most ${max_bytes} bytes`,
+    (given) => {
+      if (given === '') return '{}'
+      if (Buffer.byteLength(given) > max_bytes) throw refuse('attributesTooLong')
+      try {
+        JSON.parse(given)
+      } catch {
+        throw refuse('attributesNotJson')
+      }
+      return given
+    },
+    max_bytes,
+  )
   return { ...json, wrongType: 'attributesNotJson' }
 }
 
@@ -152,11 +173,15 @@ export function repeated<T>(inner: Param<T>): Param<readonly NonNullable<T>[]> {
 
 /** Some of a few words, by repeating the parameter; an empty value alone is the empty list. Exact spelling, duplicates dropped. */
 export function someOf<const W extends string>(words: readonly W[], invalid: ErrorName): Param<readonly W[]> {
-  return param(`any of: ${words.join(', ')}`, (_, all) => {
-    const given = all.filter((word) => word !== '').map((word) => words.find((known) => known === word))
-    if (given.includes(undefined)) throw refuse(invalid)
-    return [...new Set(given)].filter((word) => word !== undefined)
-  })
+  return param(
+    `any of: ${words.join(', ')}`,
+    (_, all) => {
+      const given = all.filter((word) => word !== '').map((word) => words.find((known) => known === word))
+      if (given.includes(undefined)) throw refuse(invalid)
+      return [...new Set(given)].filter((word) => word !== undefined)
+    },
+    words.length * short_bytes,
+  )
 }
 
 /** Several texts, by repeating the parameter; an empty value alone is the empty list. `max`: in characters. */
@@ -166,13 +191,17 @@ export function texts(rules: {
   max: number
   invalid: ErrorName
 }): Param<readonly string[]> {
-  return param(`at most ${rules.max_texts} texts of 1 to ${rules.max} characters`, (_, all) => {
-    const given = all.length === 1 && all[0] === '' ? [] : all
-    if (given.length > rules.max_texts) throw refuse(rules.tooMany)
-    if (given.some((one) => one === '' || longerThan(rules.max, one))) throw refuse(rules.invalid)
-    given.forEach(refuseNul)
-    return [...given]
-  })
+  return param(
+    `at most ${rules.max_texts} texts of 1 to ${rules.max} characters`,
+    (_, all) => {
+      const given = all.length === 1 && all[0] === '' ? [] : all
+      if (given.length > rules.max_texts) throw refuse(rules.tooMany)
+      if (given.some((one) => one === '' || longerThan(rules.max, one))) throw refuse(rules.invalid)
+      given.forEach(refuseNul)
+      return [...given]
+    },
+    rules.max_texts * rules.max * char_bytes + rules.max_texts * short_bytes,
+  )
 }
 
 /** An ISO 8601 instant, parsed to epoch ms. Empty is refused like any other text that is no date. */
@@ -227,14 +256,18 @@ export function sid(kind: SidKind, invalid: ErrorName): Param<string | null> {
 
 /** An absolute http(s) URL; empty means null. */
 export function webUrl(invalid: ErrorName, limit?: { max: number; tooLong: ErrorName }): Param<string | null> {
-  return param(limit ? `http(s) URL, at most ${limit.max} characters` : 'http(s) URL', (given) => {
-    if (given === '') return null
-    const parsed = !/\s/.test(given) && URL.canParse(given) ? new URL(given) : undefined
-    if (!parsed || !/^https?:$/.test(parsed.protocol)) throw refuse(invalid)
-    if (limit && longerThan(limit.max, given)) throw refuse(limit.tooLong)
-    refuseNul(given)
-    return given
-  })
+  return param(
+    limit ? `http(s) URL, at most ${limit.max} characters` : 'http(s) URL',
+    (given) => {
+      if (given === '') return null
+      const parsed = !/\s/.test(given) && URL.canParse(given) ? new URL(given) : undefined
+      if (!parsed || !/^https?:$/.test(parsed.protocol)) throw refuse(invalid)
+      if (limit && longerThan(limit.max, given)) throw refuse(limit.tooLong)
+      refuseNul(given)
+      return given
+    },
+    limit ? limit.max * char_bytes : unlimited_bytes,
+  )
 }
 
 /** Returns the value of a column on update: absent keeps it, empty (null) unsets it. */
@@ -265,12 +298,20 @@ export function parseParams<P extends Params>(declared: P, verb: 'create' | 'upd
     for (const [name, p] of params) if (p.required.includes(verb) && !form.last(name)) throw refuse('missingParameter', { name })
   }
   for (const [name, p] of params) {
-    const given = form.last(name)
-    if (given === undefined) continue
-    parsed[name] = p.parse(given, form.all(name))
+    const all = form.all(name)
+    const given = all.at(-1)
+    if (given !== undefined) parsed[name] = p.parse(given, all)
   }
   // Each value has been parsed by the declaration of its name.
   return parsed as Parsed<P>
+}
+
+/**
+ * Returns the length of the longest form that a declaration can make use of: each value at its limit and each byte of it
+ * percent-encoded (`%20`), between its name, `=` and `&`.
+ */
+export function longestForm(declared: Params): number {
+  return Object.entries(declared).reduce((sum, [name, { max_bytes }]) => sum + name.length + 2 + 3 * max_bytes, 0)
 }
 
 /** Returns the values with the secrets encrypted. */

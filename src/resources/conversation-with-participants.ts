@@ -3,8 +3,8 @@ import { refuse } from '../errors.ts'
 import { isJsonObject, parseJsonObject } from '../json.ts'
 import type { ChangeRequest, NamedChange } from '../model/change.ts'
 import type { BaseRow } from '../model/declare.ts'
-import { Form } from '../model/form.ts'
-import { parseParams, snakeCase } from '../model/params.ts'
+import { type Form, formOf } from '../model/form.ts'
+import { longestForm, parseParams, snakeCase } from '../model/params.ts'
 import { type AncestorSids, collectionUrl, represent, urlsFor } from '../model/represent.ts'
 import { newSid, orderedSid } from '../sids.ts'
 import { conversations } from './conversations/conversation.ts'
@@ -25,6 +25,7 @@ export const conversationWithParticipants: Operation = {
   name: 'ConversationWithParticipants',
   path: '/ConversationWithParticipants',
   method: 'POST',
+  max_body_bytes: longestForm(conversations.params) + max_participants * longestParticipant(),
   resource: conversations,
   async run(pipeline, call) {
     const now = pipeline.clock.now()
@@ -51,6 +52,11 @@ function createRequest(
   return { verb: 'create', path: { ...path, parents }, params, sid, now, webhooks, source: 'API' }
 }
 
+/** The text of a participant is JSON: a character of a value may be escaped by another one. */
+function longestParticipant(): number {
+  return 2 * longestForm(participants.params)
+}
+
 /** Returns a form for each participant, as the operation for a single one takes it. Throws 50426, 50424. */
 function givenParticipants(body: Form): Form[] {
   const given = body.all('Participant')
@@ -70,7 +76,7 @@ function participantForm(text: string): Form {
     if (typeof value !== 'string') throw refuse('invalidParticipant')
     return [[name, value]]
   })
-  return new Form(Object.fromEntries(pairs))
+  return formOf(Object.fromEntries(pairs))
 }
 
 function valueAt(holder: unknown, key: string): unknown {

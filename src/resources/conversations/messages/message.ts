@@ -27,6 +27,9 @@ import { refuseUnusable, withNewMessage } from '../lifecycle.ts'
 import { scopedTargets } from '../webhooks/targets.ts'
 import { dispatch, nonChatParticipants, summary } from './dispatch.ts'
 
+/** Characters of ContentVariables. */
+const max_variables = 27_801
+
 const params = {
   Author: text({ max: 256, tooLong: 'authorTooLong' }),
   Body: exactText(32_768, 'bodyTooLong'),
@@ -250,20 +253,24 @@ function indexToPayload(row: MessageRow): Payload {
 
 /** A JSON object with the variables of a content template, stored as given; the limits are the vendor's. */
 export function contentVariables(): Param<string | null> {
-  return param('JSON object', (given) => {
-    if (given === '') return null
-    if (longerThan(27_801, given)) throw refuse('contentVariablesTooLong')
-    let variables: unknown
-    try {
-      variables = JSON.parse(given)
-    } catch {
-      throw refuse('invalidContentVariables')
-    }
-    if (typeof variables !== 'object' || variables === null || Array.isArray(variables)) throw refuse('invalidContentVariables')
-    for (const [key, value] of Object.entries(variables)) {
-      if (longerThan(16, key)) throw refuse('contentKeyTooLong')
-      if (longerThan(256, String(value))) throw refuse('contentValueTooLong')
-    }
-    return given
-  })
+  return param(
+    'JSON object',
+    (given) => {
+      if (given === '') return null
+      if (longerThan(max_variables, given)) throw refuse('contentVariablesTooLong')
+      let variables: unknown
+      try {
+        variables = JSON.parse(given)
+      } catch {
+        throw refuse('invalidContentVariables')
+      }
+      if (typeof variables !== 'object' || variables === null || Array.isArray(variables)) throw refuse('invalidContentVariables')
+      for (const [key, value] of Object.entries(variables)) {
+        if (longerThan(16, key)) throw refuse('contentKeyTooLong')
+        if (longerThan(256, String(value))) throw refuse('contentValueTooLong')
+      }
+      return given
+    },
+    4 * max_variables,
+  )
 }
