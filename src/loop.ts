@@ -10,21 +10,23 @@ export interface Worker {
  * comes a second later.
  */
 export class Loop implements Worker {
-  readonly #once: () => Promise<number>
+  readonly #once: (signal: AbortSignal) => Promise<number>
   readonly #onError: (error: unknown) => void
+  #stopping = new AbortController()
   #timer: NodeJS.Timeout | undefined
   #running: Promise<void> | undefined
   #again = false
   #stopped = true
 
-  /** `once` returns after how many ms it is to run again. */
-  constructor(once: () => Promise<number>, onError: (error: unknown) => void) {
+  /** `once` returns after how many ms it is to run again. With work in batches it checks `signal` between two of them. */
+  constructor(once: (signal: AbortSignal) => Promise<number>, onError: (error: unknown) => void) {
     this.#once = once
     this.#onError = onError
   }
 
   start(): void {
     this.#stopped = false
+    this.#stopping = new AbortController()
     this.nudge()
   }
 
@@ -40,6 +42,7 @@ export class Loop implements Worker {
 
   async stop(): Promise<void> {
     this.#stopped = true
+    this.#stopping.abort()
     clearTimeout(this.#timer)
     await this.#running
   }
@@ -49,7 +52,7 @@ export class Loop implements Worker {
     while (this.#again && !this.#stopped) {
       this.#again = false
       try {
-        wait_ms = await this.#once()
+        wait_ms = await this.#once(this.#stopping.signal)
       } catch (error) {
         this.#onError(error)
         wait_ms = 1000

@@ -5,7 +5,7 @@ import type { Database } from '../storage/database.ts'
 
 const hour_ms = 3_600_000
 
-/** Rows per transaction. */
+/** Rows per transaction: requests wait at most for one batch, some 20 ms. */
 const batch = 500
 
 export interface CleanupOptions {
@@ -21,10 +21,10 @@ export class Cleanup implements Worker {
   readonly #loop: Loop
 
   constructor({ clock, database, delivery_retention_ms, onError }: CleanupOptions) {
-    this.#loop = new Loop(async () => {
-      while (await database.write('removeSome', { limit: batch }));
+    this.#loop = new Loop(async (signal) => {
+      while (!signal.aborted && (await database.write('removeSome', { limit: batch })));
       const before = clock.now() - delivery_retention_ms
-      while ((await database.write('removeOldDeliveries', { before, limit: batch })) === batch);
+      while (!signal.aborted && (await database.write('removeOldDeliveries', { before, limit: batch })) === batch);
       return hour_ms
     }, onError)
     database.subscribe((notices) => {

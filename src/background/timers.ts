@@ -33,7 +33,7 @@ export class Timers implements Worker {
   constructor(options: TimersOptions) {
     this.#options = options
     this.#resources = options.resources.filter((resource) => resource.elapse)
-    this.#loop = new Loop(() => this.#once(), options.onError)
+    this.#loop = new Loop((signal) => this.#once(signal), options.onError)
     options.database.subscribe((notices) => {
       for (const notice of notices) {
         if (notice.topic === 'due' ? notice.at < this.#planned : notice.topic === 'clock') this.#loop.nudge()
@@ -49,13 +49,13 @@ export class Timers implements Worker {
     return this.#loop.stop()
   }
 
-  /** Applies all deadlines that have passed. Returns the next deadline, in epoch ms, if there is one. */
-  async catchUp(): Promise<number | undefined> {
+  /** Applies all deadlines that have passed, until `signal` aborts. Returns the next deadline, in epoch ms, if there is one. */
+  async catchUp(signal?: AbortSignal): Promise<number | undefined> {
     const { clock, sweep, batch = 500 } = this.#options
     let next: number | undefined
     for (const resource of this.#resources) {
       let first = await this.#first(resource)
-      while (first !== undefined && first <= clock.now()) {
+      while (first !== undefined && first <= clock.now() && !signal?.aborted) {
         const now = clock.now()
         const rows = await sweep({ resource: resource.name, now, limit: batch })
         if (rows > 0) this.#options.onBatch?.(rows, now - first)
@@ -68,9 +68,9 @@ export class Timers implements Worker {
     return next
   }
 
-  async #once(): Promise<number> {
+  async #once(signal: AbortSignal): Promise<number> {
     this.#planned = 0
-    const next = await this.catchUp()
+    const next = await this.catchUp(signal)
     const now = this.#options.clock.now()
     const sleep_ms = Math.min(max_sleep_ms, Math.max(0, (next ?? Number.POSITIVE_INFINITY) - now))
     this.#planned = now + sleep_ms

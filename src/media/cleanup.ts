@@ -10,12 +10,11 @@ const day_ms = 24 * hour_ms
  */
 export class MediaCleanup implements Worker {
   readonly #loop: Loop
-  readonly #stopping = new AbortController()
 
   constructor({ store, report }: { store: Pick<MediaStore, 'removeLeftovers'>; report: (error: unknown) => void }) {
     let wait_ms = hour_ms
-    this.#loop = new Loop(async () => {
-      await store.removeLeftovers(this.#stopping.signal)
+    this.#loop = new Loop(async (signal) => {
+      await store.removeLeftovers(signal)
       const again_ms = wait_ms
       wait_ms = day_ms
       return again_ms
@@ -27,7 +26,6 @@ export class MediaCleanup implements Worker {
   }
 
   stop(): Promise<void> {
-    this.#stopping.abort()
     return this.#loop.stop()
   }
 }

@@ -1,12 +1,17 @@
 import { lowestSid } from '../sids.ts'
 import { long, type Tx } from '../storage/database.ts'
-import { deleteNames, deleteRow, insert, someSids } from '../storage/rows.ts'
+import { deleteNames, deleteRow, deleteSome, insert, someSids } from '../storage/rows.ts'
 import type { RemovalRow } from '../storage/schema.ts'
 import { shape } from '../storage/shapes.ts'
 import type { AnyResource } from './declare.ts'
 import type { Registry } from './registry.ts'
 
-const anyRemoval = shape<{ none?: null }>()((db) => db.selectFrom('removals').selectAll().orderBy('sid').limit(1))
+const someRemovals = shape<{ max: number }>()((db, a) => db.selectFrom('removals').selectAll().orderBy('sid').limit(a.max))
+
+/** Removed rows that one transaction works on. */
+const max_removals = 200
+/** Rows below each of them that it removes at least: most have no more, and are done with. */
+const min_share = 8
 
 const oldDeliveries = shape<{ before: string; limit: number }>()((db, a) =>
   db
@@ -28,20 +33,13 @@ export type RemoveMore = (tx: Tx, column: string, sid: string, max: number) => P
 /** Commands that remove rows to which no path leads any more, and old deliveries. */
 export function removalCommands(registry: Registry, removeMore: RemoveMore) {
   return {
-    /** Removes a batch of rows below a removed one. Returns whether there may be more. */
-    removeSome: long(async (tx: Tx, input: { limit: number }): Promise<boolean> => {
-      const [removal] = await tx.claim(anyRemoval, {})
-      if (!removal) return false
-      const parent = registry.ofSid(removal.sid)
-      const dependents = parent && registry.dependents(parent)
-      if (dependents) {
-        if ((await removeMore(tx, dependents.column, removal.sid, input.limit)) > 0) return true
-        for (const child of dependents.resources) {
-          if ((await removeRows(tx, registry, child, dependents.column, removal, input.limit)) > 0) return true
-        }
-      }
-      await tx.run(deleteRow('removals', ['sid']), { sid: removal.sid })
-      return true
+    /** Removes a batch of rows below removed ones, about `limit` rows. Returns whether there may be more. */
+    removeSome: long(async (tx: Tx, { limit }: { limit: number }): Promise<boolean> => {
+      const removals = await tx.claim(someRemovals, { max: max_removals })
+      const share = Math.max(min_share, Math.ceil(limit / Math.max(1, removals.length)))
+      // Side by side: an engine that is asked over a network answers all of them at once.
+      await Promise.all(removals.map((removal) => removeBelow(tx, registry, removeMore, removal, share)))
+      return removals.length > 0
     }),
 
     /** Removes a batch of finished deliveries created before an instant. Returns how many. */
@@ -52,7 +50,22 @@ export function removalCommands(registry: Registry, removeMore: RemoveMore) {
   }
 }
 
-/** Removes a batch of child rows, and records each so that its own child rows are removed in turn. */
+/** Removes at most `max` rows below a removed one; when fewer are there, the removal is done. */
+async function removeBelow(tx: Tx, registry: Registry, removeMore: RemoveMore, removal: RemovalRow, max: number): Promise<void> {
+  const parent = registry.ofSid(removal.sid)
+  const dependents = parent && registry.dependents(parent)
+  let left = max
+  if (dependents) {
+    left -= await removeMore(tx, dependents.column, removal.sid, left)
+    for (const child of dependents.resources) {
+      if (left <= 0) return
+      left -= await removeRows(tx, registry, child, dependents.column, removal, left)
+    }
+  }
+  if (left > 0) await tx.run(deleteRow('removals', ['sid']), { sid: removal.sid })
+}
+
+/** Removes child rows, and records those that have child rows themselves. Returns how many. */
 async function removeRows(
   tx: Tx,
   registry: Registry,
@@ -61,12 +74,14 @@ async function removeRows(
   removal: RemovalRow,
   max: number,
 ): Promise<number> {
+  if (child.cascade === 'inline' || !registry.dependents(child)) {
+    return tx.run(deleteSome(child.table, column), { [column]: removal.sid, max })
+  }
   const found = await tx.all(someSids(child.table, column), { [column]: removal.sid, max })
-  const hasChildren = child.cascade !== 'inline' && registry.dependents(child)
   await Promise.all(
     found.map(async ({ sid }) => {
       await tx.run(deleteNames(child.table, [column, 'sid']), { [column]: removal.sid, sid })
-      if (hasChildren) await insert(tx, 'removals', { sid, date_created: removal.date_created })
+      await insert(tx, 'removals', { sid, date_created: removal.date_created })
     }),
   )
   return found.length

@@ -118,6 +118,24 @@ export function someSids(table: Table, column: string): Shape<Args, { sid: strin
   )
 }
 
+/** Deletes at most `max` of the rows whose `column` equals the argument of that name. */
+export function deleteSome(table: Table, column: string): Shape<Args, unknown> {
+  return once(`delete some ${table} ${column}`, (db, a) =>
+    db
+      .deleteFrom(table)
+      .where(column, '=', a[column])
+      .where(
+        'sid',
+        'in',
+        db
+          .selectFrom(table)
+          .select('sid')
+          .where(column, '=', a[column])
+          .limit(a.max as number),
+      ),
+  )
+}
+
 export interface PageQuery {
   readonly table: Table
   /** Arguments are named `where0`, `where1` …; those of an `in` with `places` values `where0_0`, `where0_1` … */

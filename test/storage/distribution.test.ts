@@ -51,7 +51,7 @@ const fan_outs: readonly (readonly [text: RegExp, why: string])[] = [
   [/from "participants" where "account_sid" = \S+ and "address" = /, 'address pairs and groups of the account'],
   [/from "deliveries" where (?:.* and )?"id" (=|<) /, "the operator's log"],
   [
-    /^(?:select (?:"sid"|\*) from "\w+" where "conversation_sid" = \S+ limit|delete from "\w+" where "conversation_sid" = \S+ and "sid" = )/,
+    /^(?:select (?:"sid"|\*) from "\w+" where "conversation_sid" = \S+ limit|delete from "\w+" where "conversation_sid" = \S+ and "sid" in )/,
     'what a conversation left behind',
   ],
 ]

@@ -1,0 +1,44 @@
+import { expect, test } from 'vitest'
+import { SystemClock } from '../clock.ts'
+import type { removalCommands } from '../model/removals.ts'
+import { type Database, only_slot } from '../storage/database.ts'
+import { Cleanup } from './cleanup.ts'
+
+/** A database in which there is always more to remove. */
+function endless(): Database<ReturnType<typeof removalCommands>> & { readonly batches: string[] } {
+  const batches: string[] = []
+  const write = async (name: string) => {
+    batches.push(name)
+    await new Promise(setImmediate)
+    return name === 'removeSome' ? true : 500
+  }
+  const unused = () => Promise.reject(new Error('nothing is read'))
+  return {
+    batches,
+    write: write as Database<ReturnType<typeof removalCommands>>['write'],
+    subscribe: () => {},
+    capabilities: { sole_owner: true },
+    read: { one: unused, all: unused, hold: unused },
+    slots: only_slot,
+    failing: () => false,
+    waiting: () => 0,
+    close: async () => {},
+  }
+}
+
+test('a stop waits for the batch under way, not for all that there is to remove', async () => {
+  const database = endless()
+  const failed: unknown[] = []
+  const cleanup = new Cleanup({
+    clock: new SystemClock(),
+    database,
+    delivery_retention_ms: 0,
+    onError: (error) => failed.push(error),
+  })
+  cleanup.start()
+  await expect.poll(() => database.batches.length).toBeGreaterThan(2)
+  const begun = database.batches.length
+  await cleanup.stop()
+  expect(database.batches.length - begun).toBeLessThan(2)
+  expect(failed).toEqual([])
+})
