@@ -5,7 +5,7 @@ import type { DeliveryRow } from '../storage/schema.ts'
 import { shape } from '../storage/shapes.ts'
 import { webhook_timeout_ms } from './client.ts'
 import type { DeliveryResult } from './record.ts'
-import { attemptDelivery, type SenderOptions } from './sender.ts'
+import { attemptDelivery, backoffMs, type SenderOptions } from './sender.ts'
 
 /** Deliveries in flight to one target at a time. */
 const max_in_flight = 64
@@ -280,26 +280,34 @@ export class Deliveries<Report> implements Worker {
   /** Attempts a delivery until it is finished. Does not count as in flight while it waits for the next attempt. */
   async #deliver(queue: Queue, row: DeliveryRow): Promise<void> {
     let current = row
+    let next = this.#nextAttempt(row)
     while (current.status === 'pending' && !this.#isStopped(queue.slot)) {
-      if (current.due > this.#options.clock.now()) {
+      if (next > this.#options.clock.now()) {
         this.#countInFlight(queue.target_sid, -1)
         this.#sendNext(queue.target_sid)
-        await this.#sleepUntil(current.due, queue.slot)
+        await this.#sleepUntil(next, queue.slot)
         this.#countInFlight(queue.target_sid, 1)
+        next = 0
         continue
       }
       try {
         const { row, report } = await attemptDelivery(this.#options, current)
         current = row
+        next = this.#nextAttempt(row)
         this.#record(queue, row, report)
       } catch (error) {
         // The database, not the endpoint, has failed: the attempt does not count.
         this.#options.failed(error)
-        current = { ...current, due: this.#options.clock.now() + 1000 }
+        next = this.#options.clock.now() + 1000
       }
     }
     this.#countInFlight(queue.target_sid, -1)
     if (current.status === 'pending') this.#putBack(queue, current)
+  }
+
+  /** No later than its back-off from now: `due` lies in a time to come when the clock was set back since. */
+  #nextAttempt(row: DeliveryRow): number {
+    return Math.min(row.due, this.#options.clock.now() + backoffMs(row))
   }
 
   /** Puts a delivery back first in its lane: the slot is being released, or its owner is unknown. */
@@ -341,10 +349,14 @@ export class Deliveries<Report> implements Worker {
     }
   }
 
-  /** Resolves at the instant, or earlier if the worker stops or the slot is released. */
+  /**
+   * Resolves at the instant, or earlier if the worker stops or the slot is released. When the clock is set back meanwhile, the
+   * instant moves with it.
+   */
   async #sleepUntil(instantMs: number, slot?: number): Promise<void> {
+    let [until, now] = [instantMs, this.#options.clock.now()]
     for (;;) {
-      const wait_ms = instantMs - this.#options.clock.now()
+      const wait_ms = until - now
       if (wait_ms <= 0 || this.#stopped || (slot !== undefined && this.#releasing.has(slot))) return
       await new Promise<void>((resolve) => {
         const done = () => {
@@ -355,6 +367,9 @@ export class Deliveries<Report> implements Worker {
         const timer = setTimeout(done, Math.min(wait_ms, 60_000))
         this.#sleepers.add(done)
       })
+      const woken = this.#options.clock.now()
+      if (woken < now) until -= now - woken
+      now = woken
     }
   }
 

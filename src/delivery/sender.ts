@@ -35,13 +35,19 @@ export async function attemptDelivery<Report>(
     ...row,
     attempts: JSON.stringify([...earlier, attempt]),
     status: ok ? 'delivered' : retry ? 'pending' : 'failed',
-    due: retry ? clock.now() + backoffMs(earlier.length) : row.due,
+    due: retry ? clock.now() + backoffAfter(earlier.length) : row.due,
     date_finished: retry ? null : clock.now(),
   }
   return { row: next, ...(!retry && handler.report && { report: handler.report(result, ok) }) }
 }
 
 /** 1 s, 4 s, 16 s … */
-function backoffMs(tries: number): number {
+function backoffAfter(tries: number): number {
   return 1000 * 4 ** tries
+}
+
+/** How long a pending delivery waits for its next attempt at most; the first is made at once. */
+export function backoffMs({ attempts }: Pick<DeliveryRow, 'attempts'>): number {
+  const made = attempts === '[]' ? 0 : parseStored<Attempt[]>(attempts).length
+  return made === 0 ? 0 : backoffAfter(made - 1)
 }

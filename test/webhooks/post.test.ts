@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, vi } from 'vitest'
 import { newDatabase } from '../support/databases.ts'
 import { test, testOn } from '../support/fixtures.ts'
 import { all_events, asking, enabled, eventsOf, gate, isEvent, log, ms_date, settled, told, uuid_v4 } from '../support/hooked.ts'
-import { auth_token, startServer } from '../support/server.ts'
+import { auth_token, startServer, type TestServer } from '../support/server.ts'
 import type { Tenant } from '../support/tenant.ts'
 import { type Caught, catchWebhooks, type Reply, type WebhookCatcher } from '../support/webhook-catcher.ts'
 
@@ -701,5 +701,35 @@ describe('retries', () => {
       ['1', true],
     ])
     expect(eventsOf(catcher.requests)).toEqual(['onConversationAdded', 'onConversationAdded'])
+  })
+})
+
+/** The machine's clock is set back by an hour. */
+function stepBack(server: TestServer): void {
+  server.clock.offset_ms -= 3_600_000
+}
+
+const settable = testOn(() => startServer({ webhook_retries: 1 }))
+
+describe('a clock that is set back by an hour', () => {
+  settable('does not hold up what waits to be sent', async ({ server, tenant, catcher }) => {
+    await accountHook(tenant, catcher.url())
+    using held = gate()
+    catcher.reply(() => ({ delayUntil: held.opened }))
+    const sid = await create(tenant, 'Room')
+    await catcher.next()
+    await rename(tenant, sid, 'Renamed')
+    stepBack(server)
+    held.open()
+    expect((await catcher.next()).params.FriendlyName).toBe('Renamed')
+  })
+
+  settable('does not hold up a retry', async ({ server, tenant, catcher }) => {
+    await accountHook(tenant, catcher.url())
+    firstAnswer(catcher, { Room: { status: 503 } })
+    await create(tenant, 'Room')
+    await catcher.next()
+    stepBack(server)
+    expect((await catcher.next()).params.RetryCount).toBe('1')
   })
 })
