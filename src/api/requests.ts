@@ -155,18 +155,22 @@ export async function list(pipeline: Pipeline, call: Call): Promise<string> {
   // Filters compare stored values, so the deadlines that have passed must be applied first.
   if (resource.elapse && order.where.length > 0) await pipeline.catchUp()
   const now = pipeline.clock.now()
-  const found = await readPage(issuerOf(pipeline.pageSecret, resource, ancestors, order), order, page, (slice: Slice) =>
-    resource.view
-      ? resource.view.page(pipeline.read, { ...ancestors, now }, params, slice)
-      : storedRows(pipeline.read, resource, scopeOf(resource, ancestors), order, slice),
-  )
   const urls = urlsFor(call.base, ancestors, call.family)
   const collection = collectionUrl(resource, ancestors, urls)
-  const rows = found.rows.map((row) => represent(resource, resource.elapse?.(row, now) ?? row, collection, urls))
+  const found = await readPage(
+    issuerOf(pipeline.pageSecret, resource, ancestors, order),
+    order,
+    page,
+    (slice: Slice) =>
+      resource.view
+        ? resource.view.page(pipeline.read, { ...ancestors, now }, params, slice)
+        : storedRows(pipeline.read, resource, scopeOf(resource, ancestors), order, slice),
+    (rows) => JSON.stringify(rows.map((row) => represent(resource, resource.elapse?.(row, now) ?? row, collection, urls))),
+  )
   const meta = pageMeta(page, query.last('PageToken') || null, found, (number, token) =>
     pageUrl(collection, filtersOf(query, params), page.size, number, token),
   )
-  return JSON.stringify({ meta: { ...meta, key: declared.key }, [declared.key]: rows })
+  return `{"meta":${JSON.stringify({ ...meta, key: declared.key })},${JSON.stringify(declared.key)}:[${found.json}]}`
 }
 
 /** Returns the `meta` of a page but for its key. `token`: the one that the page was requested with. */

@@ -3,6 +3,7 @@ import { refuse } from '../errors.ts'
 import type { Reader } from '../storage/database.ts'
 import { pageOf } from '../storage/rows.ts'
 import type { Ancestors, AnyResource, BaseRow, Condition, Order, Slice } from './declare.ts'
+import { fillPage } from './filled-page.ts'
 import type { Form } from './form.ts'
 
 /** The page that a request asks for. The token alone determines the position; the page number is only repeated in urls. */
@@ -34,7 +35,8 @@ type AnyOrder = Order<any>
 type AnyCondition = Condition<any>
 
 export interface Page {
-  readonly rows: readonly BaseRow[]
+  /** The JSON objects of its rows, separated by commas. */
+  readonly json: string
   readonly previous: string | null
   readonly next: string | null
 }
@@ -52,30 +54,33 @@ export function pageRequest(query: Form, size: { default: number; max: number })
   }
 }
 
-/** Reads one page, and one row more to know whether another follows. Throws 21481 for a token that `issuer` has not signed. */
+/**
+ * Reads and renders one page, and reads one row more to know whether another follows. `render` returns the JSON array of some
+ * rows. Throws 21481 for a token that `issuer` has not signed.
+ */
 export async function readPage(
   issuer: Issuer,
   { by, direction }: Pick<Order<BaseRow>, 'direction'> & { readonly by: string },
   { size, token }: PageRequest,
   rowsOf: (slice: Slice) => Promise<readonly BaseRow[]>,
+  render: (rows: readonly BaseRow[]) => string,
 ): Promise<Page> {
   if (token && token.signature !== issuer(token)) throw refuse('invalidPageToken')
   const backward = token?.direction === 'backward'
-  const found = await rowsOf({
-    direction: (direction === 'asc') === !backward ? 'asc' : 'desc',
-    after: token,
-    limit: size + 1,
+  const order = (direction === 'asc') === !backward ? 'asc' : 'desc'
+  const { json, first, last, more } = await fillPage(size, {
+    read: (row, limit) => rowsOf({ direction: order, after: row ? positionAt(row, by) : token, limit }),
+    render,
+    backward,
   })
-  const rows = found.slice(0, size)
-  const more = found.length > size
-  if (backward) rows.reverse()
+  const [top, bottom] = backward ? [last, first] : [first, last]
   // A token means that the caller came from the other side: there is a page in that direction.
   const hasPrevious = backward ? more : token !== null
   const hasNext = backward ? true : more
   return {
-    rows,
-    previous: hasPrevious ? formatToken('backward', issuer, by, rows[0], token) : null,
-    next: hasNext ? formatToken('forward', issuer, by, rows.at(-1), token) : null,
+    json,
+    previous: hasPrevious ? formatToken('backward', issuer, by, top, token) : null,
+    next: hasNext ? formatToken('forward', issuer, by, bottom, token) : null,
   }
 }
 
@@ -128,13 +133,20 @@ function formatToken(
   row: BaseRow | undefined,
   at: Token | null,
 ): string {
-  const key: unknown = row ? Object.entries(row).find(([column]) => column === by)?.[1] : at?.key
-  const sid = row?.sid ?? at?.sid
-  if (!isKey(key) || sid === undefined) throw new Error(`a page of rows without ${by}`)
+  const position = row ? positionAt(row, by) : at
+  if (!position) throw new Error('an empty page that no token asked for')
+  const { key, sid } = position
   const inclusive = row === undefined
   const signature = issuer({ direction, inclusive, key, sid })
   const prefix = direction === 'forward' ? 'PT' : 'PB'
   return prefix + Buffer.from(JSON.stringify([signature, key, sid, ...(inclusive ? [true] : [])])).toString('base64url')
+}
+
+/** Returns the position behind a row of a list ordered by this column. */
+function positionAt(row: BaseRow, by: string) {
+  const key: unknown = Object.entries(row).find(([column]) => column === by)?.[1]
+  if (!isKey(key)) throw new Error(`a page of rows without ${by}`)
+  return { key, sid: row.sid, inclusive: false }
 }
 
 /** Returns the issuer of all pages of one list in one order, in either path family. `secret`: the same on every node. */

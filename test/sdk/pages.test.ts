@@ -484,3 +484,21 @@ describe('while others write', () => {
     await fc.assert(run('previous'), { numRuns: 40 })
   })
 })
+
+describe('large rows', () => {
+  test('a page ends at about a megabyte, and the next ones have the rest, in both directions', async () => {
+    const { path, make } = await collection()
+    const messages = `${path}/${await make()}/Messages`
+    const sids: string[] = []
+    // Each of its characters takes three bytes.
+    const Body = '\u4e2d'.repeat(10_900)
+    for (let i = 0; i < 80; i++) sids.push((await server.call('POST', messages, { Body }, { as })).body.sid)
+    const pages = [await page(`${messages}?PageSize=1000`)]
+    for (let url = pages[0]?.meta.next_page_url; url; url = pages.at(-1)?.meta.next_page_url) pages.push(await follow(url))
+    expect(pages.flatMap(({ sids }) => sids)).toEqual(sids)
+    expect(pages.map(({ sids }) => sids.length)).toEqual([30, 30, 20])
+    const back = [pages.at(-1) as Page]
+    for (let url = back[0]?.meta.previous_page_url; url; url = back[0]?.meta.previous_page_url) back.unshift(await follow(url))
+    expect(back.flatMap(({ sids }) => sids)).toEqual(sids)
+  })
+})

@@ -1,0 +1,94 @@
+import { describe, expect, test } from 'vitest'
+import type { BaseRow } from './declare.ts'
+import { fillPage, max_page_bytes } from './filled-page.ts'
+
+interface TextRow extends BaseRow {
+  readonly text: string
+}
+
+/** So many rows with a text of so many characters each. */
+function stored(count: number, chars: number): TextRow[] {
+  return Array.from({ length: count }, (_, i) => ({
+    sid: String(i),
+    text: 'x'.repeat(chars),
+    date_created: 0,
+    date_updated: 0,
+    revision: 1,
+  }))
+}
+
+/** Fills a page from these rows; returns it with the sizes of what was read and rendered. */
+async function fill(size: number, rows: readonly TextRow[], backward = false) {
+  const reads: number[] = []
+  const renders: number[] = []
+  const page = await fillPage(size, {
+    read: async (last, limit) => {
+      const begin = last ? rows.findIndex(({ sid }) => sid === last.sid) + 1 : 0
+      reads.push(limit)
+      return rows.slice(begin, begin + limit)
+    },
+    render: (some) => {
+      const json = JSON.stringify(some)
+      renders.push(json.length)
+      return json
+    },
+    backward,
+  })
+  const shown = (JSON.parse(`[${page.json}]`) as TextRow[]).map(({ sid }) => Number(sid))
+  return { ...page, shown, reads, renders }
+}
+
+describe('a page', () => {
+  test('of an ordinary size is one read and one rendering', async () => {
+    const { shown, more, reads, renders } = await fill(50, stored(60, 500))
+    expect([shown.length, more, reads, renders.length]).toEqual([50, true, [51], 1])
+  })
+
+  test.for([0, 1, 99, 100, 101, 250, 999, 1000])('has all of %i rows, and nothing follows', async (count) => {
+    const { shown, more } = await fill(1000, stored(count, 10))
+    expect(shown).toEqual(Array.from({ length: count }, (_, i) => i))
+    expect(more).toBe(false)
+  })
+
+  test.for([1, 99, 100, 101, 200, 1000])('of %i rows ends there when others follow', async (size) => {
+    const { shown, more } = await fill(size, stored(size + 1, 10))
+    expect([shown.length, more]).toEqual([size, true])
+  })
+
+  test('read backward is shown in order', async () => {
+    const { shown, first, last } = await fill(300, stored(250, 10), true)
+    expect(shown).toEqual(Array.from({ length: 250 }, (_, i) => 249 - i))
+    expect([first?.sid, last?.sid]).toEqual(['0', '249'])
+  })
+
+  test('ends when it is large, and is read and rendered in small parts', async () => {
+    const rows = stored(1000, 32_768)
+    const { json, shown, more, last, reads, renders } = await fill(1000, rows)
+    expect(json.length).toBeGreaterThanOrEqual(max_page_bytes)
+    expect(json.length).toBeLessThan(max_page_bytes * 1.2)
+    expect(more).toBe(true)
+    expect(last?.sid).toBe(String(shown.at(-1)))
+    expect(Math.max(...reads)).toBeLessThanOrEqual(101)
+    expect(Math.max(...renders)).toBeLessThan(250_000)
+  })
+
+  test('of one row that is too large for a page has that row', async () => {
+    const { shown, more } = await fill(50, stored(2, 2 * max_page_bytes))
+    expect([shown, more]).toEqual([[0], true])
+  })
+
+  test('lets others have their turn between its parts', async () => {
+    const filling = fill(1000, stored(1000, 500))
+    let over = false
+    void filling.finally(() => {
+      over = true
+    })
+    let immediates = 0
+    while (!over) {
+      await new Promise(setImmediate)
+      immediates++
+    }
+    expect(immediates).toBeGreaterThan(5)
+    expect((await filling).shown).toHaveLength(1000)
+  })
+})
