@@ -23,7 +23,7 @@ export async function enqueue(
   targets: readonly Target[],
 ): Promise<void> {
   if (targets.length === 0) return
-  const form = JSON.stringify(requestForm(scope, event.type, event.payload(), event.always ? null : source))
+  const form = requestForm(scope, event.type, event.payload(), event.always ? null : source)
   for (const target of targets) {
     const delivery = {
       kind: 'webhook' as const,
@@ -34,7 +34,7 @@ export async function enqueue(
       event_type: event.type,
       method: target.method,
       url: target.url,
-      form,
+      form: JSON.stringify({ ...form, ...target.own }),
       idempotency_token: randomUUID(),
       message_sid: null,
       participant_sid: null,

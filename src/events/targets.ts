@@ -8,6 +8,8 @@ export interface Target {
   readonly sid: string
   readonly method: 'GET' | 'POST'
   readonly url: string
+  /** Parameters that only requests to this webhook carry: what names it. */
+  readonly own?: Readonly<Record<string, string>>
 }
 
 type Configuration = Pick<

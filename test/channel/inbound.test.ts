@@ -311,6 +311,8 @@ test('the configured webhook or studio flow is attached, early enough to be told
   expect(caught.method).toBe('GET')
   expect(caught.params).toMatchObject({ EventType: 'onMessageAdded', MessageSid: body.message_sid, Source: 'SMS', Body: 'Hello' })
   const attached = async (conversation: string) => (await get(`/v1/Conversations/${conversation}/Webhooks`)).webhooks
+  const [{ sid: WebhookSid }] = await attached(body.conversation_sid)
+  expect(caught.params).toMatchObject({ WebhookSid, WebhookType: 'webhook' })
   expect(await attached(body.conversation_sid)).toEqual([
     expect.objectContaining({
       target: 'webhook',
@@ -330,6 +332,7 @@ test('the configured webhook or studio flow is attached, early enough to be told
     expect.objectContaining({
       event_type: 'onMessageAdded',
       url: `https://webhooks.twilio.com/v1/Accounts/${server.account_sid}/Flows/${flow}`,
+      params: expect.objectContaining({ WebhookSid: sid('WH'), WebhookType: 'studio' }),
     }),
   ])
 })

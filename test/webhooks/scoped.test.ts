@@ -81,6 +81,32 @@ test('a webhook of the conversation is told besides that of its service, each wi
   expect(new Set(tokens).size).toBe(3)
 })
 
+test('requests to a webhook of the conversation name it, signed with the rest, also in a replay; to others they name none', async () => {
+  await tenant.call('POST', '/v1/Configuration/Webhooks', { PostWebhookUrl: catcher.url('/account'), Filters: 'onMessageAdded' })
+  const conversation = await newConversation()
+  await say(conversation, 'help', silent)
+  const replayed = filters('onMessageAdded').concat([['ReplayAfter', '0']])
+  const paths = {
+    post: await attach(conversation, 'webhook', replayed),
+    get: await attach(conversation, 'webhook', [...replayed, ['Method', 'GET']]),
+    trigger: await attach(conversation, 'trigger', [['Triggers', 'help']]),
+  }
+  const { webhooks } = (await tenant.call('GET', `${conversation}/Webhooks`)).body
+  const sidOf = (path: string): string =>
+    webhooks.find(({ configuration }: { configuration: { url: string } }) => configuration.url.endsWith(path)).sid
+  await say(conversation, 'help again')
+  for (const [name, path] of Object.entries(paths)) {
+    const requests = [await catcher.next(at(path)), ...(name === 'trigger' ? [] : [await catcher.next(at(path))])]
+    for (const { params, signed } of requests) {
+      expect(params).toMatchObject({ WebhookSid: sidOf(path), WebhookType: name === 'trigger' ? 'trigger' : 'webhook' })
+      expect(signed).toBe(true)
+    }
+  }
+  const { params } = await catcher.next(at('/account'))
+  expect(params).not.toHaveProperty('WebhookSid')
+  expect(params).not.toHaveProperty('WebhookType')
+})
+
 test('only what its filters list is told, and names of an older generation are never told', async () => {
   const conversation = await newConversation()
   const path = await attach(conversation, 'webhook', filters('onConversationStateUpdated', 'onConversationRemoved'))
@@ -237,7 +263,12 @@ test('a workflow hears of new messages only, at the address of its flow', async 
       { service_sid: row.service_sid, sid: row.conversation_sid, webhook_count },
     )
   expect(await targetsOf('onMessageAdded')).toEqual([
-    { sid: row.sid, method: 'POST', url: `https://webhooks.twilio.com/v1/Accounts/${row.account_sid}/Flows/${flow_sid}` },
+    {
+      sid: row.sid,
+      method: 'POST',
+      url: `https://webhooks.twilio.com/v1/Accounts/${row.account_sid}/Flows/${flow_sid}`,
+      own: { WebhookSid: row.sid, WebhookType: 'studio' },
+    },
   ])
   expect(await targetsOf('onMessageUpdated')).toEqual([])
   expect(await targetsOf('onConversationRemoved')).toEqual([])

@@ -35,8 +35,11 @@ export function firesOn(row: ConversationWebhookRow, event: Pick<Event, 'type' |
 
 export function targetOf(row: ConversationWebhookRow): Target {
   const { sid, account_sid, flow_sid } = row
-  if (row.target === 'studio') return { sid, method: 'POST', url: `${studio_base}/v1/Accounts/${account_sid}/Flows/${flow_sid}` }
-  return { sid, method: row.method?.toUpperCase() === 'GET' ? 'GET' : 'POST', url: row.url ?? '' }
+  // observed: receivers remove their own webhook by this SID. The types besides `webhook` are inferred.
+  const own = { WebhookSid: sid, WebhookType: row.target }
+  if (row.target === 'studio')
+    return { sid, method: 'POST', url: `${studio_base}/v1/Accounts/${account_sid}/Flows/${flow_sid}`, own }
+  return { sid, method: row.method?.toUpperCase() === 'GET' ? 'GET' : 'POST', url: row.url ?? '', own }
 }
 
 function listOf(json: string | null): string[] {
