@@ -84,7 +84,7 @@ export const catalogue = {
     code: 50003,
     status: 400,
     message: 'Friendly name too long',
-    when: 'FriendlyName exceeds 256 characters',
+    when: 'FriendlyName exceeds 256 characters, or 64 for a role or a credential',
   },
   uniqueNameTooLong: { code: 50004, status: 400, message: 'Unique Name too long', when: 'UniqueName exceeds 256 characters' },
   serviceNotFound: {
@@ -275,13 +275,13 @@ export const catalogue = {
     code: 50379,
     status: 400,
     message: 'TimeToInactive format is invalid',
-    when: 'an inactive timer is not an ISO 8601 duration',
+    when: 'an inactive timer is not an ISO 8601 duration, or has years or months',
   },
   invalidClosedTimer: {
     code: 50380,
     status: 400,
     message: 'TimeToClosed format is invalid',
-    when: 'a closed timer is not an ISO 8601 duration',
+    when: 'a closed timer is not an ISO 8601 duration, or has years or months',
   },
   initiallyClosed: {
     code: 50384,

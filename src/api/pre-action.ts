@@ -73,11 +73,12 @@ function amendedParams(
   const params: Record<string, unknown> = {}
   for (const name of resource.events?.amendable[verb] ?? []) {
     const given = amendments[snakeCase(name)]
-    if (given === undefined) continue
+    // observed: `"body": null` leaves the body as it was. The other keys alike, by inference.
+    if (given === undefined || given === null) continue
     const param: Param<unknown> = resource.params[name]
-    if (given !== null && typeof given !== 'string') throw refuse(param.wrongType)
+    if (typeof given !== 'string') throw refuse(param.wrongType)
     // A lone surrogate could not be stored.
-    const text = given?.toWellFormed() ?? ''
+    const text = given.toWellFormed()
     params[name] = param.parse(text, [text])
   }
   return params

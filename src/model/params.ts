@@ -227,14 +227,14 @@ export function dateBound(name: string, end_of_day: boolean): Param<number> {
 const epoch = 0
 
 /**
- * An ISO 8601 duration, stored as given. `PT0S` and empty unset it: the vendor's error dictionary lists `PT0S` as valid although
+ * An ISO 8601 duration without years and months (documented: days and smaller units), stored as given. `PT0S` and empty unset it: the vendor's error dictionary lists `PT0S` as valid although
  * it is below the minimum.
  */
 export function duration(rules: { min: string; tooShort: ErrorName; invalid: ErrorName }): Param<string | null> {
   const min = plusDuration(epoch, rules.min) ?? 0
-  return param(`ISO 8601 duration, at least ${rules.min}; PT0S or empty unsets`, (given) => {
+  return param(`ISO 8601 duration without years and months, at least ${rules.min}; PT0S or empty unsets`, (given) => {
     if (given === '') return null
-    const parsed = parseDuration(given)
+    const parsed = /^P[^T]*[YM]/i.test(given) ? undefined : parseDuration(given)
     if (!parsed) throw refuse(rules.invalid)
     if (parsed.blank) return null
     // Refuses durations that lead beyond the largest date, from any instant before 2200.

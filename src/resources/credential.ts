@@ -10,7 +10,7 @@ const secretsOf = { apn: ['Certificate', 'PrivateKey'], gcm: ['ApiKey'], fcm: ['
 
 const params = {
   Type: required(oneOf(['apn', 'gcm', 'fcm'], { invalid: 'invalidValue' })),
-  FriendlyName: text({ max: 256, tooLong: 'friendlyNameTooLong' }),
+  FriendlyName: text({ max: 64, tooLong: 'friendlyNameTooLong' }),
   Certificate: secret(),
   PrivateKey: secret(),
   Sandbox: flag(),

@@ -10,7 +10,7 @@ import type { RoleRow, RoleType, ServiceRow } from '../storage/schema.ts'
 import { type Builder, shape } from '../storage/shapes.ts'
 
 // Permissions of roles of one type, then those of either.
-const forService = ['createConversation', 'joinConversation', 'editOwnUserInfo'] as const
+const forService = ['createConversation', 'joinConversation'] as const
 const forConversation = ['deleteOwnMessage', 'leaveConversation', 'sendMessage', 'sendMediaMessage'] as const
 const forEither = [
   'addParticipant',
@@ -24,6 +24,7 @@ const forEither = [
   'editConversationName',
   'editOwnMessage',
   'editOwnMessageAttributes',
+  'editOwnUserInfo',
   // The vendor accepts these, too, but documents them for neither type.
   'editNotificationLevel',
   'addNonChatParticipant',
@@ -56,19 +57,20 @@ export function defaultRoles(account_sid: string, service_sid: string, now: numb
     revision: 1,
   })
   return {
+    // The ancestor API's page, in today's words. `editOwnUserInfo` is not among them.
     admin: role('service', 'service admin', [
-      'joinConversation',
       'createConversation',
-      'addParticipant',
-      'removeParticipant',
+      'joinConversation',
       'deleteConversation',
-      'editAnyUserInfo',
-      'editOwnUserInfo',
       'editConversationName',
       'editConversationAttributes',
+      'addParticipant',
+      'removeParticipant',
+      'editAnyParticipantAttributes',
       'editAnyMessage',
       'editAnyMessageAttributes',
       'deleteAnyMessage',
+      'editAnyUserInfo',
     ]),
     user: role('service', 'service user', ['joinConversation', 'createConversation', 'editOwnUserInfo']),
     // observed: on a live service.
@@ -160,7 +162,7 @@ export const roles = resource<RoleRow>()({
   table: 'roles',
   sid: 'role',
   params: {
-    FriendlyName: createOnly(required(text({ max: 256, tooLong: 'friendlyNameTooLong' }))),
+    FriendlyName: createOnly(required(text({ max: 64, tooLong: 'friendlyNameTooLong' }))),
     Type: createOnly(required(oneOf(['conversation', 'service'], { invalid: 'invalidRoleType' }))),
     Permission: required(someOf(permissions, 'permissionNotFound'), ['create', 'update']),
   },

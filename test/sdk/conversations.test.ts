@@ -528,7 +528,7 @@ describe.each(['default', 'service'] as const)('conversations of the %s family',
     expect(back.timers).toEqual({ date_inactive: later(back.date_updated, 10), date_closed: later(back.date_updated, 30) })
     await tenant.advance('PT5M')
     const left = await move('inactive')
-    expect(left.timers).toEqual({ date_closed: later(back.date_updated, 30) })
+    expect(left.timers).toEqual({ date_closed: later(left.date_updated, 30) })
     await tenant.advance('PT1M')
     const again = await move('active')
     expect(again.timers).toEqual({ date_inactive: later(again.date_updated, 10), date_closed: later(again.date_updated, 30) })

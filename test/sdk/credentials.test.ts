@@ -67,7 +67,7 @@ test('what is wrong is refused and nothing changes', async ({ tenant }) => {
     [{ type: 'apn' }, onlyType, null],
     [{ Type: '' }, onlyType, invalid],
     [{ Type: 'apns' }, invalid, invalid],
-    [{ Type: 'apn', FriendlyName: 'x'.repeat(257) }, tooLong, tooLong],
+    [{ Type: 'apn', FriendlyName: 'x'.repeat(65) }, tooLong, tooLong],
     [{ Type: 'apn', Sandbox: 'yes' }, invalid, invalid],
     [{ Type: 'apn', Certificate: 'a\0b' }, invalid, invalid],
   ]

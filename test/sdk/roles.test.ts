@@ -52,7 +52,7 @@ const badCreates: [string, Form, readonly [number, string]][] = [
   ['no permission', typed, without('Permission')],
   ['an empty permission', [...typed, ['Permission', '']], without('Permission')],
   ['names in lower case', full.map(([name, value]) => [name.toLowerCase(), value]), without('FriendlyName')],
-  ['a name of 257 characters', [...full, ['FriendlyName', 'n'.repeat(257)]], [50003, 'Friendly name too long']],
+  ['a name of 65 characters', [...full, ['FriendlyName', 'n'.repeat(65)]], [50003, 'Friendly name too long']],
   ['another type', [...full, ['Type', 'channel']], [50105, 'Invalid role type']],
   ['an unknown permission', [...full, ['Permission', 'sendLove']], unknownPermission],
   ['a permission in the wrong case', [...full, ['Permission', 'SendMessage']], unknownPermission],
@@ -105,8 +105,8 @@ describe.each(families)('roles of the %s family', (_family, { of, path }) => {
     await expect(of().roles(made.sid).remove()).rejects.toMatchObject(gone)
   })
 
-  test('keeps the order of permissions, drops repetitions, takes the type in any case and 256 characters', async () => {
-    const name = '😀'.repeat(256)
+  test('keeps the order of permissions, drops repetitions, takes the type in any case and 64 characters', async () => {
+    const name = '😀'.repeat(64)
     const wanted = ['sendMediaMessage', 'addParticipant', 'sendMessage']
     const form: Form = [
       ['FriendlyName', name],
@@ -131,6 +131,7 @@ describe.each(families)('roles of the %s family', (_family, { of, path }) => {
       'editConversationName',
       'editOwnMessage',
       'editOwnMessageAttributes',
+      'editOwnUserInfo',
       'editNotificationLevel',
       'addNonChatParticipant',
       'editAnyParticipantAttributes',
@@ -177,6 +178,24 @@ describe.each(families)('roles of the %s family', (_family, { of, path }) => {
       await expect(of().roles(sid).remove()).rejects.toMatchObject(refused)
     }
     expect(await everything()).toEqual(before)
+  })
+
+  test('the administrator of a new service holds what the documentation lists', async () => {
+    const admin = (await of().roles.list()).find((role) => role.friendlyName === 'service admin')
+    expect(admin?.permissions).toEqual([
+      'createConversation',
+      'joinConversation',
+      'deleteConversation',
+      'editConversationName',
+      'editConversationAttributes',
+      'addParticipant',
+      'removeParticipant',
+      'editAnyParticipantAttributes',
+      'editAnyMessage',
+      'editAnyMessageAttributes',
+      'deleteAnyMessage',
+      'editAnyUserInfo',
+    ])
   })
 
   test('deletes what was made with the service once it is no default', async () => {

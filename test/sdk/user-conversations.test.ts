@@ -104,6 +104,7 @@ describe.each(families)('conversations of a user, %s family', (family) => {
       lastReadMessageIndex: null,
       unreadMessagesCount: null,
     })
+    expect((await conversations(sid).participants('bob').fetch()).lastReadTimestamp).toBeNull()
   })
 
   test('the notification level is kept for this user alone', async () => {

@@ -154,15 +154,21 @@ const not_durations = [
   'PT10M ',
   'PT10M\0',
   '2026-01-01',
+  // Days and smaller units only.
+  'P6M',
+  'P1Y',
+  'P1M1D',
+  'P1Y2M3W4DT5H6M7.5S',
+  'P0Y',
+  'p1m',
   // So long that nothing can hold or show when it ends.
-  'P8000Y',
-  'P300000Y',
-  'P999999999999Y',
+  'P3000000D',
+  'P999999999999D',
   `PT${'9'.repeat(400)}S`,
 ]
 /** Past every minimum. */
-const durations = ['PT10M', 'PT600S', 'PT10.5M', 'P1D', 'P2W', 'P1M', 'P1Y', 'P1Y2M3W4DT5H6M7.5S', 'P100Y', 'P0Y0DT1H']
-const no_durations = ['', 'PT0S', 'P0D', 'PT0H0M0S', 'P0Y', 'PT0.000S']
+const durations = ['PT10M', 'PT600S', 'PT10.5M', 'P1D', 'P2W', 'P180D', 'P3W4DT5H6M7.5S', 'P36500D', 'P0DT1H']
+const no_durations = ['', 'PT0S', 'P0D', 'PT0H0M0S', 'PT0.000S']
 const too_short = ['PT1S', 'PT30S', 'PT59S', 'PT59.999S', 'PT0.001S', 'PT0.9M']
 const too_short_to_close = [...too_short, 'PT1M', 'PT2M', 'PT5M30S', 'PT9M59S', 'PT599.999S']
 const not_messaging_services = ['x', 'MG', `MG${hex('0')}0`, `MG${hex('0').slice(1)}`, `MG${hex('g')}`, `mg${hex('0')}`]

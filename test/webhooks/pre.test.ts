@@ -184,6 +184,16 @@ describe('an answer that amends', () => {
     expect(params).toMatchObject({ FriendlyName: 'Amendéd', Attributes: '{"vip": true}', UniqueName: 'room' })
   })
 
+  test('keys that are null stay as asked', async ({ tenant, catcher }) => {
+    const conversations = tenant.sdk.conversations.v1.conversations
+    const { sid } = await conversations.create({})
+    answer(catcher, { body: '{"body":null,"author":null,"attributes":null,"friendly_name":null}' })
+    const given = { body: 'Hi', author: 'alice', attributes: '{"a":1}' }
+    expect(await conversations(sid).messages.create({ ...given, ...enabled })).toMatchObject(given)
+    const named = { friendlyName: 'Room', attributes: '[1]' }
+    expect(await conversations.create({ ...named, ...enabled })).toMatchObject(named)
+  })
+
   test('keys that are absent stay as asked', async ({ tenant, catcher }) => {
     answer(catcher, { body: '{"attributes":"[1]"}', headers: { 'content-type': 'text/plain' } })
     const made = await tenant.sdk.conversations.v1.conversations.create({ friendlyName: 'Room', ...enabled })

@@ -237,14 +237,14 @@ describe('deadlines', () => {
     expect(await transitions(tenant, catcher.requests)).toEqual(['active→inactive', 'active→inactive', 'inactive→closed'])
   })
 
-  test('inactive by the caller keeps the closed deadline', async ({ tenant, catcher }) => {
+  test('inactive by the caller counts the closed deadline anew', async ({ tenant, catcher }) => {
     await listen(tenant, catcher.url())
     const conversations = tenant.sdk.conversations.v1.conversations
-    const { sid, timers } = await conversations.create({ 'timers.inactive': 'PT10M', 'timers.closed': 'PT30M' })
+    const { sid } = await conversations.create({ 'timers.inactive': 'PT10M', 'timers.closed': 'PT30M' })
     await tenant.advance('PT5M')
     const parked = await conversations(sid).update({ state: 'inactive' })
-    expect(parked.timers).toEqual({ date_closed: (timers as { date_closed: string }).date_closed })
-    await tenant.advance('PT24M')
+    expect(inMinutes(parked.timers, parked.dateUpdated)).toEqual({ date_closed: 30 })
+    await tenant.advance('PT29M')
     expect(await state(tenant, sid)).toBe('inactive')
     await tenant.advance('PT1M')
     expect(await transitions(tenant, catcher.requests)).toEqual(['inactive→closed'])

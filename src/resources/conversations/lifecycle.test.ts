@@ -76,7 +76,7 @@ describe('the worked example', () => {
     row = changed(row, { State: 'active' }, at(20))
     expect(deadlines(row)).toEqual({ state: 'active', date_inactive: 30, date_closed: 50, next_due: 30 })
     row = changed(row, { State: 'inactive' }, at(25))
-    expect(deadlines(row)).toEqual({ state: 'inactive', date_inactive: null, date_closed: 50, next_due: 50 })
+    expect(deadlines(row)).toEqual({ state: 'inactive', date_inactive: null, date_closed: 55, next_due: 55 })
     row = changed(row, { State: 'active' }, at(26))
     expect(deadlines(row)).toEqual({ state: 'active', date_inactive: 36, date_closed: 56, next_due: 36 })
     row = elapse(row, at(36)) as ConversationRow
@@ -109,8 +109,8 @@ describe('rules', () => {
     expect(elapse(row, at(10))?.state).toBe('closed')
   })
 
-  test('months and years follow the calendar', () => {
-    const january = made({ 'Timers.Inactive': 'P1M', 'Timers.Closed': 'P1Y' }, Date.UTC(2024, 0, 31, 12))
+  test('a day is 24 hours', () => {
+    const january = made({ 'Timers.Inactive': 'P29D', 'Timers.Closed': 'P366D' }, Date.UTC(2024, 0, 31, 12))
     expect(january.date_inactive).toBe(Date.UTC(2024, 1, 29, 12))
     expect(january.date_closed).toBe(Date.UTC(2025, 0, 31, 12))
   })
@@ -164,7 +164,8 @@ describe('against a model', () => {
     set({ state, inactive, closed }: Setting, now: number): boolean {
       this.elapse(now)
       if (this.state === 'closed') return true
-      if ((this.state === 'inactive' && state === 'active') || inactive !== undefined || closed !== undefined) this.anchor = now
+      const moved = state !== undefined && state !== this.state
+      if (moved || inactive !== undefined || closed !== undefined) this.anchor = now
       if (inactive !== undefined) this.inactive = inactive
       if (closed !== undefined) this.closed = closed
       this.state = state ?? this.state

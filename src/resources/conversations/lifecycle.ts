@@ -11,7 +11,8 @@ import type { ConversationRow, ConversationState } from '../../storage/schema.ts
  *
  *  active, inactive ── State=closed, closed timer ──▶ closed (final: only reads and deletion)
  *
- * Both deadlines are counted from one anchor: creation, the last message, a change of a timer, or a return to active.
+ * Both deadlines are counted from one anchor: creation, the last message, or a request that changes a timer or the state.
+ * Sources disagree on the closed one: a guide counts it from the moment of becoming inactive, the official example from that anchor.
  * observed: a conversation with a lone closed timer of ten minutes closed exactly ten minutes after creation.
  */
 
@@ -27,14 +28,13 @@ export function restartTimers<R extends Timed>(row: R, anchor: number): R {
 }
 
 /**
- * Changes the state of a conversation. A return to active restarts both deadlines from `now`; other changes keep the closed
- * deadline. Throws when the conversation is closed.
+ * Changes the state of a conversation. A change restarts both deadlines from `now` (documented in the guide on states and timers).
+ * Throws when the conversation is closed.
  */
 export function withState(row: ConversationRow, state: ConversationState, now: number): ConversationRow {
   refuseClosed(row)
   if (state === row.state) return row
-  const moved = { ...row, state }
-  return state === 'active' ? restartTimers(moved, now) : deadlines(moved, moved)
+  return restartTimers({ ...row, state }, now)
 }
 
 /** Throws when the conversation is closed: it can only be read and deleted. */

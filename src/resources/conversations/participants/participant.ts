@@ -233,16 +233,17 @@ export const participants = resource<ParticipantRow, 'messaging_binding'>()({
 
 const eventOf = { create: 'onParticipantAdded', update: 'onParticipantUpdated', remove: 'onParticipantRemoved' } as const
 
-/** Returns the updated read horizon. An index without a timestamp sets the timestamp to now. */
+/** Returns the updated read horizon. An index without a timestamp sets the timestamp to now, an empty index clears it. */
 export function readTo(
   before: ParticipantRow,
   p: Pick<Given, 'LastReadMessageIndex' | 'LastReadTimestamp'>,
   now: number,
 ): Pick<ParticipantRow, 'last_read_message_index' | 'last_read_timestamp'> {
-  const moved = p.LastReadMessageIndex !== undefined
+  const { LastReadMessageIndex: index } = p
+  const time = index === undefined ? before.last_read_timestamp : index === null ? null : now
   return {
-    last_read_message_index: given(p.LastReadMessageIndex, before.last_read_message_index),
-    last_read_timestamp: p.LastReadTimestamp ?? (moved ? now : before.last_read_timestamp),
+    last_read_message_index: given(index, before.last_read_message_index),
+    last_read_timestamp: p.LastReadTimestamp ?? time,
   }
 }
 
