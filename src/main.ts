@@ -27,7 +27,7 @@ import { healthRoutes } from './observability/health.ts'
 import { Metrics } from './observability/metrics.ts'
 import { operations, resources } from './resources/index.ts'
 import type { Reader } from './storage/database.ts'
-import { rowsBy } from './storage/rows.ts'
+import { accountBySid, serviceOfAccount } from './storage/lookups.ts'
 
 export interface StartOptions extends OpenOptions {
   /** For tests, which would wait too long for the usual ones. */
@@ -49,9 +49,6 @@ const stop_timeout_ms = 7000
 const clock_interval_ms = 1000
 
 const day_ms = 86_400_000
-
-const accountBySid = rowsBy('accounts', ['sid'])
-const serviceBySid = rowsBy('services', ['sid', 'account_sid'])
 
 /** What the parts of a server share. */
 interface Shared {
@@ -80,7 +77,7 @@ export async function start(config: Config, options: StartOptions = {}): Promise
       config,
       installation,
       metrics: new Metrics(database),
-      read: withRowCache(database, [accountBySid, serviceBySid], ['accounts', 'services']),
+      read: withRowCache(database, [accountBySid, serviceOfAccount], ['accounts', 'services']),
       client,
       onError: (err) => {
         if (!isFailure(err)) log.error({ err }, 'background work failed')

@@ -1,11 +1,9 @@
 import type { Tx } from '../storage/database.ts'
 import { factByName, replaceFact } from '../storage/facts.ts'
+import { accountBySid, apiKeyOfAccount, apiKeysOfAccount } from '../storage/lookups.ts'
 import { deleteRow, insert, rowsBy, updateNames } from '../storage/rows.ts'
 import type { AccountRow, ApiKeyRow, RoleRow, ServiceRow } from '../storage/schema.ts'
 
-const accountBySid = rowsBy('accounts', ['sid'])
-const keyOfAccount = rowsBy('api_keys', ['account_sid', 'sid'])
-const keysOfAccount = rowsBy('api_keys', ['account_sid'])
 const servicesOfAccount = rowsBy('services', ['account_sid'])
 
 type Changes<R> = Partial<Omit<R, 'sid'>> & { sid: string }
@@ -54,7 +52,7 @@ export const accountCommands = {
     for (const table of ['credentials', 'addresses', 'channels'] as const) {
       await tx.run(deleteRow(table, ['account_sid']), { account_sid: input.sid })
     }
-    for (const key of await tx.all(keysOfAccount, { account_sid: input.sid })) {
+    for (const key of await tx.all(apiKeysOfAccount, { account_sid: input.sid })) {
       await tx.run(deleteRow('api_keys', ['sid']), { sid: key.sid })
     }
     for (const service of await tx.all(servicesOfAccount, { account_sid: input.sid })) {
@@ -74,7 +72,7 @@ export const accountCommands = {
   },
 
   async updateKey(tx: Tx, input: Changes<ApiKeyRow> & { account_sid: string }): Promise<boolean> {
-    if (!(await tx.one(keyOfAccount, { account_sid: input.account_sid, sid: input.sid }))) return false
+    if (!(await tx.one(apiKeyOfAccount, { account_sid: input.account_sid, sid: input.sid }))) return false
     const columns = Object.keys(input).filter((column) => column !== 'sid' && column !== 'account_sid')
     await tx.run(updateNames('api_keys', ['sid'], columns), { ...input })
     tx.notify({ topic: 'changed', table: 'api_keys', sid: input.sid, revision: 0 })

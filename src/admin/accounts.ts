@@ -3,7 +3,7 @@ import { newAccount } from '../accounts/accounts.ts'
 import { milliseconds } from '../dates.ts'
 import type { Installation } from '../installation/open.ts'
 import { randomToken } from '../sids.ts'
-import { rowsBy } from '../storage/rows.ts'
+import { accountBySid } from '../storage/lookups.ts'
 import type { AccountRow, AccountStatus } from '../storage/schema.ts'
 import { shape } from '../storage/shapes.ts'
 import { notFound } from './replies.ts'
@@ -26,7 +26,6 @@ interface OfAccount {
   Params: { sid: string }
 }
 
-const accountBySid = rowsBy('accounts', ['sid'])
 const allAccounts = shape<{ none?: null }>()((db) => db.selectFrom('accounts').selectAll().orderBy('date_created').orderBy('sid'))
 
 const account_statuses = ['active', 'suspended'] as const

@@ -3,7 +3,7 @@ import { milliseconds } from '../dates.ts'
 import type { Installation } from '../installation/open.ts'
 import { proxyType } from '../resources/conversations/address-formats.ts'
 import { newSid } from '../sids.ts'
-import { rowsBy } from '../storage/rows.ts'
+import { accountBySid } from '../storage/lookups.ts'
 import type { ChannelRow } from '../storage/schema.ts'
 import { shape } from '../storage/shapes.ts'
 import { withoutCredentials } from '../urls.ts'
@@ -14,7 +14,6 @@ interface OfChannel {
   Params: { sid: string; address: string }
 }
 
-const accountBySid = rowsBy('accounts', ['sid'])
 const channelsOf = shape<{ account_sid: string }>()((db, a) =>
   db.selectFrom('channels').selectAll().where('account_sid', '=', a.account_sid).orderBy('proxy_address'),
 )

@@ -2,7 +2,7 @@ import type { FastifyPluginAsync } from 'fastify'
 import { milliseconds } from '../dates.ts'
 import type { Installation } from '../installation/open.ts'
 import { newSid, randomToken } from '../sids.ts'
-import { rowsBy } from '../storage/rows.ts'
+import { accountBySid, apiKeyOfAccount, apiKeysOfAccount } from '../storage/lookups.ts'
 import type { ApiKeyRow } from '../storage/schema.ts'
 import { notFound } from './replies.ts'
 import {
@@ -26,10 +26,6 @@ interface OfAccount {
 interface OfKey {
   Params: { sid: string; key: string }
 }
-
-const accountBySid = rowsBy('accounts', ['sid'])
-const keyOfAccount = rowsBy('api_keys', ['account_sid', 'sid'])
-const keysOfAccount = rowsBy('api_keys', ['account_sid'])
 
 const key = object('ApiKey', {
   sid: sid('apiKey', 'SID of the key'),
@@ -94,7 +90,7 @@ export function keyRoutes({ database, vault, clock }: Pick<Installation, 'databa
   return async (routes) => {
     routes.get<OfAccount>('/accounts/:sid/keys', { schema: listKeys }, async ({ params: { sid } }, reply) => {
       if (!(await database.read.one(accountBySid, { sid }))) return notFound(reply)
-      return { keys: (await database.read.all(keysOfAccount, { account_sid: sid })).map(toJson) }
+      return { keys: (await database.read.all(apiKeysOfAccount, { account_sid: sid })).map(toJson) }
     })
 
     routes.post<OfAccount & { Body: { friendly_name?: string } | null }>(
@@ -117,7 +113,7 @@ export function keyRoutes({ database, vault, clock }: Pick<Installation, 'databa
     )
 
     routes.get<OfKey>('/accounts/:sid/keys/:key', { schema: fetchKey }, async ({ params }, reply) => {
-      const key = await database.read.one(keyOfAccount, { account_sid: params.sid, sid: params.key })
+      const key = await database.read.one(apiKeyOfAccount, { account_sid: params.sid, sid: params.key })
       return key ? toJson(key) : notFound(reply)
     })
 

@@ -3,10 +3,10 @@ import { LRUCache } from 'lru-cache'
 import { refuse } from '../errors.ts'
 import { isSid } from '../sids.ts'
 import type { Database } from '../storage/database.ts'
+import { accountBySid } from '../storage/lookups.ts'
 import { rowsBy } from '../storage/rows.ts'
 import type { Vault } from '../vault.ts'
 
-const accountBySid = rowsBy('accounts', ['sid'])
 const keyBySid = rowsBy('api_keys', ['sid'])
 
 /**

@@ -3,13 +3,11 @@ import { changeAll } from '../model/change.ts'
 import { registry } from '../resources/index.ts'
 import type { Tx } from '../storage/database.ts'
 import { ConflictError } from '../storage/errors.ts'
-import { deleteRow, insert, rowsBy, updateRow } from '../storage/rows.ts'
+import { accountBySid, channelByAddress } from '../storage/lookups.ts'
+import { deleteRow, insert, updateRow } from '../storage/rows.ts'
 import type { ChannelRow } from '../storage/schema.ts'
 import { findDestination, type Plan, type Received, sameDestination } from './inbound.ts'
 import { reportStatus } from './receipts.ts'
-
-const accountBySid = rowsBy('accounts', ['sid'])
-const channelOf = rowsBy('channels', ['account_sid', 'proxy_address'])
 
 /** The commands of messaging channels and of those who configure them. Ids and time are part of the input. */
 export const channelCommands = {
@@ -17,7 +15,7 @@ export const channelCommands = {
   async setChannel(tx: Tx, given: ChannelRow): Promise<ChannelRow | null> {
     const { account_sid, proxy_address } = given
     if (!(await tx.one(accountBySid, { sid: account_sid }))) return null
-    const before = await tx.one(channelOf, { account_sid, proxy_address })
+    const before = await tx.one(channelByAddress, { account_sid, proxy_address })
     if (!before) {
       await insert(tx, 'channels', given)
       return given

@@ -14,6 +14,7 @@ import { holderOf, participants } from '../resources/conversations/participants/
 import { webhooks } from '../resources/conversations/webhooks/webhook.ts'
 import { newSid } from '../sids.ts'
 import type { Reader } from '../storage/database.ts'
+import { accountBySid, serviceOfAccount } from '../storage/lookups.ts'
 import { rowsBy } from '../storage/rows.ts'
 
 /** A message received from a channel. */
@@ -71,8 +72,6 @@ export interface Plan {
 /** Attempts when concurrent changes move the destination: a conversation that another message has created is found next time. */
 const max_tries = 5
 
-const accountBySid = rowsBy('accounts', ['sid'])
-const serviceOfAccount = rowsBy('services', ['sid', 'account_sid'])
 const addressOf = rowsBy('addresses', ['account_sid', 'address'])
 
 /** A refusal of an inbound message; its text is part of the response. */

@@ -3,15 +3,12 @@ import { type DeliveryHandler, unsent } from '../delivery/handler.ts'
 import { type SignedSenderOptions, sendSigned } from '../delivery/webhook.ts'
 import { parseJsonObject } from '../json.ts'
 import type { Reader } from '../storage/database.ts'
-import { rowsBy } from '../storage/rows.ts'
+import { conversationBySid, messageBySid } from '../storage/lookups.ts'
 import type { DeliveryRow } from '../storage/schema.ts'
 import { type ChannelReport, channelMessageSids, receiptStatuses } from './receipts.ts'
 
 /** Retries of a message for a channel: over five minutes in all. */
 const max_retries = 5
-
-const conversationBySid = rowsBy('conversations', ['service_sid', 'sid'])
-const messageBySid = rowsBy('messages', ['service_sid', 'conversation_sid', 'sid'])
 
 /** Returns the handler of messages that are sent to the endpoint of their channel. `committed`: reads rows uncached. */
 export function messageHandler(options: SignedSenderOptions, committed: Reader): DeliveryHandler<ChannelReport> {

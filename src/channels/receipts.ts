@@ -7,6 +7,7 @@ import { receipts } from '../resources/conversations/messages/receipt.ts'
 import { registry } from '../resources/index.ts'
 import { newSid, randomSid } from '../sids.ts'
 import type { Tx } from '../storage/database.ts'
+import { accountBySid, conversationBySid, messageBySid, serviceBySid } from '../storage/lookups.ts'
 import { rowsBy } from '../storage/rows.ts'
 import type { DeliveryRow, ReceiptRow, ReceiptStatus } from '../storage/schema.ts'
 
@@ -42,10 +43,6 @@ export interface ChannelReport {
   readonly error_code: number | null
 }
 
-const accountBySid = rowsBy('accounts', ['sid'])
-const serviceBySid = rowsBy('services', ['sid'])
-const conversationBySid = rowsBy('conversations', ['service_sid', 'sid'])
-const messageBySid = rowsBy('messages', ['service_sid', 'conversation_sid', 'sid'])
 const receiptsOf = rowsBy('receipts', ['service_sid', 'conversation_sid', 'message_sid'])
 const byChannelMessage = rowsBy('receipts', ['channel_message_sid'])
 

@@ -1,6 +1,6 @@
 import { parseStored } from '../json.ts'
 import type { Reader } from '../storage/database.ts'
-import { rowsBy } from '../storage/rows.ts'
+import { accountBySid } from '../storage/lookups.ts'
 import type { DeliveryRow } from '../storage/schema.ts'
 import type { Vault } from '../vault.ts'
 import { type SendResult, type WebhookClient, webhook_timeout_ms } from './client.ts'
@@ -9,8 +9,6 @@ import { prepare } from './signature.ts'
 
 /** Statuses that are retried (the ancestor API's list), besides time-outs. */
 const retryable_statuses = [429, 503, 504]
-
-const accountBySid = rowsBy('accounts', ['sid'])
 
 export interface SignedSenderOptions {
   /** Reads accounts, cached where possible. */

@@ -7,8 +7,8 @@ import { openLog } from '../observability/log.ts'
 import { randomToken } from '../sids.ts'
 import type { Database } from '../storage/database.ts'
 import { factByName } from '../storage/facts.ts'
+import { accountBySid } from '../storage/lookups.ts'
 import { openDatabase } from '../storage/open.ts'
-import { rowsBy } from '../storage/rows.ts'
 import type { Vault } from '../vault.ts'
 import { copyUnderWay } from './copy-marker.ts'
 import { claimMediaFolder, loadOrCreateSecret, openVault } from './secrets.ts'
@@ -16,7 +16,6 @@ import { storedOffset } from './test-clock.ts'
 
 /** The name is stored in databases. */
 const shown_fact = 'first_account_told'
-const accountBySid = rowsBy('accounts', ['sid'])
 
 /** An open installation: its database, its secrets and its clock. */
 export interface Installation {

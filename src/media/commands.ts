@@ -1,15 +1,14 @@
 import { refuse } from '../errors.ts'
 import type { Tx } from '../storage/database.ts'
-import { insertRow, rowsBy } from '../storage/rows.ts'
+import { serviceOfAccount } from '../storage/lookups.ts'
+import { insertRow } from '../storage/rows.ts'
 import type { MediaRow } from '../storage/schema.ts'
 import { mediaBySid, remove } from './rows.ts'
-
-const serviceBySid = rowsBy('services', ['sid', 'account_sid'])
 
 export const mediaCommands = {
   /** `path`: for the message of the 404 if the service was removed during the upload. */
   async addMedia(tx: Tx, { row, path }: { row: MediaRow; path: string }): Promise<void> {
-    const service = await tx.hold(serviceBySid, { sid: row.service_sid, account_sid: row.account_sid }, 'keep')
+    const service = await tx.hold(serviceOfAccount, { sid: row.service_sid, account_sid: row.account_sid }, 'keep')
     if (!service) throw refuse('notFound', { path })
     await tx.run(insertRow('media', Object.keys(row)), { ...row })
   },

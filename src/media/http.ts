@@ -12,7 +12,7 @@ import { refuse } from '../errors.ts'
 import { oneOf, parseParams, text } from '../model/params.ts'
 import { newSid } from '../sids.ts'
 import type { Database, Reader } from '../storage/database.ts'
-import { rowsBy } from '../storage/rows.ts'
+import { accountBySid, conversationBySid, serviceOfAccount } from '../storage/lookups.ts'
 import type { MediaRow } from '../storage/schema.ts'
 import type { Vault } from '../vault.ts'
 import type { mediaCommands } from './commands.ts'
@@ -28,10 +28,6 @@ const params = {
   Category: oneOf(['media', 'body', 'history'], { invalid: 'invalidValue' }),
   Filename: text({ max: 256 }),
 }
-
-const accountBySid = rowsBy('accounts', ['sid'])
-const serviceBySid = rowsBy('services', ['sid', 'account_sid'])
-const conversationBySid = rowsBy('conversations', ['service_sid', 'sid'])
 
 export interface MediaOptions {
   readonly store: MediaStore
@@ -160,7 +156,7 @@ class Media {
   /** Returns the SID of the path's service. Throws 404 when it does not exist or belongs to another account. */
   async #serviceOf(request: FastifyRequest): Promise<string> {
     const { service: sid = '' } = paramsOf(request)
-    const service = await this.#options.read.one(serviceBySid, { sid, account_sid: request.account_sid })
+    const service = await this.#options.read.one(serviceOfAccount, { sid, account_sid: request.account_sid })
     if (!service) throw refuse('notFound', { path: pathOf(request) })
     return service.sid
   }

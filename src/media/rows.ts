@@ -1,13 +1,12 @@
 import { refuse } from '../errors.ts'
 import { parseStored } from '../json.ts'
 import type { Reader, Tx } from '../storage/database.ts'
+import { mediaByHash } from '../storage/lookups.ts'
 import { deleteRow, rowsBy } from '../storage/rows.ts'
 import type { MediaRow, MessageRow } from '../storage/schema.ts'
 import { shape } from '../storage/shapes.ts'
 
 export const mediaBySid = rowsBy('media', ['service_sid', 'sid'])
-
-const mediaByHash = rowsBy('media', ['sha256'])
 
 const mediaOfMessage = rowsBy('media', ['service_sid', 'conversation_sid', 'message_sid'])
 

@@ -6,11 +6,10 @@ import { dirname, join } from 'node:path'
 import type { Readable } from 'node:stream'
 import { ApiError, codeOf, refuse } from '../errors.ts'
 import type { Notice, Reader } from '../storage/database.ts'
-import { rowsBy } from '../storage/rows.ts'
+import { mediaByHash } from '../storage/lookups.ts'
 import { contentFile, incomingFile, incomingFolder, syncToDisk } from './files.ts'
 
 const hour_ms = 3_600_000
-const mediaByHash = rowsBy('media', ['sha256'])
 
 /** A received file. */
 interface Content {

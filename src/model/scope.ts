@@ -1,7 +1,8 @@
 import { refuse } from '../errors.ts'
 import { isSid } from '../sids.ts'
 import type { Reader } from '../storage/database.ts'
-import { rowsBy, rowsByNames } from '../storage/rows.ts'
+import { accountBySid, serviceOfAccount } from '../storage/lookups.ts'
+import { rowsByNames } from '../storage/rows.ts'
 import type { Ancestors, AnyResource, BaseRow, Facts, Under } from './declare.ts'
 
 /** The parsed path of a request. Plain data: it is resolved again inside the transaction. */
@@ -16,9 +17,6 @@ export interface ResourcePath {
   /** As requested, without `/v1` and query, for the message of a 404. */
   readonly text: string
 }
-
-const accountBySid = rowsBy('accounts', ['sid'])
-const serviceBySid = rowsBy('services', ['sid', 'account_sid'])
 
 /** Returns the parent resources in the path, outermost first. */
 export function ancestorsOf(resource: AnyResource): readonly AnyResource[] {
@@ -39,7 +37,7 @@ export async function locate(read: Reader, resource: AnyResource, path: Resource
   if (account.status !== 'active') throw refuse('forbidden')
   if (familyOf(resource) === 'account') return { account, service: null, parents: [] }
   const key = { sid: path.service_sid ?? account.default_service_sid, account_sid: account.sid }
-  const service = await read.hold(serviceBySid, key, 'keep')
+  const service = await read.hold(serviceOfAccount, key, 'keep')
   if (!service) throw refuse('notFound', { path: path.text })
   const parents: BaseRow[] = []
   for (const [i, parent] of ancestorsOf(resource).entries()) {

@@ -1,5 +1,6 @@
 import type { Tx } from '../storage/database.ts'
-import { dueRows, rowsBy, updateNames } from '../storage/rows.ts'
+import { accountBySid, serviceBySid } from '../storage/lookups.ts'
+import { dueRows, updateNames } from '../storage/rows.ts'
 import type { AccountRow, ServiceRow } from '../storage/schema.ts'
 import type { Shape } from '../storage/shapes.ts'
 import { applyStep, revised } from './change.ts'
@@ -19,9 +20,6 @@ export interface SweepRequest {
   /** Rows per transaction: requests wait at most for one batch. */
   readonly limit: number
 }
-
-const accountBySid = rowsBy('accounts', ['sid'])
-const serviceBySid = rowsBy('services', ['sid'])
 
 /**
  * Applies deadlines that have passed, with their events, in one transaction: by the same rules and steps as an update by API.

@@ -4,7 +4,7 @@ import { scopedEventTypes } from '../../events/names.ts'
 import { parseStored } from '../../json.ts'
 import { resource, when } from '../../model/declare.ts'
 import { createOnly, flag, given, index, oneOf, type Parsed, required, sid, someOf, text, webUrl } from '../../model/params.ts'
-import { rowsBy } from '../../storage/rows.ts'
+import { serviceOfAccount } from '../../storage/lookups.ts'
 import type { AddressRow } from '../../storage/schema.ts'
 
 const types = oneOf(['sms', 'whatsapp', 'messenger', 'gbm', 'email', 'rcs', 'apple', 'chat'], { invalid: 'invalidValue' })
@@ -37,8 +37,6 @@ export interface AutoCreation {
   readonly studio_flow_sid?: string | null
   readonly studio_retry_count?: number
 }
-
-const serviceOfAccount = rowsBy('services', ['sid', 'account_sid'])
 
 /** https://www.twilio.com/docs/conversations/api/address-configuration-resource */
 export const addresses = resource<AddressRow>()({

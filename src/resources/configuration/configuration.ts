@@ -1,11 +1,9 @@
 import { refuse } from '../../errors.ts'
 import { resource } from '../../model/declare.ts'
 import { given, sid } from '../../model/params.ts'
-import { rowsBy } from '../../storage/rows.ts'
+import { serviceOfAccount } from '../../storage/lookups.ts'
 import type { AccountRow } from '../../storage/schema.ts'
 import { closedTimer, inactiveTimer } from '../conversations/conversation.ts'
-
-const serviceOfAccount = rowsBy('services', ['sid', 'account_sid'])
 
 /** https://www.twilio.com/docs/conversations/api/configuration-resource */
 export const configuration = resource<AccountRow>()({

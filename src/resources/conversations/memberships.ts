@@ -1,6 +1,7 @@
 import type { Facts, Slice } from '../../model/declare.ts'
 import { isSid } from '../../sids.ts'
 import type { Reader } from '../../storage/database.ts'
+import { conversationBySid, participantByIdentity } from '../../storage/lookups.ts'
 import { rowsBy } from '../../storage/rows.ts'
 import type { ConversationRow, ParticipantRow } from '../../storage/schema.ts'
 import { type Shape, shape } from '../../storage/shapes.ts'
@@ -35,9 +36,7 @@ export interface MembershipRow extends ParticipantRow {
 /** The vendor's maximum. */
 const max_unread = 1000
 
-const conversationBySid = rowsBy('conversations', ['service_sid', 'sid'])
 const conversationByName = rowsBy('conversations', ['service_sid', 'unique_name'])
-const memberByIdentity = rowsBy('participants', ['service_sid', 'conversation_sid', 'identity'])
 
 interface Horizon {
   readonly service_sid: string
@@ -72,7 +71,7 @@ export async function membershipIn(
   const found = isSid('conversation', name)
     ? await read.one(conversationBySid, { service_sid, sid: name })
     : await read.one(conversationByName, { service_sid, unique_name: name })
-  const member = found && (await read.one(memberByIdentity, { service_sid, conversation_sid: found.sid, identity }))
+  const member = found && (await read.one(participantByIdentity, { service_sid, conversation_sid: found.sid, identity }))
   if (!member) return undefined
   const { conversation_sid, last_read_message_index } = member
   const counted =

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { enqueueDelivery } from '../../../events/queue.ts'
 import { mediaToPayload } from '../../../media/rows.ts'
 import type { Reader, Tx } from '../../../storage/database.ts'
-import { rowsBy } from '../../../storage/rows.ts'
+import { channelByAddress } from '../../../storage/lookups.ts'
 import type { MessageRow, ParticipantRow } from '../../../storage/schema.ts'
 import { shape } from '../../../storage/shapes.ts'
 
@@ -14,7 +14,6 @@ const nonChat = shape<{ service_sid: string; conversation_sid: string }>()((db, 
     .where('conversation_sid', '=', a.conversation_sid)
     .where('address', 'is not', null),
 )
-const channelOf = rowsBy('channels', ['account_sid', 'proxy_address'])
 
 /** Reads the participants of a conversation that are reached by a messaging channel. */
 export async function nonChatParticipants(
@@ -56,7 +55,7 @@ export async function dispatch(tx: Tx, message: MessageRow, recipients: readonly
   const { account_sid, service_sid, conversation_sid } = message
   for (const to of recipients) {
     const channel =
-      to.proxy_address === null ? undefined : await tx.one(channelOf, { account_sid, proxy_address: to.proxy_address })
+      to.proxy_address === null ? undefined : await tx.one(channelByAddress, { account_sid, proxy_address: to.proxy_address })
     const delivery = {
       kind: channel ? ('message' as const) : ('loopback' as const),
       account_sid,

@@ -19,7 +19,7 @@ import {
   text,
 } from '../../../model/params.ts'
 import type { Reader } from '../../../storage/database.ts'
-import { rowsBy } from '../../../storage/rows.ts'
+import { participantByAddress, participantByIdentity } from '../../../storage/lookups.ts'
 import type { ConversationRow, MediaRow, MessageRow, ParticipantRow } from '../../../storage/schema.ts'
 import { chatServiceSid } from '../chat-service-sid.ts'
 import { type ConversationChildFacts, conversations } from '../conversation.ts'
@@ -54,10 +54,6 @@ interface Loaded {
   /** The media of a new message. */
   readonly media: MediaRow | null
 }
-
-const byIdentity = rowsBy('participants', ['service_sid', 'conversation_sid', 'identity'])
-
-const byAddress = rowsBy('participants', ['service_sid', 'conversation_sid', 'address'])
 
 /** https://www.twilio.com/docs/conversations/api/conversation-message-resource */
 export const messages = resource<MessageRow, 'index'>()({
@@ -232,7 +228,8 @@ async function authorOf(
   if (!author) return null
   if (author === inbound?.address) return { sid: inbound.participant_sid }
   const found =
-    (await read.one(byIdentity, { ...key, identity: author })) ?? (await read.one(byAddress, { ...key, address: author }))
+    (await read.one(participantByIdentity, { ...key, identity: author })) ??
+    (await read.one(participantByAddress, { ...key, address: author }))
   return found ?? null
 }
 

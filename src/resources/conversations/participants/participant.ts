@@ -6,6 +6,7 @@ import { type Change, type Facts, resource, rowOf, type Step, stepOf } from '../
 import { createOnly, date, given, index, jsonText, type Parsed, sid, text, updateOnly } from '../../../model/params.ts'
 import { newSid } from '../../../sids.ts'
 import type { Reader } from '../../../storage/database.ts'
+import { conversationBySid, participantByAddress, participantByIdentity, serviceOfAccount } from '../../../storage/lookups.ts'
 import { rowsBy } from '../../../storage/rows.ts'
 import type { ConversationRow, ParticipantRow, RoleRow, UserRow } from '../../../storage/schema.ts'
 import { shape } from '../../../storage/shapes.ts'
@@ -79,8 +80,6 @@ const openPair = shape<{ account_sid: string; address: string; proxy_address: st
     .where('proxy_address', '=', a.proxy_address)
     .where('open', '=', sql.lit(1)),
 )
-const conversationBySid = rowsBy('conversations', ['service_sid', 'sid'])
-const serviceBySid = rowsBy('services', ['sid', 'account_sid'])
 
 const countMembers = shape<{ service_sid: string; conversation_sid: string }>()((db, a) =>
   db
@@ -108,8 +107,6 @@ const countOpen = shape<{ service_sid: string; identity: string; limit: number }
     )
     .select((eb) => eb.fn.countAll<number>().as('open')),
 )
-const byIdentity = rowsBy('participants', ['service_sid', 'conversation_sid', 'identity'])
-const nativeByAddress = rowsBy('participants', ['service_sid', 'conversation_sid', 'address'])
 
 /** https://www.twilio.com/docs/conversations/api/conversation-participant-resource */
 export const participants = resource<ParticipantRow, 'messaging_binding'>()({
@@ -260,7 +257,7 @@ async function load(read: Reader, p: Given, facts: ConversationChildFacts, befor
     roleGiven(read, facts.service, p.RoleSid, 'conversation'),
     added === null ? undefined : read.one(userByIdentity, { service_sid, identity: added }),
     address && proxy_address ? holderOf(read, facts, address, proxy_address) : null,
-    address ? read.all(nativeByAddress, { ...key, address }) : [],
+    address ? read.all(participantByAddress, { ...key, address }) : [],
     before ? null : sameGroup(read, facts.account.sid, key, p),
   ])
   const { all = 0, non_chat = 0, native = 0, projected = 0 } = counted ?? {}
@@ -274,7 +271,7 @@ async function load(read: Reader, p: Given, facts: ConversationChildFacts, befor
     holder,
     group_address_taken: with_address.some((row) => isNative(row)),
     same_group,
-    joined: may_be_refused && added !== null && (await read.one(byIdentity, { ...key, identity: added })) !== undefined,
+    joined: may_be_refused && added !== null && (await read.one(participantByIdentity, { ...key, identity: added })) !== undefined,
   }
 }
 
@@ -288,7 +285,7 @@ export async function holderOf(
   const participant = await read.one(openPair, { account_sid: facts.account.sid, address, proxy_address })
   if (!participant) return null
   const { service_sid, conversation_sid, account_sid } = participant
-  const service = await read.one(serviceBySid, { sid: service_sid, account_sid })
+  const service = await read.one(serviceOfAccount, { sid: service_sid, account_sid })
   const found = service && (await read.one(conversationBySid, { service_sid, sid: conversation_sid }))
   return { participant, conversation: found ? (elapse(found, facts.now) ?? found) : null }
 }

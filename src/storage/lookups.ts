@@ -1,0 +1,19 @@
+import { rowsBy } from './rows.ts'
+
+/*
+ * Rows by their keys, as several rooms read them. `…BySid` takes the sid and whatever the row belongs to: a row of another account,
+ * service or conversation is not found.
+ */
+
+export const accountBySid = rowsBy('accounts', ['sid'])
+export const apiKeyOfAccount = rowsBy('api_keys', ['account_sid', 'sid'])
+export const apiKeysOfAccount = rowsBy('api_keys', ['account_sid'])
+export const channelByAddress = rowsBy('channels', ['account_sid', 'proxy_address'])
+/** For sids that are known to be of the account. */
+export const serviceBySid = rowsBy('services', ['sid'])
+export const serviceOfAccount = rowsBy('services', ['sid', 'account_sid'])
+export const conversationBySid = rowsBy('conversations', ['service_sid', 'sid'])
+export const messageBySid = rowsBy('messages', ['service_sid', 'conversation_sid', 'sid'])
+export const participantByIdentity = rowsBy('participants', ['service_sid', 'conversation_sid', 'identity'])
+export const participantByAddress = rowsBy('participants', ['service_sid', 'conversation_sid', 'address'])
+export const mediaByHash = rowsBy('media', ['sha256'])
