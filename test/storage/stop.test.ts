@@ -46,6 +46,6 @@ test('the token of the first account is shown until somebody has been told it, t
   await markFirstAccountShown(second.installation)
   await second.stop()
   const third = await start(readConfig({ ...given, PORT: '0' }), silent)
-  expect(third.installation.account).toEqual({ sid: account.sid, made: null })
+  expect(third.installation.account).toEqual({ sid: account.sid, unshown_token: null })
   await third.stop()
 })
