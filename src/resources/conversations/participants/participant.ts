@@ -271,7 +271,8 @@ async function load(read: Reader, p: Given, facts: ConversationChildFacts, befor
     holder,
     group_address_taken: with_address.some((row) => isNative(row)),
     same_group,
-    joined: may_be_refused && added !== null && (await read.one(participantByIdentity, { ...key, identity: added })) !== undefined,
+    joined:
+      may_be_refused && added !== null && (await read.one(participantByIdentity, { ...key, identity: added })) !== undefined,
   }
 }
 
