@@ -46,7 +46,7 @@ function main(): number {
     const text = `${print(extract(JSON.parse(readFileSync(file, 'utf8'))))}\n`
     if (!values.check) writeFileSync(contractFile, text)
     else if (!existsSync(contractFile) || readFileSync(contractFile, 'utf8') !== text)
-      return complain('operations.json is stale: run node scripts/contract.ts <description.json>')
+      return complain('operations.json is not up to date: run node scripts/contract.ts <description.json>')
     return 0
   } catch (error) {
     if (error instanceof NotUnderstood) return complain(error.message)

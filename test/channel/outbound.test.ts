@@ -157,7 +157,7 @@ test('reports of the channel move the receipt forward only, and each is told wit
   const talk = await conversation()
   const member = await talk.join(proxy)
   const scoped = `/scoped-${talk.sid}`
-  await server.call('POST', `${talk.path}/Webhooks`, [
+  const { body: webhook } = await server.call('POST', `${talk.path}/Webhooks`, [
     ['Target', 'webhook'],
     ['Configuration.Url', catcher.url(scoped)],
     ['Configuration.Filters', 'onDeliveryUpdated'],
@@ -181,7 +181,8 @@ test('reports of the channel move the receipt forward only, and each is told wit
   }
   expect(sent.signed).toBe(true)
   expect(sent.params).toEqual({ ...form, Status: 'sent' })
-  expect((await catcher.next(at(scoped))).params).toEqual({ ...form, Status: 'sent' })
+  const own = { WebhookSid: webhook.sid, WebhookType: 'webhook' }
+  expect((await catcher.next(at(scoped))).params).toEqual({ ...form, ...own, Status: 'sent' })
   expect(await report(sid, 'delivered')).toEqual({ channel_message_sid: sid, status: 'delivered', error_code: 0 })
   expect((await talk.next()).params).toEqual({ ...form, Status: 'delivered' })
   for (const back of ['sent', 'delivered', 'failed', 'undelivered']) {

@@ -100,7 +100,7 @@ test('any number of values is served by a few queries, the same on both engines'
   expect(query(2).id).not.toBe(query(4).id)
   expect(query(2).compile('postgres')).toEqual({
     sql: 'select * from "bindings" where "service_sid" = $1 and "identity" in ($2, $3) order by "date_created" asc, "sid" asc limit $4',
-    places: ['where0', 'where1_0', 'where1_1', 'limit'].map((argument) => ({ argument })),
+    placeholders: ['where0', 'where1_0', 'where1_1', 'limit'].map((argument) => ({ argument })),
   })
   expect(query(2).compile('sqlite').sql).toContain('"identity" in (?, ?)')
 })

@@ -357,7 +357,7 @@ describe.each(families)('messages, %s family', (family) => {
     [4, '/Messages', { Body: 'a' }, 'active', { date_inactive: 14, date_closed: 34 }],
     [14, 'timer', null, 'inactive', { date_closed: 34 }],
     [20, '/Messages', { Body: 'b' }, 'active', { date_inactive: 30, date_closed: 50 }],
-    [25, '', { State: 'inactive' }, 'inactive', { date_closed: 50 }],
+    [25, '', { State: 'inactive' }, 'inactive', { date_closed: 55 }],
     [26, '', { State: 'active' }, 'active', { date_inactive: 36, date_closed: 56 }],
     [36, 'timer', null, 'inactive', { date_closed: 56 }],
     [56, 'timer', null, 'closed', {}],

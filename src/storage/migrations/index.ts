@@ -13,7 +13,9 @@ export const migrations: Readonly<Record<string, Migration>> = await loadMigrati
 async function loadMigrations(): Promise<Record<string, Migration>> {
   const files = readdirSync(import.meta.dirname).filter((name) => /^\d{4}-[\w-]+\.(js|ts)$/.test(name))
   const loaded = await Promise.all(
-    files.toSorted().map(async (name): Promise<[string, Migration]> => [parse(name).name, await import(`./${name}`)]),
+    files
+      .toSorted()
+      .map(async (name): Promise<[string, Migration]> => [parse(name).name, await import(/* @vite-ignore */ `./${name}`)]),
   )
   return Object.fromEntries(loaded)
 }
