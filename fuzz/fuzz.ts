@@ -1,12 +1,9 @@
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { formatFigure } from '../bench/figures.ts'
 import { heading } from '../bench/report.ts'
-import { startPostgres } from '../test/support/postgres.ts'
+import { withDatabase } from './databases.ts'
 import { targets } from './operations.ts'
-import { type FuzzOptions, type FuzzReport, fuzz } from './run.ts'
+import { type FuzzReport, fuzz } from './run.ts'
 import { failureText, rate } from './tally.ts'
 
 const help = `npm run fuzz -- [options]
@@ -49,45 +46,16 @@ async function main(): Promise<void> {
   const engines = values.engine === 'both' ? ['sqlite', 'postgres'] : [values.engine]
   for (const engine of engines) {
     console.log(heading(`${engine}, seed ${options.seed}`))
-    const report = await (engine === 'postgres'
-      ? onPostgres(options)
-      : engine === 'sqlite'
-        ? onSqlite(options)
-        : unknownEngine(engine))
+    const report = await withDatabase(engine, (database) => fuzz({ ...options, database }))
     print(report, options.seed)
     if (report.tally.failed > 0 || report.faults.length > 0) process.exitCode = 1
   }
-}
-
-function unknownEngine(name: string): never {
-  throw new Error(`--engine must be sqlite, postgres or both, not ${name}`)
 }
 
 function whole(name: 'requests' | 'count' | 'from' | 'seed' | 'lanes' | 'health-ms'): number {
   const value = Number(values[name])
   if (!Number.isSafeInteger(value) || value < 0) throw new Error(`--${name} must be a whole number, not ${values[name]}`)
   return value
-}
-
-type Chosen = Omit<FuzzOptions, 'database'>
-
-async function onSqlite(options: Chosen): Promise<FuzzReport> {
-  using folder = temporaryFolder()
-  return await fuzz({ ...options, database: { PARLEY_DATABASE_URL: `sqlite:${join(folder.path, 'parley.db')}` } })
-}
-
-async function onPostgres(options: Chosen): Promise<FuzzReport> {
-  using folder = temporaryFolder()
-  await using postgres = await startPostgres()
-  const url = await postgres.createDatabase()
-  return await fuzz({ ...options, database: { PARLEY_DATABASE_URL: url, PARLEY_DATA_DIR: folder.path } })
-}
-
-function temporaryFolder(): Disposable & { readonly path: string } {
-  const path = mkdtempSync(join(tmpdir(), 'parley-fuzz-'))
-  const remove = () => rmSync(path, { recursive: true, force: true })
-  process.once('exit', remove)
-  return { path, [Symbol.dispose]: remove }
 }
 
 function print({ tally, faults, ms, memory, health, log_lines, webhooks }: FuzzReport, seed: number): void {

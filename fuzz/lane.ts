@@ -64,8 +64,8 @@ async function perform(connection: Connection, { steps, method, answers }: Plan)
   return connection.fault
 }
 
-function missing({ count, over }: Connection): string {
-  return over
+function missing({ count, closed }: Connection): string {
+  return closed
     ? `the connection was closed after ${count} answers`
     : `no answer within ${answer_timeout_ms / 1000} s after ${count} answers`
 }
@@ -110,6 +110,11 @@ class Connection {
     return this.#answers.length
   }
 
+  /** By the server. */
+  get closed(): boolean {
+    return this.#socket.readableEnded || this.#socket.destroyed
+  }
+
   write(bytes: Buffer): void {
     if (this.#socket.writable) this.#socket.write(bytes)
   }
@@ -135,18 +140,12 @@ class Connection {
 
   /** Whether so many answers came in time. */
   async waitFor(count: number, timeout_ms: number): Promise<boolean> {
+    let expired = false
     const timer = setTimeout(() => {
       expired = true
       this.#wake()
     }, timeout_ms)
-    let expired = false
-    while (
-      this.#answers.length < count &&
-      !expired &&
-      !this.#socket.destroyed &&
-      !this.#socket.readableEnded &&
-      this.fault === null
-    ) {
+    while (this.#answers.length < count && !expired && !this.closed && this.fault === null) {
       await new Promise<void>((resolve) => {
         this.#wake = resolve
       })

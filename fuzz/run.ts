@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { type Forbidden, faultsOf } from './checks.ts'
 import { type Child, memoryOf, startChild } from './child.ts'
+import type { DatabaseSettings } from './databases.ts'
 import { planOf } from './generator.ts'
 import { type Hook, openHook } from './hook.ts'
 import { Lane } from './lane.ts'
@@ -18,7 +19,7 @@ export interface FuzzOptions {
   /** Requests under way at a time. */
   readonly lanes: number
   /** Where the server's database is, and the folder beside it. */
-  readonly database: Readonly<Record<string, string>>
+  readonly database: DatabaseSettings
   /** How long `/healthz` may take while the server is busy. */
   readonly health_ms: number
   /** Told now and then how far it is. */
