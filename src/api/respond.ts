@@ -39,7 +39,7 @@ export function paramsOf(request: FastifyRequest): Readonly<Partial<Record<strin
 export function pathOf(request: FastifyRequest): string {
   const question = request.url.indexOf('?')
   const path = question === -1 ? request.url : request.url.slice(0, question)
-  return path.startsWith('/v1') ? path.slice(3) : path
+  return path.startsWith('/v1/') || path === '/v1' ? path.slice(3) : path
 }
 
 export function startRequest(request: FastifyRequest, concurrent: number): void {

@@ -25,13 +25,8 @@ export function createHttp(options: HttpOptions): FastifyInstance {
     bodyLimit: bodyLimit(options),
     // Names of up to 256 code points, percent-encoded.
     routerOptions: { maxParamLength: 8192 },
-    // A path that cannot be decoded is not found; credentials are checked first, as for any path.
-    frameworkErrors: (_error, request, reply) => {
-      startRequest(request, 1)
-      const send = (error: unknown) => sendError(request, reply, error, options.log)
-      const notFound = refuse('notFound', { path: pathOf(request) })
-      options.authenticator.authenticate(request.headers.authorization).then(() => send(notFound), send)
-    },
+    rewriteUrl: ({ url = '' }) => withoutTrailingSlash(url),
+    frameworkErrors: (_error, request, reply) => refusePath(request, reply, options),
     // The operator's API reports unknown properties instead of dropping them.
     ajv: { customOptions: { removeAdditional: false } },
     clientErrorHandler: refuseUnreadable,
@@ -67,6 +62,32 @@ export function createHttp(options: HttpOptions): FastifyInstance {
   return server
 }
 
+/** Returns a path of `/v1` without the slash at its end, which means nothing there. */
+function withoutTrailingSlash(url: string): string {
+  const question = url.indexOf('?')
+  const end = question === -1 ? url.length : question
+  if (url.charCodeAt(end - 1) !== slash || end <= '/v1/'.length || !url.startsWith('/v1/')) return url
+  return url.slice(0, end - 1) + url.slice(end)
+}
+
+const slash = '/'.charCodeAt(0)
+
+/** A path that cannot be decoded, or with too long a part, is not found; credentials are checked first, as for any path. */
+function refusePath(request: FastifyRequest, reply: FastifyReply, { authenticator, log }: HttpOptions): void {
+  if (request.url.startsWith('/admin/v1/')) {
+    // Where the operator's API has no path, it says so in its own form.
+    request.raw.url = '/admin/v1/-'
+    reply.hijack()
+    request.server.routing(request.raw, reply.raw)
+    return
+  }
+  startRequest(request, 1)
+  const send = (error: unknown) => sendError(request, reply, error, log)
+  const notFound = refuse('notFound', { path: pathOf(request) })
+  if (!request.url.startsWith('/v1/')) send(notFound)
+  else authenticator.authenticate(request.headers.authorization).then(() => send(notFound), send)
+}
+
 /** Anything but the paths of Parley is not found, in the form of `/v1`, before a body is read. */
 function addOutside(outside: FastifyInstance, { log }: HttpOptions): void {
   const refuseAtOnce = (request: FastifyRequest, reply: FastifyReply) => {
@@ -77,7 +98,10 @@ function addOutside(outside: FastifyInstance, { log }: HttpOptions): void {
   outside.setNotFoundHandler(refuseAtOnce)
 }
 
-/** Refuses what is not HTTP, headers that are too large, and those that are not complete in time. Fastify has no request for these; the error body is the usual one. */
+/**
+ * Refuses what is not HTTP, headers that are too large, and those that are not complete in time. Fastify has no request for these;
+ * the error body is the usual one.
+ */
 function refuseUnreadable(error: { code?: string }, socket: Socket): void {
   if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy()
   const tooLarge = error.code === 'HPE_HEADER_OVERFLOW'

@@ -7,7 +7,7 @@ import { operations, resources } from '../../src/resources/index.ts'
 import { checkAnswer, officialOperations } from '../support/contract.ts'
 import { test } from '../support/fixtures.ts'
 import { sdkFor } from '../support/sdk.ts'
-import type { TestServer } from '../support/server.ts'
+import { admin_token, type TestServer } from '../support/server.ts'
 import type { Credentials } from '../support/tenant.ts'
 
 let server: TestServer
@@ -265,7 +265,6 @@ describe('routing', () => {
     '/Nothing',
     '/',
     '/conversations',
-    '/Conversations/',
     '//Conversations',
     '/Conversation',
     '/Conversations/CHx/Nothing',
@@ -330,11 +329,38 @@ describe('routing', () => {
     ['GET', '/'],
     ['POST', '/v2/Conversations'],
     ['GET', '/V1/Conversations'],
+    ['GET', '/nowhere/%zz'],
+    ['GET', '/v1x'],
     ['TRACE', '/healthz'],
     ['QUERY', '/nowhere'],
   ] as const)('%s %s, which nobody serves, is not found in the form of the API', async (method, path) => {
     const answer = parsed(await send(raw(method, path)))
     expect([answer.status, JSON.parse(answer.body)]).toMatchObject([404, notFound(path)])
+  })
+
+  test.each(['/accounts/%zz', `/accounts/${'a'.repeat(9000)}`, '/accounts/%E0%A4/keys'])(
+    'a path of the operator that is none, %.20s…, is not found in the form of that API',
+    async (path) => {
+      const stranger = parsed(await send(raw('GET', `/admin/v1${path}`)))
+      expect([stranger.status, JSON.parse(stranger.body)]).toEqual([401, { error: expect.any(String) }])
+      const Authorization = `Bearer ${admin_token}`
+      const operator = parsed(await send(raw('GET', `/admin/v1${path}`, { Authorization })))
+      expect([operator.status, JSON.parse(operator.body)]).toEqual([404, { error: 'not found' }])
+    },
+  )
+
+  test('a slash at the end of a path means nothing, and urls of responses are without it', async () => {
+    const call = (method: string, path: string, form?: Record<string, string>) =>
+      server.call(method, path, form, { as, check: false })
+    const { body: made } = await call('POST', '/v1/Conversations/', { UniqueName: 'slash' })
+    expect(made.url).toMatch(new RegExp(`/v1/Conversations/${made.sid}$`))
+    expect((await call('GET', `/v1/Conversations/${made.sid}/`)).body).toEqual(made)
+    expect((await call('GET', '/v1/Conversations/slash/?a=b')).body).toEqual(made)
+    const { body: page } = await call('GET', '/v1/Conversations/?PageSize=1')
+    expect(page.meta.url).toContain('/v1/Conversations?PageSize=1')
+    expect((await call('GET', '/v1/Nothing/')).body).toMatchObject(notFound('/Nothing'))
+    expect((await call('PUT', '/v1/Conversations/')).status).toBe(405)
+    expect((await call('DELETE', `/v1/Conversations/${made.sid}/`)).status).toBe(204)
   })
 
   test('an expectation that nobody knows changes nothing', async () => {
@@ -692,7 +718,7 @@ describe('answers', () => {
   })
 
   test('no answer is a redirect', async () => {
-    for (const path of ['/v1', '/v1/', '/v1/Conversations/', '/v1//Services', '/v1/Services/../Services', '/v1/./Services']) {
+    for (const path of ['/v1', '/v1/', '/v1/Conversations//', '/v1//Services', '/v1/Services/../Services', '/v1/./Services']) {
       const { status, headers } = parsed(await send(raw('GET', path)))
       expect(status).toBe(404)
       expect(headers).not.toHaveProperty('location')
