@@ -206,6 +206,7 @@ function createServer(
 ): FastifyInstance {
   const { database, vault, clock, log } = installation
   const { pipeline, timers, store, beforeRequest } = parts
+  const limits = { ...defaultLimits, max_connections: config.max_connections ?? defaultConnections(), ...parts.limits }
   const server = createHttp({
     pipeline,
     authenticator: new Authenticator(database, vault),
@@ -215,10 +216,10 @@ function createServer(
     otherSurfaces: mediaSurfaces({ ...config, max_bytes: config.media_max_bytes, store, database, read, vault, clock, log }),
     public_url: config.public_url,
     log,
-    limits: { ...defaultLimits, max_connections: config.max_connections ?? defaultConnections(), ...parts.limits },
+    limits,
     onResponse: (method, status, seconds) => metrics.countRequest(method, status, seconds),
   })
-  server.register(adminRoutes({ installation, timers, pipeline }), { prefix: '/admin/v1' })
+  server.register(adminRoutes({ installation, timers, pipeline, limits }), { prefix: '/admin/v1' })
   server.register(healthRoutes({ database, registry: metrics.registry }))
   return server
 }

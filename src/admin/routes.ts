@@ -1,6 +1,6 @@
 import type { FastifyError, FastifyInstance, FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify'
 import { sameSecret } from '../api/auth.ts'
-import { limitBodyTime } from '../api/limits.ts'
+import { type HttpLimits, limitBodyTime } from '../api/limits.ts'
 import type { Pipeline } from '../api/requests.ts'
 import type { Timers } from '../background/timers.ts'
 import { TestClock } from '../clock.ts'
@@ -22,20 +22,20 @@ export interface AdminOptions {
   readonly timers: Pick<Timers, 'catchUp'> | null
   /** Also null there; then there is no route for inbound messages, whose webhooks nobody would send. */
   readonly pipeline: Pipeline | null
+  /** Also null there: nobody connects. */
+  readonly limits: HttpLimits | null
 }
 
 /** `/admin/v1`: the operator's own JSON API. Errors are `{ "error": "what is wrong" }`. */
-export function adminRoutes({ installation, timers, pipeline }: AdminOptions): FastifyPluginAsync {
+export function adminRoutes({ installation, timers, pipeline, limits }: AdminOptions): FastifyPluginAsync {
   const { database, clock, admin_token, log } = installation
   return async (admin) => {
     admin.addHook('onRequest', async (request, reply) => {
       if (!isOperator(request, admin_token)) return unauthorized(reply)
       if (request.is404) return notFound(reply)
-      limitBodyTime(request.raw, admin.limits)
+      if (limits) limitBodyTime(request.raw, limits)
     })
-    admin.addHook('onSend', async (_request, reply) => {
-      reply.raw.setTimeout(admin.limits.write_timeout_ms)
-    })
+    if (limits) admin.addHook('onSend', async (_request, reply) => void reply.raw.setTimeout(limits.write_timeout_ms))
     admin.setErrorHandler((error: Partial<FastifyError>, _request, reply) => sendError(reply, error, log))
     admin.setNotFoundHandler((_request, reply) => notFound(reply))
     admin.setSchemaErrorFormatter(schemaError)
