@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { setTimeout as pause } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
-import { percentile, shown } from '../bench/figures.ts'
+import { formatFigure, percentile } from '../bench/figures.ts'
 import { heading, table } from '../bench/report.ts'
 import { type Child, memoryOf, startChild } from '../fuzz/child.ts'
 import { type DatabaseSettings, withDatabase } from '../fuzz/databases.ts'
@@ -52,7 +52,7 @@ async function soak(database: DatabaseSettings): Promise<string[]> {
   const load = new Load({ port: child.port, sid, auth_token }, endpoints)
   try {
     const rate = values.rate === undefined ? (await fullSpeed(load, Math.min(20, seconds / 10))) / 2 : Number(values.rate)
-    console.log(heading(`${values.engine}, ${values.hours} hours, ${shown(rate)} pieces of work per second`))
+    console.log(heading(`${values.engine}, ${values.hours} hours, ${formatFigure(rate)} pieces of work per second`))
     const { minutes, errors, probe_fault } = await run(load, child, rate, seconds)
     console.log(`${endpoints.received()} webhooks, ${child.log.lines} lines of the log`)
     return [...verdict(minutes, Math.min(warm_up_s, seconds / 3), errors), ...(probe_fault === null ? [] : [probe_fault])].concat(
@@ -111,9 +111,18 @@ function reading(load: Load, child: Child, probe: Probe, requests: number, error
     ...{ fetch_p50_ms: percentile(fetches_ms, 0.5), fetch_p99_ms: percentile(fetches_ms, 0.99) },
   }
   const { rss_mb, health_p50_ms, health_p99_ms, fetch_p50_ms, fetch_p99_ms } = minute
-  const cells = [s.toFixed(0), String(requests), String(errors), shown(rss_mb), shown(health_p50_ms), shown(health_p99_ms)]
+  const cells = [
+    s.toFixed(0),
+    String(requests),
+    String(errors),
+    formatFigure(rss_mb),
+    formatFigure(health_p50_ms),
+    formatFigure(health_p99_ms),
+  ]
   const widths = [6, 10, 8, 8, 14, 8, 11, 8]
-  console.log([...cells, shown(fetch_p50_ms), shown(fetch_p99_ms)].map((cell, i) => cell.padStart(widths[i] ?? 8)).join(''))
+  console.log(
+    [...cells, formatFigure(fetch_p50_ms), formatFigure(fetch_p99_ms)].map((cell, i) => cell.padStart(widths[i] ?? 8)).join(''),
+  )
   return minute
 }
 
@@ -153,7 +162,7 @@ function verdict(minutes: readonly Minute[], warm_s: number, errors: readonly st
     ),
   )
   return [
-    ...(growth > max_growth ? [`memory has grown by ${shown(growth * 100)} %`] : []),
+    ...(growth > max_growth ? [`memory has grown by ${formatFigure(growth * 100)} %`] : []),
     ...errors.slice(0, max_shown_errors),
     ...(errors.length > max_shown_errors ? [`${errors.length - max_shown_errors} more such`] : []),
   ]

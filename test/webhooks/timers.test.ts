@@ -213,6 +213,8 @@ describe('deadlines', () => {
     await using second = await startServer(database.config)
     const update = second.sdk.conversations.v1.conversations(sid).update({ friendlyName: 'too late', ...enabled })
     await expect(update).rejects.toMatchObject({ status: 400, code: 50377 })
+    // The refusal does not wait for the sweep, which emits the event.
+    await catcher.next()
     expect(await transitions(second, catcher.requests)).toEqual(['active→closed'])
     expect(catcher.requests).toHaveLength(1)
   })
