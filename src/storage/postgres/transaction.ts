@@ -13,13 +13,26 @@ export type Outcome =
   | { readonly kind: 'done'; readonly value: unknown; readonly notices: readonly Notice[] }
   | { readonly kind: 'refused'; readonly error: ApiError }
   | { readonly kind: 'undone'; readonly error: Error }
-  | { readonly kind: 'unknown' }
+  | { readonly kind: 'unknown'; readonly error: CommitUnknownError }
 
-/** The commit was sent and no answer came: the transaction may be committed or not. */
+/** The commit was sent and no answer came: the transaction may be committed or not. The database knows it by `xid`. */
 export class CommitUnknownError extends Error {
   override readonly name = 'CommitUnknownError'
   readonly code = 'PARLEY_COMMIT_UNKNOWN'
+  /** Undefined when not even the number of the transaction was received. */
+  readonly xid: string | undefined
+  /** What became of its jobs if it is committed. */
+  readonly ifCommitted: readonly Outcome[]
+
+  constructor(message: string, cause: unknown, xid: string | undefined, ifCommitted: readonly Outcome[]) {
+    super(message, { cause })
+    this.xid = xid
+    this.ifCommitted = ifCommitted
+  }
 }
+
+/** Begins a transaction and returns its number, by which its outcome can be asked for later. */
+const begin = 'begin; select pg_current_xact_id()::text as xid'
 
 const not_run: Outcome = { kind: 'undone', error: new Error('not run') }
 
@@ -72,9 +85,15 @@ export class Transaction {
 
   /** Throws CommitUnknownError; any other error means that the connection cannot be used any more. */
   async run(jobs: readonly Job[]): Promise<Outcome[]> {
-    // Sent together with the first round.
-    const begun = this.#client.query('begin')
-    begun.catch((error: Error) => this.#fail(error))
+    let xid: string | undefined
+    // Sent together with the first round. Of two statements there are two results.
+    const begun: Promise<unknown> = this.#client.query(begin)
+    begun.then(
+      (results) => {
+        xid = xidOf(results)
+      },
+      (error: unknown) => this.#fail(errorOf(error)),
+    )
     const running = jobs.map(
       (job): Running => ({
         job,
@@ -90,14 +109,15 @@ export class Transaction {
       this.#running = running.length
       for (const one of running) void this.#start(one)
     })
-    if (!this.#failure) await this.#commit()
+    const outcomes = () => running.map(({ outcome }) => outcome)
+    if (!this.#failure) await this.#commit((cause) => commitUnknown(cause, xid, outcomes()))
     if (this.#failure) {
       await this.#rollBack(this.#failure)
       const undone: Outcome = { kind: 'undone', error: this.#failure }
       // The refusal of a command that ran alone is its own: repeating it would change nothing.
       return running.map(({ outcome }) => (running.length === 1 && outcome.kind === 'refused' ? outcome : undone))
     }
-    return running.map(({ outcome }) => outcome)
+    return outcomes()
   }
 
   async #start(one: Running): Promise<void> {
@@ -116,16 +136,15 @@ export class Transaction {
     if (this.#running === 0) this.#finished()
   }
 
-  async #commit(): Promise<void> {
+  /** `unknown` makes the error for a commit without an answer. */
+  async #commit(unknown: (cause: unknown) => CommitUnknownError): Promise<void> {
     try {
       const { command } = await this.#client.query('commit')
       // PostgreSQL answers a commit with a rollback when a statement has failed.
       if (command !== 'COMMIT') this.#fail(new Error('the transaction was rolled back'))
     } catch (error) {
       // An error of the server, such as a deferred check, is a rollback. Any other leaves the outcome unknown.
-      if (!(error instanceof DatabaseError) || isGoingDown(error)) {
-        throw new CommitUnknownError(`no answer to a commit: ${errorOf(error).message}`, { cause: error })
-      }
+      if (!(error instanceof DatabaseError) || isGoingDown(error)) throw unknown(error)
       this.#fail(errorOf(error))
     }
   }
@@ -240,4 +259,15 @@ export class Transaction {
 function sidOf(row: unknown): string {
   if (typeof row === 'object' && row !== null && 'sid' in row && typeof row.sid === 'string') return row.sid
   throw new Error('a row without a sid cannot be held')
+}
+
+function commitUnknown(cause: unknown, xid: string | undefined, ifCommitted: readonly Outcome[]): CommitUnknownError {
+  return new CommitUnknownError(`no answer to a commit: ${errorOf(cause).message}`, cause, xid, ifCommitted)
+}
+
+/** Reads the number from the results of `begin`. */
+function xidOf(results: unknown): string | undefined {
+  const [, numbered] = Array.isArray(results) ? results : []
+  const xid: unknown = numbered?.rows?.[0]?.xid
+  return typeof xid === 'string' ? xid : undefined
 }

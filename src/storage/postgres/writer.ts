@@ -30,6 +30,10 @@ const max_unbatched = 6
 /** Transactions of a single command in flight. */
 const max_alone = 4
 
+/** Of two questions about a commit whose answer was lost. */
+const status_interval_ms = 100
+const xactStatus = 'select pg_xact_status($1::xid8) as status'
+
 export interface WriterOptions {
   readonly pool: Pool
   readonly commands: Commands
@@ -117,6 +121,7 @@ export class PostgresWriter {
     this.#schedule()
     this.#settle(batch, outcomes)
     for (const [i, pending] of batch.entries()) if (outcomes[i]?.kind === 'undone') this.#runAlone(pending)
+    await this.#resolveUnknown(batch, outcomes)
   }
 
   /** Gives up writes that have been queued past their deadline, instead of letting them wait for the database as well. */
@@ -147,6 +152,7 @@ export class PostgresWriter {
     if (outcome?.kind === 'undone') this.#retry(pending, outcome.error)
     else this.#settle([pending], outcomes)
     void this.#nextAlone()
+    await this.#resolveUnknown([pending], outcomes)
   }
 
   #retry(pending: PendingWrite, error: Error): void {
@@ -175,8 +181,46 @@ export class PostgresWriter {
       const outcome = outcomes[i]
       if (outcome?.kind === 'done') this.#settled(() => pending.done(outcome.value))
       if (outcome?.kind === 'refused') this.#settled(() => pending.fail(outcome.error))
-      if (outcome?.kind === 'unknown') this.#settled(() => pending.fail(refuse('unavailable')))
     }
+  }
+
+  /**
+   * Asks the database what became of a commit whose answer was lost, and settles its writes accordingly: an SDK repeats a request
+   * that failed with a 5xx, and would do twice what is done. Where the database does not say so in time they fail as unavailable.
+   */
+  async #resolveUnknown(batch: readonly PendingWrite[], outcomes: readonly Outcome[]): Promise<void> {
+    const [outcome] = outcomes
+    if (outcome?.kind !== 'unknown') return
+    const { error } = outcome
+    const status = await this.#statusOf(error.xid)
+    if (status === 'committed') return this.#settle(batch, error.ifCommitted)
+    if (status === 'aborted') {
+      for (const pending of batch) this.#retry(pending, errorOf(error.cause))
+      return
+    }
+    const names = namesOf(batch.map(({ job }) => job))
+    const refusal = reported(
+      names,
+      failureOf(error, () => true),
+      this.#options.failed,
+    )
+    for (const pending of batch) this.#settled(() => pending.fail(refusal))
+  }
+
+  /** Asks until the transaction has ended, at most for `write_timeout_ms`. Undefined when there is no answer in time. */
+  async #statusOf(xid: string | undefined): Promise<string | undefined> {
+    const deadline = performance.now() + write_timeout_ms
+    while (xid !== undefined && performance.now() < deadline) {
+      try {
+        const { rows } = await this.#options.pool.query<{ status: string | null }>(xactStatus, [xid])
+        const status = rows[0]?.status
+        if (status !== 'in progress') return status ?? undefined
+      } catch {
+        // The database is still away, or away again.
+      }
+      await delay(status_interval_ms)
+    }
+    return undefined
   }
 
   #settled(settle: () => void): void {
@@ -199,14 +243,7 @@ export class PostgresWriter {
         throw error
       }
     } catch (error) {
-      if (error instanceof CommitUnknownError) {
-        reported(
-          namesOf(jobs),
-          failureOf(error, () => true),
-          this.#options.failed,
-        )
-        return jobs.map(() => ({ kind: 'unknown' }))
-      }
+      if (error instanceof CommitUnknownError) return jobs.map(() => ({ kind: 'unknown', error }))
       return jobs.map(() => ({ kind: 'undone', error: errorOf(error) }))
     }
   }
