@@ -34,7 +34,7 @@ const slow = [
 const nodes = 'test/nodes/*.test.ts'
 const sqlite_only = 'test/storage/sqlite/*.test.ts'
 /** These meet no database, or always the same one. */
-const no_engine = ['test/*.test.ts', 'test/support/*.test.ts', 'test/fuzz/{checks,generator,soak}.test.ts']
+const no_engine = ['test/*.test.ts', 'test/support/*.test.ts', 'test/fuzz/{checks,generator,soak,watch}.test.ts']
 
 // What a worker or a started process has compiled once need not be compiled by the next.
 process.env.NODE_COMPILE_CACHE ??= fileURLToPath(new URL('node_modules/.cache/compiled', import.meta.url))

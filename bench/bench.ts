@@ -12,6 +12,7 @@ import { onPostgres } from './postgres/parts.ts'
 import { type Goal, goalsTable, heading } from './report.ts'
 import { startField } from './rounds.ts'
 import type { Sink } from './sink.ts'
+import { stallsPart } from './stalls/part.ts'
 import { startPart } from './start-part.ts'
 import { timersPart } from './timers-part.ts'
 
@@ -39,6 +40,7 @@ async function onFiles(sink: Child<Sink>, options: Options, folder: string): Pro
   if (parts.has('deliveries')) goals.push(...(await deliveriesPart(sink, options, folder)))
   if (parts.has('chat')) goals.push(...(await chatPart(sink, options, folder)))
   if (parts.has('load') || parts.has('timers') || parts.has('start')) goals.push(...(await withLarge(sink, options, folder)))
+  if (parts.has('stalls')) goals.push(...(await stallsPart(sink.ready, options, folder)))
   if (parts.has('crash')) goals.push(...(await crashPart(sink.ready, options, crashingFile(`${folder}/crash.db`))))
   return goals
 }

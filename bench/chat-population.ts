@@ -56,7 +56,7 @@ function conversationOf(chat: Chat, population: Population, i: number, owner: Ow
   }
 }
 
-function userOf(owner: Owner, identity: string, sid: string, now_ms: number): UserRow {
+export function userOf(owner: Owner, identity: string, sid: string, now_ms: number): UserRow {
   return {
     service_sid: owner.service_sid,
     sid,
@@ -76,7 +76,7 @@ function userOf(owner: Owner, identity: string, sid: string, now_ms: number): Us
 /** No measured request reads a role. */
 const role_sid = `RL${'0'.repeat(32)}`
 
-function participantOf(
+export function participantOf(
   { owner, identity, user_sid }: { owner: Owner; identity: string; user_sid: string },
   { sid: conversation_sid, date_created }: ConversationRow,
 ): ParticipantRow {
@@ -103,7 +103,12 @@ function participantOf(
   }
 }
 
-function messageOf(conversation: ConversationRow, author: string, message_index: number, date_created: number): MessageRow {
+export function messageOf(
+  conversation: ConversationRow,
+  author: string,
+  message_index: number,
+  date_created: number,
+): MessageRow {
   return {
     service_sid: conversation.service_sid,
     conversation_sid: conversation.sid,

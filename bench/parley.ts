@@ -4,6 +4,7 @@ import type { Contents, Filling } from './contents.ts'
 import { DatabaseFile } from './database-file.ts'
 import { newPopulation, type Population, rowOf } from './population.ts'
 import type { Sink } from './sink.ts'
+import type { Held } from './stalls/watch.ts'
 import { authorization } from './workload.ts'
 
 /** One or several nodes of Parley on a filled database, with a service for each kind of webhook endpoint. */
@@ -24,6 +25,9 @@ export interface Server {
 export interface Parley extends Server {
   readonly path: string
   readonly file: DatabaseFile
+  /** Looks at the turns of the server's loop from now on, until `held` tells of the longest. */
+  watch(): Promise<unknown>
+  held(): Promise<Held>
 }
 
 export interface ParleyOptions {
@@ -50,6 +54,8 @@ export async function startParley(options: ParleyOptions): Promise<Parley> {
     population,
     services,
     usage: () => server.usage(),
+    watch: () => server.request({ watch: true }),
+    held: () => server.request<Held>({ held: true }),
     drained: async (service_sid) => {
       while (file.hasPendingDeliveries(service_sid)) await new Promise((resolve) => setTimeout(resolve, 10))
     },
