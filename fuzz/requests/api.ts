@@ -87,7 +87,8 @@ function keyOf(random: Random, live: string | undefined, as: AccountName, world:
     () => hostileText(random),
   ])()
   // A path of megabytes is refused by the framework at once: nothing is learned from many of them.
-  return typeof value === 'string' && value.length > 4_000 ? value.slice(0, 4_000) : value
+  // An empty key is the path of the collection.
+  return typeof value === 'string' ? value.slice(0, 4_000) || '-' : value
 }
 
 function surroundings(random: Random, as: AccountName, service: string, world: World): Surroundings {
