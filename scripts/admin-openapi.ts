@@ -58,7 +58,9 @@ export async function describeAdmin(): Promise<AdminDescription> {
     await server.register(swagger, { openapi: about, transform: ({ schema, url }) => ({ schema, url: withoutSlash(url) }) })
     const timers = { catchUp: async () => undefined }
     // The pipeline is never used: the server receives no request.
-    await server.register(adminRoutes({ installation, timers, pipeline: {} as Pipeline, limits: null }), { prefix: '/admin/v1' })
+    await server.register(adminRoutes({ installation, timers, pipeline: {} as Pipeline, limits: null, logins: null }), {
+      prefix: '/admin/v1',
+    })
     await server.ready()
     // A copy: the plugin may return its own object.
     return { document: withComponents(JSON.parse(JSON.stringify(server.swagger()))), routes }

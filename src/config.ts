@@ -61,6 +61,13 @@ const declarations = {
     default: { words: '10000, or fewer if the system limits open files', value: none },
     parse: integer(1, 1_000_000),
   }),
+  max_failed_logins: declare({
+    env: 'PARLEY_MAX_FAILED_LOGINS',
+    description:
+      'failed logins from one address before further ones are 429 for a while; four times as many for one account; 0 for no limit',
+    default: '30',
+    parse: integer(0, 1_000_000),
+  }),
   account_sid: declare({
     env: 'PARLEY_ACCOUNT_SID',
     description: 'SID of the first account',

@@ -77,6 +77,12 @@ export const catalogue = {
     message: 'Invalid Parameter',
     when: 'a parameter contains a NUL character, or a malformed value without an error code of its own',
   },
+  tooManyRequests: {
+    code: 20429,
+    status: 429,
+    message: 'Too Many Requests',
+    when: 'an address or an account has had too many failed logins; `Retry-After` says how long to wait',
+  },
   serverError: { code: 20500, status: 500, message: 'Internal Server Error', when: 'the server fails because of a defect' },
   unavailable: { code: 20503, status: 503, message: 'Service unavailable', when: 'the database cannot process the request now' },
   invalidPageToken: { code: 21481, status: 400, message: 'Invalid PageToken', when: 'PageToken was not issued for this list' },

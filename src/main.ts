@@ -1,7 +1,8 @@
 import type { FastifyInstance } from 'fastify'
 import { adminRoutes } from './admin/routes.ts'
-import { Authenticator } from './api/auth.ts'
+import { Authenticator, type FailedLogin } from './api/auth.ts'
 import { defaultConnections, defaultLimits, type HttpLimits } from './api/limits.ts'
+import { defaultLogins, LoginThrottle } from './api/login-throttle.ts'
 import type { Pipeline } from './api/requests.ts'
 import { ResponseCache } from './api/response-cache.ts'
 import { withRowCache } from './api/row-cache.ts'
@@ -206,10 +207,17 @@ function createServer(
 ): FastifyInstance {
   const { database, vault, clock, log } = installation
   const { pipeline, timers, store, beforeRequest } = parts
+  const logins = {
+    throttle: new LoginThrottle({ ...defaultLogins, max_failed: config.max_failed_logins }),
+    onFailedLogin: (login: FailedLogin) => {
+      metrics.failedLogins.inc()
+      log.warn(login, 'login failed')
+    },
+  }
   const limits = { ...defaultLimits, max_connections: config.max_connections ?? defaultConnections(), ...parts.limits }
   const server = createHttp({
     pipeline,
-    authenticator: new Authenticator(database, vault),
+    authenticator: new Authenticator({ database, vault, ...logins }),
     ...(beforeRequest && { beforeRequest }),
     resources,
     operations,
@@ -219,7 +227,7 @@ function createServer(
     limits,
     onResponse: (method, status, seconds) => metrics.countRequest(method, status, seconds),
   })
-  server.register(adminRoutes({ installation, timers, pipeline, limits }), { prefix: '/admin/v1' })
+  server.register(adminRoutes({ installation, timers, pipeline, limits, logins }), { prefix: '/admin/v1' })
   server.register(healthRoutes({ database, registry: metrics.registry }))
   return server
 }

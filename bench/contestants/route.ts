@@ -3,6 +3,7 @@ import { pino } from 'pino'
 import { newAccount } from '../../src/accounts/accounts.ts'
 import { Authenticator } from '../../src/api/auth.ts'
 import { defaultConnections, defaultLimits } from '../../src/api/limits.ts'
+import { defaultLogins, LoginThrottle } from '../../src/api/login-throttle.ts'
 import { createHttp } from '../../src/api/server.ts'
 import { SystemClock } from '../../src/clock.ts'
 import { createWebhookClient } from '../../src/delivery/client.ts'
@@ -53,7 +54,12 @@ const server = createHttp({
       return { row, ancestors: { service: { sid: created.service.sid }, parents: [] } }
     },
   },
-  authenticator: new Authenticator(database, vault),
+  authenticator: new Authenticator({
+    database,
+    vault,
+    throttle: new LoginThrottle({ ...defaultLogins, max_failed: 30 }),
+    onFailedLogin: () => {},
+  }),
   resources,
   operations: [],
   otherSurfaces: [],

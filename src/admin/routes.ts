@@ -1,7 +1,9 @@
 import type { FastifyError, FastifyInstance, FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify'
-import { sameSecret } from '../api/auth.ts'
+import { type FailedLogin, sameSecret } from '../api/auth.ts'
 import { type HttpLimits, limitBodyTime } from '../api/limits.ts'
+import type { LoginThrottle } from '../api/login-throttle.ts'
 import type { Pipeline } from '../api/requests.ts'
+import { addressOf } from '../api/respond.ts'
 import type { Timers } from '../background/timers.ts'
 import { TestClock } from '../clock.ts'
 import { ApiError, isFailure } from '../errors.ts'
@@ -24,14 +26,20 @@ export interface AdminOptions {
   readonly pipeline: Pipeline | null
   /** Also null there: nobody connects. */
   readonly limits: HttpLimits | null
+  readonly logins: Logins | null
+}
+
+interface Logins {
+  readonly throttle: LoginThrottle
+  readonly onFailedLogin: (login: FailedLogin) => void
 }
 
 /** `/admin/v1`: the operator's own JSON API. Errors are `{ "error": "what is wrong" }`. */
-export function adminRoutes({ installation, timers, pipeline, limits }: AdminOptions): FastifyPluginAsync {
+export function adminRoutes({ installation, timers, pipeline, limits, logins }: AdminOptions): FastifyPluginAsync {
   const { database, clock, admin_token, log } = installation
   return async (admin) => {
     admin.addHook('onRequest', async (request, reply) => {
-      if (!isOperator(request, admin_token)) return unauthorized(reply)
+      if (!authorize(request, admin_token, logins)) return unauthorized(reply)
       if (request.is404) return notFound(reply)
       if (limits) limitBodyTime(request.raw, limits)
     })
@@ -54,6 +62,24 @@ export function adminRoutes({ installation, timers, pipeline, limits }: AdminOpt
   }
 }
 
+/** The name under which failures of any operator token count. */
+const operator = 'operator'
+
+/** Returns whether the caller has the operator token. Throws `tooManyRequests` after too many failures. */
+function authorize(request: FastifyRequest, admin_token: string, logins: Logins | null): boolean {
+  const right = isOperator(request, admin_token)
+  if (!logins || request.headers.authorization === undefined) return right
+  const address = addressOf(request)
+  // Of the right token the hash is always the same: it is known once it has been given.
+  logins.throttle.check(address, operator, right ? operator : '')
+  if (right) logins.throttle.succeeded(address, operator, operator)
+  else {
+    logins.throttle.failed(address, operator)
+    logins.onFailedLogin({ address, username: operator })
+  }
+  return right
+}
+
 function isOperator({ headers }: FastifyRequest, admin_token: string): boolean {
   const token = /^Bearer +(\S+) *$/i.exec(headers.authorization ?? '')?.[1]
   return token !== undefined && sameSecret(token, admin_token)
@@ -68,6 +94,7 @@ function sendError(reply: FastifyReply, error: Partial<FastifyError>, log: Insta
   if (status >= 500 && !isFailure(error)) log.error({ err: error }, 'admin request failed')
   // The code that `/v1` returns for the same error.
   const code = error instanceof ApiError && { code: error.entry.code }
+  if (error instanceof ApiError && error.details.seconds) reply.header('retry-after', error.details.seconds)
   return reply.code(status).send({ error: status >= 500 ? 'internal error' : error.message, ...code })
 }
 

@@ -32,9 +32,11 @@ const statuses = {
   401: 'The operator token is missing or wrong',
   403: 'The account is suspended, or a rule refuses the change',
   404: 'The resource does not exist',
+  408: 'The body was not complete in time',
   409: 'The request conflicts with an existing resource',
   413: 'The body is too large',
   415: 'The body is not JSON',
+  429: 'The address has failed to log in too often; Retry-After has the seconds to wait',
 } as const
 
 type Status = keyof typeof statuses
@@ -68,11 +70,11 @@ export const removed = { type: 'null', description: 'Deleted' } as const
 
 /** The error responses of an operation: those of the given statuses, and those that all operations share. */
 export function errors(...own: readonly Status[]) {
-  const described = ([401, ...own] as const).map((status) => [status, response(statuses[status], error)])
+  const described = ([401, 429, ...own] as const).map((status) => [status, response(statuses[status], error)])
   return { ...Object.fromEntries(described), '5xx': response('The server failed or is unavailable; try again later', error) }
 }
 
 /** The error responses of an operation with a body. */
 export function bodyErrors(...own: readonly Status[]) {
-  return errors(400, 413, 415, ...own)
+  return errors(400, 408, 413, 415, ...own)
 }

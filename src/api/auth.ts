@@ -5,24 +5,46 @@ import { isSid } from '../sids.ts'
 import type { Database } from '../storage/database.ts'
 import { accountBySid } from '../storage/lookups.ts'
 import { rowsBy } from '../storage/rows.ts'
+import type { AccountRow } from '../storage/schema.ts'
 import type { Vault } from '../vault.ts'
+import type { LoginThrottle } from './login-throttle.ts'
 
 const keyBySid = rowsBy('api_keys', ['sid'])
+
+/** A login that failed; the user name only when it has the form of a SID: anything else might be a secret. */
+export interface FailedLogin {
+  readonly address: string
+  readonly username: string | null
+}
+
+export interface AuthenticatorOptions {
+  readonly database: Database
+  readonly vault: Vault
+  readonly throttle: LoginThrottle
+  readonly onFailedLogin: (login: FailedLogin) => void
+}
+
+interface Credentials {
+  readonly kind: 'account' | 'key' | null
+  readonly username: string
+  readonly password: string
+}
 
 /**
  * HTTP Basic with an account SID and its auth token, or an API key SID and its secret. Verified headers are cached by a keyed
  * hash: a request costs one hash, and no secret stays in memory in clear text.
  */
 export class Authenticator {
-  readonly #database: Database
-  readonly #vault: Vault
+  readonly #options: AuthenticatorOptions
   readonly #hashKey = randomBytes(32).toString('base64')
   readonly #verified = new LRUCache<string, string>({ max: 10_000 })
+  /** Compared with where there is no account, so that it takes as long as a wrong secret. */
+  readonly #nobody: string
 
-  constructor(database: Database, vault: Vault) {
-    this.#database = database
-    this.#vault = vault
-    database.subscribe((notices) => {
+  constructor(options: AuthenticatorOptions) {
+    this.#options = options
+    this.#nobody = options.vault.seal(randomBytes(16).toString('hex'))
+    options.database.subscribe((notices) => {
       const rotated = notices.some((n) => n.topic === 'changed' && (n.table === 'accounts' || n.table === 'api_keys'))
       if (rotated) this.#verified.clear()
     })
@@ -30,39 +52,59 @@ export class Authenticator {
 
   /** Returns the account SID of a header that is cached; undefined when the header must be verified. */
   cachedAccount(header: string | undefined): string | undefined {
-    if (header === undefined || !this.#database.capabilities.sole_owner) return undefined
+    if (header === undefined || !this.#options.database.capabilities.sole_owner) return undefined
     return this.#verified.get(this.#cacheKey(header))
   }
 
-  /** Verifies a header and returns its account SID. Throws one of the three 401s, or 403 for a suspended account. */
-  async authenticate(header: string | undefined): Promise<string> {
+  /**
+   * Verifies a header and returns its account SID. Throws one of the three 401s, 403 for a suspended account, or 429 after too
+   * many failures. `address`: that of the caller.
+   */
+  async authenticate(header: string | undefined, address: string): Promise<string> {
     if (header === undefined || header === '') throw refuse('noCredentials')
-    const account_sid = await this.#verify(header)
-    this.#verified.set(this.#cacheKey(header), account_sid)
-    return account_sid
+    const { throttle, onFailedLogin } = this.#options
+    const proof = this.#cacheKey(header)
+    const credentials = credentialsOf(header)
+    const username = credentials?.kind ? credentials.username : null
+    throttle.check(address, username, proof)
+    const account = credentials && (await this.#accountOf(credentials))
+    if (!account || !username) {
+      throttle.failed(address, username)
+      onFailedLogin({ address, username })
+      throw refuse(credentials && !credentials.kind ? 'invalidUsername' : 'authenticate')
+    }
+    throttle.succeeded(address, username, proof)
+    if (account.status !== 'active') throw refuse('forbidden')
+    this.#verified.set(proof, account.sid)
+    return account.sid
   }
 
   #cacheKey(header: string): string {
     return hash('sha256', this.#hashKey + header, 'base64')
   }
 
-  async #verify(header: string): Promise<string> {
-    const encoded = /^Basic +([A-Za-z0-9+/_-]+=*) *$/i.exec(header)?.[1]
-    if (!encoded) throw refuse('authenticate')
-    const decoded = Buffer.from(encoded, 'base64').toString('utf8')
-    const colon = decoded.indexOf(':')
-    const username = colon === -1 ? decoded : decoded.slice(0, colon)
-    const password = colon === -1 ? '' : decoded.slice(colon + 1)
-    const kind = isSid('account', username) ? 'account' : isSid('apiKey', username) ? 'key' : undefined
-    if (!kind) throw refuse('invalidUsername')
-    const read = this.#database.read
+  /** Returns the account whose credentials these are, if any. */
+  async #accountOf({ kind, username, password }: Credentials): Promise<AccountRow | undefined> {
+    if (!kind) return undefined
+    const { read } = this.#options.database
     const apiKey = kind === 'key' ? await read.one(keyBySid, { sid: username }) : undefined
     const account = await read.one(accountBySid, { sid: kind === 'key' ? (apiKey?.account_sid ?? '') : username })
     const sealed = kind === 'key' ? apiKey?.secret : account?.auth_token
-    if (!account || !sealed || !sameSecret(this.#vault.open(sealed), password)) throw refuse('authenticate')
-    if (account.status !== 'active') throw refuse('forbidden')
-    return account.sid
+    const same = sameSecret(this.#options.vault.open(sealed ?? this.#nobody), password)
+    return same && sealed ? account : undefined
   }
+}
+
+/** Returns what a header says; undefined when it is no HTTP Basic. */
+function credentialsOf(header: string): Credentials | undefined {
+  const encoded = /^Basic +([A-Za-z0-9+/_-]+=*) *$/i.exec(header)?.[1]
+  if (!encoded) return undefined
+  const decoded = Buffer.from(encoded, 'base64').toString('utf8')
+  const colon = decoded.indexOf(':')
+  const username = colon === -1 ? decoded : decoded.slice(0, colon)
+  const password = colon === -1 ? '' : decoded.slice(colon + 1)
+  const kind = isSid('account', username) ? 'account' : isSid('apiKey', username) ? 'key' : null
+  return { kind, username, password }
 }
 
 /** Compares in constant time, also when the lengths differ. */

@@ -42,6 +42,11 @@ export function pathOf(request: FastifyRequest): string {
   return path.startsWith('/v1/') || path === '/v1' ? path.slice(3) : path
 }
 
+/** Returns the address of the other end of the connection; headers that a proxy may add are not trusted. */
+export function addressOf(request: FastifyRequest): string {
+  return request.raw.socket.remoteAddress ?? ''
+}
+
 export function startRequest(request: FastifyRequest, concurrent: number): void {
   request.started = performance.now()
   request.request_id = randomSid('request')
@@ -94,6 +99,10 @@ export function sendError(request: FastifyRequest, reply: FastifyReply, error: u
   const refusal = error instanceof ApiError ? error : refuse(frameworkCodes[codeOf(error) ?? ''] ?? 'serverError')
   // A caller that disconnects while its body is read is no server error.
   if (refusal.entry.status >= 500 && !isFailure(error) && !request.raw.destroyed) log.error({ err: error }, 'request failed')
-  const challenge = refusal.entry.status === 401 ? ['www-authenticate', 'Basic realm="Twilio API"'] : []
-  respond(request, reply, refusal.entry.status, JSON.stringify(refusal.body()), challenge)
+  respond(request, reply, refusal.entry.status, JSON.stringify(refusal.body()), headersOf(refusal))
+}
+
+function headersOf({ entry, details }: ApiError): string[] {
+  if (entry.status === 401) return ['www-authenticate', 'Basic realm="Twilio API"']
+  return details.seconds === undefined ? [] : ['retry-after', details.seconds]
 }

@@ -5,7 +5,7 @@ import fastify, { type FastifyError, type FastifyInstance, type FastifyReply, ty
 import { refuse } from '../errors.ts'
 import { longestForm } from '../model/params.ts'
 import { limitBodyTime, limitConnections } from './limits.ts'
-import { pathOf, sendError, startRequest } from './respond.ts'
+import { addressOf, pathOf, sendError, startRequest } from './respond.ts'
 import { noRoute, v1Routes } from './routes.ts'
 import type { HttpOptions, Surface } from './surface.ts'
 
@@ -85,7 +85,7 @@ function refusePath(request: FastifyRequest, reply: FastifyReply, { authenticato
   const send = (error: unknown) => sendError(request, reply, error, log)
   const notFound = refuse('notFound', { path: pathOf(request) })
   if (!request.url.startsWith('/v1/')) send(notFound)
-  else authenticator.authenticate(request.headers.authorization).then(() => send(notFound), send)
+  else authenticator.authenticate(request.headers.authorization, addressOf(request)).then(() => send(notFound), send)
 }
 
 /** Anything but the paths of Parley is not found, in the form of `/v1`, before a body is read. */
@@ -149,10 +149,13 @@ function addSurface(v1: FastifyInstance, surface: Surface, options: HttpOptions,
       request.account_sid = account_sid
       return proceed()
     }
-    Promise.all([authenticator.authenticate(request.headers.authorization), options.beforeRequest?.()]).then(([sid]) => {
-      request.account_sid = sid
-      proceed()
-    }, done)
+    Promise.all([authenticator.authenticate(request.headers.authorization, addressOf(request)), options.beforeRequest?.()]).then(
+      ([sid]) => {
+        request.account_sid = sid
+        proceed()
+      },
+      done,
+    )
   })
   v1.setErrorHandler((error, request, reply) => sendError(request, reply, error, log))
   surface.routes(v1)

@@ -32,7 +32,9 @@ export async function asOperator(config: Config, act: (call: Call) => Promise<vo
   if (notice.length > 0) console.log(`${notice.join('\n')}\n`)
   await markFirstAccountShown(installation)
   const server = fastify()
-  await server.register(adminRoutes({ installation, timers: null, pipeline: null, limits: null }), { prefix: '/admin/v1' })
+  await server.register(adminRoutes({ installation, timers: null, pipeline: null, limits: null, logins: null }), {
+    prefix: '/admin/v1',
+  })
   try {
     await act(async (method, path, body) => {
       const headers = { authorization: `Bearer ${installation.admin_token}` }

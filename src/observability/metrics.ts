@@ -36,6 +36,11 @@ export class Metrics {
     buckets: [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5],
     registers: [this.registry],
   })
+  readonly failedLogins = new Counter({
+    name: 'parley_logins_failed_total',
+    help: 'Logins with wrong credentials',
+    registers: [this.registry],
+  })
   readonly timers = new Counter({
     name: 'parley_timers_applied_total',
     help: 'State timers applied',
