@@ -86,6 +86,25 @@ const declarations = {
     default: { words: 'from the Host header of the request', value: none },
     parse: publicUrl,
   }),
+  allowed_hosts: declare({
+    env: 'PARLEY_ALLOWED_HOSTS',
+    description:
+      'further names in the Host header, separated by commas; checked if HOST is a loopback address, or this or PARLEY_PUBLIC_URL is set',
+    default: { words: 'localhost, HOST, the host of PARLEY_PUBLIC_URL; any IP address', value: () => [] },
+    parse: hostNames,
+  }),
+  metrics_token: declare({
+    env: 'PARLEY_METRICS_TOKEN',
+    description: 'bearer token of /metrics',
+    default: { words: 'none: anyone may read it', value: none },
+    parse: matching(/^[\x21-\x7e]{16,256}$/, '16 to 256 printable characters without spaces'),
+  }),
+  metrics_port: declare({
+    env: 'PARLEY_METRICS_PORT',
+    description: 'port for /metrics alone; PORT has no /metrics then',
+    default: { words: 'the same as PORT', value: none },
+    parse: integer(0, 65_535),
+  }),
   secret_key: declare({
     env: 'PARLEY_SECRET_KEY',
     description: '64 hex digits; encrypts auth tokens and API key secrets at rest',
@@ -236,6 +255,12 @@ function publicUrl(text: string, env: string): string {
     throw new ConfigError(`${env} must be an http(s) URL without query, not ${text}`)
   }
   return text.replace(/\/+$/, '').replace(/\/v1$/, '')
+}
+
+function hostNames(text: string, env: string): string[] {
+  const names = text.split(',').map((name) => name.trim().toLowerCase())
+  if (names.every((name) => /^[a-z0-9_-]+(\.[a-z0-9_-]+)*$/.test(name))) return names
+  throw new ConfigError(`${env} must be host names without ports, separated by commas, not ${text}`)
 }
 
 function integer(min: number, max: number): Parse<number> {

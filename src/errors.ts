@@ -49,7 +49,7 @@ export const catalogue = {
     code: 20403,
     status: 403,
     message: 'Forbidden',
-    when: 'the account is suspended, or a temporary media URL has expired',
+    when: 'the account is suspended, a temporary media URL has expired, or a page of another site writes with credentials of the browser',
   },
   notFound: {
     code: 20404,
@@ -63,6 +63,13 @@ export const catalogue = {
     status: 408,
     message: 'Request Timeout',
     when: 'the head of a request takes over 20 seconds, or the body of a form over 30',
+  },
+  misdirected: {
+    // The vendor documents no code for it.
+    code: 20421,
+    status: 421,
+    message: 'Misdirected Request',
+    when: 'the `Host` header names another server; see PARLEY_ALLOWED_HOSTS',
   },
   conflict: {
     code: 20409,

@@ -1,12 +1,13 @@
-import type { FastifyInstance } from 'fastify'
+import fastify, { type FastifyInstance } from 'fastify'
 import { adminRoutes } from './admin/routes.ts'
 import { Authenticator, type FailedLogin } from './api/auth.ts'
-import { defaultConnections, defaultLimits, type HttpLimits } from './api/limits.ts'
+import { hostCheck } from './api/hosts.ts'
+import { defaultConnections, defaultLimits, type HttpLimits, limitConnections } from './api/limits.ts'
 import { defaultLogins, LoginThrottle } from './api/login-throttle.ts'
 import type { Pipeline } from './api/requests.ts'
 import { ResponseCache } from './api/response-cache.ts'
 import { withRowCache } from './api/row-cache.ts'
-import { closeHttp, createHttp } from './api/server.ts'
+import { closeHttp, createHttp, refuseOtherHosts } from './api/server.ts'
 import { Cleanup } from './background/cleanup.ts'
 import { Timers } from './background/timers.ts'
 import { loopbackHandler, messageHandler } from './channels/message-delivery.ts'
@@ -17,14 +18,14 @@ import { createWebhookClient, type WebhookClient } from './delivery/client.ts'
 import { Deliveries } from './delivery/deliveries.ts'
 import { isDelivered } from './delivery/handler.ts'
 import { webhookHandler } from './delivery/webhook.ts'
-import { codeOf, isFailure } from './errors.ts'
+import { ApiError, codeOf, isFailure } from './errors.ts'
 import { type Installation, type OpenOptions, openInstallation } from './installation/open.ts'
 import { followClock } from './installation/test-clock.ts'
 import { Loop, type Worker } from './loop.ts'
 import { MediaCleanup } from './media/cleanup.ts'
 import { mediaSurfaces } from './media/http.ts'
 import { MediaStore } from './media/store.ts'
-import { healthRoutes } from './observability/health.ts'
+import { healthRoutes, metricsRoutes } from './observability/health.ts'
 import { Metrics } from './observability/metrics.ts'
 import { operations, resources } from './resources/index.ts'
 import type { Reader } from './storage/database.ts'
@@ -38,6 +39,8 @@ export interface StartOptions extends OpenOptions {
 export interface Running {
   /** The base URL on which it listens. */
   readonly url: string
+  /** The base URL of `/metrics`. */
+  readonly metrics_url: string
   readonly installation: Installation
   /** Finishes the work in flight, then closes everything in reverse order. */
   stop(): Promise<void>
@@ -105,8 +108,9 @@ export async function start(config: Config, options: StartOptions = {}): Promise
       () => closeHttp(server, stop_timeout_ms),
     )
     const url = await listen(server, config)
+    const metrics_url = config.metrics_port === null ? url : await listenForMetrics(shared, config.metrics_port, opened)
     for (const worker of workers) worker.start()
-    return { url, installation, stop }
+    return { url, metrics_url, installation, stop }
   } catch (error) {
     await stop()
     throw error
@@ -225,18 +229,45 @@ function createServer(
     public_url: config.public_url,
     log,
     limits,
+    isOwnHost: hostCheck(config),
     onResponse: (method, status, seconds) => metrics.countRequest(method, status, seconds),
   })
   server.register(adminRoutes({ installation, timers, pipeline, limits, logins }), { prefix: '/admin/v1' })
-  server.register(healthRoutes({ database, registry: metrics.registry }))
+  server.register(healthRoutes({ database }))
+  if (config.metrics_port === null) server.register(metricsRoutes({ registry: metrics.registry, token: config.metrics_token }))
   return server
 }
 
-async function listen(server: FastifyInstance, { host, port }: Config): Promise<string> {
+async function listenForMetrics(shared: Shared, port: number, opened: (() => Promise<unknown>)[]): Promise<string> {
+  const server = await createMetricsServer(shared)
+  opened.push(() => server.close())
+  return listen(server, { host: shared.config.host, port }, 'PARLEY_METRICS_PORT (--metrics-port)')
+}
+
+/** A server for `/metrics` alone, so that a network may be kept from it by its port. */
+async function createMetricsServer({ config, metrics, installation: { log } }: Shared): Promise<FastifyInstance> {
+  const server = fastify({ logger: false, http: { headersTimeout: defaultLimits.head_timeout_ms } })
+  const isOwnHost = hostCheck(config)
+  if (isOwnHost) refuseOtherHosts(server, isOwnHost)
+  limitConnections(server.server, { ...defaultLimits, max_connections: 100 }, (err) => log.error({ err }, 'metrics failed'))
+  server.setErrorHandler((error, _request, reply) => {
+    const status = error instanceof ApiError ? error.entry.status : 500
+    return reply.code(status).send({ error: status === 500 ? 'internal error' : (error as Error).message })
+  })
+  server.setNotFoundHandler((_request, reply) => reply.code(404).send({ error: 'not found' }))
+  await server.register(metricsRoutes({ registry: metrics.registry, token: config.metrics_token }))
+  return server
+}
+
+async function listen(
+  server: FastifyInstance,
+  { host, port }: Pick<Config, 'host' | 'port'>,
+  setting = 'PORT (--port)',
+): Promise<string> {
   try {
     await server.listen({ host, port })
   } catch (error) {
-    throw explainListenError(error, host, port)
+    throw explainListenError(error, host, port, setting)
   }
   const listening = server.server.address()
   if (listening === null || typeof listening === 'string') throw new Error('the server does not listen on a TCP port')
@@ -244,12 +275,12 @@ async function listen(server: FastifyInstance, { host, port }: Config): Promise<
   return `http://${family === 'IPv6' ? `[${address}]` : address}:${actual}`
 }
 
-function explainListenError(error: unknown, host: string, port: number): unknown {
+function explainListenError(error: unknown, host: string, port: number, setting: string): unknown {
   switch (codeOf(error)) {
     case 'EADDRINUSE':
-      return new ConfigError(`port ${port} on ${host} is in use: stop the program that uses it, or set PORT (--port)`)
+      return new ConfigError(`port ${port} on ${host} is in use: stop the program that uses it, or set ${setting}`)
     case 'EACCES':
-      return new ConfigError(`this user may not listen on port ${port}: set PORT (--port) to a port above 1023`)
+      return new ConfigError(`this user may not listen on port ${port}: set ${setting} to a port above 1023`)
     case 'EADDRNOTAVAIL':
     case 'ENOTFOUND':
       return new ConfigError(`this machine has no address ${host}: set HOST (--host)`)

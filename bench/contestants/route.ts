@@ -2,6 +2,7 @@ import type { AddressInfo } from 'node:net'
 import { pino } from 'pino'
 import { newAccount } from '../../src/accounts/accounts.ts'
 import { Authenticator } from '../../src/api/auth.ts'
+import { hostCheck } from '../../src/api/hosts.ts'
 import { defaultConnections, defaultLimits } from '../../src/api/limits.ts'
 import { defaultLogins, LoginThrottle } from '../../src/api/login-throttle.ts'
 import { createHttp } from '../../src/api/server.ts'
@@ -66,6 +67,7 @@ const server = createHttp({
   public_url: null,
   log,
   limits: { ...defaultLimits, max_connections: defaultConnections() },
+  isOwnHost: hostCheck({ host: '127.0.0.1', public_url: null, allowed_hosts: [] }),
   onResponse: (method, status, seconds) => metrics.countRequest(method, status, seconds),
 })
 await server.listen({ port: 0, host: '127.0.0.1' })

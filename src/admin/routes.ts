@@ -1,5 +1,5 @@
 import type { FastifyError, FastifyInstance, FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify'
-import { type FailedLogin, sameSecret } from '../api/auth.ts'
+import { type FailedLogin, hasBearer } from '../api/auth.ts'
 import { type HttpLimits, limitBodyTime } from '../api/limits.ts'
 import type { LoginThrottle } from '../api/login-throttle.ts'
 import type { Pipeline } from '../api/requests.ts'
@@ -67,7 +67,7 @@ const operator = 'operator'
 
 /** Returns whether the caller has the operator token. Throws `tooManyRequests` after too many failures. */
 function authorize(request: FastifyRequest, admin_token: string, logins: Logins | null): boolean {
-  const right = isOperator(request, admin_token)
+  const right = hasBearer(request, admin_token)
   if (!logins || request.headers.authorization === undefined) return right
   const address = addressOf(request)
   // Of the right token the hash is always the same: it is known once it has been given.
@@ -78,11 +78,6 @@ function authorize(request: FastifyRequest, admin_token: string, logins: Logins 
     logins.onFailedLogin({ address, username: operator })
   }
   return right
-}
-
-function isOperator({ headers }: FastifyRequest, admin_token: string): boolean {
-  const token = /^Bearer +(\S+) *$/i.exec(headers.authorization ?? '')?.[1]
-  return token !== undefined && sameSecret(token, admin_token)
 }
 
 function unauthorized(reply: FastifyReply): FastifyReply {

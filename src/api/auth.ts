@@ -1,4 +1,5 @@
 import { hash, randomBytes, timingSafeEqual } from 'node:crypto'
+import type { FastifyRequest } from 'fastify'
 import { LRUCache } from 'lru-cache'
 import { refuse } from '../errors.ts'
 import { isSid } from '../sids.ts'
@@ -110,4 +111,10 @@ function credentialsOf(header: string): Credentials | undefined {
 /** Compares in constant time, also when the lengths differ. */
 export function sameSecret(a: string, b: string): boolean {
   return timingSafeEqual(hash('sha256', a, 'buffer'), hash('sha256', b, 'buffer'))
+}
+
+/** Whether a request has this bearer token. */
+export function hasBearer({ headers }: FastifyRequest, token: string): boolean {
+  const given = /^Bearer +(\S+) *$/i.exec(headers.authorization ?? '')?.[1]
+  return given !== undefined && sameSecret(given, token)
 }

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
 import { refuse } from '../errors.ts'
 
 /** What a caller may take of time, connections and bytes before it is cut off. */
@@ -82,8 +83,18 @@ export function limitWriteTime(response: ServerResponse, limits: HttpLimits): vo
   if (response.writableLength > 0) response.setTimeout(limits.write_timeout_ms)
 }
 
+/** The last request with a body of each connection. */
+const withBody = new WeakMap<Socket, { readonly request: IncomingMessage; readonly response: ServerResponse }>()
+
+/** Returns the response, if any, to the request whose body a connection is sending now. */
+export function responseBeforeBody(socket: Socket): ServerResponse | undefined {
+  const last = withBody.get(socket)
+  return last?.response.headersSent && !last.request.complete ? last.response : undefined
+}
+
 /** Reads what is left of a body behind its response, within bounds; then cuts the connection. */
 function limitDrain(request: IncomingMessage, response: ServerResponse, limits: HttpLimits): void {
+  withBody.set(request.socket, { request, response })
   response.once('finish', () => {
     if (request.complete || request.destroyed) return
     const { socket } = request

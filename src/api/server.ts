@@ -2,9 +2,10 @@ import { STATUS_CODES } from 'node:http'
 import type { Socket } from 'node:net'
 import { setTimeout } from 'node:timers/promises'
 import fastify, { type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
-import { refuse } from '../errors.ts'
+import { ApiError, refuse } from '../errors.ts'
 import { longestForm } from '../model/params.ts'
-import { limitBodyTime, limitConnections } from './limits.ts'
+import type { HostCheck } from './hosts.ts'
+import { limitBodyTime, limitConnections, responseBeforeBody } from './limits.ts'
 import { addressOf, pathOf, sendError, startRequest } from './respond.ts'
 import { noRoute, v1Routes } from './routes.ts'
 import type { HttpOptions, Surface } from './surface.ts'
@@ -39,7 +40,8 @@ export function createHttp(options: HttpOptions): FastifyInstance {
   })
   // Node answers an unknown `Expect` with an empty 417; RFC 9110 allows to ignore it.
   server.server.on('checkExpectation', (request, response) => server.server.emit('request', request, response))
-  server.setErrorHandler((error: Partial<FastifyError>, _request, reply) => {
+  server.setErrorHandler((error: Partial<FastifyError>, request, reply) => {
+    if (error instanceof ApiError) return sendError(request, reply, error, options.log)
     const status = error.statusCode ?? 500
     if (status >= 500) options.log.error({ err: error }, 'request failed')
     return reply.code(status).send({ error: status >= 500 ? 'internal error' : error.message })
@@ -53,6 +55,7 @@ export function createHttp(options: HttpOptions): FastifyInstance {
   server.decorateRequest('started', 0)
   server.decorateRequest('request_id', '')
   server.decorateRequest('concurrent', 0)
+  if (options.isOwnHost) refuseOtherHosts(server, options.isOwnHost)
   const load = { concurrent: 0 }
   server.decorate('load', load)
   for (const surface of [v1Routes(options), ...options.otherSurfaces]) {
@@ -60,6 +63,15 @@ export function createHttp(options: HttpOptions): FastifyInstance {
   }
   server.register(async (outside) => addOutside(outside, options))
   return server
+}
+
+/** Before anything else is done for the request. */
+export function refuseOtherHosts(server: FastifyInstance, isOwnHost: HostCheck): void {
+  server.addHook('onRequest', (request, _reply, done) => {
+    const { host } = request.headers
+    // Clients of HTTP/1.0 may send none; browsers always do.
+    done(host === undefined || isOwnHost(host) ? undefined : refuse('misdirected'))
+  })
 }
 
 /** Returns a path of `/v1` without the slash at its end, which means nothing there. */
@@ -104,6 +116,10 @@ function addOutside(outside: FastifyInstance, { log }: HttpOptions): void {
  */
 function refuseUnreadable(error: { code?: string }, socket: Socket): void {
   if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy()
+  const response = responseBeforeBody(socket)
+  // A second response to the same request would be taken for that to the next one.
+  if (response?.writableFinished) return void socket.destroySoon()
+  if (response) return void response.once('finish', () => socket.destroySoon())
   const tooLarge = error.code === 'HPE_HEADER_OVERFLOW'
   const late = error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
   const refusal = refuse(tooLarge ? 'tooLarge' : late ? 'requestTimeout' : 'invalidValue')
@@ -142,6 +158,7 @@ function addSurface(v1: FastifyInstance, surface: Surface, options: HttpOptions,
     surface.prepare?.(request)
     if (!surface.streams) limitBodyTime(request.raw, options.limits)
     const proceed = () => (request.is404 ? done(noRoute(request)) : done())
+    if (isForged(request)) return done(refuse('forbidden'))
     // Browsers send preflight requests without credentials.
     if (request.method === 'OPTIONS' || surface.withoutCredentials) return proceed()
     const account_sid = authenticator.cachedAccount(request.headers.authorization)
@@ -159,6 +176,15 @@ function addSurface(v1: FastifyInstance, surface: Surface, options: HttpOptions,
   })
   v1.setErrorHandler((error, request, reply) => sendError(request, reply, error, log))
   surface.routes(v1)
+}
+
+/**
+ * Whether a page of another site makes a browser write with the credentials that it keeps. A page that has credentials of its own
+ * sends them in a header, for which browsers ask first (`cors`); other modes can only carry those of the browser.
+ */
+function isForged({ method, headers }: FastifyRequest): boolean {
+  if (method === 'GET' || headers['sec-fetch-site'] !== 'cross-site') return false
+  return method !== 'HEAD' && method !== 'OPTIONS' && headers['sec-fetch-mode'] !== 'cors'
 }
 
 function requestClosed(request: FastifyRequest, reply: FastifyReply, { onResponse, log }: HttpOptions): void {

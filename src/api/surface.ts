@@ -2,6 +2,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Logger } from 'pino'
 import type { AnyResource } from '../model/declare.ts'
 import type { Authenticator } from './auth.ts'
+import type { HostCheck } from './hosts.ts'
 import type { HttpLimits } from './limits.ts'
 import type { Operation, Pipeline } from './requests.ts'
 
@@ -38,6 +39,8 @@ export interface HttpOptions {
   readonly public_url: string | null
   readonly log: Logger
   readonly limits: HttpLimits
+  /** Null: any `Host` is served. */
+  readonly isOwnHost: HostCheck | null
   /** Called after every response. */
   readonly onResponse: (method: string, status: number, seconds: number) => void
 }

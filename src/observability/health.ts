@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { FastifyPluginAsync } from 'fastify'
 import type { Registry } from 'prom-client'
+import { hasBearer } from '../api/auth.ts'
 import type { Database } from '../storage/database.ts'
 import type { factCommands } from '../storage/facts.ts'
 
@@ -11,9 +12,9 @@ const probe_timeout_ms = 2000
 
 /**
  * `/healthz`: the process responds. `/readyz`: the database accepts a write, so that it is reachable and has its schema, and its
- * disk has room. `/metrics`: Prometheus text.
+ * disk has room.
  */
-export function healthRoutes(options: { database: Database<typeof factCommands>; registry: Registry }): FastifyPluginAsync {
+export function healthRoutes(options: { database: Database<typeof factCommands> }): FastifyPluginAsync {
   const ready = reuseResult(() => acceptsWrites(options.database))
   return async (server) => {
     server.get('/healthz', async () => ({ status: 'ok' }))
@@ -21,9 +22,21 @@ export function healthRoutes(options: { database: Database<typeof factCommands>;
       if (!options.database.failing() && (await ready())) return { status: 'ready' }
       return reply.code(503).send({ status: 'the database does not accept writes' })
     })
-    server.get('/metrics', async (_request, reply) => {
-      reply.header('content-type', options.registry.contentType)
-      return options.registry.metrics()
+  }
+}
+
+/** `/metrics`: Prometheus text, for who has the token if there is one. */
+export function metricsRoutes({ registry, token }: { registry: Registry; token: string | null }): FastifyPluginAsync {
+  return async (server) => {
+    server.get('/metrics', async (request, reply) => {
+      if (token !== null && !hasBearer(request, token)) {
+        return reply
+          .code(401)
+          .header('www-authenticate', 'Bearer')
+          .send({ error: 'the token of the metrics is missing or wrong' })
+      }
+      reply.header('content-type', registry.contentType)
+      return registry.metrics()
     })
   }
 }

@@ -377,7 +377,7 @@ describe('files', () => {
   test('an upload that is cut off leaves nothing', async () => {
     const socket = connect(Number(new URL(server.url).port), '127.0.0.1')
     socket.write(
-      `POST /v1/Services/${service}/Media HTTP/1.1\r\nHost: x\r\nAuthorization: ${authorization().authorization}\r\n` +
+      `POST /v1/Services/${service}/Media HTTP/1.1\r\nHost: localhost\r\nAuthorization: ${authorization().authorization}\r\n` +
         `Content-Type: image/png\r\nContent-Length: 1000000\r\n\r\n${'x'.repeat(10_000)}`,
     )
     await once(socket, 'connect')

@@ -14,6 +14,7 @@ export const auth_token = '0123456789abcdef0123456789abcdef'
 
 /** A server as its first account sees it. */
 export interface TestServer extends Tenant {
+  readonly metrics_url: string
   stop(): Promise<void>
   [Symbol.asyncDispose](): Promise<void>
 }
@@ -36,7 +37,7 @@ export async function startServer(overrides: Partial<Config> = {}, options: Star
     await running.stop()
     await own?.dispose()
   }
-  const { url, installation } = running
+  const { url, metrics_url, installation } = running
   const account_sid = installation.account.sid
   const self: Credentials = { username: account_sid, password: config.auth_token ?? auth_token }
 
@@ -71,6 +72,7 @@ export async function startServer(overrides: Partial<Config> = {}, options: Star
 
   return {
     url,
+    metrics_url,
     account_sid,
     auth_token: self.password,
     credentials: self,
