@@ -422,13 +422,13 @@ export const catalogue = {
   invalidParticipant: {
     code: 50424,
     status: 400,
-    message: 'Participant JSON is invalid',
+    message: 'One of the JSON requests for participant creation is invalid.',
     when: 'a Participant of ConversationWithParticipants is not a JSON object of strings',
   },
   tooManyParticipants: {
     code: 50426,
     status: 400,
-    message: 'No more than 10 participants may be added in one request',
+    message: 'Request contains too many participants.',
     when: 'ConversationWithParticipants has more than 10 participants',
   },
   participantExists: {

@@ -31,6 +31,8 @@ export interface ChangeRequest {
   /** The `Source` parameter of webhooks: `API`, or the channel of an inbound message. */
   readonly source: string
   readonly inbound?: Inbound
+  /** Set when the parent is created in the same transaction: its deadlines are not applied in between. */
+  readonly setup?: true
 }
 
 /** A change as it is sent to the writer thread, which finds the resource by name. */
@@ -57,9 +59,10 @@ export async function propose(
   request: ChangeRequest,
   ancestors?: Ancestors,
 ): Promise<Proposal> {
-  const { verb, path, params, now, source, inbound } = request
-  const stored_facts = { ...(ancestors ?? (await locate(read, resource, path))), now, source, ...(inbound && { inbound }) }
-  const { facts, elapsed } = withElapsedParents(resource, stored_facts)
+  const { verb, path, params, now, source, inbound, setup } = request
+  const located = ancestors ?? (await locate(read, resource, path))
+  const stored_facts = { ...located, now, source, ...(inbound && { inbound }), ...(setup && { setup }) }
+  const { facts, elapsed } = setup ? { facts: stored_facts, elapsed: [] } : withElapsedParents(resource, stored_facts)
   if (verb === 'create') {
     const loaded: unknown = await resource.load?.(read, params, facts, null)
     const after = created(resource, request, facts, loaded)

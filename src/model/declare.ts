@@ -49,6 +49,8 @@ export interface Facts {
   readonly source?: string
   /** Set when the change follows from an inbound message. */
   readonly inbound?: Inbound
+  /** Set when the change is one of several that set up a new conversation in one transaction. */
+  readonly setup?: true
 }
 
 /** The account, the service and the parent rows of a resource. */

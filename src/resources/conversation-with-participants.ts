@@ -18,8 +18,8 @@ const paths = Object.keys(participants.params).map((name) => ({ name, path: name
 /**
  * https://www.twilio.com/docs/conversations/api/conversation-with-participants-resource
  *
- * Creates a conversation and its participants, all or none, by the rules of each. One transaction creates them all, so the
- * conversation is never `initializing`: it starts active or inactive, and no change of state is emitted.
+ * Creates a conversation and its participants, all or none, by the rules of each, in one transaction. The conversation is
+ * initializing, and due to become active at once: the response alone shows that state (documented: poll until it is active).
  */
 export const conversationWithParticipants: Operation = {
   name: 'ConversationWithParticipants',
@@ -29,13 +29,14 @@ export const conversationWithParticipants: Operation = {
   resource: conversations,
   async run(pipeline, call) {
     const now = pipeline.clock.now()
-    const given = parseParams(conversations.params, 'create', call.body)
-    const conversation = createRequest(call, now, newSid('conversation', now), [], given)
+    const params = parseParams(conversations.params, 'create', call.body)
+    const alone = createRequest(call, now, newSid('conversation', now), [], params)
     // Created at one instant, but listed in the order given: their SIDs are ordered.
     const members = givenParticipants(call.body).map((form) => {
       const given = parseParams(participants.params, 'create', form)
-      return createRequest(call, now, orderedSid('participant', now), [conversation.sid], given)
+      return setup(createRequest(call, now, orderedSid('participant', now), [alone.sid], given))
     })
+    const conversation = members.length > 0 ? setup(alone) : alone
     const { row, ancestors } = await pipeline.writeAll(await allowedChanges(pipeline, conversation, members))
     if (!row) throw new Error('no row of the created conversation')
     return { status: members.length > 0 ? 202 : 201, body: render(row, ancestors, call) }
@@ -55,6 +56,10 @@ function createRequest(
 /** The text of a participant is JSON: a character of a value may be escaped by another one. */
 function longestParticipant(): number {
   return 2 * longestForm(participants.params)
+}
+
+function setup(request: ChangeRequest): ChangeRequest {
+  return { ...request, setup: true }
 }
 
 /** Returns a form for each participant, as the operation for a single one takes it. Throws 50426, 50424. */

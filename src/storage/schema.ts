@@ -76,6 +76,8 @@ export interface ConversationRow {
   /** JSON text, byte for byte as given. */
   attributes: string
   state: ConversationState
+  /** While it is initializing: the state that it will start in; else null. */
+  initial_state: 'active' | 'inactive' | null
   /** ISO 8601 durations as given; the deadlines below are counted from one anchor. */
   inactive_after: string | null
   closed_after: string | null

@@ -285,7 +285,7 @@ test('a closed conversation takes no new or changed webhooks, after the checks o
 })
 
 test('a conversation that is being set up takes no new or changed webhooks', () => {
-  // Nothing that a caller can do leads to this state yet: the rules are asked directly.
+  // For a caller it is over before anything else can happen: the rules are called directly.
   const facts = { parents: [{ state: 'initializing', webhook_count: 0 }], account: {} } as unknown as FactsOf<typeof webhooks>
   const form = { Target: 'webhook', 'Configuration.Url': [url], 'Configuration.Filters': ['onMessageAdded'] } as const
   const message = "Conversation in 'initializing' state may not be updated or used for message sending"

@@ -46,7 +46,7 @@ describe.each(families)('a conversation with participants, %s family', (family) 
       friendlyName: 'F',
       uniqueName: 'U',
       attributes: '{ "topic": "feedback" }',
-      state: 'active',
+      state: 'initializing',
       bindings: { email: { projected_address: 'a@example.com', name: null } },
     })
     const url = `${tenant.url}${root}/Conversations/${made.sid}`
@@ -59,7 +59,7 @@ describe.each(families)('a conversation with participants, %s family', (family) 
     expect(Object.keys(made.timers)).toEqual(['date_inactive', 'date_closed'])
     const fetched = await conversations('U').fetch()
     const { links: _links, ...rest } = made.toJSON()
-    expect(fetched.toJSON()).toMatchObject(rest)
+    expect(fetched.toJSON()).toMatchObject({ ...rest, state: 'active' })
     const [alice, phone] = await conversations(made.sid).participants.list()
     expect(alice).toMatchObject({ identity: 'alice', messagingBinding: null, attributes: '{}' })
     expect(phone).toMatchObject({
@@ -70,15 +70,17 @@ describe.each(families)('a conversation with participants, %s family', (family) 
   })
 
   test('answers 202 with participants and 201 without', async () => {
-    const { post } = await inFamily(family)
+    const { root, post } = await inFamily(family)
     const one = await post([{ identity: 'a' }])
-    expect([one.status, one.body.state]).toEqual([202, 'active'])
+    expect([one.status, one.body.state]).toEqual([202, 'initializing'])
     expect(Object.keys(one.body).slice(-3)).toEqual(['bindings', 'links', 'url'])
     const none = await post([])
     expect([none.status, none.body.state]).toEqual([201, 'active'])
     expect((await post([''])).status).toBe(201)
     const inactive = await post([{ identity: 'a' }], [['State', 'inactive']])
-    expect([inactive.status, inactive.body.state]).toEqual([202, 'inactive'])
+    expect([inactive.status, inactive.body.state]).toEqual([202, 'initializing'])
+    expect((await tenant.call('GET', `${root}/Conversations/${inactive.body.sid}`)).body.state).toBe('inactive')
+    expect((await tenant.call('GET', `${root}/Conversations?State=initializing`)).body.conversations).toEqual([])
   })
 
   test('every parameter of a participant goes into its JSON', async () => {
@@ -120,12 +122,12 @@ describe.each(families)('a conversation with participants, %s family', (family) 
     expect([eleven.status, eleven.body.code, eleven.body.message]).toEqual([
       400,
       50426,
-      'No more than 10 participants may be added in one request',
+      'Request contains too many participants.',
     ])
     expect((await conversations.list()).length).toBe(1)
   })
 
-  const badJson = [400, 50424, 'Participant JSON is invalid'] as const
+  const badJson = [400, 50424, 'One of the JSON requests for participant creation is invalid.'] as const
   test.each([
     ['{', ...badJson],
     ['alice', ...badJson],
@@ -213,7 +215,7 @@ describe('webhooks', () => {
   const enabled = { xTwilioWebhookEnabled: 'true' as const }
   const two = [JSON.stringify({ identity: 'alice' }), JSON.stringify(sms('+15551234567'))]
 
-  test('are asked and told in order, and of no change of state', async () => {
+  test('are asked and told in order, at last that it has become active', async () => {
     await using hook = await catchWebhooks({ authToken: tenant.auth_token })
     await v1()
       .configuration.webhooks()
@@ -224,7 +226,12 @@ describe('webhooks', () => {
     const made = await v1().conversationWithParticipants.create({ friendlyName: 'F', participant: two, ...enabled })
     expect(made.friendlyName).toBe('Amended')
     const asked = await hook.next(({ path }) => path === '/pre')
-    expect(asked.params).toMatchObject({ EventType: 'onConversationAdd', FriendlyName: 'F', State: 'active', Source: 'API' })
+    expect(asked.params).toMatchObject({
+      EventType: 'onConversationAdd',
+      FriendlyName: 'F',
+      State: 'initializing',
+      Source: 'API',
+    })
     expect(asked.params).not.toHaveProperty('ConversationSid')
     const alice = await hook.next(({ params }) => params.EventType === 'onParticipantAdd' && params.Identity === 'alice')
     expect(alice.params).toMatchObject({ ConversationSid: made.sid, Attributes: '{}', 'MessagingBinding.Type': 'chat' })
@@ -236,18 +243,32 @@ describe('webhooks', () => {
       'MessagingBinding.ProxyAddress': proxy,
     })
     const post = ({ path }: { path: string }) => path === '/post'
-    const told = [await hook.next(post), await hook.next(post), await hook.next(post), await hook.next(post)]
+    const told = [
+      await hook.next(post),
+      await hook.next(post),
+      await hook.next(post),
+      await hook.next(post),
+      await hook.next(post),
+    ]
     // Deliveries about one subject keep their order; the user is a subject of its own.
     const aboutIt = told.filter(({ params }) => params.ConversationSid === made.sid)
     expect(aboutIt.map(({ params }) => params.EventType)).toEqual([
       'onConversationAdded',
       'onParticipantAdded',
       'onParticipantAdded',
+      'onConversationStateUpdated',
     ])
+    expect(aboutIt.at(-1)?.params).toMatchObject({
+      StateFrom: 'initializing',
+      StateTo: 'active',
+      Reason: 'EVENT',
+      MessagingServiceSid: made.messagingServiceSid,
+    })
+    expect(aboutIt.at(-1)?.params).not.toHaveProperty('Source')
     const added = aboutIt.filter(({ params }) => params.EventType === 'onParticipantAdded')
     expect(added.map(({ params }) => params.Identity ?? params['MessagingBinding.Address'])).toEqual(['alice', '+15551234567'])
     expect(told.some(({ params }) => params.EventType === 'onUserAdded' && params.Identity === 'alice')).toBe(true)
-    expect(hook.requests.length).toBe(7)
+    expect(hook.requests.length).toBe(8)
   })
 
   test.each(['onConversationAdd', 'onParticipantAdd'])('a refusal of %s leaves nothing behind', async (refused) => {
@@ -267,14 +288,15 @@ describe('webhooks', () => {
     expect(hook.requests.every(({ path }) => path === '/pre')).toBe(true)
   })
 
-  test('nothing is asked or told without the header', async () => {
+  test('without the header nothing is asked, and told only that it has become active', async () => {
     await using hook = await catchWebhooks({ authToken: tenant.auth_token })
     await v1()
       .configuration.webhooks()
       .update({ preWebhookUrl: hook.url('/pre'), postWebhookUrl: hook.url('/post'), filters })
     await v1().conversationWithParticipants.create({ participant: two })
     await v1().users.create({ identity: 'last', ...enabled })
-    expect((await hook.next()).params.Identity).toBe('last')
-    expect(hook.requests.length).toBe(1)
+    expect((await hook.next(({ params }) => params.EventType === 'onUserAdded')).params.Identity).toBe('last')
+    await hook.next(({ params }) => params.EventType === 'onConversationStateUpdated')
+    expect(hook.requests.length).toBe(2)
   })
 })

@@ -239,6 +239,29 @@ describe('deadlines', () => {
     expect(await transitions(tenant, catcher.requests)).toEqual(['active→inactive', 'active→inactive', 'inactive→closed'])
   })
 
+  test('a conversation with participants becomes active at once, though nobody moves the clock', async ({ tenant, catcher }) => {
+    await listen(tenant, catcher.url())
+    vi.useFakeTimers({ toFake: ['Date'] })
+    try {
+      const { conversations, conversationWithParticipants } = tenant.sdk.conversations.v1
+      const made = await conversationWithParticipants.create({
+        participant: ['{"identity":"alice"}'],
+        'timers.inactive': 'PT10M',
+        ...enabled,
+      })
+      expect(made.state).toBe('initializing')
+      const { params } = await catcher.next(isEvent('onConversationStateUpdated'))
+      expect(params).toMatchObject({ ConversationSid: made.sid, Reason: 'EVENT', StateUpdated: expect.any(String) })
+      const started = await conversations(made.sid).fetch()
+      expect(started).toMatchObject({ state: 'active', timers: made.timers })
+      await conversations(made.sid).messages.create({ body: 'Hi' })
+      await tenant.advance('PT10M')
+      expect(await transitions(tenant, catcher.requests)).toEqual(['initializing→active', 'active→inactive'])
+    } finally {
+      vi.useRealTimers()
+    }
+  })
+
   test('inactive by the caller counts the closed deadline anew', async ({ tenant, catcher }) => {
     await listen(tenant, catcher.url())
     const conversations = tenant.sdk.conversations.v1.conversations

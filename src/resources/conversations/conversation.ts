@@ -2,12 +2,21 @@ import { milliseconds, seconds } from '../../dates.ts'
 import { refuse } from '../../errors.ts'
 import type { Event, Payload } from '../../events/event.ts'
 import { mediaToPayload } from '../../media/rows.ts'
-import { type Change, type Facts, type FactsUnder, type Inbound, resource, rowOf, when } from '../../model/declare.ts'
+import {
+  type BaseRow,
+  type Change,
+  type Facts,
+  type FactsUnder,
+  type Inbound,
+  resource,
+  rowOf,
+  when,
+} from '../../model/declare.ts'
 import { date, dateBound, duration, given, jsonText, oneOf, sid, text } from '../../model/params.ts'
 import { isSid } from '../../sids.ts'
-import type { ConversationRow } from '../../storage/schema.ts'
+import type { ConversationRow, ConversationState } from '../../storage/schema.ts'
 import { shape } from '../../storage/shapes.ts'
-import { elapse, refuseClosed, restartTimers, withState } from './lifecycle.ts'
+import { elapse, initialize, refuseUnusable, restartTimers, withState } from './lifecycle.ts'
 import { scopedTargets } from './webhooks/targets.ts'
 
 export const inactiveTimer = duration({ min: 'PT1M', tooShort: 'inactiveTimerTooShort', invalid: 'invalidInactiveTimer' })
@@ -46,16 +55,17 @@ export const conversations = resource<ConversationRow, 'timers' | 'bindings'>()(
     'Bindings.Email.Name': text({ max: 256 }),
   },
 
-  create(p, { now, account }) {
+  create(p, { now, account, setup }) {
     if (p.State === 'closed') throw refuse('initiallyClosed')
     const inactive_after = p['Timers.Inactive']
     const closed_after = p['Timers.Closed']
-    const row = {
+    const row: Omit<ConversationRow, keyof BaseRow | 'account_sid' | 'service_sid'> = {
       messaging_service_sid: p.MessagingServiceSid ?? account.default_messaging_service_sid,
       friendly_name: p.FriendlyName ?? null,
       unique_name: p.UniqueName ?? null,
       attributes: p.Attributes ?? '{}',
       state: p.State ?? 'active',
+      initial_state: null,
       // An explicit PT0S switches an account default off.
       inactive_after: inactive_after === undefined ? account.default_inactive_timer : inactive_after,
       closed_after: closed_after === undefined ? account.default_closed_timer : closed_after,
@@ -70,11 +80,12 @@ export const conversations = resource<ConversationRow, 'timers' | 'bindings'>()(
       date_activity: p.DateCreated ?? now,
     }
     // The dates of an import do not affect its timers: they start now.
-    return restartTimers(row, now)
+    const started = restartTimers(row, now)
+    return setup ? initialize(started, now) : started
   },
 
   update(before, p, { now }) {
-    refuseClosed(before)
+    refuseUnusable(before)
     const { 'Timers.Inactive': inactive_after, 'Timers.Closed': closed_after } = p
     const row: ConversationRow = {
       ...before,
@@ -169,10 +180,8 @@ export const conversations = resource<ConversationRow, 'timers' | 'bindings'>()(
     },
     emits: ['onConversationAdded', 'onConversationUpdated', 'onConversationRemoved', 'onConversationStateUpdated'],
     postAction: (change, facts) => {
-      if (change.cause === 'deadline') return [stateEvent(change, facts, 'TIMER', true)]
-      if (change.cause === 'consequence') return changedState(change) ? [stateEvent(change, facts, 'EVENT', true)] : []
-      const event = requestedEvent(change, facts)
-      return changedState(change) ? [event, stateEvent(change, facts, 'API', false)] : [event]
+      if (change.cause !== 'request') return stateEvents(change, facts.now)
+      return [requestedEvent(change, facts), ...stateEvents(change, facts.now)]
     },
     listeners: (read, event, change) => scopedTargets(read, event, rowOf(change)),
   },
@@ -202,29 +211,6 @@ function requestedEvent(change: Change<ConversationRow>, { now, inbound }: Event
   }
 }
 
-function stateEvent(
-  change: Change<ConversationRow>,
-  { now }: EventFacts,
-  reason: 'API' | 'EVENT' | 'TIMER',
-  always: boolean,
-): Event {
-  const row = rowOf(change)
-  return {
-    type: 'onConversationStateUpdated',
-    subject_sid: row.sid,
-    always,
-    payload: () => ({
-      ConversationSid: row.sid,
-      // observed: absent when a timer has changed the state.
-      MessagingServiceSid: reason === 'TIMER' ? null : row.messaging_service_sid,
-      StateUpdated: milliseconds(reason === 'EVENT' ? now : row.date_updated),
-      StateFrom: change.before?.state,
-      StateTo: change.after?.state,
-      Reason: reason,
-    }),
-  }
-}
-
 /** Has only the timers that are running. */
 export function timersToJson(row: Pick<ConversationRow, 'date_inactive' | 'date_closed'>): object {
   return {
@@ -233,8 +219,43 @@ export function timersToJson(row: Pick<ConversationRow, 'date_inactive' | 'date_
   }
 }
 
-function changedState(change: Change<ConversationRow>): boolean {
-  return change.verb === 'update' && change.before.state !== change.after.state
+/** Returns the event of a change of state; two when a conversation was set up and has been closed by a deadline since. */
+function stateEvents(change: Change<ConversationRow>, now: number): Event[] {
+  if (change.verb !== 'update' || change.before.state === change.after.state) return []
+  const { before, after, cause } = change
+  const { state: from } = before
+  const { state: to } = after
+  if (cause === 'request') return [stateEvent(after, { from, to, reason: 'API', at: after.date_updated })]
+  if (cause === 'consequence') return [stateEvent(after, { from, to, reason: 'EVENT', at: now })]
+  if (from !== 'initializing') return [stateEvent(after, { from, to, reason: 'TIMER', at: after.date_updated })]
+  const initial = before.initial_state ?? 'active'
+  const started = stateEvent(after, { from, to: initial, reason: 'EVENT', at: before.next_due ?? now })
+  if (to === initial) return [started]
+  return [started, stateEvent(after, { from: initial, to, reason: 'TIMER', at: after.date_updated })]
+}
+
+interface StateMove {
+  readonly from: ConversationState
+  readonly to: ConversationState
+  readonly reason: 'API' | 'EVENT' | 'TIMER'
+  readonly at: number
+}
+
+function stateEvent(row: ConversationRow, { from, to, reason, at }: StateMove): Event {
+  return {
+    type: 'onConversationStateUpdated',
+    subject_sid: row.sid,
+    always: reason !== 'API',
+    payload: () => ({
+      ConversationSid: row.sid,
+      // observed: absent when a timer has changed the state.
+      MessagingServiceSid: reason === 'TIMER' ? null : row.messaging_service_sid,
+      StateUpdated: milliseconds(at),
+      StateFrom: from,
+      StateTo: to,
+      Reason: reason,
+    }),
+  }
 }
 
 /** The addresses of the message that created the conversation. */

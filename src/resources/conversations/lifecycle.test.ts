@@ -6,7 +6,7 @@ import type { AccountRow, ConversationRow, ServiceRow } from '../../storage/sche
 import { defaultRoles } from '../role.ts'
 import { newService } from '../services/service.ts'
 import { conversations } from './conversation.ts'
-import { elapse, refuseClosed, restartTimers, withState } from './lifecycle.ts'
+import { elapse, initialize, refuseClosed, refuseUnusable, restartTimers, withState } from './lifecycle.ts'
 
 const minute_ms = 60_000
 const start = Date.UTC(2026, 0, 1)
@@ -120,6 +120,19 @@ describe('rules', () => {
     expect(deadlines(made({}, start, defaults))).toMatchObject({ date_inactive: 1, date_closed: 20 })
     expect(deadlines(made({ 'Timers.Inactive': null }, start, defaults))).toMatchObject({ date_inactive: null, date_closed: 20 })
     expect(deadlines(made({ 'Timers.Closed': 'PT30M' }, start, defaults))).toMatchObject({ date_inactive: 1, date_closed: 30 })
+  })
+
+  test('while it is set up nothing changes it; it is due from the start', () => {
+    const timers = { 'Timers.Inactive': 'PT10M', 'Timers.Closed': 'PT30M' }
+    const row = initialize(made(timers), start)
+    expect(deadlines(row)).toEqual({ state: 'initializing', date_inactive: 10, date_closed: 30, next_due: 0 })
+    const message = "Conversation in 'initializing' state may not be updated or used for message sending"
+    expect(() => update(row, { FriendlyName: 'x' }, facts(start), undefined)).toThrow(message)
+    expect(() => withState(row, 'closed', start)).toThrow(message)
+    expect(() => refuseUnusable(row)).toThrow(message)
+    expect(elapse(row, start)).toEqual({ ...made(timers), initial_state: null })
+    expect(elapse(initialize(made({ ...timers, State: 'inactive' }), start), start)?.state).toBe('inactive')
+    expect(elapse(row, at(40))).toEqual(elapse(made(timers), at(40)))
   })
 
   test('setting the current state changes nothing; closed is final', () => {

@@ -9,6 +9,8 @@ import type { ConversationRow, ConversationState } from '../../storage/schema.ts
  *            └◀────────────────────────────────┘
  *              State=active, a message
  *
+ *  create with participants ─▶ initializing ── at once, as by a deadline ──▶ active, or inactive if created with State=inactive
+ *
  *  active, inactive ── State=closed, closed timer ──▶ closed (final: only reads and deletion)
  *
  * Both deadlines are counted from one anchor: creation, the last message, or a request that changes a timer or the state.
@@ -16,7 +18,7 @@ import type { ConversationRow, ConversationState } from '../../storage/schema.ts
  * observed: a conversation with a lone closed timer of ten minutes closed exactly ten minutes after creation.
  */
 
-type Deadlines = Pick<ConversationRow, 'state' | 'date_inactive' | 'date_closed' | 'next_due'>
+type Deadlines = Pick<ConversationRow, 'state' | 'initial_state' | 'date_inactive' | 'date_closed' | 'next_due'>
 type Timed = Deadlines & Pick<ConversationRow, 'inactive_after' | 'closed_after'>
 
 /** Restarts both deadlines from `anchor`. */
@@ -28,11 +30,19 @@ export function restartTimers<R extends Timed>(row: R, anchor: number): R {
 }
 
 /**
+ * Makes a new conversation initializing. It is due from the start, so that the first who reads, changes or sweeps it finds it in
+ * its initial state.
+ */
+export function initialize<R extends Deadlines>(row: R, now: number): R {
+  return { ...row, state: 'initializing', initial_state: row.state === 'inactive' ? 'inactive' : 'active', next_due: now }
+}
+
+/**
  * Changes the state of a conversation. A change restarts both deadlines from `now` (documented in the guide on states and timers).
- * Throws when the conversation is closed.
+ * Throws when the conversation is closed or initializing.
  */
 export function withState(row: ConversationRow, state: ConversationState, now: number): ConversationRow {
-  refuseClosed(row)
+  refuseUnusable(row)
   if (state === row.state) return row
   return restartTimers({ ...row, state }, now)
 }
@@ -42,7 +52,7 @@ export function refuseClosed(row: Pick<ConversationRow, 'state'>): void {
   if (row.state === 'closed') throw refuse('conversationClosed')
 }
 
-/** Throws when the conversation is closed or initializing: it accepts no participants, messages or webhooks. */
+/** Throws when the conversation is closed or initializing: nothing in it can be changed. */
 export function refuseUnusable(row: Pick<ConversationRow, 'state'>): void {
   refuseClosed(row)
   if (row.state === 'initializing') throw refuse('conversationInitializing')
@@ -59,6 +69,10 @@ export function withNewMessage(row: ConversationRow, now: number): ConversationR
  */
 export function elapse<R extends Deadlines & { date_updated: number }>(row: R, now: number): R | undefined {
   if (row.next_due === null || row.next_due > now) return undefined
+  if (row.state === 'initializing') {
+    const started = deadlines({ ...row, state: row.initial_state ?? 'active', initial_state: null }, row)
+    return elapse(started, now) ?? started
+  }
   const closed = row.date_closed !== null && row.date_closed <= now
   const state = closed ? 'closed' : 'inactive'
   const at = (closed ? row.date_closed : row.date_inactive) ?? row.next_due

@@ -13,6 +13,7 @@ const conversation_columns = [
   'unique_name',
   'attributes',
   'state',
+  'initial_state',
   'date_inactive',
   'date_closed',
   'next_due',

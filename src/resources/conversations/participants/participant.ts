@@ -123,7 +123,7 @@ export const participants = resource<ParticipantRow, 'messaging_binding'>()({
 
   create(p, facts, loaded) {
     const binding = newBinding(p)
-    refuseUnusable(facts.parents[0])
+    if (!facts.setup) refuseUnusable(facts.parents[0])
     refuseHeld(loaded)
     if (isNative(binding) && loaded.group_address_taken) throw refuse('groupMemberExists')
     // Comes before the limits: a participant of a full conversation is refused as a duplicate.
