@@ -319,7 +319,7 @@ export const catalogue = {
     code: 50204,
     status: 400,
     message: 'Identity not provided',
-    when: 'a participant has neither an identity nor an address',
+    when: 'a participant has neither an identity nor an address nor a projected address',
   },
   identityLikeSid: {
     code: 50206,
@@ -363,7 +363,7 @@ export const catalogue = {
     code: 50407,
     status: 400,
     message: 'Invalid messaging binding address',
-    when: 'an address has an unknown format',
+    when: 'an address has an unknown format, or a participant has both an address and a projected address',
   },
   invalidProxyAddress: {
     code: 50408,
@@ -443,6 +443,12 @@ export const catalogue = {
     message: 'One user identifier parameter for lookup at a time is allowed. Please, use either Identity or Address.',
     when: 'ParticipantConversations has both Identity and Address',
   },
+  groupNotActivated: {
+    code: 50435,
+    status: 400,
+    message: 'Group MMS activation failed.',
+    when: 'a message is sent to a group MMS with fewer than three numbers, or with an identity that has no projected address',
+  },
   groupLimit: {
     code: 50436,
     status: 403,
@@ -465,7 +471,7 @@ export const catalogue = {
     code: 50442,
     status: 400,
     message: 'Failed to remove the projected address of a participant.',
-    when: 'the participant has no projected address to remove',
+    when: 'the participant has no projected address to remove, or nothing else',
   },
   projectionNotAdded: {
     code: 50443,
@@ -477,7 +483,7 @@ export const catalogue = {
     code: 50444,
     status: 400,
     message: 'Failed to add an identity to a participant.',
-    when: 'the participant already has an identity, or has no projected address',
+    when: 'the participant has no projected address',
   },
   projectedAddressMissing: {
     code: 50434,
@@ -544,7 +550,7 @@ export const catalogue = {
     code: 50513,
     status: 400,
     message: 'Message author should be among Group MMS participants.',
-    when: 'the Author of a message to a group MMS is not one of its participants',
+    when: 'a message to a group MMS has no Author, or one that is not a participant',
   },
   invalidContentSid: { code: 50526, status: 400, message: 'Invalid content SID', when: 'ContentSid is not HX and 32 hex digits' },
   invalidContentVariables: {

@@ -7,7 +7,7 @@ import { bodyErrors, type OperationSchema, object, response, short_text, sid } f
 interface InboundBody {
   account_sid?: string
   from: string
-  to: string
+  to: string | string[]
   body?: string | null
   media?: string[]
   attributes?: string
@@ -18,8 +18,8 @@ const receiveMessage: OperationSchema = {
   operationId: 'receiveMessage',
   summary: 'Receive a message from a channel',
   description:
-    'It is added to the open conversation of its two addresses, or to a new one if the address configuration of `to` creates ' +
-    'conversations. The rules and webhooks of `/v1` apply; an error has the code of `/v1`.',
+    'It is added to the open conversation of its two addresses or of its group, or to a new one if the address configuration of a ' +
+    '`to` creates conversations. The rules and webhooks of `/v1` apply; an error has the code of `/v1`.',
   tags: ['Channels'],
   body: {
     title: 'InboundMessage',
@@ -27,7 +27,11 @@ const receiveMessage: OperationSchema = {
     properties: {
       account_sid: { ...short_text, description: 'By default the first account' },
       from: { ...short_text, description: 'Address of the sender' },
-      to: { ...short_text, description: 'Proxy address that received the message' },
+      to: {
+        // The sender and nine others are the most that a group has.
+        anyOf: [short_text, { type: 'array', items: short_text, minItems: 1, maxItems: 9 }],
+        description: 'Proxy address that received the message; several numbers for a group MMS',
+      },
       body: { type: ['string', 'null'] },
       // A message of `/v1` has at most one as well.
       media: { type: 'array', items: short_text, maxItems: 1, description: 'SIDs of uploaded media' },
@@ -70,7 +74,7 @@ function incoming(body: InboundBody, default_account_sid: string): Incoming {
   return {
     account_sid: body.account_sid ?? default_account_sid,
     from: body.from,
-    to: body.to,
+    to: [body.to].flat(),
     body: body.body ?? null,
     media_sid: body.media?.[0] ?? null,
     attributes: body.attributes ?? null,

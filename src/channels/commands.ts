@@ -33,15 +33,17 @@ export const channelCommands = {
   reportStatus,
 
   /** Stores a message as planned. Returns null, with nothing written, when its destination has changed since the plan. */
-  async receive(tx: Tx, { pair, destination, changes, received }: Plan): Promise<Received | null> {
-    if (!sameDestination(await findDestination(tx, pair), destination)) return null
+  async receive(tx: Tx, { parties, destination, changes, received }: Plan): Promise<Received | null> {
+    if (!sameDestination(await findDestination(tx, parties), destination)) return null
     try {
       await changeAll(tx, registry, changes)
     } catch (error) {
+      if (!(error instanceof ApiError)) throw error
+      const found = await findDestination(tx, parties)
+      const own = found?.kind === 'open' && found.conversation_sid === received.conversation_sid
+      if (own || sameDestination(found, destination)) throw error
       // A concurrent change of the destination is the cause: rolled back, and planned again.
-      if (error instanceof ApiError && !sameDestination(await findDestination(tx, pair), destination))
-        throw new ConflictError('the destination of a message')
-      throw error
+      throw new ConflictError('the destination of a message')
     }
     return received
   },

@@ -1,4 +1,4 @@
-import { ancestorsOfChildren, type Pipeline, runPreAction } from '../api/requests.ts'
+import { type Pipeline, runPreAction } from '../api/requests.ts'
 import { refuse } from '../errors.ts'
 import { parseStored } from '../json.ts'
 import { freeMedia, mediaToJson } from '../media/rows.ts'
@@ -10,18 +10,21 @@ import { type AutoCreation, addresses } from '../resources/configuration/address
 import { addressType } from '../resources/conversations/address-formats.ts'
 import { conversations } from '../resources/conversations/conversation.ts'
 import { messages } from '../resources/conversations/messages/message.ts'
+import { findGroup } from '../resources/conversations/participants/group-mms.ts'
 import { holderOf, participants } from '../resources/conversations/participants/participant.ts'
 import { webhooks } from '../resources/conversations/webhooks/webhook.ts'
-import { newSid } from '../sids.ts'
+import { newSid, orderedSid } from '../sids.ts'
 import type { Reader } from '../storage/database.ts'
 import { accountBySid, serviceOfAccount } from '../storage/lookups.ts'
 import { rowsBy } from '../storage/rows.ts'
+import type { AccountRow, AddressRow } from '../storage/schema.ts'
 
 /** A message received from a channel. */
 export interface Incoming {
   readonly account_sid: string
   readonly from: string
-  readonly to: string
+  /** One proxy address, or the other numbers of a group MMS. */
+  readonly to: readonly string[]
   readonly body: string | null
   readonly media_sid: string | null
   /** JSON text. */
@@ -30,15 +33,15 @@ export interface Incoming {
   readonly profile_name: string | null
 }
 
-/** The sender's address and the proxy address, at an instant. */
-interface Pair {
+/** The sender's address and those of the receivers, at an instant. */
+interface Parties {
   readonly account_sid: string
   readonly address: string
-  readonly proxy_address: string
+  readonly to: readonly [string, ...string[]]
   readonly now: number
 }
 
-/** The conversation of a message: the open one of the address pair, or a new one as the proxy address is configured. */
+/** The conversation of a message: the open one of the address pair or the group, or a new one as a receiver is configured. */
 type Destination =
   | {
       readonly kind: 'open'
@@ -46,7 +49,13 @@ type Destination =
       readonly conversation_sid: string
       readonly participant_sid: string
     }
-  | { readonly kind: 'new'; readonly service_sid: string; readonly auto_creation: AutoCreation }
+  | {
+      readonly kind: 'new'
+      readonly service_sid: string
+      readonly auto_creation: AutoCreation
+      /** The receivers with an address configuration: the operator's own numbers. */
+      readonly configured: readonly string[]
+    }
 
 export interface Received {
   readonly account_sid: string
@@ -63,7 +72,7 @@ export interface Received {
  * checks the destination again.
  */
 export interface Plan {
-  readonly pair: Pair
+  readonly parties: Parties
   readonly destination: Destination
   readonly changes: readonly [NamedChange, ...NamedChange[]]
   readonly received: Received
@@ -112,21 +121,50 @@ async function checkAccount(read: Reader, sid: string): Promise<void> {
 }
 
 /** Returns the destination of a message; undefined if it has none. */
-export async function findDestination(read: Reader, pair: Pair): Promise<Destination | undefined> {
-  const { account_sid, address, proxy_address, now } = pair
+export async function findDestination(read: Reader, parties: Parties): Promise<Destination | undefined> {
+  const { account_sid } = parties
   const account = await read.one(accountBySid, { sid: account_sid })
   if (!account) return undefined
-  const holder = await holderOf(read, { account, now }, address, proxy_address)
-  if (holder?.conversation && holder.conversation.state !== 'closed') {
-    const { service_sid, conversation_sid, sid } = holder.participant
-    return { kind: 'open', service_sid, conversation_sid, participant_sid: sid }
-  }
-  const configured = await read.one(addressOf, { account_sid, address: proxy_address })
-  const auto_creation = configured && parseStored<AutoCreation>(configured.auto_creation)
-  if (!auto_creation?.enabled) return undefined
-  const sid = auto_creation.conversation_service_sid
+  const open = (await pairDestination(read, account, parties)) ?? (await groupDestination(read, parties))
+  if (open) return open
+  const configured = await configuredReceivers(read, parties)
+  const enabled = configured.map((row) => parseStored<AutoCreation>(row.auto_creation)).find((auto) => auto.enabled)
+  if (!enabled) return undefined
+  const sid = enabled.conversation_service_sid
   const service = sid ? await read.one(serviceOfAccount, { sid, account_sid }) : undefined
-  return { kind: 'new', service_sid: service?.sid ?? account.default_service_sid, auto_creation }
+  return {
+    kind: 'new',
+    service_sid: service?.sid ?? account.default_service_sid,
+    auto_creation: enabled,
+    configured: configured.map(({ address }) => address),
+  }
+}
+
+async function pairDestination(read: Reader, account: AccountRow, parties: Parties): Promise<Destination | undefined> {
+  const { address, to, now } = parties
+  const holder = to.length === 1 ? await holderOf(read, { account, now }, address, to[0]) : null
+  if (!holder?.conversation || holder.conversation.state === 'closed') return undefined
+  const { service_sid, conversation_sid, sid } = holder.participant
+  return { kind: 'open', service_sid, conversation_sid, participant_sid: sid }
+}
+
+/** Returns the group conversation with exactly the numbers of sender and receivers (documented in the guide on group texting). */
+async function groupDestination(read: Reader, parties: Parties): Promise<Destination | undefined> {
+  const { address, to } = parties
+  const group = await findGroup(read, parties, address, new Set([address, ...to]))
+  return (
+    group && {
+      kind: 'open',
+      service_sid: group.service_sid,
+      conversation_sid: group.conversation_sid,
+      participant_sid: group.sid,
+    }
+  )
+}
+
+async function configuredReceivers(read: Reader, { account_sid, to }: Parties): Promise<AddressRow[]> {
+  const found = await Promise.all(to.map((address) => read.one(addressOf, { account_sid, address })))
+  return found.filter((row) => row !== undefined)
 }
 
 export function sameDestination(one: Destination | undefined, other: Destination): boolean {
@@ -134,23 +172,24 @@ export function sameDestination(one: Destination | undefined, other: Destination
 }
 
 async function planFor(pipeline: Pipeline, incoming: Incoming, source: string): Promise<Plan> {
-  const { account_sid, from: address, to: proxy_address } = incoming
-  const pair: Pair = { account_sid, address, proxy_address, now: pipeline.clock.now() }
-  const destination = await findDestination(pipeline.read, pair)
+  const { account_sid } = incoming
+  const parties = partiesOf(incoming, pipeline.clock.now())
+  const destination = await findDestination(pipeline.read, parties)
   if (!destination) {
+    const to = parties.to.join(', ')
     throw new InboundError(
       404,
-      `${address} has no open conversation over ${proxy_address}, and ${addresses.path} has no ${proxy_address} with AutoCreation.Enabled`,
+      `${parties.address} has no open conversation over ${to}, and ${addresses.path} has no ${to} with AutoCreation.Enabled`,
     )
   }
-  const sids = sidsFor(destination, pair.now)
-  const changes = await allowedChanges(pipeline, incoming, source, pair, destination, sids)
+  const sids = sidsFor(destination, parties.now)
+  const changes = await allowedChanges(pipeline, incoming, source, parties, destination, sids)
   // All changes have one time, that of the transaction: the webhooks may have taken seconds.
   const now = pipeline.clock.now()
   const [first, ...more] = changes
   const named = ({ resource, request }: Change): NamedChange => ({ resource: resource.name, request: { ...request, now } })
   return {
-    pair: { ...pair, now },
+    parties: { ...parties, now },
     destination,
     changes: [named(first), ...more.map(named)],
     received: {
@@ -164,6 +203,12 @@ async function planFor(pipeline: Pipeline, incoming: Incoming, source: string): 
   }
 }
 
+function partiesOf({ account_sid, from, to }: Incoming, now: number): Parties {
+  const [first, ...more] = new Set(to.filter((address) => to.length === 1 || address !== from))
+  if (first === undefined) throw new InboundError(400, 'to has no address besides that of the sender')
+  return { account_sid, address: from, to: [first, ...more], now }
+}
+
 interface Sids {
   readonly conversation: string
   readonly participant: string
@@ -174,7 +219,7 @@ function sidsFor(destination: Destination, now: number): Sids {
   const open = destination.kind === 'open'
   return {
     conversation: open ? destination.conversation_sid : newSid('conversation', now),
-    participant: open ? destination.participant_sid : newSid('participant', now),
+    participant: open ? destination.participant_sid : orderedSid('participant', now),
     message: newSid('message', now),
   }
 }
@@ -184,24 +229,26 @@ async function allowedChanges(
   pipeline: Pipeline,
   incoming: Incoming,
   source: string,
-  pair: Pair,
+  parties: Parties,
   destination: Destination,
   sids: Sids,
 ): Promise<Changes> {
+  const is_group = parties.to.length > 1
   const inbound: Inbound = {
     participant_sid: sids.participant,
-    address: pair.address,
-    proxy_address: pair.proxy_address,
+    address: parties.address,
+    proxy_address: is_group ? null : parties.to[0],
+    projected_address: is_group && destination.kind === 'new' ? (destination.configured[0] ?? null) : null,
     body: incoming.body,
     media: await mediaForEvent(pipeline.read, destination, incoming),
     channel_metadata: metadata(source, incoming.profile_name),
   }
   const { service_sid } = destination
-  const build = requestBuilder({ pair, service_sid, conversation_sid: sids.conversation, source, inbound })
+  const build = requestBuilder({ parties, service_sid, conversation_sid: sids.conversation, source, inbound })
   const message = build(messages, sids.message, messageForm(incoming))
   return destination.kind === 'open'
     ? [{ resource: messages, request: await runPreAction(pipeline, messages, message) }]
-    : newConversation(pipeline, destination.auto_creation, build, pair, sids, message)
+    : newConversation(pipeline, destination, build, parties, sids, message)
 }
 
 /** Returns the media for the event of a new conversation, else null. Throws the refusal of the parameter or the media. */
@@ -217,46 +264,56 @@ type Changes = readonly [Change, ...Change[]]
 
 /** Returns a function that makes create requests from forms, as the API does, with the channel as source and webhooks enabled. */
 function requestBuilder(by: {
-  pair: Pair
+  parties: Parties
   service_sid: string
   conversation_sid: string
   source: string
   inbound: Inbound
 }): RequestBuilder {
-  const { pair, service_sid, conversation_sid, source, inbound } = by
+  const { parties, service_sid, conversation_sid, source, inbound } = by
   return (resource, sid, form) => {
     const parents = resource === conversations ? [] : [conversation_sid]
     const text = [...parents.map((parent) => `/${conversations.path}/${parent}`), `/${resource.path}`].join('')
     const params = parseParams<Params>(resource.params, 'create', formOf(form))
-    const path = { account_sid: pair.account_sid, service_sid, parents, key: null, text }
-    return { verb: 'create', path, params, sid, now: pair.now, webhooks: true, source, inbound }
+    const path = { account_sid: parties.account_sid, service_sid, parents, key: null, text }
+    return { verb: 'create', path, params, sid, now: parties.now, webhooks: true, source, inbound }
   }
 }
 
 /**
- * Returns the changes that create a conversation for the message, in the order of their events: the conversation, the sender, the
- * message. The conversation's webhook comes second, so that it receives the events of both.
+ * Returns the changes that create a conversation for the message, in the order of their events: the conversation, who is in it, the
+ * message. The conversation's webhook comes second, so that it receives the events of all. Only the conversation has a pre-action
+ * event (documented): a webhook that refuses it drops the message.
  */
 async function newConversation(
   pipeline: Pipeline,
-  auto_creation: AutoCreation,
+  { auto_creation, configured }: Extract<Destination, { kind: 'new' }>,
   build: RequestBuilder,
-  { address, proxy_address }: Pair,
+  parties: Parties,
   sids: Sids,
   message: ChangeRequest,
 ): Promise<Changes> {
-  const binding = { 'MessagingBinding.Address': address, 'MessagingBinding.ProxyAddress': proxy_address }
   const conversation = await runPreAction(pipeline, conversations, build(conversations, sids.conversation, {}))
-  const ancestors = await ancestorsOfChildren(pipeline.read, conversations, conversation)
-  const participant = await runPreAction(pipeline, participants, build(participants, sids.participant, binding), ancestors)
-  const allowed = await runPreAction(pipeline, messages, message, ancestors)
   const webhook = webhookForm(auto_creation)
+  const members = bindingsFor(parties, configured).map((form, i, { length }): ChangeRequest => {
+    const sid = i === 0 ? sids.participant : orderedSid('participant', message.now)
+    return { ...build(participants, sid, form), setup: i === length - 1 ? 'complete' : 'ongoing' }
+  })
   return [
     { resource: conversations, request: conversation },
     ...(webhook ? [{ resource: webhooks, request: build(webhooks, newSid('webhook', message.now), webhook) }] : []),
-    { resource: participants, request: participant },
-    { resource: messages, request: allowed },
+    ...members.map((request) => ({ resource: participants, request })),
+    { resource: messages, request: message },
   ]
+}
+
+/** Returns the forms of the participants, the sender first: one with a proxy address, or the native and projected ones of a group. */
+function bindingsFor({ address, to }: Parties, configured: readonly string[]): FormValues[] {
+  if (to.length === 1) return [{ 'MessagingBinding.Address': address, 'MessagingBinding.ProxyAddress': to[0] }]
+  const others = to.map((number) =>
+    configured.includes(number) ? { 'MessagingBinding.ProjectedAddress': number } : { 'MessagingBinding.Address': number },
+  )
+  return [{ 'MessagingBinding.Address': address }, ...others]
 }
 
 function messageForm({ from, body, media_sid, attributes }: Incoming): FormValues {

@@ -22,6 +22,7 @@ type PayloadName =
   | 'MessageBody'
   | 'MessageSid'
   | 'MessagingBinding.Address'
+  | 'MessagingBinding.AuthorAddress'
   | 'MessagingBinding.ProjectedAddress'
   | 'MessagingBinding.ProxyAddress'
   | 'MessagingBinding.Type'

@@ -32,7 +32,7 @@ export interface ChangeRequest {
   readonly source: string
   readonly inbound?: Inbound
   /** Set when the parent is created in the same transaction: its deadlines are not applied in between. */
-  readonly setup?: true
+  readonly setup?: 'ongoing' | 'complete'
 }
 
 /** A change as it is sent to the writer thread, which finds the resource by name. */

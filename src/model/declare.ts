@@ -49,8 +49,8 @@ export interface Facts {
   readonly source?: string
   /** Set when the change follows from an inbound message. */
   readonly inbound?: Inbound
-  /** Set when the change is one of several that set up a new conversation in one transaction. */
-  readonly setup?: true
+  /** Set when the change is one of several that set up a new conversation in one transaction; the last one completes it. */
+  readonly setup?: 'ongoing' | 'complete'
 }
 
 /** The account, the service and the parent rows of a resource. */
@@ -61,7 +61,10 @@ export interface Inbound {
   /** The sender, who may not be stored yet. */
   readonly participant_sid: string
   readonly address: string
-  readonly proxy_address: string
+  /** Null for a group MMS. */
+  readonly proxy_address: string | null
+  /** The operator's number in a group MMS; else null. */
+  readonly projected_address: string | null
   readonly body: string | null
   /** JSON as in the column of a message; only for the event of a new conversation. */
   readonly media: string | null

@@ -32,11 +32,12 @@ export const conversationWithParticipants: Operation = {
     const params = parseParams(conversations.params, 'create', call.body)
     const alone = createRequest(call, now, newSid('conversation', now), [], params)
     // Created at one instant, but listed in the order given: their SIDs are ordered.
-    const members = givenParticipants(call.body).map((form) => {
+    const members = givenParticipants(call.body).map((form, i, { length }): ChangeRequest => {
       const given = parseParams(participants.params, 'create', form)
-      return setup(createRequest(call, now, orderedSid('participant', now), [alone.sid], given))
+      const request = createRequest(call, now, orderedSid('participant', now), [alone.sid], given)
+      return { ...request, setup: i === length - 1 ? 'complete' : 'ongoing' }
     })
-    const conversation = members.length > 0 ? setup(alone) : alone
+    const conversation: ChangeRequest = members.length > 0 ? { ...alone, setup: 'ongoing' } : alone
     const { row, ancestors } = await pipeline.writeAll(await allowedChanges(pipeline, conversation, members))
     if (!row) throw new Error('no row of the created conversation')
     return { status: members.length > 0 ? 202 : 201, body: render(row, ancestors, call) }
@@ -56,10 +57,6 @@ function createRequest(
 /** The text of a participant is JSON: a character of a value may be escaped by another one. */
 function longestParticipant(): number {
   return 2 * longestForm(participants.params)
-}
-
-function setup(request: ChangeRequest): ChangeRequest {
-  return { ...request, setup: true }
 }
 
 /** Returns a form for each participant, as the operation for a single one takes it. Throws 50426, 50424. */

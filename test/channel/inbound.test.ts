@@ -211,7 +211,7 @@ test('without an open conversation the configured address makes one, told in ord
     created: true,
   })
   await next('onMessageAdded')
-  expect(told()).toEqual([...pre, 'onConversationAdded', 'onParticipantAdded', 'onMessageAdded'])
+  expect(told()).toEqual(['onConversationAdd', 'onConversationAdded', 'onParticipantAdded', 'onMessageAdded'])
   const common = {
     AccountSid: server.account_sid,
     ChatServiceSid: service,
@@ -236,7 +236,6 @@ test('without an open conversation the configured address makes one, told in ord
     DateUpdated: instant,
   })
   const member = { ...common, ...binding, 'MessagingBinding.Type': 'whatsapp', ConversationSid: body.conversation_sid }
-  expect(params('onParticipantAdd')).toEqual({ ...member, EventType: 'onParticipantAdd', RoleSid: sid('RL') })
   expect(params('onParticipantAdded')).toEqual({
     ...member,
     EventType: 'onParticipantAdded',
@@ -251,7 +250,6 @@ test('without an open conversation the configured address makes one, told in ord
     Author: from,
     ParticipantSid: body.participant_sid,
   }
-  expect(params('onMessageAdd')).toEqual({ ...message, EventType: 'onMessageAdd' })
   expect(params('onMessageAdded')).toEqual({
     ...message,
     EventType: 'onMessageAdded',
@@ -277,16 +275,14 @@ test('without an open conversation the configured address makes one, told in ord
   })
 })
 
-test('a webhook names and describes the new conversation; a refusal of any part leaves nothing', async () => {
+test('a webhook names and describes the new conversation, or refuses it: then nothing is stored', async () => {
   const { service, hook } = await newService()
   const to = number()
   await configure(to, { 'AutoCreation.ConversationServiceSid': service })
   const listed = async () => (await get(`/v1/Services/${service}/Conversations`)).conversations
-  for (const refused of pre) {
-    replies.set(hook, ({ params }) => ({ status: params.EventType === refused ? 400 : 200 }))
-    expect(await receive({ from: number(), to, body: 'No' })).toMatchObject({ status: 403, body: { code: 50056 } })
-    expect(await listed()).toEqual([])
-  }
+  replies.set(hook, ({ params }) => ({ status: params.EventType === 'onConversationAdd' ? 400 : 200 }))
+  expect(await receive({ from: number(), to, body: 'No' })).toMatchObject({ status: 403, body: { code: 50056 } })
+  expect(await listed()).toEqual([])
   replies.set(hook, ({ params }) =>
     params.EventType === 'onConversationAdd'
       ? { body: JSON.stringify({ friendly_name: params['MessagingBinding.Address'], attributes: '{"vip":true}' }) }
@@ -396,6 +392,62 @@ test('messages of a new pair that come at once make one conversation', async () 
   expect(after).toEqual(['onConversationAdded', 'onParticipantAdded', ...Array(4).fill('onMessageAdded')])
 })
 
+test('a group message goes into the open conversation of exactly its numbers, else makes one', async () => {
+  const { service, told, params, next } = await newService()
+  const [anna, ben, ours, other] = [number(), number(), number(), number()]
+  await configure(ours, { 'AutoCreation.ConversationServiceSid': service })
+  const first = await receive({ from: anna, to: [ben, ours], body: 'Hello both' })
+  expect(first).toMatchObject({ status: 201, body: { service_sid: service, created: true } })
+  const path = `/v1/Services/${service}/Conversations/${first.body.conversation_sid}`
+  const bindings = (await get(`${path}/Participants`)).participants.map(
+    (one: { messaging_binding: object }) => one.messaging_binding,
+  )
+  expect(bindings).toEqual([
+    { type: 'sms', address: anna },
+    { type: 'sms', address: ben },
+    { type: 'sms', projected_address: ours },
+  ])
+  await next('onMessageAdded')
+  expect(told()).toEqual(['onConversationAdd', 'onConversationAdded', ...Array(3).fill('onParticipantAdded'), 'onMessageAdded'])
+  const binding = {
+    'MessagingBinding.Address': anna,
+    'MessagingBinding.ProjectedAddress': ours,
+    'MessagingBinding.AuthorAddress': anna,
+  }
+  expect(params('onConversationAdd')).toMatchObject({ ...binding, MessageBody: 'Hello both' })
+  expect(params('onConversationAdd')).not.toHaveProperty('MessagingBinding.ProxyAddress')
+  // Any member answers, the receivers in any order, once or twice, and with the sender among them.
+  for (const [from, to] of [
+    [ben, [anna, ours]],
+    [anna, [ours, ben, ours]],
+    [ben, [ours, anna, ben]],
+  ] as const) {
+    const { status, body } = await receive({ from, to, body: 'Reply' })
+    expect([status, body.conversation_sid, body.created]).toEqual([201, first.body.conversation_sid, false])
+    // The carrier has delivered it to the others.
+    expect((await messagesOf(path)).at(-1)).toMatchObject({ author: from, participant_sid: body.participant_sid, delivery: null })
+  }
+  expect(told().filter((type) => type === 'onMessageAdd')).toHaveLength(3)
+  // Fewer or more numbers are another group.
+  const larger = (await receive({ from: anna, to: [ben, ours, other], body: 'All three' })).body
+  expect(larger.created).toBe(true)
+  expect(larger.conversation_sid).not.toBe(first.body.conversation_sid)
+  const alone = (await receive({ from: anna, to: ours, body: 'Just you' })).body
+  expect(alone.created).toBe(true)
+  await server.call('POST', path, { State: 'closed' })
+  expect((await receive({ from: ben, to: [anna, ours], body: 'Again' })).body.created).toBe(true)
+})
+
+test('a group message without a conversation and without a configured number is refused, and so are senders alone', async () => {
+  const [from, one, two] = [number(), number(), number()]
+  const nowhere = await receive({ from, to: [one, two], body: 'Hello' })
+  expect(nowhere.status).toBe(404)
+  expect(nowhere.body.error).toContain(`${one}, ${two}`)
+  expect((await receive({ from, to: [from, from], body: 'Hello' })).status).toBe(400)
+  expect((await receive({ from, to: [], body: 'Hello' })).status).toBe(400)
+  expect((await receive({ from, to: Array.from({ length: 10 }, number), body: 'Hello' })).status).toBe(400)
+})
+
 test('a message without a conversation and without a configured address is refused with a reason', async () => {
   const [from, to] = [number(), number()]
   const nowhere = await receive({ from, to, body: 'Hello' })
@@ -484,10 +536,8 @@ test('media that were uploaded before come in with a message', async () => {
   expect(params('onConversationAdd')).toMatchObject({ Media })
   expect(params('onConversationAdd')).not.toHaveProperty('MessageBody')
   expect(params('onConversationAdded')).not.toHaveProperty('Media')
-  for (const type of ['onMessageAdd', 'onMessageAdded']) {
-    expect(params(type)).toMatchObject({ Media })
-    expect(params(type)).not.toHaveProperty('Body')
-  }
+  expect(params('onMessageAdded')).toMatchObject({ Media })
+  expect(params('onMessageAdded')).not.toHaveProperty('Body')
   const path = `/v1/Services/${service}/Conversations/${body.conversation_sid}`
   expect(await messagesOf(path)).toEqual([
     expect.objectContaining({ body: null, media: [{ sid: media, size: 6, content_type: 'image/png', filename: 'a.png' }] }),

@@ -263,6 +263,8 @@ function bindingToPayload(inbound: Inbound | undefined): Payload {
   return {
     'MessagingBinding.Address': inbound?.address,
     'MessagingBinding.ProxyAddress': inbound?.proxy_address,
+    'MessagingBinding.ProjectedAddress': inbound?.projected_address,
+    'MessagingBinding.AuthorAddress': inbound?.projected_address ? inbound.address : null,
     ChannelMetadata: inbound?.channel_metadata,
   }
 }

@@ -20,10 +20,13 @@ import {
 } from '../../../model/params.ts'
 import type { Reader } from '../../../storage/database.ts'
 import { participantByAddress, participantByIdentity } from '../../../storage/lookups.ts'
+import { rowsBy } from '../../../storage/rows.ts'
 import type { ConversationRow, MediaRow, MessageRow, ParticipantRow } from '../../../storage/schema.ts'
+import { addressType } from '../address-formats.ts'
 import { chatServiceSid } from '../chat-service-sid.ts'
 import { type ConversationChildFacts, conversations } from '../conversation.ts'
 import { refuseUnusable, withNewMessage } from '../lifecycle.ts'
+import { canActivate, groupMembers, isNative, type Member } from '../participants/group-mms.ts'
 import { scopedTargets } from '../webhooks/targets.ts'
 import { dispatch, nonChatParticipants, summary } from './dispatch.ts'
 
@@ -49,11 +52,13 @@ interface Loaded {
   readonly author: Pick<ParticipantRow, 'sid'> | null
   /** The participants that a new message is sent to by a messaging channel. */
   readonly recipients: readonly ParticipantRow[]
-  /** Whether the conversation is a group MMS: it has a native member. */
-  readonly group: boolean
+  /** The members of a group MMS; null for any other conversation. It is a group when it has a native member. */
+  readonly group: readonly Member[] | null
   /** The media of a new message. */
   readonly media: MediaRow | null
 }
+
+const participantByProjection = rowsBy('participants', ['service_sid', 'conversation_sid', 'projected_address'])
 
 /** https://www.twilio.com/docs/conversations/api/conversation-message-resource */
 export const messages = resource<MessageRow, 'index'>()({
@@ -71,8 +76,10 @@ export const messages = resource<MessageRow, 'index'>()({
     const conversation = facts.parents[0]
     if (p.ContentVariables && !p.ContentSid) throw refuse('contentSidMissing')
     if (p.Body === undefined && !p.MediaSid && !p.ContentSid) throw refuse('bodyMissing')
-    if (group && p.Author && !author) throw refuse('authorNotInGroup')
+    if (group && !author) throw refuse('authorNotInGroup')
     refuseUnusable(conversation)
+    // A message that a carrier has carried proves that it can.
+    if (group && !facts.inbound && !canActivate(group)) throw refuse('groupNotActivated')
     return {
       message_index: conversation.last_message_index + 1,
       author: p.Author ?? 'system',
@@ -206,8 +213,10 @@ async function load(read: Reader, p: Given, facts: ConversationChildFacts, befor
     before ? null : mediaOf(read, p, facts),
   ])
   const sender = senderOf(facts, author?.sid ?? null)
-  const recipients = non_chat.filter((row) => row.sid !== sender)
-  return { author, recipients, group: recipients.some((row) => row.proxy_address === null), media }
+  const group = non_chat.some(isNative) ? await groupMembers(read, key) : null
+  // The carrier has delivered an inbound group message to every native member itself.
+  const recipients = non_chat.filter((row) => row.sid !== sender && !(facts.inbound && isNative(row)))
+  return { author, recipients, group, media }
 }
 
 async function mediaOf(read: Reader, p: Given, { service }: ConversationChildFacts): Promise<MediaRow | null> {
@@ -230,7 +239,8 @@ async function authorOf(
   const found =
     (await read.one(participantByIdentity, { ...key, identity: author })) ??
     (await read.one(participantByAddress, { ...key, address: author }))
-  return found ?? null
+  if (found || addressType(author) !== 'sms') return found ?? null
+  return (await read.one(participantByProjection, { ...key, projected_address: author })) ?? null
 }
 
 function toPayload(row: MessageRow): Payload {

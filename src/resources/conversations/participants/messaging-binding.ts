@@ -15,27 +15,25 @@ export type Binding = Pick<ParticipantRow, 'binding_type' | 'address' | 'proxy_a
 
 const noBinding: Binding = { binding_type: null, address: null, proxy_address: null, projected_address: null }
 
-/** Whether it is a native member of a group MMS: with an address and without a proxy address. */
-export function isNative(binding: Binding): boolean {
-  return binding.address !== null && binding.proxy_address === null
-}
-
 /** Whether it has no address at all. */
 export function isPlainChat(binding: Binding): boolean {
   return binding.binding_type === null
 }
 
-/** Returns the binding of a new participant. Throws if its parameters do not fit together. */
+/**
+ * Returns the binding of a new participant. Throws unless there is one of: an identity, perhaps with a projected address; an address,
+ * with its proxy address or as a native member of a group MMS; a projected address alone, which an identity may take over later.
+ */
 export function newBinding(p: Given): Binding {
   const address = p['MessagingBinding.Address']
   const proxy_address = p['MessagingBinding.ProxyAddress']
   const projected_address = p['MessagingBinding.ProjectedAddress'] ?? null
-  if (p.Identity) {
-    if (address || proxy_address) throw refuse('identityNotAcceptable')
-    return projected_address === null
-      ? noBinding
-      : { ...noBinding, binding_type: 'sms', projected_address: projected(projected_address) }
-  }
+  if (p.Identity && (address || proxy_address)) throw refuse('identityNotAcceptable')
+  // observed: nobody has both.
+  if (address && projected_address !== null) throw refuse('invalidBindingAddress')
+  if (projected_address !== null && proxy_address === undefined)
+    return { ...noBinding, binding_type: 'sms', projected_address: projected(projected_address) }
+  if (p.Identity) return noBinding
   if (address === undefined && proxy_address === undefined) throw refuse('identityNotProvided')
   if (!address) throw refuse('emptyAddress')
   const binding_type = addressType(address)
@@ -62,11 +60,11 @@ function projected(address: string): string {
   return address
 }
 
-/** An identity can only be added to a participant with a projected address. */
+/** An identity takes a projected address over, from nobody or from another identity (documented: so agents are transferred). */
 export function changedIdentity(before: ParticipantRow, p: Given): Partial<ParticipantRow> {
   if (!p.Identity) return {}
   if (before.address !== null) throw refuse('identityNotAcceptable')
-  if (before.identity !== null || before.projected_address === null) throw refuse('identityNotAdded')
+  if (before.projected_address === null) throw refuse('identityNotAdded')
   return { identity: p.Identity }
 }
 
@@ -86,7 +84,9 @@ export function changedProjection(before: ParticipantRow, p: Given): Partial<Par
   const projected_address = p['MessagingBinding.ProjectedAddress']
   if (projected_address === undefined) return {}
   if (projected_address === null) {
-    if (before.projected_address === null) throw refuse('projectionNotRemoved')
+    // Without either there would be nobody left.
+    const identity = p.Identity ?? before.identity
+    if (before.projected_address === null || identity === null) throw refuse('projectionNotRemoved')
     return { projected_address: null, binding_type: null }
   }
   if (before.binding_type !== null) throw refuse('projectionNotAdded')

@@ -12,18 +12,18 @@ import type { ConversationRow, ParticipantRow, RoleRow, UserRow } from '../../..
 import { shape } from '../../../storage/shapes.ts'
 import { roleGiven } from '../../role.ts'
 import { identity, newUser, users } from '../../users/user.ts'
+import { addressType } from '../address-formats.ts'
 import { chatServiceSid } from '../chat-service-sid.ts'
 import { type ConversationChildFacts, conversations } from '../conversation.ts'
 import { elapse, refuseUnusable } from '../lifecycle.ts'
 import { scopedTargets } from '../webhooks/targets.ts'
-import { sameGroup } from './group-mms.ts'
+import { isGroupMember, isNative, type Member, sameGroup } from './group-mms.ts'
 import {
   type Binding,
   bindingToJson,
   changedIdentity,
   changedProjection,
   changedProxy,
-  isNative,
   isPlainChat,
   newBinding,
 } from './messaging-binding.ts'
@@ -87,7 +87,15 @@ const countMembers = shape<{ service_sid: string; conversation_sid: string }>()(
     .select((eb) => [
       eb.fn.countAll<number>().as('all'),
       eb.fn.count<number>('address').as('non_chat'),
-      eb.fn.count<number>(eb.case().when('proxy_address', 'is', null).then(eb.ref('address')).end()).as('native'),
+      eb.fn
+        .count<number>(
+          eb
+            .case()
+            .when(eb.and([eb('proxy_address', 'is', null), eb('binding_type', '=', sql.lit('sms'))]))
+            .then(eb.ref('address'))
+            .end(),
+        )
+        .as('native'),
       eb.fn.count<number>('projected_address').as('projected'),
     ])
     .where('service_sid', '=', a.service_sid)
@@ -149,6 +157,7 @@ export const participants = resource<ParticipantRow, 'messaging_binding'>()({
     const row = { ...before, ...changedIdentity(before, p), ...changedProxy(before, p), ...changedProjection(before, p) }
     refuseUnusable(facts.parents[0])
     refuseHeld(loaded, before)
+    if (loaded.same_group !== null) throw refuse('sameGroup', { conversation_sid: loaded.same_group })
     return {
       ...row,
       user_sid: row.identity === before.identity ? before.user_sid : (loaded.user?.sid ?? null),
@@ -245,11 +254,13 @@ export function readTo(
 }
 
 async function load(read: Reader, p: Given, facts: ConversationChildFacts, before: ParticipantRow | null): Promise<Loaded> {
+  const { account, now } = facts
   const service_sid = facts.service.sid
   const key = { service_sid, conversation_sid: facts.parents[0].sid }
   const added = p.Identity && p.Identity !== before?.identity ? p.Identity : null
   const address = before ? before.address : p['MessagingBinding.Address']
   const proxy_address = p['MessagingBinding.ProxyAddress']
+  const member = memberAfter(p, before)
   // Concurrently: over a network each query costs a round trip.
   const [counted, counted_open, role, user, holder, with_address, same_group] = await Promise.all([
     before ? undefined : read.one(countMembers, key),
@@ -258,7 +269,7 @@ async function load(read: Reader, p: Given, facts: ConversationChildFacts, befor
     added === null ? undefined : read.one(userByIdentity, { service_sid, identity: added }),
     address && proxy_address ? holderOf(read, facts, address, proxy_address) : null,
     address ? read.all(participantByAddress, { ...key, address }) : [],
-    before ? null : sameGroup(read, facts.account.sid, key, p),
+    member && completesGroup(member, facts) ? sameGroup(read, { account_sid: account.sid, now }, key, member) : null,
   ])
   const { all = 0, non_chat = 0, native = 0, projected = 0 } = counted ?? {}
   const open = counted_open?.open ?? 0
@@ -273,6 +284,34 @@ async function load(read: Reader, p: Given, facts: ConversationChildFacts, befor
     same_group,
     joined:
       may_be_refused && added !== null && (await read.one(participantByIdentity, { ...key, identity: added })) !== undefined,
+  }
+}
+
+/** Of several participants that are added at once the last one completes the group, whoever it is. */
+function completesGroup(member: Member, { setup }: Pick<Facts, 'setup'>): boolean {
+  return setup === undefined ? isGroupMember(member) : setup === 'complete'
+}
+
+/** Returns a participant's numbers after a change of them; null when it changes none. */
+function memberAfter(p: Given, before: ParticipantRow | null): Member | null {
+  const { 'MessagingBinding.ProxyAddress': proxy, 'MessagingBinding.ProjectedAddress': projection } = p
+  if (before) {
+    if (proxy === undefined && !projection) return null
+    return {
+      ...before,
+      proxy_address: given(proxy, before.proxy_address),
+      projected_address: given(projection, before.projected_address),
+    }
+  }
+  const address = p['MessagingBinding.Address'] ?? null
+  const binding_type = address === null ? null : (addressType(address) ?? null)
+  return {
+    sid: '',
+    identity: p.Identity ?? null,
+    binding_type,
+    address,
+    proxy_address: proxy ?? null,
+    projected_address: projection ?? null,
   }
 }
 
@@ -312,7 +351,7 @@ function refuseFull({ counts, open }: Loaded, binding: Binding): void {
   if (open >= max_open) throw refuse('userConversationLimit')
   if (counts.all >= max_participants) throw refuse('participantLimit')
   if (binding.address !== null && counts.non_chat >= max_non_chat) throw refuse('nonChatLimit')
-  if ((isNative(binding) || binding.projected_address !== null) && counts.group >= max_group) throw refuse('groupLimit')
+  if (isGroupMember(binding) && counts.group >= max_group) throw refuse('groupLimit')
 }
 
 function toPayload(row: ParticipantRow): Payload {
