@@ -97,6 +97,7 @@ export function participantOf(
     last_read_timestamp: null,
     notification_level: 'default',
     open: 1,
+    closed_activity: null,
     date_created,
     date_updated: date_created,
     revision: 1,

@@ -57,7 +57,7 @@ export const accountCommands = {
     }
     for (const service of await tx.all(servicesOfAccount, { account_sid: input.sid })) {
       await tx.run(deleteRow('services', ['sid']), { sid: service.sid })
-      await insert(tx, 'removals', { sid: service.sid, date_created: input.now })
+      await insert(tx, 'removals', { sid: service.sid, date_created: input.now, service_sid: null })
     }
     tx.notify({ topic: 'changed', table: 'accounts', sid: input.sid, revision: 0 })
     tx.notify({ topic: 'removal' })

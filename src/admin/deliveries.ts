@@ -1,11 +1,10 @@
 import type { FastifyPluginAsync } from 'fastify'
 import { milliseconds } from '../dates.ts'
+import { delivery_statuses, deliveryById, readLog } from '../delivery/log.ts'
 import type { Attempt } from '../delivery/record.ts'
 import type { Installation } from '../installation/open.ts'
 import { parseStored } from '../json.ts'
-import { rowsBy } from '../storage/rows.ts'
 import type { DeliveryKind, DeliveryRow, DeliveryStatus } from '../storage/schema.ts'
-import { shape } from '../storage/shapes.ts'
 import { withoutCredentials } from '../urls.ts'
 import { notFound } from './replies.ts'
 import { bodyErrors, errors, instant, type OperationSchema, object, path, response, sid } from './schemas.ts'
@@ -19,23 +18,6 @@ interface Query {
   limit?: number
 }
 
-const deliveryById = rowsBy('deliveries', ['id'])
-
-/** One query for each combination of filters, so that each can use its index. */
-const logQueries = new Map<string, ReturnType<typeof logQuery>>()
-
-function logQuery(filters: readonly ('service_sid' | 'subject_sid' | 'status')[]) {
-  return shape<{ service_sid: string; subject_sid: string; status: DeliveryStatus; before: string; limit: number }>()((db, a) =>
-    filters
-      // The cast: the compiler does not relate each column of the union to its own type.
-      .reduce((query, column) => query.where(column, '=', a[column] as never), db.selectFrom('deliveries').selectAll())
-      .where('id', '<', a.before)
-      .orderBy('id', 'desc')
-      .limit(a.limit),
-  )
-}
-
-const delivery_statuses: readonly DeliveryStatus[] = ['pending', 'delivered', 'failed']
 const delivery_kinds: readonly DeliveryKind[] = ['webhook', 'message', 'loopback']
 const text = { type: 'string' } as const
 const filter = { type: 'string', maxLength: 64 } as const
@@ -121,21 +103,8 @@ export function deliveryRoutes({ database, clock }: Pick<Installation, 'database
   return async (routes) => {
     routes.get<{ Querystring: Query }>('/', { schema: listDeliveries }, async ({ query }) => {
       const { service_sid, conversation_sid, status, before = '~', limit = 50 } = query
-      const filters = { service_sid, subject_sid: conversation_sid, status }
-      const columns = (['service_sid', 'subject_sid', 'status'] as const).filter((column) => filters[column] !== undefined)
-      const key = columns.join()
-      const log = logQueries.get(key) ?? logQuery(columns)
-      logQueries.set(key, log)
-      const args = {
-        service_sid: service_sid ?? '',
-        subject_sid: conversation_sid ?? '',
-        status: status ?? 'pending',
-        before,
-        limit,
-      }
-      const rows = await database.read.all(log, { ...args, limit: limit + 1 })
-      const page = rows.slice(0, limit)
-      return { deliveries: page.map(toJson), next_before: rows.length > limit ? page.at(-1)?.id : null }
+      const log = await readLog(database.read, { service_sid, subject_sid: conversation_sid, status, before, limit })
+      return { deliveries: log.rows.map(toJson), next_before: log.next_before }
     })
 
     routes.get<{ Params: { id: string } }>('/:id', { schema: fetchDelivery }, async ({ params }, reply) => {

@@ -13,7 +13,7 @@ import type { Form } from '../model/form.ts'
 import { issuerOf, type Page, type PageRequest, pageRequest, readPage, storedRows } from '../model/pages.ts'
 import { parseParams, sealSecrets } from '../model/params.ts'
 import { type AncestorSids, collectionUrl, represent, urlsFor } from '../model/represent.ts'
-import { findInstance, locate, type ResourcePath, scopeOf } from '../model/scope.ts'
+import { currentRow, findInstance, locate, type ResourcePath, scopeOf } from '../model/scope.ts'
 import { newSid } from '../sids.ts'
 import type { Reader } from '../storage/database.ts'
 import { callPreAction, type PreActionHooks, preActionHook } from './pre-action.ts'
@@ -157,6 +157,10 @@ export async function list(pipeline: Pipeline, call: Call): Promise<string> {
   const now = pipeline.clock.now()
   const urls = urlsFor(call.base, ancestors, call.family)
   const collection = collectionUrl(resource, ancestors, urls)
+  const shown = (stored: BaseRow): BaseRow => {
+    const row = currentRow(resource, stored, ancestors)
+    return resource.elapse?.(row, now) ?? row
+  }
   const found = await readPage(
     issuerOf(pipeline.pageSecret, resource, ancestors, order),
     order,
@@ -165,7 +169,7 @@ export async function list(pipeline: Pipeline, call: Call): Promise<string> {
       resource.view
         ? resource.view.page(pipeline.read, { ...ancestors, now }, params, slice)
         : storedRows(pipeline.read, resource, scopeOf(resource, ancestors), order, slice),
-    (rows) => JSON.stringify(rows.map((row) => represent(resource, resource.elapse?.(row, now) ?? row, collection, urls))),
+    (rows) => JSON.stringify(rows.map((row) => represent(resource, shown(row), collection, urls))),
   )
   const meta = pageMeta(page, query.last('PageToken') || null, found, (number, token) =>
     pageUrl(collection, filtersOf(query, params), page.size, number, token),

@@ -3,6 +3,7 @@ import type { Tx } from '../storage/database.ts'
 import { rowsBy, updateRow } from '../storage/rows.ts'
 import type { DeliveryRow } from '../storage/schema.ts'
 import type { Settle } from './handler.ts'
+import { deliveryById } from './log.ts'
 
 /** One attempt in the delivery log. `at` in epoch ms. */
 export interface Attempt {
@@ -23,8 +24,6 @@ export type DeliveryResult<Report = unknown> = Pick<DeliveryRow, (typeof key)[nu
 
 const recordedRow = updateRow('deliveries', key, recorded)
 const byKey = rowsBy('deliveries', key)
-/** The operator's API knows the id alone. */
-const byId = rowsBy('deliveries', ['id'])
 
 /** Commands that record deliveries. `settle` is called with each handler's report. */
 export function deliveryCommands<Report>(settle: Settle<Report>) {
@@ -45,7 +44,7 @@ export function deliveryCommands<Report>(settle: Settle<Report>) {
 
     /** Enqueues an event once more, as a new delivery with the same idempotency token. Returns it; null if there is no such id. */
     async redeliver(tx: Tx, input: { id: string; now: number }): Promise<DeliveryRow | null> {
-      const row = await tx.one(byId, { id: input.id })
+      const row = await tx.one(deliveryById, { id: input.id })
       return row ? enqueueDelivery(tx, row, input.now) : null
     },
   }

@@ -215,7 +215,7 @@ async function saveRemoval(tx: Tx, registry: Registry, resource: AnyResource, be
     return
   }
   // Child rows are removed later, in batches: no path leads to them without their parent.
-  await insert(tx, 'removals', { sid: before.sid, date_created: facts.now })
+  await insert(tx, 'removals', { sid: before.sid, date_created: facts.now, service_sid: null })
   tx.notify({ topic: 'removal' })
 }
 

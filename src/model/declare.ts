@@ -26,7 +26,7 @@ import type { Target } from '../events/targets.ts'
 import type { SidKind } from '../sids.ts'
 import type { Reader, Tx } from '../storage/database.ts'
 import type { Table } from '../storage/rows.ts'
-import type { AccountRow, ServiceRow } from '../storage/schema.ts'
+import type { AccountRow, RemovalRow, ServiceRow } from '../storage/schema.ts'
 import type { Param, Params, Parsed } from './params.ts'
 
 /** The columns of every resource's row. */
@@ -234,6 +234,11 @@ interface Stored<Row, L extends Params, U, Column extends string> {
   readonly unique?: readonly { readonly column: keyof Row & string; readonly taken: ErrorName }[]
   /** The column by which child rows refer to it. */
   readonly childColumn?: Column
+  /**
+   * A row is gone as soon as the removal of the row that this column refers to is recorded. `when`: whether it can be one of those
+   * that are not removed at once, and is looked up.
+   */
+  readonly goneWith?: { readonly column: keyof Row & string; readonly when: (row: Row) => boolean }
   /** `inline`: the few child rows are removed in the same transaction, not later in batches. */
   readonly cascade?: 'inline'
   /** Set for the resource that `under: 'service'` refers to. */
@@ -250,6 +255,13 @@ interface Rules<Row, P extends Params, X, U> {
   readonly create?: (p: Parsed<P>, facts: FactsUnder<U>, loaded: X, sid: string) => Omit<Row, keyof BaseRow | ScopeColumn<U>>
   /** Throws a refusal when the row may not be changed. */
   readonly update?: (before: Row, p: Parsed<P>, facts: FactsUnder<U>, loaded: X) => Row
+  /** Returns what a stored row stands for, where the service says so. Applied to every row that is read. */
+  readonly current?: (row: Row, facts: Pick<FactsUnder<U>, 'service'>) => Row
+  /**
+   * Changes a batch of the rows that refer to a removed one, once its transaction has recorded a removal. Returns how many; fewer
+   * than `max` when it is done.
+   */
+  readonly cleanUp?: (tx: Tx, removal: RemovalRow, max: number) => Promise<number>
   /** Present when the resource can be deleted. Throws a refusal when this row may not be. */
   readonly remove?: (before: Row, facts: FactsUnder<U>, loaded: X) => void
   /** Returns the change itself and those that follow from it, in order, also of other resources. Absent: the change alone. */

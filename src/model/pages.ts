@@ -1,7 +1,7 @@
 import { createHmac } from 'node:crypto'
 import { refuse } from '../errors.ts'
 import type { Reader } from '../storage/database.ts'
-import { pageOf } from '../storage/rows.ts'
+import { max_alternatives, pageOf } from '../storage/rows.ts'
 import type { Ancestors, AnyResource, BaseRow, Condition, Order, Slice } from './declare.ts'
 import { fillPage } from './filled-page.ts'
 import type { Form } from './form.ts'
@@ -102,6 +102,7 @@ export async function storedRows(
       condition.operator === 'in' ? { ...condition, places: condition.values.length } : condition,
     ),
     by: order.by,
+    goneWith: resource.goneWith?.column ?? null,
     direction,
     after: after === null ? null : after.inclusive ? 'from' : 'behind',
   })
@@ -114,13 +115,15 @@ export async function storedRows(
 }
 
 /**
- * Pads a list of values to a power of two by repeating the last, so that a dozen compiled queries serve any number of values.
+ * Leaves each value once. Many are padded to a power of two by repeating the last, so that a dozen compiled queries serve any
+ * number of values.
  */
 function padValues(condition: AnyCondition): AnyCondition {
   if (condition.operator !== 'in') return condition
-  const { values } = condition
+  const values = [...new Set(condition.values)]
   const last = values.at(-1)
   if (last === undefined) throw new Error('a condition with no value')
+  if (values.length <= max_alternatives) return { ...condition, values }
   const missing = 2 ** Math.ceil(Math.log2(values.length)) - values.length
   return { ...condition, values: [...values, ...Array.from({ length: missing }, () => last)] }
 }

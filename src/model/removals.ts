@@ -1,7 +1,7 @@
 import { lowestSid } from '../sids.ts'
 import { long, type Tx } from '../storage/database.ts'
 import { deleteNames, deleteRow, deleteSome, insert, someSids } from '../storage/rows.ts'
-import type { RemovalRow } from '../storage/schema.ts'
+import type { DeliveryStatus, RemovalRow } from '../storage/schema.ts'
 import { shape } from '../storage/shapes.ts'
 import type { AnyResource } from './declare.ts'
 import type { Registry } from './registry.ts'
@@ -13,15 +13,16 @@ const max_removals = 200
 /** Rows below each of them that it removes at least: most have no more, and are done with. */
 const min_share = 8
 
-const oldDeliveries = shape<{ before: string; limit: number }>()((db, a) =>
+const oldDeliveries = shape<{ status: DeliveryStatus; before: string; limit: number }>()((db, a) =>
   db
     .deleteFrom('deliveries')
+    .where('status', '=', a.status)
     .where('id', 'in', (eb) =>
       eb
         .selectFrom('deliveries')
         .select('id')
+        .where('status', '=', a.status)
         .where('id', '<', a.before)
-        .where('status', '!=', 'pending')
         .orderBy('id')
         .limit(a.limit),
     ),
@@ -43,10 +44,11 @@ export function removalCommands(registry: Registry, removeMore: RemoveMore) {
     }),
 
     /** Removes a batch of finished deliveries created before an instant. Returns how many. */
-    removeOldDeliveries: long(
-      (tx: Tx, input: { before: number; limit: number }): Promise<number> =>
-        tx.run(oldDeliveries, { before: lowestSid('delivery', input.before), limit: input.limit }),
-    ),
+    removeOldDeliveries: long(async (tx: Tx, input: { before: number; limit: number }): Promise<number> => {
+      const before = lowestSid('delivery', input.before)
+      const delivered = await tx.run(oldDeliveries, { status: 'delivered', before, limit: input.limit })
+      return delivered + (await tx.run(oldDeliveries, { status: 'failed', before, limit: input.limit - delivered }))
+    }),
   }
 }
 
@@ -55,6 +57,7 @@ async function removeBelow(tx: Tx, registry: Registry, removeMore: RemoveMore, r
   const parent = registry.ofSid(removal.sid)
   const dependents = parent && registry.dependents(parent)
   let left = max
+  if (parent?.cleanUp) left -= await parent.cleanUp(tx, removal, left)
   if (dependents) {
     left -= await removeMore(tx, dependents.column, removal.sid, left)
     for (const child of dependents.resources) {
@@ -81,7 +84,7 @@ async function removeRows(
   await Promise.all(
     found.map(async ({ sid }) => {
       await tx.run(deleteNames(child.table, [column, 'sid']), { [column]: removal.sid, sid })
-      await insert(tx, 'removals', { sid, date_created: removal.date_created })
+      await insert(tx, 'removals', { sid, date_created: removal.date_created, service_sid: null })
     }),
   )
   return found.length

@@ -2,7 +2,7 @@ import { refuse } from '../errors.ts'
 import { isSid } from '../sids.ts'
 import type { Reader } from '../storage/database.ts'
 import { accountBySid, serviceOfAccount } from '../storage/lookups.ts'
-import { rowsByNames } from '../storage/rows.ts'
+import { rowsBy, rowsByNames } from '../storage/rows.ts'
 import type { Ancestors, AnyResource, BaseRow, Facts, Under } from './declare.ts'
 
 /** The parsed path of a request. Plain data: it is resolved again inside the transaction. */
@@ -17,6 +17,8 @@ export interface ResourcePath {
   /** As requested, without `/v1` and query, for the message of a 404. */
   readonly text: string
 }
+
+const removalBySid = rowsBy('removals', ['sid'])
 
 /** Returns the parent resources in the path, outermost first. */
 export function ancestorsOf(resource: AnyResource): readonly AnyResource[] {
@@ -93,6 +95,18 @@ async function find(
   // Locks parents first, so that changes within one conversation are serialised on every node.
   const query = rowsByNames<BaseRow>(resource.table, [...Object.keys(columns), column])
   const row = await read.hold(query, { ...columns, [column]: sid }, 'change')
-  if (!row) throw refuse('notFound', { path: text })
-  return row
+  if (!row || (await isGone(read, resource, row))) throw refuse('notFound', { path: text })
+  return currentRow(resource, row, ancestors)
+}
+
+/** Returns what a stored row stands for. */
+export function currentRow(resource: AnyResource, row: BaseRow, ancestors: Ancestors): BaseRow {
+  return resource.current?.(row, ancestors) ?? row
+}
+
+/** Whether a row is one of those that are still to be removed with another. */
+async function isGone(read: Reader, { goneWith }: AnyResource, row: BaseRow): Promise<boolean> {
+  if (!goneWith?.when(row)) return false
+  const values: Readonly<Record<string, unknown>> = { ...row }
+  return (await read.one(removalBySid, { sid: String(values[goneWith.column]) })) !== undefined
 }

@@ -3,7 +3,7 @@ import { refuse } from '../errors.ts'
 import { resource } from '../model/declare.ts'
 import { type Parsed, text } from '../model/params.ts'
 import { timersToJson } from './conversations/conversation.ts'
-import { type MemberColumn, type MembershipRow, membershipPage } from './conversations/memberships.ts'
+import { type Member, type MembershipRow, membershipPage } from './conversations/memberships.ts'
 
 const filters = { Identity: text({}), Address: text({}) }
 
@@ -15,7 +15,7 @@ export const participantConversations = resource<MembershipRow>()({
   table: 'participants',
   sid: 'participant',
   view: {
-    page: async (read, facts, p, slice) => membershipPage(read, facts, { ...memberOf(p), unread: false }, slice),
+    page: async (read, facts, p, slice) => membershipPage(read, facts, memberOf(p), slice),
   },
   params: {},
 
@@ -46,15 +46,15 @@ export const participantConversations = resource<MembershipRow>()({
     size: 50,
     max: 1000,
     params: filters,
-    order: () => ({ by: 'date_activity', direction: 'desc', where: [] }),
+    order: () => ({ by: 'conversation_sid', direction: 'asc', where: [] }),
   },
 })
 
-/** Returns the column and value that identify the member. Throws unless there is exactly one. */
-function memberOf(p: Parsed<typeof filters>): { column: MemberColumn; member: string } {
+/** Returns whose conversations are asked for. Throws unless exactly one member is given. */
+function memberOf(p: Parsed<typeof filters>): Member {
   if (p.Identity && p.Address) throw refuse('oneUserIdentifier')
-  if (p.Identity) return { column: 'identity', member: p.Identity }
-  if (p.Address) return { column: 'address', member: p.Address }
+  if (p.Identity) return { identity: p.Identity }
+  if (p.Address) return { address: p.Address }
   throw refuse('invalidParameter', { text: 'Missing required parameter Identity in the query' })
 }
 

@@ -4,10 +4,10 @@ import { parseStored } from '../json.ts'
 import { resource } from '../model/declare.ts'
 import { createOnly, oneOf, required, someOf, text } from '../model/params.ts'
 import { newSid } from '../sids.ts'
-import type { Reader, Tx } from '../storage/database.ts'
+import type { Reader } from '../storage/database.ts'
 import { rowsBy } from '../storage/rows.ts'
 import type { RoleRow, RoleType, ServiceRow } from '../storage/schema.ts'
-import { type Builder, shape } from '../storage/shapes.ts'
+import { replaceDeletedRole, replaceMore } from './role-holders.ts'
 
 // Permissions of roles of one type, then those of either.
 const forService = ['createConversation', 'joinConversation'] as const
@@ -133,27 +133,6 @@ function isDefault(sid: string, service: ServiceRow): boolean {
   return [default_conversation_creator_role_sid, default_conversation_role_sid, default_chat_service_role_sid].includes(sid)
 }
 
-const replaceRole = (holders: 'participants' | 'users') =>
-  shape<{ service_sid: string; role_sid: string; fallback: string; now: number }>()((db: Builder, a) =>
-    db
-      .updateTable(holders)
-      .set((eb) => ({ role_sid: a.fallback, date_updated: a.now, revision: eb('revision', '+', 1) }))
-      .where('service_sid', '=', a.service_sid)
-      .where('role_sid', '=', a.role_sid),
-  )
-const replaceRoleOfParticipants = replaceRole('participants')
-const replaceRoleOfUsers = replaceRole('users')
-
-/** Gives the holders of a deleted role the service's default of its type. */
-async function replaceDeletedRole(tx: Tx, role: RoleRow, service: ServiceRow, now: number): Promise<void> {
-  const ofConversation = role.type === 'conversation'
-  const fallback = ofConversation ? service.default_conversation_role_sid : service.default_chat_service_role_sid
-  const args = { service_sid: service.sid, role_sid: role.sid, fallback, now }
-  const holders = await tx.run(ofConversation ? replaceRoleOfParticipants : replaceRoleOfUsers, args)
-  // A single notice, about the service, clears the whole cache of responses.
-  if (holders > 0) tx.notify({ topic: 'changed', table: 'services', sid: service.sid, revision: service.revision })
-}
-
 /** https://www.twilio.com/docs/conversations/api/role-resource */
 export const roles = resource<RoleRow>()({
   name: 'Role',
@@ -181,6 +160,7 @@ export const roles = resource<RoleRow>()({
   async afterWrite(tx, { before, after }, { service, now }) {
     if (before && !after && service) await replaceDeletedRole(tx, before, service, now)
   },
+  cleanUp: replaceMore,
   represent: (row, self) => ({
     sid: row.sid,
     account_sid: row.account_sid,

@@ -1,4 +1,4 @@
-import type { Kysely } from 'kysely'
+import type { Kysely, SelectQueryBuilder } from 'kysely'
 import type { Tx } from './database.ts'
 import type { Tables } from './schema.ts'
 import { type PlainWrite, type Shape, shape } from './shapes.ts'
@@ -10,6 +10,8 @@ import { type PlainWrite, type Shape, shape } from './shapes.ts'
 // Column names come from declarations; what they select is typed by the caller.
 // biome-ignore lint/suspicious/noExplicitAny: a builder over names known only at run time
 type Untyped = Kysely<any>
+// biome-ignore lint/suspicious/noExplicitAny: see above
+type AnySelect = SelectQueryBuilder<any, any, any>
 type Args = Record<string, unknown>
 export type Table = keyof Tables & string
 
@@ -143,6 +145,8 @@ export interface PageQuery {
     | { readonly column: string; readonly operator: '=' | '>=' | '<=' }
     | { readonly column: string; readonly operator: 'in'; readonly places: number }
   )[]
+  /** Rows are left out when the removal of the row that this column refers to is recorded. */
+  readonly goneWith?: string | null
   /** Keyset columns: the order, then the sid. */
   readonly by: string
   readonly direction: 'asc' | 'desc'
@@ -150,32 +154,65 @@ export interface PageQuery {
   readonly after: 'behind' | 'from' | null
 }
 
+/**
+ * Alternatives of `in` conditions that are asked for one by one: each is read in the order of an index and no further than the
+ * page, while all in one condition would have to be read and sorted. Beyond so many they are one condition.
+ */
+export const max_alternatives = 8
+
 /** One page in keyset order; also takes `limit`. */
 export function pageOf<R>(query: PageQuery): Shape<Args, R> {
-  const { table, where, by, direction, after } = query
+  const { table, where, goneWith, by, direction, after } = query
   const conditions = where.map((w) => w.column + w.operator + (w.operator === 'in' ? w.places : ''))
-  const key = `page ${table} ${conditions} ${by} ${direction} ${after}`
+  const key = `page ${table} ${conditions} ${by} ${direction} ${after} ${goneWith}`
   return once(key, (db, a) => {
-    let select = db.selectFrom(table).selectAll()
-    for (const [i, w] of where.entries()) {
-      const several = (places: number) => Array.from({ length: places }, (_, j) => a[`where${i}_${j}`])
-      select = select.where(w.column, w.operator, w.operator === 'in' ? several(w.places) : a[`where${i}`])
-    }
-    if (after) {
-      // A row value comparison walks the index from the key on; the two-step form with OR would not.
-      select = select.where(({ eb, refTuple, tuple }) =>
-        eb(
-          refTuple(by, 'sid'),
-          `${direction === 'asc' ? '>' : '<'}${after === 'from' ? '=' : ''}` as '>',
-          tuple(a.after_key, a.after_sid) as never,
-        ),
-      )
-    }
-    return select
-      .orderBy(by, direction)
-      .orderBy('sid', direction)
-      .limit(a.limit as number)
+    const page = (select: AnySelect) =>
+      select
+        .orderBy(by, direction)
+        .orderBy('sid', direction)
+        .limit(a.limit as number)
+    const [first, ...others] = alternatives(query).map((chosen) => page(selectPage(db, a, query, chosen)))
+    if (!first) throw new Error('a condition with no value')
+    if (others.length === 0) return first
+    const part = (select: AnySelect, i: number) => db.selectFrom(select.as(`part${i}`)).selectAll()
+    return page(others.reduce((all, other, i) => all.unionAll(part(other, i + 1)), part(first, 0)))
   })
+}
+
+/** For each way to choose one value of each `in` condition, which one is chosen; null where the condition is asked as a whole. */
+function alternatives({ where }: PageQuery): readonly (readonly (number | null)[])[] {
+  const product = where.reduce((all, w) => all * (w.operator === 'in' ? w.places : 1), 1)
+  if (product > max_alternatives) return [where.map(() => null)]
+  return where.reduce<(number | null)[][]>(
+    (chosen, w) =>
+      chosen.flatMap((one) => (w.operator === 'in' ? Array.from({ length: w.places }, (_, j) => [...one, j]) : [[...one, null]])),
+    [[]],
+  )
+}
+
+function selectPage(db: Untyped, a: Args, query: PageQuery, chosen: readonly (number | null)[]): AnySelect {
+  const { table, where, goneWith, by, direction, after } = query
+  let select = db.selectFrom(table).selectAll(table)
+  for (const [i, w] of where.entries()) {
+    const several = (places: number) => Array.from({ length: places }, (_, j) => a[`where${i}_${j}`])
+    const one = chosen[i] ?? null
+    if (w.operator !== 'in') select = select.where(w.column, w.operator, a[`where${i}`])
+    else if (one === null) select = select.where(w.column, 'in', several(w.places))
+    else select = select.where(w.column, '=', a[`where${i}_${one}`])
+  }
+  if (goneWith) {
+    const removal = db.selectFrom('removals').select('removals.sid').whereRef('removals.sid', '=', `${table}.${goneWith}`)
+    select = select.where(({ exists, not }) => not(exists(removal)))
+  }
+  if (!after) return select
+  // A row value comparison walks the index from the key on; the two-step form with OR would not.
+  return select.where(({ eb, refTuple, tuple }) =>
+    eb(
+      refTuple(by, 'sid'),
+      `${direction === 'asc' ? '>' : '<'}${after === 'from' ? '=' : ''}` as '>',
+      tuple(a.after_key, a.after_sid) as never,
+    ),
+  )
 }
 
 /** Rows with a deadline at or before `now`, the earliest first; also takes `limit`. */

@@ -57,6 +57,8 @@ export interface ServiceRow {
   default_chat_service_role_sid: string
   /** 0 or 1, as every flag. */
   reachability_enabled: number
+  /** JSON object of deleted roles that rows may still name, each with the role in its place: see `ReplacedRoles`. */
+  replaced_roles: string
   /** JSON object: the settings of `Configuration/Notifications`, as shown. */
   notifications: string
   date_created: number
@@ -124,6 +126,8 @@ export interface ParticipantRow {
   notification_level: 'default' | 'muted'
   /** 1 while the conversation is not closed: holds the address pair, counts for the identity. */
   open: number
+  /** Once it is not open: the conversation's `date_activity`, which is final. Null before. */
+  closed_activity: number | null
   date_created: number
   date_updated: number
   revision: number
@@ -332,6 +336,8 @@ export interface MediaRow {
 export interface RemovalRow {
   sid: string
   date_created: number
+  /** Of a user or a role, whose rows are found by it. */
+  service_sid: string | null
 }
 
 /** What one of several nodes has for a time: a part of the deliveries, or (`node:…`) a place among the living. */

@@ -80,7 +80,12 @@ const builders: Record<Dialect, Builder> = {
   }),
 }
 
-let shapes = 0
+const shapes: AnyShape[] = []
+
+/** Every query that has been declared so far. */
+export function declaredShapes(): readonly AnyShape[] {
+  return shapes
+}
 
 /**
  * Declares a query: `shape<{ sid: string }>()((db, a) => db.selectFrom('services').selectAll().where('sid', '=', a.sid))`.
@@ -89,8 +94,8 @@ let shapes = 0
 export function shape<A extends object>(): <R>(build: (db: Builder, a: A) => Compilable<R>, plain?: PlainWrite) => Shape<A, R> {
   return <R>(build: (db: Builder, a: A) => Compilable<R>, plain?: PlainWrite) => {
     const compiled = new Map<Dialect, Compiled>()
-    return {
-      id: shapes++,
+    const declared: Shape<A, R> = {
+      id: shapes.length,
       ...(plain && { plain }),
       compile(dialect) {
         let result = compiled.get(dialect)
@@ -107,5 +112,7 @@ export function shape<A extends object>(): <R>(build: (db: Builder, a: A) => Com
         return result
       },
     }
+    shapes.push(declared)
+    return declared
   }
 }

@@ -96,13 +96,11 @@ test('any number of values is served by a few queries, the same on both engines'
       direction: 'asc',
       after: null,
     })
-  expect(query(2).id).toBe(query(2).id)
-  expect(query(2).id).not.toBe(query(4).id)
-  expect(query(2).compile('postgres')).toEqual({
-    sql: 'select * from "bindings" where "service_sid" = $1 and "identity" in ($2, $3) order by "date_created" asc, "sid" asc limit $4',
-    placeholders: ['where0', 'where1_0', 'where1_1', 'limit'].map((argument) => ({ argument })),
-  })
-  expect(query(2).compile('sqlite').sql).toContain('"identity" in (?, ?)')
+  expect(query(16).id).toBe(query(16).id)
+  expect(query(16).id).not.toBe(query(32).id)
+  const values = Array.from({ length: 16 }, (_, i) => `where1_${i}`)
+  expect(query(16).compile('postgres').placeholders).toEqual(['where0', ...values, 'limit'].map((argument) => ({ argument })))
+  expect(query(16).compile('sqlite').sql).toMatch(/"identity" in \(\?(, \?){15}\)/)
 })
 
 test('the official client filters by several values', async ({ server, tenant }) => {

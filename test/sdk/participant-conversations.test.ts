@@ -135,7 +135,7 @@ describe.each(families)('conversations of a participant, %s family', (family) =>
     expect((await tenant.call('GET', `${root}/ParticipantConversations/MB1`)).body.code).toBe(20404)
   })
 
-  test('every state, the liveliest first, in pages whose urls keep the filter', async () => {
+  test('every state, in the order of the conversations, in pages whose urls keep the filter', async () => {
     const { root, conversations, participantConversations } = await inFamily(family)
     const ids: string[] = []
     for (const timers of [{}, { 'timers.closed': 'PT10M' }, { 'timers.inactive': 'PT1M' }]) {
@@ -150,22 +150,22 @@ describe.each(families)('conversations of a participant, %s family', (family) =>
     const found = await participantConversations.list({ identity: 'dave+1' })
     expect(found.map((one) => [one.conversationSid, one.conversationState])).toEqual([
       [ids[0], 'active'],
-      [ids[2], 'inactive'],
       [ids[1], 'closed'],
+      [ids[2], 'inactive'],
     ])
     const { body } = await tenant.call('GET', `${root}/ParticipantConversations?PageSize=2&Identity=dave%2B1`)
     const at = `${tenant.url}${root}/ParticipantConversations?Identity=dave%2B1&PageSize=2&Page=`
     expect(body.meta).toMatchObject({ key: 'conversations', page: 0, page_size: 2, first_page_url: `${at}0`, url: `${at}0` })
     expect(body.meta.next_page_url).toMatch(`${at}1&PageToken=PT`)
     const next = await tenant.call('GET', body.meta.next_page_url.slice(tenant.url.length))
-    expect(next.body.conversations.map((one: { conversation_sid: string }) => one.conversation_sid)).toEqual([ids[1]])
+    expect(next.body.conversations.map((one: { conversation_sid: string }) => one.conversation_sid)).toEqual([ids[2]])
     expect(next.body.meta.next_page_url).toBeNull()
     const back = await tenant.call('GET', next.body.meta.previous_page_url.slice(tenant.url.length))
     expect(back.body.conversations).toEqual(body.conversations)
     expect((await participantConversations.list({ identity: 'dave+1', pageSize: 1 })).map((one) => one.conversationSid)).toEqual([
       ids[0],
-      ids[2],
       ids[1],
+      ids[2],
     ])
   })
 })

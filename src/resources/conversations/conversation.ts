@@ -11,6 +11,7 @@ import {
   resource,
   rowOf,
   when,
+  whenAny,
 } from '../../model/declare.ts'
 import { date, dateBound, duration, given, jsonText, oneOf, sid, text } from '../../model/params.ts'
 import { isSid } from '../../sids.ts'
@@ -23,9 +24,15 @@ export const inactiveTimer = duration({ min: 'PT1M', tooShort: 'inactiveTimerToo
 export const closedTimer = duration({ min: 'PT10M', tooShort: 'closedTimerTooShort', invalid: 'invalidClosedTimer' })
 const states = oneOf(['active', 'inactive', 'closed'], { invalid: 'invalidState', empty: 'emptyState' })
 
-const releaseParticipants = shape<{ service_sid: string; sid: string }>()((db, a) =>
-  db.updateTable('participants').set({ open: 0 }).where('service_sid', '=', a.service_sid).where('conversation_sid', '=', a.sid),
+const releaseParticipants = shape<Pick<ConversationRow, 'service_sid' | 'sid' | 'date_activity'>>()((db, a) =>
+  db
+    .updateTable('participants')
+    .set({ open: 0, closed_activity: a.date_activity })
+    .where('service_sid', '=', a.service_sid)
+    .where('conversation_sid', '=', a.sid),
 )
+
+const all_states = ['active', 'inactive', 'closed', 'initializing'] as const
 
 /** https://www.twilio.com/docs/conversations/api/conversation-resource */
 export const conversations = resource<ConversationRow, 'timers' | 'bindings'>()({
@@ -110,7 +117,7 @@ export const conversations = resource<ConversationRow, 'timers' | 'bindings'>()(
   /** Frees the address pairs of a closed or removed conversation, which also no longer counts for the limit of open ones. */
   async afterWrite(tx, { before, after }) {
     const released = before !== null && before.state !== 'closed' && (after === null || after.state === 'closed')
-    if (released) await tx.run(releaseParticipants, { service_sid: before.service_sid, sid: before.sid })
+    if (released) await tx.run(releaseParticipants, before)
   },
 
   represent: (row, self) => ({
@@ -145,13 +152,14 @@ export const conversations = resource<ConversationRow, 'timers' | 'bindings'>()(
     params: {
       StartDate: dateBound('StartDate', false),
       EndDate: dateBound('EndDate', true),
-      State: oneOf(['active', 'inactive', 'closed', 'initializing'], { invalid: 'invalidState' }),
+      State: oneOf(all_states, { invalid: 'invalidState' }),
     },
     order: (p) => ({
-      by: p.StartDate === undefined && p.EndDate === undefined ? 'date_activity' : 'date_created',
+      by: isDated(p) ? 'date_created' : 'date_activity',
       direction: 'desc',
       where: [
-        ...when('state', '=', p.State),
+        // The index by date leads with the state.
+        ...(isDated(p) ? whenAny('state', p.State ? [p.State] : all_states) : when('state', '=', p.State)),
         ...when('date_created', '>=', p.StartDate),
         ...when('date_created', '<=', p.EndDate),
       ],
@@ -189,6 +197,11 @@ export const conversations = resource<ConversationRow, 'timers' | 'bindings'>()(
 
 /** The facts of a resource directly below a conversation. */
 export type ConversationChildFacts = FactsUnder<typeof conversations>
+
+/** Whether a list is limited by dates, and so ordered by them. */
+function isDated(p: { readonly StartDate?: number | undefined; readonly EndDate?: number | undefined }): boolean {
+  return p.StartDate !== undefined || p.EndDate !== undefined
+}
 
 const eventOf = { create: 'onConversationAdded', update: 'onConversationUpdated', remove: 'onConversationRemoved' } as const
 

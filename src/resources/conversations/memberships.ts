@@ -1,10 +1,11 @@
+import { type ExpressionBuilder, sql } from 'kysely'
 import type { Facts, Slice } from '../../model/declare.ts'
 import { isSid } from '../../sids.ts'
 import type { Reader } from '../../storage/database.ts'
 import { conversationBySid, participantByIdentity } from '../../storage/lookups.ts'
 import { rowsBy } from '../../storage/rows.ts'
-import type { ConversationRow, ParticipantRow } from '../../storage/schema.ts'
-import { type Shape, shape } from '../../storage/shapes.ts'
+import type { ConversationRow, ParticipantRow, Tables, UserRow } from '../../storage/schema.ts'
+import { type Builder, type Shape, shape } from '../../storage/shapes.ts'
 import { elapse } from './lifecycle.ts'
 
 /** The columns of the conversation that the lists of memberships represent. */
@@ -61,19 +62,21 @@ const countUnread = shape<Horizon>()((db, a) =>
     .select((eb) => eb.fn.countAll<number>().as('unread')),
 )
 
-/** Reads the membership of an identity in a conversation, given by SID or unique name; undefined when there is none. */
+/** Reads the membership of a user in a conversation, given by SID or unique name; undefined when there is none. */
 export async function membershipIn(
   read: Reader,
   { service, now }: Facts,
-  identity: string,
+  user: Pick<UserRow, 'sid' | 'identity'>,
   name: string,
 ): Promise<MembershipRow | undefined> {
   const service_sid = service?.sid ?? ''
   const found = isSid('conversation', name)
     ? await read.one(conversationBySid, { service_sid, sid: name })
     : await read.one(conversationByName, { service_sid, unique_name: name })
-  const member = found && (await read.one(participantByIdentity, { service_sid, conversation_sid: found.sid, identity }))
-  if (!member) return undefined
+  const member =
+    found && (await read.one(participantByIdentity, { service_sid, conversation_sid: found.sid, identity: user.identity }))
+  // An earlier user of that identity may be on the way out of a closed conversation.
+  if (!found || !member || member.user_sid !== user.sid) return undefined
   const { conversation_sid, last_read_message_index } = member
   const counted =
     last_read_message_index === null
@@ -83,12 +86,20 @@ export async function membershipIn(
   return { ...member, date_activity: found.date_activity, conversation, unread: counted?.unread ?? null }
 }
 
-/** The column that identifies the member. */
-export type MemberColumn = 'identity' | 'address'
+/** Whose conversations: of a user by activity, of anybody by the conversations' SIDs. */
+export type Member =
+  | { readonly user: Pick<UserRow, 'sid' | 'identity'> }
+  | { readonly identity: string }
+  | { readonly address: string }
+
+type MemberKind = 'user' | 'identity' | 'address'
 
 interface PageArgs {
   readonly service_sid: string
+  /** The identity or the address. */
   readonly member: string
+  /** Of a user. */
+  readonly user_sid: string | null
   readonly after_key: number | string | undefined
   readonly after_sid: string | undefined
   readonly limit: number
@@ -98,33 +109,86 @@ type Joined = ParticipantRow & { date_activity: number; unread: number } & {
   [K in keyof ConversationColumns as `conversation_${K}`]: ConversationColumns[K]
 }
 
-/**
- * The inner query sorts all memberships and returns the keys of one page; whole rows are read for that page only. No column of a
- * conversation is copied to its participants: every message would have to update them all.
- */
-function pageQuery(column: MemberColumn, unread: boolean, { direction, after }: Slice): Shape<PageArgs, Joined> {
-  return shape<PageArgs>()((db, a) => {
-    let page = db
-      .selectFrom('participants as p')
-      // A cross join: SQLite keeps its order; else it would scan all conversations of the service.
-      .crossJoin('conversations as c')
-      .whereRef('c.service_sid', '=', 'p.service_sid')
-      .whereRef('c.sid', '=', 'p.conversation_sid')
-      .select(['p.conversation_sid', 'p.sid', 'c.date_activity'])
-      .where('p.service_sid', '=', a.service_sid)
-      .where(`p.${column}`, '=', a.member)
-    if (after) {
-      page = page.where(({ eb, refTuple, tuple }) =>
-        eb(
-          refTuple('c.date_activity', 'p.sid'),
+/** Memberships joined with their conversations. A cross join: SQLite keeps its order; else it would scan all conversations. */
+function joined(db: Builder, a: PageArgs) {
+  return db
+    .selectFrom('participants as p')
+    .crossJoin('conversations as c')
+    .whereRef('c.service_sid', '=', 'p.service_sid')
+    .whereRef('c.sid', '=', 'p.conversation_sid')
+    .where('p.service_sid', '=', a.service_sid)
+}
+
+/** Whether a key is behind that of the page before. */
+function isBehind(column: 'c.date_activity' | 'p.closed_activity' | 'p.conversation_sid', a: PageArgs, slice: Slice) {
+  return ({ eb, refTuple, tuple, lit }: ExpressionBuilder<JoinedTables, 'p' | 'c'>) =>
+    slice.after === null
+      ? lit(true)
+      : eb(
+          refTuple(column, 'p.sid'),
           // The builder knows only the operators' own types; a key of a page is there whenever `after` is.
-          `${direction === 'asc' ? '>' : '<'}${after.inclusive ? '=' : ''}` as '>',
-          tuple(a.after_key as number, a.after_sid as string),
-        ),
-      )
-    }
+          `${slice.direction === 'asc' ? '>' : '<'}${slice.after.inclusive ? '=' : ''}` as '>',
+          tuple(a.after_key as string, a.after_sid as string) as never,
+        )
+}
+
+type JoinedTables = Tables & { p: ParticipantRow; c: ConversationRow }
+
+/**
+ * The keys of a user's page. Memberships in open conversations are sorted: there are at most `max_open` of them, and no column of
+ * a conversation is copied to them, since every message would have to update them all. A closed conversation has no more
+ * messages: those memberships have their place in an index for good.
+ */
+function keysOfUser(db: Builder, a: PageArgs, slice: Slice) {
+  const { direction } = slice
+  const open = joined(db, a)
+    .select(['p.conversation_sid', 'p.sid', 'c.date_activity'])
+    .where('p.identity', '=', a.member)
+    .where('p.open', '=', sql.lit(1))
+    .where(isBehind('c.date_activity', a, slice))
+    .orderBy('c.date_activity', direction)
+    .orderBy('p.sid', direction)
+    .limit(a.limit)
+  const closed = joined(db, a)
+    .select(['p.conversation_sid', 'p.sid', 'p.closed_activity as date_activity'])
+    .where('p.user_sid', '=', a.user_sid)
+    .where('p.open', '=', sql.lit(0))
+    .where(isBehind('p.closed_activity', a, slice))
+    .orderBy('p.closed_activity', direction)
+    .orderBy('p.sid', direction)
+    .limit(a.limit)
+  return db
+    .selectFrom(open.as('open'))
+    .selectAll()
+    .unionAll(
+      db.selectFrom(closed.as('closed')).selectAll().$castTo<{ conversation_sid: string; sid: string; date_activity: number }>(),
+    )
+    .orderBy('date_activity', direction)
+    .orderBy('sid', direction)
+    .limit(a.limit)
+}
+
+/** The keys of a page of somebody's conversations, in the order of an index. */
+function keysOfMember(db: Builder, a: PageArgs, column: 'identity' | 'address', slice: Slice) {
+  const { direction } = slice
+  return joined(db, a)
+    .select(['p.conversation_sid', 'p.sid', 'c.date_activity'])
+    .where(`p.${column}`, '=', a.member)
+    .where(({ exists, not, selectFrom }) =>
+      not(exists(selectFrom('removals as r').select('r.sid').whereRef('r.sid', '=', 'p.user_sid'))),
+    )
+    .where(isBehind('p.conversation_sid', a, slice))
+    .orderBy('p.conversation_sid', direction)
+    .orderBy('p.sid', direction)
+    .limit(a.limit)
+}
+
+/** Finds the keys of one page; whole rows are read for that page only. */
+function pageQuery(kind: MemberKind, slice: Slice): Shape<PageArgs, Joined> {
+  return shape<PageArgs>()((db, a) => {
+    const keys = kind === 'user' ? keysOfUser(db, a, slice) : keysOfMember(db, a, kind, slice)
     return db
-      .selectFrom(page.orderBy('c.date_activity', direction).orderBy('p.sid', direction).limit(a.limit).as('page'))
+      .selectFrom(keys.as('page'))
       .innerJoin('participants as p', (on) =>
         on.onRef('p.conversation_sid', '=', 'page.conversation_sid').onRef('p.sid', '=', 'page.sid'),
       )
@@ -144,14 +208,14 @@ function pageQuery(column: MemberColumn, unread: boolean, { direction, after }: 
               .where('m.service_sid', '=', a.service_sid)
               .whereRef('m.conversation_sid', '=', 'p.conversation_sid')
               .whereRef('m.message_index', '>', 'p.last_read_message_index')
-              .limit(unread ? max_unread : 0)
+              .limit(kind === 'user' ? max_unread : 0)
               .as('some'),
           )
           .select((counted) => counted.fn.countAll<number>().as('messages'))
           .as('unread'),
       )
-      .orderBy('page.date_activity', direction)
-      .orderBy('page.sid', direction)
+      .orderBy(kind === 'user' ? 'page.date_activity' : 'page.conversation_sid', slice.direction)
+      .orderBy('page.sid', slice.direction)
     // The aliases are computed, which the builder cannot follow.
   }) as unknown as Shape<PageArgs, Joined>
 }
@@ -159,24 +223,31 @@ function pageQuery(column: MemberColumn, unread: boolean, { direction, after }: 
 const pageQueries = new Map<string, Shape<PageArgs, Joined>>()
 
 /** Returns the query of a page, compiled once for each form. */
-function cachedPageQuery(column: MemberColumn, unread: boolean, slice: Slice): Shape<PageArgs, Joined> {
-  const name = `${column} ${unread} ${slice.direction} ${slice.after && (slice.after.inclusive ? 'from' : 'behind')}`
-  const query = pageQueries.get(name) ?? pageQuery(column, unread, slice)
+function cachedPageQuery(kind: MemberKind, slice: Slice): Shape<PageArgs, Joined> {
+  const name = `${kind} ${slice.direction} ${slice.after && (slice.after.inclusive ? 'from' : 'behind')}`
+  const query = pageQueries.get(name) ?? pageQuery(kind, slice)
   pageQueries.set(name, query)
   return query
 }
 
-/** Reads a page of a member's conversations by their last activity, closed ones included. */
+/** Reads a page of a member's conversations, closed ones included. Unread messages are counted for a user. */
 export async function membershipPage(
   read: Reader,
   { service, now }: Facts,
-  { column, member, unread }: { column: MemberColumn; member: string; unread: boolean },
+  whose: Member,
   slice: Slice,
 ): Promise<MembershipRow[]> {
   const { after, limit } = slice
-  const rows = await read.all(cachedPageQuery(column, unread, slice), {
+  const [kind, member, user_sid]: readonly [MemberKind, string, string | null] =
+    'user' in whose
+      ? ['user', whose.user.identity, whose.user.sid]
+      : 'identity' in whose
+        ? ['identity', whose.identity, null]
+        : ['address', whose.address, null]
+  const rows = await read.all(cachedPageQuery(kind, slice), {
     service_sid: service?.sid ?? '',
     member,
+    user_sid,
     after_key: after?.key,
     after_sid: after?.sid,
     limit,
@@ -186,7 +257,7 @@ export async function membershipPage(
     const conversation = Object.fromEntries(
       conversation_columns.map((name) => [name, row[`conversation_${name}`]]),
     ) as unknown as ConversationColumns
-    const counted = unread && row.last_read_message_index !== null
+    const counted = kind === 'user' && row.last_read_message_index !== null
     return { ...row, conversation: elapse(conversation, now) ?? conversation, unread: counted ? row.unread : null }
   })
 }

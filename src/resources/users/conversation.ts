@@ -25,9 +25,8 @@ export const userConversations = resource<MembershipRow, UserConversationKey>()(
   table: 'participants',
   sid: 'participant',
   view: {
-    find: (read, facts, key) => membershipIn(read, facts, facts.parents[0].identity, key),
-    page: (read, facts, _p, slice) =>
-      membershipPage(read, facts, { column: 'identity', member: facts.parents[0].identity, unread: true }, slice),
+    find: (read, facts, key) => membershipIn(read, facts, facts.parents[0], key),
+    page: (read, facts, _p, slice) => membershipPage(read, facts, { user: facts.parents[0] }, slice),
   },
   params: {
     NotificationLevel: oneOf(['default', 'muted'], { invalid: 'invalidNotificationLevel' }),

@@ -1,13 +1,15 @@
+import { sql } from 'kysely'
 import { milliseconds, seconds } from '../../dates.ts'
 import type { Payload } from '../../events/event.ts'
 import { type Change, resource, rowOf } from '../../model/declare.ts'
 import { createOnly, given, jsonText, required, sid, text } from '../../model/params.ts'
 import { isSid } from '../../sids.ts'
 import type { Tx } from '../../storage/database.ts'
-import { rowsBy } from '../../storage/rows.ts'
+import { insert, rowsBy } from '../../storage/rows.ts'
 import type { ServiceRow, UserRow } from '../../storage/schema.ts'
 import { shape } from '../../storage/shapes.ts'
 import { roleGiven } from '../role.ts'
+import { withCurrentRole } from '../role-holders.ts'
 
 /** The name by which the caller's application identifies a user. */
 export const identity = text({
@@ -31,8 +33,34 @@ export function newUser(service: ServiceRow, given: Pick<UserRow, 'identity'> & 
   }
 }
 
-const deleteMemberships = shape<{ service_sid: string; identity: string }>()((db, a) =>
-  db.deleteFrom('participants').where('service_sid', '=', a.service_sid).where('identity', '=', a.identity),
+/** Memberships in closed conversations that are deleted with the user; the others are deleted in batches. */
+const max_closed_at_once = 200
+
+/** They are limited in number. `open` is a literal: a parameter would not match the partial index. */
+const deleteOpenMemberships = shape<{ service_sid: string; identity: string }>()((db, a) =>
+  db
+    .deleteFrom('participants')
+    .where('service_sid', '=', a.service_sid)
+    .where('identity', '=', a.identity)
+    .where('open', '=', sql.lit(1)),
+)
+const deleteClosedMemberships = shape<{ service_sid: string; user_sid: string; max: number }>()((db, a) =>
+  db
+    .deleteFrom('participants')
+    .where('service_sid', '=', a.service_sid)
+    .where(({ eb, refTuple, selectFrom }) =>
+      eb(
+        refTuple('conversation_sid', 'sid'),
+        'in',
+        selectFrom('participants')
+          .select(['conversation_sid', 'sid'])
+          .where('service_sid', '=', a.service_sid)
+          .where('user_sid', '=', a.user_sid)
+          .where('open', '=', sql.lit(0))
+          .limit(a.max)
+          .$asTuple('conversation_sid', 'sid'),
+      ),
+    ),
 )
 const bindingsOf = rowsBy('bindings', ['service_sid', 'identity'])
 const deleteBindings = shape<{ service_sid: string; identity: string }>()((db, a) =>
@@ -70,16 +98,24 @@ export const users = resource<UserRow>()({
     role_sid: role?.sid ?? before.role_sid,
   }),
   remove: () => {},
-  async afterWrite(tx: Tx, { before, after }) {
+  async afterWrite(tx: Tx, { before, after }, { now }) {
     if (after || !before) return
     // The user leaves every conversation; their messages remain.
-    await tx.run(deleteMemberships, before)
-    const { service_sid, identity } = before
+    const { service_sid, sid: user_sid, identity } = before
+    await tx.run(deleteOpenMemberships, before)
+    const closed = await tx.run(deleteClosedMemberships, { service_sid, user_sid, max: max_closed_at_once })
+    if (closed === max_closed_at_once) {
+      await insert(tx, 'removals', { sid: user_sid, date_created: now, service_sid })
+      tx.notify({ topic: 'removal' })
+    }
     const bindings = await tx.all(bindingsOf, { service_sid, identity })
     if (bindings.length > 0) await tx.run(deleteBindings, before)
     // A notice for each: its response may be cached.
     for (const { sid, revision } of bindings) tx.notify({ topic: 'changed', table: 'bindings', sid, revision })
   },
+  cleanUp: async (tx, { sid: user_sid, service_sid }, max) =>
+    service_sid === null ? 0 : tx.run(deleteClosedMemberships, { service_sid, user_sid, max }),
+  current: (row, { service }) => withCurrentRole(row, service),
   represent: (row, self) => ({
     sid: row.sid,
     account_sid: row.account_sid,

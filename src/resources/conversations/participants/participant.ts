@@ -11,6 +11,7 @@ import { rowsBy } from '../../../storage/rows.ts'
 import type { ConversationRow, ParticipantRow, RoleRow, UserRow } from '../../../storage/schema.ts'
 import { shape } from '../../../storage/shapes.ts'
 import { roleGiven } from '../../role.ts'
+import { withCurrentRole } from '../../role-holders.ts'
 import { identity, newUser, users } from '../../users/user.ts'
 import { addressType } from '../address-formats.ts'
 import { chatServiceSid } from '../chat-service-sid.ts'
@@ -125,6 +126,8 @@ export const participants = resource<ParticipantRow, 'messaging_binding'>()({
   sid: 'participant',
   alsoFoundBy: 'identity',
   unique: [{ column: 'identity', taken: 'participantExists' }],
+  // A user leaves open conversations at once, closed ones in batches.
+  goneWith: { column: 'user_sid', when: ({ open, user_sid }) => open === 0 && user_sid !== null },
   params,
   untouched: ['LastReadMessageIndex', 'LastReadTimestamp'],
   load,
@@ -150,6 +153,7 @@ export const participants = resource<ParticipantRow, 'messaging_binding'>()({
       last_read_timestamp: null,
       notification_level: 'default',
       open: 1,
+      closed_activity: null,
     }
   },
 
@@ -166,6 +170,8 @@ export const participants = resource<ParticipantRow, 'messaging_binding'>()({
       ...readTo(before, p, facts.now),
     }
   },
+
+  current: (row, { service }) => withCurrentRole(row, service),
 
   remove: (_before, facts) => refuseUnusable(facts.parents[0]),
 
@@ -341,7 +347,7 @@ function release({ participant, conversation }: Holder, facts: ConversationChild
   const service = { ...facts.service, sid: participant.service_sid }
   const parents = [{ ...facts.parents[0], sid: participant.conversation_sid }]
   if (conversation && conversation.state !== 'closed') return []
-  const after = { ...participant, open: 0 }
+  const after = { ...participant, open: 0, closed_activity: conversation?.date_activity ?? participant.date_created }
   return [
     stepOf(participants, { verb: 'update', before: participant, after, cause: 'consequence' }, { ...facts, service, parents }),
   ]

@@ -1,0 +1,129 @@
+import { setImmediate as turn } from 'node:timers/promises'
+import { sql } from 'kysely'
+import type { Reader } from '../storage/database.ts'
+import type { DeliveryRow, DeliveryStatus } from '../storage/schema.ts'
+import { type Builder, shape } from '../storage/shapes.ts'
+
+export const delivery_statuses = ['pending', 'delivered', 'failed'] as const satisfies readonly DeliveryStatus[]
+
+/** What of the log is asked for. */
+export interface LogRequest {
+  readonly service_sid?: string | undefined
+  readonly subject_sid?: string | undefined
+  readonly status?: DeliveryStatus | undefined
+  /** Deliveries older than this id. */
+  readonly before: string
+  readonly limit: number
+}
+
+export interface LogPage {
+  readonly rows: readonly DeliveryRow[]
+  /** From where the next page goes on; null on the last one. */
+  readonly next_before: string | null
+}
+
+/** Deliveries of a service or a conversation that are looked at for their status at a time, and in all for one page. */
+const window = 1000
+const max_windows = 20
+
+interface Args {
+  readonly service_sid: string
+  readonly subject_sid: string
+  readonly status: DeliveryStatus
+  readonly before: string
+  readonly limit: number
+}
+
+type Scope = 'service' | 'subject'
+
+/** By the index that has both; a delivery's id alone does not tell where it is. */
+export const deliveryById = shape<{ id: string }>()((db, a) =>
+  db.selectFrom('deliveries').selectAll().where('status', 'in', delivery_statuses).where('id', '=', a.id),
+)
+
+const ofStatus = (db: Builder, a: Args, status: DeliveryStatus) =>
+  db
+    .selectFrom('deliveries')
+    .selectAll()
+    .where('status', '=', status)
+    .where('id', '<', a.before)
+    .orderBy('id', 'desc')
+    .limit(a.limit)
+
+const byStatus = shape<Args>()((db, a) => ofStatus(db, a, a.status))
+
+const everything = shape<Args>()((db, a) => {
+  const part = (status: (typeof delivery_statuses)[number]) => db.selectFrom(ofStatus(db, a, status).as(status)).selectAll()
+  return part('pending').unionAll(part('delivered')).unionAll(part('failed')).orderBy('id', 'desc').limit(a.limit)
+})
+
+const serviceOfSubject = shape<{ subject_sid: string }>()((db, a) =>
+  db.selectFrom('deliveries').select('service_sid').where('subject_sid', '=', a.subject_sid).limit(1),
+)
+
+function within(db: Builder, a: Args, scope: Scope) {
+  const ofService = db.selectFrom('deliveries').where('service_sid', '=', a.service_sid)
+  const scoped = scope === 'service' ? ofService : ofService.where('subject_sid', '=', a.subject_sid)
+  return scoped.where('id', '<', a.before).orderBy('id', 'desc')
+}
+
+const scopedQueries = (scope: Scope) => ({
+  page: shape<Args>()((db, a) => within(db, a, scope).selectAll().limit(a.limit)),
+  /** The oldest id of a window. */
+  end: shape<Args>()((db, a) =>
+    within(db, a, scope)
+      .select('id')
+      .limit(1)
+      .offset(window - 1),
+  ),
+  ofStatus: shape<Args>()((db, a) =>
+    db
+      .selectFrom(within(db, a, scope).select(['id', 'status']).limit(sql.lit(window)).as('window'))
+      .innerJoin('deliveries as d', 'd.id', 'window.id')
+      .selectAll('d')
+      .where('d.service_sid', '=', a.service_sid)
+      .where('window.status', '=', a.status)
+      .orderBy('window.id', 'desc')
+      .limit(a.limit),
+  ),
+})
+const scoped = { service: scopedQueries('service'), subject: scopedQueries('subject') } as const
+
+/** Reads one page of the log, newest first. */
+export async function readLog(read: Reader, request: LogRequest): Promise<LogPage> {
+  const { service_sid, subject_sid, status, before, limit } = request
+  const args = { service_sid: '', subject_sid: subject_sid ?? '', status: status ?? 'pending', before, limit: limit + 1 }
+  if (service_sid === undefined && subject_sid === undefined) {
+    return pageOf(await read.all(status ? byStatus : everything, args), limit)
+  }
+  const service = service_sid ?? (await read.one(serviceOfSubject, { subject_sid: args.subject_sid }))?.service_sid
+  if (service === undefined) return { rows: [], next_before: null }
+  const scope = subject_sid === undefined ? 'service' : 'subject'
+  const scopedArgs = { ...args, service_sid: service }
+  if (status) return readStatus(read, scope, scopedArgs, limit)
+  return pageOf(await read.all(scoped[scope].page, scopedArgs), limit)
+}
+
+/**
+ * Deliveries of one status within a scope have no index: most are delivered, and one more would have to be changed with each.
+ * The page ends, with what was found, after a number of deliveries that were looked at.
+ */
+async function readStatus(read: Reader, scope: Scope, args: Args, limit: number): Promise<LogPage> {
+  const { end, ofStatus } = scoped[scope]
+  const found: DeliveryRow[] = []
+  let before = args.before
+  for (let i = 0; i < max_windows; i++) {
+    if (i > 0) await turn()
+    const last = await read.one(end, { ...args, before })
+    found.push(...(await read.all(ofStatus, { ...args, before })))
+    if (!last || found.length > limit) return pageOf(found, limit)
+    // The window's last row is part of it.
+    before = last.id
+  }
+  return { rows: found, next_before: before }
+}
+
+function pageOf(found: readonly DeliveryRow[], limit: number): LogPage {
+  const rows = found.slice(0, limit)
+  return { rows, next_before: found.length > limit ? (rows.at(-1)?.id ?? null) : null }
+}

@@ -1,0 +1,309 @@
+import Sqlite from 'better-sqlite3'
+import { Kysely, SqliteDialect } from 'kysely'
+import pg from 'pg'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { delivery_statuses, readLog } from '../../src/delivery/log.ts'
+import { ApiError } from '../../src/errors.ts'
+import type { Ancestors, AnyResource, Slice } from '../../src/model/declare.ts'
+import { parseForm } from '../../src/model/form.ts'
+import { storedRows } from '../../src/model/pages.ts'
+import { parseParams } from '../../src/model/params.ts'
+import { ancestorsOf, familyOf, scopeColumns, scopeOf } from '../../src/model/scope.ts'
+import { registry, resources } from '../../src/resources/index.ts'
+import type { Reader } from '../../src/storage/database.ts'
+import { migrate } from '../../src/storage/migrations/index.ts'
+import { deleteNames, deleteSome, dueRows, firstDue, rowsByNames, someSids } from '../../src/storage/rows.ts'
+import { type AnyShape, declaredShapes } from '../../src/storage/shapes.ts'
+import { engine, newDatabase, type TestDatabase } from '../support/databases.ts'
+// Declares every other query that there is.
+import '../../src/main.ts'
+import '../../src/commands.ts'
+
+/*
+ * The cost of a query depends on what it returns or changes, not on what else is stored: each is explained, and none may scan a
+ * table or sort more than a page. Lists are asked with every combination of their declared filters, in both directions.
+ */
+
+/** Tables with a row for each account or node, or less. */
+const small_tables = ['accounts', 'installation', 'leases']
+
+/** Queries that sort or check more than they return, each with what bounds it. */
+const exceptions: readonly (readonly [text: RegExp, bound: string])[] = [
+  [/"p"\."open" = 1/, 'memberships in open conversations: at most 1,000'],
+  [/from "conversation_webhooks" where .*order by "date_created"/, 'webhooks of a conversation: at most five'],
+  [/from "bindings" where .*"identity" (?:in|=) /, 'bindings of the identities that the request names'],
+  [/from "participants" where "service_sid" = \S+ and "conversation_sid" = /, 'participants of a conversation: at most 1,000'],
+  [/from "channels" where "account_sid" = \S+ order by/, 'channels of an account: one for each address of its own'],
+  [/from "api_keys" where "account_sid" = /, 'keys of an account'],
+]
+
+interface Query {
+  readonly name: string
+  readonly shape: AnyShape
+  /** Columns of conditions that an index has to answer. */
+  readonly filters: readonly string[]
+}
+
+/** A reader that finds nothing but what keeps others going, and keeps what it is asked. */
+function recorder(found: AnyShape[]): Reader {
+  const row = async (query: AnyShape) => {
+    found.push(query)
+    return { sid: 'x', id: 'x', service_sid: 'x' } as never
+  }
+  return {
+    one: row,
+    hold: row,
+    all: async (query) => {
+      found.push(query)
+      return []
+    },
+  }
+}
+
+const row = (sid: string) => ({ sid, date_created: 1, date_updated: 1, revision: 1, identity: 'x' })
+
+/** What is above a resource, made up. */
+function ancestorsFor(resource: AnyResource): Ancestors {
+  const parents = ancestorsOf(resource).map((_, i) => row(`parent${i}`))
+  const service = familyOf(resource) === 'account' ? null : row('service')
+  return { account: row('account'), service, parents } as unknown as Ancestors
+}
+
+/** Texts of which a filter takes one or the other. */
+const samples = ['active', 'asc', 'apn', 'gcm', 'sms', '2026-01-01', 'x0', ...Array.from({ length: 9 }, (_, i) => `x${i + 1}`)]
+
+/** The ways to give one filter: not at all, once, repeated, often. */
+function waysToGive(resource: AnyResource, name: string): string[] {
+  const params = resource.list?.params ?? {}
+  const taken = samples.filter((value) => {
+    try {
+      parseParams({ [name]: params[name] }, 'list', parseForm(`${name}=${value}`))
+      return true
+    } catch {
+      return false
+    }
+  })
+  expect(taken, `a value for ${resource.name} ${name}`).not.toEqual([])
+  return [
+    '',
+    ...[1, 2, 9].map((count) =>
+      taken
+        .slice(0, count)
+        .map((value) => `${name}=${value}`)
+        .join('&'),
+    ),
+  ]
+}
+
+/** Every combination of filters of a list, as queries of requests. */
+function requestsOf(resource: AnyResource): string[] {
+  const names = Object.keys(resource.list?.params ?? {})
+  const all = names.reduce<string[][]>(
+    (made, name) => made.flatMap((query) => waysToGive(resource, name).map((way) => [...query, way])),
+    [[]],
+  )
+  return [...new Set(all.map((parts) => parts.filter((part) => part !== '').join('&')))]
+}
+
+const slices = (['asc', 'desc'] as const).flatMap((direction) =>
+  [null, false, true].map(
+    (inclusive): Slice => ({ direction, after: inclusive === null ? null : { key: 1, sid: 'x', inclusive }, limit: 51 }),
+  ),
+)
+
+async function listQueries(): Promise<Query[]> {
+  const queries = new Map<number, Query>()
+  for (const resource of resources.filter(({ list }) => list)) {
+    for (const request of requestsOf(resource)) {
+      for (const slice of slices) {
+        const found: AnyShape[] = []
+        const filters = await askList(resource, request, slice, recorder(found))
+        for (const shape of found)
+          queries.set(shape.id, { name: `${resource.name}?${request} ${slice.direction}`, shape, filters })
+      }
+    }
+  }
+  return [...queries.values()]
+}
+
+/** Asks for a page; returns the columns that its filters compare. A combination that is refused asks nothing. */
+async function askList(resource: AnyResource, request: string, slice: Slice, read: Reader): Promise<string[]> {
+  const { list, view } = resource
+  if (!list) return []
+  const ancestors = ancestorsFor(resource)
+  const params = parseParams(list.params, 'list', parseForm(request))
+  const order = list.order(params)
+  try {
+    if (view) await view.page(read, { ...ancestors, now: 1 }, params, slice)
+    else await storedRows(read, resource, scopeOf(resource, ancestors), order, slice)
+  } catch (error) {
+    if (!(error instanceof ApiError)) throw error
+  }
+  return order.where.map(({ column }: { column: string }) => column)
+}
+
+async function logQueries(): Promise<Query[]> {
+  const found: AnyShape[] = []
+  for (const service_sid of [undefined, 'x']) {
+    for (const subject_sid of [undefined, 'x']) {
+      for (const status of [undefined, ...delivery_statuses]) {
+        await readLog(recorder(found), { service_sid, subject_sid, status, before: '~', limit: 50 })
+      }
+    }
+  }
+  return found.map((shape) => ({ name: 'delivery log', shape, filters: [] }))
+}
+
+/** What the core asks of each resource: one row, names that are unique, deadlines, what a removal leaves. */
+function coreQueries(): Query[] {
+  return resources.flatMap((resource) => {
+    const { table, elapse, name } = resource
+    const scope = scopeColumns(resource)
+    const names = [
+      'sid',
+      ...(resource.alsoFoundBy ? [resource.alsoFoundBy] : []),
+      ...(resource.unique ?? []).map((u: { column: string }) => u.column),
+    ]
+    const dependents = registry.dependents(resource)
+    const shapes = [
+      ...(resource.sid === null || resource.view ? [] : names.map((column) => rowsByNames(table, [...scope, column]))),
+      ...(elapse ? [dueRows(table), firstDue(table)] : []),
+      ...(dependents?.resources ?? []).flatMap((child) =>
+        resource.cascade === 'inline'
+          ? [deleteNames(child.table, scopeColumns(child))]
+          : [
+              someSids(child.table, dependents?.column ?? ''),
+              deleteSome(child.table, dependents?.column ?? ''),
+              deleteNames(child.table, [dependents?.column ?? '', 'sid']),
+            ],
+      ),
+    ]
+    return shapes.map((shape) => ({ name, shape, filters: [] }))
+  })
+}
+
+async function allQueries(): Promise<Query[]> {
+  const named = [...(await listQueries()), ...(await logQueries()), ...coreQueries()]
+  const ids = new Set(named.map(({ shape }) => shape.id))
+  const others = declaredShapes().filter(({ id }) => !ids.has(id))
+  return [...named, ...others.map((shape) => ({ name: 'declared', shape, filters: [] }))]
+}
+
+/** What is wrong with the plan of a query, if anything. */
+type Explain = (query: Query) => Promise<readonly string[]>
+
+function sqliteExplain(db: Sqlite.Database): Explain {
+  return async ({ shape, filters }) => {
+    const { sql, placeholders } = shape.compile('sqlite')
+    const steps = db.prepare(`explain query plan ${sql}`).all(...placeholders.map(() => 1)) as {
+      id: number
+      parent: number
+      detail: string
+    }[]
+    const tables = new Set(sqliteTables)
+    const wrong = steps.flatMap(({ detail, parent }) => {
+      const scanned = /^SCAN (\w+)/.exec(detail)?.[1]
+      // In the order of an index it ends with the page.
+      const ends = / USING (COVERING )?INDEX /.test(detail) && / limit /.test(sql) && !/ where /.test(sql)
+      if (scanned && tables.has(aliasOf(sql, scanned)) && !ends && !small_tables.includes(aliasOf(sql, scanned))) return [detail]
+      if (!detail.includes('USE TEMP B-TREE FOR ORDER BY')) return []
+      const first = steps.find((step) => step.parent === parent && /^(SCAN|SEARCH) /.test(step.detail))?.detail ?? ''
+      const sorted = /^SCAN (\w+)/.exec(first)?.[1]
+      return sorted && (!tables.has(aliasOf(sql, sorted)) || small_tables.includes(sorted)) ? [] : [`${first}: ${detail}`]
+    })
+    const searched = steps.map(({ detail }) => detail).filter((detail) => /^SEARCH /.test(detail))
+    const answered = (column: string) => searched.every((detail) => new RegExp(`\\b${column}[=<>]`).test(detail))
+    return [...wrong, ...filters.filter((column) => !answered(column)).map((column) => `no index for ${column}: ${searched}`)]
+  }
+}
+
+const sqliteTables: string[] = []
+
+/** The table that a name in a query stands for, or the name. */
+function aliasOf(sql: string, name: string): string {
+  return new RegExp(`"(\\w+)" as "${name}"`).exec(sql)?.[1] ?? name
+}
+
+interface Node {
+  readonly 'Node Type': string
+  readonly 'Relation Name'?: string
+  readonly Filter?: string
+  readonly Plans?: readonly Node[]
+}
+
+function postgresExplain(client: pg.Client): Explain {
+  return async ({ shape, filters }) => {
+    const { sql } = shape.compile('postgres')
+    const { rows } = await client.query<{ 'QUERY PLAN': [{ Plan: Node }] }>(`explain (format json, generic_plan) ${sql}`)
+    const plan = rows[0]?.['QUERY PLAN'][0].Plan
+    return plan ? faults(plan, filters) : ['no plan']
+  }
+}
+
+function faults(node: Node, filters: readonly string[]): string[] {
+  const { 'Node Type': type, 'Relation Name': table, Filter: filter = '', Plans: plans = [] } = node
+  const below = plans.flatMap((plan) => faults(plan, filters))
+  if (type === 'Seq Scan' && table && !small_tables.includes(table)) return [`Seq Scan on ${table}`, ...below]
+  if (/Sort/.test(type) && !plans.every(isLimited)) return [`${type} of ${JSON.stringify(plans[0]?.['Relation Name'])}`, ...below]
+  const unanswered = filters.filter((column) => new RegExp(`\\b${column}\\b`).test(filter))
+  return [...unanswered.map((column) => `no index for ${column}: ${filter}`), ...below]
+}
+
+/** Whether no more rows come from here than a limit or a small table lets through. */
+function isLimited(node: Node): boolean {
+  if (node['Node Type'] === 'Limit') return true
+  if (node['Relation Name']) return small_tables.includes(node['Relation Name'])
+  return (
+    (node.Plans ?? []).length > 0 && (node.Plans ?? []).slice(0, node['Node Type'] === 'Append' ? undefined : 1).every(isLimited)
+  )
+}
+
+describe(`plans on ${engine}`, () => {
+  let explain: Explain
+  let close: () => Promise<void>
+  let queries: readonly Query[]
+
+  beforeAll(async () => {
+    ;[explain, close] = engine === 'sqlite' ? await openSqlite() : await openPostgres(await newDatabase())
+    queries = (await allQueries()).filter(({ shape }) => /^(select|update|delete)/.test(shape.compile(engine).sql))
+  }, 120_000)
+  afterAll(() => close())
+
+  test('every query is answered by an index, whatever the combination of filters', async () => {
+    expect(queries.length).toBeGreaterThan(250)
+    const unbounded: string[] = []
+    const used = new Set<string>()
+    for (const query of queries) {
+      const { sql } = query.shape.compile(engine)
+      const wrong = await explain(query)
+      if (wrong.length === 0) continue
+      const bound = exceptions.find(([text]) => text.test(sql))?.[1]
+      if (bound) used.add(bound)
+      else unbounded.push([query.name, sql, ...wrong].join('\n  '))
+    }
+    // As one text: the whole of each is worth reading.
+    expect(unbounded.join('\n')).toBe('')
+  })
+})
+
+async function openSqlite(): Promise<[Explain, () => Promise<void>]> {
+  const db = new Sqlite(':memory:')
+  await migrate(new Kysely<unknown>({ dialect: new SqliteDialect({ database: db }) }))
+  const tables = db.prepare("select name from sqlite_master where type = 'table'").all() as { name: string }[]
+  sqliteTables.push(...tables.map(({ name }) => name))
+  return [sqliteExplain(db), async () => void db.close()]
+}
+
+/** As the planner plans for large tables: without scans and sorts where there is another way. */
+async function openPostgres(database: TestDatabase): Promise<[Explain, () => Promise<void>]> {
+  const client = new pg.Client({ connectionString: database.env.PARLEY_DATABASE_URL })
+  await client.connect()
+  await client.query('set enable_seqscan = off; set enable_sort = off; set enable_bitmapscan = off')
+  return [
+    postgresExplain(client),
+    async () => {
+      await client.end()
+      await database.dispose()
+    },
+  ]
+}
