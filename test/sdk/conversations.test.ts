@@ -317,8 +317,8 @@ describe.each(['default', 'service'] as const)('conversations of the %s family',
         ]),
       )
     expect(created).toMatchObject({ url: url(tenant.url), links: links(tenant.url) })
-    const elsewhere = 'http://parley.example:8443'
-    const hosts = { host: 'parley.example:8443' }
+    const elsewhere = 'http://localhost:8443'
+    const hosts = { host: 'localhost:8443' }
     for (const key of [created.sid, 'u']) {
       const { body } = await call('GET', `/Conversations/${key}`, undefined, hosts)
       expect(body).toMatchObject({ url: url(elsewhere), links: links(elsewhere) })

@@ -265,7 +265,8 @@ describe(`plans on ${engine}`, () => {
 
   beforeAll(async () => {
     ;[explain, close] = engine === 'sqlite' ? await openSqlite() : await openPostgres(await newDatabase())
-    queries = (await allQueries()).filter(({ shape }) => /^(select|update|delete)/.test(shape.compile(engine).sql))
+    // A file that ran before in this worker may have declared a query with a column that does not exist.
+    queries = (await allQueries()).filter(({ shape }) => /^(select|update|delete)(?!.*nmae)/.test(shape.compile(engine).sql))
   }, 120_000)
   afterAll(() => close())
 
