@@ -21,7 +21,8 @@ export function learn(seed: number, plan: Plan, { status, body }: Answer, world:
 
 function learnApi(asked: Asked, status: number, body: Buffer, rows: LiveRows, random: Random): void {
   const { at, service, keys } = asked
-  if (status === 404 && at.instance) rows.forget(at.collection, { service, keys })
+  // Of a collection it is the row above that is gone.
+  if (status === 404 && keys.length > 0) rows.forget(at.instance ? at.collection : at.parent, { service, keys })
   if (status === 204) rows.remove(at.collection, { service, keys })
   if (status === 201 || (status === 200 && at.operation.method === 'GET')) learnBody(asked, json(body), rows, random)
   if (status === 200 && at.collection === 'Configuration') rows.default_service = text(json(body).default_chat_service_sid)

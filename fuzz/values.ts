@@ -301,7 +301,8 @@ const good: Readonly<Record<string, Maker>> = {
   Triggers: (random) => random.pick(['help', 'stop', 'order']),
   Method: (random) => random.pick(['GET', 'POST']),
   Url: (_random, { hook }) => hook,
-  PageSize: (random) => String(1 + random.below(100)),
+  // Small ones mostly: so there are next pages, and tokens for them.
+  PageSize: (random) => random.pick(['1', '2', '3', String(1 + random.below(100))]),
   Page: (random) => String(random.below(3)),
   RoleSid: (_random, { sidOf }) => sidOf('Roles'),
   MediaSid: (_random, { sidOf }) => sidOf('Media'),
