@@ -42,6 +42,20 @@ export function pathOf(request: FastifyRequest): string {
   return path.startsWith('/v1/') || path === '/v1' ? path.slice(3) : path
 }
 
+const sid = /^[A-Z]{2}[0-9a-f]{32}$/
+
+/**
+ * Returns the path for the log: words of the API and SIDs as they are, anything else, which may be a name or an identity, as `:key`.
+ */
+export function loggedPath(request: FastifyRequest): string {
+  const { path_words } = request.server
+  const segments = pathOf(request).split('/')
+  for (const [at, segment] of segments.entries()) {
+    if (!path_words.has(segment) && !sid.test(segment)) segments[at] = ':key'
+  }
+  return segments.join('/')
+}
+
 /** Returns the address of the other end of the connection; headers that a proxy may add are not trusted. */
 export function addressOf(request: FastifyRequest): string {
   return request.raw.socket.remoteAddress ?? ''

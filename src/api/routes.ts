@@ -44,6 +44,7 @@ export function noRoute(request: FastifyRequest): ApiError {
 export function addPath(v1: FastifyInstance, url: string, methods: Path['methods']): void {
   for (const [method, handler] of Object.entries(methods)) v1.route({ method, url, handler })
   v1.route({ method: 'OPTIONS', url, handler: (request, reply) => respond(request, reply, 204, null) })
+  for (const word of url.split('/')) if (!word.startsWith(':')) v1.path_words.add(word)
   v1.known_paths.push(new RegExp(`^${url.replace(/:\w+/g, '[^/]+')}$`))
 }
 

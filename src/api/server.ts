@@ -6,7 +6,7 @@ import { ApiError, refuse } from '../errors.ts'
 import { longestForm } from '../model/params.ts'
 import type { HostCheck } from './hosts.ts'
 import { limitBodyTime, limitConnections, responseBeforeBody } from './limits.ts'
-import { addressOf, pathOf, sendError, startRequest } from './respond.ts'
+import { addressOf, loggedPath, pathOf, sendError, startRequest } from './respond.ts'
 import { noRoute, v1Routes } from './routes.ts'
 import type { HttpOptions, Surface } from './surface.ts'
 
@@ -51,6 +51,7 @@ export function createHttp(options: HttpOptions): FastifyInstance {
   limitConnections(server.server, options.limits, (err) => options.log.error({ err }, 'a connection was not accepted'))
   server.decorate('limits', options.limits)
   server.decorate('known_paths', [])
+  server.decorate('path_words', new Set(['']))
   server.decorateRequest('account_sid', '')
   server.decorateRequest('started', 0)
   server.decorateRequest('request_id', '')
@@ -192,11 +193,11 @@ function requestClosed(request: FastifyRequest, reply: FastifyReply, { onRespons
   // 499, by convention: the caller disconnected before there was a response.
   const status = reply.raw.headersSent ? reply.raw.statusCode : 499
   onResponse(request.method, status, ms / 1000)
-  // The query and the headers may hold secrets: they are not logged.
+  // Names, identities, the query and the headers are not logged.
   log.info(
     {
       method: request.method,
-      path: `/v1${pathOf(request)}`,
+      path: `/v1${loggedPath(request)}`,
       status,
       ms: Math.round(ms * 1000) / 1000,
       account: request.account_sid || undefined,

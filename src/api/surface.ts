@@ -49,6 +49,8 @@ declare module 'fastify' {
   interface FastifyInstance {
     /** Paths below `/v1` that have a route for at least one method. */
     known_paths: RegExp[]
+    /** The words of these paths, that is all but their parameters. */
+    path_words: Set<string>
     /** `concurrent`: requests in progress. */
     load: { concurrent: number }
     limits: HttpLimits

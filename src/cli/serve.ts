@@ -27,7 +27,8 @@ function printStart({ url, installation }: Running): void {
   const lines = [`Parley listens on ${url}`]
   if (account.unshown_token !== null) {
     const notice = firstStartNotice(installation)
-    lines.push('', ...notice, '', 'Try it (npm install twilio):', snippet(url, account.sid, account.unshown_token))
+    const token = installation.config.auth_token === null ? `'${account.unshown_token}'` : 'process.env.PARLEY_AUTH_TOKEN'
+    lines.push('', ...notice, '', 'Try it (npm install twilio):', snippet(url, account.sid, token))
   }
   console.log(lines.join('\n'))
 }
@@ -37,7 +38,7 @@ function snippet(url: string, sid: string, token: string): string {
   import twilio from 'twilio'
   const http = new twilio.RequestClient()
   const toParley = { request: (r) => http.request({ ...r, uri: r.uri.replace('https://conversations.twilio.com', '${url}') }) }
-  const client = twilio('${sid}', '${token}', { httpClient: toParley })
+  const client = twilio('${sid}', ${token}, { httpClient: toParley })
   const conversation = await client.conversations.v1.conversations.create({
     friendlyName: 'Hello', 'timers.inactive': 'PT1M', 'timers.closed': 'PT10M',
   })

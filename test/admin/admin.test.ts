@@ -499,6 +499,25 @@ describe('the log of the server', () => {
     return { lines, running, catcher, call }
   }
 
+  test('has sids but no names and identities, known or not', async () => {
+    const { lines, call } = await logged()
+    const made = (await (await call('POST', '/v1/Conversations', { UniqueName: 'hidden-name' })).json()) as { sid: string }
+    await call('GET', `/v1/Conversations/${made.sid}/Messages/0`)
+    await call('GET', '/v1/Conversations/hidden-name/Participants')
+    await call('GET', '/v1/Users/hidden@example.com/Conversations/')
+    await call('GET', '/v1/hidden/nowhere')
+    await call('GET', '/v1/Conversations/hidden%zz')
+    const paths = lines.map((line) => JSON.parse(line)).flatMap(({ msg, path }) => (msg === 'request' ? [path] : []))
+    expect(paths).toEqual([
+      '/v1/Conversations',
+      `/v1/Conversations/${made.sid}/Messages/:key`,
+      '/v1/Conversations/:key/Participants',
+      '/v1/Users/:key/Conversations',
+      '/v1/:key/:key',
+    ])
+    expect(lines.join()).not.toContain('hidden')
+  })
+
   test('has one line for each request, with its path but not its query', async () => {
     const { lines, call } = await logged()
     await call('GET', '/v1/Conversations?PageSize=7&State=active')
@@ -506,7 +525,7 @@ describe('the log of the server', () => {
     const requests = lines.map((line) => JSON.parse(line)).filter(({ msg }) => msg === 'request')
     expect(requests).toMatchObject([
       { method: 'GET', path: '/v1/Conversations', status: 200, request: expect.stringMatching(/^RQ/) },
-      { method: 'GET', path: '/v1/Nonsense', status: 404 },
+      { method: 'GET', path: '/v1/:key', status: 404 },
     ])
     expect(lines.join()).not.toContain('PageSize')
   })

@@ -328,6 +328,8 @@ describe('serve', () => {
     {
       await using server = await serve(installation(database, given))
       expect(await conversations(server, { sid, auth_token: 'the-first-token' })).toBe(0)
+      expect(server.stdout()).toContain('auth token      as given by PARLEY_AUTH_TOKEN')
+      expect(server.stdout()).not.toContain('the-first-token')
       await server.end('SIGTERM')
     }
     await using server = await serve(installation(database, { ...given, PARLEY_AUTH_TOKEN: 'the-second-token' }))
