@@ -135,6 +135,12 @@ const declarations = {
     default: '0',
     parse: integer(0, 3),
   }),
+  studio_url: declare({
+    env: 'PARLEY_STUDIO_URL',
+    description: 'base URL for webhooks with the target studio, in place of https://webhooks.twilio.com',
+    default: { words: 'none: they are not sent', value: none },
+    parse: publicUrl,
+  }),
   delivery_log_days: declare({
     env: 'PARLEY_DELIVERY_LOG_DAYS',
     description: 'days for which finished deliveries stay in the log',

@@ -152,7 +152,7 @@ function createDeliveries(shared: Shared): Deliveries<ChannelReport> {
     clock,
     database,
     handlers: {
-      webhook: webhookHandler(signed, config.webhook_retries),
+      webhook: webhookHandler({ ...signed, retries: config.webhook_retries, studio_url: config.studio_url }),
       message: messageHandler(signed, database.read),
       loopback: loopbackHandler(database.read),
     },

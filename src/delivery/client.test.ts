@@ -307,6 +307,9 @@ describe('the private-address rule', () => {
     ['2002:7f00:1::', '6to4'],
     ['2001:0:7f00:1::', 'teredo'],
     ['4000::1', 'unassigned'],
+    ['168.63.129.16', 'cloud platform'],
+    ['::ffff:168.63.129.16', 'cloud platform'],
+    ['168.63.129.17', null],
     ['h.test', 'invalid'],
   ])('%s: %s', (address, range) => {
     expect(specialRange(address)).toBe(range)

@@ -39,6 +39,9 @@ const CONNECT_TIMEOUT_MS = 10_000
 
 const CONNECTIONS_PER_ORIGIN = 64
 
+/** Azure's own services (metadata, name resolution) have this public address inside each of its networks. */
+const AZURE_PLATFORM = '168.63.129.16'
+
 const GLOBAL_UNICAST = ipaddr.IPv6.parseCIDR('2000::/3')
 
 /**
@@ -50,6 +53,7 @@ export function specialRange(address: string): string | null {
   const parsed = ipaddr.process(address)
   const range: string = parsed.range()
   if (range !== 'unicast') return range
+  if (parsed.toString() === AZURE_PLATFORM) return 'cloud platform'
   return parsed instanceof ipaddr.IPv6 && !parsed.match(GLOBAL_UNICAST) ? 'unassigned' : null
 }
 

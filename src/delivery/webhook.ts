@@ -10,6 +10,9 @@ import { prepare } from './signature.ts'
 /** Statuses that are retried (the ancestor API's list), besides time-outs. */
 const retryable_statuses = [429, 503, 504]
 
+/** The vendor's endpoint that starts Studio flows; the url of a delivery begins with it. */
+export const studio_base = 'https://webhooks.twilio.com'
+
 export interface SignedSenderOptions {
   /** Reads accounts, cached where possible. */
   readonly read: Reader
@@ -32,13 +35,28 @@ export async function sendSigned(options: SignedSenderOptions, row: DeliveryRow,
   return client.send(prepared, webhook_timeout_ms)
 }
 
-/** Returns the handler of webhooks. `retries`: after a temporary failure; the vendor's behaviour is 0, a single attempt. */
-export function webhookHandler(options: SignedSenderOptions, retries: number): DeliveryHandler {
+export interface WebhookHandlerOptions extends SignedSenderOptions {
+  /** After a temporary failure; the vendor's behaviour is 0, a single attempt. */
+  readonly retries: number
+  /** Takes the place of the vendor's endpoint; null: nothing is sent there. */
+  readonly studio_url: string | null
+}
+
+/** Returns the handler of webhooks. */
+export function webhookHandler({ retries, studio_url, ...options }: WebhookHandlerOptions): DeliveryHandler {
   return {
-    send: (row, tries) => sendSigned(options, row, tries),
+    send: async (row, tries) => {
+      if (!isStudio(row)) return sendSigned(options, row, tries)
+      if (studio_url === null) return unsent('webhooks with the target studio are not sent: PARLEY_STUDIO_URL is not set')
+      return sendSigned(options, { ...row, url: row.url.replace(studio_base, studio_url) }, tries)
+    },
     mayRetry: (_row, { kind, status }, tries) => {
       const temporary = kind === 'timeout' || (status !== null && retryable_statuses.includes(status))
       return temporary && tries < retries
     },
   }
+}
+
+function isStudio({ url, form }: DeliveryRow): boolean {
+  return url.startsWith(studio_base) && parseStored<Record<string, string>>(form).WebhookType === 'studio'
 }

@@ -1,11 +1,12 @@
-import { expect } from 'vitest'
+import { expect, onTestFinished } from 'vitest'
 import type { PostActionEvent } from '../../src/events/names.ts'
 import { scopedTargets } from '../../src/resources/conversations/webhooks/targets.ts'
 import type { ConversationWebhookRow } from '../../src/storage/schema.ts'
 import { test } from '../support/fixtures.ts'
 import { persistent } from '../support/persistent.ts'
+import { auth_token, startServer } from '../support/server.ts'
 import type { Tenant } from '../support/tenant.ts'
-import type { Caught, WebhookCatcher } from '../support/webhook-catcher.ts'
+import { type Caught, catchWebhooks, type WebhookCatcher } from '../support/webhook-catcher.ts'
 
 const silent = { headers: { 'x-twilio-webhook-enabled': 'false' } }
 const told = { headers: { 'x-twilio-webhook-enabled': 'true' } }
@@ -273,6 +274,27 @@ test('a workflow hears of new messages only, at the address of its flow', async 
   expect(await targetsOf('onMessageUpdated')).toEqual([])
   expect(await targetsOf('onConversationRemoved')).toEqual([])
   expect(await targetsOf('onMessageAdded', 0)).toEqual([])
+})
+
+test.for([null, '/studio'])('a flow of Studio is started at the url that is set, %s, and nowhere else', async (base) => {
+  const catcher = await catchWebhooks({ authToken: auth_token })
+  onTestFinished(catcher.close)
+  const server = await startServer({ studio_url: base && catcher.url(base) })
+  onTestFinished(server.stop)
+  const { body: conversation } = await server.call('POST', '/v1/Conversations', {})
+  const flow_sid = `FW${'a'.repeat(32)}`
+  const path = `/v1/Conversations/${conversation.sid}`
+  await server.call('POST', `${path}/Webhooks`, { Target: 'studio', 'Configuration.FlowSid': flow_sid })
+  await server.call('POST', `${path}/Messages`, { Body: 'hello' }, told)
+  if (base) {
+    const { path, params } = await catcher.next()
+    expect(path).toBe(`/studio/v1/Accounts/${server.account_sid}/Flows/${flow_sid}`)
+    expect(params).toMatchObject({ EventType: 'onMessageAdded', Body: 'hello', WebhookType: 'studio' })
+    return
+  }
+  const log = async () => (await server.admin('GET', '/deliveries?status=failed')).deliveries
+  await expect.poll(log).toHaveLength(1)
+  expect((await log())[0].attempts).toMatchObject([{ status: null, error: expect.stringContaining('PARLEY_STUDIO_URL') }])
 })
 
 test('ReplayAfter tells a new webhook of the messages from that index on, in order, and of nothing else', async () => {

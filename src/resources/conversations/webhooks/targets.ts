@@ -1,12 +1,10 @@
+import { studio_base } from '../../../delivery/webhook.ts'
 import type { Event } from '../../../events/event.ts'
 import type { Target } from '../../../events/targets.ts'
 import { parseStored } from '../../../json.ts'
 import type { Reader } from '../../../storage/database.ts'
 import { rowsBy } from '../../../storage/rows.ts'
 import type { ConversationRow, ConversationWebhookRow } from '../../../storage/schema.ts'
-
-/** The vendor's endpoint that starts Studio flows. */
-const studio_base = 'https://webhooks.twilio.com'
 
 const webhooksOf = rowsBy('conversation_webhooks', ['service_sid', 'conversation_sid'])
 
