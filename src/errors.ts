@@ -363,7 +363,7 @@ export const catalogue = {
     code: 50407,
     status: 400,
     message: 'Invalid messaging binding address',
-    when: 'an address has an unknown format, or a participant has both an address and a projected address',
+    when: 'an address has an unknown format or not that of MessagingBinding.Type, or a projected address beside it',
   },
   invalidProxyAddress: {
     code: 50408,
@@ -413,6 +413,12 @@ export const catalogue = {
     message: 'Non-Chat participants limit exceeded',
     when: 'the conversation already has 50 participants with an address',
   },
+  bindingParametersNotSupported: {
+    code: 50420,
+    status: 400,
+    message: 'Participant Messaging Binding type does not support all of the provided Messaging Binding parameters',
+    when: 'MessagingBinding.Level or MessagingBinding.Name of a participant without a mail address',
+  },
   invalidLastReadIndex: {
     code: 50421,
     status: 400,
@@ -435,7 +441,13 @@ export const catalogue = {
     code: 50433,
     status: 409,
     message: 'Participant already exists',
-    when: 'the identity already is in the conversation',
+    when: 'the identity or the mail address already is in the conversation',
+  },
+  proxyNotSupported: {
+    code: 50453,
+    status: 400,
+    message: 'Proxy Address of participant is not supported for this channel',
+    when: 'a participant with a mail address has a proxy address',
   },
   oneUserIdentifier: {
     code: 50451,
@@ -570,6 +582,12 @@ export const catalogue = {
     status: 400,
     message: 'Content variables are too long',
     when: 'ContentVariables exceeds 27,801 characters',
+  },
+  channelMetadataNotFound: {
+    code: 50530,
+    status: 404,
+    message: 'Channel metadata not found',
+    when: 'the channel metadata of a message that has none are fetched',
   },
   contentKeyTooLong: {
     code: 50540,

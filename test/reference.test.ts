@@ -25,8 +25,17 @@ const paging = ['PageSize', 'Page', 'PageToken']
 
 /** Differences that are kept on purpose, and why. */
 const kept = {
-  'form State initializing': 'no conversation of Parley is ever in this state; only the filter of the list knows the word',
+  'form State initializing': 'a request cannot ask for this state; only the filter of the list takes the word',
+  'form MessagingBinding.Type is not official': 'mail participants have it (observed in use)',
+  'form MessagingBinding.Level is not official': 'mail participants have it (observed in use)',
+  'form MessagingBinding.Name is not official': 'mail participants have it (observed in use)',
 }
+
+/** Operations that messages link to, and callers use, without an official description. */
+const additional = [
+  'GET /Conversations/*/Messages/*/ChannelMetadata',
+  'GET /Services/*/Conversations/*/Messages/*/ChannelMetadata',
+]
 
 const declared = new Map<string, Declared>([
   ...resources.flatMap((resource) =>
@@ -61,7 +70,7 @@ function readOn(verb: Parameter['verbs'][number], parameter: Parameter): Paramet
 }
 
 test('every official method and path is declared, and no other', () => {
-  expect([...declared.keys()].toSorted()).toEqual([...official.keys()].toSorted())
+  expect([...declared.keys()].toSorted()).toEqual([...official.keys(), ...additional].toSorted())
 })
 
 test('every parameter is an official one, required where it officially is, with the official words', () => {

@@ -166,7 +166,7 @@ export async function list(pipeline: Pipeline, call: Call): Promise<string> {
     order,
     page,
     (slice: Slice) =>
-      resource.view
+      resource.view?.page
         ? resource.view.page(pipeline.read, { ...ancestors, now }, params, slice)
         : storedRows(pipeline.read, resource, scopeOf(resource, ancestors), order, slice),
     (rows) => JSON.stringify(rows.map((row) => represent(resource, shown(row), collection, urls))),

@@ -7,15 +7,17 @@ import type { AnyResource, Inbound } from '../model/declare.ts'
 import { formOf } from '../model/form.ts'
 import { type Params, parseParams } from '../model/params.ts'
 import { type AutoCreation, addresses } from '../resources/configuration/address.ts'
-import { addressType } from '../resources/conversations/address-formats.ts'
+import { addressType, canonicalAddress } from '../resources/conversations/address-formats.ts'
 import { conversations } from '../resources/conversations/conversation.ts'
+import { projectedAddress } from '../resources/conversations/email-binding.ts'
+import { elapse } from '../resources/conversations/lifecycle.ts'
 import { messages } from '../resources/conversations/messages/message.ts'
-import { findGroup } from '../resources/conversations/participants/group-mms.ts'
+import { findGroup, openWithoutProxy } from '../resources/conversations/participants/group-mms.ts'
 import { holderOf, participants } from '../resources/conversations/participants/participant.ts'
 import { webhooks } from '../resources/conversations/webhooks/webhook.ts'
 import { newSid, orderedSid } from '../sids.ts'
 import type { Reader } from '../storage/database.ts'
-import { accountBySid, serviceOfAccount } from '../storage/lookups.ts'
+import { accountBySid, conversationBySid, serviceOfAccount } from '../storage/lookups.ts'
 import { rowsBy } from '../storage/rows.ts'
 import type { AccountRow, AddressRow } from '../storage/schema.ts'
 
@@ -40,6 +42,9 @@ interface Parties {
   readonly to: readonly [string, ...string[]]
   readonly now: number
 }
+
+/** With the sender's name in the channel. */
+type NamedParties = Parties & Pick<Incoming, 'profile_name'>
 
 /** The conversation of a message: the open one of the address pair or the group, or a new one as a receiver is configured. */
 type Destination =
@@ -125,7 +130,10 @@ export async function findDestination(read: Reader, parties: Parties): Promise<D
   const { account_sid } = parties
   const account = await read.one(accountBySid, { sid: account_sid })
   if (!account) return undefined
-  const open = (await pairDestination(read, account, parties)) ?? (await groupDestination(read, parties))
+  const open =
+    (await pairDestination(read, account, parties)) ??
+    (await mailDestination(read, parties)) ??
+    (await groupDestination(read, parties))
   if (open) return open
   const configured = await configuredReceivers(read, parties)
   const enabled = configured.map((row) => parseStored<AutoCreation>(row.auto_creation)).find((auto) => auto.enabled)
@@ -148,6 +156,25 @@ async function pairDestination(read: Reader, account: AccountRow, parties: Parti
   return { kind: 'open', service_sid, conversation_sid, participant_sid: sid }
 }
 
+/** Returns the open conversation of a mail participant: the one whose own address got the mail, else one of its mailbox. */
+async function mailDestination(read: Reader, { account_sid, address, to, now }: Parties): Promise<Destination | undefined> {
+  if (!isMail(address) || to.length > 1) return undefined
+  const mailbox = canonicalAddress(to[0])
+  let found: Destination | undefined
+  for (const { service_sid, conversation_sid, sid } of await openWithoutProxy(read, account_sid, canonicalAddress(address))) {
+    const row = await read.one(conversationBySid, { service_sid, sid: conversation_sid })
+    if (!row || (elapse(row, now) ?? row).state === 'closed') continue
+    const destination = { kind: 'open', service_sid, conversation_sid, participant_sid: sid } as const
+    if (projectedAddress(row)?.toLowerCase() === mailbox) return destination
+    if (row.email_address?.toLowerCase() === mailbox) found ??= destination
+  }
+  return found
+}
+
+function isMail(address: string): boolean {
+  return addressType(address) === 'email'
+}
+
 /** Returns the group conversation with exactly the numbers of sender and receivers (documented in the guide on group texting). */
 async function groupDestination(read: Reader, parties: Parties): Promise<Destination | undefined> {
   const { address, to } = parties
@@ -163,7 +190,8 @@ async function groupDestination(read: Reader, parties: Parties): Promise<Destina
 }
 
 async function configuredReceivers(read: Reader, { account_sid, to }: Parties): Promise<AddressRow[]> {
-  const found = await Promise.all(to.map((address) => read.one(addressOf, { account_sid, address })))
+  const spelled = [...new Set(to.flatMap((address) => [address, canonicalAddress(address)]))]
+  const found = await Promise.all(spelled.map((address) => read.one(addressOf, { account_sid, address })))
   return found.filter((row) => row !== undefined)
 }
 
@@ -237,7 +265,7 @@ async function allowedChanges(
   const inbound: Inbound = {
     participant_sid: sids.participant,
     address: parties.address,
-    proxy_address: is_group ? null : parties.to[0],
+    proxy_address: is_group || isMail(parties.address) ? null : parties.to[0],
     projected_address: is_group && destination.kind === 'new' ? (destination.configured[0] ?? null) : null,
     body: incoming.body,
     media: await mediaForEvent(pipeline.read, destination, incoming),
@@ -248,7 +276,7 @@ async function allowedChanges(
   const message = build(messages, sids.message, messageForm(incoming))
   return destination.kind === 'open'
     ? [{ resource: messages, request: await runPreAction(pipeline, messages, message) }]
-    : newConversation(pipeline, destination, build, parties, sids, message)
+    : newConversation(pipeline, destination, build, { ...parties, profile_name: incoming.profile_name }, sids, message)
 }
 
 /** Returns the media for the event of a new conversation, else null. Throws the refusal of the parameter or the media. */
@@ -289,11 +317,13 @@ async function newConversation(
   pipeline: Pipeline,
   { auto_creation, configured }: Extract<Destination, { kind: 'new' }>,
   build: RequestBuilder,
-  parties: Parties,
+  parties: NamedParties,
   sids: Sids,
   message: ChangeRequest,
 ): Promise<Changes> {
-  const conversation = await runPreAction(pipeline, conversations, build(conversations, sids.conversation, {}))
+  // The conversation's mail address takes the place of a proxy address.
+  const form = isMail(parties.address) ? { 'Bindings.Email.Address': parties.to[0] } : {}
+  const conversation = await runPreAction(pipeline, conversations, build(conversations, sids.conversation, form))
   const webhook = webhookForm(auto_creation)
   const members = bindingsFor(parties, configured).map((form, i, { length }): ChangeRequest => {
     const sid = i === 0 ? sids.participant : orderedSid('participant', message.now)
@@ -308,7 +338,8 @@ async function newConversation(
 }
 
 /** Returns the forms of the participants, the sender first: one with a proxy address, or the native and projected ones of a group. */
-function bindingsFor({ address, to }: Parties, configured: readonly string[]): FormValues[] {
+function bindingsFor({ address, to, profile_name }: NamedParties, configured: readonly string[]): FormValues[] {
+  if (isMail(address)) return [{ 'MessagingBinding.Address': address, 'MessagingBinding.Name': profile_name ?? '' }]
   if (to.length === 1) return [{ 'MessagingBinding.Address': address, 'MessagingBinding.ProxyAddress': to[0] }]
   const others = to.map((number) =>
     configured.includes(number) ? { 'MessagingBinding.ProjectedAddress': number } : { 'MessagingBinding.Address': number },

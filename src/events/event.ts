@@ -23,6 +23,8 @@ type PayloadName =
   | 'MessageSid'
   | 'MessagingBinding.Address'
   | 'MessagingBinding.AuthorAddress'
+  | 'MessagingBinding.Level'
+  | 'MessagingBinding.Name'
   | 'MessagingBinding.ProjectedAddress'
   | 'MessagingBinding.ProxyAddress'
   | 'MessagingBinding.Type'

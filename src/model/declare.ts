@@ -180,10 +180,10 @@ export interface Slice {
  * row.
  */
 export interface View<Row, L extends Params, U = Under> {
-  /** Reads one row by the key in the path; absent when there are only lists. */
+  /** Reads one row by the key in the path, which is empty for a singleton; absent when there are only lists. */
   readonly find?: (read: Reader, facts: FactsUnder<U>, key: string) => Promise<Row | undefined>
-  /** Reads rows in the order of the list, each with the column that it is ordered by. */
-  readonly page: (read: Reader, facts: FactsUnder<U>, p: Parsed<L>, slice: Slice) => Promise<readonly Row[]>
+  /** Absent when there is no list. Reads rows in the order of the list, each with the column that it is ordered by. */
+  readonly page?: (read: Reader, facts: FactsUnder<U>, p: Parsed<L>, slice: Slice) => Promise<readonly Row[]>
 }
 
 /** The order of a list, paged by keyset on (`by`, sid). */

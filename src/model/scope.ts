@@ -75,7 +75,7 @@ export async function findInstance(
   { key, text }: Pick<ResourcePath, 'key' | 'text'>,
 ): Promise<BaseRow> {
   if (!resource.view) return find(read, resource, facts, key, text)
-  const row = key === null ? undefined : await resource.view.find?.(read, facts, key)
+  const row = key === null && resource.sid !== null ? undefined : await resource.view.find?.(read, facts, key ?? '')
   if (!row) throw refuse('notFound', { path: text })
   return row
 }

@@ -6,6 +6,7 @@ import { configuration } from './configuration/configuration.ts'
 import { accountWebhooks } from './configuration/webhooks.ts'
 import { conversationWithParticipants } from './conversation-with-participants.ts'
 import { conversations } from './conversations/conversation.ts'
+import { channelMetadata } from './conversations/messages/channel-metadata.ts'
 import { messages } from './conversations/messages/message.ts'
 import { receipts } from './conversations/messages/receipt.ts'
 import { participants } from './conversations/participants/participant.ts'
@@ -29,6 +30,7 @@ export const resources: readonly AnyResource[] = [
   conversations,
   messages,
   receipts,
+  channelMetadata,
   participants,
   webhooks,
   participantConversations,

@@ -2,6 +2,7 @@ import { seconds } from '../dates.ts'
 import { refuse } from '../errors.ts'
 import { resource } from '../model/declare.ts'
 import { type Parsed, text } from '../model/params.ts'
+import { canonicalAddress } from './conversations/address-formats.ts'
 import { timersToJson } from './conversations/conversation.ts'
 import { type Member, type MembershipRow, membershipPage } from './conversations/memberships.ts'
 
@@ -54,7 +55,7 @@ export const participantConversations = resource<MembershipRow>()({
 function memberOf(p: Parsed<typeof filters>): Member {
   if (p.Identity && p.Address) throw refuse('oneUserIdentifier')
   if (p.Identity) return { identity: p.Identity }
-  if (p.Address) return { address: p.Address }
+  if (p.Address) return { address: canonicalAddress(p.Address) }
   throw refuse('invalidParameter', { text: 'Missing required parameter Identity in the query' })
 }
 
@@ -62,11 +63,11 @@ function memberOf(p: Parsed<typeof filters>): Member {
 function bindingToJson(row: MembershipRow): object | null {
   if (row.binding_type === null) return null
   return {
-    address: row.address,
+    address: row.address_as_given ?? row.address,
     proxy_address: row.proxy_address,
     type: row.binding_type,
-    level: null,
-    name: null,
+    level: row.binding_level,
+    name: row.binding_name,
     projected_address: row.projected_address,
   }
 }

@@ -116,7 +116,13 @@ export interface ParticipantRow {
   user_sid: string | null
   /** Null for plain chat. */
   binding_type: AddressType | null
+  /** Mail addresses in lower case: they are compared without case. */
   address: string | null
+  /** The mail address as given, where it differs. */
+  address_as_given: string | null
+  /** How a mail is addressed to a participant, and their name; null for any other channel. */
+  binding_level: 'to' | 'cc' | null
+  binding_name: string | null
   proxy_address: string | null
   projected_address: string | null
   attributes: string
@@ -148,6 +154,8 @@ export interface MessageRow {
   attributes: string
   content_sid: string | null
   content_variables: string | null
+  /** JSON object: what the channel said about an inbound message. */
+  channel_metadata: string | null
   /** JSON object as shown (`total`, `sent`, …), or null when there was no non-chat recipient. */
   delivery: string | null
   /** `API`, `SDK`, or the channel it came in by: what events name as its source. */

@@ -264,7 +264,6 @@ describe.each(families)('participants, %s family', (family) => {
     ['whatsapp', 'whatsapp:+15550000001', 'whatsapp:+15559990001'],
     ['messenger', 'messenger:4242', 'messenger:1717'],
     ['rcs', 'rcs:+15550000001', 'rcs:brand_agent'],
-    ['email', 'alice@example.com', 'sales@example.org'],
   ])('somebody who is reached by %s at %s', async (type, address, proxy_address) => {
     const { service, path, add, participants, users, messages } = await inFamily(family)
     const { defaultConversationRoleSid } = await v1().services(service).configuration().fetch()

@@ -134,7 +134,7 @@ async function askList(resource: AnyResource, request: string, slice: Slice, rea
   const params = parseParams(list.params, 'list', parseForm(request))
   const order = list.order(params)
   try {
-    if (view) await view.page(read, { ...ancestors, now: 1 }, params, slice)
+    if (view?.page) await view.page(read, { ...ancestors, now: 1 }, params, slice)
     else await storedRows(read, resource, scopeOf(resource, ancestors), order, slice)
   } catch (error) {
     if (!(error instanceof ApiError)) throw error

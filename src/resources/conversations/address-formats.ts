@@ -18,3 +18,8 @@ export function addressType(address: string): AddressType | undefined {
 export function proxyType(address: string): AddressType | undefined {
   return /^\d{3,8}$/.test(address) ? 'sms' : addressType(address)
 }
+
+/** The form in which addresses are compared: mail addresses without case (observed: they find each other). */
+export function canonicalAddress(address: string): string {
+  return addressType(address) === 'email' ? address.toLowerCase() : address
+}

@@ -17,6 +17,7 @@ import { date, dateBound, duration, given, jsonText, oneOf, sid, text } from '..
 import { isSid } from '../../sids.ts'
 import type { ConversationRow, ConversationState } from '../../storage/schema.ts'
 import { shape } from '../../storage/shapes.ts'
+import { projectedAddress } from './email-binding.ts'
 import { elapse, initialize, refuseUnusable, restartTimers, withState } from './lifecycle.ts'
 import { scopedTargets } from './webhooks/targets.ts'
 
@@ -135,7 +136,7 @@ export const conversations = resource<ConversationRow, 'timers' | 'bindings'>()(
     bindings:
       row.email_address === null && row.email_name === null
         ? {}
-        : { email: { projected_address: row.email_address, name: row.email_name } },
+        : { email: { projected_address: projectedAddress(row), name: row.email_name } },
     url: self,
     links: {
       participants: `${self}/Participants`,

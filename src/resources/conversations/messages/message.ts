@@ -22,7 +22,7 @@ import type { Reader } from '../../../storage/database.ts'
 import { participantByAddress, participantByIdentity } from '../../../storage/lookups.ts'
 import { rowsBy } from '../../../storage/rows.ts'
 import type { ConversationRow, MediaRow, MessageRow, ParticipantRow } from '../../../storage/schema.ts'
-import { addressType } from '../address-formats.ts'
+import { addressType, canonicalAddress } from '../address-formats.ts'
 import { chatServiceSid } from '../chat-service-sid.ts'
 import { type ConversationChildFacts, conversations } from '../conversation.ts'
 import { refuseUnusable, withNewMessage } from '../lifecycle.ts'
@@ -91,6 +91,7 @@ export const messages = resource<MessageRow, 'index'>()({
       attributes: p.Attributes ?? '{}',
       content_sid: p.ContentSid ?? null,
       content_variables: p.ContentVariables ?? null,
+      channel_metadata: facts.inbound?.channel_metadata ?? null,
       delivery: recipients.length === 0 ? null : JSON.stringify(summary(recipients.length, [])),
       source: facts.source ?? 'API',
     }
@@ -169,7 +170,7 @@ export const messages = resource<MessageRow, 'index'>()({
       const row = rowOf(change)
       // A receipt that updates the summary has its own event.
       if (change.cause === 'consequence') return []
-      if (change.verb === 'create') return [messageAddedEvent(row, facts.parents[0], facts.inbound)]
+      if (change.verb === 'create') return [messageAddedEvent(row, facts.parents[0])]
       const DateRemoved = change.verb === 'remove' ? milliseconds(facts.now) : null
       return [
         {
@@ -190,7 +191,7 @@ export const messages = resource<MessageRow, 'index'>()({
 })
 
 /** Returns the event of a new message, also for its replay to a webhook that is added later. */
-export function messageAddedEvent(row: MessageRow, conversation: ConversationRow, inbound?: Inbound): Event {
+export function messageAddedEvent(row: MessageRow, conversation: ConversationRow): Event {
   return {
     type: 'onMessageAdded',
     subject_sid: row.conversation_sid,
@@ -199,7 +200,7 @@ export function messageAddedEvent(row: MessageRow, conversation: ConversationRow
       ...toPayload(row),
       ...indexToPayload(row),
       MessagingServiceSid: conversation.messaging_service_sid,
-      ChannelMetadata: inbound?.channel_metadata,
+      ChannelMetadata: row.channel_metadata,
     }),
   }
 }
@@ -238,7 +239,7 @@ async function authorOf(
   if (author === inbound?.address) return { sid: inbound.participant_sid }
   const found =
     (await read.one(participantByIdentity, { ...key, identity: author })) ??
-    (await read.one(participantByAddress, { ...key, address: author }))
+    (await read.one(participantByAddress, { ...key, address: canonicalAddress(author) }))
   if (found || addressType(author) !== 'sms') return found ?? null
   return (await read.one(participantByProjection, { ...key, projected_address: author })) ?? null
 }

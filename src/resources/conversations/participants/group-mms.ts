@@ -5,6 +5,7 @@ import type { ParticipantRow } from '../../../storage/schema.ts'
 import { shape } from '../../../storage/shapes.ts'
 import { elapse } from '../lifecycle.ts'
 
+type ParticipantKey = Pick<ParticipantRow, 'service_sid' | 'conversation_sid' | 'sid'>
 type ConversationKey = Pick<ParticipantRow, 'service_sid' | 'conversation_sid'>
 export type Member = Pick<ParticipantRow, 'sid' | 'identity' | 'binding_type' | 'address' | 'proxy_address' | 'projected_address'>
 
@@ -43,6 +44,11 @@ export function isGroupMember(member: Omit<Member, 'sid' | 'identity'>): boolean
   return isNative(member) || member.projected_address !== null
 }
 
+/** Returns participants in open conversations of the account that have this address and no proxy address. */
+export async function openWithoutProxy(read: Reader, account_sid: string, address: string): Promise<ParticipantKey[]> {
+  return read.all(groupsOf, { account_sid, address, limit: max_compared })
+}
+
 export async function groupMembers(read: Reader, { service_sid, conversation_sid }: ConversationKey): Promise<Member[]> {
   return read.all(members, { service_sid, conversation_sid })
 }
@@ -52,12 +58,9 @@ export function canActivate(group: readonly Member[]): boolean {
   return numbersOf(group).size >= min_activated && !group.some((row) => numberOf(row) === null)
 }
 
-/** An open group conversation, and a native member of it. */
-type Group = Pick<ParticipantRow, 'service_sid' | 'conversation_sid' | 'sid'>
-
 /**
- * Finds the open group conversation of the account that has exactly these numbers, native and projected, and `native` among the
- * native ones. `except`: SID of a conversation that does not count.
+ * Finds a native member of the open group conversation of the account that has exactly these numbers, native and projected, and
+ * `native` among the native ones. `except`: SID of a conversation that does not count.
  */
 export async function findGroup(
   read: Reader,
@@ -65,8 +68,8 @@ export async function findGroup(
   native: string,
   numbers: ReadonlySet<string>,
   except?: string,
-): Promise<Group | undefined> {
-  for (const group of await read.all(groupsOf, { account_sid, address: native, limit: max_compared })) {
+): Promise<ParticipantKey | undefined> {
+  for (const group of await openWithoutProxy(read, account_sid, native)) {
     if (group.conversation_sid === except || !sameSet(numbersOf(await groupMembers(read, group)), numbers)) continue
     const found = await read.one(conversationBySid, { service_sid: group.service_sid, sid: group.conversation_sid })
     // A deadline may have closed it that the sweep has not written yet.

@@ -1,6 +1,6 @@
 import { refuse } from '../../../errors.ts'
 import type { ParticipantRow } from '../../../storage/schema.ts'
-import { addressType, proxyType } from '../address-formats.ts'
+import { addressType, canonicalAddress, proxyType } from '../address-formats.ts'
 
 /** The parameters of a request that identify a participant and their addresses. */
 export interface Given {
@@ -8,12 +8,26 @@ export interface Given {
   readonly 'MessagingBinding.Address'?: string | null
   readonly 'MessagingBinding.ProxyAddress'?: string | null
   readonly 'MessagingBinding.ProjectedAddress'?: string | null
+  readonly 'MessagingBinding.Type'?: string | null
+  readonly 'MessagingBinding.Level'?: string | null
+  readonly 'MessagingBinding.Name'?: string | null
 }
 
 /** The addresses of a participant; all null for a chat participant. */
-export type Binding = Pick<ParticipantRow, 'binding_type' | 'address' | 'proxy_address' | 'projected_address'>
+export type Binding = Pick<
+  ParticipantRow,
+  'binding_type' | 'address' | 'address_as_given' | 'binding_level' | 'binding_name' | 'proxy_address' | 'projected_address'
+>
 
-const noBinding: Binding = { binding_type: null, address: null, proxy_address: null, projected_address: null }
+const noBinding: Binding = {
+  binding_type: null,
+  address: null,
+  address_as_given: null,
+  binding_level: null,
+  binding_name: null,
+  proxy_address: null,
+  projected_address: null,
+}
 
 /** Whether it has no address at all. */
 export function isPlainChat(binding: Binding): boolean {
@@ -31,6 +45,8 @@ export function newBinding(p: Given): Binding {
   if (p.Identity && (address || proxy_address)) throw refuse('identityNotAcceptable')
   // observed: nobody has both.
   if (address && projected_address !== null) throw refuse('invalidBindingAddress')
+  if (address && isMail(p, address)) return mailBinding(p, address)
+  if (p['MessagingBinding.Level'] || p['MessagingBinding.Name']) throw refuse('bindingParametersNotSupported')
   if (projected_address !== null && proxy_address === undefined)
     return { ...noBinding, binding_type: 'sms', projected_address: projected(projected_address) }
   if (p.Identity) return noBinding
@@ -45,6 +61,27 @@ export function newBinding(p: Given): Binding {
   }
   if (!proxy_address) throw refuse('emptyProxyAddress')
   return { ...noBinding, binding_type, address, proxy_address: checkedProxy(address, binding_type, proxy_address) }
+}
+
+/** Throws when a type is given that contradicts the format of the address. */
+function isMail({ 'MessagingBinding.Type': type }: Given, address: string): boolean {
+  const by_format = addressType(address) === 'email'
+  if (type && (type.toLowerCase() === 'email') !== by_format) throw refuse('invalidBindingAddress')
+  return by_format
+}
+
+/** observed: a mail participant has no proxy address, the conversation's mail address takes its place. */
+function mailBinding(p: Given, given: string): Binding {
+  if (p['MessagingBinding.ProxyAddress']) throw refuse('proxyNotSupported')
+  const address = canonicalAddress(given)
+  return {
+    ...noBinding,
+    binding_type: 'email',
+    address,
+    address_as_given: address === given ? null : given,
+    binding_level: p['MessagingBinding.Level']?.toLowerCase() === 'cc' ? 'cc' : 'to',
+    binding_name: p['MessagingBinding.Name'] ?? null,
+  }
 }
 
 function checkedProxy(address: string, binding_type: string, proxy_address: string): string {
@@ -76,6 +113,7 @@ export function changedProxy(before: ParticipantRow, p: Given): Partial<Particip
     if (before.proxy_address === null) throw refuse('proxyNotRemoved')
     return { proxy_address: null }
   }
+  if (before.binding_type === 'email') throw refuse('proxyNotSupported')
   if (before.address === null || before.binding_type === null || before.proxy_address !== null) throw refuse('proxyNotAdded')
   return { proxy_address: checkedProxy(before.address, before.binding_type, proxy_address) }
 }
@@ -95,9 +133,11 @@ export function changedProjection(before: ParticipantRow, p: Given): Partial<Par
 
 export function bindingToJson(row: ParticipantRow): object | null {
   if (row.binding_type === null) return null
+  const address = row.address_as_given ?? row.address
   return {
     type: row.binding_type,
-    ...(row.address !== null && { address: row.address }),
+    ...(address !== null && { address }),
+    ...(row.binding_level !== null && { level: row.binding_level, name: row.binding_name }),
     ...(row.proxy_address !== null && { proxy_address: row.proxy_address }),
     ...(row.projected_address !== null && { projected_address: row.projected_address }),
   }

@@ -13,7 +13,7 @@ import { shape } from '../../../storage/shapes.ts'
 import { roleGiven } from '../../role.ts'
 import { withCurrentRole } from '../../role-holders.ts'
 import { identity, newUser, users } from '../../users/user.ts'
-import { addressType } from '../address-formats.ts'
+import { addressType, canonicalAddress } from '../address-formats.ts'
 import { chatServiceSid } from '../chat-service-sid.ts'
 import { type ConversationChildFacts, conversations } from '../conversation.ts'
 import { elapse, refuseUnusable } from '../lifecycle.ts'
@@ -43,6 +43,10 @@ const params = {
   DateUpdated: date('invalidDateUpdated'),
   Attributes: jsonText(4096),
   'MessagingBinding.ProjectedAddress': text({ max: 256, tooLong: 'invalidBindingAddress', nullWord: true }),
+  // These three are in no official description, but in use: mail participants have them.
+  'MessagingBinding.Type': createOnly(text({ max: 256 })),
+  'MessagingBinding.Level': createOnly(text({ not: { test: (level) => !/^(?:to|cc)?$/i.test(level), refuse: 'invalidValue' } })),
+  'MessagingBinding.Name': createOnly(text({ max: 256 })),
   RoleSid: sid('role', 'roleNotFound'),
   LastReadMessageIndex: updateOnly(index('invalidLastReadIndex')),
   LastReadTimestamp: updateOnly(date('invalidLastReadTimestamp')),
@@ -57,6 +61,7 @@ interface Loaded {
   readonly counts: { readonly all: number; readonly non_chat: number; readonly group: number; readonly native: number }
   readonly holder: Holder | null
   readonly group_address_taken: boolean
+  readonly mail_address_taken: boolean
   /** SID of another open conversation with the members that this one will have as a group MMS. */
   readonly same_group: string | null
   /** Whether the identity is in the conversation already. Loaded only if a limit is reached: else `unique` checks it. */
@@ -137,6 +142,7 @@ export const participants = resource<ParticipantRow, 'messaging_binding'>()({
     if (!facts.setup) refuseUnusable(facts.parents[0])
     refuseHeld(loaded)
     if (isNative(binding) && loaded.group_address_taken) throw refuse('groupMemberExists')
+    if (binding.binding_type === 'email' && loaded.mail_address_taken) throw refuse('participantExists')
     // Comes before the limits: a participant of a full conversation is refused as a duplicate.
     if (loaded.joined) throw refuse('participantExists')
     if (isPlainChat(binding) && loaded.counts.native > 0) throw refuse('projectedAddressMissing')
@@ -274,7 +280,7 @@ async function load(read: Reader, p: Given, facts: ConversationChildFacts, befor
     roleGiven(read, facts.service, p.RoleSid, 'conversation'),
     added === null ? undefined : read.one(userByIdentity, { service_sid, identity: added }),
     address && proxy_address ? holderOf(read, facts, address, proxy_address) : null,
-    address ? read.all(participantByAddress, { ...key, address }) : [],
+    address ? read.all(participantByAddress, { ...key, address: canonicalAddress(address) }) : [],
     member && completesGroup(member, facts) ? sameGroup(read, { account_sid: account.sid, now }, key, member) : null,
   ])
   const { all = 0, non_chat = 0, native = 0, projected = 0 } = counted ?? {}
@@ -287,6 +293,7 @@ async function load(read: Reader, p: Given, facts: ConversationChildFacts, befor
     counts: { all, non_chat, group: native + projected, native },
     holder,
     group_address_taken: with_address.some((row) => isNative(row)),
+    mail_address_taken: with_address.some((row) => row.binding_type === 'email'),
     same_group,
     joined:
       may_be_refused && added !== null && (await read.one(participantByIdentity, { ...key, identity: added })) !== undefined,
@@ -367,7 +374,9 @@ function toPayload(row: ParticipantRow): Payload {
     RoleSid: row.role_sid,
     Attributes: row.attributes,
     'MessagingBinding.Type': row.binding_type ?? 'chat',
-    'MessagingBinding.Address': row.address,
+    'MessagingBinding.Address': row.address_as_given ?? row.address,
+    'MessagingBinding.Level': row.binding_level,
+    'MessagingBinding.Name': row.binding_name,
     'MessagingBinding.ProxyAddress': row.proxy_address,
     'MessagingBinding.ProjectedAddress': row.projected_address,
   }
