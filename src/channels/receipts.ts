@@ -4,10 +4,11 @@ import { type FactsUnder, stepOf } from '../model/declare.ts'
 import { type DeliverySummary, summary } from '../resources/conversations/messages/dispatch.ts'
 import { messages } from '../resources/conversations/messages/message.ts'
 import { receipts } from '../resources/conversations/messages/receipt.ts'
+import { participants, readTo } from '../resources/conversations/participants/participant.ts'
 import { registry } from '../resources/index.ts'
 import { newSid, randomSid } from '../sids.ts'
 import type { Tx } from '../storage/database.ts'
-import { accountBySid, conversationBySid, messageBySid, serviceBySid } from '../storage/lookups.ts'
+import { accountBySid, conversationBySid, messageBySid, participantBySid, serviceBySid } from '../storage/lookups.ts'
 import { rowsBy } from '../storage/rows.ts'
 import type { DeliveryRow, ReceiptRow, ReceiptStatus } from '../storage/schema.ts'
 
@@ -116,7 +117,24 @@ export async function reportStatus(
 async function advance(tx: Tx, before: ReceiptRow, report: ChannelReport, now: number): Promise<ReceiptRow> {
   if (!next[before.status].includes(report.status)) return before
   const facts = await factsOf(tx, before, now)
-  return facts ? update(tx, facts, before, { status: report.status, error_code: errorCode(report) }) : before
+  if (!facts) return before
+  const after = await update(tx, facts, before, { status: report.status, error_code: errorCode(report) })
+  if (after.status === 'read') await moveHorizon(tx, facts, after.participant_sid)
+  return after
+}
+
+/**
+ * Moves the read horizon of a WhatsApp participant forward to the message that they have read (documented in the guide on read
+ * horizons). Reading emits no event and changes no date of the participant.
+ */
+async function moveHorizon(tx: Tx, facts: ReceiptFacts, sid: string): Promise<void> {
+  const [conversation, { message_index }] = facts.parents
+  const key = { service_sid: conversation.service_sid, conversation_sid: conversation.sid, sid }
+  const before = await tx.one(participantBySid, key)
+  if (before?.binding_type !== 'whatsapp' || (before.last_read_message_index ?? -1) >= message_index) return
+  const read = readTo(before, { LastReadMessageIndex: message_index }, facts.now)
+  const step = stepOf(participants, { verb: 'update', before, after: revised({ ...before, ...read }), cause: 'consequence' })
+  await applyStep(tx, registry, step, { ...facts, parents: [conversation] }, by)
 }
 
 async function update(tx: Tx, facts: ReceiptFacts, before: ReceiptRow, changes: Partial<ReceiptRow>): Promise<ReceiptRow> {

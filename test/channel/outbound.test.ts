@@ -151,6 +151,44 @@ test('a message is handed to the endpoint of the proxy address, signed, and its 
   expect(logged).toMatchObject({ status: 'delivered', attempts: [{ status: 201, error: null }] })
 })
 
+test('who has read a message on WhatsApp has read up to it; a text message says nothing about that', async () => {
+  const [sms, whatsapp] = [number(), `whatsapp:${number()}`]
+  const talk = await conversation()
+  for (const proxy of [sms, whatsapp]) {
+    await server.admin('PUT', `/accounts/${server.account_sid}/channels/${encodeURIComponent(proxy)}`, {
+      url: catcher.url('/any'),
+    })
+  }
+  const texter = await talk.join(sms)
+  const reader = await talk.join(whatsapp, `whatsapp:${number()}`)
+  const messages = [await talk.say(), await talk.say(), await talk.say()]
+  for (const { path } of messages) await expect.poll(async () => (await receiptsOf(path)).length).toBe(2)
+  const horizon = async ({ sid }: { sid: string }) => {
+    const { last_read_message_index, last_read_timestamp, date_updated } = (
+      await server.call('GET', `${talk.path}/Participants/${sid}`)
+    ).body
+    return { last_read_message_index, last_read_timestamp, date_updated }
+  }
+  const read = async (message: { path: string }, who: { sid: string }) => {
+    const receipts: { participant_sid: string; channel_message_sid: string }[] = await receiptsOf(message.path)
+    await report(receipts.find(({ participant_sid }) => participant_sid === who.sid)?.channel_message_sid ?? '', 'read')
+  }
+  const before = await horizon(reader)
+  expect(before).toMatchObject({ last_read_message_index: null, last_read_timestamp: null })
+  await server.advance('PT1M')
+  await read(messages[1], reader)
+  const after = await horizon(reader)
+  expect(after).toEqual({ ...before, last_read_message_index: 1, last_read_timestamp: expect.any(String) })
+  // An older message does not move it back.
+  await server.advance('PT1M')
+  await read(messages[0], reader)
+  expect(await horizon(reader)).toEqual(after)
+  await read(messages[2], reader)
+  expect((await horizon(reader)).last_read_message_index).toBe(2)
+  await read(messages[2], texter)
+  expect((await horizon(texter)).last_read_message_index).toBeNull()
+})
+
 test('reports of the channel move the receipt forward only, and each is told without the header and without a Source', async () => {
   const sid = channelSid('b')
   const { proxy, next } = await channel(() => json({ sid }))

@@ -83,7 +83,7 @@ function channelForm(message: MessageRow, to: ParticipantRow): Record<string, st
     MessageSid: message.sid,
     ParticipantSid: to.sid,
     Author: message.author,
-    ...(to.address !== null && { To: to.address }),
+    ...(to.address !== null && { To: to.address_as_given ?? to.address }),
     ...(to.proxy_address !== null && { From: to.proxy_address }),
     ...(message.body !== null && { Body: message.body }),
     ...(message.media !== null && { Media: mediaToPayload(message.media) }),
