@@ -19,7 +19,10 @@ export async function serve(config: Config): Promise<void> {
     })
   }
   printStart(running)
-  await markFirstAccountShown(running.installation)
+  // If that fails, the next start shows the token once more.
+  await markFirstAccountShown(running.installation).catch((err: unknown) => {
+    running.installation.log.warn({ err }, 'the first account will be shown again')
+  })
 }
 
 function printStart({ url, installation }: Running): void {

@@ -1,5 +1,5 @@
 import { type Config, ConfigError, type DatabaseLocation, databaseLabel } from '../config.ts'
-import { codeOf } from '../errors.ts'
+import { ApiError, codeOf } from '../errors.ts'
 import { DatabaseInUseError, NewerSchemaError } from '../storage/errors.ts'
 import { isAccessRefused, isConnectTimeout, isLost } from '../storage/postgres/failures.ts'
 
@@ -43,6 +43,10 @@ function rootOf(error: unknown): unknown {
 function sentenceFor(location: DatabaseLocation, error: unknown): string | null {
   if (!(error instanceof Error)) return null
   if (error instanceof DatabaseInUseError || error instanceof NewerSchemaError) return error.message
+  // Storage has logged what a read or a write failed of, and why.
+  if (error instanceof ApiError && error.kind === 'unavailable') {
+    return `${databaseLabel(location)} cannot be read or written (see the log): restore a backup, or set PARLEY_DATABASE_URL`
+  }
   return location.engine === 'sqlite' ? aboutFile(location.file, error) : aboutServer(databaseLabel(location), error)
 }
 

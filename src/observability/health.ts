@@ -1,9 +1,10 @@
+import { randomUUID } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { FastifyPluginAsync } from 'fastify'
 import type { Registry } from 'prom-client'
 import { hasBearer } from '../api/auth.ts'
 import type { Database } from '../storage/database.ts'
-import type { factCommands } from '../storage/facts.ts'
+import { factByName, type factCommands } from '../storage/facts.ts'
 
 /** The result of a probe of the database is reused for this long. */
 const probe_interval_ms = 1000
@@ -41,12 +42,19 @@ export function metricsRoutes({ registry, token }: { registry: Registry; token: 
   }
 }
 
+/** Whether a new value can be written and read back: the same value over itself would need no room on the disk. */
 async function acceptsWrites(database: Database<typeof factCommands>): Promise<boolean> {
-  const written = database.write('setFact', { name: 'probed', value: 'yes' }).then(
-    () => true,
-    () => false,
-  )
-  return Promise.race([written, delay(probe_timeout_ms, false, { ref: false })])
+  const probed = probe(database).catch(() => false)
+  return Promise.race([probed, delay(probe_timeout_ms, false, { ref: false })])
+}
+
+async function probe(database: Database<typeof factCommands>): Promise<boolean> {
+  const name = 'probed'
+  const value = randomUUID()
+  await database.write('setFact', { name, value })
+  const read = await database.read.one(factByName, { name })
+  // Another node may have written its own value since.
+  return database.capabilities.sole_owner ? read?.value === value : read !== undefined
 }
 
 function reuseResult(probe: () => Promise<boolean>): () => Promise<boolean> {

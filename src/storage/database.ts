@@ -92,7 +92,7 @@ export interface Database<C extends Commands = Commands> {
   write<N extends keyof C & string>(name: N, input: Parameters<C[N]>[1]): Promise<Awaited<ReturnType<C[N]>>>
   /** Registers a listener. It is called after each commit, before the writes of that transaction resolve. */
   subscribe(listener: (notices: readonly Notice[]) => void): void
-  /** Whether a write has failed in the last seconds because the database was away or its disk full. */
+  /** Whether a write has failed in the last seconds for want of a database or of room, or the database's file is gone. */
   failing(): boolean
   /** The number of writes that are queued behind the transaction in flight. */
   waiting(): number

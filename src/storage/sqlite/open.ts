@@ -94,6 +94,7 @@ async function openLocked<C extends Commands>(
     reader.close()
     throw error
   }
+  const opened = identityOf(file)
   return {
     capabilities: { sole_owner: true },
     read: reader,
@@ -102,8 +103,8 @@ async function openLocked<C extends Commands>(
     subscribe: (listener) => {
       listeners.push(listener)
     },
-    // On a full disk every write fails, so that trying one is enough.
-    failing: () => false,
+    // On a full disk every write fails, so that trying one is enough. A file that was deleted or replaced takes them for nobody.
+    failing: () => identityOf(file) !== opened,
     waiting: () => writer.waiting,
     async close() {
       await writer.drained()
@@ -143,4 +144,10 @@ export function takeLock(file: string): { close(): void } {
     throw codeOf(error)?.startsWith('SQLITE_BUSY') ? new DatabaseInUseError(file, { cause: error }) : error
   }
   return lock
+}
+
+/** Which file has this name now: its device and inode; undefined when there is none. */
+function identityOf(file: string): string | undefined {
+  const stats = statSync(file, { throwIfNoEntry: false })
+  return stats && `${stats.dev} ${stats.ino}`
 }

@@ -1,4 +1,4 @@
-import { closeSync, openSync, statSync, writeSync } from 'node:fs'
+import { closeSync, copyFileSync, openSync, readFileSync, renameSync, statSync, writeFileSync, writeSync } from 'node:fs'
 import Sqlite from 'better-sqlite3'
 import { expect, onTestFinished, test } from 'vitest'
 import { ApiError } from '../../../src/errors.ts'
@@ -7,7 +7,8 @@ import { openConnection } from '../../../src/storage/sqlite/connection.ts'
 import { openSqlite } from '../../../src/storage/sqlite/open.ts'
 import { SqliteReader } from '../../../src/storage/sqlite/reader.ts'
 import { everything, type TestCommands } from '../../support/batch-commands.ts'
-import { folder, serve } from '../../support/process.ts'
+import { folder, parley, serve } from '../../support/process.ts'
+import { startServer } from '../../support/server.ts'
 
 const commands = new URL('../../support/batch-commands.ts', import.meta.url)
 const byName = rowsBy('installation', ['name'])
@@ -98,4 +99,50 @@ test('a server whose writer thread has ended says so and ends itself, so that a 
   expect(fatal[0]).toContain('the thread that writes is gone')
   await using again = await serve({ env: { PARLEY_DATABASE_URL: env.PARLEY_DATABASE_URL } })
   expect((await fetch(`${again.url}/readyz`)).status).toBe(200)
+})
+
+test('a server whose database file is deleted or replaced is not ready any more', async () => {
+  using place = folder()
+  const file = place.file('parley.db')
+  await using server = await startServer({ database: { engine: 'sqlite', file } })
+  const readiness = async () => (await fetch(`${server.url}/readyz`)).status
+  expect(await readiness()).toBe(200)
+  renameSync(file, place.file('elsewhere.db'))
+  expect(await readiness()).toBe(503)
+  copyFileSync(place.file('elsewhere.db'), file)
+  expect(await readiness()).toBe(503)
+})
+
+test('readiness writes a value that was not there before', async () => {
+  using place = folder()
+  const file = place.file('parley.db')
+  await using server = await startServer({ database: { engine: 'sqlite', file } })
+  expect((await fetch(`${server.url}/readyz`)).status).toBe(200)
+  const db = new Sqlite(file, { readonly: true })
+  const probed = () => db.prepare("select value from installation where name = 'probed'").pluck().get()
+  const first = probed()
+  expect(first).toMatch(/^[0-9a-f-]{36}$/)
+  // The probe is used again for a second at most.
+  await expect.poll(async () => ((await fetch(`${server.url}/readyz`)).status === 200 ? probed() : first)).not.toBe(first)
+  db.close()
+})
+
+test('a start that is refused because the database is damaged ends with a sentence', async () => {
+  using place = folder()
+  const file = place.file('parley.db')
+  const server = await startServer({ database: { engine: 'sqlite', file } })
+  await server.stop()
+  const bytes = readFileSync(file)
+  const page_bytes = 4096
+  // The second page is the first table's: what every start reads.
+  bytes.fill(0xff, page_bytes, page_bytes + 64)
+  for (let page = 1; page < 8; page++) bytes.fill(0xff, page * page_bytes, page * page_bytes + 64)
+  writeFileSync(file, bytes)
+  const env = { PARLEY_DATABASE_URL: `sqlite:${file}`, PORT: '0' }
+  const ended = await parley(['serve'], { env })
+  expect(ended.code).toBe(1)
+  expect(ended.stderr.trim().split('\n').at(-1)).toMatch(
+    /^parley: .*(is not a Parley database|cannot be read or written).*restore a backup/,
+  )
+  expect(ended.stderr).not.toContain('Node.js')
 })
