@@ -83,7 +83,7 @@ export async function propose(
     return { facts, steps: [...earlier, ...stepsOf(resource, change, facts, loaded)], row: null }
   }
   const after = updated(resource, request, facts, before, loaded)
-  // An update without known parameters changes nothing: 200 with the row as it is.
+  // The rule has run for its refusals alone: an update without known parameters changes nothing, and is 200 with the row as it is.
   if (Object.keys(params).length === 0) return { facts, steps: elapsedRow ? earlier : [], row: before }
   await checkUnique(read, resource, after)
   const change = { verb, before, after, cause: 'request' } as const
@@ -150,32 +150,33 @@ export async function changeAll(
   return changed
 }
 
-type By = Pick<ChangeRequest, 'webhooks' | 'source'>
+/** Who asked for a change, and whether with webhooks. */
+type Origin = Pick<ChangeRequest, 'webhooks' | 'source'>
 
 /** Writes one change and the deliveries of its events. */
-export function applyStep(tx: Tx, registry: Registry, step: Step, facts: Facts, by: By): Promise<void> {
-  return applySteps(tx, registry, [step], facts, by)
+export function applyStep(tx: Tx, registry: Registry, step: Step, facts: Facts, origin: Origin): Promise<void> {
+  return applySteps(tx, registry, [step], facts, origin)
 }
 
 /** Writes rows concurrently, the changes of one row in order; then emits the events in order. */
-async function applySteps(tx: Tx, registry: Registry, steps: readonly Step[], facts: Facts, by: By): Promise<void> {
+async function applySteps(tx: Tx, registry: Registry, steps: readonly Step[], facts: Facts, origin: Origin): Promise<void> {
   const rows = Map.groupBy(steps, ({ change }) => rowOf(change).sid)
   await Promise.all(
     [...rows.values()].map(async (ofRow) => {
       for (const step of ofRow) await save(tx, registry, step, step.facts ?? facts)
     }),
   )
-  for (const step of steps) await notifyAndEmit(tx, step, step.facts ?? facts, by)
+  for (const step of steps) await notifyAndEmit(tx, step, step.facts ?? facts, origin)
 }
 
 /** Notifies the caches of the change and emits its events. */
-async function notifyAndEmit(tx: Tx, { resource, change }: Step, facts: Facts, by: By): Promise<void> {
+async function notifyAndEmit(tx: Tx, { resource, change }: Step, facts: Facts, origin: Origin): Promise<void> {
   const { sid, revision } = rowOf(change)
   tx.notify({ topic: 'changed', table: resource.table, sid, revision })
   for (const event of resource.events?.postAction(change, facts) ?? []) {
-    if (!event.always && !by.webhooks) continue
+    if (!event.always && !origin.webhooks) continue
     const listeners = (await resource.events?.listeners?.(tx, event, change, facts)) ?? []
-    await emit(tx, facts, event, by.source, listeners)
+    await emit(tx, facts, event, origin.source, listeners)
   }
 }
 
@@ -220,15 +221,14 @@ async function saveRemoval(tx: Tx, registry: Registry, resource: AnyResource, be
 }
 
 function created(resource: AnyResource, { params, sid, now }: ChangeRequest, facts: Facts, loaded: unknown): BaseRow {
-  const dates = givenDates(params, now, now)
+  const date_created = givenDate(params.DateCreated, now)
   const scope = { account_sid: facts.account.sid, ...scopeOf(resource, facts) }
   return {
     ...resource.create?.(params, facts, loaded, sid),
     ...scope,
     sid,
-    ...dates,
-    // Defaults to the date of creation.
-    date_updated: params.DateUpdated === undefined ? dates.date_created : dates.date_updated,
+    date_created,
+    date_updated: givenDate(params.DateUpdated, date_created),
     revision: 1,
   }
 }
@@ -237,15 +237,16 @@ function created(resource: AnyResource, { params, sid, now }: ChangeRequest, fac
 function updated(resource: AnyResource, { params, now }: ChangeRequest, facts: Facts, before: BaseRow, loaded: unknown): BaseRow {
   const untouched = Object.keys(params).every((name) => resource.untouched?.includes(name))
   const row: BaseRow = { ...before, ...resource.update?.(before, params, facts, loaded) }
-  return revised({ ...row, ...givenDates(params, before.date_created, untouched ? before.date_updated : now) })
+  return revised({
+    ...row,
+    date_created: givenDate(params.DateCreated, before.date_created),
+    date_updated: givenDate(params.DateUpdated, untouched ? before.date_updated : now),
+  })
 }
 
-/** Returns the dates of a row: those of the request, which imports set, else the defaults. */
-function givenDates({ DateCreated, DateUpdated }: ChangeRequest['params'], date_created: number, now: number) {
-  return {
-    date_created: typeof DateCreated === 'number' ? DateCreated : date_created,
-    date_updated: typeof DateUpdated === 'number' ? DateUpdated : now,
-  }
+/** Imports carry dates of their own. */
+function givenDate(given: unknown, otherwise: number): number {
+  return typeof given === 'number' ? given : otherwise
 }
 
 /** Returns the row with its revision incremented: the revision counts committed changes. */

@@ -1,20 +1,22 @@
 /*
- * The declaration of a resource. When a request changes a row, its members run in this order:
+ * The declaration of a resource. When a request changes a row, its members run in this order ('·': done by the core):
  *
- *   params           parses and checks the form                    may refuse
- *   ── decide: on committed rows before a pre-action webhook, and again inside the transaction ──
- *   elapse           applies deadlines that have passed            never throws
- *   load             reads what the rules need                     may refuse
- *   create │ update │ remove   decides the row                     may refuse
- *   unique           checks that names are free                    may refuse
- *   steps            adds the changes that follow                  may refuse
- *   ── preAction: the webhook is called between the two decisions; it may veto or amend the parameters ──
- *   ── write: in the transaction; a refusal from here on would roll back what is written ──
- *   save             inserts, updates or deletes the rows          ConflictError: decide again
- *   afterWrite       writes rows that no resource declares         must not refuse
- *   postAction       returns the events; a delivery per target     must not refuse
- *   ── after the commit ──
- *   represent        returns the JSON of the response              never throws
+ *   1 parse      params                     checks the form                       may refuse
+ *   2 decide     · locate                   reads the rows above                  404, suspended account
+ *                elapse                     applies deadlines that have passed    never throws
+ *                load                       reads what the rules need             may refuse
+ *                create │ update │ remove   decides the row                       may refuse
+ *                unique                     checks that names are free            may refuse
+ *                steps                      adds the changes that follow          may refuse
+ *   3 ask        preAction                  calls the webhook, if there is one    vetoes, or amends the parameters
+ *   4 decide     as 2, inside the transaction, on the rows as they are now
+ *   5 write      · save                     inserts, updates or deletes rows      ConflictError: decide again
+ *                afterWrite                 writes rows without a step            must not refuse
+ *                postAction, listeners      events; a delivery for each target    must not refuse
+ *   6 commit     · notices                  caches, timers and deliveries learn of it
+ *   7 respond    represent                  the JSON of the response              never throws
+ *
+ * Without a pre-action webhook, 2 and 3 are left out. A refusal in 5 would undo what is written.
  *
  * A refusal is an ApiError. Any other error is a defect: the transaction is rolled back, the response is a 500.
  * A deadline (`sweep.ts`) starts at `elapse` and continues at `save`; reads use only `elapse` and `represent`.
