@@ -154,6 +154,12 @@ const declarations = {
     default: '157286400',
     parse: integer(1, Number.MAX_SAFE_INTEGER),
   }),
+  media_quota_bytes: declare({
+    env: 'PARLEY_MEDIA_QUOTA_BYTES',
+    description: 'maximum size of all uploaded files of an account together, in bytes',
+    default: { words: 'none', value: none },
+    parse: integer(1, Number.MAX_SAFE_INTEGER),
+  }),
   test_clock: declare({
     env: 'PARLEY_TEST_CLOCK',
     description: 'whether /admin/v1/clock can move the time forward; for development and CI',

@@ -84,6 +84,20 @@ export const catalogue = {
     message: 'Invalid Parameter',
     when: 'a parameter contains a NUL character, or a malformed value without an error code of its own',
   },
+  rangeNotSatisfiable: {
+    // The vendor documents no code for it.
+    code: 20416,
+    status: 416,
+    message: 'Range Not Satisfiable',
+    when: 'the range of a download lies beyond the end of the file',
+  },
+  mediaQuotaExceeded: {
+    // Of Parley's own; the vendor has no quota.
+    code: 20507,
+    status: 403,
+    message: 'Media quota of the account exceeded',
+    when: 'an upload would take the files of the account over PARLEY_MEDIA_QUOTA_BYTES',
+  },
   tooManyRequests: {
     code: 20429,
     status: 429,
@@ -544,7 +558,7 @@ export const catalogue = {
     code: 50511,
     status: 400,
     message: 'Invalid message media content type',
-    when: 'the Content-Type of an upload is not type/subtype, or is multipart',
+    when: 'the Content-Type of an upload or of its part Media is not type/subtype, or its form cannot be parsed',
   },
   mediaTooLarge: {
     code: 50512,

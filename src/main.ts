@@ -23,6 +23,7 @@ import { type Installation, type OpenOptions, openInstallation } from './install
 import { followClock } from './installation/test-clock.ts'
 import { Loop, type Worker } from './loop.ts'
 import { MediaCleanup } from './media/cleanup.ts'
+import { MediaExpiry } from './media/expiry.ts'
 import { mediaSurfaces } from './media/http.ts'
 import { MediaStore } from './media/store.ts'
 import { healthRoutes, metricsRoutes } from './observability/health.ts'
@@ -100,6 +101,7 @@ export async function start(config: Config, options: StartOptions = {}): Promise
       timers,
       createDeliveries(shared),
       createCleanup(shared),
+      new MediaExpiry({ clock: installation.clock, database, onError: shared.onError }),
       new MediaCleanup({ store, report: shared.onError }),
       ...(clock ? [clock.worker] : []),
     ]
@@ -225,7 +227,17 @@ function createServer(
     ...(beforeRequest && { beforeRequest }),
     resources,
     operations,
-    otherSurfaces: mediaSurfaces({ ...config, max_bytes: config.media_max_bytes, store, database, read, vault, clock, log }),
+    otherSurfaces: mediaSurfaces({
+      ...config,
+      max_bytes: config.media_max_bytes,
+      quota_bytes: config.media_quota_bytes,
+      store,
+      database,
+      read,
+      vault,
+      clock,
+      log,
+    }),
     public_url: config.public_url,
     log,
     limits,

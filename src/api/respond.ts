@@ -118,5 +118,6 @@ export function sendError(request: FastifyRequest, reply: FastifyReply, error: u
 
 function headersOf({ entry, details }: ApiError): string[] {
   if (entry.status === 401) return ['www-authenticate', 'Basic realm="Twilio API"']
+  if (details.content_range !== undefined) return ['content-range', details.content_range]
   return details.seconds === undefined ? [] : ['retry-after', details.seconds]
 }

@@ -268,7 +268,7 @@ async function allowedChanges(
     proxy_address: is_group || isMail(parties.address) ? null : parties.to[0],
     projected_address: is_group && destination.kind === 'new' ? (destination.configured[0] ?? null) : null,
     body: incoming.body,
-    media: await mediaForEvent(pipeline.read, destination, incoming),
+    media: await mediaForEvent(pipeline, destination, incoming),
     channel_metadata: metadata(source, incoming.profile_name),
   }
   const { service_sid } = destination
@@ -280,9 +280,10 @@ async function allowedChanges(
 }
 
 /** Returns the media for the event of a new conversation, else null. Throws the refusal of the parameter or the media. */
-async function mediaForEvent(read: Reader, destination: Destination, incoming: Incoming): Promise<string | null> {
+async function mediaForEvent({ read, clock }: Pipeline, destination: Destination, incoming: Incoming): Promise<string | null> {
   const { MediaSid } = parseParams(messages.params, 'create', formOf(messageForm(incoming)))
-  return destination.kind === 'new' && MediaSid ? mediaToJson(await freeMedia(read, destination.service_sid, MediaSid)) : null
+  if (destination.kind !== 'new' || !MediaSid) return null
+  return mediaToJson(await freeMedia(read, destination.service_sid, MediaSid, clock.now()))
 }
 
 type FormValues = Readonly<Record<string, string | string[]>>

@@ -3,7 +3,7 @@ import type { Tx } from '../storage/database.ts'
 import { serviceOfAccount } from '../storage/lookups.ts'
 import { insertRow } from '../storage/rows.ts'
 import type { MediaRow } from '../storage/schema.ts'
-import { mediaBySid, remove } from './rows.ts'
+import { mediaBySid, remove, removeExpired } from './rows.ts'
 
 export const mediaCommands = {
   /** `path`: for the message of the 404 if the service was removed during the upload. */
@@ -11,6 +11,11 @@ export const mediaCommands = {
     const service = await tx.hold(serviceOfAccount, { sid: row.service_sid, account_sid: row.account_sid }, 'keep')
     if (!service) throw refuse('notFound', { path })
     await tx.run(insertRow('media', Object.keys(row)), { ...row })
+  },
+
+  /** Returns how many of at most `limit` uploads have expired and been removed. `now` in epoch ms. */
+  async removeExpiredMedia(tx: Tx, { now, limit }: { now: number; limit: number }): Promise<number> {
+    return removeExpired(tx, now, limit)
   },
 
   /** Deletes media that belong to no message. */

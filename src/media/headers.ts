@@ -1,9 +1,15 @@
+import type { IncomingHttpHeaders } from 'node:http'
 import { MIMEType } from 'node:util'
 import { refuse } from '../errors.ts'
 import type { MediaRow } from '../storage/schema.ts'
 
 /** The vendor documents no limit; registered types are far shorter. */
 const max_type_length = 255
+
+/** Whether an upload is the form of a browser, of which a part is the file. */
+export function isForm(header: string | undefined): boolean {
+  return mimeType(header?.trim() ?? '')?.essence === 'multipart/form-data'
+}
 
 /** Returns the content type of an upload. Throws a refusal when it is invalid or multipart. */
 export function uploadedType(header: string | undefined): string {
@@ -28,7 +34,7 @@ const executable =
  * Returns the headers of a download. Uploads come from strangers and have the API's host: browsers are made to save files rather
  * than open them, and the sandbox gives a file opened all the same an origin of its own without scripts.
  */
-export function contentHeaders({ content_type, filename, sha256 }: MediaRow): string[] {
+export function contentHeaders({ content_type, filename, sha256, date_created }: MediaRow): string[] {
   const type = mimeType(content_type)
   return [
     'content-type',
@@ -41,6 +47,8 @@ export function contentHeaders({ content_type, filename, sha256 }: MediaRow): st
     "default-src 'none'; sandbox",
     'etag',
     `"${sha256}"`,
+    'last-modified',
+    lastModified(date_created),
     // The content never changes, but access to it does.
     'cache-control',
     'private, no-cache',
@@ -74,12 +82,28 @@ interface Range {
   readonly end: number
 }
 
-/** Returns the requested range. Undefined for the whole file, which is also a valid response to an unsatisfiable range. */
-export function rangeOf(headers: { range?: string | undefined; 'if-range'?: unknown }, row: MediaRow): Range | undefined {
-  const [, from = '', to = ''] = /^bytes=(\d*)-(\d*)$/.exec(headers.range ?? '') ?? []
-  const condition = headers['if-range']
-  if ((from === '' && to === '') || (condition !== undefined && condition !== `"${row.sha256}"`)) return undefined
-  const start = from === '' ? Math.max(0, row.size - Number(to)) : Number(from)
-  const end = from === '' || to === '' ? row.size - 1 : Math.min(Number(to), row.size - 1)
-  return start <= end ? { start, end } : undefined
+/** A file never changes, so it is as old as its upload. */
+function lastModified(date_created: number): string {
+  return new Date(date_created).toUTCString()
+}
+
+/** Whether the caller has the file already: by its ETag, or without one by date. */
+export function isUnmodified(headers: IncomingHttpHeaders, { sha256, date_created }: MediaRow): boolean {
+  const tags = headers['if-none-match']
+  if (tags !== undefined)
+    return tags.trim() === '*' || tags.split(',').some((tag) => tag.trim().replace(/^W\//, '') === `"${sha256}"`)
+  const since = Date.parse(headers['if-modified-since'] ?? '')
+  return Math.floor(date_created / 1000) * 1000 <= since
+}
+
+/** Returns the requested range; undefined for the whole file. Throws a refusal when no byte of the file is in it. */
+export function rangeOf({ range, 'if-range': condition }: IncomingHttpHeaders, row: MediaRow): Range | undefined {
+  const [, from = '', to = ''] = /^bytes=(\d*)-(\d*)$/.exec(range ?? '') ?? []
+  const [first, last] = [Number(from), Number(to)]
+  // Not a single range, or not of these bytes: ignored.
+  if ((from === '' && to === '') || (from !== '' && to !== '' && first > last)) return undefined
+  if (condition !== undefined && condition !== `"${row.sha256}"`) return undefined
+  const start = from === '' ? Math.max(0, row.size - last) : first
+  if (start >= row.size) throw refuse('rangeNotSatisfiable', { content_range: `bytes */${row.size}` })
+  return { start, end: from === '' || to === '' ? row.size - 1 : Math.min(last, row.size - 1) }
 }

@@ -16,9 +16,10 @@ import { accountBySid, conversationBySid, serviceOfAccount } from '../storage/lo
 import type { MediaRow } from '../storage/schema.ts'
 import type { Vault } from '../vault.ts'
 import type { mediaCommands } from './commands.ts'
-import { baseName, contentHeaders, rangeOf, uploadedType } from './headers.ts'
+import { baseName, contentHeaders, isForm, isUnmodified, rangeOf, uploadedType } from './headers.ts'
 import { TemporaryLinks } from './links.ts'
-import { findMedia } from './rows.ts'
+import { mediaPart } from './multipart.ts'
+import { bytesOf, findMedia } from './rows.ts'
 import type { MediaStore } from './store.ts'
 
 const collection = '/Services/:service/Media'
@@ -37,6 +38,8 @@ export interface MediaOptions {
   readonly vault: Vault
   readonly clock: Clock
   readonly max_bytes: number
+  /** Of all files of an account; null: none. */
+  readonly quota_bytes: number | null
   /** Null: derived from the request's Host header. */
   readonly public_url: string | null
   readonly log: Logger
@@ -111,10 +114,14 @@ class Media {
     const { account_sid } = request
     const service_sid = await this.#serviceOf(request)
     const { Category, Filename } = parseParams(params, 'create', queryOf(request))
-    const content_type = uploadedType(request.uploaded_type)
-    if (Number(request.headers['content-length']) > max_bytes) throw refuse('mediaTooLarge')
-    const [category, filename] = [Category ?? 'media', baseName(Filename)]
-    return store.add(body, max_bytes, async ({ sha256, size }) => {
+    const announced = Number(request.headers['content-length'] ?? 0)
+    await this.#refuseOverQuota(account_sid, 1)
+    const part = isForm(request.uploaded_type) ? await mediaPart(body, request.uploaded_type ?? '') : null
+    const content_type = uploadedType(part ? part.content_type : request.uploaded_type)
+    if (!part && announced > max_bytes) throw refuse('mediaTooLarge')
+    const [category, filename] = [Category ?? 'media', baseName(Filename ?? part?.filename)]
+    return store.add(part?.bytes ?? body, max_bytes, async ({ sha256, size }) => {
+      await this.#refuseOverQuota(account_sid, size)
       const now = clock.now()
       const dates = { date_created: now, date_updated: now, revision: 1 }
       const unused = { author: null, conversation_sid: null, message_sid: null }
@@ -123,6 +130,13 @@ class Media {
       await database.write('addMedia', { row, path: pathOf(request) })
       return row
     })
+  }
+
+  /** Uploads at the same time may go beyond it together. */
+  async #refuseOverQuota(account_sid: string, bytes: number): Promise<void> {
+    const { database, quota_bytes } = this.#options
+    if (quota_bytes !== null && (await bytesOf(database.read, account_sid)) + bytes > quota_bytes)
+      throw refuse('mediaQuotaExceeded')
   }
 
   readonly fetch: Work = async (request, reply) => {
@@ -165,7 +179,7 @@ class Media {
   async #findReachable(request: FastifyRequest, service_sid: string): Promise<MediaRow> {
     const { read } = this.#options
     const { key = '' } = paramsOf(request)
-    const row = await findMedia(read, service_sid, key)
+    const row = await findMedia(read, service_sid, key, this.#options.clock.now())
     const gone = row?.conversation_sid && !(await read.one(conversationBySid, { service_sid, sid: row.conversation_sid }))
     if (!row || gone) throw refuse('notFound', { path: pathOf(request) })
     return row
@@ -199,6 +213,7 @@ class Media {
   }
 
   async #send(request: FastifyRequest, reply: FastifyReply, row: MediaRow): Promise<void> {
+    if (isUnmodified(request.headers, row)) return respond(request, reply, 304, null, contentHeaders(row))
     const range = rangeOf(request.headers, row)
     const { start, end } = range ?? { start: 0, end: row.size - 1 }
     const headers = [...commonHeaders(request), ...contentHeaders(row), 'content-length', String(end - start + 1)]
@@ -250,6 +265,7 @@ async function receiveBody<T>(
   try {
     return await work(raw)
   } catch (error) {
+    raw.unpipe()
     raw.resume()
     // A sender that has disconnected is no server error, and receives no response.
     throw raw.errored ? refuse('invalidValue') : error

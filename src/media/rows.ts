@@ -32,6 +32,33 @@ const assign = shape<Pick<MediaRow, 'service_sid' | 'sid' | 'conversation_sid' |
     .where('sid', '=', a.sid),
 )
 
+const unusedSince = shape<{ before: number; max: number }>()((db, a) =>
+  db.selectFrom('media').selectAll().where('message_sid', 'is', null).where('date_created', '<=', a.before).limit(a.max),
+)
+
+const usedBytes = shape<{ account_sid: string }>()((db, a) =>
+  db
+    .selectFrom('media')
+    .select((eb) => eb.fn.sum<number>('size').as('bytes'))
+    .where('account_sid', '=', a.account_sid),
+)
+
+/** Returns the size of all files of an account together. */
+export async function bytesOf(read: Reader, account_sid: string): Promise<number> {
+  return Number((await read.one(usedBytes, { account_sid }))?.bytes ?? 0)
+}
+
+/** Removes a batch of media that no message has taken in time. Returns how many. */
+export async function removeExpired(tx: Tx, now: number, max: number): Promise<number> {
+  const rows = await tx.all(unusedSince, { before: now - unused_lifetime_ms, max })
+  for (const { service_sid, sid } of rows) {
+    // A message of another node may have taken it meanwhile.
+    const row = await tx.hold(mediaBySid, { service_sid, sid }, 'change')
+    if (row && isExpired(row, now)) await remove(tx, [row])
+  }
+  return rows.length
+}
+
 /** An element of a message's `media` in REST responses. */
 interface MediaJson {
   readonly sid: string
@@ -40,14 +67,23 @@ interface MediaJson {
   readonly filename: string | null
 }
 
-export async function findMedia(read: Reader, service_sid: string, sid: string): Promise<MediaRow | undefined> {
-  return read.one(mediaBySid, { service_sid, sid })
+/** As long as the vendor keeps an upload that no message takes. */
+export const unused_lifetime_ms = 300_000
+
+function isExpired({ message_sid, date_created }: MediaRow, now: number): boolean {
+  return message_sid === null && now - date_created >= unused_lifetime_ms
+}
+
+/** `now`: in epoch ms. Expired media are not found, although they are removed in batches. */
+export async function findMedia(read: Reader, service_sid: string, sid: string, now: number): Promise<MediaRow | undefined> {
+  const row = await read.one(mediaBySid, { service_sid, sid })
+  return row && isExpired(row, now) ? undefined : row
 }
 
 /** Reads and locks media for a new message. Throws a refusal when they do not exist or belong to another message. */
-export async function freeMedia(read: Reader, service_sid: string, sid: string): Promise<MediaRow> {
+export async function freeMedia(read: Reader, service_sid: string, sid: string, now: number): Promise<MediaRow> {
   const row = await read.hold(mediaBySid, { service_sid, sid }, 'change')
-  if (!row) throw refuse('mediaNotFound')
+  if (!row || isExpired(row, now)) throw refuse('mediaNotFound')
   if (row.message_sid !== null) throw refuse('mediaUsed')
   return row
 }

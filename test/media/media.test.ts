@@ -7,7 +7,7 @@ import { dirname, join } from 'node:path'
 import { Readable } from 'node:stream'
 import { Agent, request } from 'undici'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
-import { type Config, mediaFolder } from '../../src/config.ts'
+import { type Config, mediaFolder, readConfig } from '../../src/config.ts'
 import { newDatabase, type TestDatabase } from '../support/databases.ts'
 import { sqliteOnly } from '../support/only.ts'
 import { auth_token, startServer, type TestServer } from '../support/server.ts'
@@ -202,14 +202,46 @@ describe('upload and download', () => {
     ['bytes=7-', 206, '789', 'bytes 7-9/10'],
     ['bytes=-2', 206, '89', 'bytes 8-9/10'],
     ['bytes=8-100', 206, '89', 'bytes 8-9/10'],
-    ['bytes=20-30', 200, '0123456789', undefined],
+    ['bytes=3-2', 200, '0123456789', undefined],
     ['bytes=0-1,3-4', 200, '0123456789', undefined],
-    ['bytes=-0', 200, '0123456789', undefined],
     ['lines=1-2', 200, '0123456789', undefined],
   ])('answers the range %s', async (range, status, text, content_range) => {
     const record = await upload('0123456789', { type: 'text/plain' })
     const answer = await get(record.links.content, { headers: { range } })
     expect([answer.status, String(answer.bytes), answer.headers['content-range']]).toEqual([status, text, content_range])
+  })
+
+  test.each(['bytes=10-', 'bytes=20-30', 'bytes=-0'])('refuses the range %s, in which there is nothing', async (range) => {
+    const { links } = await upload('0123456789', { type: 'text/plain' })
+    const answer = await get(links.content, { headers: { range } })
+    expect([answer.status, answer.headers['content-range'], JSON.parse(String(answer.bytes))]).toMatchObject([
+      416,
+      'bytes */10',
+      { status: 416, code: 20416 },
+    ])
+    expect((await get(links.content, { headers: { range, 'if-range': '"another"' } })).status).toBe(200)
+  })
+
+  test('sends nothing again that the caller has', async () => {
+    const { links } = await upload('0123456789')
+    const { etag = '', 'last-modified': modified = '' } = (await get(links.content)).headers as Record<string, string>
+    const earlier = new Date(Date.parse(modified) - 1000).toUTCString()
+    for (const [headers, status] of [
+      [{ 'if-none-match': etag }, 304],
+      [{ 'if-none-match': `"x", W/${etag}` }, 304],
+      [{ 'if-none-match': '*' }, 304],
+      [{ 'if-none-match': '"x"' }, 200],
+      [{ 'if-modified-since': modified }, 304],
+      [{ 'if-modified-since': earlier }, 200],
+      [{ 'if-modified-since': 'junk' }, 200],
+      [{ 'if-none-match': '"x"', 'if-modified-since': modified }, 200],
+    ] as const) {
+      for (const method of ['GET', 'HEAD'] as const) {
+        const answer = await get(links.content, { headers, method })
+        expect([answer.status, answer.headers.etag], JSON.stringify(headers)).toEqual([status, etag])
+        expect(answer.bytes.length).toBe(status === 304 || method === 'HEAD' ? 0 : 10)
+      }
+    }
   })
 
   test('ignores a range of other bytes than these', async () => {
@@ -219,6 +251,99 @@ describe('upload and download', () => {
     const { etag } = (await get(record.links.content)).headers
     expect((await get(record.links.content, { headers: { ...headers, 'if-range': String(etag) } })).status).toBe(206)
   })
+})
+
+describe('a form with a part Media', () => {
+  const part = (name: string, content: string | Buffer, extra = '') => [
+    `--xx\r\nContent-Disposition: form-data; name="${name}"${extra}\r\n\r\n`,
+    content,
+    '\r\n',
+  ]
+  const form = (...parts: (string | Buffer)[][]) =>
+    Buffer.concat([...parts.flat(), '--xx--\r\n'].map((each) => Buffer.from(each)))
+  const type = 'multipart/form-data; boundary=xx'
+
+  test('is the file of that part, with its name and type', async () => {
+    const file = part('Media', pixel, '; filename="a.png"\r\nContent-Type: image/png')
+    const record = await upload(form(part('Other', 'x'), file, part('More', 'y')), { type })
+    expect(record).toMatchObject({ content_type: 'image/png', filename: 'a.png', size: pixel.length })
+    expect((await get(record.links.content)).bytes.equals(pixel)).toBe(true)
+    expect((await upload(form(file), { type, query: '?Filename=b.png' })).filename).toBe('b.png')
+  })
+
+  test('as browsers send it', async () => {
+    const body = new FormData()
+    body.append('Media', new Blob(['hello'], { type: 'text/plain' }), 'hello.txt')
+    const url = `${server.url}/v1/Services/${service}/Media`
+    const answer = await fetch(url, { method: 'POST', headers: authorization(), body })
+    expect(await answer.json()).toMatchObject({ content_type: 'text/plain', filename: 'hello.txt', size: 5 })
+  })
+
+  test('needs that part, whole, and not too large', async () => {
+    expect(await send(form(part('File', 'x', '; filename="x"')), { type })).toMatchObject({ status: 400, body: { code: 20001 } })
+    expect(await send(form(), { type })).toMatchObject({ status: 400 })
+    const cut = form(part('Media', 'x'.repeat(100))).subarray(0, 100)
+    expect(await send(cut, { type })).toMatchObject({ status: 400, body: { code: 50511 } })
+    expect(await send(form(part('Media', '')), { type })).toMatchObject({ status: 400, body: { code: 20001 } })
+    expect(await send(form(part('Media', Buffer.alloc(limit_bytes + 1))), { type })).toMatchObject({
+      status: 413,
+      body: { code: 50512 },
+    })
+    expect(await arriving()).toEqual([])
+  })
+})
+
+describe('an upload that no message takes', () => {
+  test('is gone after five minutes, its file too', async () => {
+    const own = await newDatabase()
+    onTestFinished(own.dispose)
+    const settings = { ...own.config }
+    const moved = await startServer(settings)
+    onTestFinished(moved.stop)
+    const { body: made } = await moved.call('POST', '/v1/Services', { FriendlyName: 'x' })
+    const { body: conversation } = await moved.call('POST', `/v1/Services/${made.sid}/Conversations`, {})
+    const path = `/v1/Services/${made.sid}`
+    const post = async (text: string) => {
+      const headers = { authorization: `Basic ${btoa(`${moved.account_sid}:${auth_token}`)}`, 'content-type': 'text/plain' }
+      const answer = await request(`${moved.url}${path}/Media`, { method: 'POST', body: text, headers })
+      return ((await answer.body.json()) as { sid: string }).sid
+    }
+    const [taken, late, early] = [await post('taken'), await post('late'), await post('early')]
+    const messages = `${path}/Conversations/${conversation.sid}/Messages`
+    expect((await moved.call('POST', messages, { MediaSid: taken })).status).toBe(201)
+    await moved.advance('PT4M59S')
+    expect((await moved.call('POST', messages, { MediaSid: early })).status).toBe(201)
+    const status = async (sid: string) => (await moved.call('GET', `${path}/Media/${sid}`, undefined, { check: false })).status
+    expect(await status(late)).toBe(200)
+    await moved.advance('PT1S')
+    expect([await status(late), await status(taken), await status(early)]).toEqual([404, 200, 200])
+    expect((await moved.call('POST', messages, { MediaSid: late })).body).toMatchObject({ status: 400, code: 50507 })
+    // Its file goes with the next round of the worker, of which a start has one.
+    await moved.stop()
+    const again = await startServer(settings)
+    onTestFinished(again.stop)
+    const files = async () =>
+      (await readdir(mediaFolder(settings as Config) as string, { recursive: true })).filter((name) => /[0-9a-f]{64}$/.test(name))
+    await expect.poll(files).toHaveLength(2)
+  })
+})
+
+test('an account has a quota, if one is set', async () => {
+  const limited = await startServer({ media_quota_bytes: 10 })
+  onTestFinished(limited.stop)
+  const { body: made } = await limited.call('POST', '/v1/Services', { FriendlyName: 'x' })
+  const post = async (text: string) => {
+    const headers = { authorization: `Basic ${btoa(`${limited.account_sid}:${auth_token}`)}`, 'content-type': 'text/plain' }
+    const answer = await request(`${limited.url}/v1/Services/${made.sid}/Media`, { method: 'POST', body: text, headers })
+    return (await answer.body.json()) as { sid: string; code?: number; status?: number }
+  }
+  const { sid } = await post('123456')
+  expect(await post('12345')).toMatchObject({ status: 403, code: 20507, message: 'Media quota of the account exceeded' })
+  await post('1234')
+  expect(await post('1')).toMatchObject({ status: 403 })
+  await limited.call('DELETE', `/v1/Services/${made.sid}/Media/${sid}`, undefined, { check: false })
+  expect(await post('1')).toMatchObject({ size: 1 })
+  expect(() => readConfig({ PARLEY_MEDIA_QUOTA_BYTES: '0' })).toThrow('PARLEY_MEDIA_QUOTA_BYTES must be a whole number from 1')
 })
 
 describe('refusals', () => {
@@ -238,7 +363,8 @@ describe('refusals', () => {
   test.each([
     ['no type', 'png'],
     ['half a type', 'image/'],
-    ['a form of a browser', 'multipart/form-data; boundary=x'],
+    ['a form without a boundary', 'multipart/form-data'],
+    ['parts of another kind', 'multipart/mixed; boundary=x'],
     ['a type of 300 characters', `text/${'x'.repeat(295)}`],
   ])('%s', async (_, type) => {
     expect(await send(pixel, { type })).toMatchObject({ status: 400, body: { code: 50511 } })
@@ -293,9 +419,17 @@ describe('refusals', () => {
   })
 })
 
+/** Sends media with a message, so that they stay. */
+async function carry(MediaSid: string): Promise<void> {
+  const { body: conversation } = await server.call('POST', `/v1/Services/${service}/Conversations`, {})
+  const messages = `/v1/Services/${service}/Conversations/${conversation.sid}/Messages`
+  expect((await server.call('POST', messages, { MediaSid })).status).toBe(201)
+}
+
 describe('the temporary url', () => {
   test('needs no header, and only for five minutes', async () => {
-    const { url, links } = await upload(pixel)
+    const { sid, url, links } = await upload(pixel)
+    await carry(sid)
     const direct: string = links.content_direct_temporary
     const { status, bytes, headers } = await get(direct, { as: null })
     expect([status, bytes.equals(pixel), headers['x-content-type-options']]).toEqual([200, true, 'nosniff'])

@@ -220,8 +220,8 @@ async function load(read: Reader, p: Given, facts: ConversationChildFacts, befor
   return { author, recipients, group, media }
 }
 
-async function mediaOf(read: Reader, p: Given, { service }: ConversationChildFacts): Promise<MediaRow | null> {
-  return p.MediaSid && !p.ContentSid ? freeMedia(read, service.sid, p.MediaSid) : null
+async function mediaOf(read: Reader, p: Given, { service, now }: ConversationChildFacts): Promise<MediaRow | null> {
+  return p.MediaSid && !p.ContentSid ? freeMedia(read, service.sid, p.MediaSid, now) : null
 }
 
 /** Returns the participant that a message is not sent to: its inbound sender, even if a webhook has changed the author. */
