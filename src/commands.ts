@@ -1,6 +1,6 @@
 import { accountCommands } from './accounts/commands.ts'
 import { channelCommands } from './channels/commands.ts'
-import { settleMessage } from './channels/receipts.ts'
+import { failedReport, settleMessage } from './channels/receipts.ts'
 import { deliveryCommands } from './delivery/record.ts'
 import { mediaCommands } from './media/commands.ts'
 import { removeSomeMedia } from './media/rows.ts'
@@ -17,7 +17,7 @@ export const commands = {
   changeAll: (tx: Tx, input: readonly [NamedChange, ...NamedChange[]]) => changeAll(tx, registry, input),
   sweep: long((tx: Tx, request: SweepRequest) => sweep(tx, registry, request)),
   ...removalCommands(registry, removeSomeMedia),
-  ...deliveryCommands(settleMessage),
+  ...deliveryCommands(settleMessage, failedReport),
   ...accountCommands,
   ...factCommands,
   ...mediaCommands,

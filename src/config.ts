@@ -147,6 +147,12 @@ const declarations = {
     default: '7',
     parse: integer(0, 3650),
   }),
+  delivery_max_age_hours: declare({
+    env: 'PARLEY_DELIVERY_MAX_AGE_HOURS',
+    description: 'hours after which a pending delivery is not attempted any more and has failed',
+    default: '168',
+    parse: integer(1, 87_600),
+  }),
   media_max_bytes: declare({
     env: 'PARLEY_MEDIA_MAX_BYTES',
     description: 'maximum size of an uploaded file, in bytes',

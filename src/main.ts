@@ -53,7 +53,8 @@ const stop_timeout_ms = 7000
 /** How long a node may miss a move of the test clock by another node. */
 const clock_interval_ms = 1000
 
-const day_ms = 86_400_000
+const hour_ms = 3_600_000
+const day_ms = 24 * hour_ms
 
 /** What the parts of a server share. */
 interface Shared {
@@ -153,8 +154,14 @@ function createDeliveries(shared: Shared): Deliveries<ChannelReport> {
   return new Deliveries<ChannelReport>({
     clock,
     database,
+    max_age_ms: config.delivery_max_age_hours * hour_ms,
     handlers: {
-      webhook: webhookHandler({ ...signed, retries: config.webhook_retries, studio_url: config.studio_url }),
+      webhook: webhookHandler({
+        ...signed,
+        committed: database.read,
+        retries: config.webhook_retries,
+        studio_url: config.studio_url,
+      }),
       message: messageHandler(signed, database.read),
       loopback: loopbackHandler(database.read),
     },

@@ -18,6 +18,9 @@ interface Query {
   limit?: number
 }
 
+/** Deliveries that are dropped in one transaction. */
+const max_dropped = 500
+
 const delivery_kinds: readonly DeliveryKind[] = ['webhook', 'message', 'loopback']
 const text = { type: 'string' } as const
 const filter = { type: 'string', maxLength: 64 } as const
@@ -89,6 +92,22 @@ const fetchDelivery: OperationSchema = {
   params: ofDelivery,
   response: { 200: response('The delivery', delivery), ...errors(400, 404) },
 }
+const dropDeliveries: OperationSchema = {
+  operationId: 'dropDeliveries',
+  summary: 'Drop the pending deliveries to a target',
+  description: 'They have failed, with that reason, and can be redelivered. What is being sent at the time may still arrive.',
+  tags,
+  querystring: {
+    type: 'object',
+    properties: { target_sid: { ...filter, description: 'The `target_sid` of the deliveries' } },
+    required: ['target_sid'],
+    additionalProperties: false,
+  },
+  response: {
+    200: response('How many were dropped', object('DroppedDeliveries', { dropped: { type: 'integer' } })),
+    ...bodyErrors(400),
+  },
+}
 const redeliver: OperationSchema = {
   operationId: 'redeliver',
   summary: 'Send a delivery once more',
@@ -105,6 +124,16 @@ export function deliveryRoutes({ database, clock }: Pick<Installation, 'database
       const { service_sid, conversation_sid, status, before = '~', limit = 50 } = query
       const log = await readLog(database.read, { service_sid, subject_sid: conversation_sid, status, before, limit })
       return { deliveries: log.rows.map(toJson), next_before: log.next_before }
+    })
+
+    routes.delete<{ Querystring: { target_sid: string } }>('/', { schema: dropDeliveries }, async ({ query }) => {
+      let dropped = 0
+      for (let slot = 0; slot < database.slots.count; slot++) {
+        for (let batch = max_dropped; batch === max_dropped; dropped += batch) {
+          batch = await database.write('dropDeliveries', { slot, ...query, now: clock.now(), limit: max_dropped })
+        }
+      }
+      return { dropped }
     })
 
     routes.get<{ Params: { id: string } }>('/:id', { schema: fetchDelivery }, async ({ params }, reply) => {

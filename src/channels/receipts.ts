@@ -47,6 +47,9 @@ export interface ChannelReport {
 const receiptsOf = rowsBy('receipts', ['service_sid', 'conversation_sid', 'message_sid'])
 const byChannelMessage = rowsBy('receipts', ['channel_message_sid'])
 
+/** Of a message that no channel was handed. */
+export const failedReport: ChannelReport = { channel_message_sid: null, status: 'failed', error_code: null }
+
 const by = { webhooks: false, source: 'API' } as const
 
 /** The facts of a receipt: its parents are the conversation and the message. */

@@ -45,6 +45,8 @@ interface Queue {
   /** Whether there may be more in the database. */
   more: boolean
   loading: boolean
+  /** Counts how often its rows in memory have become untrue. */
+  generation: number
   /** Ids recorded while rows are being read: the read may still return them as pending. */
   readonly recorded: string[]
 }
@@ -121,6 +123,7 @@ export class Deliveries<Report> implements Worker {
       for (const notice of notices) {
         if (notice.topic === 'deliveries') written.set(`${notice.slot} ${notice.target_sid}`, notice)
         if (notice.topic === 'clock') this.#wakeSleepers()
+        if (notice.topic === 'dropped') this.#reload(notice.slot, notice.target_sid)
         if (notice.topic === 'missed') this.#poll.nudge()
       }
       for (const { slot, target_sid } of written.values()) this.#loadTarget(slot, target_sid)
@@ -184,11 +187,28 @@ export class Deliveries<Report> implements Worker {
         waiting: 0,
         more: true,
         loading: false,
+        generation: 0,
         recorded: [],
       }
       queues.set(target_sid, queue)
     }
     queue.more = true
+    this.#load(queue)
+  }
+
+  /** Drops what is in memory, but for what is in flight, and loads what is pending now. */
+  #reload(slot: number, target_sid: string): void {
+    const queue = this.#slots.get(slot)?.get(target_sid)
+    if (!queue) return
+    queue.generation++
+    for (const [subject, lane] of queue.lanes) {
+      for (const { id } of lane.queue.splice(0)) queue.loaded.delete(id)
+      if (!lane.sending) queue.lanes.delete(subject)
+    }
+    queue.ready.length = 0
+    queue.waiting = 0
+    queue.more = true
+    this.#wakeSleepers()
     this.#load(queue)
   }
 
@@ -199,7 +219,7 @@ export class Deliveries<Report> implements Worker {
 
   /** Loads rows until the window is full. */
   #load(queue: Queue): void {
-    const { slot, target_sid, loaded } = queue
+    const { slot, target_sid, loaded, generation } = queue
     if (queue.loading || !queue.more || queue.waiting > low_water || this.#isStopped(slot)) return
     queue.loading = true
     queue.more = false
@@ -208,7 +228,8 @@ export class Deliveries<Report> implements Worker {
     this.#options.database.read
       .all(pendingOf, { slot, target_sid, limit })
       .then((rows) => {
-        if (rows.length === limit) queue.more = true
+        if (rows.length === limit || queue.generation !== generation) queue.more = true
+        if (queue.generation !== generation) return
         for (const row of rows) if (!loaded.has(row.id)) this.#add(queue, row)
       }, this.#options.failed)
       .finally(() => {
@@ -279,13 +300,15 @@ export class Deliveries<Report> implements Worker {
 
   /** Attempts a delivery until it is finished. Does not count as in flight while it waits for the next attempt. */
   async #deliver(queue: Queue, row: DeliveryRow): Promise<void> {
+    const { generation } = queue
+    const isReplaced = () => queue.generation !== generation
     let current = row
     let next = this.#nextAttempt(row)
-    while (current.status === 'pending' && !this.#isStopped(queue.slot)) {
+    while (current.status === 'pending' && !this.#isStopped(queue.slot) && !isReplaced()) {
       if (next > this.#options.clock.now()) {
         this.#countInFlight(queue.target_sid, -1)
         this.#sendNext(queue.target_sid)
-        await this.#sleepUntil(next, queue.slot)
+        await this.#sleepUntil(next, () => this.#releasing.has(queue.slot) || isReplaced())
         this.#countInFlight(queue.target_sid, 1)
         next = 0
         continue
@@ -302,7 +325,15 @@ export class Deliveries<Report> implements Worker {
       }
     }
     this.#countInFlight(queue.target_sid, -1)
-    if (current.status === 'pending') this.#putBack(queue, current)
+    if (current.status !== 'pending') return
+    if (isReplaced()) this.#forget(queue, current)
+    else this.#putBack(queue, current)
+  }
+
+  /** What has become of it is read from the database. */
+  #forget(queue: Queue, { id }: DeliveryRow): void {
+    queue.loaded.delete(id)
+    queue.more = true
   }
 
   /** No later than its back-off from now: `due` lies in a time to come when the clock was set back since. */
@@ -350,14 +381,14 @@ export class Deliveries<Report> implements Worker {
   }
 
   /**
-   * Resolves at the instant, or earlier if the worker stops or the slot is released. When the clock is set back meanwhile, the
+   * Resolves at the instant, or earlier if the worker stops or `isOver` says so when it is woken. When the clock is set back meanwhile, the
    * instant moves with it.
    */
-  async #sleepUntil(instantMs: number, slot?: number): Promise<void> {
+  async #sleepUntil(instantMs: number, isOver: () => boolean = () => false): Promise<void> {
     let [until, now] = [instantMs, this.#options.clock.now()]
     for (;;) {
       const wait_ms = until - now
-      if (wait_ms <= 0 || this.#stopped || (slot !== undefined && this.#releasing.has(slot))) return
+      if (wait_ms <= 0 || this.#stopped || isOver()) return
       await new Promise<void>((resolve) => {
         const done = () => {
           clearTimeout(timer)

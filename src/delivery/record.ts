@@ -1,7 +1,10 @@
+import { sql } from 'kysely'
 import { enqueueDelivery } from '../events/queue.ts'
-import type { Tx } from '../storage/database.ts'
+import { parseStored } from '../json.ts'
+import { long, type Tx } from '../storage/database.ts'
 import { rowsBy, updateRow } from '../storage/rows.ts'
 import type { DeliveryRow } from '../storage/schema.ts'
+import { shape } from '../storage/shapes.ts'
 import type { Settle } from './handler.ts'
 import { deliveryById } from './log.ts'
 
@@ -25,8 +28,27 @@ export type DeliveryResult<Report = unknown> = Pick<DeliveryRow, (typeof key)[nu
 const recordedRow = updateRow('deliveries', key, recorded)
 const byKey = rowsBy('deliveries', key)
 
+interface DropRequest {
+  readonly slot: number
+  readonly target_sid: string
+  readonly now: number
+  readonly limit: number
+}
+
+/** `pending` is a literal: a parameter would not match the partial index. */
+const somePending = shape<{ slot: number; target_sid: string; limit: number }>()((db, a) =>
+  db
+    .selectFrom('deliveries')
+    .selectAll()
+    .where('status', '=', sql.lit<'pending'>('pending'))
+    .where('slot', '=', a.slot)
+    .where('target_sid', '=', a.target_sid)
+    .orderBy('id')
+    .limit(a.limit),
+)
+
 /** Commands that record deliveries. `settle` is called with each handler's report. */
-export function deliveryCommands<Report>(settle: Settle<Report>) {
+export function deliveryCommands<Report>(settle: Settle<Report>, failure: Report) {
   return {
     async recordDeliveries(tx: Tx, results: readonly DeliveryResult<Report>[]): Promise<void> {
       // Several results of one delivery accumulate while the database is unavailable: the last one counts.
@@ -41,6 +63,19 @@ export function deliveryCommands<Report>(settle: Settle<Report>) {
         await settle(tx, row, report, date_finished ?? row.due)
       }
     },
+
+    /** Fails a batch of the pending deliveries to a target. Returns how many. */
+    dropDeliveries: long(async (tx: Tx, { slot, target_sid, now, limit }: DropRequest): Promise<number> => {
+      const rows = await tx.claim(somePending, { slot, target_sid, limit })
+      const dropped: Attempt = { at: now, duration_ms: 0, status: null, error: 'dropped by the operator' }
+      for (const { row } of bySubject(rows.map((one) => ({ row: one })))) {
+        const attempts = JSON.stringify([...parseStored<Attempt[]>(row.attempts), dropped])
+        await tx.run(recordedRow, { ...row, status: 'failed', attempts, date_finished: now })
+        if (row.kind !== 'webhook') await settle(tx, row, failure, now)
+      }
+      if (rows.length > 0) tx.notify({ topic: 'dropped', target_sid, slot })
+      return rows.length
+    }),
 
     /** Enqueues an event once more, as a new delivery with the same idempotency token. Returns it; null if there is no such id. */
     async redeliver(tx: Tx, input: { id: string; now: number }): Promise<DeliveryRow | null> {

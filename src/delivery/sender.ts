@@ -2,11 +2,13 @@ import type { Clock } from '../clock.ts'
 import { parseStored } from '../json.ts'
 import type { DeliveryKind, DeliveryRow } from '../storage/schema.ts'
 import type { SendResult } from './client.ts'
-import { type DeliveryHandler, isDelivered } from './handler.ts'
+import { type DeliveryHandler, isDelivered, unsent } from './handler.ts'
 import type { Attempt } from './record.ts'
 
 export interface SenderOptions<Report> {
   readonly clock: Clock
+  /** A delivery that has been pending for longer is not attempted any more. */
+  readonly max_age_ms: number
   readonly handlers: Readonly<Record<DeliveryKind, DeliveryHandler<Report>>>
   /** Called after each attempt. */
   readonly attempted?: (result: SendResult, row: DeliveryRow) => void
@@ -14,13 +16,13 @@ export interface SenderOptions<Report> {
 
 /** Makes one attempt of a delivery. Writes nothing: returns the row after it, and the handler's report if it was the last. */
 export async function attemptDelivery<Report>(
-  { clock, handlers, attempted }: SenderOptions<Report>,
+  { clock, handlers, attempted, max_age_ms }: SenderOptions<Report>,
   row: DeliveryRow,
 ): Promise<{ readonly row: DeliveryRow; readonly report?: Report }> {
   const handler = handlers[row.kind]
   const earlier = parseStored<Attempt[]>(row.attempts)
   const at = clock.now()
-  const result = await handler.send(row, earlier.length)
+  const result = isTooOld(row, clock, max_age_ms) ? unsent('pending for too long') : await handler.send(row, earlier.length)
   attempted?.(result, row)
   const { status, error } = result
   const ok = isDelivered(result)
@@ -39,6 +41,11 @@ export async function attemptDelivery<Report>(
     date_finished: retry ? null : clock.now(),
   }
   return { row: next, ...(!retry && handler.report && { report: handler.report(result, ok) }) }
+}
+
+/** A clock that a test has moved says nothing about how long a delivery has been waiting. */
+function isTooOld({ date_created }: DeliveryRow, clock: Clock, max_age_ms: number): boolean {
+  return clock.offset_ms === 0 && clock.now() - date_created > max_age_ms
 }
 
 /** 1 s, 4 s, 16 s … */

@@ -1,11 +1,15 @@
 import { parseStored } from '../json.ts'
+import { isSid } from '../sids.ts'
 import type { Reader } from '../storage/database.ts'
-import { accountBySid } from '../storage/lookups.ts'
+import { accountBySid, conversationBySid } from '../storage/lookups.ts'
+import { rowsBy } from '../storage/rows.ts'
 import type { DeliveryRow } from '../storage/schema.ts'
 import type { Vault } from '../vault.ts'
 import { type SendResult, type WebhookClient, webhook_timeout_ms } from './client.ts'
 import { type DeliveryHandler, unsent } from './handler.ts'
 import { prepare } from './signature.ts'
+
+const webhookBySid = rowsBy('conversation_webhooks', ['service_sid', 'conversation_sid', 'sid'])
 
 /** Statuses that are retried (the ancestor API's list), besides time-outs. */
 const retryable_statuses = [429, 503, 504]
@@ -36,6 +40,8 @@ export async function sendSigned(options: SignedSenderOptions, row: DeliveryRow,
 }
 
 export interface WebhookHandlerOptions extends SignedSenderOptions {
+  /** Rows as they are now. */
+  readonly committed: Reader
   /** After a temporary failure; the vendor's behaviour is 0, a single attempt. */
   readonly retries: number
   /** Takes the place of the vendor's endpoint; null: nothing is sent there. */
@@ -43,9 +49,10 @@ export interface WebhookHandlerOptions extends SignedSenderOptions {
 }
 
 /** Returns the handler of webhooks. */
-export function webhookHandler({ retries, studio_url, ...options }: WebhookHandlerOptions): DeliveryHandler {
+export function webhookHandler({ committed, retries, studio_url, ...options }: WebhookHandlerOptions): DeliveryHandler {
   return {
     send: async (row, tries) => {
+      if (await isRemoved(committed, row)) return unsent('the webhook was removed')
       if (!isStudio(row)) return sendSigned(options, row, tries)
       if (studio_url === null) return unsent('webhooks with the target studio are not sent: PARLEY_STUDIO_URL is not set')
       return sendSigned(options, { ...row, url: row.url.replace(studio_base, studio_url) }, tries)
@@ -59,4 +66,17 @@ export function webhookHandler({ retries, studio_url, ...options }: WebhookHandl
 
 function isStudio({ url, form }: DeliveryRow): boolean {
   return url.startsWith(studio_base) && parseStored<Record<string, string>>(form).WebhookType === 'studio'
+}
+
+/**
+ * Whether a conversation's webhook was removed. With the conversation itself its webhooks go, too: what it was sent last, its end
+ * among it, is still sent.
+ */
+async function isRemoved(
+  read: Reader,
+  { service_sid, subject_sid: conversation_sid, target_sid }: DeliveryRow,
+): Promise<boolean> {
+  if (!isSid('webhook', target_sid)) return false
+  if (await read.one(webhookBySid, { service_sid, conversation_sid, sid: target_sid })) return false
+  return (await read.one(conversationBySid, { service_sid, sid: conversation_sid })) !== undefined
 }

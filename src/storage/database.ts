@@ -32,6 +32,8 @@ export interface Tx extends Reader {
 export type Notice =
   | { readonly topic: 'changed'; readonly table: string; readonly sid: string; readonly revision: number }
   | { readonly topic: 'deliveries'; readonly target_sid: string; readonly slot: number }
+  /** Pending deliveries to the target are not to be sent any more: what of them is in memory is not true. */
+  | { readonly topic: 'dropped'; readonly target_sid: string; readonly slot: number }
   | { readonly topic: 'due'; readonly at: number }
   | { readonly topic: 'removal' }
   /** The last row that referred to the file of this content is gone. */

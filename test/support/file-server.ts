@@ -1,3 +1,4 @@
+import type { Config } from '../../src/config.ts'
 import { type Inspection, inspect, newDatabase } from './databases.ts'
 import { startServer, type TestServer } from './server.ts'
 
@@ -6,9 +7,9 @@ export const secret_key = '0123456789abcdef'.repeat(4)
 export interface FileServer extends TestServer, Pick<Inspection, 'insert' | 'rows' | 'holds'> {}
 
 /** A server on a database that a test can look into. */
-export async function startFileServer(): Promise<FileServer> {
+export async function startFileServer(overrides: Partial<Config> = {}): Promise<FileServer> {
   const database = await newDatabase()
-  const server = await startServer({ ...database.config, secret_key })
+  const server = await startServer({ ...database.config, secret_key, ...overrides })
   const { insert, rows, holds, close } = inspect(database.config)
   const stop = async () => {
     await close()

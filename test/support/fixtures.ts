@@ -30,4 +30,4 @@ export function testOn<Server extends TestServer>(start: () => Promise<Server>) 
 export const test = testOn(startServer)
 
 /** The same with a server whose database a test can look into. */
-export const testWithRows = testOn(startFileServer)
+export const testWithRows = testOn(() => startFileServer())
