@@ -79,7 +79,10 @@ const listDeliveries: OperationSchema = {
       'A page of deliveries',
       object('DeliveryPage', {
         deliveries: { type: 'array', items: delivery },
-        next_before: { type: ['string', 'null'], description: 'Null on the last page' },
+        next_before: {
+          type: ['string', 'null'],
+          description: 'Null on the last page. A page before it may have fewer than `limit`',
+        },
       }),
     ),
     ...errors(400),

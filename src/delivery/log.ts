@@ -2,7 +2,7 @@ import { setImmediate as turn } from 'node:timers/promises'
 import { sql } from 'kysely'
 import type { Reader } from '../storage/database.ts'
 import type { DeliveryRow, DeliveryStatus } from '../storage/schema.ts'
-import { type Builder, shape } from '../storage/shapes.ts'
+import { type Builder, type Shape, shape } from '../storage/shapes.ts'
 
 export const delivery_statuses = ['pending', 'delivered', 'failed'] as const satisfies readonly DeliveryStatus[]
 
@@ -25,6 +25,10 @@ export interface LogPage {
 /** Deliveries of a service or a conversation that are looked at for their status at a time, and in all for one page. */
 const window = 1000
 const max_windows = 20
+
+/** Deliveries read at a time, and the characters of their forms after which a page ends. */
+const slice_rows = 100
+const max_page_chars = 1_000_000
 
 interface Args {
   readonly service_sid: string
@@ -92,38 +96,55 @@ const scoped = { service: scopedQueries('service'), subject: scopedQueries('subj
 /** Reads one page of the log, newest first. */
 export async function readLog(read: Reader, request: LogRequest): Promise<LogPage> {
   const { service_sid, subject_sid, status, before, limit } = request
-  const args = { service_sid: '', subject_sid: subject_sid ?? '', status: status ?? 'pending', before, limit: limit + 1 }
+  const args: Args = { service_sid: '', subject_sid: subject_sid ?? '', status: status ?? 'pending', before, limit }
   if (service_sid === undefined && subject_sid === undefined) {
-    return pageOf(await read.all(status ? byStatus : everything, args), limit)
+    return readSlices(read, status ? byStatus : everything, args)
   }
   const service = service_sid ?? (await read.one(serviceOfSubject, { subject_sid: args.subject_sid }))?.service_sid
   if (service === undefined) return { rows: [], next_before: null }
   const scope = subject_sid === undefined ? 'service' : 'subject'
   const scopedArgs = { ...args, service_sid: service }
-  if (status) return readStatus(read, scope, scopedArgs, limit)
-  return pageOf(await read.all(scoped[scope].page, scopedArgs), limit)
+  return status ? readStatus(read, scope, scopedArgs) : readSlices(read, scoped[scope].page, scopedArgs)
+}
+
+/** Reads a page in slices, with turns of the event loop between, until it has as many rows as asked for or as fit. */
+async function readSlices(read: Reader, query: Shape<Args, DeliveryRow>, args: Args): Promise<LogPage> {
+  const rows: DeliveryRow[] = []
+  let before = args.before
+  let chars = 0
+  for (;;) {
+    const limit = Math.min(args.limit - rows.length, slice_rows)
+    const found = await read.all(query, { ...args, before, limit: limit + 1 })
+    for (const row of found.slice(0, limit)) {
+      if (chars >= max_page_chars) return { rows, next_before: before }
+      rows.push(row)
+      chars += row.form.length + row.attempts.length
+      before = row.id
+    }
+    if (found.length <= limit) return { rows, next_before: null }
+    if (rows.length === args.limit || chars >= max_page_chars) return { rows, next_before: before }
+    await turn()
+  }
 }
 
 /**
  * Deliveries of one status within a scope have no index: most are delivered, and one more would have to be changed with each.
  * The page ends, with what was found, after a number of deliveries that were looked at.
  */
-async function readStatus(read: Reader, scope: Scope, args: Args, limit: number): Promise<LogPage> {
+async function readStatus(read: Reader, scope: Scope, args: Args): Promise<LogPage> {
   const { end, ofStatus } = scoped[scope]
   const found: DeliveryRow[] = []
   let before = args.before
   for (let i = 0; i < max_windows; i++) {
     if (i > 0) await turn()
     const last = await read.one(end, { ...args, before })
-    found.push(...(await read.all(ofStatus, { ...args, before })))
-    if (!last || found.length > limit) return pageOf(found, limit)
-    // The window's last row is part of it.
-    before = last.id
+    const page = await readSlices(read, ofStatus, { ...args, before, limit: args.limit - found.length })
+    found.push(...page.rows)
+    if (!last && page.next_before === null) return { rows: found, next_before: null }
+    const reached = page.rows.at(-1)?.id
+    if (page.next_before !== null || found.length === args.limit) return { rows: found, next_before: reached ?? null }
+    // The window's last row is part of it; its later slices may have gone further.
+    before = [last?.id, reached].filter((id) => id !== undefined).sort()[0] ?? before
   }
   return { rows: found, next_before: before }
-}
-
-function pageOf(found: readonly DeliveryRow[], limit: number): LogPage {
-  const rows = found.slice(0, limit)
-  return { rows, next_before: found.length > limit ? (rows.at(-1)?.id ?? null) : null }
 }

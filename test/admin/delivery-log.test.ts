@@ -1,0 +1,50 @@
+import { expect } from 'vitest'
+import type { DeliveryRow } from '../../src/storage/schema.ts'
+import { testWithRows as test } from '../support/fixtures.ts'
+import { enabled, settled } from '../support/hooked.ts'
+
+interface LogPage {
+  readonly deliveries: readonly { readonly id: string; readonly status: string }[]
+  readonly next_before: string | null
+}
+
+test('pages of the log have every delivery once, whatever the filters and the sizes', async ({ server, tenant, catcher }) => {
+  await tenant.sdk.conversations.v1.configuration
+    .webhooks()
+    .update({ postWebhookUrl: catcher.url(), method: 'POST', filters: ['onConversationAdded'] })
+  const { sid } = await tenant.sdk.conversations.v1.conversations.create({ ...enabled })
+  await settled(tenant)
+  const [model] = (await server.rows('deliveries')) as [DeliveryRow]
+  const made = Array.from({ length: 1500 }, (_, i): DeliveryRow => {
+    // Few have failed, all of them long ago but for one; one in a hundred is large.
+    const status = i < 150 || i === 1400 ? 'failed' : 'delivered'
+    const form = i % 100 === 0 ? JSON.stringify({ Body: 'x'.repeat(300_000) }) : model.form
+    return { ...model, id: `WD${i.toString(16).padStart(32, '0')}`, status, form, subject_sid: i % 2 === 0 ? sid : `${sid}x` }
+  })
+  for (const row of made) await server.insert('deliveries', row)
+  const ids = [...made.map(({ id }) => id), model.id].toReversed()
+  const of = (wanted: (row: DeliveryRow) => boolean) => ids.filter((id) => wanted(made.find((row) => row.id === id) ?? model))
+  const cases: [string, (row: DeliveryRow) => boolean][] = [
+    ['', () => true],
+    ['&status=failed', ({ status }) => status === 'failed'],
+    ['&status=pending', ({ status }) => status === 'pending'],
+    [`&service_sid=${model.service_sid}`, () => true],
+    [`&service_sid=${model.service_sid}&status=failed`, ({ status }) => status === 'failed'],
+    [`&conversation_sid=${sid}`, ({ subject_sid }) => subject_sid === sid],
+    [`&conversation_sid=${sid}&status=failed`, ({ subject_sid, status }) => subject_sid === sid && status === 'failed'],
+    [`&service_sid=${model.service_sid}&status=delivered`, ({ status }) => status === 'delivered'],
+  ]
+  for (const [query, wanted] of cases) {
+    for (const limit of [70, 1000]) {
+      const found: string[] = []
+      for (let before: string | null = ''; before !== null; ) {
+        const path = `/deliveries?limit=${limit}${query}${before && `&before=${before}`}`
+        const page: LogPage = await tenant.admin('GET', path)
+        expect(JSON.stringify(page).length).toBeLessThan(1_700_000)
+        found.push(...page.deliveries.map(({ id }) => id))
+        before = page.next_before
+      }
+      expect(found, `${query} by ${limit}`).toEqual(of(wanted))
+    }
+  }
+})
