@@ -15,7 +15,7 @@ import { defineConfig, type TestProjectInlineConfiguration } from 'vitest/config
 /** Where the engines could differ: transactions, locks, order, pages, sweeps, removal, what a process leaves behind. */
 const engines_differ = [
   'test/storage/{database,distribution,failures,holders,migrations,plans,removal,stop}.test.ts',
-  'test/sdk/{all-operations,bindings,chat-concurrency,email,first,group-mms,isolation,pages,paging}.test.ts',
+  'test/sdk/{all-operations,bindings,chat-concurrency,content,email,first,group-mms,isolation,pages,paging}.test.ts',
   'test/webhooks/{dropped,pinned,post,timers}.test.ts',
   'test/admin/delivery-log.test.ts',
   'test/channel/*.test.ts',

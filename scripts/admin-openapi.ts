@@ -35,14 +35,14 @@ const about = {
     title: 'Parley operator API',
     version: '1',
     description:
-      "The operator's own API: accounts, API keys, messaging channels, the delivery log and the test clock. Requests and responses are JSON; " +
+      "The operator's own API: accounts, API keys, messaging channels, content templates, the delivery log and the test clock. Requests and responses are JSON; " +
       'every error is `{"error": "what is wrong"}`, with the `code` of `/v1` where there is one.',
     license: { name: 'MIT', identifier: 'MIT' },
   },
   servers: [{ url: 'http://127.0.0.1:8080', description: 'The default address' }],
   security: [{ operator: [] }],
   components: { securitySchemes: { operator: { type: 'http' as const, scheme: 'bearer', description: 'The operator token' } } },
-  tags: ['Accounts', 'API keys', 'Channels', 'Deliveries', 'Test clock'].map((name) => ({ name })),
+  tags: ['Accounts', 'API keys', 'Channels', 'Content templates', 'Deliveries', 'Test clock'].map((name) => ({ name })),
 }
 
 /** Returns the description of the admin API, from its routes on a server that does not listen. */

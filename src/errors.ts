@@ -609,6 +609,12 @@ export const catalogue = {
     message: 'Content variable key is too long',
     when: 'a key of ContentVariables exceeds 16 characters',
   },
+  unsupportedContentType: {
+    code: 50542,
+    status: 400,
+    message: 'Unsupported Content Template Type',
+    when: 'the registered template of a ContentSid has no content type that Conversations sends',
+  },
   contentValueTooLong: {
     code: 50541,
     status: 400,

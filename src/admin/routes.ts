@@ -11,6 +11,7 @@ import type { Installation } from '../installation/open.ts'
 import { accountRoutes } from './accounts.ts'
 import { channelRoutes } from './channels.ts'
 import { clockRoutes } from './clock.ts'
+import { contentRoutes } from './contents.ts'
 import { deliveryRoutes } from './deliveries.ts'
 import { inboundRoutes } from './inbound.ts'
 import { keyRoutes } from './keys.ts'
@@ -55,6 +56,7 @@ export function adminRoutes({ installation, timers, pipeline, limits, logins }: 
     await admin.register(accountRoutes(installation))
     await admin.register(keyRoutes(installation))
     await admin.register(channelRoutes(installation))
+    await admin.register(contentRoutes(installation))
     await admin.register(receiptRoutes(installation))
     if (pipeline) await admin.register(inboundRoutes(installation, pipeline))
     await admin.register(deliveryRoutes(installation), { prefix: '/deliveries' })

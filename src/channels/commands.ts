@@ -3,9 +3,9 @@ import { changeAll } from '../model/change.ts'
 import { registry } from '../resources/index.ts'
 import type { Tx } from '../storage/database.ts'
 import { ConflictError } from '../storage/errors.ts'
-import { accountBySid, channelByAddress } from '../storage/lookups.ts'
+import { accountBySid, channelByAddress, contentOfAccount } from '../storage/lookups.ts'
 import { deleteRow, insert, updateRow } from '../storage/rows.ts'
-import type { ChannelRow } from '../storage/schema.ts'
+import type { ChannelRow, ContentRow } from '../storage/schema.ts'
 import { findDestination, type Plan, type Received, sameDestination } from './inbound.ts'
 import { reportStatus } from './receipts.ts'
 
@@ -28,6 +28,22 @@ export const channelCommands = {
   /** Removes the endpoint of a proxy address: its messages go to the loopback again. Returns whether there was one. */
   async removeChannel(tx: Tx, input: { account_sid: string; proxy_address: string }): Promise<boolean> {
     return (await tx.run(deleteRow('channels', ['account_sid', 'proxy_address']), input)) > 0
+  },
+
+  /** Registers a content template; an existing one is replaced. Returns null if the account does not exist. */
+  async setContent(tx: Tx, given: ContentRow): Promise<ContentRow | null> {
+    const { account_sid, sid } = given
+    if (!(await tx.one(accountBySid, { sid: account_sid }))) return null
+    const before = await tx.one(contentOfAccount, { account_sid, sid })
+    const after = { ...given, date_created: before?.date_created ?? given.date_created }
+    if (before) await tx.run(deleteRow('contents', ['account_sid', 'sid']), { account_sid, sid })
+    await insert(tx, 'contents', after)
+    return after
+  },
+
+  /** Removes a content template; messages keep their text. Returns whether there was one. */
+  async removeContent(tx: Tx, input: { account_sid: string; sid: string }): Promise<boolean> {
+    return (await tx.run(deleteRow('contents', ['account_sid', 'sid']), input)) > 0
   },
 
   reportStatus,

@@ -25,6 +25,7 @@ export const keys: { readonly [T in Copied]: readonly (keyof Tables[T] & string)
   bindings: ['service_sid', 'sid'],
   addresses: ['account_sid', 'sid'],
   channels: ['account_sid', 'proxy_address'],
+  contents: ['account_sid', 'sid'],
   conversations: ['service_sid', 'sid'],
   participants: ['conversation_sid', 'sid', 'service_sid'],
   messages: ['conversation_sid', 'sid', 'service_sid'],

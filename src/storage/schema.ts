@@ -356,6 +356,19 @@ export interface LeaseRow {
   until: number
 }
 
+/** A content template, as the operator registers it. */
+export interface ContentRow {
+  account_sid: string
+  sid: string
+  friendly_name: string | null
+  /** JSON object: values of variables that a message leaves out. */
+  variables: string
+  /** JSON object: content by type, with variables as `{{1}}`. */
+  types: string
+  date_created: number
+  date_updated: number
+}
+
 export interface Tables {
   installation: InstallationRow
   accounts: AccountRow
@@ -373,6 +386,7 @@ export interface Tables {
   addresses: AddressRow
   deliveries: DeliveryRow
   channels: ChannelRow
+  contents: ContentRow
   media: MediaRow
   removals: RemovalRow
   leases: LeaseRow

@@ -19,15 +19,16 @@ import {
   text,
 } from '../../../model/params.ts'
 import type { Reader } from '../../../storage/database.ts'
-import { participantByAddress, participantByIdentity } from '../../../storage/lookups.ts'
+import { contentOfAccount, participantByAddress, participantByIdentity } from '../../../storage/lookups.ts'
 import { rowsBy } from '../../../storage/rows.ts'
-import type { ConversationRow, MediaRow, MessageRow, ParticipantRow } from '../../../storage/schema.ts'
+import type { ContentRow, ConversationRow, MediaRow, MessageRow, ParticipantRow } from '../../../storage/schema.ts'
 import { addressType, canonicalAddress } from '../address-formats.ts'
 import { chatServiceSid } from '../chat-service-sid.ts'
 import { type ConversationChildFacts, conversations } from '../conversation.ts'
 import { refuseUnusable, withNewMessage } from '../lifecycle.ts'
 import { canActivate, groupMembers, isNative, type Member } from '../participants/group-mms.ts'
 import { scopedTargets } from '../webhooks/targets.ts'
+import { renderedText } from './content.ts'
 import { dispatch, nonChatParticipants, summary } from './dispatch.ts'
 
 /** Characters of ContentVariables. */
@@ -56,6 +57,8 @@ interface Loaded {
   readonly group: readonly Member[] | null
   /** The media of a new message. */
   readonly media: MediaRow | null
+  /** The registered template of a new message. */
+  readonly content: ContentRow | null
 }
 
 const participantByProjection = rowsBy('participants', ['service_sid', 'conversation_sid', 'projected_address'])
@@ -72,7 +75,7 @@ export const messages = resource<MessageRow, 'index'>()({
   params,
   load,
 
-  create(p, facts, { author, recipients, group, media }) {
+  create(p, facts, { author, recipients, group, media, content }) {
     const conversation = facts.parents[0]
     if (p.ContentVariables && !p.ContentSid) throw refuse('contentSidMissing')
     if (p.Body === undefined && !p.MediaSid && !p.ContentSid) throw refuse('bodyMissing')
@@ -85,7 +88,7 @@ export const messages = resource<MessageRow, 'index'>()({
       author: p.Author ?? 'system',
       participant_sid: author?.sid ?? null,
       // The content template determines the body; a given one is ignored (documented).
-      body: p.ContentSid ? null : (p.Body ?? null),
+      body: p.ContentSid ? contentBody(content, p) : (p.Body ?? null),
       subject: p.Subject ?? null,
       media: media && mediaToJson(media),
       attributes: p.Attributes ?? '{}',
@@ -208,16 +211,24 @@ export function messageAddedEvent(row: MessageRow, conversation: ConversationRow
 async function load(read: Reader, p: Given, facts: ConversationChildFacts, before: MessageRow | null): Promise<Loaded> {
   const { service_sid, sid: conversation_sid } = facts.parents[0]
   const key = { service_sid, conversation_sid }
-  const [author, non_chat, media] = await Promise.all([
+  const [author, non_chat, media, content] = await Promise.all([
     authorOf(read, key, p.Author ?? before?.author, facts.inbound),
     before ? [] : nonChatParticipants(read, key),
     before ? null : mediaOf(read, p, facts),
+    before || !p.ContentSid ? undefined : read.one(contentOfAccount, { account_sid: facts.account.sid, sid: p.ContentSid }),
   ])
   const sender = senderOf(facts, author?.sid ?? null)
   const group = non_chat.some(isNative) ? await groupMembers(read, key) : null
   // The carrier has delivered an inbound group message to every native member itself.
   const recipients = non_chat.filter((row) => row.sid !== sender && !(facts.inbound && isNative(row)))
-  return { author, recipients, group, media }
+  return { author, recipients, group, media, content: content ?? null }
+}
+
+/** Returns the text of a registered template; null for one that the operator has not registered. */
+function contentBody(content: ContentRow | null, { ContentVariables }: Given): string | null {
+  const body = content && renderedText(content, ContentVariables ?? null)
+  // Parsed like a given body: template and variables are JSON, which can express what cannot be stored.
+  return body === null ? null : params.Body.parse(body, [body])
 }
 
 async function mediaOf(read: Reader, p: Given, { service, now }: ConversationChildFacts): Promise<MediaRow | null> {
