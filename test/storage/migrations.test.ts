@@ -63,3 +63,8 @@ test('a delivery of the first schema gets its kind, its message and its particip
   ])
   await db.destroy()
 })
+
+test('migrations are numbered one after the other', () => {
+  const numbers = Object.keys(migrations).map((name) => Number(name.slice(0, 4)))
+  expect(numbers).toEqual(numbers.map((_, i) => i + 1))
+})
