@@ -8,16 +8,16 @@ import { attributesOf, type Owner } from './population.ts'
 /** Rows that the bench adds to a filled database. */
 
 /** Returns the row of a conversation created without options. */
-export function createdRow(sid: string, i: number, owner: Owner, now_ms: number): ConversationRow {
+export function createdRow(sid: string, i: number, owner: Owner, nowMs: number): ConversationRow {
   return {
     ...plainConversation,
     ...owner,
     sid,
     friendly_name: `Order ${i}`,
     attributes: attributesOf(i),
-    date_activity: now_ms,
-    date_created: now_ms,
-    date_updated: now_ms,
+    date_activity: nowMs,
+    date_created: nowMs,
+    date_updated: nowMs,
   }
 }
 
@@ -26,8 +26,8 @@ export interface Deadline {
   readonly due: number
 }
 
-export function dueRow(i: number, due: number, owner: Owner, now_ms: number): ConversationRow {
-  const row = createdRow(newSid('conversation', now_ms), i, owner, now_ms)
+export function dueRow(i: number, due: number, owner: Owner, nowMs: number): ConversationRow {
+  const row = createdRow(newSid('conversation', nowMs), i, owner, nowMs)
   return { ...row, inactive_after: 'PT1M', date_inactive: due, next_due: due }
 }
 
@@ -43,9 +43,9 @@ export interface Target {
   readonly url: string
 }
 
-export function deliveryRow(i: number, target: Target, account_sid: string, slots: number, now_ms: number): DeliveryRow {
-  const subject_sid = newSid('conversation', now_ms)
-  return deliveryOf(subject_sid, i, target, account_sid, slots, now_ms)
+export function deliveryRow(i: number, target: Target, account_sid: string, slots: number, nowMs: number): DeliveryRow {
+  const subject_sid = newSid('conversation', nowMs)
+  return deliveryOf(subject_sid, i, target, account_sid, slots, nowMs)
 }
 
 export function deliveryOf(
@@ -54,10 +54,10 @@ export function deliveryOf(
   target: Target,
   account_sid: string,
   slots: number,
-  now_ms: number,
+  nowMs: number,
 ): DeliveryRow {
   return {
-    id: orderedSid('delivery', now_ms),
+    id: orderedSid('delivery', nowMs),
     account_sid,
     service_sid: target.service_sid,
     target_sid: target.service_sid,
@@ -69,9 +69,9 @@ export function deliveryOf(
     form: formOf(i, account_sid, target.service_sid, subject_sid),
     idempotency_token: randomUUID(),
     status: 'pending',
-    due: now_ms,
+    due: nowMs,
     attempts: '[]',
-    date_created: now_ms,
+    date_created: nowMs,
     date_finished: null,
     kind: 'webhook',
     message_sid: null,

@@ -49,9 +49,9 @@ async function onFiles(sink: Child<Sink>, options: Options, folder: string): Pro
 async function withLarge(sink: Child<Sink>, options: Options, folder: string): Promise<Goal[]> {
   const goals: Goal[] = []
   const path = `${folder}/large.db`
-  const start_ms = performance.now()
+  const startMs = performance.now()
   const large = await startParley({ path, rows: options.rows, sink: sink.ready, profile: options.profile })
-  console.error(`${options.rows} rows loaded in ${formatFigure((performance.now() - start_ms) / 1000)} s`)
+  console.error(`${options.rows} rows loaded in ${formatFigure((performance.now() - startMs) / 1000)} s`)
   if (options.parts.has('load')) goals.push(...(await load(large, sink, options, folder)))
   if (options.parts.has('timers')) goals.push(...(await timersPart(large, options)))
   await large.stop()
@@ -70,10 +70,10 @@ async function load(large: Parley, sink: Child<Sink>, options: Options, folder: 
 
 const options = readOptions(process.argv.slice(2))
 if (options) {
-  const start_ms = performance.now()
+  const startMs = performance.now()
   const goals = await bench(options)
   console.log(heading('Goals'))
   console.log(goalsTable(goals))
-  console.log(`\n${formatFigure((performance.now() - start_ms) / 60_000)} minutes`)
+  console.log(`\n${formatFigure((performance.now() - startMs) / 60_000)} minutes`)
   process.exit()
 } else console.log(help)

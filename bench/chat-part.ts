@@ -17,7 +17,7 @@ const growing_tables = ['conversations', 'messages', 'participants', 'users', 'd
 
 /** Measures messages and participants, and the creation of conversations in the same rounds for comparison. */
 export async function chatPart(sink: Child<Sink>, options: Options, folder: string): Promise<Goal[]> {
-  const start_ms = performance.now()
+  const startMs = performance.now()
   const chat = chatOf(Math.max(memberships, 10_000 * options.scale), options.rows)
   const parley = await startParley({
     path: `${folder}/chat.db`,
@@ -26,7 +26,7 @@ export async function chatPart(sink: Child<Sink>, options: Options, folder: stri
     profile: options.profile,
     filling: (population) => chatFilling(chat, population, Date.now()),
   })
-  console.error(`chat: filled in ${formatFigure((performance.now() - start_ms) / 1000)} s`)
+  console.error(`chat: filled in ${formatFigure((performance.now() - startMs) / 1000)} s`)
   const contestant = await withWebhooks(parley, sink.ready)
   const generator = await Child.start<object>(new URL('./load.ts', import.meta.url))
   const cells = (await chatCells(parley, chat)).filter(({ operation }) => operation.includes(options.operation))

@@ -23,29 +23,29 @@ export function chatOf(spread: number, messages: number): Chat {
 }
 
 /** Each conversation has its customer, the first thousand also `busy_identity`. All of them are users. */
-export function chatFilling(chat: Chat, population: Population, now_ms: number): Filling {
+export function chatFilling(chat: Chat, population: Population, nowMs: number): Filling {
   return (insert, owner) => {
-    const user_sids = Array.from({ length: population.rows + agents + 1 }, () => newSid('user', now_ms))
+    const user_sids = Array.from({ length: population.rows + agents + 1 }, () => newSid('user', nowMs))
     const busy = population.rows
     const identity = (user: number) => (user < busy ? customerOf(user) : user === busy ? busy_identity : agentOf(user - busy - 1))
     const joined = (user: number, conversation: number) => {
       const whose = { owner, identity: identity(user), user_sid: user_sids[user] as string }
-      return participantOf(whose, conversationOf(chat, population, conversation, owner, now_ms))
+      return participantOf(whose, conversationOf(chat, population, conversation, owner, nowMs))
     }
-    insert('conversations', population.rows, (i) => conversationOf(chat, population, i, owner, now_ms))
-    insert('users', user_sids.length, (i) => userOf(owner, identity(i), user_sids[i] as string, now_ms))
+    insert('conversations', population.rows, (i) => conversationOf(chat, population, i, owner, nowMs))
+    insert('users', user_sids.length, (i) => userOf(owner, identity(i), user_sids[i] as string, nowMs))
     insert('participants', population.rows + memberships, (i) =>
       i < population.rows ? joined(i, i) : joined(busy, i - population.rows),
     )
-    const deep = conversationOf(chat, population, chat.deep, owner, now_ms)
-    insert('messages', chat.messages, (i) => messageOf(deep, customerOf(chat.deep), i, now_ms - chat.messages + i))
+    const deep = conversationOf(chat, population, chat.deep, owner, nowMs)
+    insert('messages', chat.messages, (i) => messageOf(deep, customerOf(chat.deep), i, nowMs - chat.messages + i))
   }
 }
 
 /** Without timers: each message would move a deadline, which the creation of a conversation does not. */
-function conversationOf(chat: Chat, population: Population, i: number, owner: Owner, now_ms: number): ConversationRow {
+function conversationOf(chat: Chat, population: Population, i: number, owner: Owner, nowMs: number): ConversationRow {
   return {
-    ...rowOf(population, i, owner, now_ms),
+    ...rowOf(population, i, owner, nowMs),
     state: 'active',
     inactive_after: null,
     closed_after: null,
@@ -56,7 +56,7 @@ function conversationOf(chat: Chat, population: Population, i: number, owner: Ow
   }
 }
 
-export function userOf(owner: Owner, identity: string, sid: string, now_ms: number): UserRow {
+export function userOf(owner: Owner, identity: string, sid: string, nowMs: number): UserRow {
   return {
     service_sid: owner.service_sid,
     sid,
@@ -67,8 +67,8 @@ export function userOf(owner: Owner, identity: string, sid: string, now_ms: numb
     role_sid: role_sid,
     is_online: null,
     is_notifiable: null,
-    date_created: now_ms,
-    date_updated: now_ms,
+    date_created: nowMs,
+    date_updated: nowMs,
     revision: 1,
   }
 }

@@ -16,11 +16,11 @@ export interface Contents {
   owner(): Awaitable<Owner>
   service(sid: string): Awaitable<ServiceRow>
   /** Inserts conversations with deadlines. Returns the deadlines in the order of a sweep. */
-  addDue(count: number, dueAt: (i: number) => number, owner: Owner, now_ms: number): Awaitable<Deadline[]>
+  addDue(count: number, dueAt: (i: number) => number, owner: Owner, nowMs: number): Awaitable<Deadline[]>
   /** Returns the first deadline that has not been applied, in the order of a sweep. */
   firstPending(): Awaitable<Deadline | undefined>
   /** Inserts pending events, each of another conversation. */
-  addDeliveries(count: number, target: { service_sid: string; url: string }, account_sid: string, now_ms: number): Awaitable<void>
+  addDeliveries(count: number, target: { service_sid: string; url: string }, account_sid: string, nowMs: number): Awaitable<void>
   hasPendingDeliveries(service_sid: string): Awaitable<boolean>
   deleteDeliveries(): Awaitable<void>
   /** Returns the names of all conversations and the number of events of each. */

@@ -15,7 +15,7 @@ const writers = 32
 interface Written {
   friendly_name: string
   /** May have been committed without an acknowledgement. */
-  in_flight: string | null
+  inFlight: string | null
   /** Acknowledged writes: each must have an event. */
   writes: number
 }
@@ -119,13 +119,13 @@ async function keepWriting(writing: Writing): Promise<void> {
 async function writeOne({ command, service_sid, written }: Writing): Promise<void> {
   const path = `/v1/Services/${service_sid}/Conversations`
   const created = await call<{ sid: string; friendly_name: string }>(command.port, path, creation())
-  const record: Written = { friendly_name: created.friendly_name, in_flight: null, writes: 1 }
+  const record: Written = { friendly_name: created.friendly_name, inFlight: null, writes: 1 }
   written.set(created.sid, record)
   for (const next of ['renamed', 'renamed again']) {
-    record.in_flight = next
+    record.inFlight = next
     await call(command.port, `${path}/${created.sid}`, `FriendlyName=${next.replace(' ', '+')}`)
     record.friendly_name = next
-    record.in_flight = null
+    record.inFlight = null
     record.writes++
   }
 }
@@ -137,10 +137,10 @@ interface Lost {
 }
 
 function addMissing(total: Lost, { names, events }: Persisted, written: ReadonlyMap<string, Written>): void {
-  for (const [sid, { friendly_name, in_flight, writes }] of written) {
+  for (const [sid, { friendly_name, inFlight, writes }] of written) {
     const stored = names.get(sid)
     total.answered += writes
-    if (stored !== friendly_name && stored !== in_flight) total.writes++
+    if (stored !== friendly_name && stored !== inFlight) total.writes++
     total.events += Math.max(0, writes - (events.get(sid) ?? 0))
   }
 }

@@ -64,8 +64,8 @@ export class DatabaseFile implements Contents {
     for (const { sql } of indexes) this.#db.exec(sql)
   }
 
-  addDue(count: number, dueAt: (i: number) => number, owner: Owner, now_ms: number): Deadline[] {
-    const rows = Array.from({ length: count }, (_, i) => dueRow(i, dueAt(i), owner, now_ms))
+  addDue(count: number, dueAt: (i: number) => number, owner: Owner, nowMs: number): Deadline[] {
+    const rows = Array.from({ length: count }, (_, i) => dueRow(i, dueAt(i), owner, nowMs))
     this.#insert('conversations', count, (i) => rows[i] as object)
     this.#db.pragma('wal_checkpoint')
     return deadlines(rows)
@@ -79,8 +79,8 @@ export class DatabaseFile implements Contents {
   }
   #first: Sqlite.Statement<[], Deadline> | undefined
 
-  addDeliveries(count: number, target: { service_sid: string; url: string }, account_sid: string, now_ms: number): void {
-    this.#insert('deliveries', count, (i) => deliveryRow(i, target, account_sid, 1, now_ms))
+  addDeliveries(count: number, target: { service_sid: string; url: string }, account_sid: string, nowMs: number): void {
+    this.#insert('deliveries', count, (i) => deliveryRow(i, target, account_sid, 1, nowMs))
     this.#db.pragma('wal_checkpoint')
   }
 

@@ -68,7 +68,7 @@ export async function rate(parley: Server, sink: Child<Sink>, count: number): Pr
   if (arrivals.count !== count + 1) throw new Error(`${arrivals.count} events arrived, not ${count + 1}`)
   await parley.file.deleteDeliveries()
   return {
-    per_s: (count / (arrivals.last_ms - arrivals.first_ms)) * 1000,
+    per_s: (count / (arrivals.lastMs - arrivals.firstMs)) * 1000,
     cpu_us: (after.all_us - before.all_us) / count,
     database_us: (after.database_us - before.database_us) / count,
   }
@@ -90,9 +90,9 @@ export async function startProbe(parley: Server) {
     text(request).then((body) => {
       response.end()
       const sid = new URLSearchParams(body).get('ConversationSid') ?? ''
-      const now_ms = performance.now()
-      arrived.set(sid, now_ms)
-      waiting.get(sid)?.(now_ms)
+      const nowMs = performance.now()
+      arrived.set(sid, nowMs)
+      waiting.get(sid)?.(nowMs)
     })
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))

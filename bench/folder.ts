@@ -25,10 +25,10 @@ export function fsyncMs(folder: string): number {
   const file = openSync(path, 'w')
   const block = Buffer.alloc(8192, 1)
   const times = Array.from({ length: 200 }, () => {
-    const start_ms = performance.now()
+    const startMs = performance.now()
     writeSync(file, block)
     fdatasyncSync(file)
-    return performance.now() - start_ms
+    return performance.now() - startMs
   })
   closeSync(file)
   rmSync(path)

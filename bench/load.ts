@@ -30,10 +30,10 @@ async function run({ ports, connections, ms, workload, population }: Burst): Pro
   const sockets = await Promise.all(Array.from({ length: connections }, (_, i) => open(nodeOf(i).port)))
   const latencies: number[] = []
   const cpu = process.cpuUsage()
-  const start_ms = performance.now()
-  const end_ms = start_ms + ms
+  const startMs = performance.now()
+  const end_ms = startMs + ms
   await Promise.all(sockets.map((socket, i) => keepBusy(socket, nodeOf(i).next, statusOf(workload), end_ms, latencies)))
-  const took_ms = performance.now() - start_ms
+  const took_ms = performance.now() - startMs
   const { user, system } = process.cpuUsage(cpu)
   for (const socket of sockets) socket.destroy()
   return {
@@ -61,10 +61,10 @@ function keepBusy(socket: Socket, next: () => string, status: number, end_ms: nu
       socket.write(next(), 'latin1')
     }
     const framer = new Framer((answered) => {
-      const now_ms = performance.now()
-      latencies.push(now_ms - sent_ms)
+      const nowMs = performance.now()
+      latencies.push(nowMs - sent_ms)
       if (answered !== status) reject(new Error(`the response was ${answered}, not ${status}`))
-      else if (now_ms < end_ms) send()
+      else if (nowMs < end_ms) send()
       else resolve()
     })
     socket.on('data', (chunk) => framer.push(chunk))

@@ -34,7 +34,7 @@ export interface ParleyOptions {
   readonly path: string
   readonly rows: number
   readonly sink: Sink
-  readonly largest_batch?: number
+  readonly largestBatch?: number
   readonly profile: string | null
   /** By default the population. */
   readonly filling?: (population: Population) => Filling
@@ -70,11 +70,11 @@ export async function startParley(options: ParleyOptions): Promise<Parley> {
   }
 }
 
-function spawn({ path, largest_batch }: ParleyOptions, flags: readonly string[] = []): Promise<Child<{ port: number }>> {
+function spawn({ path, largestBatch }: ParleyOptions, flags: readonly string[] = []): Promise<Child<{ port: number }>> {
   const module = new URL('./contestants/parley.ts', import.meta.url)
   return Child.start(
     module,
-    { settings: { PARLEY_DATABASE_URL: `sqlite:${path}` }, ...(largest_batch && { largest_batch }) },
+    { settings: { PARLEY_DATABASE_URL: `sqlite:${path}` }, ...(largestBatch && { largestBatch }) },
     flags,
   )
 }
@@ -102,8 +102,8 @@ export async function createWebhookServices(port: number, { sink, hang, down }: 
 
 /** Returns the filling of a database with only the conversations of the population. */
 export function plain(population: Population): Filling {
-  const now_ms = Date.now()
-  return (insert, owner) => insert('conversations', population.rows, (i) => rowOf(population, i, owner, now_ms))
+  const nowMs = Date.now()
+  return (insert, owner) => insert('conversations', population.rows, (i) => rowOf(population, i, owner, nowMs))
 }
 
 /** Creates a service that sends all events to an endpoint. Returns its SID. */

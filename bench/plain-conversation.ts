@@ -2,7 +2,7 @@ import { newAccount } from '../src/accounts/accounts.ts'
 import { conversations } from '../src/resources/conversations/conversation.ts'
 import type { ConversationRow } from '../src/storage/schema.ts'
 
-const { account, service } = newAccount({ sid: undefined, friendly_name: '', sealed_token: '', now: 0 })
+const { account, service } = newAccount({ sid: undefined, friendly_name: '', sealedToken: '', now: 0 })
 const created = conversations.create?.({}, { account, service, parents: [], now: 0 }, undefined, '')
 if (!created) throw new Error('conversations can be created')
 

@@ -19,11 +19,11 @@ export interface Owner {
   readonly messaging_service_sid: string
 }
 
-const day_ms = 86_400_000
+const dayMs = 86_400_000
 
-/** Rows created in the course of the year before `now_ms`. */
-export function newPopulation(rows: number, now_ms: number): Population {
-  return { rows, base_ms: now_ms - 366 * day_ms, step_ms: Math.floor((365 * day_ms) / rows) }
+/** Rows created in the course of the year before `nowMs`. */
+export function newPopulation(rows: number, nowMs: number): Population {
+  return { rows, base_ms: nowMs - 366 * dayMs, step_ms: Math.floor((365 * dayMs) / rows) }
 }
 
 /** Scatters the bits of a number (the finalizer of MurmurHash3), so that consecutive numbers look random. */
@@ -56,12 +56,12 @@ export function attributesOf(i: number): string {
   return `{"customer":"c-${scatter(i)}","channel":"web","priority":${i % 5},"tags":["vip","returning"],"order":"${i}"}`
 }
 
-/** Each row has a deadline, one to thirteen months after `now_ms`. */
-export function rowOf(population: Population, i: number, owner: Owner, now_ms: number): ConversationRow {
+/** Each row has a deadline, one to thirteen months after `nowMs`. */
+export function rowOf(population: Population, i: number, owner: Owner, nowMs: number): ConversationRow {
   const created_ms = createdAt(population, i)
   const active = i % 7 !== 0
-  const inactive_ms = now_ms + 30 * day_ms + (i % 365) * day_ms
-  const closed_ms = inactive_ms + 30 * day_ms
+  const inactive_ms = nowMs + 30 * dayMs + (i % 365) * dayMs
+  const closed_ms = inactive_ms + 30 * dayMs
   return {
     ...plainConversation,
     ...owner,

@@ -64,7 +64,7 @@ export async function startField(large: Parley, options: Options, sink: Sink, fo
     bare: await plain(new URL('./contestants/bare.ts', import.meta.url), population),
     map: await plain(new URL('./contestants/map.ts', import.meta.url), population),
     route: await plain(new URL('./contestants/route.ts', import.meta.url), population),
-    each: ofParley(await startParley({ ...common, path: `${folder}/each.db`, largest_batch: 1 }), true),
+    each: ofParley(await startParley({ ...common, path: `${folder}/each.db`, largestBatch: 1 }), true),
     small: ofParley(await startParley({ ...common, path: `${folder}/small.db` }), true),
     large: ofParley(large, false),
   }
@@ -142,11 +142,11 @@ export async function burst(
 /** Returns a function that computes, from the CPU time of the bench, how many cores other processes have used since this call. */
 export function busyCores(): () => { foreign(own_us: number): number } {
   const used_ms = () => cpus().reduce((sum, { times }) => sum + times.user + times.sys + times.nice + times.irq, 0)
-  const before_ms = used_ms()
-  const start_ms = performance.now()
+  const beforeMs = used_ms()
+  const startMs = performance.now()
   return () => {
-    const ms = performance.now() - start_ms
-    const cores = (used_ms() - before_ms) / ms
+    const ms = performance.now() - startMs
+    const cores = (used_ms() - beforeMs) / ms
     return { foreign: (own_us) => Math.max(0, cores - own_us / 1000 / ms) }
   }
 }

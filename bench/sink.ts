@@ -12,18 +12,18 @@ export interface Sink {
 /** Requests to the port `sink` since the last `reset`; times in epoch ms. */
 export interface Arrivals {
   readonly count: number
-  readonly first_ms: number
-  readonly last_ms: number
+  readonly firstMs: number
+  readonly lastMs: number
 }
 
 let count = 0
-let first_ms = 0
-let last_ms = 0
+let firstMs = 0
+let lastMs = 0
 
 const answering = createServer({ noDelay: true }, (socket) => {
   const framer = new Framer(() => {
-    last_ms = Date.now()
-    if (count++ === 0) first_ms = last_ms
+    lastMs = Date.now()
+    if (count++ === 0) firstMs = lastMs
     socket.write('HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n', 'latin1')
   })
   socket.on('data', (chunk) => framer.push(chunk))
@@ -39,7 +39,7 @@ down.close()
 
 serveParent({ sink, hang, down: unused } satisfies Sink, (message) => {
   if ('reset' in message) count = 0
-  return { count, first_ms, last_ms } satisfies Arrivals
+  return { count, firstMs, lastMs } satisfies Arrivals
 })
 
 function listen(server: Server): Promise<number> {

@@ -54,7 +54,7 @@ async function started(file: string): Promise<Start> {
 }
 
 async function emptyProcess(): Promise<number> {
-  const start_ms = performance.now()
+  const startMs = performance.now()
   await once(spawn(process.execPath, ['-e', '0'], { stdio: 'ignore' }), 'exit')
-  return performance.now() - start_ms
+  return performance.now() - startMs
 }

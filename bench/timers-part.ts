@@ -3,7 +3,7 @@ import { Timers } from '../src/background/timers.ts'
 import { SystemClock } from '../src/clock.ts'
 import type { ParleyCommands } from '../src/commands.ts'
 import { resources } from '../src/resources/index.ts'
-import { type Database, only_slot } from '../src/storage/database.ts'
+import { type Database, onlySlot } from '../src/storage/database.ts'
 import type { Deadline } from './added-rows.ts'
 import type { Contents } from './contents.ts'
 import { formatFigure, median, percentile } from './figures.ts'
@@ -79,11 +79,11 @@ export async function fire(parley: Server, { timers, spread_ms, webhook }: Firin
   const { file } = parley
   const standard = await file.owner()
   const owner = webhook === null ? standard : { ...standard, service_sid: parley.services[webhook] }
-  const now_ms = Date.now()
+  const nowMs = Date.now()
   // Leaves time to insert the rows and for the server to notice them.
-  const first_ms = now_ms + 2500 + timers * file.row_ms
-  const expected = await file.addDue(timers, (i) => Math.round(first_ms + (i * spread_ms) / timers), owner, now_ms)
-  if (Date.now() > first_ms - 1200) throw new Error('the machine is too slow: the rows were inserted after their deadlines')
+  const firstMs = nowMs + 2500 + timers * file.row_ms
+  const expected = await file.addDue(timers, (i) => Math.round(firstMs + (i * spread_ms) / timers), owner, nowMs)
+  if (Date.now() > firstMs - 1200) throw new Error('the machine is too slow: the rows were inserted after their deadlines')
   const before = await parley.usage()
   const lateness = await watch(file, expected)
   const after = await parley.usage()
@@ -93,7 +93,7 @@ export async function fire(parley: Server, { timers, spread_ms, webhook }: Firin
     p50_ms: percentile(lateness, 0.5),
     p99_ms: percentile(lateness, 0.99),
     max_ms: percentile(lateness, 1),
-    per_s: (timers / ((expected.at(-1)?.due ?? 0) + (lateness.at(-1) ?? 0) - first_ms)) * 1000,
+    per_s: (timers / ((expected.at(-1)?.due ?? 0) + (lateness.at(-1) ?? 0) - firstMs)) * 1000,
     cpu_us: (after.all_us - before.all_us) / timers,
     database_us: (after.database_us - before.database_us) / timers,
   }
@@ -110,11 +110,11 @@ async function watchFirst(file: Contents, expected: readonly Deadline[]): Promis
   while (done < expected.length) {
     await sleep(1)
     const first = await file.firstPending()
-    const now_ms = Date.now()
+    const nowMs = Date.now()
     const applied = (row: Deadline) =>
       first === undefined || row.due < first.due || (row.due === first.due && row.sid < first.sid)
-    for (let row = expected[done]; row && applied(row); row = expected[++done]) lateness.push(now_ms - row.due)
-    if (now_ms > last.due + 120_000) throw new Error(`${expected.length - done} timers were not applied within two minutes`)
+    for (let row = expected[done]; row && applied(row); row = expected[++done]) lateness.push(nowMs - row.due)
+    if (nowMs > last.due + 120_000) throw new Error(`${expected.length - done} timers were not applied within two minutes`)
   }
   return lateness
 }
@@ -129,12 +129,12 @@ export async function watchSome(file: SharedContents, expected: readonly Deadlin
     await sleep(2)
     const pending = await file.pendingOf([...left.keys()])
     const first = pending.size > 0 ? undefined : await file.firstPending()
-    const now_ms = Date.now()
+    const nowMs = Date.now()
     const over = pending.size === 0 && (first === undefined || first.due > last.due)
-    for (const [sid, due] of left) if (!pending.has(sid)) lateness.push(now_ms - due)
+    for (const [sid, due] of left) if (!pending.has(sid)) lateness.push(nowMs - due)
     left = new Map([...left].filter(([sid]) => pending.has(sid)))
-    if (over) return [...lateness, now_ms - last.due]
-    if (now_ms > last.due + 120_000) throw new Error('not all timers were applied within two minutes')
+    if (over) return [...lateness, nowMs - last.due]
+    if (nowMs > last.due + 120_000) throw new Error('not all timers were applied within two minutes')
   }
 }
 
@@ -144,9 +144,9 @@ const max_watched = 200
 export async function idlePoll(parley: Server): Promise<number> {
   const reader = parley.file.reader()
   const database: Database<ParleyCommands> = {
-    capabilities: { sole_owner: true },
+    capabilities: { soleOwner: true },
     read: reader.read,
-    slots: only_slot,
+    slots: onlySlot,
     write: () => Promise.reject(new Error('nothing should be due')),
     subscribe: () => {},
     failing: () => false,
@@ -162,12 +162,12 @@ export async function idlePoll(parley: Server): Promise<number> {
   })
   const bursts: number[] = []
   for (let n = 0; n < 20; n++) {
-    const start_ms = performance.now()
+    const startMs = performance.now()
     for (let i = 0; i < 100; i++) {
       await timers.catchUp()
       reader.refresh()
     }
-    bursts.push((performance.now() - start_ms) * 10)
+    bursts.push((performance.now() - startMs) * 10)
   }
   await database.close()
   return median(bursts)

@@ -3,7 +3,7 @@ import { attributesOf, nameOf, type Population, sidOf } from './population.ts'
 /** The credentials of every contestant. */
 export const account_sid = 'AC00000000000000000000000000000b01'
 export const auth_token = 'b'.repeat(32)
-export const admin_token = 'a'.repeat(32)
+export const adminToken = 'a'.repeat(32)
 export const authorization = `Basic ${Buffer.from(`${account_sid}:${auth_token}`).toString('base64')}`
 
 /** What a burst workloads for, over and over. */

@@ -26,10 +26,10 @@ export class Lane {
   }
 
   async run(plan: Plan): Promise<Outcome> {
-    const start_ms = performance.now()
+    const startMs = performance.now()
     const connection = await this.#connection(plan.alone)
     const fault = await perform(connection, plan)
-    const ms = performance.now() - start_ms
+    const ms = performance.now() - startMs
     if (plan.alone || fault !== null || connection.over) connection.destroy()
     else this.#kept = connection
     return { answers: connection.taken(), fault, ms }
@@ -139,12 +139,12 @@ class Connection {
   }
 
   /** Whether so many answers came in time. */
-  async waitFor(count: number, timeout_ms: number): Promise<boolean> {
+  async waitFor(count: number, timeoutMs: number): Promise<boolean> {
     let expired = false
     const timer = setTimeout(() => {
       expired = true
       this.#wake()
-    }, timeout_ms)
+    }, timeoutMs)
     while (this.#answers.length < count && !expired && !this.closed && this.fault === null) {
       await new Promise<void>((resolve) => {
         this.#wake = resolve

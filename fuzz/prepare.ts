@@ -7,7 +7,7 @@ import type { Account, World } from './surroundings.ts'
 
 export interface Server {
   readonly host: string
-  readonly admin_token: string
+  readonly adminToken: string
 }
 
 /** A row that has been made, and where it lies. */
@@ -28,7 +28,7 @@ export async function prepareWorld(
   const victim = await withKey(server, { ...(await newAccount(server)), marker: markers.victim })
   const made = await fill(server, victim, `${hook}/victim`, secret)
   return {
-    ...{ host: server.host, hook, admin_token: server.admin_token, secret },
+    ...{ host: server.host, hook, adminToken: server.adminToken, secret },
     accounts: { a, b },
     rows: {
       a: await liveRows(server, a, `${hook}/a`, secret),
@@ -80,12 +80,12 @@ function sidLike(sids: readonly string[], prefix: string): string | undefined {
 }
 
 async function newAccount(server: Server): Promise<{ sid: string; auth_token: string }> {
-  return ask(server, `Bearer ${server.admin_token}`, '/admin/v1/accounts', '{}', 'application/json')
+  return ask(server, `Bearer ${server.adminToken}`, '/admin/v1/accounts', '{}', 'application/json')
 }
 
 async function withKey(server: Server, account: Omit<Account, 'key_sid' | 'key_secret'>): Promise<Account> {
   const path = `/admin/v1/accounts/${account.sid}/keys`
-  const key = await ask<{ sid: string; secret: string }>(server, `Bearer ${server.admin_token}`, path, '{}', 'application/json')
+  const key = await ask<{ sid: string; secret: string }>(server, `Bearer ${server.adminToken}`, path, '{}', 'application/json')
   return { ...account, key_sid: key.sid, key_secret: key.secret }
 }
 

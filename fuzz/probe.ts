@@ -4,7 +4,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { percentile } from '../bench/figures.ts'
 
 const probe_every_ms = 100
-const timeout_ms = 60_000
+const timeoutMs = 60_000
 /** The kernel counts CPU time in hundredths of a second. */
 const tick_ms = 10
 
@@ -39,14 +39,14 @@ export class Probe {
 
   async #run(port: number, pid: number): Promise<void> {
     while (!this.#stopped) {
-      const [start_ms, before_ms] = [performance.now(), mainThreadCpu(pid)]
+      const [startMs, beforeMs] = [performance.now(), mainThreadCpu(pid)]
       try {
         const status = await healthStatus(port)
         if (status !== 200) this.fault ??= `/healthz answered ${status}`
       } catch (error) {
         this.fault ??= `/healthz: ${error instanceof Error ? error.message : error}`
       }
-      this.#waits.push({ ms: performance.now() - start_ms, cpu_ms: mainThreadCpu(pid) - before_ms })
+      this.#waits.push({ ms: performance.now() - startMs, cpu_ms: mainThreadCpu(pid) - beforeMs })
       await pause(probe_every_ms)
     }
   }
@@ -54,10 +54,10 @@ export class Probe {
 
 function healthStatus(port: number): Promise<number | undefined> {
   return new Promise((resolve, reject) => {
-    const asked = request({ port, host: '127.0.0.1', path: '/healthz', agent: false, timeout: timeout_ms }, (answer) => {
+    const asked = request({ port, host: '127.0.0.1', path: '/healthz', agent: false, timeout: timeoutMs }, (answer) => {
       answer.resume().once('end', () => resolve(answer.statusCode))
     })
-    asked.once('timeout', () => asked.destroy(new Error(`no answer within ${timeout_ms / 1000} s`)))
+    asked.once('timeout', () => asked.destroy(new Error(`no answer within ${timeoutMs / 1000} s`)))
     asked.once('error', reject).end()
   })
 }

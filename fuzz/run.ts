@@ -54,16 +54,16 @@ export async function fuzz(options: FuzzOptions): Promise<FuzzReport> {
 type Attacked = Omit<FuzzReport, 'log_lines' | 'webhooks'>
 
 async function attack(options: FuzzOptions, child: Child, hook: Hook, secrets: Secrets, markers: Markers): Promise<Attacked> {
-  const server = { host: `127.0.0.1:${child.port}`, admin_token: secrets.admin_token }
+  const server = { host: `127.0.0.1:${child.port}`, adminToken: secrets.adminToken }
   const world = await prepareWorld(server, secrets, { hook: hook.url, secret: secrets.stored, markers })
   const { account } = world.victim
   const before = await contentsOf(server, account, pathsOf(world))
   const forbidden: Forbidden = { secrets: [...secretTexts(secrets), ...tokensOf(world)], foreign: foreignTo(markers) }
   const probe = new Probe(child)
   const tally = new Tally()
-  const start_ms = performance.now()
+  const startMs = performance.now()
   await sendAll(options, child, world, forbidden, tally)
-  const ms = performance.now() - start_ms
+  const ms = performance.now() - startMs
   await probe.stop()
   const waits = probe.take()
   const over = child.ended()
@@ -104,31 +104,31 @@ async function sendAll(options: FuzzOptions, child: Child, world: World, forbidd
 interface Secrets {
   readonly sid: string
   readonly auth_token: string
-  readonly admin_token: string
-  readonly secret_key: string
+  readonly adminToken: string
+  readonly secretKey: string
   /** In credentials of the push services that requests store. */
   readonly stored: string
 }
 
 function newSecrets(): Secrets {
   const hex = (bytes: number) => randomBytes(bytes).toString('hex')
-  return { sid: `AC${hex(16)}`, auth_token: hex(16), admin_token: hex(16), secret_key: hex(32), stored: `sealed-${hex(8)}` }
+  return { sid: `AC${hex(16)}`, auth_token: hex(16), adminToken: hex(16), secretKey: hex(32), stored: `sealed-${hex(8)}` }
 }
 
-function secretTexts({ auth_token, admin_token, secret_key, stored }: Secrets): string[] {
-  return [auth_token, admin_token, secret_key, stored]
+function secretTexts({ auth_token, adminToken, secretKey, stored }: Secrets): string[] {
+  return [auth_token, adminToken, secretKey, stored]
 }
 
 function tokensOf({ accounts: { a, b }, victim }: World): string[] {
   return [a, b, victim.account].flatMap(({ auth_token, key_secret }) => [auth_token, key_secret])
 }
 
-function settingsOf({ sid, auth_token, admin_token, secret_key }: Secrets): Record<string, string> {
+function settingsOf({ sid, auth_token, adminToken, secretKey }: Secrets): Record<string, string> {
   return {
     PARLEY_ACCOUNT_SID: sid,
     PARLEY_AUTH_TOKEN: auth_token,
-    PARLEY_ADMIN_TOKEN: admin_token,
-    PARLEY_SECRET_KEY: secret_key,
+    PARLEY_ADMIN_TOKEN: adminToken,
+    PARLEY_SECRET_KEY: secretKey,
     PARLEY_TEST_CLOCK: 'true',
     PARLEY_MEDIA_MAX_BYTES: '60000',
     // Most of its logins are wrong, on purpose.

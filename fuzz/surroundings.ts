@@ -17,7 +17,7 @@ export interface World {
   readonly host: string
   /** An endpoint for webhooks, on this machine. */
   readonly hook: string
-  readonly admin_token: string
+  readonly adminToken: string
   /** In values that no answer and no log line may show. */
   readonly secret: string
   readonly accounts: Readonly<Record<AccountName, Account>>

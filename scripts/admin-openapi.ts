@@ -47,7 +47,7 @@ const about = {
 
 /** Returns the description of the admin API, from its routes on a server that does not listen. */
 export async function describeAdmin(): Promise<AdminDescription> {
-  const config: Config = { ...readConfig({ PARLEY_TEST_CLOCK: 'true' }), database: in_memory, data_dir: null }
+  const config: Config = { ...readConfig({ PARLEY_TEST_CLOCK: 'true' }), database: in_memory, dataDir: null }
   const installation = await openInstallation(config, { log: pino({ level: 'silent' }) })
   const server = fastify()
   const routes: string[] = []

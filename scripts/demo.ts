@@ -20,7 +20,7 @@ interface Server {
 
 const account_sid = `AC${randomBytes(16).toString('hex')}`
 const auth_token = randomBytes(16).toString('hex')
-const admin_token = randomBytes(16).toString('hex')
+const adminToken = randomBytes(16).toString('hex')
 /** A bound against hanging; every step takes much less. */
 const patience_ms = 60_000
 
@@ -169,7 +169,7 @@ async function untilRecorded(server: Server): Promise<void> {
 async function admin({ url }: Server, method: 'GET' | 'POST', path: string, json?: object): Promise<unknown> {
   const { statusCode, body } = await request(`${url}/admin/v1${path}`, {
     method,
-    headers: { authorization: `Bearer ${admin_token}`, ...(json && { 'content-type': 'application/json' }) },
+    headers: { authorization: `Bearer ${adminToken}`, ...(json && { 'content-type': 'application/json' }) },
     body: json ? JSON.stringify(json) : null,
   })
   const text = await body.text()
@@ -183,7 +183,7 @@ async function startServer(): Promise<Server> {
       PARLEY_DATABASE_URL: `sqlite:${join(folder.path, 'parley.db')}`,
       PARLEY_ACCOUNT_SID: account_sid,
       PARLEY_AUTH_TOKEN: auth_token,
-      PARLEY_ADMIN_TOKEN: admin_token,
+      PARLEY_ADMIN_TOKEN: adminToken,
       PARLEY_TEST_CLOCK: 'true',
       PARLEY_LOG_LEVEL: 'error',
     },

@@ -94,9 +94,9 @@ export class Load {
   }
 
   async #fetch(path: string): Promise<void> {
-    const start_ms = performance.now()
+    const startMs = performance.now()
     await this.#call('GET', path)
-    this.fetches_ms.push(performance.now() - start_ms)
+    this.fetches_ms.push(performance.now() - startMs)
   }
 
   /** A file goes up, into a message, and comes down again. */

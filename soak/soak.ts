@@ -68,8 +68,8 @@ async function soak(database: DatabaseSettings): Promise<string[]> {
 /** Pieces of work per second when everybody is always busy, over the second half of a burst. */
 async function fullSpeed(load: Load, seconds: number): Promise<number> {
   let done = 0
-  const start_ms = performance.now()
-  const [half_ms, end_ms] = [start_ms + seconds * 500, start_ms + seconds * 1000]
+  const startMs = performance.now()
+  const [half_ms, end_ms] = [startMs + seconds * 500, startMs + seconds * 1000]
   const work = async () => {
     while (performance.now() < end_ms) {
       await load.piece()
@@ -86,17 +86,17 @@ async function run(load: Load, child: Child, rate: number, seconds: number) {
   const minutes: Minute[] = []
   const errors: string[] = []
   const probe = new Probe(child)
-  const start_ms = performance.now()
-  const end_ms = start_ms + seconds * 1000
+  const startMs = performance.now()
+  const end_ms = startMs + seconds * 1000
   // A short run has its readings more often.
   const every_ms = Math.min(60_000, (seconds * 1000) / 12)
   const pacing = pace(load, rate, () => performance.now() < end_ms && child.ended() === null)
   console.log('     s  requests  errors  RSS MB  /healthz p50  p99 ms  fetch p50  p99 ms')
-  for (let next_ms = start_ms + every_ms; next_ms <= end_ms + 1 && child.ended() === null; next_ms += every_ms) {
+  for (let next_ms = startMs + every_ms; next_ms <= end_ms + 1 && child.ended() === null; next_ms += every_ms) {
     await pause(Math.max(0, next_ms - performance.now()))
     const done = load.take()
     errors.push(...done.errors)
-    minutes.push(reading(load, child, probe, done.requests, done.errors.length, (performance.now() - start_ms) / 1000))
+    minutes.push(reading(load, child, probe, done.requests, done.errors.length, (performance.now() - startMs) / 1000))
   }
   await pacing
   await probe.stop()
@@ -132,12 +132,12 @@ async function pace(load: Load, rate: number, goesOn: () => boolean): Promise<vo
   const max_busy = 4 * workers
   let busy = 0
   let owed = 0
-  let last_ms = performance.now()
+  let lastMs = performance.now()
   while (goesOn()) {
     await pause(tick_ms)
-    const now_ms = performance.now()
-    owed = Math.min(rate, owed + ((now_ms - last_ms) / 1000) * rate)
-    last_ms = now_ms
+    const nowMs = performance.now()
+    owed = Math.min(rate, owed + ((nowMs - lastMs) / 1000) * rate)
+    lastMs = nowMs
     for (; owed >= 1 && busy < max_busy; owed--) {
       busy++
       load.piece().finally(() => busy--)

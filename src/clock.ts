@@ -21,9 +21,9 @@ export class TestClock implements Clock {
   now(): number {
     return Date.now() + this.offset_ms
   }
-  /** Moves the clock forward to `instant_ms`; never back, because SIDs and pages rely on time moving forward. */
-  moveTo(instant_ms: number): void {
-    this.follow(instant_ms - Date.now())
+  /** Moves the clock forward to `instantMs`; never back, because SIDs and pages rely on time moving forward. */
+  moveTo(instantMs: number): void {
+    this.follow(instantMs - Date.now())
   }
 
   /** Moves the clock forward to the offset of another node's clock. */

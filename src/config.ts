@@ -49,7 +49,7 @@ const declarations = {
     default: 'sqlite:./data/parley.db',
     parse: parseDatabaseUrl,
   }),
-  data_dir: declare({
+  dataDir: declare({
     env: 'PARLEY_DATA_DIR',
     description: 'folder of the uploaded files and the generated secrets; several nodes share one',
     default: { words: 'the folder of the SQLite file; ./data with PostgreSQL', value: none },
@@ -61,7 +61,7 @@ const declarations = {
     default: { words: '10000, or fewer if the system limits open files', value: none },
     parse: integer(1, 1_000_000),
   }),
-  max_failed_logins: declare({
+  maxFailedLogins: declare({
     env: 'PARLEY_MAX_FAILED_LOGINS',
     description:
       'failed logins from one address before further ones are 429 for a while; four times as many for one account; 0 for no limit',
@@ -80,99 +80,99 @@ const declarations = {
     default: { words: 'generated at first start', value: none },
     parse: matching(/^[\x21-\x7e]{8,256}$/, '8 to 256 printable characters without spaces'),
   }),
-  public_url: declare({
+  publicUrl: declare({
     env: 'PARLEY_PUBLIC_URL',
     description: 'base of the URLs in responses, without /v1',
     default: { words: 'from the Host header of the request', value: none },
     parse: publicUrl,
   }),
-  allowed_hosts: declare({
+  allowedHosts: declare({
     env: 'PARLEY_ALLOWED_HOSTS',
     description:
       'further names in the Host header, separated by commas; checked if HOST is a loopback address, or this or PARLEY_PUBLIC_URL is set',
     default: { words: 'localhost, HOST, the host of PARLEY_PUBLIC_URL; any IP address', value: () => [] },
     parse: hostNames,
   }),
-  metrics_token: declare({
+  metricsToken: declare({
     env: 'PARLEY_METRICS_TOKEN',
     description: 'bearer token of /metrics',
     default: { words: 'none: anyone may read it', value: none },
     parse: matching(/^[\x21-\x7e]{16,256}$/, '16 to 256 printable characters without spaces'),
   }),
-  metrics_port: declare({
+  metricsPort: declare({
     env: 'PARLEY_METRICS_PORT',
     description: 'port for /metrics alone; PORT has no /metrics then',
     default: { words: 'the same as PORT', value: none },
     parse: integer(0, 65_535),
   }),
-  secret_key: declare({
+  secretKey: declare({
     env: 'PARLEY_SECRET_KEY',
     description: '64 hex digits; encrypts auth tokens and API key secrets at rest',
     default: { words: 'generated at first start, stored in PARLEY_DATA_DIR', value: none },
     parse: matching(/^[0-9a-fA-F]{64}$/, '64 hex digits, for example from: openssl rand -hex 32'),
   }),
-  admin_token: declare({
+  adminToken: declare({
     env: 'PARLEY_ADMIN_TOKEN',
     description: 'operator token of /admin/v1',
     default: { words: 'generated at first start, stored in PARLEY_DATA_DIR', value: none },
     parse: matching(/^[\x21-\x7e]{16,256}$/, '16 to 256 printable characters without spaces'),
   }),
-  webhook_allow_private: declare({
+  webhookAllowPrivate: declare({
     env: 'PARLEY_WEBHOOK_ALLOW_PRIVATE',
     description: 'whether webhooks may be sent to private, loopback and link-local addresses',
     default: { words: 'true if HOST is a loopback address, otherwise false', value: isLoopback },
     parse: trueOrFalse,
   }),
-  webhook_verify_tls: declare({
+  webhookVerifyTls: declare({
     env: 'PARLEY_WEBHOOK_VERIFY_TLS',
     description: 'whether the certificates of webhook endpoints are verified',
     default: 'true',
     parse: trueOrFalse,
   }),
-  webhook_retries: declare({
+  webhookRetries: declare({
     env: 'PARLEY_WEBHOOK_RETRIES',
     description: 'retries after a timeout or a status of 429, 503 or 504 (0 to 3); Twilio makes none',
     default: '0',
     parse: integer(0, 3),
   }),
-  studio_url: declare({
+  studioUrl: declare({
     env: 'PARLEY_STUDIO_URL',
     description: 'base URL for webhooks with the target studio, in place of https://webhooks.twilio.com',
     default: { words: 'none: they are not sent', value: none },
     parse: publicUrl,
   }),
-  delivery_log_days: declare({
+  deliveryLogDays: declare({
     env: 'PARLEY_DELIVERY_LOG_DAYS',
     description: 'days for which finished deliveries stay in the log',
     default: '7',
     parse: integer(0, 3650),
   }),
-  delivery_max_age_hours: declare({
+  deliveryMaxAgeHours: declare({
     env: 'PARLEY_DELIVERY_MAX_AGE_HOURS',
     description: 'hours after which a pending delivery is not attempted any more and has failed',
     default: '168',
     parse: integer(1, 87_600),
   }),
-  media_max_bytes: declare({
+  mediaMaxBytes: declare({
     env: 'PARLEY_MEDIA_MAX_BYTES',
     description: 'maximum size of an uploaded file, in bytes',
     // 150 MiB.
     default: '157286400',
     parse: integer(1, Number.MAX_SAFE_INTEGER),
   }),
-  media_quota_bytes: declare({
+  mediaQuotaBytes: declare({
     env: 'PARLEY_MEDIA_QUOTA_BYTES',
     description: 'maximum size of all uploaded files of an account together, in bytes',
     default: { words: 'none', value: none },
     parse: integer(1, Number.MAX_SAFE_INTEGER),
   }),
-  test_clock: declare({
+  testClock: declare({
     env: 'PARLEY_TEST_CLOCK',
     description: 'whether /admin/v1/clock can move the time forward; for development and CI',
     default: 'false',
     parse: trueOrFalse,
   }),
-  log_level: declare({
+  logLevel: declare({
     env: 'PARLEY_LOG_LEVEL',
     description: 'trace, debug, info, warn, error or silent',
     default: 'info',
@@ -218,20 +218,20 @@ function declare<const Env extends string, T, D = T>(declaration: Declaration<En
 }
 
 /** Returns the file of a secret that is generated at first start; null for a database in memory. */
-export function secretFile(config: Pick<Config, 'database' | 'data_dir'>, kind: 'key' | 'admin-token'): string | null {
+export function secretFile(config: Pick<Config, 'database' | 'dataDir'>, kind: 'key' | 'admin-token'): string | null {
   return dataPath(config, kind)
 }
 
 /** Returns the folder of uploaded files; null for a database in memory. */
-export function mediaFolder(config: Pick<Config, 'database' | 'data_dir'>): string | null {
+export function mediaFolder(config: Pick<Config, 'database' | 'dataDir'>): string | null {
   return dataPath(config, 'media')
 }
 
 /** Files are named after the database and lie in its folder unless PARLEY_DATA_DIR names another one. */
-function dataPath({ database, data_dir }: Pick<Config, 'database' | 'data_dir'>, kind: string): string | null {
-  if (database.engine === 'postgres') return join(data_dir ?? 'data', `parley.${kind}`)
+function dataPath({ database, dataDir }: Pick<Config, 'database' | 'dataDir'>, kind: string): string | null {
+  if (database.engine === 'postgres') return join(dataDir ?? 'data', `parley.${kind}`)
   if (database.file === ':memory:') return null
-  return join(data_dir ?? dirname(database.file), `${parse(database.file).name}.${kind}`)
+  return join(dataDir ?? dirname(database.file), `${parse(database.file).name}.${kind}`)
 }
 
 function isLoopback(host: string): boolean {

@@ -2,11 +2,11 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { milliseconds, parseDuration, parseInstant, plusDuration, seconds, secondsOrNull } from './dates.ts'
 
-const day_ms = 86_400_000
-const first_ms = Date.parse('0000-01-01T00:00:00Z')
-const last_ms = Date.parse('9999-12-31T23:59:59.999Z')
+const dayMs = 86_400_000
+const firstMs = Date.parse('0000-01-01T00:00:00Z')
+const lastMs = Date.parse('9999-12-31T23:59:59.999Z')
 /** Every instant that a body can show. */
-const instant = fc.integer({ min: first_ms, max: last_ms })
+const instant = fc.integer({ min: firstMs, max: lastMs })
 
 describe('parseInstant', () => {
   test.each([
@@ -89,14 +89,14 @@ describe('parseInstant', () => {
   })
 
   test('the offset is taken off, whatever it is', () => {
-    const inside = fc.integer({ min: first_ms + day_ms, max: last_ms - day_ms })
+    const inside = fc.integer({ min: firstMs + dayMs, max: lastMs - dayMs })
     fc.assert(
-      fc.property(inside, fc.integer({ min: -23 * 60 - 59, max: 23 * 60 + 59 }), (ms, offset_min) => {
-        const local = milliseconds(ms + offset_min * 60_000).slice(0, -1)
-        const [hours, minutes] = [Math.floor(Math.abs(offset_min) / 60), Math.abs(offset_min) % 60].map((n) =>
+      fc.property(inside, fc.integer({ min: -23 * 60 - 59, max: 23 * 60 + 59 }), (ms, offsetMin) => {
+        const local = milliseconds(ms + offsetMin * 60_000).slice(0, -1)
+        const [hours, minutes] = [Math.floor(Math.abs(offsetMin) / 60), Math.abs(offsetMin) % 60].map((n) =>
           String(n).padStart(2, '0'),
         )
-        expect(parseInstant(`${local}${offset_min < 0 ? '-' : '+'}${hours}:${minutes}`)).toBe(ms)
+        expect(parseInstant(`${local}${offsetMin < 0 ? '-' : '+'}${hours}:${minutes}`)).toBe(ms)
       }),
     )
   })
@@ -105,11 +105,11 @@ describe('parseInstant', () => {
     fc.assert(
       fc.property(instant, (ms) => {
         const date = milliseconds(ms).slice(0, 10)
-        const midnight = Math.floor(ms / day_ms) * day_ms
-        expect([parseInstant(date), parseInstant(date, true)]).toEqual([midnight, midnight + day_ms - 1])
+        const midnight = Math.floor(ms / dayMs) * dayMs
+        expect([parseInstant(date), parseInstant(date, true)]).toEqual([midnight, midnight + dayMs - 1])
       }),
     )
-    expect(parseInstant('9999-12-31', true)).toBe(last_ms)
+    expect(parseInstant('9999-12-31', true)).toBe(lastMs)
   })
 
   test('of anything but a bare date the end of the day is not taken', () => {
@@ -141,8 +141,8 @@ describe('parseInstant', () => {
           fc.array(piece, { maxLength: 14 }).map((pieces) => pieces.join('')),
         ),
         fc.boolean(),
-        (text, end_of_day) => {
-          const ms = parseInstant(text, end_of_day)
+        (text, endOfDay) => {
+          const ms = parseInstant(text, endOfDay)
           if (ms !== undefined) expect(Number.isSafeInteger(ms)).toBe(true)
         },
       ),
@@ -278,8 +278,8 @@ describe('plusDuration', () => {
   })
 
   test('the last instant that a body can show can be reached, not passed', () => {
-    expect(plusDuration(last_ms - 1000, 'PT1S')).toBe(last_ms)
-    expect(plusDuration(last_ms - 999, 'PT1S')).toBeUndefined()
+    expect(plusDuration(lastMs - 1000, 'PT1S')).toBe(lastMs)
+    expect(plusDuration(lastMs - 999, 'PT1S')).toBeUndefined()
     for (const long of ['P8000Y', 'P300000Y', 'P4000000M', 'P200000000D', 'PT9007199254740991S']) {
       expect([long, plusDuration(Date.UTC(2026, 0), long)]).toEqual([long, undefined])
     }

@@ -18,10 +18,10 @@ export class Parley implements AsyncDisposable {
   readonly adminToken: string
 
   private constructor(running: Running) {
-    const { account, admin_token } = running.installation
+    const { account, adminToken } = running.installation
     this.#running = running
-    this.account = { sid: account.sid, authToken: account.unshown_token }
-    this.adminToken = admin_token
+    this.account = { sid: account.sid, authToken: account.unshownToken }
+    this.adminToken = adminToken
   }
 
   /**

@@ -48,18 +48,18 @@ export class Loop implements Worker {
   }
 
   async #run(): Promise<void> {
-    let wait_ms = 0
+    let waitMs = 0
     while (this.#again && !this.#stopped) {
       this.#again = false
       try {
-        wait_ms = await this.#once(this.#stopping.signal)
+        waitMs = await this.#once(this.#stopping.signal)
       } catch (error) {
         this.#onError(error)
-        wait_ms = 1000
+        waitMs = 1000
       }
     }
     if (this.#stopped) return
     clearTimeout(this.#timer)
-    this.#timer = setTimeout(() => this.nudge(), wait_ms)
+    this.#timer = setTimeout(() => this.nudge(), waitMs)
   }
 }

@@ -41,20 +41,20 @@ export interface Running {
   /** The base URL on which it listens. */
   readonly url: string
   /** The base URL of `/metrics`. */
-  readonly metrics_url: string
+  readonly metricsUrl: string
   readonly installation: Installation
   /** Finishes the work in flight, then closes everything in reverse order. */
   stop(): Promise<void>
 }
 
 /** Above the five seconds of a pre-action webhook, below the ten that supervisors usually allow. */
-const stop_timeout_ms = 7000
+const stopTimeoutMs = 7000
 
 /** How long a node may miss a move of the test clock by another node. */
-const clock_interval_ms = 1000
+const clockIntervalMs = 1000
 
-const hour_ms = 3_600_000
-const day_ms = 24 * hour_ms
+const hourMs = 3_600_000
+const dayMs = 24 * hourMs
 
 /** What the parts of a server share. */
 interface Shared {
@@ -76,8 +76,8 @@ export async function start(config: Config, options: StartOptions = {}): Promise
   const stop = () => closeAll(opened)
   try {
     const client = createWebhookClient({
-      allow_private: config.webhook_allow_private,
-      verify_tls: config.webhook_verify_tls,
+      allowPrivate: config.webhookAllowPrivate,
+      verifyTls: config.webhookVerifyTls,
     })
     const shared: Shared = {
       config,
@@ -108,12 +108,12 @@ export async function start(config: Config, options: StartOptions = {}): Promise
     ]
     opened.push(
       () => Promise.all(workers.map((worker) => worker.stop())),
-      () => closeHttp(server, stop_timeout_ms),
+      () => closeHttp(server, stopTimeoutMs),
     )
     const url = await listen(server, config)
-    const metrics_url = config.metrics_port === null ? url : await listenForMetrics(shared, config.metrics_port, opened)
+    const metricsUrl = config.metricsPort === null ? url : await listenForMetrics(shared, config.metricsPort, opened)
     for (const worker of workers) worker.start()
-    return { url, metrics_url, installation, stop }
+    return { url, metricsUrl, installation, stop }
   } catch (error) {
     await stop()
     throw error
@@ -140,9 +140,9 @@ function createTimers({ installation: { clock, database }, metrics, onError }: S
     resources,
     sweep: (request) => database.write('sweep', request),
     onError,
-    onBatch: (rows, late_ms) => {
+    onBatch: (rows, lateMs) => {
       metrics.timers.inc(rows)
-      metrics.lateness.observe(late_ms / 1000)
+      metrics.lateness.observe(lateMs / 1000)
     },
   })
 }
@@ -154,13 +154,13 @@ function createDeliveries(shared: Shared): Deliveries<ChannelReport> {
   return new Deliveries<ChannelReport>({
     clock,
     database,
-    max_age_ms: config.delivery_max_age_hours * hour_ms,
+    maxAgeMs: config.deliveryMaxAgeHours * hourMs,
     handlers: {
       webhook: webhookHandler({
         ...signed,
         committed: database.read,
-        retries: config.webhook_retries,
-        studio_url: config.studio_url,
+        retries: config.webhookRetries,
+        studioUrl: config.studioUrl,
       }),
       message: messageHandler(signed, database.read),
       loopback: loopbackHandler(database.read),
@@ -176,12 +176,12 @@ function createDeliveries(shared: Shared): Deliveries<ChannelReport> {
 }
 
 function createCleanup({ config, installation: { clock, database }, onError }: Shared): Cleanup {
-  return new Cleanup({ clock, database, delivery_retention_ms: config.delivery_log_days * day_ms, onError })
+  return new Cleanup({ clock, database, deliveryRetentionMs: config.deliveryLogDays * dayMs, onError })
 }
 
 function createPipeline({ installation, read, client }: Shared, timers: Timers): Pipeline {
   const { clock, database, log, vault } = installation
-  const responses = database.capabilities.sole_owner ? new ResponseCache() : null
+  const responses = database.capabilities.soleOwner ? new ResponseCache() : null
   database.subscribe((notices) => responses?.invalidate(notices))
   return {
     clock,
@@ -203,9 +203,9 @@ function sharedClock({ installation: { clock, database }, onError }: Shared) {
     for (const notice of notices) if (notice.topic === 'clock') clock.follow(notice.offset_ms)
     if (notices.some(({ topic }) => topic === 'missed')) follow().catch(onError)
   })
-  if (database.capabilities.sole_owner) return undefined
+  if (database.capabilities.soleOwner) return undefined
   // Because a notice can be lost. A clock that has not moved does not wake the timers.
-  return { follow, worker: new Loop(async () => follow().then(() => clock_interval_ms), onError) }
+  return { follow, worker: new Loop(async () => follow().then(() => clockIntervalMs), onError) }
 }
 
 function createServer(
@@ -221,7 +221,7 @@ function createServer(
   const { database, vault, clock, log } = installation
   const { pipeline, timers, store, beforeRequest } = parts
   const logins = {
-    throttle: new LoginThrottle({ ...defaultLogins, max_failed: config.max_failed_logins }),
+    throttle: new LoginThrottle({ ...defaultLogins, maxFailed: config.maxFailedLogins }),
     onFailedLogin: (login: FailedLogin) => {
       metrics.failedLogins.inc()
       log.warn(login, 'login failed')
@@ -236,8 +236,8 @@ function createServer(
     operations,
     otherSurfaces: mediaSurfaces({
       ...config,
-      max_bytes: config.media_max_bytes,
-      quota_bytes: config.media_quota_bytes,
+      maxBytes: config.mediaMaxBytes,
+      quotaBytes: config.mediaQuotaBytes,
       store,
       database,
       read,
@@ -245,7 +245,7 @@ function createServer(
       clock,
       log,
     }),
-    public_url: config.public_url,
+    publicUrl: config.publicUrl,
     log,
     limits,
     isOwnHost: hostCheck(config),
@@ -253,7 +253,7 @@ function createServer(
   })
   server.register(adminRoutes({ installation, timers, pipeline, limits, logins }), { prefix: '/admin/v1' })
   server.register(healthRoutes({ database }))
-  if (config.metrics_port === null) server.register(metricsRoutes({ registry: metrics.registry, token: config.metrics_token }))
+  if (config.metricsPort === null) server.register(metricsRoutes({ registry: metrics.registry, token: config.metricsToken }))
   return server
 }
 
@@ -265,7 +265,7 @@ async function listenForMetrics(shared: Shared, port: number, opened: (() => Pro
 
 /** A server for `/metrics` alone, so that a network may be kept from it by its port. */
 async function createMetricsServer({ config, metrics, installation: { log } }: Shared): Promise<FastifyInstance> {
-  const server = fastify({ logger: false, http: { headersTimeout: defaultLimits.head_timeout_ms } })
+  const server = fastify({ logger: false, http: { headersTimeout: defaultLimits.headTimeoutMs } })
   const isOwnHost = hostCheck(config)
   if (isOwnHost) refuseOtherHosts(server, isOwnHost)
   limitConnections(server.server, { ...defaultLimits, max_connections: 100 }, (err) => log.error({ err }, 'metrics failed'))
@@ -274,7 +274,7 @@ async function createMetricsServer({ config, metrics, installation: { log } }: S
     return reply.code(status).send({ error: status === 500 ? 'internal error' : (error as Error).message })
   })
   server.setNotFoundHandler((_request, reply) => reply.code(404).send({ error: 'not found' }))
-  await server.register(metricsRoutes({ registry: metrics.registry, token: config.metrics_token }))
+  await server.register(metricsRoutes({ registry: metrics.registry, token: config.metricsToken }))
   return server
 }
 

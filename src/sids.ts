@@ -48,13 +48,13 @@ function randomHex(bytes: number): string {
  * Returns a new SID. Its first 12 digits are the time in ms, so that inserts land at the end of their index and SIDs order rows
  * of the same date in pages.
  */
-export function newSid(kind: SidKind, now_ms: number): string {
-  return prefixes[kind] + now_ms.toString(16).padStart(12, '0') + randomHex(10)
+export function newSid(kind: SidKind, nowMs: number): string {
+  return prefixes[kind] + nowMs.toString(16).padStart(12, '0') + randomHex(10)
 }
 
-/** Returns the lowest SID that a row created at `now_ms` can have: the bound of a query for older rows. */
-export function lowestSid(kind: SidKind, now_ms: number): string {
-  return prefixes[kind] + now_ms.toString(16).padStart(12, '0') + '0'.repeat(20)
+/** Returns the lowest SID that a row created at `nowMs` can have: the bound of a query for older rows. */
+export function lowestSid(kind: SidKind, nowMs: number): string {
+  return prefixes[kind] + nowMs.toString(16).padStart(12, '0') + '0'.repeat(20)
 }
 
 /** Returns a SID without a time, for what is not a row, such as a request. */
@@ -79,19 +79,19 @@ export function isSid(kind: SidKind, text: string): boolean {
   return pattern.test(text)
 }
 
-let last_ms = 0
+let lastMs = 0
 let sequence = 0
 
 /**
  * Returns a new SID that is also above all earlier ones of the same millisecond and thread, for rows that are processed in order.
  * `after`: a SID, perhaps from another process with another clock, that this one and all later ones are above.
  */
-export function orderedSid(kind: SidKind, now_ms: number, after?: string): string {
+export function orderedSid(kind: SidKind, nowMs: number, after?: string): string {
   if (after !== undefined) {
     const [ms, step] = [Number.parseInt(after.slice(2, 14), 16), Number.parseInt(after.slice(14, 22), 16)]
-    if (ms > last_ms || (ms === last_ms && step > sequence)) [last_ms, sequence] = [ms, step]
+    if (ms > lastMs || (ms === lastMs && step > sequence)) [lastMs, sequence] = [ms, step]
   }
-  sequence = now_ms > last_ms ? 0 : sequence + 1
-  last_ms = Math.max(last_ms, now_ms)
-  return prefixes[kind] + last_ms.toString(16).padStart(12, '0') + sequence.toString(16).padStart(8, '0') + randomHex(6)
+  sequence = nowMs > lastMs ? 0 : sequence + 1
+  lastMs = Math.max(lastMs, nowMs)
+  return prefixes[kind] + lastMs.toString(16).padStart(12, '0') + sequence.toString(16).padStart(8, '0') + randomHex(6)
 }

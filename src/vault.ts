@@ -1,6 +1,6 @@
 import { createCipheriv, createDecipheriv, createSecretKey, hkdfSync, type KeyObject, randomBytes } from 'node:crypto'
 
-const check_word = 'parley'
+const checkWord = 'parley'
 
 /** Encrypts secrets at rest (AES-256-GCM). Hashes would not do: auth tokens sign webhooks, key secrets verify client tokens. */
 export class Vault {
@@ -21,13 +21,13 @@ export class Vault {
 
   /** Returns a sealed text by which this key is recognised later. */
   createCheck(): string {
-    return this.seal(check_word)
+    return this.seal(checkWord)
   }
 
   /** Whether `createCheck` returned this text for the same key. */
   matchesCheck(check: string): boolean {
     try {
-      return this.open(check) === check_word
+      return this.open(check) === checkWord
     } catch {
       return false
     }

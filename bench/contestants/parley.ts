@@ -2,19 +2,19 @@ import { readConfig, type SettingTexts } from '../../src/config.ts'
 import { start } from '../../src/main.ts'
 import { input, serveParent } from '../child.ts'
 import { Watch } from '../stalls/watch.ts'
-import { account_sid, admin_token, auth_token } from '../workload.ts'
+import { account_sid, adminToken, auth_token } from '../workload.ts'
 
 /** The whole server as shipped, including its log; only the batch size and the combining of reads can be set. */
-const { settings, largest_batch, coalesce } = input<{ settings: SettingTexts; largest_batch?: number; coalesce?: boolean }>()
+const { settings, largestBatch, coalesce } = input<{ settings: SettingTexts; largestBatch?: number; coalesce?: boolean }>()
 const config = readConfig({
   PORT: '0',
   PARLEY_ACCOUNT_SID: account_sid,
   PARLEY_AUTH_TOKEN: auth_token,
-  PARLEY_ADMIN_TOKEN: admin_token,
+  PARLEY_ADMIN_TOKEN: adminToken,
   ...settings,
 })
 const running = await start(config, {
-  ...(largest_batch !== undefined && { largest_batch }),
+  ...(largestBatch !== undefined && { largestBatch }),
   ...(coalesce !== undefined && { coalesce }),
 })
 const watch = new Watch()

@@ -11,7 +11,7 @@ import { createWebhookClient } from '../../src/delivery/client.ts'
 import { propose } from '../../src/model/change.ts'
 import { Metrics } from '../../src/observability/metrics.ts'
 import { resources } from '../../src/resources/index.ts'
-import { type Database, only_slot, type Reader } from '../../src/storage/database.ts'
+import { type Database, onlySlot, type Reader } from '../../src/storage/database.ts'
 import { rowsBy } from '../../src/storage/rows.ts'
 import { Vault } from '../../src/vault.ts'
 import { serveParent } from '../child.ts'
@@ -19,7 +19,7 @@ import { account_sid, auth_token } from '../workload.ts'
 
 /** The create route of Parley with authentication, hooks and log, but without storage: the difference is the cost of storage. */
 const vault = new Vault('b'.repeat(64))
-const created = newAccount({ sid: account_sid, friendly_name: 'Bench', sealed_token: vault.seal(auth_token), now: Date.now() })
+const created = newAccount({ sid: account_sid, friendly_name: 'Bench', sealedToken: vault.seal(auth_token), now: Date.now() })
 const rows = new Map<unknown, object>([
   [rowsBy('accounts', ['sid']), created.account],
   [rowsBy('services', ['sid', 'account_sid']), created.service],
@@ -30,9 +30,9 @@ const read: Reader = {
   hold: async (query) => rows.get(query) as never,
 }
 const database: Database = {
-  capabilities: { sole_owner: true },
+  capabilities: { soleOwner: true },
   read,
-  slots: only_slot,
+  slots: onlySlot,
   write: () => Promise.reject(new Error('there is no storage')),
   subscribe: () => {},
   failing: () => false,
@@ -47,7 +47,7 @@ const server = createHttp({
     read,
     responses: null,
     pageSecret: vault.derive('page tokens'),
-    preAction: { client: createWebhookClient({ allow_private: true, verify_tls: true }), vault, warn: () => {} },
+    preAction: { client: createWebhookClient({ allowPrivate: true, verifyTls: true }), vault, warn: () => {} },
     catchUp: async () => {},
     writeAll: () => Promise.reject(new Error('there is no storage')),
     async write(resource, request) {
@@ -58,16 +58,16 @@ const server = createHttp({
   authenticator: new Authenticator({
     database,
     vault,
-    throttle: new LoginThrottle({ ...defaultLogins, max_failed: 30 }),
+    throttle: new LoginThrottle({ ...defaultLogins, maxFailed: 30 }),
     onFailedLogin: () => {},
   }),
   resources,
   operations: [],
   otherSurfaces: [],
-  public_url: null,
+  publicUrl: null,
   log,
   limits: { ...defaultLimits, max_connections: defaultConnections() },
-  isOwnHost: hostCheck({ host: '127.0.0.1', public_url: null, allowed_hosts: [] }),
+  isOwnHost: hostCheck({ host: '127.0.0.1', publicUrl: null, allowedHosts: [] }),
   onResponse: (method, status, seconds) => metrics.countRequest(method, status, seconds),
 })
 await server.listen({ port: 0, host: '127.0.0.1' })

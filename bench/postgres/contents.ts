@@ -50,8 +50,8 @@ export class SharedContents implements Contents {
     }
   }
 
-  async addDue(count: number, dueAt: (i: number) => number, owner: Owner, now_ms: number): Promise<Deadline[]> {
-    const rows = Array.from({ length: count }, (_, i) => dueRow(i, dueAt(i), owner, now_ms))
+  async addDue(count: number, dueAt: (i: number) => number, owner: Owner, nowMs: number): Promise<Deadline[]> {
+    const rows = Array.from({ length: count }, (_, i) => dueRow(i, dueAt(i), owner, nowMs))
     await this.#insert('conversations', count, (i) => rows[i] as object)
     return deadlines(rows)
   }
@@ -71,8 +71,8 @@ export class SharedContents implements Contents {
   }
 
   /** Notifies the nodes of the deliveries, as another node would. */
-  async addDeliveries(count: number, target: { service_sid: string; url: string }, account_sid: string, now_ms: number) {
-    await this.#insert('deliveries', count, (i) => deliveryRow(i, target, account_sid, slots, now_ms))
+  async addDeliveries(count: number, target: { service_sid: string; url: string }, account_sid: string, nowMs: number) {
+    await this.#insert('deliveries', count, (i) => deliveryRow(i, target, account_sid, slots, nowMs))
     const notices = Array.from({ length: slots }, (_, slot) => ({ topic: 'deliveries', target_sid: target.service_sid, slot }))
     await this.#all("select pg_notify('parley', $1)", [randomUUID() + JSON.stringify(notices)])
   }

@@ -20,7 +20,7 @@ const nodes = {
   two: { name: 'two', nodes: 2 },
   three: { name: 'three', nodes: 3 },
   reads: { name: 'reads', nodes: 1, coalesce: false },
-  each: { name: 'each', nodes: 1, largest_batch: 1 },
+  each: { name: 'each', nodes: 1, largestBatch: 1 },
 } satisfies Record<string, NodesOptions>
 
 type Name = keyof typeof nodes | 'pooled' | 'pgbench'
@@ -86,9 +86,9 @@ function groups(rows: number): Cell[][] {
 
 /** Compares one, two and three nodes with the bare statements of pgbench and with a usual server, at the same durability. */
 export async function loadPart(bench: Bench, sink: Sink, options: Options): Promise<Goal[]> {
-  const start_ms = performance.now()
+  const startMs = performance.now()
   const field = await startField(bench, await makeTemplate(bench, { rows: options.rows, sink }))
-  console.error(`load: all contestants started after ${formatFigure((performance.now() - start_ms) / 1000)} s`)
+  console.error(`load: all contestants started after ${formatFigure((performance.now() - startMs) / 1000)} s`)
   const generator = await Child.start<object>(new URL('../load.ts', import.meta.url))
   const chosen = groups(options.rows)
     .map((group) =>

@@ -33,17 +33,17 @@ export interface NodesOptions {
   /** For the file names of CPU profiles. */
   readonly name: string
   readonly nodes: number
-  readonly largest_batch?: number
+  readonly largestBatch?: number
   readonly coalesce?: boolean
 }
 
 /** Returns the settings that all nodes of an installation share. A copy of a database belongs to the same `installation`. */
 export function settingsOf(url: string, folder: string, installation: string): SettingTexts {
-  const data_dir = join(folder, installation)
-  mkdirSync(data_dir, { recursive: true })
+  const dataDir = join(folder, installation)
+  mkdirSync(dataDir, { recursive: true })
   return {
     PARLEY_DATABASE_URL: url,
-    PARLEY_DATA_DIR: data_dir,
+    PARLEY_DATA_DIR: dataDir,
     PARLEY_SECRET_KEY: 'b'.repeat(64),
     PARLEY_ADMIN_TOKEN: 'b'.repeat(64),
   }

@@ -5,7 +5,7 @@ import { call, type Parley, startParley } from '../parley.ts'
 import { sidOf } from '../population.ts'
 import { atMost, type Goal, heading, table } from '../report.ts'
 import type { Sink } from '../sink.ts'
-import { admin_token, authorization } from '../workload.ts'
+import { adminToken, authorization } from '../workload.ts'
 import { type StallRequest, stallRequests } from './requests.ts'
 import { newLandmarks, stallsFilling } from './rows.ts'
 import type { Held } from './watch.ts'
@@ -25,9 +25,9 @@ interface Stall extends Held {
 
 /** How long one request, alone, keeps everybody else's waiting: the longest turn of the server's loop while it is answered. */
 export async function stallsPart(sink: Sink, options: Options, folder: string): Promise<Goal[]> {
-  const now_ms = Date.now()
-  const landmarks = newLandmarks(now_ms)
-  const filling = (population: Parley['population']) => stallsFilling(landmarks, population, now_ms)
+  const nowMs = Date.now()
+  const landmarks = newLandmarks(nowMs)
+  const filling = (population: Parley['population']) => stallsFilling(landmarks, population, nowMs)
   const parley = await startParley({ path: `${folder}/stalls.db`, rows: options.rows, sink, profile: options.profile, filling })
   const { service_sid } = parley.file.owner()
   const [port] = parley.ports
@@ -73,7 +73,7 @@ async function answerOf(
   const target = path()
   const answer = await request(`http://127.0.0.1:${port}${target}`, {
     method: method as Dispatcher.HttpMethod,
-    headers: { authorization: target.startsWith('/admin') ? `Bearer ${admin_token}` : authorization, 'content-type': type },
+    headers: { authorization: target.startsWith('/admin') ? `Bearer ${adminToken}` : authorization, 'content-type': type },
     body: body(),
   })
   const bytes = await answer.body.arrayBuffer()

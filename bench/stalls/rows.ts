@@ -7,9 +7,9 @@ import { type Owner, type Population, rowOf } from '../population.ts'
 
 /** As many rows as a page holds, and one more. */
 const full_page = 1001
-const max_participants = 1000
+const maxParticipants = 1000
 const max_receipts = 50
-const max_webhooks = 5
+const maxWebhooks = 5
 
 /** As long as a limit allows, and of characters that JSON has to escape. */
 export const largest_attributes = JSON.stringify('"'.repeat(8_190)).padEnd(16_384)
@@ -30,13 +30,13 @@ const spare = 5
 export type Landmarks = Readonly<Record<Kind, readonly string[]>>
 type Kind = 'conversation' | 'participant' | 'message' | 'webhook' | 'receipt' | 'role' | 'user' | 'binding'
 
-export function newLandmarks(now_ms: number): Landmarks {
-  const sids = (kind: Kind, count: number) => Array.from({ length: count }, () => newSid(kind, now_ms))
+export function newLandmarks(nowMs: number): Landmarks {
+  const sids = (kind: Kind, count: number) => Array.from({ length: count }, () => newSid(kind, nowMs))
   return {
     conversation: sids('conversation', full_conversations),
     participant: sids('participant', spare),
     message: sids('message', spare),
-    webhook: sids('webhook', max_webhooks),
+    webhook: sids('webhook', maxWebhooks),
     receipt: sids('receipt', spare),
     role: sids('role', spare),
     user: sids('user', full_page),
@@ -45,44 +45,44 @@ export function newLandmarks(now_ms: number): Landmarks {
 }
 
 /** The population, in front of it a page of conversations with the largest values, and conversations that are full. */
-export function stallsFilling(landmarks: Landmarks, population: Population, now_ms: number): Filling {
-  const sidOf = (kind: Kind, i: number) => landmarks[kind][i] ?? newSid(kind, now_ms)
+export function stallsFilling(landmarks: Landmarks, population: Population, nowMs: number): Filling {
+  const sidOf = (kind: Kind, i: number) => landmarks[kind][i] ?? newSid(kind, nowMs)
   return (insert, owner) => {
     const large = Array.from({ length: full_page }, (_, i) => ({
-      ...largeConversation(sidOf('conversation', i), owner, now_ms),
+      ...largeConversation(sidOf('conversation', i), owner, nowMs),
       unique_name: `large-${i}`,
     }))
     const at = (i: number) => large[i] as ConversationRow
-    insert('conversations', population.rows, (i) => rowOf(population, i, owner, now_ms))
+    insert('conversations', population.rows, (i) => rowOf(population, i, owner, nowMs))
     insert('conversations', large.length, at)
     insert('users', full_page, (i) => ({
-      ...userOf(owner, identityOf(i), sidOf('user', i), now_ms),
+      ...userOf(owner, identityOf(i), sidOf('user', i), nowMs),
       ...{ attributes: largest_attributes, friendly_name: largest_name },
     }))
-    insert('roles', full_page, (i) => roleOf(sidOf('role', i), owner, now_ms))
-    insert('bindings', full_page, (i) => bindingOf(sidOf('binding', i), i, owner, now_ms))
+    insert('roles', full_page, (i) => roleOf(sidOf('role', i), owner, nowMs))
+    insert('bindings', full_page, (i) => bindingOf(sidOf('binding', i), i, owner, nowMs))
     insert('participants', people, (i) => {
       const [conversation, person] = seatOf(i)
       const whose = { owner, identity: identityOf(person), user_sid: landmarks.user[person] as string }
       return { ...participantOf(whose, at(conversation)), attributes: largest_small_attributes, sid: sidOf('participant', i) }
     })
     insert('messages', full_conversations * full_page, (i) => {
-      const row = messageOf(at(Math.floor(i / full_page)), busy, i % full_page, now_ms + (i % full_page))
+      const row = messageOf(at(Math.floor(i / full_page)), busy, i % full_page, nowMs + (i % full_page))
       return { ...row, body: largest_body, attributes: largest_small_attributes, sid: sidOf('message', i) }
     })
-    insert('conversation_webhooks', full_conversations * max_webhooks, (i) =>
-      webhookOf(sidOf('webhook', i), at(Math.floor(i / max_webhooks))),
+    insert('conversation_webhooks', full_conversations * maxWebhooks, (i) =>
+      webhookOf(sidOf('webhook', i), at(Math.floor(i / maxWebhooks))),
     )
-    insert('receipts', max_receipts, (i) => receiptOf(sidOf('receipt', i), landmarks, owner, now_ms))
+    insert('receipts', max_receipts, (i) => receiptOf(sidOf('receipt', i), landmarks, owner, nowMs))
   }
 }
 
 /** A thousand in each full conversation; in every other large one the two that are in a thousand. */
-const in_full = full_conversations * max_participants
+const in_full = full_conversations * maxParticipants
 const people = in_full + 2 * (full_page - full_conversations)
 
 function seatOf(i: number): readonly [conversation: number, person: number] {
-  if (i < in_full) return [Math.floor(i / max_participants), i % max_participants]
+  if (i < in_full) return [Math.floor(i / maxParticipants), i % maxParticipants]
   return [full_conversations + Math.floor((i - in_full) / 2), busiest[(i - in_full) % 2] as number]
 }
 
@@ -94,13 +94,13 @@ function identityOf(person: number): string {
 }
 
 /** The most recent ones: lists begin with them. */
-function largeConversation(sid: string, owner: Owner, now_ms: number): ConversationRow {
+function largeConversation(sid: string, owner: Owner, nowMs: number): ConversationRow {
   return {
     ...plainConversation,
     ...owner,
     ...{ sid, friendly_name: largest_name, attributes: largest_attributes },
-    ...{ last_message_index: full_page - 1, webhook_count: max_webhooks },
-    ...{ date_activity: now_ms, date_created: now_ms, date_updated: now_ms },
+    ...{ last_message_index: full_page - 1, webhook_count: maxWebhooks },
+    ...{ date_activity: nowMs, date_created: nowMs, date_updated: nowMs },
   }
 }
 

@@ -44,7 +44,7 @@ export function adminPlan(random: Random, index: number, world: World): Plan {
   const denied = random.chance(0.05)
   const schema = described.requestBody?.content['application/json'].schema
   const body = schema || random.chance(0.05) ? bodyOf(random, schema ?? {}, world) : undefined
-  const token = denied ? badToken(random, world) : `Bearer ${world.admin_token}`
+  const token = denied ? badToken(random, world) : `Bearer ${world.adminToken}`
   const headers: Headers = [
     ['Host', world.host],
     ['Authorization', token],
@@ -76,15 +76,10 @@ const odd_types = [
   'application/jsonx',
 ]
 
-function badToken(random: Random, { accounts: { a }, admin_token }: World): string {
+function badToken(random: Random, { accounts: { a }, adminToken }: World): string {
   return random.pick([
-    ...['', 'Bearer', 'Bearer ', `Bearer ${random.hex(40)}`, `Bearer ${admin_token}x`, `Basic ${admin_token}`, 'Bearer \u0000'],
-    ...[
-      basic(a.sid, a.auth_token),
-      `Bearer ${a.auth_token}`,
-      `Bearer ${admin_token.slice(0, -1)}`,
-      `Bearer ${'x'.repeat(9_000)}`,
-    ],
+    ...['', 'Bearer', 'Bearer ', `Bearer ${random.hex(40)}`, `Bearer ${adminToken}x`, `Basic ${adminToken}`, 'Bearer \u0000'],
+    ...[basic(a.sid, a.auth_token), `Bearer ${a.auth_token}`, `Bearer ${adminToken.slice(0, -1)}`, `Bearer ${'x'.repeat(9_000)}`],
   ])
 }
 

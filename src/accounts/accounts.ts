@@ -4,12 +4,12 @@ import { newSid } from '../sids.ts'
 import type { AccountRow, RoleRow, ServiceRow } from '../storage/schema.ts'
 
 /** Returns the rows of a new account, with a default service and a default messaging service, as every Twilio account has. */
-export function newAccount(input: { sid: string | undefined; friendly_name: string; sealed_token: string; now: number }): {
+export function newAccount(input: { sid: string | undefined; friendly_name: string; sealedToken: string; now: number }): {
   account: AccountRow
   service: ServiceRow
   roles: RoleRow[]
 } {
-  const { friendly_name, sealed_token, now } = input
+  const { friendly_name, sealedToken, now } = input
   const sid = input.sid ?? newSid('account', now)
   const dates = { date_created: now, date_updated: now, revision: 1 }
   const service_sid = newSid('service', now)
@@ -24,7 +24,7 @@ export function newAccount(input: { sid: string | undefined; friendly_name: stri
     sid,
     friendly_name,
     status: 'active',
-    auth_token: sealed_token,
+    auth_token: sealedToken,
     default_service_sid: service.sid,
     default_messaging_service_sid: newSid('messagingService', now),
     default_inactive_timer: null,

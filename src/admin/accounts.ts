@@ -18,7 +18,7 @@ import {
   path,
   removed,
   response,
-  short_text,
+  shortText,
   sid,
 } from './schemas.ts'
 
@@ -28,12 +28,12 @@ interface OfAccount {
 
 const allAccounts = shape<{ none?: null }>()((db) => db.selectFrom('accounts').selectAll().orderBy('date_created').orderBy('sid'))
 
-const account_statuses = ['active', 'suspended'] as const
+const accountStatuses = ['active', 'suspended'] as const
 
 const account = object('Account', {
   sid: sid('account', 'SID of the account'),
   friendly_name: { type: 'string' },
-  status: { type: 'string', enum: account_statuses },
+  status: { type: 'string', enum: accountStatuses },
   default_chat_service_sid: sid('service', 'SID of its default service'),
   date_created: instant,
   date_updated: instant,
@@ -75,7 +75,7 @@ const updateAccount: OperationSchema = {
   body: {
     title: 'AccountChanges',
     type: 'object',
-    properties: { friendly_name: short_text, status: { enum: account_statuses } },
+    properties: { friendly_name: shortText, status: { enum: accountStatuses } },
     additionalProperties: false,
     minProperties: 1,
   },
@@ -114,7 +114,7 @@ export function accountRoutes({
     routes.post<{ Body: { friendly_name?: string } | null }>('/accounts', { schema: createAccount }, async ({ body }, reply) => {
       const auth_token = randomToken()
       const friendly_name = body?.friendly_name ?? ''
-      const created = newAccount({ sid: undefined, friendly_name, sealed_token: vault.seal(auth_token), now: clock.now() })
+      const created = newAccount({ sid: undefined, friendly_name, sealedToken: vault.seal(auth_token), now: clock.now() })
       await database.write('createAccount', created)
       return reply.code(201).send({ ...toJson(created.account), auth_token })
     })

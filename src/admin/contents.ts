@@ -17,7 +17,7 @@ import {
   path,
   removed,
   response,
-  short_text,
+  shortText,
   sid,
 } from './schemas.ts'
 
@@ -82,7 +82,7 @@ const setContent: OperationSchema = {
   body: {
     title: 'ContentTemplate',
     type: 'object',
-    properties: { friendly_name: { ...short_text, type: ['string', 'null'] }, variables, types: { ...types, minProperties: 1 } },
+    properties: { friendly_name: { ...shortText, type: ['string', 'null'] }, variables, types: { ...types, minProperties: 1 } },
     required: ['types'],
     additionalProperties: false,
   },

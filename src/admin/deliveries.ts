@@ -1,6 +1,6 @@
 import type { FastifyPluginAsync } from 'fastify'
 import { milliseconds } from '../dates.ts'
-import { delivery_statuses, deliveryById, readLog } from '../delivery/log.ts'
+import { deliveryById, deliveryStatuses, readLog } from '../delivery/log.ts'
 import type { Attempt } from '../delivery/record.ts'
 import type { Installation } from '../installation/open.ts'
 import { parseStored } from '../json.ts'
@@ -19,9 +19,9 @@ interface Query {
 }
 
 /** Deliveries that are dropped in one transaction. */
-const max_dropped = 500
+const maxDropped = 500
 
-const delivery_kinds: readonly DeliveryKind[] = ['webhook', 'message', 'loopback']
+const deliveryKinds: readonly DeliveryKind[] = ['webhook', 'message', 'loopback']
 const text = { type: 'string' } as const
 const filter = { type: 'string', maxLength: 64 } as const
 
@@ -35,7 +35,7 @@ const delivery = object('Delivery', {
   id: sid('delivery', 'Id of the delivery'),
   kind: {
     type: 'string',
-    enum: delivery_kinds,
+    enum: deliveryKinds,
     description: '`message`: sent to the endpoint of a channel; `loopback`: a message from a proxy address without a channel',
   },
   account_sid: text,
@@ -51,7 +51,7 @@ const delivery = object('Delivery', {
   message_sid: { type: ['string', 'null'], description: 'SID of the message that is sent to a channel' },
   participant_sid: { type: ['string', 'null'], description: 'SID of the participant who receives that message' },
   params: { type: 'object', additionalProperties: text },
-  status: { type: 'string', enum: delivery_statuses },
+  status: { type: 'string', enum: deliveryStatuses },
   attempts: { type: 'array', items: attempt },
   date_created: instant,
   date_finished: { type: ['string', 'null'], format: 'date-time' },
@@ -68,7 +68,7 @@ const listDeliveries: OperationSchema = {
     properties: {
       service_sid: filter,
       conversation_sid: filter,
-      status: { type: 'string', enum: delivery_statuses },
+      status: { type: 'string', enum: deliveryStatuses },
       before: { type: 'string', pattern: '^WD[0-9a-f]{32}$', description: 'The `next_before` of the previous page' },
       limit: { type: 'integer', minimum: 1, maximum: 1000, default: 50 },
     },
@@ -132,8 +132,8 @@ export function deliveryRoutes({ database, clock }: Pick<Installation, 'database
     routes.delete<{ Querystring: { target_sid: string } }>('/', { schema: dropDeliveries }, async ({ query }) => {
       let dropped = 0
       for (let slot = 0; slot < database.slots.count; slot++) {
-        for (let batch = max_dropped; batch === max_dropped; dropped += batch) {
-          batch = await database.write('dropDeliveries', { slot, ...query, now: clock.now(), limit: max_dropped })
+        for (let batch = maxDropped; batch === maxDropped; dropped += batch) {
+          batch = await database.write('dropDeliveries', { slot, ...query, now: clock.now(), limit: maxDropped })
         }
       }
       return { dropped }

@@ -2,7 +2,7 @@ import type { FastifyPluginAsync } from 'fastify'
 import type { Pipeline } from '../api/requests.ts'
 import { type Incoming, receive } from '../channels/inbound.ts'
 import type { Installation } from '../installation/open.ts'
-import { bodyErrors, type OperationSchema, object, response, short_text, sid } from './schemas.ts'
+import { bodyErrors, type OperationSchema, object, response, shortText, sid } from './schemas.ts'
 
 interface InboundBody {
   account_sid?: string
@@ -25,18 +25,18 @@ const receiveMessage: OperationSchema = {
     title: 'InboundMessage',
     type: 'object',
     properties: {
-      account_sid: { ...short_text, description: 'By default the first account' },
-      from: { ...short_text, description: 'Address of the sender' },
+      account_sid: { ...shortText, description: 'By default the first account' },
+      from: { ...shortText, description: 'Address of the sender' },
       to: {
         // The sender and nine others are the most that a group has.
-        anyOf: [short_text, { type: 'array', items: short_text, minItems: 1, maxItems: 9 }],
+        anyOf: [shortText, { type: 'array', items: shortText, minItems: 1, maxItems: 9 }],
         description: 'Proxy address that received the message; several numbers for a group MMS',
       },
       body: { type: ['string', 'null'] },
       // A message of `/v1` has at most one as well.
-      media: { type: 'array', items: short_text, maxItems: 1, description: 'SIDs of uploaded media' },
+      media: { type: 'array', items: shortText, maxItems: 1, description: 'SIDs of uploaded media' },
       attributes: { type: 'string', description: 'JSON text' },
-      profile_name: { ...short_text, description: 'Name of the sender in the channel' },
+      profile_name: { ...shortText, description: 'Name of the sender in the channel' },
     },
     required: ['from', 'to'],
     additionalProperties: false,
@@ -70,9 +70,9 @@ export function inboundRoutes(
   }
 }
 
-function incoming(body: InboundBody, default_account_sid: string): Incoming {
+function incoming(body: InboundBody, defaultAccountSid: string): Incoming {
   return {
-    account_sid: body.account_sid ?? default_account_sid,
+    account_sid: body.account_sid ?? defaultAccountSid,
     from: body.from,
     to: [body.to].flat(),
     body: body.body ?? null,

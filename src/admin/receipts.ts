@@ -2,7 +2,7 @@ import type { FastifyPluginAsync } from 'fastify'
 import { channelMessageSids, receiptStatuses } from '../channels/receipts.ts'
 import type { Installation } from '../installation/open.ts'
 import type { ReceiptStatus } from '../storage/schema.ts'
-import { bodyErrors, type OperationSchema, object, response, short_text } from './schemas.ts'
+import { bodyErrors, type OperationSchema, object, response, shortText } from './schemas.ts'
 
 interface ReceiptBody {
   account_sid?: string
@@ -12,7 +12,7 @@ interface ReceiptBody {
 }
 
 /** The official clients parse it to a 32-bit integer. */
-const max_error_code = 2 ** 31 - 1
+const maxErrorCode = 2 ** 31 - 1
 
 const channel_message_sid = {
   type: 'string',
@@ -29,10 +29,10 @@ const reportReceipt: OperationSchema = {
     title: 'Receipt',
     type: 'object',
     properties: {
-      account_sid: { ...short_text, description: 'By default the first account' },
+      account_sid: { ...shortText, description: 'By default the first account' },
       channel_message_sid,
       status: { enum: receiptStatuses },
-      error_code: { type: 'integer', minimum: 0, maximum: max_error_code, description: 'For `failed` and `undelivered`' },
+      error_code: { type: 'integer', minimum: 0, maximum: maxErrorCode, description: 'For `failed` and `undelivered`' },
     },
     required: ['channel_message_sid', 'status'],
     additionalProperties: false,

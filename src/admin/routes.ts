@@ -37,14 +37,14 @@ interface Logins {
 
 /** `/admin/v1`: the operator's own JSON API. Errors are `{ "error": "what is wrong" }`. */
 export function adminRoutes({ installation, timers, pipeline, limits, logins }: AdminOptions): FastifyPluginAsync {
-  const { database, clock, admin_token, log } = installation
+  const { database, clock, adminToken, log } = installation
   return async (admin) => {
     admin.addHook('onRequest', async (request, reply) => {
-      if (!authorize(request, admin_token, logins)) return unauthorized(reply)
+      if (!authorize(request, adminToken, logins)) return unauthorized(reply)
       if (request.is404) return notFound(reply)
       if (limits) limitBodyTime(request.raw, limits)
     })
-    if (limits) admin.addHook('onSend', async (_request, reply) => void reply.raw.setTimeout(limits.write_timeout_ms))
+    if (limits) admin.addHook('onSend', async (_request, reply) => void reply.raw.setTimeout(limits.writeTimeoutMs))
     admin.setErrorHandler((error: Partial<FastifyError>, _request, reply) => sendError(reply, error, log))
     admin.setNotFoundHandler((_request, reply) => notFound(reply))
     admin.setSchemaErrorFormatter(schemaError)
@@ -68,8 +68,8 @@ export function adminRoutes({ installation, timers, pipeline, limits, logins }: 
 const operator = 'operator'
 
 /** Returns whether the caller has the operator token. Throws `tooManyRequests` after too many failures. */
-function authorize(request: FastifyRequest, admin_token: string, logins: Logins | null): boolean {
-  const right = hasBearer(request, admin_token)
+function authorize(request: FastifyRequest, adminToken: string, logins: Logins | null): boolean {
+  const right = hasBearer(request, adminToken)
   if (!logins || request.headers.authorization === undefined) return right
   const address = addressOf(request)
   // Of the right token the hash is always the same: it is known once it has been given.

@@ -11,14 +11,14 @@ export interface OperationSchema extends FastifySchema {
 }
 
 /** A name, or an identifier whose format is checked later. */
-export const short_text = { type: 'string', maxLength: 256 } as const
+export const shortText = { type: 'string', maxLength: 256 } as const
 export const instant = { type: 'string', format: 'date-time' } as const
 
 /** A schema with a title becomes a component of the description, which several operations can share. */
 export const named = {
   title: 'Named',
   type: ['object', 'null'],
-  properties: { friendly_name: { ...short_text, description: 'Empty by default' } },
+  properties: { friendly_name: { ...shortText, description: 'Empty by default' } },
   additionalProperties: false,
 } as const
 

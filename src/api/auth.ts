@@ -53,7 +53,7 @@ export class Authenticator {
 
   /** Returns the account SID of a header that is cached; undefined when the header must be verified. */
   cachedAccount(header: string | undefined): string | undefined {
-    if (header === undefined || !this.#options.database.capabilities.sole_owner) return undefined
+    if (header === undefined || !this.#options.database.capabilities.soleOwner) return undefined
     return this.#verified.get(this.#cacheKey(header))
   }
 

@@ -8,36 +8,36 @@ export interface HttpLimits {
   /** Connections that are open at one time; more are closed unanswered. */
   readonly max_connections: number
   /** Until the head of a request is complete. */
-  readonly head_timeout_ms: number
-  /** Until the body of a form or of JSON is complete. Uploads have a limit of silence instead: `idle_timeout_ms`. */
-  readonly body_timeout_ms: number
+  readonly headTimeoutMs: number
+  /** Until the body of a form or of JSON is complete. Uploads have a limit of silence instead: `idleTimeoutMs`. */
+  readonly bodyTimeoutMs: number
   /** How long a sender or a reader of a file may do nothing. */
-  readonly idle_timeout_ms: number
+  readonly idleTimeoutMs: number
   /** How long a response may wait for a caller that reads nothing of it. */
-  readonly write_timeout_ms: number
+  readonly writeTimeoutMs: number
   /** What is read of a body after the response, so that the sender gets to read the response. */
-  readonly drain_bytes: number
-  readonly drain_timeout_ms: number
+  readonly drainBytes: number
+  readonly drainTimeoutMs: number
 }
 
 export const defaultLimits: Omit<HttpLimits, 'max_connections'> = {
-  head_timeout_ms: 20_000,
-  body_timeout_ms: 30_000,
-  idle_timeout_ms: 60_000,
-  write_timeout_ms: 60_000,
-  drain_bytes: 32 * 1024 * 1024,
-  drain_timeout_ms: 10_000,
+  headTimeoutMs: 20_000,
+  bodyTimeoutMs: 30_000,
+  idleTimeoutMs: 60_000,
+  writeTimeoutMs: 60_000,
+  drainBytes: 32 * 1024 * 1024,
+  drainTimeoutMs: 10_000,
 }
 
 /** Beyond that, connections cost more memory than a process of this kind should take: about 30 KiB each. */
-const most_connections = 10_000
+const mostConnections = 10_000
 
 /** Files, the database and webhooks need descriptors as well. */
-const kept_descriptors = 256
+const keptDescriptors = 256
 
 /** As many as the operating system lets this process open, less what else needs descriptors. */
 export function defaultConnections(limit = descriptorLimit()): number {
-  return Math.min(most_connections, Math.max(limit - kept_descriptors, Math.ceil(limit / 2)))
+  return Math.min(mostConnections, Math.max(limit - keptDescriptors, Math.ceil(limit / 2)))
 }
 
 function descriptorLimit(): number {
@@ -73,14 +73,14 @@ export function limitBodyTime(request: IncomingMessage, limits: HttpLimits): voi
     // Whoever reads the body refuses the request; when nobody does, there is nothing to wait for.
     if (request.listenerCount('error') > 0) request.emit('error', refuse('requestTimeout'))
     else request.destroy()
-  }, limits.body_timeout_ms).unref()
+  }, limits.bodyTimeoutMs).unref()
   request.once('close', () => clearTimeout(timer))
 }
 
 /** Cuts off a caller that reads nothing of its response. Costs nothing where the system has taken all of it. */
 export function limitWriteTime(response: ServerResponse, limits: HttpLimits): void {
   // A timer of inactivity: the next request of the connection resets it.
-  if (response.writableLength > 0) response.setTimeout(limits.write_timeout_ms)
+  if (response.writableLength > 0) response.setTimeout(limits.writeTimeoutMs)
 }
 
 /** The last request with a body of each connection. */
@@ -98,14 +98,14 @@ function limitDrain(request: IncomingMessage, response: ServerResponse, limits: 
   response.once('finish', () => {
     if (request.complete || request.destroyed) return
     const { socket } = request
-    const max_bytes = socket.bytesRead + limits.drain_bytes
-    const deadline = performance.now() + limits.drain_timeout_ms
+    const maxBytes = socket.bytesRead + limits.drainBytes
+    const deadline = performance.now() + limits.drainTimeoutMs
     // The parser reads from the socket itself, without an event for each chunk.
     const check = setInterval(
       () => {
-        if (socket.bytesRead > max_bytes || performance.now() >= deadline) socket.destroy()
+        if (socket.bytesRead > maxBytes || performance.now() >= deadline) socket.destroy()
       },
-      Math.min(100, limits.drain_timeout_ms),
+      Math.min(100, limits.drainTimeoutMs),
     )
     const stop = () => {
       clearInterval(check)

@@ -3,20 +3,20 @@ import { refuse } from '../errors.ts'
 
 export interface LoginLimits {
   /** Failed logins of one address before further ones are refused unread; 0: any number. */
-  readonly max_failed: number
+  readonly maxFailed: number
   /** After that, one more is let through in so long. */
-  readonly interval_ms: number
+  readonly intervalMs: number
   /** In ms, from any start on. */
   readonly now: () => number
 }
 
-export const defaultLogins = { interval_ms: 2000, now: () => performance.now() }
+export const defaultLogins = { intervalMs: 2000, now: () => performance.now() }
 
 /** An account is guessed at from many addresses, and used from many: it has a larger share. */
-const account_share = 4
+const accountShare = 4
 
 /** Of addresses and accounts that failed, and of credentials that were right. */
-const max_entries = 10_000
+const maxEntries = 10_000
 
 /** What is left of the failures that somebody may make, as of a point in time. */
 interface Bucket {
@@ -30,8 +30,8 @@ interface Bucket {
  */
 export class LoginThrottle {
   readonly #limits: LoginLimits
-  readonly #buckets = new LRUCache<string, Bucket>({ max: max_entries })
-  readonly #known = new LRUCache<string, true>({ max: max_entries })
+  readonly #buckets = new LRUCache<string, Bucket>({ max: maxEntries })
+  readonly #known = new LRUCache<string, true>({ max: maxEntries })
 
   constructor(limits: LoginLimits) {
     this.#limits = limits
@@ -39,13 +39,13 @@ export class LoginThrottle {
 
   /** `proof`: a keyed hash of the credentials. Throws `tooManyRequests`. */
   check(address: string, account: string | null, proof: string): void {
-    const wait_ms = Math.max(this.#wait(`address ${address}`, 1), account ? this.#wait(`account ${account}`, account_share) : 0)
-    if (wait_ms > 0 && !this.#known.has(proof)) throw refuse('tooManyRequests', { seconds: String(Math.ceil(wait_ms / 1000)) })
+    const waitMs = Math.max(this.#wait(`address ${address}`, 1), account ? this.#wait(`account ${account}`, accountShare) : 0)
+    if (waitMs > 0 && !this.#known.has(proof)) throw refuse('tooManyRequests', { seconds: String(Math.ceil(waitMs / 1000)) })
   }
 
   failed(address: string, account: string | null): void {
     this.#take(`address ${address}`, 1)
-    if (account) this.#take(`account ${account}`, account_share)
+    if (account) this.#take(`account ${account}`, accountShare)
   }
 
   succeeded(address: string, account: string, proof: string): void {
@@ -57,7 +57,7 @@ export class LoginThrottle {
   /** Returns how long it takes until there is one more to take. */
   #wait(key: string, share: number): number {
     const { left } = this.#refilled(key, share)
-    return left >= 1 || this.#limits.max_failed === 0 ? 0 : ((1 - left) * this.#limits.interval_ms) / share
+    return left >= 1 || this.#limits.maxFailed === 0 ? 0 : ((1 - left) * this.#limits.intervalMs) / share
   }
 
   #take(key: string, share: number): void {
@@ -68,10 +68,10 @@ export class LoginThrottle {
 
   #refilled(key: string, share: number): Bucket {
     const now = this.#limits.now()
-    const max = this.#limits.max_failed * share
+    const max = this.#limits.maxFailed * share
     const bucket = this.#buckets.get(key)
     if (!bucket) return { left: max, at: now }
-    bucket.left = Math.min(max, bucket.left + ((now - bucket.at) * share) / this.#limits.interval_ms)
+    bucket.left = Math.min(max, bucket.left + ((now - bucket.at) * share) / this.#limits.intervalMs)
     bucket.at = now
     return bucket
   }

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { type WebhookClient, webhook_timeout_ms } from '../delivery/client.ts'
+import { type WebhookClient, webhookTimeoutMs } from '../delivery/client.ts'
 import { isSuccess } from '../delivery/handler.ts'
 import { prepare } from '../delivery/signature.ts'
 import { refuse } from '../errors.ts'
@@ -47,7 +47,7 @@ export async function callPreAction(
     auth_token: hooks.vault.open(facts.account.auth_token),
     idempotency_token: randomUUID(),
   })
-  const response = await hooks.client.send(prepared, webhook_timeout_ms)
+  const response = await hooks.client.send(prepared, webhookTimeoutMs)
   const warn = (code: number, error: string) => hooks.warn({ code, event, target_sid: target.sid, error })
   // The status line suffices to veto, also when the body is cut off or late.
   if (response.status !== null && !isSuccess(response.status)) throw refuse('vetoed')

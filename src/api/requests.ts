@@ -54,7 +54,7 @@ export interface Operation {
   readonly path: string
   readonly method: 'POST'
   /** Length of the longest body that it can make use of. */
-  readonly max_body_bytes: number
+  readonly maxBodyBytes: number
   /** The operation is in the same path families as this resource. */
   readonly resource: AnyResource
   readonly run: (pipeline: Pipeline, call: Call) => Promise<{ readonly status: number; readonly body: string }>
@@ -139,7 +139,7 @@ async function fetchRow(pipeline: Pipeline, call: Call, key: string): Promise<st
   const row = await findInstance(pipeline.read, resource, { ...ancestors, now }, path)
   const body = render(resource, ancestors, call, row, now)
   // Below a parent that may be renamed or removed a change of the row alone would not invalidate it.
-  if (typeof resource.under === 'string') pipeline.responses?.set(key, { body, sid: row.sid, valid_until: validUntil(row, now) })
+  if (typeof resource.under === 'string') pipeline.responses?.set(key, { body, sid: row.sid, validUntil: validUntil(row, now) })
   return body
 }
 

@@ -20,8 +20,8 @@ const fixedHeaders = [
 ] as const
 
 /** Returns the public base of urls, without `/v1`. */
-export function baseOf(request: FastifyRequest, public_url: string | null): string {
-  return public_url ?? `http://${request.headers.host ?? 'localhost'}`
+export function baseOf(request: FastifyRequest, publicUrl: string | null): string {
+  return publicUrl ?? `http://${request.headers.host ?? 'localhost'}`
 }
 
 export function queryOf({ url }: FastifyRequest): Form {
@@ -48,10 +48,10 @@ const sid = /^[A-Z]{2}[0-9a-f]{32}$/
  * Returns the path for the log: words of the API and SIDs as they are, anything else, which may be a name or an identity, as `:key`.
  */
 export function loggedPath(request: FastifyRequest): string {
-  const { path_words } = request.server
+  const { pathWords } = request.server
   const segments = pathOf(request).split('/')
   for (const [at, segment] of segments.entries()) {
-    if (!path_words.has(segment) && !sid.test(segment)) segments[at] = ':key'
+    if (!pathWords.has(segment) && !sid.test(segment)) segments[at] = ':key'
   }
   return segments.join('/')
 }
@@ -118,6 +118,6 @@ export function sendError(request: FastifyRequest, reply: FastifyReply, error: u
 
 function headersOf({ entry, details }: ApiError): string[] {
   if (entry.status === 401) return ['www-authenticate', 'Basic realm="Twilio API"']
-  if (details.content_range !== undefined) return ['content-range', details.content_range]
+  if (details.contentRange !== undefined) return ['content-range', details.contentRange]
   return details.seconds === undefined ? [] : ['retry-after', details.seconds]
 }

@@ -5,7 +5,7 @@ interface CachedResponse {
   readonly body: string
   readonly sid: string
   /** When the next deadline of the row passes, in epoch ms: the body is stale from then on. */
-  readonly valid_until: number
+  readonly validUntil: number
 }
 
 /**
@@ -16,9 +16,9 @@ export class ResponseCache {
   readonly #responses: LRUCache<string, CachedResponse>
   readonly #keysBySid = new Map<string, Set<string>>()
 
-  constructor(max_bytes = 32 * 1024 * 1024) {
+  constructor(maxBytes = 32 * 1024 * 1024) {
     this.#responses = new LRUCache({
-      maxSize: max_bytes,
+      maxSize: maxBytes,
       sizeCalculation: (cached, key) => cached.body.length + key.length + 200,
       dispose: (cached, key) => this.#removeKey(cached.sid, key),
     })
@@ -26,7 +26,7 @@ export class ResponseCache {
 
   get(key: string, now: number): string | undefined {
     const cached = this.#responses.get(key)
-    return cached && now < cached.valid_until ? cached.body : undefined
+    return cached && now < cached.validUntil ? cached.body : undefined
   }
 
   set(key: string, response: CachedResponse): void {

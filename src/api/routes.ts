@@ -37,15 +37,15 @@ export function v1Routes(options: HttpOptions): Surface {
 /** Fastify reports a known path with another method as not found; a route for each method would be thousands. */
 export function noRoute(request: FastifyRequest): ApiError {
   const path = pathOf(request)
-  return request.server.known_paths.some((url) => url.test(path)) ? refuse('methodNotAllowed') : refuse('notFound', { path })
+  return request.server.knownPaths.some((url) => url.test(path)) ? refuse('methodNotAllowed') : refuse('notFound', { path })
 }
 
 /** Adds the routes of a path; any other method is refused there. */
 export function addPath(v1: FastifyInstance, url: string, methods: Path['methods']): void {
   for (const [method, handler] of Object.entries(methods)) v1.route({ method, url, handler })
   v1.route({ method: 'OPTIONS', url, handler: (request, reply) => respond(request, reply, 204, null) })
-  for (const word of url.split('/')) if (!word.startsWith(':')) v1.path_words.add(word)
-  v1.known_paths.push(new RegExp(`^${url.replace(/:\w+/g, '[^/]+')}$`))
+  for (const word of url.split('/')) if (!word.startsWith(':')) v1.pathWords.add(word)
+  v1.knownPaths.push(new RegExp(`^${url.replace(/:\w+/g, '[^/]+')}$`))
 }
 
 /** Returns the paths of a resource in each of its families, with the handler of each method. */
@@ -57,7 +57,7 @@ function resourcePaths(resource: AnyResource, options: HttpOptions): Path[] {
     const { pipeline, log } = options
     const handler = (status: number, run: (call: Call) => Promise<string | null> | string): Handler => {
       return (request, reply) => {
-        const body = run(callOf(request, resource, family, ancestors.length, options.public_url))
+        const body = run(callOf(request, resource, family, ancestors.length, options.publicUrl))
         if (typeof body === 'string') return respond(request, reply, status, body)
         body.then(
           (text) => respond(request, reply, status, text),
@@ -91,11 +91,11 @@ function rootsOf(family: ReturnType<typeof familyOf>): { root: string; family: C
 }
 
 /** Returns the paths of operations that no resource declares. */
-function operationPaths({ operations, pipeline, public_url, log }: HttpOptions): Path[] {
+function operationPaths({ operations, pipeline, publicUrl, log }: HttpOptions): Path[] {
   return operations.flatMap(({ path, method, resource, run }) =>
     rootsOf(familyOf(resource)).map(({ root, family }) => {
       const handler: Handler = (request, reply) => {
-        run(pipeline, callOf(request, resource, family, 0, public_url)).then(
+        run(pipeline, callOf(request, resource, family, 0, publicUrl)).then(
           ({ status, body }) => respond(request, reply, status, body),
           (error: unknown) => sendError(request, reply, error, log),
         )
@@ -119,13 +119,13 @@ function callOf(
   resource: AnyResource,
   family: Call['family'],
   depth: number,
-  public_url: string | null,
+  publicUrl: string | null,
 ): Call {
   const params = paramsOf(request)
   return {
     resource,
     family,
-    base: baseOf(request, public_url),
+    base: baseOf(request, publicUrl),
     path: {
       account_sid: request.account_sid,
       service_sid: params.service ?? null,

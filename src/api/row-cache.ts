@@ -7,7 +7,7 @@ import type { Shape } from '../storage/shapes.ts'
  * the cache. Where other processes write too, nothing is cached.
  */
 export function withRowCache(database: Database, queries: readonly { readonly id: number }[], tables: readonly string[]): Reader {
-  if (!database.capabilities.sole_owner) return database.read
+  if (!database.capabilities.soleOwner) return database.read
   const rows = new LRUCache<string, object>({ max: 10_000 })
   const ids = new Set(queries.map((query) => query.id))
   database.subscribe((notices) => {

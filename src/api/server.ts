@@ -16,7 +16,7 @@ import type { HttpOptions, Surface } from './surface.ts'
  */
 export function bodyLimit({ resources, operations }: Pick<HttpOptions, 'resources' | 'operations'>): number {
   const forms = resources.map(({ params }) => longestForm(params))
-  return Math.max(...forms, ...operations.map(({ max_body_bytes }) => max_body_bytes))
+  return Math.max(...forms, ...operations.map(({ maxBodyBytes }) => maxBodyBytes))
 }
 
 /** Creates the server with `/v1/**`: the resources, the operations and `otherSurfaces`. */
@@ -32,8 +32,8 @@ export function createHttp(options: HttpOptions): FastifyInstance {
     ajv: { customOptions: { removeAdditional: false } },
     clientErrorHandler: refuseUnreadable,
     http: {
-      headersTimeout: options.limits.head_timeout_ms,
-      connectionsCheckingInterval: Math.ceil(options.limits.head_timeout_ms / 4),
+      headersTimeout: options.limits.headTimeoutMs,
+      connectionsCheckingInterval: Math.ceil(options.limits.headTimeoutMs / 4),
     },
     forceCloseConnections: 'idle',
     return503OnClosing: false,
@@ -50,8 +50,8 @@ export function createHttp(options: HttpOptions): FastifyInstance {
   for (const method of ['DELETE', 'OPTIONS']) server.addHttpMethod(method, { overrideExisting: true })
   limitConnections(server.server, options.limits, (err) => options.log.error({ err }, 'a connection was not accepted'))
   server.decorate('limits', options.limits)
-  server.decorate('known_paths', [])
-  server.decorate('path_words', new Set(['']))
+  server.decorate('knownPaths', [])
+  server.decorate('pathWords', new Set(['']))
   server.decorateRequest('account_sid', '')
   server.decorateRequest('started', 0)
   server.decorateRequest('request_id', '')
@@ -131,12 +131,12 @@ function refuseUnreadable(error: { code?: string }, socket: Socket): void {
 }
 
 /**
- * Closes the server: accepts no more connections and waits for the requests in progress, at most `timeout_ms`. Connections
+ * Closes the server: accepts no more connections and waits for the requests in progress, at most `timeoutMs`. Connections
  * without a request are closed at once.
  */
-export async function closeHttp(server: FastifyInstance, timeout_ms: number): Promise<void> {
+export async function closeHttp(server: FastifyInstance, timeoutMs: number): Promise<void> {
   const closed = server.close()
-  const deadline = performance.now() + timeout_ms
+  const deadline = performance.now() + timeoutMs
   while (server.load.concurrent > 0 && performance.now() < deadline) await setTimeout(10)
   server.server.closeAllConnections()
   await closed

@@ -36,7 +36,7 @@ export interface HttpOptions {
   /** Surfaces under `/v1` that parse bodies differently. */
   readonly otherSurfaces: readonly Surface[]
   /** Null: derived from the request's Host header. */
-  readonly public_url: string | null
+  readonly publicUrl: string | null
   readonly log: Logger
   readonly limits: HttpLimits
   /** Null: any `Host` is served. */
@@ -48,9 +48,9 @@ export interface HttpOptions {
 declare module 'fastify' {
   interface FastifyInstance {
     /** Paths below `/v1` that have a route for at least one method. */
-    known_paths: RegExp[]
+    knownPaths: RegExp[]
     /** The words of these paths, that is all but their parameters. */
-    path_words: Set<string>
+    pathWords: Set<string>
     /** `concurrent`: requests in progress. */
     load: { concurrent: number }
     limits: HttpLimits

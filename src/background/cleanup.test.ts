@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { SystemClock } from '../clock.ts'
 import type { removalCommands } from '../model/removals.ts'
-import { type Database, only_slot } from '../storage/database.ts'
+import { type Database, onlySlot } from '../storage/database.ts'
 import { Cleanup } from './cleanup.ts'
 
 /** A database in which there is always more to remove. */
@@ -17,9 +17,9 @@ function endless(): Database<ReturnType<typeof removalCommands>> & { readonly ba
     batches,
     write: write as Database<ReturnType<typeof removalCommands>>['write'],
     subscribe: () => {},
-    capabilities: { sole_owner: true },
+    capabilities: { soleOwner: true },
     read: { one: unused, all: unused, hold: unused },
-    slots: only_slot,
+    slots: onlySlot,
     failing: () => false,
     waiting: () => 0,
     close: async () => {},
@@ -32,7 +32,7 @@ test('a stop waits for the batch under way, not for all that there is to remove'
   const cleanup = new Cleanup({
     clock: new SystemClock(),
     database,
-    delivery_retention_ms: 0,
+    deliveryRetentionMs: 0,
     onError: (error) => failed.push(error),
   })
   cleanup.start()

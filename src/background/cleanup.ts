@@ -3,7 +3,7 @@ import { Loop, type Worker } from '../loop.ts'
 import type { removalCommands } from '../model/removals.ts'
 import type { Database } from '../storage/database.ts'
 
-const hour_ms = 3_600_000
+const hourMs = 3_600_000
 
 /** Rows per transaction: requests wait at most for one batch, some 20 ms. */
 const batch = 500
@@ -12,7 +12,7 @@ export interface CleanupOptions {
   readonly clock: Clock
   readonly database: Database<ReturnType<typeof removalCommands>>
   /** How long finished deliveries stay in the log. */
-  readonly delivery_retention_ms: number
+  readonly deliveryRetentionMs: number
   readonly onError: (error: unknown) => void
 }
 
@@ -20,12 +20,12 @@ export interface CleanupOptions {
 export class Cleanup implements Worker {
   readonly #loop: Loop
 
-  constructor({ clock, database, delivery_retention_ms, onError }: CleanupOptions) {
+  constructor({ clock, database, deliveryRetentionMs, onError }: CleanupOptions) {
     this.#loop = new Loop(async (signal) => {
       while (!signal.aborted && (await database.write('removeSome', { limit: batch })));
-      const before = clock.now() - delivery_retention_ms
+      const before = clock.now() - deliveryRetentionMs
       while (!signal.aborted && (await database.write('removeOldDeliveries', { before, limit: batch })) === batch);
-      return hour_ms
+      return hourMs
     }, onError)
     database.subscribe((notices) => {
       if (notices.some((notice) => notice.topic === 'removal')) this.#loop.nudge()

@@ -7,9 +7,9 @@ import type { Database } from '../storage/database.ts'
 import { firstDue } from '../storage/rows.ts'
 
 /** Also when nothing is due: another node may have written a deadline, or the system clock may have been set. */
-const max_sleep_ms = 1000
+const maxSleepMs = 1000
 /** Between two checks for rows that other nodes have claimed. */
-const claim_retry_ms = 5
+const claimRetryMs = 5
 
 export interface TimersOptions {
   readonly clock: Clock
@@ -19,7 +19,7 @@ export interface TimersOptions {
   readonly resources: readonly AnyResource[]
   readonly onError: (error: unknown) => void
   /** Called after each batch with the number of rows and how late the earliest of them was. */
-  readonly onBatch?: (rows: number, late_ms: number) => void
+  readonly onBatch?: (rows: number, lateMs: number) => void
   readonly batch?: number
 }
 
@@ -60,7 +60,7 @@ export class Timers implements Worker {
         const rows = await sweep({ resource: resource.name, now, limit: batch })
         if (rows > 0) this.#options.onBatch?.(rows, now - first)
         // Another node has claimed all of them: they are applied when it commits, or due again when it dies.
-        else await delay(claim_retry_ms)
+        else await delay(claimRetryMs)
         first = await this.#first(resource)
       }
       if (first !== undefined) next = Math.min(next ?? first, first)
@@ -72,9 +72,9 @@ export class Timers implements Worker {
     this.#planned = 0
     const next = await this.catchUp(signal)
     const now = this.#options.clock.now()
-    const sleep_ms = Math.min(max_sleep_ms, Math.max(0, (next ?? Number.POSITIVE_INFINITY) - now))
-    this.#planned = now + sleep_ms
-    return sleep_ms
+    const sleepMs = Math.min(maxSleepMs, Math.max(0, (next ?? Number.POSITIVE_INFINITY) - now))
+    this.#planned = now + sleepMs
+    return sleepMs
   }
 
   async #first(resource: AnyResource): Promise<number | undefined> {

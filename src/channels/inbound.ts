@@ -84,7 +84,7 @@ export interface Plan {
 }
 
 /** Attempts when concurrent changes move the destination: a conversation that another message has created is found next time. */
-const max_tries = 5
+const maxTries = 5
 
 const addressOf = rowsBy('addresses', ['account_sid', 'address'])
 
@@ -112,7 +112,7 @@ export async function receive(
   const source = addressType(incoming.from)?.toUpperCase()
   if (source === undefined) throw new InboundError(400, `${incoming.from} is not an address in a known format`)
   await checkAccount(pipeline.read, incoming.account_sid)
-  for (let tries = 0; tries < max_tries; tries++) {
+  for (let tries = 0; tries < maxTries; tries++) {
     const received = await write(await planFor(pipeline, incoming, source))
     if (received) return received
   }
@@ -261,12 +261,12 @@ async function allowedChanges(
   destination: Destination,
   sids: Sids,
 ): Promise<Changes> {
-  const is_group = parties.to.length > 1
+  const isGroup = parties.to.length > 1
   const inbound: Inbound = {
     participant_sid: sids.participant,
     address: parties.address,
-    proxy_address: is_group || isMail(parties.address) ? null : parties.to[0],
-    projected_address: is_group && destination.kind === 'new' ? (destination.configured[0] ?? null) : null,
+    proxy_address: isGroup || isMail(parties.address) ? null : parties.to[0],
+    projected_address: isGroup && destination.kind === 'new' ? (destination.configured[0] ?? null) : null,
     body: incoming.body,
     media: await mediaForEvent(pipeline, destination, incoming),
     channel_metadata: metadata(source, incoming.profile_name),

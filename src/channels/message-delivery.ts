@@ -8,7 +8,7 @@ import type { DeliveryRow } from '../storage/schema.ts'
 import { type ChannelReport, channelMessageSids, receiptStatuses } from './receipts.ts'
 
 /** Retries of a message for a channel: over five minutes in all. */
-const max_retries = 5
+const maxRetries = 5
 
 /** Returns the handler of messages that are sent to the endpoint of their channel. `committed`: reads rows uncached. */
 export function messageHandler(options: SignedSenderOptions, committed: Reader): DeliveryHandler<ChannelReport> {
@@ -19,7 +19,7 @@ export function messageHandler(options: SignedSenderOptions, committed: Reader):
     /** Channels are retried longer than webhooks and after every failure but a 4xx status: a message must arrive. */
     mayRetry(_row, { kind, status }, tries) {
       if (kind === 'unsent' || kind === 'refused_address') return false
-      return tries < max_retries && (status === null || status === 429 || status >= 500)
+      return tries < maxRetries && (status === null || status === 429 || status >= 500)
     },
     report: reportOf,
   }

@@ -34,7 +34,7 @@ export const receiptStatuses = ['sent', 'delivered', 'read', 'failed', 'undelive
 export const channelMessageSids = /^[a-zA-Z]{2}[0-9a-fA-F]{32}$/
 
 /** The vendor's code for an unknown error. */
-const unknown_error = 30008
+const unknownError = 30008
 
 /** A channel's report on a message that it received. */
 export interface ChannelReport {
@@ -154,7 +154,7 @@ function isBad(status: ReceiptStatus): boolean {
 
 /** Returns the error code of a failure; 0 for any other status. */
 function errorCode({ status, error_code }: ChannelReport): number {
-  return isBad(status) ? (error_code ?? unknown_error) : 0
+  return isBad(status) ? (error_code ?? unknownError) : 0
 }
 
 /** Updates the `delivery` summary of the message. */

@@ -27,8 +27,8 @@ export function copyCommand(): Command {
       const { barProgress, plainProgress } = await import('../copy/progress.ts')
       const write = (line: string) => console.log(line)
       const progress = isWide(process.stdout) ? await barProgress(write) : plainProgress(write)
-      const allow_missing_files = options.allowMissingFiles ?? false
-      await copyInstallationTo({ from, to, allow_missing_files, progress })
+      const allowMissingFiles = options.allowMissingFiles ?? false
+      await copyInstallationTo({ from, to, allowMissingFiles, progress })
     })
 }
 
@@ -37,8 +37,8 @@ function dataDir(side: 'from' | 'to'): Option {
   return new Option(`--${side}-data-dir <folder>`, description).env('PARLEY_DATA_DIR')
 }
 
-function home(url: string, argument: string, data_dir: string | undefined): Location {
-  return { database: parseDatabaseUrl(url, argument), data_dir: data_dir || null }
+function home(url: string, argument: string, dataDir: string | undefined): Location {
+  return { database: parseDatabaseUrl(url, argument), dataDir: dataDir || null }
 }
 
 /** Whether the output is a terminal with room for a progress bar and its text. */

@@ -5,14 +5,14 @@ import type { Installation } from '../installation/open.ts'
  * Returns the lines that show a new installation's credentials; none once they have been shown. Those that the operator has given
  * are known already, and standard output is often kept as a log.
  */
-export function firstStartNotice({ account, admin_token, config }: Installation): string[] {
-  if (account.unshown_token === null) return []
+export function firstStartNotice({ account, adminToken, config }: Installation): string[] {
+  if (account.unshownToken === null) return []
   const file = secretFile(config, 'admin-token')
   const generated = config.auth_token === null
   return [
     `First start: the first account has been created.${generated ? ' Its auth token is shown only once:' : ''}`,
     `  account SID     ${account.sid}`,
-    `  auth token      ${generated ? account.unshown_token : 'as given by PARLEY_AUTH_TOKEN'}`,
-    `  operator token  ${config.admin_token !== null ? 'as given by PARLEY_ADMIN_TOKEN' : file === null ? admin_token : `in ${file}`}`,
+    `  auth token      ${generated ? account.unshownToken : 'as given by PARLEY_AUTH_TOKEN'}`,
+    `  operator token  ${config.adminToken !== null ? 'as given by PARLEY_ADMIN_TOKEN' : file === null ? adminToken : `in ${file}`}`,
   ]
 }

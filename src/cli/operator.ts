@@ -37,7 +37,7 @@ export async function asOperator(config: Config, act: (call: Call) => Promise<vo
   })
   try {
     await act(async (method, path, body) => {
-      const headers = { authorization: `Bearer ${installation.admin_token}` }
+      const headers = { authorization: `Bearer ${installation.adminToken}` }
       const response = await server.inject({ method, url: `/admin/v1${path}`, headers, ...(body && { payload: body }) })
       return parseResponse(response.statusCode, response.body)
     })
@@ -49,7 +49,7 @@ export async function asOperator(config: Config, act: (call: Call) => Promise<vo
 
 async function overHttp(config: Config): Promise<Call | undefined> {
   const file = secretFile(config, 'admin-token')
-  const token = config.admin_token ?? (file && existsSync(file) ? readFileSync(file, 'utf8').trim() : undefined)
+  const token = config.adminToken ?? (file && existsSync(file) ? readFileSync(file, 'utf8').trim() : undefined)
   const host = config.host === '0.0.0.0' || config.host === '::' ? '127.0.0.1' : config.host
   const base = `http://${host.includes(':') ? `[${host}]` : host}:${config.port}/admin/v1`
   if (token === undefined) return undefined

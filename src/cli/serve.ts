@@ -28,9 +28,9 @@ export async function serve(config: Config): Promise<void> {
 function printStart({ url, installation }: Running): void {
   const { account } = installation
   const lines = [`Parley listens on ${url}`]
-  if (account.unshown_token !== null) {
+  if (account.unshownToken !== null) {
     const notice = firstStartNotice(installation)
-    const token = installation.config.auth_token === null ? `'${account.unshown_token}'` : 'process.env.PARLEY_AUTH_TOKEN'
+    const token = installation.config.auth_token === null ? `'${account.unshownToken}'` : 'process.env.PARLEY_AUTH_TOKEN'
     lines.push('', ...notice, '', 'Try it (npm install twilio):', snippet(url, account.sid, token))
   }
   console.log(lines.join('\n'))

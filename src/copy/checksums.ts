@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { type ColumnMetadata, type RawBuilder, sql } from 'kysely'
 import { copyUnderWay } from '../installation/copy-marker.ts'
 import type { Endpoint } from './endpoint.ts'
-import { all_tables, type Copied, type Db, recomputed } from './tables.ts'
+import { allTables, type Copied, type Db, recomputed } from './tables.ts'
 
 export interface TableChecksum {
   readonly rows: number
@@ -19,13 +19,13 @@ export type Checksums = ReadonlyMap<string, TableChecksum>
 export async function checksumsOf({ db }: Endpoint): Promise<Checksums> {
   const columns = new Map((await db.introspection.getTables()).map((table) => [table.name, table.columns]))
   const checksums = new Map<string, TableChecksum>()
-  for (const table of all_tables) checksums.set(table, await tableChecksum(db, table, columns.get(table) ?? []))
+  for (const table of allTables) checksums.set(table, await tableChecksum(db, table, columns.get(table) ?? []))
   return checksums
 }
 
 async function tableChecksum(db: Db, table: Copied, columns: readonly ColumnMetadata[]): Promise<TableChecksum> {
-  const left_out: readonly string[] = recomputed[table] ?? []
-  const summed = columns.filter(({ name }) => !left_out.includes(name)).sort((a, b) => (a.name < b.name ? -1 : 1))
+  const leftOut: readonly string[] = recomputed[table] ?? []
+  const summed = columns.filter(({ name }) => !leftOut.includes(name)).sort((a, b) => (a.name < b.name ? -1 : 1))
   // The marker exists in the target only.
   const where = table === 'installation' ? sql`where name != ${copyUnderWay}` : sql``
   const { rows } = await sql<Record<string, string>>`

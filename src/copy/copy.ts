@@ -10,13 +10,13 @@ import { openSource, openTarget, refuseMemory } from './open.ts'
 import type { Progress } from './progress.ts'
 import { copyInstallation, copyTable, markTarget, unmarkTarget } from './rows.ts'
 import { copySecrets, type Location, refuseOtherKey } from './secrets.ts'
-import { all_tables, tables } from './tables.ts'
+import { allTables, tables } from './tables.ts'
 
 export interface CopyOptions {
   readonly from: Location
   readonly to: Location
   /** Continue although the source lacks files that its rows refer to. */
-  readonly allow_missing_files: boolean
+  readonly allowMissingFiles: boolean
   readonly progress: Progress
 }
 
@@ -25,7 +25,7 @@ interface Work extends CopyOptions {
   readonly source: Source
   readonly target: Target
   /** Identifies the installation, see `Vault.createCheck`. */
-  readonly vault_check: string
+  readonly vaultCheck: string
   /** Of the source. */
   readonly checksums: Checksums
   readonly files: number
@@ -48,22 +48,22 @@ export async function copyInstallationTo(options: CopyOptions): Promise<void> {
     const source = await openSource(from.database)
     try {
       await refuseLiveNodes(source, databaseLabel(from.database))
-      const vault_check = await sourceCheck(source, databaseLabel(from.database))
-      await explainErrors(to, () => copyFrom(source, vault_check, options))
+      const vaultCheck = await sourceCheck(source, databaseLabel(from.database))
+      await explainErrors(to, () => copyFrom(source, vaultCheck, options))
     } finally {
       await source.close()
     }
   })
 }
 
-async function copyFrom(source: Source, vault_check: string, options: CopyOptions): Promise<void> {
+async function copyFrom(source: Source, vaultCheck: string, options: CopyOptions): Promise<void> {
   const { from, to, progress } = options
   const target = await openTarget(to.database)
   try {
     const [checksums, files] = [await checksumsOf(source), await countFiles(source.db)]
-    const work: Work = { ...options, source, target, vault_check, checksums, files, folders: foldersOf(from, to) }
+    const work: Work = { ...options, source, target, vaultCheck, checksums, files, folders: foldersOf(from, to) }
     const state = await stateFor(work)
-    refuseOtherKey(to, vault_check)
+    refuseOtherKey(to, vaultCheck)
     await refuseMissingFiles(work)
     await makeCopy(work, state)
   } finally {
@@ -81,7 +81,7 @@ async function makeCopy(work: Work, state: 'new' | 'begun' | 'complete'): Promis
   await beginProgress(work)
   if (state !== 'complete') await copyRows(work)
   await copyMedia(work)
-  const secrets = copySecrets(from, to, work.vault_check)
+  const secrets = copySecrets(from, to, work.vaultCheck)
   if (state !== 'complete') await copyInstallation(source, target)
   progress.end()
   await verify(work)
@@ -96,9 +96,9 @@ async function makeCopy(work: Work, state: 'new' | 'begun' | 'complete'): Promis
 
 /** Returns how far the target is. Throws ConfigError when it holds anything but an unfinished or finished copy of the source. */
 async function stateFor(work: Work): Promise<'new' | 'begun' | 'complete'> {
-  const { target, vault_check, checksums, to } = work
+  const { target, vaultCheck, checksums, to } = work
   const name = databaseLabel(to.database)
-  const { empty, marker, vault_check: there } = await targetState(target, name)
+  const { empty, marker, vaultCheck: there } = await targetState(target, name)
   if (empty) return 'new'
   const mine = markerOf(work)
   if (marker === mine) return 'begun'
@@ -108,13 +108,13 @@ async function stateFor(work: Work): Promise<'new' | 'begun' | 'complete'> {
   if (marker !== undefined) {
     throw new ConfigError(`${name} holds the unfinished copy of another installation: finish that, or empty it first`)
   }
-  if (there === vault_check && digestOf(await checksumsOf(target)) === digestOf(checksums)) return 'complete'
+  if (there === vaultCheck && digestOf(await checksumsOf(target)) === digestOf(checksums)) return 'complete'
   throw new ConfigError(`${name} holds an installation already: give an empty database as --to`)
 }
 
 /** Identifies an installation and its rows: those that have been copied are not compared again, so they must not have changed. */
-function markerOf({ vault_check, checksums }: Work): string {
-  return `${createHash('sha256').update(vault_check).digest('hex').slice(0, 32)} ${digestOf(checksums)}`
+function markerOf({ vaultCheck, checksums }: Work): string {
+  return `${createHash('sha256').update(vaultCheck).digest('hex').slice(0, 32)} ${digestOf(checksums)}`
 }
 
 async function beginProgress({ checksums, files, target, progress }: Work): Promise<void> {
@@ -148,7 +148,7 @@ async function copyMedia({ source, folders, files, progress }: Work): Promise<vo
 async function verify({ checksums, target, progress, to }: Work): Promise<void> {
   const there = await checksumsOf(target)
   progress.say(countsTable(checksums, there))
-  const different = all_tables.filter((table) => there.get(table)?.check !== checksums.get(table)?.check)
+  const different = allTables.filter((table) => there.get(table)?.check !== checksums.get(table)?.check)
   if (different.length === 0) return
   throw new ConfigError(
     `${databaseLabel(to.database)} differs from the source in ${different.join(', ')}: do not use it; empty it and start over`,
@@ -156,7 +156,7 @@ async function verify({ checksums, target, progress, to }: Work): Promise<void> 
 }
 
 function countsTable(source: Checksums, target: Checksums): string {
-  const rows = all_tables.map((table) => [table, String(source.get(table)?.rows), String(target.get(table)?.rows)] as const)
+  const rows = allTables.map((table) => [table, String(source.get(table)?.rows), String(target.get(table)?.rows)] as const)
   const lines = [['table', 'source', 'target'] as const, ...rows].map(
     ([table, one, other]) => `${table.padEnd(24)}${one.padStart(14)}${other.padStart(14)}`,
   )
@@ -190,11 +190,11 @@ async function refuseLiveNodes(source: Source, name: string): Promise<void> {
   )
 }
 
-async function refuseMissingFiles({ source, folders, allow_missing_files, progress }: Work): Promise<void> {
+async function refuseMissingFiles({ source, folders, allowMissingFiles, progress }: Work): Promise<void> {
   if (!folders) return
   const { count, first } = await missingFiles(source.db, folders)
   if (count === 0) return
   const missing = `${count === 1 ? 'a file' : `${count} files`} of media that the source names cannot be found (${first})`
-  if (allow_missing_files) return progress.say(`${missing}; going on without`)
+  if (allowMissingFiles) return progress.say(`${missing}; going on without`)
   throw new ConfigError(`${missing}: give the folder with --from-data-dir, or go on without by --allow-missing-files`)
 }

@@ -18,7 +18,7 @@ export interface Source extends Endpoint {
 /** A database that is copied into. */
 export interface Target extends Endpoint {
   /** The most parameters of a statement. */
-  readonly max_parameters: number
+  readonly maxParameters: number
   /** Migrates it to this version's schema. */
   prepare(): Promise<void>
   /**

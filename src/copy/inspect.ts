@@ -1,9 +1,9 @@
 import { ConfigError } from '../config.ts'
 import { copyUnderWay } from '../installation/copy-marker.ts'
-import { vault_check } from '../installation/secrets.ts'
+import { vaultCheck } from '../installation/secrets.ts'
 import { migrations } from '../storage/migrations/index.ts'
 import type { Endpoint } from './endpoint.ts'
-import { all_tables } from './tables.ts'
+import { allTables } from './tables.ts'
 
 /** The migrations of this version that a database has and lacks. */
 export interface Schema {
@@ -20,7 +20,7 @@ export async function schemaOf(endpoint: Endpoint, name: string): Promise<Schema
   if (unknown.length > 0) {
     throw new ConfigError(`${name} was made by a newer Parley (schema ${unknown.join(', ')}): use that version instead`)
   }
-  const others = all_tables.filter((table) => tables.includes(table))
+  const others = allTables.filter((table) => tables.includes(table))
   if (applied.length === 0 && others.length > 0) {
     throw new ConfigError(`${name} is not a Parley database, but has tables of the same names (${others.join(', ')})`)
   }
@@ -39,7 +39,7 @@ export async function sourceCheck(endpoint: Endpoint, name: string): Promise<str
   if (pending.length > 0) {
     throw new ConfigError(`${name} was made by an older Parley: bring it to this version first, with parley migrate`)
   }
-  const { [vault_check]: check, [copyUnderWay]: marker } = await installationOf(endpoint)
+  const { [vaultCheck]: check, [copyUnderWay]: marker } = await installationOf(endpoint)
   if (marker !== undefined) throw new ConfigError(`${name} is itself the target of a copy that is not finished`)
   if (check === undefined) throw new ConfigError(`${name} holds no installation yet: there is nothing to copy`)
   return check
@@ -49,7 +49,7 @@ export interface TargetState {
   /** Of an unfinished copy. */
   readonly marker?: string | undefined
   /** Of an installation. */
-  readonly vault_check?: string | undefined
+  readonly vaultCheck?: string | undefined
   readonly empty: boolean
 }
 
@@ -57,9 +57,9 @@ export interface TargetState {
 export async function targetState(endpoint: Endpoint, name: string): Promise<TargetState> {
   const { applied } = await schemaOf(endpoint, name)
   if (applied.length === 0) return { empty: true }
-  const { [vault_check]: check, [copyUnderWay]: marker, ...others } = await installationOf(endpoint)
+  const { [vaultCheck]: check, [copyUnderWay]: marker, ...others } = await installationOf(endpoint)
   const bare = check === undefined && marker === undefined && Object.keys(others).length === 0
-  return { marker, vault_check: check, empty: bare && !(await hasRows(endpoint)) }
+  return { marker, vaultCheck: check, empty: bare && !(await hasRows(endpoint)) }
 }
 
 async function installationOf({ db }: Endpoint): Promise<Record<string, string>> {
@@ -70,7 +70,7 @@ async function installationOf({ db }: Endpoint): Promise<Record<string, string>>
 /** Works for older schemas too: a table that does not exist has no rows. */
 async function hasRows(endpoint: Endpoint): Promise<boolean> {
   const there = await endpoint.tables()
-  for (const table of all_tables) {
+  for (const table of allTables) {
     if (!there.includes(table)) continue
     if (await endpoint.db.selectFrom(table).selectAll().limit(1).executeTakeFirst()) return true
   }

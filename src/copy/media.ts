@@ -5,8 +5,8 @@ import { ConfigError } from '../config.ts'
 import { contentFile, incomingFile, syncToDisk } from '../media/files.ts'
 import type { Db } from './tables.ts'
 
-const files_at_once = 16
-const files_read = 512
+const filesAtOnce = 16
+const filesRead = 512
 
 interface MediaFile {
   readonly sha256: string
@@ -53,8 +53,8 @@ export async function missingFiles(db: Db, { from, to }: Folders): Promise<{ cou
  */
 export async function copyFiles(db: Db, { from, to }: Folders, copied: (files: number) => void): Promise<void> {
   for await (const files of filesOf(db)) {
-    for (let start = 0; start < files.length; start += files_at_once) {
-      const some = files.slice(start, start + files_at_once)
+    for (let start = 0; start < files.length; start += filesAtOnce) {
+      const some = files.slice(start, start + filesAtOnce)
       const made = await Promise.all(some.map((file) => copyOne(file, { from, to })))
       await Promise.all([...new Set(made.flat())].map(syncToDisk))
       copied(some.length)
@@ -87,7 +87,7 @@ async function* filesOf(db: Db): AsyncIterable<MediaFile[]> {
       .where('sha256', '>', after)
       .groupBy('sha256')
       .orderBy('sha256')
-      .limit(files_read)
+      .limit(filesRead)
       .execute()
     const last = rows.at(-1)
     if (!last) return

@@ -3,13 +3,13 @@ import pg from 'pg'
 import { ConfigError } from '../config.ts'
 import { codeOf } from '../errors.ts'
 import { connectionSettings } from '../storage/postgres/connection.ts'
-import { live_nodes } from '../storage/postgres/leases.ts'
+import { liveNodesQuery } from '../storage/postgres/leases.ts'
 import { migratePostgres } from '../storage/postgres/migrate.ts'
 import type { Endpoint, Source, Target } from './endpoint.ts'
-import { all_tables, type Db } from './tables.ts'
+import { allTables, type Db } from './tables.ts'
 
 /** The protocol counts parameters in 16 bits. */
-const max_parameters = 65_535
+const maxParameters = 65_535
 
 /** Opens a database for inspection. */
 export function openPostgresEndpoint(url: string): Endpoint {
@@ -47,11 +47,11 @@ export async function openPostgresTarget(url: string): Promise<Target> {
   }
   return {
     ...endpoint,
-    max_parameters,
+    maxParameters,
     prepare: () => migratePostgres(url),
     async settle() {
       // Without statistics the first queries would be planned for empty tables.
-      for (const table of all_tables) await sql`analyze ${sql.table(table)}`.execute(db)
+      for (const table of allTables) await sql`analyze ${sql.table(table)}`.execute(db)
       await sql`set synchronous_commit = on`.execute(db)
     },
   }
@@ -121,7 +121,7 @@ async function liveNodes(url: string): Promise<string[]> {
   const endpoint = openPostgresEndpoint(url)
   try {
     if (!(await endpoint.tables()).includes('leases')) return []
-    const { rows } = await sql.raw<{ node: string }>(live_nodes).execute(endpoint.db)
+    const { rows } = await sql.raw<{ node: string }>(liveNodesQuery).execute(endpoint.db)
     return rows.map(({ node }) => node)
   } finally {
     await endpoint.close()

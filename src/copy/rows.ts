@@ -4,7 +4,7 @@ import type { Source, Target } from './endpoint.ts'
 import { type Db, keys, type Row, transform, type Value } from './tables.ts'
 
 /** Rows of a batch. More makes neither engine faster, and a row may be large. */
-const batch_rows = 1000
+const batchRows = 1000
 
 /**
  * Copies the rows that the target lacks, in the order of the primary key. Batches are inserted in that order, so a copy that was
@@ -32,7 +32,7 @@ async function greatestKey(db: Db, table: string, key: readonly string[]): Promi
 }
 
 async function readAfter(db: Db, table: string, key: readonly string[], after: Value[] | null): Promise<Row[]> {
-  let query = db.selectFrom(table).selectAll().limit(batch_rows)
+  let query = db.selectFrom(table).selectAll().limit(batchRows)
   for (const column of key) query = query.orderBy(column)
   if (after) query = query.where(sql<boolean>`(${sql.join(key.map((column) => sql.ref(column)))}) > (${sql.join(after)})`)
   return query.execute()
@@ -53,9 +53,9 @@ function inserter(to: Target, table: string): (rows: readonly Row[]) => Promise<
   }
   return async (rows) => {
     const columns = Object.keys(rows[0] ?? {})
-    const at_once = Math.floor(to.max_parameters / columns.length)
-    for (let start = 0; start < rows.length; start += at_once) {
-      const part = rows.slice(start, start + at_once).map((row) => transform(table, row, to.engine))
+    const atOnce = Math.floor(to.maxParameters / columns.length)
+    for (let start = 0; start < rows.length; start += atOnce) {
+      const part = rows.slice(start, start + atOnce).map((row) => transform(table, row, to.engine))
       const values = part.flatMap((row) => columns.map((column) => row[column]))
       await to.db.executeQuery(CompiledQuery.raw(textFor(part), values))
     }

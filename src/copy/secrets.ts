@@ -4,26 +4,26 @@ import { type Config, ConfigError, secretFile } from '../config.ts'
 import { Vault } from '../vault.ts'
 
 /** Where an installation is: its database and its files. */
-export type Location = Pick<Config, 'database' | 'data_dir'>
+export type Location = Pick<Config, 'database' | 'dataDir'>
 
 /** Throws ConfigError when the target has a secret key that is not the one that the rows were encrypted with. */
-export function refuseOtherKey(to: Location, vault_check: string): void {
+export function refuseOtherKey(to: Location, vaultCheck: string): void {
   const file = fileOf(to, 'key')
-  if (!existsSync(file) || opens(file, vault_check)) return
+  if (!existsSync(file) || opens(file, vaultCheck)) return
   throw new ConfigError(
     `${file} is not the secret key of the source, so nothing could be decrypted: move it away, or give another --to-data-dir`,
   )
 }
 
 /** Copies the secrets that the target lacks; returns a sentence about each for the operator. */
-export function copySecrets(from: Location, to: Location, vault_check: string): string[] {
-  return [copyKey(from, to, vault_check), copyOperatorToken(from, to)]
+export function copySecrets(from: Location, to: Location, vaultCheck: string): string[] {
+  return [copyKey(from, to, vaultCheck), copyOperatorToken(from, to)]
 }
 
-function copyKey(from: Location, to: Location, vault_check: string): string {
+function copyKey(from: Location, to: Location, vaultCheck: string): string {
   const [source, target] = [fileOf(from, 'key'), fileOf(to, 'key')]
   if (existsSync(target)) return `The secret key is in ${target}.`
-  if (!existsSync(source) || !opens(source, vault_check)) {
+  if (!existsSync(source) || !opens(source, vaultCheck)) {
     return 'The secret key is not in a file: start the server with the same PARLEY_SECRET_KEY as before.'
   }
   copySecret(source, target)
@@ -53,9 +53,9 @@ function contents(file: string): string {
   return readFileSync(file, 'utf8').trim()
 }
 
-function opens(key_file: string, vault_check: string): boolean {
+function opens(keyFile: string, vaultCheck: string): boolean {
   try {
-    return new Vault(contents(key_file)).matchesCheck(vault_check)
+    return new Vault(contents(keyFile)).matchesCheck(vaultCheck)
   } catch {
     return false
   }

@@ -8,7 +8,7 @@ import type { Endpoint, Source, Target } from './endpoint.ts'
 import type { Db } from './tables.ts'
 
 /** SQLITE_MAX_VARIABLE_NUMBER. */
-const max_parameters = 32_766
+const maxParameters = 32_766
 
 /** Opens a database for inspection, also while a server has it open. */
 export function openSqliteEndpoint(file: string): Endpoint {
@@ -49,7 +49,7 @@ export function openSqliteTarget(file: string): Target {
   const endpoint = endpointOf(kyselyOf(connection))
   return {
     ...endpoint,
-    max_parameters,
+    maxParameters,
     async prepare() {
       connection.pragma('journal_mode = WAL')
       connection.pragma('synchronous = NORMAL')

@@ -1,8 +1,8 @@
 import type { Kysely } from 'kysely'
 import type { DatabaseLocation } from '../config.ts'
 import { slotOf } from '../events/queue.ts'
-import { only_slot } from '../storage/database.ts'
-import { slots as postgres_slots } from '../storage/postgres/leases.ts'
+import { onlySlot } from '../storage/database.ts'
+import { slots as postgresSlots } from '../storage/postgres/leases.ts'
 import type { Tables } from '../storage/schema.ts'
 
 export type Engine = DatabaseLocation['engine']
@@ -39,12 +39,12 @@ export const keys: { readonly [T in Copied]: readonly (keyof Tables[T] & string)
 }
 
 // `keys` has no other keys than its type says.
-export const all_tables = Object.keys(keys) as Copied[]
+export const allTables = Object.keys(keys) as Copied[]
 /** The tables that are copied in batches. */
-export const tables = all_tables.filter((table) => table !== 'installation')
+export const tables = allTables.filter((table) => table !== 'installation')
 
 /** The number of parts into which each engine divides the deliveries. */
-export const slots: Readonly<Record<Engine, number>> = { sqlite: only_slot.count, postgres: postgres_slots }
+export const slots: Readonly<Record<Engine, number>> = { sqlite: onlySlot.count, postgres: postgresSlots }
 
 /** Columns whose values depend on the engine: `transform` computes them, and checksums leave them out. */
 export const recomputed: { readonly [T in Copied]?: readonly (keyof Tables[T] & string)[] } = { deliveries: ['slot'] }

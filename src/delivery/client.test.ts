@@ -54,7 +54,7 @@ async function endpoint(answer: (request: IncomingMessage, response: ServerRespo
 }
 
 function client(options: Partial<WebhookClientOptions> = {}) {
-  const created = createWebhookClient({ allow_private: true, verify_tls: true, ...options })
+  const created = createWebhookClient({ allowPrivate: true, verifyTls: true, ...options })
   cleanups.push(() => created.close())
   return created
 }
@@ -126,7 +126,7 @@ describe('an exchange', () => {
 
   test('connections are kept and shared', async () => {
     const { authority, connections } = await endpoint((_, response) => response.end())
-    const { send } = client({ connections_per_origin: 2 })
+    const { send } = client({ connectionsPerOrigin: 2 })
     for (let i = 0; i < 5; i++) {
       const results = await Promise.all(Array.from({ length: 20 }, () => send(request(`http://${authority}/`), PATIENT_MS)))
       expect(results.map(({ status }) => status)).toEqual(Array(20).fill(200))
@@ -136,7 +136,7 @@ describe('an exchange', () => {
 
   test('exactly 64 KiB are read in full, and the connection lives on', async () => {
     const { authority, connections } = await endpoint((_, response) => response.end('a'.repeat(65_536)))
-    const { send } = client({ connections_per_origin: 1 })
+    const { send } = client({ connectionsPerOrigin: 1 })
     expect((await send(request(`http://${authority}/`), PATIENT_MS)).body).toBe('a'.repeat(65_536))
     expect((await send(request(`http://${authority}/`), PATIENT_MS)).body).toHaveLength(65_536)
     expect(connections).toHaveLength(1)
@@ -151,7 +151,7 @@ describe('an exchange', () => {
       response.on('drain', more).on('close', closed.resolve).writeHead(403)
       more()
     })
-    const { send } = client({ connections_per_origin: 1 })
+    const { send } = client({ connectionsPerOrigin: 1 })
     const result = await send(request(`http://${authority}/`), PATIENT_MS)
     expect(result).toMatchObject({ status: 403, error: null, kind: 'answered', body: 'x'.repeat(65_536) })
     await closed.promise
@@ -193,7 +193,7 @@ describe('the time budget', () => {
       if (incoming.url === '/slow') held.resolve(response)
       else response.end('quick')
     })
-    const { send } = client({ connections_per_origin: 1 })
+    const { send } = client({ connectionsPerOrigin: 1 })
     const slow = send(request(`http://${authority}/slow`), PATIENT_MS)
     const response = await held.promise
     const patient = send(request(`http://${authority}/patient`), PATIENT_MS)
@@ -209,7 +209,7 @@ describe('the time budget', () => {
     const { authority } = await endpoint((incoming, response) => {
       if (incoming.url !== '/slow') response.end()
     })
-    const { send } = client({ connections_per_origin: 1 })
+    const { send } = client({ connectionsPerOrigin: 1 })
     expect(await send(request(`http://${authority}/slow`), 30)).toMatchObject({ kind: 'timeout' })
     expect(await send(request(`http://${authority}/`), PATIENT_MS)).toMatchObject({ status: 200 })
   })
@@ -329,7 +329,7 @@ describe('the private-address rule', () => {
     'localhost',
   ])('http://%s is not connected to', async (host) => {
     const { port, connections } = await endpoint((_, response) => response.end())
-    const { send } = client({ allow_private: false })
+    const { send } = client({ allowPrivate: false })
     for (const scheme of ['http', 'https']) {
       const result = await send(request(`${scheme}://al:ice@${host}:${port}/?hidden=1`), PATIENT_MS)
       expect(result).toMatchObject({ status: null, body: '', kind: 'refused_address' })
@@ -341,7 +341,7 @@ describe('the private-address rule', () => {
 
   test('holds for a client of its own, whatever a more permissive one has connected to', async () => {
     const { authority, seen } = await endpoint((_, response) => response.end())
-    const [open, strict] = [client(), client({ allow_private: false })]
+    const [open, strict] = [client(), client({ allowPrivate: false })]
     expect(await open.send(request(`http://${authority}/`), PATIENT_MS)).toMatchObject({ status: 200 })
     expect(await strict.send(request(`http://${authority}/`), PATIENT_MS)).toMatchObject({ kind: 'refused_address' })
     expect(seen).toHaveLength(1)
@@ -490,7 +490,7 @@ AiEA9WSkpdHvVpt+RtZCc6AyzJflLmYDsFauo5mu3cKydJgCIGMKbwMbYFBGfQvM
   })
 
   test('unless verification is switched off', async () => {
-    const result = await client({ verify_tls: false }).send(request(`https://127.0.0.1:${await secure()}/`), PATIENT_MS)
+    const result = await client({ verifyTls: false }).send(request(`https://127.0.0.1:${await secure()}/`), PATIENT_MS)
     expect(result).toMatchObject({ status: 200, body: '1.1', kind: 'answered' })
   })
 

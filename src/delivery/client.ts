@@ -19,17 +19,17 @@ export interface SendResult {
 }
 
 export interface WebhookClient {
-  /** Sends once and follows no redirect. `timeout_ms` covers everything from waiting for a connection to the last byte. */
-  send(request: Prepared, timeout_ms: number): Promise<SendResult>
+  /** Sends once and follows no redirect. `timeoutMs` covers everything from waiting for a connection to the last byte. */
+  send(request: Prepared, timeoutMs: number): Promise<SendResult>
   /** Refuses new requests, waits for those in flight, then closes all connections. */
   close(): Promise<void>
 }
 
 export interface WebhookClientOptions {
   /** Whether connections to other than public unicast addresses are allowed. */
-  readonly allow_private: boolean
-  readonly verify_tls: boolean
-  readonly connections_per_origin?: number
+  readonly allowPrivate: boolean
+  readonly verifyTls: boolean
+  readonly connectionsPerOrigin?: number
 }
 
 const BODY_LIMIT_BYTES = 64 * 1024
@@ -93,11 +93,11 @@ export function publicLookup(resolve: typeof lookup = lookup): LookupFunction {
  * and to names by the resolver. A kept-alive socket has been checked when it was opened. `connecting` collects the sockets not yet
  * connected: undici does not close them when it is destroyed, and they keep the process alive.
  */
-function connector({ allow_private, verify_tls }: WebhookClientOptions, connecting: Set<Socket>): buildConnector.connector {
-  const base = { allowH2: false, timeout: CONNECT_TIMEOUT_MS, rejectUnauthorized: verify_tls }
-  const connect = buildConnector(allow_private ? base : { ...base, lookup: publicLookup() })
+function connector({ allowPrivate, verifyTls }: WebhookClientOptions, connecting: Set<Socket>): buildConnector.connector {
+  const base = { allowH2: false, timeout: CONNECT_TIMEOUT_MS, rejectUnauthorized: verifyTls }
+  const connect = buildConnector(allowPrivate ? base : { ...base, lookup: publicLookup() })
   return (target, callback) => {
-    const range = allow_private || isIP(target.hostname) === 0 ? null : specialRange(target.hostname)
+    const range = allowPrivate || isIP(target.hostname) === 0 ? null : specialRange(target.hostname)
     if (range !== null) {
       process.nextTick(callback, new RefusedAddressError(target.hostname, range, target.hostname), null)
       return
@@ -156,13 +156,13 @@ class Exchange implements Dispatcher.DispatchHandler {
   #status: number | null = null
   #challenge: string | string[] | undefined
   #chunks: Buffer[] = []
-  #size_bytes = 0
+  #sizeBytes = 0
 
-  constructor(options: Agent.DispatchOptions, timeout_ms: number, onSettled: (outcome: Outcome) => void, onReleased: () => void) {
+  constructor(options: Agent.DispatchOptions, timeoutMs: number, onSettled: (outcome: Outcome) => void, onReleased: () => void) {
     this.options = options
     this.#onSettled = onSettled
     this.#onReleased = onReleased
-    this.#timer = setTimeout(() => this.#expire(), timeout_ms)
+    this.#timer = setTimeout(() => this.#expire(), timeoutMs)
   }
 
   #settle(outcome: Outcome): void {
@@ -203,10 +203,10 @@ class Exchange implements Dispatcher.DispatchHandler {
   }
 
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
-    const room_bytes = BODY_LIMIT_BYTES - this.#size_bytes
-    this.#size_bytes += chunk.length
-    this.#chunks.push(chunk.subarray(0, room_bytes))
-    if (chunk.length <= room_bytes) return
+    const roomBytes = BODY_LIMIT_BYTES - this.#sizeBytes
+    this.#sizeBytes += chunk.length
+    this.#chunks.push(chunk.subarray(0, roomBytes))
+    if (chunk.length <= roomBytes) return
     this.#complete()
     controller.abort(new Error('the body limit is reached'))
   }
@@ -228,7 +228,7 @@ interface Lane {
   readonly waiting: Set<Exchange>
 }
 
-type Exchanger = (request: Prepared, headers: Prepared['headers'], timeout_ms: number) => Promise<Outcome>
+type Exchanger = (request: Prepared, headers: Prepared['headers'], timeoutMs: number) => Promise<Outcome>
 
 /**
  * Runs at most `limit` exchanges per origin. The others wait here rather than in undici's queue, which no request can leave
@@ -248,13 +248,13 @@ function createExchanger(agent: Agent, limit: number): Exchanger {
     } else if (lane.running === 0) lanes.delete(origin)
   }
 
-  return (request, headers, timeout_ms) =>
+  return (request, headers, timeoutMs) =>
     new Promise((resolve) => {
       const { origin, path } = splitUrl(request.url)
       const lane = lanes.get(origin) ?? { running: 0, waiting: new Set() }
       const exchange = new Exchange(
         { origin, path, method: request.method, headers, body: request.body },
-        timeout_ms,
+        timeoutMs,
         (outcome) => {
           lane.waiting.delete(exchange)
           resolve(outcome)
@@ -274,54 +274,54 @@ function createExchanger(agent: Agent, limit: number): Exchanger {
 /**
  * Sends a request without the credentials of its URL and, if the response is a challenge, once more with them (documented).
  */
-async function sendWithCredentials(exchange: Exchanger, request: Prepared, timeout_ms: number): Promise<Outcome> {
-  const start_ms = performance.now()
-  const first = await exchange(request, request.headers, timeout_ms)
+async function sendWithCredentials(exchange: Exchanger, request: Prepared, timeoutMs: number): Promise<Outcome> {
+  const startMs = performance.now()
+  const first = await exchange(request, request.headers, timeoutMs)
   const { method, username, password } = request
   if (first.kind !== 'answered' || first.status !== 401 || (username === '' && password === '')) return first
   const uri = splitUrl(request.url).path
   const authorization = authorize(parseChallenges(first.challenge), { username, password, method, uri })
   if (authorization === null) return first
-  const remaining_ms = Math.max(1, timeout_ms - (performance.now() - start_ms))
-  return exchange(request, { ...request.headers, Authorization: authorization }, remaining_ms)
+  const remainingMs = Math.max(1, timeoutMs - (performance.now() - startMs))
+  return exchange(request, { ...request.headers, Authorization: authorization }, remainingMs)
 }
 
 /** Creates the client that sends webhooks: a pool of kept-alive connections per origin, HTTP/1.1 like the vendor's. */
 export function createWebhookClient(options: WebhookClientOptions): WebhookClient {
-  const connections = options.connections_per_origin ?? CONNECTIONS_PER_ORIGIN
+  const connections = options.connectionsPerOrigin ?? CONNECTIONS_PER_ORIGIN
   const connecting = new Set<Socket>()
   const connect = connector(options, connecting)
   // Undici's own time-outs are off: each exchange has a single timer.
   const agent = new Agent({ connect, connections, allowH2: false, headersTimeout: 0, bodyTimeout: 0 })
   const exchange = createExchanger(agent, connections)
-  let in_flight = 0
+  let inFlight = 0
   let closing: Promise<void> | null = null
   let onIdle = () => {}
 
-  async function outcomeOf(request: Prepared, timeout_ms: number): Promise<Outcome> {
+  async function outcomeOf(request: Prepared, timeoutMs: number): Promise<Outcome> {
     if (closing) return failure('failed', 'the webhook client is closed')
-    in_flight++
+    inFlight++
     try {
-      return await sendWithCredentials(exchange, request, timeout_ms)
+      return await sendWithCredentials(exchange, request, timeoutMs)
     } catch (error) {
       return failure('failed', errorText(error))
     } finally {
-      in_flight--
-      if (in_flight === 0) onIdle()
+      inFlight--
+      if (inFlight === 0) onIdle()
     }
   }
 
   async function shutDown(): Promise<void> {
-    if (in_flight > 0) await new Promise<void>((resolve) => (onIdle = resolve))
+    if (inFlight > 0) await new Promise<void>((resolve) => (onIdle = resolve))
     await agent.destroy()
     for (const socket of connecting) socket.destroy()
   }
 
   return {
-    send: async (request, timeout_ms) => {
-      const start_ms = performance.now()
-      const { status, body, error, kind } = await outcomeOf(request, timeout_ms)
-      return { status, body, error, kind, duration_ms: performance.now() - start_ms }
+    send: async (request, timeoutMs) => {
+      const startMs = performance.now()
+      const { status, body, error, kind } = await outcomeOf(request, timeoutMs)
+      return { status, body, error, kind, duration_ms: performance.now() - startMs }
     },
     close: () => {
       closing ??= shutDown()
@@ -331,4 +331,4 @@ export function createWebhookClient(options: WebhookClientOptions): WebhookClien
 }
 
 /** The time for a webhook's response; without one a pre-action webhook counts as consenting (documented). */
-export const webhook_timeout_ms = 5000
+export const webhookTimeoutMs = 5000

@@ -3,20 +3,20 @@ import { Loop, type Worker } from '../loop.ts'
 import type { Database, Notice } from '../storage/database.ts'
 import type { DeliveryRow } from '../storage/schema.ts'
 import { shape } from '../storage/shapes.ts'
-import { webhook_timeout_ms } from './client.ts'
+import { webhookTimeoutMs } from './client.ts'
 import type { DeliveryResult } from './record.ts'
 import { attemptDelivery, backoffMs, type SenderOptions } from './sender.ts'
 
 /** Deliveries in flight to one target at a time. */
-const max_in_flight = 64
+const maxInFlight = 64
 /** Rows of one queue loaded at a time; the others stay in the database. */
 const window = 512
 /** More rows are loaded when at most this many wait: with a slow endpoint, every read would return the same rows again. */
-const low_water = 64
+const lowWater = 64
 /** Deliveries written by other processes are polled for: a notice can be lost. */
-const poll_ms = 1000
+const pollMs = 1000
 /** The time for a webhook's response and for recording it, for which the process must still own the slot. */
-const max_send_ms = webhook_timeout_ms + 1000
+const maxSendMs = webhookTimeoutMs + 1000
 
 export interface DeliveriesOptions<Report> extends SenderOptions<Report> {
   readonly database: Pick<Database, 'capabilities' | 'read' | 'slots' | 'subscribe'>
@@ -99,7 +99,7 @@ export class Deliveries<Report> implements Worker {
   readonly #slots = new Map<number, Map<string, Queue>>()
   /** Slots that are being released. */
   readonly #releasing = new Set<number>()
-  readonly #in_flight = new Map<string, number>()
+  readonly #inFlight = new Map<string, number>()
   readonly #sending = new Map<Promise<void>, number>()
   readonly #sleepers = new Set<() => void>()
   #results: { result: DeliveryResult<Report>; recorded: () => void }[] = []
@@ -116,7 +116,7 @@ export class Deliveries<Report> implements Worker {
       this.#wakeSleepers()
       // Deliveries wait here while the owner of their slot is unknown.
       for (const queues of this.#slots.values()) for (const queue of queues.values()) this.#send(queue)
-      return poll_ms
+      return pollMs
     }, options.failed)
     database.subscribe((notices) => {
       const written = new Map<string, Extract<Notice, { topic: 'deliveries' }>>()
@@ -136,7 +136,7 @@ export class Deliveries<Report> implements Worker {
       .start({ gained: (slot) => this.#gained(slot), lost: (slot) => this.#lost(slot) })
       .catch(this.#options.failed)
     // A sole owner of the database receives every notice.
-    if (!this.#options.database.capabilities.sole_owner) this.#poll.start()
+    if (!this.#options.database.capabilities.soleOwner) this.#poll.start()
   }
 
   /** Stops sending; resolves when the deliveries in flight are finished and recorded. */
@@ -214,13 +214,13 @@ export class Deliveries<Report> implements Worker {
 
   /** Whether deliveries of the slot may no longer be started. */
   #isStopped(slot: number): boolean {
-    return this.#stopped || this.#releasing.has(slot) || !this.#options.database.slots.mine(slot, max_send_ms)
+    return this.#stopped || this.#releasing.has(slot) || !this.#options.database.slots.mine(slot, maxSendMs)
   }
 
   /** Loads rows until the window is full. */
   #load(queue: Queue): void {
     const { slot, target_sid, loaded, generation } = queue
-    if (queue.loading || !queue.more || queue.waiting > low_water || this.#isStopped(slot)) return
+    if (queue.loading || !queue.more || queue.waiting > lowWater || this.#isStopped(slot)) return
     queue.loading = true
     queue.more = false
     // The read returns the loaded rows again, before others.
@@ -269,7 +269,7 @@ export class Deliveries<Report> implements Worker {
 
   #send(queue: Queue): void {
     const { slot, target_sid } = queue
-    while (!this.#isStopped(slot) && (this.#in_flight.get(target_sid) ?? 0) < max_in_flight) {
+    while (!this.#isStopped(slot) && (this.#inFlight.get(target_sid) ?? 0) < maxInFlight) {
       const subject = queue.ready.shift()
       if (subject === undefined) break
       const lane = queue.lanes.get(subject)
@@ -293,9 +293,9 @@ export class Deliveries<Report> implements Worker {
   }
 
   #countInFlight(target_sid: string, by: 1 | -1): void {
-    const count = (this.#in_flight.get(target_sid) ?? 0) + by
-    if (count > 0) this.#in_flight.set(target_sid, count)
-    else this.#in_flight.delete(target_sid)
+    const count = (this.#inFlight.get(target_sid) ?? 0) + by
+    if (count > 0) this.#inFlight.set(target_sid, count)
+    else this.#inFlight.delete(target_sid)
   }
 
   /** Attempts a delivery until it is finished. Does not count as in flight while it waits for the next attempt. */
@@ -387,15 +387,15 @@ export class Deliveries<Report> implements Worker {
   async #sleepUntil(instantMs: number, isOver: () => boolean = () => false): Promise<void> {
     let [until, now] = [instantMs, this.#options.clock.now()]
     for (;;) {
-      const wait_ms = until - now
-      if (wait_ms <= 0 || this.#stopped || isOver()) return
+      const waitMs = until - now
+      if (waitMs <= 0 || this.#stopped || isOver()) return
       await new Promise<void>((resolve) => {
         const done = () => {
           clearTimeout(timer)
           this.#sleepers.delete(done)
           resolve()
         }
-        const timer = setTimeout(done, Math.min(wait_ms, 60_000))
+        const timer = setTimeout(done, Math.min(waitMs, 60_000))
         this.#sleepers.add(done)
       })
       const woken = this.#options.clock.now()

@@ -4,7 +4,7 @@ import type { Reader } from '../storage/database.ts'
 import type { DeliveryRow, DeliveryStatus } from '../storage/schema.ts'
 import { type Builder, type Shape, shape } from '../storage/shapes.ts'
 
-export const delivery_statuses = ['pending', 'delivered', 'failed'] as const satisfies readonly DeliveryStatus[]
+export const deliveryStatuses = ['pending', 'delivered', 'failed'] as const satisfies readonly DeliveryStatus[]
 
 /** What of the log is asked for. */
 export interface LogRequest {
@@ -24,11 +24,11 @@ export interface LogPage {
 
 /** Deliveries of a service or a conversation that are looked at for their status at a time, and in all for one page. */
 const window = 1000
-const max_windows = 20
+const maxWindows = 20
 
 /** Deliveries read at a time, and the characters of their forms after which a page ends. */
-const slice_rows = 100
-const max_page_chars = 1_000_000
+const sliceRows = 100
+const maxPageChars = 1_000_000
 
 interface Args {
   readonly service_sid: string
@@ -42,7 +42,7 @@ type Scope = 'service' | 'subject'
 
 /** By the index that has both; a delivery's id alone does not tell where it is. */
 export const deliveryById = shape<{ id: string }>()((db, a) =>
-  db.selectFrom('deliveries').selectAll().where('status', 'in', delivery_statuses).where('id', '=', a.id),
+  db.selectFrom('deliveries').selectAll().where('status', 'in', deliveryStatuses).where('id', '=', a.id),
 )
 
 const ofStatus = (db: Builder, a: Args, status: DeliveryStatus) =>
@@ -57,7 +57,7 @@ const ofStatus = (db: Builder, a: Args, status: DeliveryStatus) =>
 const byStatus = shape<Args>()((db, a) => ofStatus(db, a, a.status))
 
 const everything = shape<Args>()((db, a) => {
-  const part = (status: (typeof delivery_statuses)[number]) => db.selectFrom(ofStatus(db, a, status).as(status)).selectAll()
+  const part = (status: (typeof deliveryStatuses)[number]) => db.selectFrom(ofStatus(db, a, status).as(status)).selectAll()
   return part('pending').unionAll(part('delivered')).unionAll(part('failed')).orderBy('id', 'desc').limit(a.limit)
 })
 
@@ -113,16 +113,16 @@ async function readSlices(read: Reader, query: Shape<Args, DeliveryRow>, args: A
   let before = args.before
   let chars = 0
   for (;;) {
-    const limit = Math.min(args.limit - rows.length, slice_rows)
+    const limit = Math.min(args.limit - rows.length, sliceRows)
     const found = await read.all(query, { ...args, before, limit: limit + 1 })
     for (const row of found.slice(0, limit)) {
-      if (chars >= max_page_chars) return { rows, next_before: before }
+      if (chars >= maxPageChars) return { rows, next_before: before }
       rows.push(row)
       chars += row.form.length + row.attempts.length
       before = row.id
     }
     if (found.length <= limit) return { rows, next_before: null }
-    if (rows.length === args.limit || chars >= max_page_chars) return { rows, next_before: before }
+    if (rows.length === args.limit || chars >= maxPageChars) return { rows, next_before: before }
     await turn()
   }
 }
@@ -135,7 +135,7 @@ async function readStatus(read: Reader, scope: Scope, args: Args): Promise<LogPa
   const { end, ofStatus } = scoped[scope]
   const found: DeliveryRow[] = []
   let before = args.before
-  for (let i = 0; i < max_windows; i++) {
+  for (let i = 0; i < maxWindows; i++) {
     if (i > 0) await turn()
     const last = await read.one(end, { ...args, before })
     const page = await readSlices(read, ofStatus, { ...args, before, limit: args.limit - found.length })

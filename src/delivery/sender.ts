@@ -8,7 +8,7 @@ import type { Attempt } from './record.ts'
 export interface SenderOptions<Report> {
   readonly clock: Clock
   /** A delivery that has been pending for longer is not attempted any more. */
-  readonly max_age_ms: number
+  readonly maxAgeMs: number
   readonly handlers: Readonly<Record<DeliveryKind, DeliveryHandler<Report>>>
   /** Called after each attempt. */
   readonly attempted?: (result: SendResult, row: DeliveryRow) => void
@@ -16,13 +16,13 @@ export interface SenderOptions<Report> {
 
 /** Makes one attempt of a delivery. Writes nothing: returns the row after it, and the handler's report if it was the last. */
 export async function attemptDelivery<Report>(
-  { clock, handlers, attempted, max_age_ms }: SenderOptions<Report>,
+  { clock, handlers, attempted, maxAgeMs }: SenderOptions<Report>,
   row: DeliveryRow,
 ): Promise<{ readonly row: DeliveryRow; readonly report?: Report }> {
   const handler = handlers[row.kind]
   const earlier = parseStored<Attempt[]>(row.attempts)
   const at = clock.now()
-  const result = isTooOld(row, clock, max_age_ms) ? unsent('pending for too long') : await handler.send(row, earlier.length)
+  const result = isTooOld(row, clock, maxAgeMs) ? unsent('pending for too long') : await handler.send(row, earlier.length)
   attempted?.(result, row)
   const { status, error } = result
   const ok = isDelivered(result)
@@ -44,8 +44,8 @@ export async function attemptDelivery<Report>(
 }
 
 /** A clock that a test has moved says nothing about how long a delivery has been waiting. */
-function isTooOld({ date_created }: DeliveryRow, clock: Clock, max_age_ms: number): boolean {
-  return clock.offset_ms === 0 && clock.now() - date_created > max_age_ms
+function isTooOld({ date_created }: DeliveryRow, clock: Clock, maxAgeMs: number): boolean {
+  return clock.offset_ms === 0 && clock.now() - date_created > maxAgeMs
 }
 
 /** 1 s, 4 s, 16 s … */

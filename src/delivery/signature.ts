@@ -61,14 +61,14 @@ export function prepare(input: {
 }): Prepared {
   const { url, username, password } = deliverableUrl(input.url)
   const encoded = new URLSearchParams(input.form).toString()
-  const is_post = input.method === 'POST'
-  const target = is_post ? url : withQuery(url, encoded)
+  const isPost = input.method === 'POST'
+  const target = isPost ? url : withQuery(url, encoded)
   const headers = {
-    ...(is_post && { 'Content-Type': 'application/x-www-form-urlencoded; charset=utf-8' }),
-    'X-Twilio-Signature': sign(input.auth_token, target, is_post ? input.form : {}),
+    ...(isPost && { 'Content-Type': 'application/x-www-form-urlencoded; charset=utf-8' }),
+    'X-Twilio-Signature': sign(input.auth_token, target, isPost ? input.form : {}),
     'I-Twilio-Idempotency-Token': input.idempotency_token,
     Accept: '*/*',
     'User-Agent': 'TwilioProxy/1.1',
   }
-  return { method: input.method, url: target, headers, body: is_post ? encoded : null, username, password }
+  return { method: input.method, url: target, headers, body: isPost ? encoded : null, username, password }
 }

@@ -5,17 +5,17 @@ import { accountBySid, conversationBySid } from '../storage/lookups.ts'
 import { rowsBy } from '../storage/rows.ts'
 import type { DeliveryRow } from '../storage/schema.ts'
 import type { Vault } from '../vault.ts'
-import { type SendResult, type WebhookClient, webhook_timeout_ms } from './client.ts'
+import { type SendResult, type WebhookClient, webhookTimeoutMs } from './client.ts'
 import { type DeliveryHandler, unsent } from './handler.ts'
 import { prepare } from './signature.ts'
 
 const webhookBySid = rowsBy('conversation_webhooks', ['service_sid', 'conversation_sid', 'sid'])
 
 /** Statuses that are retried (the ancestor API's list), besides time-outs. */
-const retryable_statuses = [429, 503, 504]
+const retryableStatuses = [429, 503, 504]
 
 /** The vendor's endpoint that starts Studio flows; the url of a delivery begins with it. */
-export const studio_base = 'https://webhooks.twilio.com'
+export const studioBase = 'https://webhooks.twilio.com'
 
 export interface SignedSenderOptions {
   /** Reads accounts, cached where possible. */
@@ -36,7 +36,7 @@ export async function sendSigned(options: SignedSenderOptions, row: DeliveryRow,
     auth_token: vault.open(account.auth_token),
     idempotency_token: row.idempotency_token,
   })
-  return client.send(prepared, webhook_timeout_ms)
+  return client.send(prepared, webhookTimeoutMs)
 }
 
 export interface WebhookHandlerOptions extends SignedSenderOptions {
@@ -45,27 +45,27 @@ export interface WebhookHandlerOptions extends SignedSenderOptions {
   /** After a temporary failure; the vendor's behaviour is 0, a single attempt. */
   readonly retries: number
   /** Takes the place of the vendor's endpoint; null: nothing is sent there. */
-  readonly studio_url: string | null
+  readonly studioUrl: string | null
 }
 
 /** Returns the handler of webhooks. */
-export function webhookHandler({ committed, retries, studio_url, ...options }: WebhookHandlerOptions): DeliveryHandler {
+export function webhookHandler({ committed, retries, studioUrl, ...options }: WebhookHandlerOptions): DeliveryHandler {
   return {
     send: async (row, tries) => {
       if (await isRemoved(committed, row)) return unsent('the webhook was removed')
       if (!isStudio(row)) return sendSigned(options, row, tries)
-      if (studio_url === null) return unsent('webhooks with the target studio are not sent: PARLEY_STUDIO_URL is not set')
-      return sendSigned(options, { ...row, url: row.url.replace(studio_base, studio_url) }, tries)
+      if (studioUrl === null) return unsent('webhooks with the target studio are not sent: PARLEY_STUDIO_URL is not set')
+      return sendSigned(options, { ...row, url: row.url.replace(studioBase, studioUrl) }, tries)
     },
     mayRetry: (_row, { kind, status }, tries) => {
-      const temporary = kind === 'timeout' || (status !== null && retryable_statuses.includes(status))
+      const temporary = kind === 'timeout' || (status !== null && retryableStatuses.includes(status))
       return temporary && tries < retries
     },
   }
 }
 
 function isStudio({ url, form }: DeliveryRow): boolean {
-  return url.startsWith(studio_base) && parseStored<Record<string, string>>(form).WebhookType === 'studio'
+  return url.startsWith(studioBase) && parseStored<Record<string, string>>(form).WebhookType === 'studio'
 }
 
 /**

@@ -15,7 +15,7 @@ import { claimMediaFolder, loadOrCreateSecret, openVault } from './secrets.ts'
 import { storedOffset } from './test-clock.ts'
 
 /** The name is stored in databases. */
-const shown_fact = 'first_account_told'
+const shownFact = 'first_account_told'
 
 /** An open installation: its database, its secrets and its clock. */
 export interface Installation {
@@ -23,7 +23,7 @@ export interface Installation {
   readonly database: Database<ParleyCommands>
   readonly vault: Vault
   readonly clock: Clock
-  readonly admin_token: string
+  readonly adminToken: string
   readonly log: Logger
   readonly closeLog: () => Promise<void>
   readonly account: FirstAccount
@@ -32,14 +32,14 @@ export interface Installation {
 export interface FirstAccount {
   readonly sid: string
   /** Its auth token until it has been shown, see `markFirstAccountShown`; then null. */
-  readonly unshown_token: string | null
+  readonly unshownToken: string | null
 }
 
 export interface OpenOptions {
   /** By default JSON lines on standard output. */
   readonly log?: Logger
   /** 1: one commit for each write, so that a benchmark can measure what group commit gains. */
-  readonly largest_batch?: number
+  readonly largestBatch?: number
   /** False: one query for each read, so that a benchmark can measure what combining them gains. */
   readonly coalesce?: boolean
   /** Called when no write will be possible again. Default: ends the process, so that a supervisor starts another. */
@@ -48,12 +48,12 @@ export interface OpenOptions {
 
 /** Opens the database; generates the secrets and the first account where they are missing. Throws ConfigError. */
 export async function openInstallation(config: Config, options: OpenOptions = {}): Promise<Installation> {
-  const { log, close: closeLog } = options.log ? { log: options.log, close: async () => {} } : openLog(config.log_level)
+  const { log, close: closeLog } = options.log ? { log: options.log, close: async () => {} } : openLog(config.logLevel)
   const database = await openDatabase<ParleyCommands>(config.database, {
     commands: new URL(import.meta.url.endsWith('.ts') ? '../commands.ts' : '../commands.js', import.meta.url),
     failed: (err) => log.error({ err }, 'a read or write failed'),
     dead: options.dead ?? ((err) => endProcess(log, err)),
-    ...(options.largest_batch && { largest_batch: options.largest_batch }),
+    ...(options.largestBatch && { largestBatch: options.largestBatch }),
     ...(options.coalesce === false && { coalesce: false }),
   })
   try {
@@ -62,16 +62,16 @@ export async function openInstallation(config: Config, options: OpenOptions = {}
     }
     const vault = await openVault(config, database)
     const offset_ms = await storedOffset(database)
-    if (offset_ms > 0 && !config.test_clock) {
+    if (offset_ms > 0 && !config.testClock) {
       throw new ConfigError(
         'the clock of this database was moved ahead by a test: set PARLEY_TEST_CLOCK=true, or use another database',
       )
     }
-    const clock = config.test_clock ? new TestClock(offset_ms) : new SystemClock()
-    const admin_token = config.admin_token ?? loadOrCreateSecret(secretFile(config, 'admin-token'))
+    const clock = config.testClock ? new TestClock(offset_ms) : new SystemClock()
+    const adminToken = config.adminToken ?? loadOrCreateSecret(secretFile(config, 'admin-token'))
     await claimMediaFolder(config, database)
     const account = await openFirstAccount(config, database, vault, clock)
-    return { config, database, vault, clock, admin_token, log, closeLog, account }
+    return { config, database, vault, clock, adminToken, log, closeLog, account }
   } catch (error) {
     await database.close()
     throw error
@@ -85,7 +85,7 @@ function endProcess(log: Logger, err: Error): void {
 
 /** Records that the auth token of the first account has been shown; later starts do not show it. */
 export async function markFirstAccountShown({ database }: Installation): Promise<void> {
-  await database.write('setFact', { name: shown_fact, value: 'yes' })
+  await database.write('setFact', { name: shownFact, value: 'yes' })
 }
 
 /** Returns the first account, and creates it where it is missing. Nodes that start at once create one between them. */
@@ -104,13 +104,13 @@ async function openFirstAccount(
       await database.write('updateAccount', { sid: account.sid, auth_token: vault.seal(auth_token), date_updated: clock.now() })
     }
     // Not shown: the start that created the account failed before it could show the token.
-    const shown = await database.read.one(factByName, { name: shown_fact })
-    return { sid: account.sid, unshown_token: shown ? null : (auth_token ?? vault.open(account.auth_token)) }
+    const shown = await database.read.one(factByName, { name: shownFact })
+    return { sid: account.sid, unshownToken: shown ? null : (auth_token ?? vault.open(account.auth_token)) }
   }
   const auth_token = config.auth_token ?? randomToken()
-  const created = newAccount({ sid, friendly_name: 'First account', sealed_token: vault.seal(auth_token), now: clock.now() })
+  const created = newAccount({ sid, friendly_name: 'First account', sealedToken: vault.seal(auth_token), now: clock.now() })
   const first = await database.write('createFirstAccount', { ...created, previous: stored?.value ?? null })
   return first === created.account.sid
-    ? { sid: first, unshown_token: auth_token }
+    ? { sid: first, unshownToken: auth_token }
     : openFirstAccount(config, database, vault, clock)
 }

@@ -9,19 +9,19 @@ import { factByName, type factCommands } from '../storage/facts.ts'
 import { Vault } from '../vault.ts'
 
 /** The fact by which the secret key of a database is recognised, see `Vault.createCheck`. */
-export const vault_check = 'vault_check'
+export const vaultCheck = 'vault_check'
 
-const wrong_key =
+const wrongKey =
   'the secret key is not the one that this database was created with: restore its .key file, or set PARLEY_SECRET_KEY'
 
 /** Opens the vault of the installation. Generates a key only for a database that has none yet. Throws ConfigError. */
 export async function openVault(config: Config, database: Database<typeof factCommands>): Promise<Vault> {
   const file = secretFile(config, 'key')
-  const sealed = await database.read.one(factByName, { name: vault_check })
-  if (sealed && config.secret_key === null && !(file && existsSync(file))) throw new ConfigError(wrong_key)
-  const vault = new Vault(config.secret_key ?? loadOrCreateSecret(file))
-  const stored = await database.write('claimFact', { name: vault_check, value: vault.createCheck() })
-  if (!vault.matchesCheck(stored)) throw new ConfigError(wrong_key)
+  const sealed = await database.read.one(factByName, { name: vaultCheck })
+  if (sealed && config.secretKey === null && !(file && existsSync(file))) throw new ConfigError(wrongKey)
+  const vault = new Vault(config.secretKey ?? loadOrCreateSecret(file))
+  const stored = await database.write('claimFact', { name: vaultCheck, value: vault.createCheck() })
+  if (!vault.matchesCheck(stored)) throw new ConfigError(wrongKey)
   return vault
 }
 
@@ -63,7 +63,7 @@ function newSecret(): string {
  */
 export async function claimMediaFolder(config: Config, database: Database<typeof factCommands>): Promise<void> {
   const folder = mediaFolder(config)
-  const sealed = await database.read.one(factByName, { name: vault_check })
+  const sealed = await database.read.one(factByName, { name: vaultCheck })
   if (folder === null || !sealed) return
   const marker = `${hash('sha256', sealed.value, 'hex')}\n`
   const file = join(folder, 'installation')

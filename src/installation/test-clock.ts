@@ -5,8 +5,8 @@ import type { Database } from '../storage/database.ts'
 import { factByName, type factCommands } from '../storage/facts.ts'
 
 /** When a node dies while it moves the clock, the others wait for this long. */
-const turn_timeout_ms = 30_000
-const turn_retry_ms = 20
+const turnTimeoutMs = 30_000
+const turnRetryMs = 20
 
 /** Returns how far the clock of an installation has been moved ahead, in ms. */
 export async function storedOffset(database: Pick<Database, 'read'>): Promise<number> {
@@ -15,7 +15,7 @@ export async function storedOffset(database: Pick<Database, 'read'>): Promise<nu
 
 /** Returns a function that moves this process's clock to where another node has moved it; without other nodes it does nothing. */
 export function followClock(clock: TestClock, database: Database<typeof factCommands>): () => Promise<void> {
-  if (database.capabilities.sole_owner) return async () => {}
+  if (database.capabilities.soleOwner) return async () => {}
   return async () => clock.follow(await storedOffset(database))
 }
 
@@ -25,11 +25,11 @@ export function clockMutex(database: Database<typeof factCommands>): <T>(act: ()
   const owner = randomUUID()
   const system = new SystemClock()
   return async (act) => {
-    if (database.capabilities.sole_owner) return act()
+    if (database.capabilities.soleOwner) return act()
     for (;;) {
       const now = system.now()
-      if (await database.write('takeTurn', { name, owner, now, until: now + turn_timeout_ms })) break
-      await delay(turn_retry_ms)
+      if (await database.write('takeTurn', { name, owner, now, until: now + turnTimeoutMs })) break
+      await delay(turnRetryMs)
     }
     try {
       return await act()

@@ -3,7 +3,7 @@ import { Loop, type Worker } from '../loop.ts'
 import type { Database } from '../storage/database.ts'
 import type { mediaCommands } from './commands.ts'
 
-const minute_ms = 60_000
+const minuteMs = 60_000
 
 /** Rows per transaction. */
 const batch = 100
@@ -24,7 +24,7 @@ export class MediaExpiry implements Worker {
     this.#loop = new Loop(async (signal) => {
       const now = clock.now()
       while (!signal.aborted && (await database.write('removeExpiredMedia', { now, limit: batch })) === batch);
-      return minute_ms
+      return minuteMs
     }, onError)
   }
 

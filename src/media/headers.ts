@@ -4,7 +4,7 @@ import { refuse } from '../errors.ts'
 import type { MediaRow } from '../storage/schema.ts'
 
 /** The vendor documents no limit; registered types are far shorter. */
-const max_type_length = 255
+const maxTypeLength = 255
 
 /** Whether an upload is the form of a browser, of which a part is the file. */
 export function isForm(header: string | undefined): boolean {
@@ -16,7 +16,7 @@ export function uploadedType(header: string | undefined): string {
   const given = header?.trim() || 'application/octet-stream'
   const type = mimeType(given)
   // The boundaries of a multipart form would be stored as part of the file.
-  if (!type || type.type === 'multipart' || given.length > max_type_length) throw refuse('invalidMediaType')
+  if (!type || type.type === 'multipart' || given.length > maxTypeLength) throw refuse('invalidMediaType')
   return given
 }
 
@@ -104,6 +104,6 @@ export function rangeOf({ range, 'if-range': condition }: IncomingHttpHeaders, r
   if ((from === '' && to === '') || (from !== '' && to !== '' && first > last)) return undefined
   if (condition !== undefined && condition !== `"${row.sha256}"`) return undefined
   const start = from === '' ? Math.max(0, row.size - last) : first
-  if (start >= row.size) throw refuse('rangeNotSatisfiable', { content_range: `bytes */${row.size}` })
+  if (start >= row.size) throw refuse('rangeNotSatisfiable', { contentRange: `bytes */${row.size}` })
   return { start, end: from === '' || to === '' ? row.size - 1 : Math.min(last, row.size - 1) }
 }

@@ -37,18 +37,18 @@ export interface MediaOptions {
   readonly read: Reader
   readonly vault: Vault
   readonly clock: Clock
-  readonly max_bytes: number
+  readonly maxBytes: number
   /** Of all files of an account; null: none. */
-  readonly quota_bytes: number | null
+  readonly quotaBytes: number | null
   /** Null: derived from the request's Host header. */
-  readonly public_url: string | null
+  readonly publicUrl: string | null
   readonly log: Logger
 }
 
 declare module 'fastify' {
   interface FastifyRequest {
     /** Content type of an upload as sent; Fastify would refuse some. */
-    uploaded_type: string | undefined
+    uploadedType: string | undefined
   }
 }
 
@@ -56,7 +56,7 @@ declare module 'fastify' {
 export function mediaSurfaces(options: MediaOptions): Surface[] {
   const media = new Media(options)
   const prepare = (request: FastifyRequest) => {
-    request.uploaded_type = request.headers['content-type']
+    request.uploadedType = request.headers['content-type']
     request.headers['content-type'] = 'application/octet-stream'
   }
   return [
@@ -83,7 +83,7 @@ export function mediaSurfaces(options: MediaOptions): Surface[] {
 
 /** Leaves the body unparsed: handlers read it from the request as a stream. */
 function addStreamParser(plugin: FastifyInstance): void {
-  plugin.decorateRequest('uploaded_type', undefined)
+  plugin.decorateRequest('uploadedType', undefined)
   plugin.addContentTypeParser('*', (_request, _body, done) => done(null))
 }
 
@@ -110,17 +110,17 @@ class Media {
   }
 
   async #add(request: FastifyRequest, body: Readable): Promise<MediaRow> {
-    const { store, database, clock, max_bytes } = this.#options
+    const { store, database, clock, maxBytes } = this.#options
     const { account_sid } = request
     const service_sid = await this.#serviceOf(request)
     const { Category, Filename } = parseParams(params, 'create', queryOf(request))
     const announced = Number(request.headers['content-length'] ?? 0)
     await this.#refuseOverQuota(account_sid, 1)
-    const part = isForm(request.uploaded_type) ? await mediaPart(body, request.uploaded_type ?? '') : null
-    const content_type = uploadedType(part ? part.content_type : request.uploaded_type)
-    if (!part && announced > max_bytes) throw refuse('mediaTooLarge')
+    const part = isForm(request.uploadedType) ? await mediaPart(body, request.uploadedType ?? '') : null
+    const content_type = uploadedType(part ? part.content_type : request.uploadedType)
+    if (!part && announced > maxBytes) throw refuse('mediaTooLarge')
     const [category, filename] = [Category ?? 'media', baseName(Filename ?? part?.filename)]
-    return store.add(part?.bytes ?? body, max_bytes, async ({ sha256, size }) => {
+    return store.add(part?.bytes ?? body, maxBytes, async ({ sha256, size }) => {
       await this.#refuseOverQuota(account_sid, size)
       const now = clock.now()
       const dates = { date_created: now, date_updated: now, revision: 1 }
@@ -134,8 +134,8 @@ class Media {
 
   /** Uploads at the same time may go beyond it together. */
   async #refuseOverQuota(account_sid: string, bytes: number): Promise<void> {
-    const { database, quota_bytes } = this.#options
-    if (quota_bytes !== null && (await bytesOf(database.read, account_sid)) + bytes > quota_bytes)
+    const { database, quotaBytes } = this.#options
+    if (quotaBytes !== null && (await bytesOf(database.read, account_sid)) + bytes > quotaBytes)
       throw refuse('mediaQuotaExceeded')
   }
 
@@ -186,8 +186,8 @@ class Media {
   }
 
   #represent(request: FastifyRequest, row: MediaRow): string {
-    const { clock, public_url } = this.#options
-    const root = `${baseOf(request, public_url)}/v1`
+    const { clock, publicUrl } = this.#options
+    const root = `${baseOf(request, publicUrl)}/v1`
     const url = `${root}/Services/${row.service_sid}/Media/${row.sid}`
     const path = signedPath(row.service_sid, row.sid)
     return JSON.stringify({
@@ -221,7 +221,7 @@ class Media {
     const file = await this.#open(request, row)
     reply.hijack()
     reply.raw.writeHead(range ? 206 : 200, headers)
-    reply.raw.setTimeout(request.server.limits.idle_timeout_ms)
+    reply.raw.setTimeout(request.server.limits.idleTimeoutMs)
     await pipe(request.method === 'HEAD' ? [] : file.createReadStream({ start, end }), reply.raw)
       // The status has been sent: `pipe` signals the error by closing the connection.
       .catch((error: { code?: string }) => {
@@ -257,7 +257,7 @@ async function receiveBody<T>(
   reply: FastifyReply,
   work: (body: Readable) => Promise<T>,
 ): Promise<T> {
-  raw.setTimeout(server.limits.idle_timeout_ms)
+  raw.setTimeout(server.limits.idleTimeoutMs)
   raw.once('end', () => {
     // After the response Node's keep-alive time-out applies.
     if (!reply.raw.writableFinished) raw.setTimeout(0)

@@ -3,7 +3,7 @@ import { sameSecret } from '../api/auth.ts'
 import type { Vault } from '../vault.ts'
 
 /** Long enough to start a download, too short for sharing the url. */
-const lifetime_s = 300
+const lifetimeS = 300
 
 /** Urls that need no credentials for a few minutes, for example for an `<img>`, which cannot send any. */
 export class TemporaryLinks {
@@ -15,7 +15,7 @@ export class TemporaryLinks {
 
   /** Returns the query that makes `path` accessible without credentials for five minutes. */
   sign(path: string, now: number): string {
-    const expires = String(Math.ceil(now / 1000) + lifetime_s)
+    const expires = String(Math.ceil(now / 1000) + lifetimeS)
     return String(new URLSearchParams({ Expires: expires, Signature: this.#signature(path, expires) }))
   }
 

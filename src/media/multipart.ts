@@ -10,7 +10,7 @@ export interface MediaPart {
 }
 
 /** The name of the part that holds the file, as the vendor's media host takes it. */
-const part_name = 'Media'
+const partName = 'Media'
 
 const limits = { fields: 20, fieldSize: 16_384, fieldNameSize: 100, files: 10, parts: 20, headerPairs: 20, headerSize: 16_384 }
 
@@ -25,14 +25,14 @@ export function mediaPart(body: Readable, content_type: string): Promise<MediaPa
       reject(malformed)
     }
     form.on('file', (name, bytes, filename, _encoding, type) => {
-      if (name !== part_name || media) return void bytes.resume()
+      if (name !== partName || media) return void bytes.resume()
       media = bytes
       // The parser reports a part that is cut short there.
       bytes.on('error', fail)
       resolve({ bytes, filename, content_type: type })
     })
     form.on('error', fail)
-    form.on('finish', () => reject(refuse('missingParameter', { name: part_name })))
+    form.on('finish', () => reject(refuse('missingParameter', { name: partName })))
     body.once('error', fail)
     body.pipe(form)
   })
@@ -40,7 +40,7 @@ export function mediaPart(body: Readable, content_type: string): Promise<MediaPa
 
 function parser(content_type: string, malformed: ApiError): InstanceType<typeof Busboy> {
   try {
-    const isPartAFile = (name: string | undefined) => name === part_name
+    const isPartAFile = (name: string | undefined) => name === partName
     return new Busboy({ headers: { 'content-type': content_type }, limits, isPartAFile })
   } catch {
     // No boundary.

@@ -50,7 +50,7 @@ export async function bytesOf(read: Reader, account_sid: string): Promise<number
 
 /** Removes a batch of media that no message has taken in time. Returns how many. */
 export async function removeExpired(tx: Tx, now: number, max: number): Promise<number> {
-  const rows = await tx.all(unusedSince, { before: now - unused_lifetime_ms, max })
+  const rows = await tx.all(unusedSince, { before: now - unusedLifetimeMs, max })
   for (const { service_sid, sid } of rows) {
     // A message of another node may have taken it meanwhile.
     const row = await tx.hold(mediaBySid, { service_sid, sid }, 'change')
@@ -68,10 +68,10 @@ interface MediaJson {
 }
 
 /** As long as the vendor keeps an upload that no message takes. */
-export const unused_lifetime_ms = 300_000
+export const unusedLifetimeMs = 300_000
 
 function isExpired({ message_sid, date_created }: MediaRow, now: number): boolean {
-  return message_sid === null && now - date_created >= unused_lifetime_ms
+  return message_sid === null && now - date_created >= unusedLifetimeMs
 }
 
 /** `now`: in epoch ms. Expired media are not found, although they are removed in batches. */

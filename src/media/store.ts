@@ -9,7 +9,7 @@ import type { Notice, Reader } from '../storage/database.ts'
 import { mediaByHash } from '../storage/lookups.ts'
 import { contentFile, incomingFile, incomingFolder, syncToDisk } from './files.ts'
 
-const hour_ms = 3_600_000
+const hourMs = 3_600_000
 
 /** A received file. */
 interface Content {
@@ -65,10 +65,10 @@ export class MediaStore {
    * Receives a file of any size and commits the row that refers to it. Throws a refusal when it is empty or too large; the source
    * is not destroyed then, so that the sender can read the response.
    */
-  async add<T>(source: Readable, max_bytes: number, commit: (content: Content) => Promise<T>): Promise<T> {
+  async add<T>(source: Readable, maxBytes: number, commit: (content: Content) => Promise<T>): Promise<T> {
     const upload = incomingFile(this.#folder)
     try {
-      const content = await this.#receive(source, upload, max_bytes)
+      const content = await this.#receive(source, upload, maxBytes)
       return await this.#exclusively(content.sha256, async () => {
         await this.#publish(upload, content.sha256)
         try {
@@ -110,8 +110,8 @@ export class MediaStore {
    */
   async removeLeftovers(stop: AbortSignal): Promise<void> {
     // File times are in machine time, which the server's clock may differ from.
-    const before_ms = Date.now() - hour_ms
-    const isOld = async (file: string) => ((await stat(file).catch(() => undefined))?.mtimeMs ?? before_ms) < before_ms
+    const beforeMs = Date.now() - hourMs
+    const isOld = async (file: string) => ((await stat(file).catch(() => undefined))?.mtimeMs ?? beforeMs) < beforeMs
     for await (const { name, parentPath } of filesIn(this.#incoming)) {
       const file = join(parentPath, name)
       if (await isOld(file)) await rm(file, { force: true })
@@ -125,7 +125,7 @@ export class MediaStore {
     }
   }
 
-  async #receive(source: Readable, file: string, max_bytes: number): Promise<Content> {
+  async #receive(source: Readable, file: string, maxBytes: number): Promise<Content> {
     const handle = await open(file, 'wx', 0o600)
     try {
       const hash = createHash('sha256')
@@ -135,7 +135,7 @@ export class MediaStore {
           const chunks: AsyncIterable<Buffer> = source.iterator({ destroyOnReturn: false })
           for await (const chunk of chunks) {
             size += chunk.length
-            if (size > max_bytes) throw refuse('mediaTooLarge')
+            if (size > maxBytes) throw refuse('mediaTooLarge')
             hash.update(chunk)
             yield chunk
           }

@@ -61,8 +61,8 @@ export async function propose(
 ): Promise<Proposal> {
   const { verb, path, params, now, source, inbound, setup } = request
   const located = ancestors ?? (await locate(read, resource, path))
-  const stored_facts = { ...located, now, source, ...(inbound && { inbound }), ...(setup && { setup }) }
-  const { facts, elapsed } = setup ? { facts: stored_facts, elapsed: [] } : withElapsedParents(resource, stored_facts)
+  const storedFacts = { ...located, now, source, ...(inbound && { inbound }), ...(setup && { setup }) }
+  const { facts, elapsed } = setup ? { facts: storedFacts, elapsed: [] } : withElapsedParents(resource, storedFacts)
   if (verb === 'create') {
     const loaded: unknown = await resource.load?.(read, params, facts, null)
     const after = created(resource, request, facts, loaded)

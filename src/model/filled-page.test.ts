@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import type { BaseRow } from './declare.ts'
-import { fillPage, max_page_bytes } from './filled-page.ts'
+import { fillPage, maxPageBytes } from './filled-page.ts'
 
 interface TextRow extends BaseRow {
   readonly text: string
@@ -64,8 +64,8 @@ describe('a page', () => {
   test('ends when it is large, and is read and rendered in small parts', async () => {
     const rows = stored(1000, 32_768)
     const { json, shown, more, last, reads, renders } = await fill(1000, rows)
-    expect(json.length).toBeGreaterThanOrEqual(max_page_bytes)
-    expect(json.length).toBeLessThan(max_page_bytes * 1.2)
+    expect(json.length).toBeGreaterThanOrEqual(maxPageBytes)
+    expect(json.length).toBeLessThan(maxPageBytes * 1.2)
     expect(more).toBe(true)
     expect(last?.sid).toBe(String(shown.at(-1)))
     expect(Math.max(...reads)).toBeLessThanOrEqual(101)
@@ -73,7 +73,7 @@ describe('a page', () => {
   })
 
   test('of one row that is too large for a page has that row', async () => {
-    const { shown, more } = await fill(50, stored(2, 2 * max_page_bytes))
+    const { shown, more } = await fill(50, stored(2, 2 * maxPageBytes))
     expect([shown, more]).toEqual([[0], true])
   })
 

@@ -2,11 +2,11 @@ import { setImmediate as turn } from 'node:timers/promises'
 import type { BaseRow } from './declare.ts'
 
 /** Bytes of JSON after which a page ends, whatever size was requested: the next token is there in any case. */
-export const max_page_bytes = 1_000_000
+export const maxPageBytes = 1_000_000
 /** Rows read at a time: an ordinary page is one read. */
-const slice_rows = 100
+const sliceRows = 100
 /** Characters of stored text that are rendered at a time; as JSON they may be six times as many. */
-const piece_chars = 64_000
+const pieceChars = 64_000
 
 /** How the rows of a page are read and rendered. */
 export interface PageSource {
@@ -30,7 +30,7 @@ export interface FilledPage {
 }
 
 /**
- * Fills a page of at most `size` rows and about `max_page_bytes`. Large pages are read in slices and rendered in pieces, with
+ * Fills a page of at most `size` rows and about `maxPageBytes`. Large pages are read in slices and rendered in pieces, with
  * turns of the event loop between, so that no page holds up the other requests.
  */
 export async function fillPage(size: number, { read, render, backward }: PageSource): Promise<FilledPage> {
@@ -38,14 +38,14 @@ export async function fillPage(size: number, { read, render, backward }: PageSou
   let first: BaseRow | undefined
   let last: BaseRow | undefined
   let [rows, bytes, more] = [0, 0, true]
-  while (more && rows < size && bytes < max_page_bytes) {
+  while (more && rows < size && bytes < maxPageBytes) {
     if (rows > 0) await turn()
-    const limit = Math.min(size - rows, slice_rows)
+    const limit = Math.min(size - rows, sliceRows)
     // One row more, to know whether another follows.
     const found = await read(last, limit + 1)
     more = found.length > limit
     for (const piece of piecesOf(found.slice(0, limit))) {
-      if (bytes >= max_page_bytes) {
+      if (bytes >= maxPageBytes) {
         more = true
         break
       }
@@ -64,9 +64,9 @@ export async function fillPage(size: number, { read, render, backward }: PageSou
 /** Returns the rows in groups that are rendered together. Those of an ordinary page are one. */
 function piecesOf(rows: readonly BaseRow[]): readonly (readonly BaseRow[])[] {
   const pieces: BaseRow[][] = []
-  let chars = piece_chars
+  let chars = pieceChars
   for (const row of rows) {
-    if (chars >= piece_chars) {
+    if (chars >= pieceChars) {
       pieces.push([])
       chars = 0
     }

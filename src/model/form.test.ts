@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { ApiError } from '../errors.ts'
-import { emptyForm, type Form, max_params, parseForm } from './form.ts'
+import { emptyForm, type Form, maxParams, parseForm } from './form.ts'
 
 const special = ['__proto__', 'constructor', 'toString', 'hasOwnProperty', 'valueOf', 'length', 'pop', 'at', '']
 const name = fc.oneof(fc.string({ unit: 'binary' }), fc.constantFrom(...special, 'Timers.Inactive', 'a[]', '\0'))
@@ -144,16 +144,16 @@ describe('parseForm', () => {
   test('a thousand pairs are read, one more is refused, however short they are', () => {
     const text = (count: number, pair: string) => Array(count).fill(pair).join('&')
     for (const pair of ['a=1', 'a', '', '=']) {
-      expect(() => parseForm(text(max_params, pair))).not.toThrow()
-      expect(() => parseForm(text(max_params + 1, pair))).toThrow(ApiError)
+      expect(() => parseForm(text(maxParams, pair))).not.toThrow()
+      expect(() => parseForm(text(maxParams + 1, pair))).toThrow(ApiError)
     }
-    expect(parseForm(text(max_params, 'a=1')).all('a')).toHaveLength(max_params)
+    expect(parseForm(text(maxParams, 'a=1')).all('a')).toHaveLength(maxParams)
     // A separator inside a value does not count.
     expect(parseForm(`a=${'%26'.repeat(5000)}`).last('a')).toBe('&'.repeat(5000))
   })
 
   test('too many pairs are refused in the form of the vendor', () => {
     const refused = expect.objectContaining({ entry: expect.objectContaining({ status: 400, code: 20001 }) })
-    expect(() => parseForm('&'.repeat(max_params))).toThrow(refused)
+    expect(() => parseForm('&'.repeat(maxParams))).toThrow(refused)
   })
 })

@@ -1,7 +1,7 @@
 import { refuse } from '../errors.ts'
 
 /** Far above the parameters of any official operation, and still cheap to parse. */
-export const max_params = 1000
+export const maxParams = 1000
 
 /** Name-value pairs of a form body or a query string. */
 export interface Form {
@@ -30,7 +30,7 @@ export function parseForm(text: string): Form {
 }
 
 /** No parameter has a name that is longer, encoded: such a pair is skipped. */
-const max_name = 1024
+const maxName = 1024
 
 const [percent, plus] = Buffer.from('%+')
 
@@ -50,7 +50,7 @@ class EncodedForm implements Form {
     let count = 0
     let equals = text.indexOf('=')
     for (let start = 0; start <= text.length; count++) {
-      if (count === max_params) throw refuse('invalidParameter', { text: `More than ${max_params} parameters` })
+      if (count === maxParams) throw refuse('invalidParameter', { text: `More than ${maxParams} parameters` })
       const separator = text.indexOf('&', start)
       const end = separator === -1 ? text.length : separator
       // Searched for once, not again for each pair to the end of the text.
@@ -61,7 +61,7 @@ class EncodedForm implements Form {
   }
 
   #add(start: number, equals: number, end: number): void {
-    if (start === end || equals - start > max_name) return
+    if (start === end || equals - start > maxName) return
     this.#names.push(decode(this.#text.slice(start, equals)))
     this.#starts.push(equals + 1)
     this.#ends.push(end)
@@ -86,13 +86,13 @@ class EncodedForm implements Form {
 }
 
 /** Short texts are decoded by the engine; of long ones its memory would be forty times their size. */
-const short_text = 1024
+const shortText = 1024
 
 /** Decodes as a browser does: what is no encoding stays, bytes that are no UTF-8 are replaced. */
 function decode(text: string): string {
   const spaced = text.includes('+')
   if (!spaced && !text.includes('%')) return text
-  if (text.length > short_text) return decodeBytes(text)
+  if (text.length > shortText) return decodeBytes(text)
   try {
     return decodeURIComponent(spaced ? text.replaceAll('+', ' ') : text)
   } catch {

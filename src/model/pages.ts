@@ -1,7 +1,7 @@
 import { createHmac } from 'node:crypto'
 import { refuse } from '../errors.ts'
 import type { Reader } from '../storage/database.ts'
-import { max_alternatives, pageOf } from '../storage/rows.ts'
+import { maxAlternatives, pageOf } from '../storage/rows.ts'
 import type { Ancestors, AnyResource, BaseRow, Condition, Order, Slice } from './declare.ts'
 import { fillPage } from './filled-page.ts'
 import type { Form } from './form.ts'
@@ -123,7 +123,7 @@ function padValues(condition: AnyCondition): AnyCondition {
   const values = [...new Set(condition.values)]
   const last = values.at(-1)
   if (last === undefined) throw new Error('a condition with no value')
-  if (values.length <= max_alternatives) return { ...condition, values }
+  if (values.length <= maxAlternatives) return { ...condition, values }
   const missing = 2 ** Math.ceil(Math.log2(values.length)) - values.length
   return { ...condition, values: [...values, ...Array.from({ length: missing }, () => last)] }
 }

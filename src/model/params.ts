@@ -12,7 +12,7 @@ export interface Param<T> {
   /** For the generated reference. */
   readonly kind: string
   /** UTF-8 bytes of all its values together, at the limit; where there is none, what a request has room for. */
-  readonly max_bytes: number
+  readonly maxBytes: number
   readonly verbs: readonly Verb[]
   /** The verbs that require it. */
   readonly required: readonly Verb[]
@@ -37,14 +37,14 @@ export type ValueOf<P> = P extends Param<infer T> ? T : never
 export type Parsed<P extends Params> = { readonly [K in keyof P]?: ValueOf<P[K]> }
 
 /** Of a word, a date, a number, a SID. */
-const short_bytes = 256
+const shortBytes = 256
 /** Of a text without a limit, such as a certificate or a URL. */
-const unlimited_bytes = 16_384
+const unlimitedBytes = 16_384
 /** A code point of a text that is limited in characters. */
-const char_bytes = 4
+const charBytes = 4
 
-export function param<T>(kind: string, parse: Param<T>['parse'], max_bytes = short_bytes): Param<T> {
-  return { kind, parse, max_bytes, verbs: ['create', 'update'], required: [], wrongType: 'invalidValue' }
+export function param<T>(kind: string, parse: Param<T>['parse'], maxBytes = shortBytes): Param<T> {
+  return { kind, parse, maxBytes, verbs: ['create', 'update'], required: [], wrongType: 'invalidValue' }
 }
 
 /** Refuses an absent or empty parameter with 20001, on create unless other verbs are given. */
@@ -90,20 +90,20 @@ export function text(rules: {
       refuseNul(given)
       return given === '' || (rules.nullWord && given === 'null') ? null : given
     },
-    rules.max ? rules.max * char_bytes : unlimited_bytes,
+    rules.max ? rules.max * charBytes : unlimitedBytes,
   )
 }
 
 /** A text that may be empty; the limit is in UTF-8 bytes. */
-export function exactText(max_bytes: number, tooLong: ErrorName): Param<string> {
+export function exactText(maxBytes: number, tooLong: ErrorName): Param<string> {
   return param(
-    `text, at most ${max_bytes} bytes`,
+    `text, at most ${maxBytes} bytes`,
     (given) => {
-      if (Buffer.byteLength(given) > max_bytes) throw refuse(tooLong)
+      if (Buffer.byteLength(given) > maxBytes) throw refuse(tooLong)
       refuseNul(given)
       return given
     },
-    max_bytes,
+    maxBytes,
   )
 }
 
@@ -117,12 +117,12 @@ export function index(invalid: ErrorName, max = Number.MAX_SAFE_INTEGER): Param<
 }
 
 /** JSON, stored byte for byte; empty resets it to `{}`. */
-export function jsonText(max_bytes: number): Param<string> {
+export function jsonText(maxBytes: number): Param<string> {
   const json = param(
-    `JSON text, at most ${max_bytes} bytes`,
+    `JSON text, at most ${maxBytes} bytes`,
     (given) => {
       if (given === '') return '{}'
-      if (Buffer.byteLength(given) > max_bytes) throw refuse('attributesTooLong')
+      if (Buffer.byteLength(given) > maxBytes) throw refuse('attributesTooLong')
       try {
         JSON.parse(given)
       } catch {
@@ -130,7 +130,7 @@ export function jsonText(max_bytes: number): Param<string> {
       }
       return given
     },
-    max_bytes,
+    maxBytes,
   )
   return { ...json, wrongType: 'attributesNotJson' }
 }
@@ -180,27 +180,27 @@ export function someOf<const W extends string>(words: readonly W[], invalid: Err
       if (given.includes(undefined)) throw refuse(invalid)
       return [...new Set(given)].filter((word) => word !== undefined)
     },
-    words.length * short_bytes,
+    words.length * shortBytes,
   )
 }
 
 /** Several texts, by repeating the parameter; an empty value alone is the empty list. `max`: in characters. */
 export function texts(rules: {
-  max_texts: number
+  maxTexts: number
   tooMany: ErrorName
   max: number
   invalid: ErrorName
 }): Param<readonly string[]> {
   return param(
-    `at most ${rules.max_texts} texts of 1 to ${rules.max} characters`,
+    `at most ${rules.maxTexts} texts of 1 to ${rules.max} characters`,
     (_, all) => {
       const given = all.length === 1 && all[0] === '' ? [] : all
-      if (given.length > rules.max_texts) throw refuse(rules.tooMany)
+      if (given.length > rules.maxTexts) throw refuse(rules.tooMany)
       if (given.some((one) => one === '' || longerThan(rules.max, one))) throw refuse(rules.invalid)
       given.forEach(refuseNul)
       return [...given]
     },
-    rules.max_texts * rules.max * char_bytes + rules.max_texts * short_bytes,
+    rules.maxTexts * rules.max * charBytes + rules.maxTexts * shortBytes,
   )
 }
 
@@ -214,12 +214,12 @@ export function date(invalid: ErrorName): Param<number> {
 }
 
 /** A bound of a list by date. A date without a time includes the whole day. */
-export function dateBound(name: string, end_of_day: boolean): Param<number> {
+export function dateBound(name: string, endOfDay: boolean): Param<number> {
   return param('ISO 8601 date', (given) => {
-    const instant = parseInstant(given, end_of_day)
+    const instant = parseInstant(given, endOfDay)
     if (instant === undefined) throw refuse('invalidParameter', { text: `Invalid ${name}.` })
     // Responses show whole seconds: an end without a fraction includes all of its second.
-    return end_of_day && /[Tt ]/.test(given) && !/[.,]/.test(given) ? instant + 999 : instant
+    return endOfDay && /[Tt ]/.test(given) && !/[.,]/.test(given) ? instant + 999 : instant
   })
 }
 
@@ -266,7 +266,7 @@ export function webUrl(invalid: ErrorName, limit?: { max: number; tooLong: Error
       refuseNul(given)
       return given
     },
-    limit ? limit.max * char_bytes : unlimited_bytes,
+    limit ? limit.max * charBytes : unlimitedBytes,
   )
 }
 
@@ -311,7 +311,7 @@ export function parseParams<P extends Params>(declared: P, verb: 'create' | 'upd
  * percent-encoded (`%20`), between its name, `=` and `&`.
  */
 export function longestForm(declared: Params): number {
-  return Object.entries(declared).reduce((sum, [name, { max_bytes }]) => sum + name.length + 2 + 3 * max_bytes, 0)
+  return Object.entries(declared).reduce((sum, [name, { maxBytes }]) => sum + name.length + 2 + 3 * maxBytes, 0)
 }
 
 /** Returns the values with the secrets encrypted. */

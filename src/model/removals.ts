@@ -9,9 +9,9 @@ import type { Registry } from './registry.ts'
 const someRemovals = shape<{ max: number }>()((db, a) => db.selectFrom('removals').selectAll().orderBy('sid').limit(a.max))
 
 /** Removed rows that one transaction works on. */
-const max_removals = 200
+const maxRemovals = 200
 /** Rows below each of them that it removes at least: most have no more, and are done with. */
-const min_share = 8
+const minShare = 8
 
 const oldDeliveries = shape<{ status: DeliveryStatus; before: string; limit: number }>()((db, a) =>
   db
@@ -36,8 +36,8 @@ export function removalCommands(registry: Registry, removeMore: RemoveMore) {
   return {
     /** Removes a batch of rows below removed ones, about `limit` rows. Returns whether there may be more. */
     removeSome: long(async (tx: Tx, { limit }: { limit: number }): Promise<boolean> => {
-      const removals = await tx.claim(someRemovals, { max: max_removals })
-      const share = Math.max(min_share, Math.ceil(limit / Math.max(1, removals.length)))
+      const removals = await tx.claim(someRemovals, { max: maxRemovals })
+      const share = Math.max(minShare, Math.ceil(limit / Math.max(1, removals.length)))
       // Side by side: an engine that is asked over a network answers all of them at once.
       await Promise.all(removals.map((removal) => removeBelow(tx, registry, removeMore, removal, share)))
       return removals.length > 0

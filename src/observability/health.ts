@@ -7,9 +7,9 @@ import type { Database } from '../storage/database.ts'
 import { factByName, type factCommands } from '../storage/facts.ts'
 
 /** The result of a probe of the database is reused for this long. */
-const probe_interval_ms = 1000
+const probeIntervalMs = 1000
 /** The callers of `/readyz` usually give up after a second. */
-const probe_timeout_ms = 2000
+const probeTimeoutMs = 2000
 
 /**
  * `/healthz`: the process responds. `/readyz`: the database accepts a write, so that it is reachable and has its schema, and its
@@ -45,7 +45,7 @@ export function metricsRoutes({ registry, token }: { registry: Registry; token: 
 /** Whether a new value can be written and read back: the same value over itself would need no room on the disk. */
 async function acceptsWrites(database: Database<typeof factCommands>): Promise<boolean> {
   const probed = probe(database).catch(() => false)
-  return Promise.race([probed, delay(probe_timeout_ms, false, { ref: false })])
+  return Promise.race([probed, delay(probeTimeoutMs, false, { ref: false })])
 }
 
 async function probe(database: Database<typeof factCommands>): Promise<boolean> {
@@ -54,13 +54,13 @@ async function probe(database: Database<typeof factCommands>): Promise<boolean> 
   await database.write('setFact', { name, value })
   const read = await database.read.one(factByName, { name })
   // Another node may have written its own value since.
-  return database.capabilities.sole_owner ? read?.value === value : read !== undefined
+  return database.capabilities.soleOwner ? read?.value === value : read !== undefined
 }
 
 function reuseResult(probe: () => Promise<boolean>): () => Promise<boolean> {
   let last: { readonly at: number; readonly result: Promise<boolean> } | undefined
   return () => {
-    if (!last || performance.now() - last.at > probe_interval_ms) last = { at: performance.now(), result: probe() }
+    if (!last || performance.now() - last.at > probeIntervalMs) last = { at: performance.now(), result: probe() }
     return last.result
   }
 }

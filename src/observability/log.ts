@@ -1,11 +1,11 @@
 import { write, writeSync } from 'node:fs'
 import { type Logger, pino } from 'pino'
 
-/** Lines are written together: at this many characters, or after `flush_interval_ms`. */
-const flush_chars = 32_768
-const flush_interval_ms = 500
+/** Lines are written together: at this many characters, or after `flushIntervalMs`. */
+const flushChars = 32_768
+const flushIntervalMs = 500
 /** The limit of what waits for a slow output; further lines are dropped, so that the server stays up. */
-const max_buffered_chars = 8 * 1024 * 1024
+const maxBufferedChars = 8 * 1024 * 1024
 
 /**
  * The destination of the log: one write for hundreds of lines. Pino's own costs three times as much as formatting a line, and
@@ -14,7 +14,7 @@ const max_buffered_chars = 8 * 1024 * 1024
 class Output {
   readonly #fd: number
   #lines: string[] = []
-  #buffered_chars = 0
+  #bufferedChars = 0
   #writing: Promise<void> | undefined
   #timer: NodeJS.Timeout | undefined
 
@@ -24,11 +24,11 @@ class Output {
   }
 
   write(line: string): void {
-    if (this.#buffered_chars > max_buffered_chars) return
+    if (this.#bufferedChars > maxBufferedChars) return
     this.#lines.push(line)
-    this.#buffered_chars += line.length
-    if (this.#buffered_chars >= flush_chars) this.#start()
-    else this.#timer ??= setTimeout(() => this.#start(), flush_interval_ms).unref()
+    this.#bufferedChars += line.length
+    if (this.#bufferedChars >= flushChars) this.#start()
+    else this.#timer ??= setTimeout(() => this.#start(), flushIntervalMs).unref()
   }
 
   /** Writes what is buffered; gives up after a second. */
@@ -62,7 +62,7 @@ class Output {
   #drain(): Buffer {
     const text = Buffer.from(this.#lines.join(''))
     this.#lines = []
-    this.#buffered_chars = 0
+    this.#bufferedChars = 0
     return text
   }
 

@@ -5,7 +5,7 @@ import type { Database } from '../storage/database.ts'
 import { shape } from '../storage/shapes.ts'
 
 /** A larger number would say nothing more, and counting costs time. */
-const max_counted = 100_000
+const maxCounted = 100_000
 
 const countPending = shape<{ limit: number }>()((db, a) =>
   db
@@ -75,10 +75,10 @@ export class Metrics {
     collectDefaultMetrics({ register: this.registry, eventLoopMonitoringPrecision: 1000 })
     new Gauge({
       name: 'parley_deliveries_pending',
-      help: `Deliveries of all nodes that are pending, counted up to ${max_counted}`,
+      help: `Deliveries of all nodes that are pending, counted up to ${maxCounted}`,
       registers: [this.registry],
       async collect() {
-        const counted = await database.read.one(countPending, { limit: max_counted }).catch(() => undefined)
+        const counted = await database.read.one(countPending, { limit: maxCounted }).catch(() => undefined)
         this.set(counted?.pending ?? Number.NaN)
       },
     })

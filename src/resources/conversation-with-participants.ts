@@ -10,7 +10,7 @@ import { newSid, orderedSid } from '../sids.ts'
 import { conversations } from './conversations/conversation.ts'
 import { participants } from './conversations/participants/participant.ts'
 
-const max_participants = 10
+const maxParticipants = 10
 
 /** The path of each parameter in a participant's JSON: `messaging_binding.address` for `MessagingBinding.Address`. */
 const paths = Object.keys(participants.params).map((name) => ({ name, path: name.split('.').map(snakeCase) }))
@@ -25,7 +25,7 @@ export const conversationWithParticipants: Operation = {
   name: 'ConversationWithParticipants',
   path: '/ConversationWithParticipants',
   method: 'POST',
-  max_body_bytes: longestForm(conversations.params) + max_participants * longestParticipant(),
+  maxBodyBytes: longestForm(conversations.params) + maxParticipants * longestParticipant(),
   resource: conversations,
   async run(pipeline, call) {
     const now = pipeline.clock.now()
@@ -64,7 +64,7 @@ function givenParticipants(body: Form): Form[] {
   const given = body.all('Participant')
   // The null of an official client.
   if (given.length === 1 && given[0] === '') return []
-  if (given.length > max_participants) throw refuse('tooManyParticipants')
+  if (given.length > maxParticipants) throw refuse('tooManyParticipants')
   return given.map(participantForm)
 }
 

@@ -16,7 +16,7 @@ import { shape } from '../storage/shapes.ts'
 type ReplacedRoles = Readonly<Record<string, { readonly sid: string; readonly at: number }>>
 
 /** Holders whose rows are changed with the deletion. */
-const max_at_once = 500
+const maxAtOnce = 500
 
 type Holders = 'participants' | 'users'
 
@@ -78,11 +78,11 @@ export async function replaceDeletedRole(tx: Tx, role: RoleRow, service: Service
     role.type === 'conversation'
       ? ['participants', service.default_conversation_role_sid]
       : ['users', service.default_chat_service_role_sid]
-  const replaced = await tx.run(replaceSome[holders], { service_sid, role_sid: role.sid, successor, at, max: max_at_once })
+  const replaced = await tx.run(replaceSome[holders], { service_sid, role_sid: role.sid, successor, at, max: maxAtOnce })
   // A role that took another's place may itself be deleted before its rows are changed.
   const entries = Object.entries(parseStored<ReplacedRoles>(service.replaced_roles))
   const moved = entries.map(([sid, by]) => [sid, by.sid === role.sid ? { ...by, sid: successor } : by] as const)
-  const more = replaced === max_at_once
+  const more = replaced === maxAtOnce
   if (more) {
     await insert(tx, 'removals', { sid: role.sid, date_created: at, service_sid })
     tx.notify({ topic: 'removal' })
@@ -116,8 +116,12 @@ export async function replaceMore(tx: Tx, { sid: role_sid, service_sid }: Remova
 
 async function saveReplacedRoles(tx: Tx, service: ServiceRow, replaced: readonly (readonly [string, object])[]): Promise<void> {
   const { sid, revision } = service
-  const replaced_roles = JSON.stringify(Object.fromEntries(replaced))
-  const saved = await tx.run(saveReplaced, { sid, was_revision: revision, revision: revision + 1, replaced_roles })
+  const saved = await tx.run(saveReplaced, {
+    sid,
+    was_revision: revision,
+    revision: revision + 1,
+    replaced_roles: JSON.stringify(Object.fromEntries(replaced)),
+  })
   if (saved === 0) throw new ConflictError(`services ${sid}`)
   tx.notify({ topic: 'changed', table: 'services', sid, revision: revision + 1 })
 }

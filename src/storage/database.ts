@@ -53,23 +53,23 @@ export type Notice =
 export type Command<I = any, O = unknown> = (tx: Tx, input: I) => Promise<O>
 export type Commands = Readonly<Record<string, Command>>
 
-const long_commands = new WeakSet<Command>()
+const longCommands = new WeakSet<Command>()
 
 /** Marks a command that changes many rows: it runs in a transaction of its own where the engine can run several at once. */
 export function long<I, O>(command: Command<I, O>): Command<I, O> {
-  long_commands.add(command)
+  longCommands.add(command)
   return command
 }
 
 export function isLong(command: Command): boolean {
-  return long_commands.has(command)
+  return longCommands.has(command)
 }
 
 /** Work that must be done by one process at a time, divided into numbered parts that nodes share among each other. */
 export interface Slots {
   readonly count: number
   /** Whether this process owns the part for at least so long: no other one begins work in it until then. */
-  mine(slot: number, for_ms: number): boolean
+  mine(slot: number, forMs: number): boolean
   /** Begins to acquire and release parts. Resolves when those that are free have been acquired. */
   start(worker: SlotWorker): Promise<void>
   /** Releases all parts. */
@@ -110,7 +110,7 @@ export interface OpenOptions {
   /** Called when no write will be possible again in this process, which had better end. Default: `failed`. */
   readonly dead?: (error: Error) => void
   /** The most writes in one transaction; 1 is a commit for each write (kept for the benchmark). */
-  readonly largest_batch?: number
+  readonly largestBatch?: number
   /** False: each read is a query of its own (kept for the benchmark). */
   readonly coalesce?: boolean
 }
@@ -118,11 +118,11 @@ export interface OpenOptions {
 /** The differences between the engines that the rest of the program may ask about. */
 export interface Capabilities {
   /** No other process writes: cached rows stay valid until a notice says otherwise. */
-  readonly sole_owner: boolean
+  readonly soleOwner: boolean
 }
 
 /** The slots of an engine that one process owns: a single one, which it always has. */
-export const only_slot: Slots = {
+export const onlySlot: Slots = {
   count: 1,
   mine: () => true,
   start: async (worker) => worker.gained(0),

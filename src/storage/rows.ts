@@ -158,7 +158,7 @@ export interface PageQuery {
  * Alternatives of `in` conditions that are asked for one by one: each is read in the order of an index and no further than the
  * page, while all in one condition would have to be read and sorted. Beyond so many they are one condition.
  */
-export const max_alternatives = 8
+export const maxAlternatives = 8
 
 /** One page in keyset order; also takes `limit`. */
 export function pageOf<R>(query: PageQuery): Shape<Args, R> {
@@ -182,7 +182,7 @@ export function pageOf<R>(query: PageQuery): Shape<Args, R> {
 /** For each way to choose one value of each `in` condition, which one is chosen; null where the condition is asked as a whole. */
 function alternatives({ where }: PageQuery): readonly (readonly (number | null)[])[] {
   const product = where.reduce((all, w) => all * (w.operator === 'in' ? w.places : 1), 1)
-  if (product > max_alternatives) return [where.map(() => null)]
+  if (product > maxAlternatives) return [where.map(() => null)]
   return where.reduce<(number | null)[][]>(
     (chosen, w) =>
       chosen.flatMap((one) => (w.operator === 'in' ? Array.from({ length: w.places }, (_, j) => [...one, j]) : [[...one, null]])),

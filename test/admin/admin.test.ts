@@ -8,7 +8,7 @@ import { newDatabase, passingDatabase } from '../support/databases.ts'
 import { startFileServer } from '../support/file-server.ts'
 import { test } from '../support/fixtures.ts'
 import { all_events, asking, enabled, eventsOf, log, ms_date, settled } from '../support/hooked.ts'
-import { admin_token, auth_token, startServer } from '../support/server.ts'
+import { adminToken, auth_token, startServer } from '../support/server.ts'
 import type { Credentials, Tenant } from '../support/tenant.ts'
 import { catchWebhooks, type WebhookCatcher } from '../support/webhook-catcher.ts'
 
@@ -196,14 +196,14 @@ test('no secret can be read in the database', async () => {
   const { body: account } = await ask(server, 'POST', '/accounts', { friendly_name: 'findable' })
   const { body: rotated } = await ask(server, 'POST', `/accounts/${account.sid}/rotate`)
   const { body: key } = await ask(server, 'POST', `/accounts/${account.sid}/keys`, {})
-  const secrets = [auth_token, admin_token, account.auth_token, rotated.auth_token, key.secret]
+  const secrets = [auth_token, adminToken, account.auth_token, rotated.auth_token, key.secret]
   // The search is sound: what is not secret is found.
   for (const open of ['findable', key.sid]) expect(await server.holds(open)).toBe(true)
   for (const secret of [...secrets, ...secrets.map(btoa)]) expect(await server.holds(secret), secret).toBe(false)
 })
 
 describe('who may ask', () => {
-  test.for([null, 'wrong', `${admin_token}x`, admin_token.slice(1), auth_token])(
+  test.for([null, 'wrong', `${adminToken}x`, adminToken.slice(1), auth_token])(
     'token %j: 401 and nothing done',
     async (token, { tenant }) => {
       const requests: [string, string, unknown?][] = [
@@ -225,8 +225,8 @@ describe('who may ask', () => {
   )
 
   test('the operator token opens nothing of the wire', async ({ tenant }) => {
-    expect(await entrance(tenant, { username: tenant.account_sid, password: admin_token })).toBe('401/20003')
-    const headers = { authorization: `Bearer ${admin_token}` }
+    expect(await entrance(tenant, { username: tenant.account_sid, password: adminToken })).toBe('401/20003')
+    const headers = { authorization: `Bearer ${adminToken}` }
     expect((await tenant.call('GET', '/v1/Conversations', undefined, { as: null, headers })).status).toBe(401)
   })
 })
@@ -264,7 +264,7 @@ describe('bad requests', () => {
   )
 
   test('a body that is no JSON by its type: 415; an unknown path: 404; an unknown delivery: 404', async ({ tenant }) => {
-    const headers = { authorization: `Bearer ${admin_token}`, 'content-type': 'application/x-www-form-urlencoded' }
+    const headers = { authorization: `Bearer ${adminToken}`, 'content-type': 'application/x-www-form-urlencoded' }
     const form = await fetch(`${tenant.url}/admin/v1/accounts`, { method: 'POST', headers, body: 'friendly_name=x' })
     expect([form.status, await form.json()]).toEqual([415, { error: expect.any(String) }])
     for (const [method, path] of [
@@ -392,7 +392,7 @@ describe('the delivery log', () => {
   test('finished lines are forgotten after the days that are set, pending ones never', async () => {
     await using database = await newDatabase()
     await using catcher = await catchWebhooks({ authToken: auth_token })
-    const settings = { ...database.config, delivery_log_days: 7, webhook_retries: 1 }
+    const settings = { ...database.config, deliveryLogDays: 7, webhookRetries: 1 }
     const first = await startServer(settings)
     catcher.reply(({ params }) => ({ status: params.FriendlyName === 'waits' ? 503 : 200 }))
     await first.sdk.conversations.v1.configuration.webhooks().update({ postWebhookUrl: catcher.url(), filters: all_events })
@@ -472,7 +472,7 @@ async function started(overrides: Partial<Config>, lines: string[] = []): Promis
   })
   const database = await passingDatabase()
   const given = { ...readConfig({ PORT: '0', PARLEY_TEST_CLOCK: 'true' }), ...database.config }
-  const running = await start({ ...given, auth_token, admin_token, ...overrides }, { log: pino({ level: 'trace' }, stream) })
+  const running = await start({ ...given, auth_token, adminToken, ...overrides }, { log: pino({ level: 'trace' }, stream) })
   const stop = async () => {
     await running.stop()
     await database.dispose()
@@ -574,7 +574,7 @@ describe('the log of the server', () => {
     expect(all).toContain('webhook failed')
     expect(all).toContain('pre-action webhook')
     const { installation } = running
-    const plain = [auth_token, admin_token, account.auth_token, key.secret, 's3cret-of-the-hook', 'alice']
+    const plain = [auth_token, adminToken, account.auth_token, key.secret, 's3cret-of-the-hook', 'alice']
     const basic = btoa(`${installation.account.sid}:${auth_token}`)
     expect([...plain, basic].filter((secret) => all.includes(secret))).toEqual([])
     expect(/.{0,60}hidden.{0,60}/.exec(all)?.[0]).toBeUndefined()

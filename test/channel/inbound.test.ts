@@ -2,7 +2,7 @@ import { request } from 'undici'
 import { afterAll, expect } from 'vitest'
 import { checkAdminAnswer } from '../support/admin-contract.ts'
 import { test } from '../support/fixtures.ts'
-import { admin_token, auth_token, type TestServer } from '../support/server.ts'
+import { adminToken, auth_token, type TestServer } from '../support/server.ts'
 import type { Credentials } from '../support/tenant.ts'
 import { type Caught, catchWebhooks, type Reply, type WebhookCatcher } from '../support/webhook-catcher.ts'
 
@@ -35,7 +35,7 @@ interface Received {
 async function receive(body: object): Promise<{ status: number; body: Received & { error: string; code?: number } }> {
   const answer = await request(`${server.url}/admin/v1/inbound`, {
     method: 'POST',
-    headers: { authorization: `Bearer ${admin_token}`, 'content-type': 'application/json' },
+    headers: { authorization: `Bearer ${adminToken}`, 'content-type': 'application/json' },
     body: JSON.stringify(body),
   })
   const read = { status: answer.statusCode, body: (await answer.body.json()) as Received & { error: string } }

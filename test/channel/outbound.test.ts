@@ -517,7 +517,7 @@ test('what was not handed over before a restart is handed over after it', async 
 })
 
 test('an endpoint at a private address is not called where webhooks may not go there', async () => {
-  const strict = await startServer({ webhook_allow_private: false })
+  const strict = await startServer({ webhookAllowPrivate: false })
   try {
     const { proxy, all } = await channel(() => ({}), strict)
     const { sid } = (await strict.call('POST', '/v1/Conversations', {})).body

@@ -7,7 +7,7 @@ import { dirname, join } from 'node:path'
 import Sqlite from 'better-sqlite3'
 import pg from 'pg'
 import { describe, expect, test } from 'vitest'
-import { all_tables, keys, type Row, slots } from '../../src/copy/tables.ts'
+import { allTables, keys, type Row, slots } from '../../src/copy/tables.ts'
 import { slotOf } from '../../src/events/queue.ts'
 import { copyUnderWay } from '../../src/installation/copy-marker.ts'
 import { Vault } from '../../src/vault.ts'
@@ -16,7 +16,7 @@ import { type Ended, folder, parley, serve } from '../support/process.ts'
 
 const postgres = process.env.PARLEY_TEST_POSTGRES_URL
 const program = new URL('../../src/cli/parley.ts', import.meta.url).pathname
-const secret_key = 'ab'.repeat(32)
+const secretKey = 'ab'.repeat(32)
 const contents = ['a picture', 'another one', Buffer.from([0, 255, 0, 10]).toString('latin1')]
 
 type Dump = Record<string, Row[]>
@@ -31,7 +31,7 @@ async function database() {
     query: async (text: string, values: unknown[] = []) => (await client.query(text, values)).rows as Row[],
     async dump(): Promise<Dump> {
       const dump: Dump = {}
-      for (const table of all_tables) dump[table] = (await client.query(`select * from ${table} order by ${keys[table]}`)).rows
+      for (const table of allTables) dump[table] = (await client.query(`select * from ${table} order by ${keys[table]}`)).rows
       return dump
     },
     async [Symbol.asyncDispose]() {
@@ -46,15 +46,15 @@ async function installation(file: string, rows = 60): Promise<void> {
   expect(await parley(['migrate'], { env: { PARLEY_DATABASE_URL: `sqlite:${file}` } })).toMatchObject({ code: 0 })
   using db = opened(file)
   db.raw.transaction(() => {
-    for (const table of all_tables) if (table !== 'installation' && table !== 'media') fill(db.raw, table, rows)
+    for (const table of allTables) if (table !== 'installation' && table !== 'media') fill(db.raw, table, rows)
     fill(db.raw, 'media', 6)
     const set = db.raw.prepare('INSERT INTO installation VALUES (?, ?)')
-    set.run('vault_check', new Vault(secret_key).seal('parley'))
+    set.run('vault_check', new Vault(secretKey).seal('parley'))
     set.run('first_account', `AC${'0'.repeat(32)}`)
     set.run('a name that sorts before all others', 'ünï 🦜')
   })()
   const home = file.replace(/\.db$/, '')
-  writeFileSync(`${home}.key`, `${secret_key}\n`, { mode: 0o600 })
+  writeFileSync(`${home}.key`, `${secretKey}\n`, { mode: 0o600 })
   writeFileSync(`${home}.admin-token`, `${'cd'.repeat(32)}\n`, { mode: 0o600 })
   for (const content of contents) {
     mkdirSync(dirname(mediaFile(home, content)), { recursive: true })
@@ -132,7 +132,7 @@ function value({ name, type, notnull }: Column, unique: ReadonlySet<string>, i: 
 function dumpOf(file: string): Dump {
   using db = opened(file)
   const dump: Dump = {}
-  for (const table of all_tables) dump[table] = db.raw.prepare(`SELECT * FROM ${table} ORDER BY ${keys[table]}`).all() as Row[]
+  for (const table of allTables) dump[table] = db.raw.prepare(`SELECT * FROM ${table} ORDER BY ${keys[table]}`).all() as Row[]
   return dump
 }
 
@@ -212,7 +212,7 @@ describe.runIf(postgres)('copy', () => {
     expect(dumpOf(place.file('back/again.db'))).toEqual(original)
     for (const home of [place.file('shared/parley'), place.file('back/again')]) {
       for (const content of contents) expect(readFileSync(mediaFile(home, content), 'latin1')).toBe(content)
-      expect(readFileSync(`${home}.key`, 'utf8')).toBe(`${secret_key}\n`)
+      expect(readFileSync(`${home}.key`, 'utf8')).toBe(`${secretKey}\n`)
       expect(statSync(`${home}.key`).mode & 0o777).toBe(0o600)
       expect(readFileSync(`${home}.admin-token`, 'utf8')).toBe(`${'cd'.repeat(32)}\n`)
     }
@@ -406,14 +406,14 @@ describe.runIf(postgres)('copy refuses', () => {
     using place = folder()
     await using source = await database()
     await installation(place.file('parley.db'), 3)
-    const data_dir = ['--from-data-dir', place.file('shared')]
+    const dataDir = ['--from-data-dir', place.file('shared')]
     await copy(`sqlite:${place.file('parley.db')}`, source.url, '--to-data-dir', place.file('shared'))
     await source.query("insert into leases values ('node:one', 'one', extract(epoch from clock_timestamp()) * 1000 + 60000)")
     await source.query("insert into leases values ('slot:1', 'one', extract(epoch from clock_timestamp()) * 1000 + 60000)")
     const to = `sqlite:${place.file('back.db')}`
-    expectSentence(await copy(source.url, to, ...data_dir), /in use by 1 running Parley \(one\): stop/)
+    expectSentence(await copy(source.url, to, ...dataDir), /in use by 1 running Parley \(one\): stop/)
     await source.query("update leases set until = 1 where name = 'node:one'")
-    expect(await copy(source.url, to, ...data_dir)).toMatchObject({ code: 0, stderr: '' })
+    expect(await copy(source.url, to, ...dataDir)).toMatchObject({ code: 0, stderr: '' })
     using db = opened(place.file('back.db'))
     expect(db.raw.prepare('SELECT * FROM leases').all()).toEqual([])
   })

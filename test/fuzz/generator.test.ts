@@ -49,7 +49,7 @@ test('most requests are for rows that are there', () => {
 function world(): World {
   const rows = () => Object.assign(new LiveRows(), { default_service: `IS${'0'.repeat(32)}` })
   return {
-    ...{ host: '127.0.0.1:8080', hook: 'http://127.0.0.1:9', admin_token: 'operator', secret: 'sealed' },
+    ...{ host: '127.0.0.1:8080', hook: 'http://127.0.0.1:9', adminToken: 'operator', secret: 'sealed' },
     accounts: { a: account('a'), b: account('b') },
     rows: { a: rows(), b: rows(), operator: rows() },
     victim: { account: account('victim'), sids: [`CH${'1'.repeat(32)}`] },

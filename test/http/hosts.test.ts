@@ -1,7 +1,7 @@
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { hostCheck } from '../../src/api/hosts.ts'
 import { type Config, readConfig } from '../../src/config.ts'
-import { admin_token, startServer, type TestServer } from '../support/server.ts'
+import { adminToken, startServer, type TestServer } from '../support/server.ts'
 import { connectTo, head, parsedResponse } from '../support/sockets.ts'
 
 async function started(overrides: Partial<Config> = {}): Promise<TestServer> {
@@ -67,16 +67,16 @@ describe('the Host header', () => {
   })
 
   test('of another server is 421 everywhere, in the form of each API', async () => {
-    const server = await started({ metrics_port: 0 })
+    const server = await started({ metricsPort: 0 })
     const Host = 'evil.example'
     const misdirected = { status: 421, body: { code: 20421, message: 'Misdirected Request' } }
     for (const path of ['/v1/Services', '/healthz', '/readyz', '/nowhere', '/v1/Nothing']) {
       const answer = await send(server.url, 'GET', path, { Host, Authorization: basic(server) })
       expect(parsedResponse(answer), path).toMatchObject(misdirected)
     }
-    const admin = await send(server.url, 'GET', '/admin/v1/accounts', { Host, Authorization: `Bearer ${admin_token}` })
+    const admin = await send(server.url, 'GET', '/admin/v1/accounts', { Host, Authorization: `Bearer ${adminToken}` })
     expect(parsedResponse(admin)).toMatchObject({ status: 421, body: { error: 'Misdirected Request' } })
-    const metrics = await send(server.metrics_url, 'GET', '/metrics', { Host })
+    const metrics = await send(server.metricsUrl, 'GET', '/metrics', { Host })
     expect(parsedResponse(metrics)).toMatchObject({ status: 421, body: { error: 'Misdirected Request' } })
     expect(await send(server.url, 'GET', '/healthz', {})).toMatch(/ 200 /)
   })
@@ -120,7 +120,7 @@ describe('a page of another site', () => {
 
 describe('metrics', () => {
   test('may have a token', async () => {
-    const server = await started({ metrics_token: 'token-of-the-metrics' })
+    const server = await started({ metricsToken: 'token-of-the-metrics' })
     expect((await fetch(`${server.url}/metrics`)).status).toBe(401)
     const wrong = await fetch(`${server.url}/metrics`, { headers: { authorization: 'Bearer wrong' } })
     expect([wrong.status, await wrong.json()]).toEqual([401, { error: 'the token of the metrics is missing or wrong' }])
@@ -132,11 +132,11 @@ describe('metrics', () => {
   })
 
   test('may have a port of their own, which has nothing else', async () => {
-    const server = await started({ metrics_port: 0 })
-    expect(server.metrics_url).not.toBe(server.url)
+    const server = await started({ metricsPort: 0 })
+    expect(server.metricsUrl).not.toBe(server.url)
     expect((await fetch(`${server.url}/metrics`)).status).toBe(404)
-    expect(await (await fetch(`${server.metrics_url}/metrics`)).text()).toContain('parley_http_requests_total')
-    const other = await fetch(`${server.metrics_url}/v1/Services`)
+    expect(await (await fetch(`${server.metricsUrl}/metrics`)).text()).toContain('parley_http_requests_total')
+    const other = await fetch(`${server.metricsUrl}/v1/Services`)
     expect([other.status, await other.json()]).toEqual([404, { error: 'not found' }])
   })
 })

@@ -3,7 +3,7 @@ import type { Socket } from 'node:net'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import type { HttpLimits } from '../../src/api/limits.ts'
 import { readConfig } from '../../src/config.ts'
-import { admin_token, startServer, type TestServer } from '../support/server.ts'
+import { adminToken, startServer, type TestServer } from '../support/server.ts'
 import { connectTo, head, parsedResponse } from '../support/sockets.ts'
 
 async function serverWith(limits: Partial<HttpLimits>): Promise<TestServer> {
@@ -40,25 +40,25 @@ describe('a request that is not complete in time', () => {
     ['nothing at all', ''],
     ['half a head', 'GET /v1/Services HTTP/1.1\r\nHost: x\r\n'],
   ])('%s: 408 in the form of the API, and the connection is closed', async (_what, bytes) => {
-    const { socket, closed } = connection(await serverWith({ head_timeout_ms: 100 }))
+    const { socket, closed } = connection(await serverWith({ headTimeoutMs: 100 }))
     socket.write(bytes)
     expect(parsedResponse(await closed)).toMatchObject({ status: 408, body: late })
   })
 
   test('half a form: 408, in /v1 and in /admin/v1', async () => {
-    const server = await serverWith({ body_timeout_ms: 100, drain_timeout_ms: 50 })
+    const server = await serverWith({ bodyTimeoutMs: 100, drainTimeoutMs: 50 })
     const half = { ...form, 'Content-Length': 100 }
     const v1 = connection(server)
     v1.socket.write(`${head('POST', '/v1/Services', { ...half, Authorization: basic(server) })}Friendly`)
     expect(parsedResponse(await v1.closed)).toMatchObject({ status: 408, body: late })
     const admin = connection(server)
-    const json = { 'Content-Type': 'application/json', 'Content-Length': 100, Authorization: `Bearer ${admin_token}` }
+    const json = { 'Content-Type': 'application/json', 'Content-Length': 100, Authorization: `Bearer ${adminToken}` }
     admin.socket.write(`${head('POST', '/admin/v1/accounts', json)}{`)
     expect(parsedResponse(await admin.closed)).toMatchObject({ status: 408, body: { error: 'Request Timeout' } })
   })
 
   test('a connection that sent its form in time is kept', async () => {
-    const server = await serverWith({ body_timeout_ms: 100 })
+    const server = await serverWith({ bodyTimeoutMs: 100 })
     const { socket, until } = connection(server)
     const body = 'FriendlyName=x'
     const post = `${head('POST', '/v1/Services', { ...form, 'Content-Length': body.length, Authorization: basic(server) })}${body}`
@@ -95,8 +95,8 @@ describe('a body that nobody reads', () => {
   })
 
   test.each([
-    ['of more bytes than it reads', { drain_bytes: 1024 * 1024, drain_timeout_ms: 3_600_000 }, sendOn],
-    ['that takes longer than it waits', { drain_timeout_ms: 50 }, () => {}],
+    ['of more bytes than it reads', { drainBytes: 1024 * 1024, drainTimeoutMs: 3_600_000 }, sendOn],
+    ['that takes longer than it waits', { drainTimeoutMs: 50 }, () => {}],
   ])('%s is cut off', async (_what, limits, send) => {
     const { socket, until, closed } = connection(await serverWith(limits))
     socket.write(`${head('POST', '/foo', endless)}40000000\r\n`)
@@ -106,7 +106,7 @@ describe('a body that nobody reads', () => {
   })
 
   test('an upload that was refused is cut off, too', async () => {
-    const server = await serverWith({ drain_bytes: 1024 * 1024, drain_timeout_ms: 3_600_000 })
+    const server = await serverWith({ drainBytes: 1024 * 1024, drainTimeoutMs: 3_600_000 })
     const { socket, until, closed } = connection(server)
     const path = `/v1/Services/IS${'0'.repeat(32)}/Media`
     socket.write(`${head('POST', path, { 'Transfer-Encoding': 'chunked', Authorization: basic(server) })}40000000\r\n`)
@@ -126,7 +126,7 @@ describe('a body that nobody reads', () => {
 })
 
 test('a response that nobody reads is cut off', async () => {
-  const server = await serverWith({ write_timeout_ms: 100 })
+  const server = await serverWith({ writeTimeoutMs: 100 })
   const attributes = JSON.stringify({ a: 'x'.repeat(16_000) })
   const { body: made } = await server.call('POST', '/v1/Conversations', { Attributes: attributes })
   const { socket, closed } = connection(server)

@@ -2,15 +2,15 @@ import { describe, expect, onTestFinished, test } from 'vitest'
 import { LoginThrottle } from '../../src/api/login-throttle.ts'
 import { readConfig } from '../../src/config.ts'
 import { ask } from '../support/admin.ts'
-import { admin_token, startServer, type TestServer } from '../support/server.ts'
+import { adminToken, startServer, type TestServer } from '../support/server.ts'
 import type { Credentials } from '../support/tenant.ts'
 
 describe('the throttle', () => {
   const refused = (seconds: string) => expect.objectContaining({ kind: 'tooManyRequests', details: { seconds } })
 
-  function throttle(max_failed = 3) {
+  function throttle(maxFailed = 3) {
     const clock = { now: 0 }
-    return { clock, logins: new LoginThrottle({ max_failed, interval_ms: 2000, now: () => clock.now }) }
+    return { clock, logins: new LoginThrottle({ maxFailed, intervalMs: 2000, now: () => clock.now }) }
   }
 
   test('lets an address fail a few times, then once in so long', () => {
@@ -74,7 +74,7 @@ describe('the throttle', () => {
 
 describe('failed logins', () => {
   async function started(): Promise<TestServer> {
-    const server = await startServer({ max_failed_logins: 3 })
+    const server = await startServer({ maxFailedLogins: 3 })
     onTestFinished(server.stop)
     return server
   }
@@ -108,11 +108,11 @@ describe('failed logins', () => {
     const answer = await fetch(`${server.url}/admin/v1/accounts`, { headers: { authorization: 'Bearer wrong' } })
     expect([answer.status, answer.headers.get('retry-after')]).toEqual([429, '2'])
     expect(await answer.json()).toEqual({ error: 'Too Many Requests', code: 20429 })
-    expect((await ask(server, 'GET', '/accounts', undefined, admin_token)).status).toBe(200)
+    expect((await ask(server, 'GET', '/accounts', undefined, adminToken)).status).toBe(200)
   })
 
   test('the number is a setting', () => {
-    expect(readConfig({}).max_failed_logins).toBe(30)
+    expect(readConfig({}).maxFailedLogins).toBe(30)
     expect(() => readConfig({ PARLEY_MAX_FAILED_LOGINS: '-1' })).toThrow('PARLEY_MAX_FAILED_LOGINS must be a whole number from 0')
   })
 })

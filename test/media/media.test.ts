@@ -38,7 +38,7 @@ afterAll(async () => {
 })
 
 function settings(): Partial<Config> {
-  return { ...database.config, media_max_bytes: limit_bytes }
+  return { ...database.config, mediaMaxBytes: limit_bytes }
 }
 
 async function newService(): Promise<string> {
@@ -205,10 +205,10 @@ describe('upload and download', () => {
     ['bytes=3-2', 200, '0123456789', undefined],
     ['bytes=0-1,3-4', 200, '0123456789', undefined],
     ['lines=1-2', 200, '0123456789', undefined],
-  ])('answers the range %s', async (range, status, text, content_range) => {
+  ])('answers the range %s', async (range, status, text, contentRange) => {
     const record = await upload('0123456789', { type: 'text/plain' })
     const answer = await get(record.links.content, { headers: { range } })
-    expect([answer.status, String(answer.bytes), answer.headers['content-range']]).toEqual([status, text, content_range])
+    expect([answer.status, String(answer.bytes), answer.headers['content-range']]).toEqual([status, text, contentRange])
   })
 
   test.each(['bytes=10-', 'bytes=20-30', 'bytes=-0'])('refuses the range %s, in which there is nothing', async (range) => {
@@ -329,7 +329,7 @@ describe('an upload that no message takes', () => {
 })
 
 test('an account has a quota, if one is set', async () => {
-  const limited = await startServer({ media_quota_bytes: 10 })
+  const limited = await startServer({ mediaQuotaBytes: 10 })
   onTestFinished(limited.stop)
   const { body: made } = await limited.call('POST', '/v1/Services', { FriendlyName: 'x' })
   const post = async (text: string) => {

@@ -43,7 +43,7 @@ export interface Load {
 
 const timers: Record<string, string> = { 'Timers.Inactive': 'PT1M', 'Timers.Closed': 'PT10M' }
 /** Who is refused comes again a little later. */
-const again_ms = 25
+const againMs = 25
 
 /** Several writers at each of the nodes. A writer whose node is gone goes to another one. */
 export async function startLoad({ all }: Nodes, options: { writers: number; shared: number }): Promise<Load> {
@@ -169,7 +169,7 @@ class Writer {
     const node = this.#node()
     const answer = await node.call('POST', path, form)
     this.#note(node, answer)
-    if (answer.status < 200 || answer.status > 299) await delay(again_ms)
+    if (answer.status < 200 || answer.status > 299) await delay(againMs)
     return answer
   }
 

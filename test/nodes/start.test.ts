@@ -20,8 +20,8 @@ postgresOnly('nodes that start', () => {
     const opened = await Promise.all(Array.from({ length: 20 }, () => openInstallation(config, { log })))
     expect(new Set(opened.map(({ account }) => account.sid)).size).toBe(1)
     // Each may tell its token, which is the same.
-    expect(new Set(opened.map(({ account }) => account.unshown_token)).size).toBe(1)
-    expect(new Set(opened.map(({ admin_token }) => admin_token)).size).toBe(1)
+    expect(new Set(opened.map(({ account }) => account.unshownToken)).size).toBe(1)
+    expect(new Set(opened.map(({ adminToken }) => adminToken)).size).toBe(1)
     const sealed = opened[0]?.vault.seal('one key') ?? ''
     expect(opened.map(({ vault }) => vault.open(sealed))).toEqual(opened.map(() => 'one key'))
     await Promise.all(opened.map(({ database }) => database.close()))

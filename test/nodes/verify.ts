@@ -44,7 +44,7 @@ export async function settled({ database }: Nodes): Promise<void> {
 }
 
 export function lookInto(database: string) {
-  return inspect({ database: { engine: 'postgres', url: database }, data_dir: null })
+  return inspect({ database: { engine: 'postgres', url: database }, dataDir: null })
 }
 
 type Found = Record<string, unknown>

@@ -9,7 +9,7 @@ import { newTenant, type Tenant } from '../support/tenant.ts'
  */
 
 const second_ms = 1000
-const minute_ms = 60 * second_ms
+const minuteMs = 60 * second_ms
 
 beforeAll(() => void vi.useFakeTimers({ toFake: ['Date'] }))
 afterAll(() => void vi.useRealTimers())
@@ -181,8 +181,8 @@ class Model {
 
   /** Both timers from now. */
   #arm(room: Room): void {
-    room.inactiveAt = room.state === 'active' && room.inactive > 0 ? this.now + room.inactive * minute_ms : null
-    room.closedAt = room.closed > 0 ? this.now + room.closed * minute_ms : null
+    room.inactiveAt = room.state === 'active' && room.inactive > 0 ? this.now + room.inactive * minuteMs : null
+    room.closedAt = room.closed > 0 ? this.now + room.closed * minuteMs : null
   }
 }
 

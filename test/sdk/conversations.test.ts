@@ -7,7 +7,7 @@ import { test } from '../support/fixtures.ts'
 import { sdkFor } from '../support/sdk.ts'
 import type { Answer, Credentials, Tenant } from '../support/tenant.ts'
 
-const minute_ms = 60_000
+const minuteMs = 60_000
 
 let tenant: Tenant
 
@@ -72,7 +72,7 @@ function notFound(path: string) {
 
 /** An instant of a body, moved on by minutes, in the form of bodies. */
 function later(iso: string, minutes: number): string {
-  return `${new Date(Date.parse(iso) + minutes * minute_ms).toISOString().slice(0, -5)}Z`
+  return `${new Date(Date.parse(iso) + minutes * minuteMs).toISOString().slice(0, -5)}Z`
 }
 
 const missing_sid = `CH${'0'.repeat(32)}`
@@ -575,14 +575,14 @@ describe.each(['default', 'service'] as const)('conversations of the %s family',
     await call('GET', `/Conversations/${created.sid}`)
     const sids = async (query: string) =>
       (await call('GET', `/Conversations${query}`)).body.conversations.map((c: { sid: string }) => c.sid)
-    tenant.clock.moveTo(tenant.clock.now() + minute_ms)
+    tenant.clock.moveTo(tenant.clock.now() + minuteMs)
     const inactive = { state: 'inactive', date_updated: later(created.date_created, 1) }
     expect((await call('GET', `/Conversations/${created.sid}`)).body).toMatchObject(inactive)
     const { body: listed } = await call('GET', '/Conversations')
     expect(listed.conversations.find((c: { sid: string }) => c.sid === created.sid)).toMatchObject(inactive)
     expect(await sids('?State=inactive')).toEqual([created.sid])
     expect(await sids('?State=active')).toEqual([idle.sid])
-    tenant.clock.moveTo(tenant.clock.now() + 9 * minute_ms)
+    tenant.clock.moveTo(tenant.clock.now() + 9 * minuteMs)
     const { body: closed } = await call('GET', `/Conversations/${created.sid}`)
     expect(closed).toMatchObject({ state: 'closed', timers: {}, date_updated: later(created.date_created, 10) })
     const refused = await call('POST', `/Conversations/${created.sid}`, { FriendlyName: 'late' })
@@ -595,7 +595,7 @@ describe.each(['default', 'service'] as const)('conversations of the %s family',
   test('an update past a deadline builds on what the deadline did', async () => {
     const { call } = await place(family)
     const { body: created } = await call('POST', '/Conversations', { 'Timers.Inactive': 'PT1M' })
-    tenant.clock.moveTo(tenant.clock.now() + minute_ms)
+    tenant.clock.moveTo(tenant.clock.now() + minuteMs)
     const { body: renamed } = await call('POST', `/Conversations/${created.sid}`, { FriendlyName: 'x' })
     expect(renamed).toMatchObject({ state: 'inactive', friendly_name: 'x', timers: {} })
     const { body: back } = await call('POST', `/Conversations/${created.sid}`, { State: 'active' })

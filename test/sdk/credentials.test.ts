@@ -1,7 +1,7 @@
 import { expect } from 'vitest'
 import { Vault } from '../../src/vault.ts'
 import { registerBinding } from '../support/bindings.ts'
-import { secret_key } from '../support/file-server.ts'
+import { secretKey } from '../support/file-server.ts'
 import { test, testWithRows } from '../support/fixtures.ts'
 import { sdkFor } from '../support/sdk.ts'
 
@@ -92,7 +92,7 @@ test('a credential of another account is not there', async ({ tenant }) => {
 })
 
 testWithRows('secrets are in no answer and nowhere in the open on disk, yet can be opened', async ({ server, tenant }) => {
-  const vault = new Vault(secret_key)
+  const vault = new Vault(secretKey)
   const opened = async () => {
     const row = (await server.rows('credentials')).find(({ account_sid }) => account_sid === tenant.account_sid)
     const held = JSON.parse(row?.secrets ?? '{}') as Record<string, string>

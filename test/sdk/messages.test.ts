@@ -3,7 +3,7 @@ import { type Family, families, openFamily } from '../support/family.ts'
 import { test } from '../support/fixtures.ts'
 import { newTenant, type Tenant } from '../support/tenant.ts'
 
-const minute_ms = 60_000
+const minuteMs = 60_000
 const nothing = '0'.repeat(32)
 
 let tenant: Tenant
@@ -46,7 +46,7 @@ async function withStillTime(run: () => Promise<void>): Promise<void> {
 /** Deadlines as minutes after an instant. */
 function inMinutes(timers: unknown, from: number): Record<string, number> {
   const dates = Object.entries(timers as Form)
-  return Object.fromEntries(dates.map(([name, at]) => [name, (Date.parse(at) - from) / minute_ms]))
+  return Object.fromEntries(dates.map(([name, at]) => [name, (Date.parse(at) - from) / minuteMs]))
 }
 
 function notFound(path: string) {
@@ -254,7 +254,7 @@ describe.each(families)('messages, %s family', (family) => {
     expect((await messages.list()).map(({ body }) => body)).toEqual(['first', 'second', 'third', 'now'])
     const old = await dated('old', y2010)
     const { timers } = await conversation()
-    expect(Date.parse(timers.date_inactive)).toBeGreaterThanOrEqual(now.dateCreated.getTime() + 10 * minute_ms)
+    expect(Date.parse(timers.date_inactive)).toBeGreaterThanOrEqual(now.dateCreated.getTime() + 10 * minuteMs)
     expect(await messages(old.sid).update({ dateCreated: y2020, dateUpdated: y2020 })).toMatchObject({
       dateCreated: y2020,
       dateUpdated: y2020,
@@ -364,7 +364,7 @@ describe.each(families)('messages, %s family', (family) => {
   ]
   test.each([
     ['the sweep keeps up', (minutes: number) => tenant.advance(`PT${minutes}M`)],
-    ['no sweep has come by', async (minutes: number) => void vi.setSystemTime(Date.now() + minutes * minute_ms)],
+    ['no sweep has come by', async (minutes: number) => void vi.setSystemTime(Date.now() + minutes * minuteMs)],
   ])('messages wake and count both timers anew, step by step, while %s', async (_name, pass) => {
     await withStillTime(async () => {
       const { path, conversation } = await inFamily(family, { 'timers.inactive': 'PT10M', 'timers.closed': 'PT30M' })

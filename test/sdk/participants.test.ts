@@ -4,7 +4,7 @@ import { test } from '../support/fixtures.ts'
 import { persistent } from '../support/persistent.ts'
 import { newTenant, type Tenant } from '../support/tenant.ts'
 
-const minute_ms = 60_000
+const minuteMs = 60_000
 const nothing = '0'.repeat(32)
 const long = 'x'.repeat(257)
 
@@ -573,7 +573,7 @@ describe.each(families)('participants, %s family', (family) => {
         await add(pair(phone, proxyPhone))
         const { sid: second } = await conversations.create({})
         const path = `${root}/Conversations/${second}/Participants`
-        vi.setSystemTime(Date.now() + 10 * minute_ms - 1)
+        vi.setSystemTime(Date.now() + 10 * minuteMs - 1)
         expect(refusal(await tenant.call('POST', path, pair(phone, proxyPhone)))).toEqual(held(sid))
         vi.setSystemTime(Date.now() + 1)
         expect((await tenant.call('POST', path, pair(phone, proxyPhone))).status).toBe(201)

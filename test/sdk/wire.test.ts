@@ -7,7 +7,7 @@ import { operations, resources } from '../../src/resources/index.ts'
 import { checkAnswer, officialOperations } from '../support/contract.ts'
 import { test } from '../support/fixtures.ts'
 import { sdkFor } from '../support/sdk.ts'
-import { admin_token, type TestServer } from '../support/server.ts'
+import { adminToken, type TestServer } from '../support/server.ts'
 import type { Credentials } from '../support/tenant.ts'
 
 let server: TestServer
@@ -343,7 +343,7 @@ describe('routing', () => {
     async (path) => {
       const stranger = parsed(await send(raw('GET', `/admin/v1${path}`)))
       expect([stranger.status, JSON.parse(stranger.body)]).toEqual([401, { error: expect.any(String) }])
-      const Authorization = `Bearer ${admin_token}`
+      const Authorization = `Bearer ${adminToken}`
       const operator = parsed(await send(raw('GET', `/admin/v1${path}`, { Authorization })))
       expect([operator.status, JSON.parse(operator.body)]).toEqual([404, { error: 'not found' }])
     },

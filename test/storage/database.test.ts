@@ -18,7 +18,7 @@ interface Opened {
   readonly failures: Error[]
 }
 
-async function open(place: TestDatabase, options: { largest_batch?: number } = {}): Promise<Opened> {
+async function open(place: TestDatabase, options: { largestBatch?: number } = {}): Promise<Opened> {
   const failures: Error[] = []
   const failed = (error: Error) => void failures.push(error)
   const database = await openDatabase<TestCommands>(place.config.database, { commands: module, failed, ...options })
@@ -33,7 +33,7 @@ async function placed(options?: Parameters<typeof newDatabase>[0]): Promise<Test
 }
 
 /** A new one that is closed and gone when the test is over. */
-async function opened(options?: { largest_batch?: number }): Promise<Opened> {
+async function opened(options?: { largestBatch?: number }): Promise<Opened> {
   const result = await open(await placed(), options)
   onTestFinished(() => result.database.close())
   return result
@@ -48,8 +48,8 @@ function row(name: string) {
 }
 
 describe('writing', () => {
-  test.each([undefined, 3])('of many writes made at once each gets its own answer (largest batch: %s)', async (largest_batch) => {
-    const { database, failures } = await opened(largest_batch === undefined ? {} : { largest_batch })
+  test.each([undefined, 3])('of many writes made at once each gets its own answer (largest batch: %s)', async (largestBatch) => {
+    const { database, failures } = await opened(largestBatch === undefined ? {} : { largestBatch })
     const puts = Array.from({ length: 200 }, (_, i) => `${i}`.padStart(3, '0'))
     const answers = await Promise.all(puts.map((name) => database.write('putOnce', row(name))))
     expect(answers).toEqual(puts.map((name) => `value of ${name}`))

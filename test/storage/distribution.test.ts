@@ -5,7 +5,7 @@ import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { migrate } from '../../src/storage/migrations/index.ts'
 import type { Table } from '../../src/storage/rows.ts'
 import { inspect, newDatabase, type TestDatabase } from '../support/databases.ts'
-import { secret_key } from '../support/file-server.ts'
+import { secretKey } from '../support/file-server.ts'
 import { postgresOnly } from '../support/only.ts'
 import { startServer, type TestServer } from '../support/server.ts'
 import { tour } from '../support/tour.ts'
@@ -165,7 +165,7 @@ async function recordTour(database: TestDatabase, sent: Map<string, Sent>): Prom
     return Reflect.apply(query, this, args)
   } as typeof query
   try {
-    await using server = await startServer({ ...database.config, secret_key })
+    await using server = await startServer({ ...database.config, secretKey })
     await using inside = inspect(database.config)
     const { insert, rows, holds } = inside
     expect((await tour({ ...server, insert, rows, holds })).size).toBe(103)

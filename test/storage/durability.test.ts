@@ -14,7 +14,7 @@ import { type Caught, catchWebhooks, type WebhookCatcher } from '../support/webh
 
 const account_sid = `AC${'d'.repeat(32)}`
 const auth_token = 'a-token-of-the-crash-tests'
-const admin_token = 'operator-token-of-the-crash-tests'
+const adminToken = 'operator-token-of-the-crash-tests'
 
 function settings(database: Pick<TestDatabase, 'env'>) {
   return {
@@ -22,7 +22,7 @@ function settings(database: Pick<TestDatabase, 'env'>) {
       ...database.env,
       PARLEY_ACCOUNT_SID: account_sid,
       PARLEY_AUTH_TOKEN: auth_token,
-      PARLEY_ADMIN_TOKEN: admin_token,
+      PARLEY_ADMIN_TOKEN: adminToken,
       PARLEY_LOG_LEVEL: 'silent',
     },
   }
@@ -38,7 +38,7 @@ async function tellCatcher(server: Serving, catcher: WebhookCatcher): Promise<vo
 }
 
 async function pending(server: Serving): Promise<Delivery[]> {
-  const headers = { authorization: `Bearer ${admin_token}` }
+  const headers = { authorization: `Bearer ${adminToken}` }
   const answer = await fetch(`${server.url}/admin/v1/deliveries?status=pending&limit=1000`, { headers })
   return ((await answer.json()) as { deliveries: Delivery[] }).deliveries
 }
@@ -226,7 +226,7 @@ sqliteOnly('one process per database', () => {
   test('a second one is refused with a reason while the first runs, which goes on undisturbed', async () => {
     await using database = await newDatabase()
     const config = settings(database)
-    const file = join(database.config.data_dir as string, 'parley.db')
+    const file = join(database.config.dataDir as string, 'parley.db')
     await using first = await serve(config)
     const { sid } = await conversations(first).create({ friendlyName: 'kept' })
     const second = await parley(['serve', '--port', '0'], config)
@@ -294,7 +294,7 @@ describe('SIGTERM', () => {
       expect(await server.ended).toMatchObject({ code: 0, signal: null, stderr: '' })
     }
     expect(names).toHaveLength(20)
-    const files = readdirSync(database.config.data_dir as string)
+    const files = readdirSync(database.config.dataDir as string)
     expect(files).toContain('parley.key')
     expect(files.filter((name) => /-(wal|shm|journal)$/.test(name))).toEqual([])
 

@@ -2,7 +2,7 @@ import Sqlite from 'better-sqlite3'
 import { Kysely, SqliteDialect } from 'kysely'
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { delivery_statuses, readLog } from '../../src/delivery/log.ts'
+import { deliveryStatuses, readLog } from '../../src/delivery/log.ts'
 import { ApiError } from '../../src/errors.ts'
 import type { Ancestors, AnyResource, Slice } from '../../src/model/declare.ts'
 import { parseForm } from '../../src/model/form.ts'
@@ -146,7 +146,7 @@ async function logQueries(): Promise<Query[]> {
   const found: AnyShape[] = []
   for (const service_sid of [undefined, 'x']) {
     for (const subject_sid of [undefined, 'x']) {
-      for (const status of [undefined, ...delivery_statuses]) {
+      for (const status of [undefined, ...deliveryStatuses]) {
         await readLog(recorder(found), { service_sid, subject_sid, status, before: '~', limit: 50 })
       }
     }

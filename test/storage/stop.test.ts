@@ -42,10 +42,10 @@ test('the token of the first account is shown until somebody has been told it, t
   await expect(start(readConfig({ ...given, PORT }), silent)).rejects.toThrow(/is in use/)
   const second = await start(readConfig({ ...given, PORT: '0' }), silent)
   const { account } = second.installation
-  expect(account.unshown_token).toMatch(/^[0-9a-f]{32}$/)
+  expect(account.unshownToken).toMatch(/^[0-9a-f]{32}$/)
   await markFirstAccountShown(second.installation)
   await second.stop()
   const third = await start(readConfig({ ...given, PORT: '0' }), silent)
-  expect(third.installation.account).toEqual({ sid: account.sid, unshown_token: null })
+  expect(third.installation.account).toEqual({ sid: account.sid, unshownToken: null })
   await third.stop()
 })

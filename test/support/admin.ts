@@ -1,5 +1,5 @@
 import { checkAdminAnswer } from './admin-contract.ts'
-import { admin_token } from './server.ts'
+import { adminToken } from './server.ts'
 
 export interface AdminAnswer {
   readonly status: number
@@ -14,7 +14,7 @@ export async function ask(
   method: string,
   path: string,
   body?: unknown,
-  token: string | null = admin_token,
+  token: string | null = adminToken,
 ): Promise<AdminAnswer> {
   const answer = await fetch(`${url}/admin/v1${path}`, {
     method,

@@ -9,7 +9,7 @@ import type { Table } from '../../src/storage/rows.ts'
 import type { Tables } from '../../src/storage/schema.ts'
 import { createDatabase, dropDatabase } from './postgres.ts'
 
-type Place = Pick<Config, 'database' | 'data_dir'>
+type Place = Pick<Config, 'database' | 'dataDir'>
 
 /** The engine of this run. */
 export const engine = process.env.PARLEY_TEST_ENGINE === 'postgres' ? 'postgres' : 'sqlite'
@@ -26,15 +26,15 @@ export interface TestDatabase extends AsyncDisposable {
 
 /** An empty database of the engine of this run. `untouched`: nobody has ever opened it, its tables are not made either. */
 export async function newDatabase({ untouched = false } = {}): Promise<TestDatabase> {
-  const data_dir = mkdtempSync(join(tmpdir(), 'parley-test-'))
-  const { database, drop } = engine === 'postgres' ? await newPostgres(untouched) : newFile(data_dir)
+  const dataDir = mkdtempSync(join(tmpdir(), 'parley-test-'))
+  const { database, drop } = engine === 'postgres' ? await newPostgres(untouched) : newFile(dataDir)
   const dispose = async () => {
     await drop()
-    rmSync(data_dir, { recursive: true, force: true })
+    rmSync(dataDir, { recursive: true, force: true })
   }
   return {
-    config: { database, data_dir },
-    env: { PARLEY_DATABASE_URL: urlOf(database), PARLEY_DATA_DIR: data_dir },
+    config: { database, dataDir },
+    env: { PARLEY_DATABASE_URL: urlOf(database), PARLEY_DATA_DIR: dataDir },
     dispose,
     [Symbol.asyncDispose]: dispose,
   }
@@ -43,7 +43,7 @@ export async function newDatabase({ untouched = false } = {}): Promise<TestDatab
 /** For one server: what need not outlive it is cheaper in memory, where there is such a thing. */
 export async function passingDatabase(): Promise<Pick<TestDatabase, 'config' | 'dispose'>> {
   if (engine === 'postgres') return newDatabase()
-  return { config: { database: { engine, file: ':memory:' }, data_dir: null }, dispose: async () => {} }
+  return { config: { database: { engine, file: ':memory:' }, dataDir: null }, dispose: async () => {} }
 }
 
 function newFile(folder: string) {
@@ -87,7 +87,7 @@ interface Connection {
 }
 
 /** The database has to be there already. */
-export function inspect({ database, data_dir }: Place): Inspection {
+export function inspect({ database, dataDir }: Place): Inspection {
   const { query, place, holds, close } = database.engine === 'postgres' ? connect(database.url) : openFile(database.file)
   return {
     async insert(table, row) {
@@ -96,7 +96,7 @@ export function inspect({ database, data_dir }: Place): Inspection {
     },
     query: (sql) => query(sql, []),
     rows: async (table) => (await query(`select * from ${table}`, [])) as never,
-    holds: async (text) => (data_dir !== null && filesHold(data_dir, text)) || holds(text),
+    holds: async (text) => (dataDir !== null && filesHold(dataDir, text)) || holds(text),
     close,
     [Symbol.asyncDispose]: close,
   }

@@ -10,7 +10,7 @@ import { startProxy, type TcpProxy } from './tcp-proxy.ts'
 
 export const account_sid = `AC${'e'.repeat(32)}`
 export const auth_token = 'a-token-of-the-nodes'
-export const admin_token = 'operator-token-of-the-nodes'
+export const adminToken = 'operator-token-of-the-nodes'
 
 export interface NodeAnswer {
   /** 0: the connection broke before there was an answer. */
@@ -60,7 +60,7 @@ export async function startNodes(count: number, { postgres, env = {} }: NodesOpt
   const common = {
     PARLEY_DATA_DIR: place.folder,
     PARLEY_SECRET_KEY: randomBytes(32).toString('hex'),
-    PARLEY_ADMIN_TOKEN: admin_token,
+    PARLEY_ADMIN_TOKEN: adminToken,
     PARLEY_ACCOUNT_SID: account_sid,
     PARLEY_AUTH_TOKEN: auth_token,
     PARLEY_TEST_CLOCK: '1',
@@ -140,7 +140,7 @@ async function startNode(name: string, database: string, common: Readonly<Record
       }),
     admin: (method, path, body) =>
       ask(`${serving.url}/admin/v1${path}`, method, {
-        headers: { authorization: `Bearer ${admin_token}`, ...(body && { 'content-type': 'application/json' }) },
+        headers: { authorization: `Bearer ${adminToken}`, ...(body && { 'content-type': 'application/json' }) },
         body: body && JSON.stringify(body),
       }),
     kill9: async () => void (await end('SIGKILL')),

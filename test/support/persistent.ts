@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Tenant } from './tenant.ts'
 
-const again_ms = 50
+const againMs = 50
 
 /**
  * Requests that are sent again while the answer is 503, as clients do. So many at once wait for one conversation that a slow machine
@@ -12,7 +12,7 @@ export function persistent(tenant: Tenant): Tenant['call'] {
     for (;;) {
       const answer = await tenant.call(...request)
       if (answer.status !== 503) return answer
-      await delay(again_ms)
+      await delay(againMs)
     }
   }
 }

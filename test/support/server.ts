@@ -8,13 +8,13 @@ import { passingDatabase } from './databases.ts'
 import { sdkFor } from './sdk.ts'
 import type { Credentials, Tenant } from './tenant.ts'
 
-export const admin_token = 'operator-token-of-the-tests'
+export const adminToken = 'operator-token-of-the-tests'
 
 export const auth_token = '0123456789abcdef0123456789abcdef'
 
 /** A server as its first account sees it. */
 export interface TestServer extends Tenant {
-  readonly metrics_url: string
+  readonly metricsUrl: string
   stop(): Promise<void>
   [Symbol.asyncDispose](): Promise<void>
 }
@@ -26,7 +26,7 @@ export async function startServer(overrides: Partial<Config> = {}, options: Star
     ...readConfig({ PORT: '0', PARLEY_TEST_CLOCK: 'true', PARLEY_MAX_FAILED_LOGINS: '0' }),
     ...own?.config,
     auth_token,
-    admin_token,
+    adminToken,
     ...overrides,
   }
   const running = await start(config, { log: pino({ level: 'silent' }), ...options }).catch(async (error) => {
@@ -37,7 +37,7 @@ export async function startServer(overrides: Partial<Config> = {}, options: Star
     await running.stop()
     await own?.dispose()
   }
-  const { url, metrics_url, installation } = running
+  const { url, metricsUrl, installation } = running
   const account_sid = installation.account.sid
   const self: Credentials = { username: account_sid, password: config.auth_token ?? auth_token }
 
@@ -63,7 +63,7 @@ export async function startServer(overrides: Partial<Config> = {}, options: Star
     const answer = await request(`${url}/admin/v1${path}`, {
       method: method as 'GET',
       body: body ? JSON.stringify(body) : null,
-      headers: { authorization: `Bearer ${config.admin_token}`, ...(body && { 'content-type': 'application/json' }) },
+      headers: { authorization: `Bearer ${config.adminToken}`, ...(body && { 'content-type': 'application/json' }) },
     })
     const text = await answer.body.text()
     if (answer.statusCode >= 400) throw new Error(`${method} ${path}: ${answer.statusCode} ${text}`)
@@ -72,7 +72,7 @@ export async function startServer(overrides: Partial<Config> = {}, options: Star
 
   return {
     url,
-    metrics_url,
+    metricsUrl,
     account_sid,
     auth_token: self.password,
     credentials: self,

@@ -82,7 +82,7 @@ describe("a conversation's webhook", () => {
 
 plain('a delivery that has been pending for longer than allowed has failed', async () => {
   await using catcher = await catchWebhooks()
-  await using server = await startFileServer({ delivery_max_age_hours: 1 })
+  await using server = await startFileServer({ deliveryMaxAgeHours: 1 })
   using held = gate()
   catcher.reply(() => ({ delayUntil: held.opened }))
   await accountHook(server, catcher.url())

@@ -410,7 +410,7 @@ describe('whom it tells', () => {
   })
 })
 
-const strict = testOn(() => startServer({ webhook_allow_private: false }))
+const strict = testOn(() => startServer({ webhookAllowPrivate: false }))
 
 describe('how it is sent', () => {
   test.for(['POST', 'GET'] as const)(
@@ -571,7 +571,7 @@ describe('order and independence', () => {
   })
 })
 
-const retrying = testOn(() => startServer({ webhook_retries: 2 }))
+const retrying = testOn(() => startServer({ webhookRetries: 2 }))
 
 describe('retries', () => {
   // The tenant's clock stands still but for `advance`: a retry comes when a test says so, however slow the machine is.
@@ -687,7 +687,7 @@ describe('retries', () => {
     await using database = await newDatabase()
     await using catcher = await catchWebhooks({ authToken: auth_token })
     firstAnswer(catcher, { Room: { status: 503 } })
-    const settings = { ...database.config, webhook_retries: 1 }
+    const settings = { ...database.config, webhookRetries: 1 }
     const first = await startServer(settings)
     await accountHook(first, catcher.url())
     await create(first, 'Room')
@@ -709,7 +709,7 @@ function stepBack(server: TestServer): void {
   server.clock.offset_ms -= 3_600_000
 }
 
-const settable = testOn(() => startServer({ webhook_retries: 1 }))
+const settable = testOn(() => startServer({ webhookRetries: 1 }))
 
 describe('a clock that is set back by an hour', () => {
   settable('does not hold up what waits to be sent', async ({ server, tenant, catcher }) => {

@@ -27,7 +27,7 @@ async function ask({ tenant, catcher }: World): Promise<void> {
 }
 
 const test = plain.extend('asked', { auto: true }, async ({ tenant, catcher }) => ask({ tenant, catcher }))
-const strict = testOn(() => startServer({ webhook_allow_private: false }))
+const strict = testOn(() => startServer({ webhookAllowPrivate: false }))
 
 const isPre = ({ path }: Caught) => path === '/pre'
 const isPost = ({ path }: Caught) => path === '/post'

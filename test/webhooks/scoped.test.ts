@@ -279,7 +279,7 @@ test('a workflow hears of new messages only, at the address of its flow', async 
 test.for([null, '/studio'])('a flow of Studio is started at the url that is set, %s, and nowhere else', async (base) => {
   const catcher = await catchWebhooks({ authToken: auth_token })
   onTestFinished(catcher.close)
-  const server = await startServer({ studio_url: base && catcher.url(base) })
+  const server = await startServer({ studioUrl: base && catcher.url(base) })
   onTestFinished(server.stop)
   const { body: conversation } = await server.call('POST', '/v1/Conversations', {})
   const flow_sid = `FW${'a'.repeat(32)}`

@@ -6,11 +6,11 @@ import { newDatabase, type TestDatabase } from '../support/databases.ts'
 import { test } from '../support/fixtures.ts'
 import { all_events, enabled, isEvent, log, settled } from '../support/hooked.ts'
 import { persistent } from '../support/persistent.ts'
-import { admin_token, auth_token, startServer } from '../support/server.ts'
+import { adminToken, auth_token, startServer } from '../support/server.ts'
 import type { Tenant } from '../support/tenant.ts'
 import { type Caught, catchWebhooks } from '../support/webhook-catcher.ts'
 
-const minute_ms = 60_000
+const minuteMs = 60_000
 
 async function listen({ sdk }: Tenant, postWebhookUrl: string): Promise<void> {
   await sdk.conversations.v1.configuration.webhooks().update({ postWebhookUrl, filters: all_events })
@@ -27,7 +27,7 @@ async function state({ sdk }: Tenant, sid: string): Promise<string> {
 }
 
 /** A request to the clock with whatever token and body; any answer is fine. */
-async function clock({ url }: Tenant, body?: string, token: string | null = admin_token) {
+async function clock({ url }: Tenant, body?: string, token: string | null = adminToken) {
   const answer = await fetch(`${url}/admin/v1/clock`, {
     method: body === undefined ? 'GET' : 'POST',
     headers: { ...(token && { authorization: `Bearer ${token}` }), ...(body && { 'content-type': 'application/json' }) },
@@ -49,8 +49,8 @@ describe('the test clock', () => {
     const before = await standing(tenant)
     const { status, body } = await clock(tenant, '{"advance":"P1DT2H"}')
     expect(status).toBe(200)
-    expect(body.offset_ms).toBe(before.offset_ms + 26 * 60 * minute_ms)
-    expect(Date.parse(body.now ?? '')).toBe(Date.parse(before.now) + 26 * 60 * minute_ms)
+    expect(body.offset_ms).toBe(before.offset_ms + 26 * 60 * minuteMs)
+    expect(Date.parse(body.now ?? '')).toBe(Date.parse(before.now) + 26 * 60 * minuteMs)
     expect((await clock(tenant)).body.offset_ms).toBe(body.offset_ms)
   })
 
@@ -98,7 +98,7 @@ describe('the test clock', () => {
 
   test('moves for the operator only', async ({ tenant }) => {
     const before = await standing(tenant)
-    for (const token of [null, 'wrong', `${admin_token}x`, auth_token]) {
+    for (const token of [null, 'wrong', `${adminToken}x`, auth_token]) {
       const refusal = { status: 401, body: { error: 'the operator token is missing or wrong' } }
       expect(await clock(tenant, '{"advance":"PT1H"}', token)).toEqual(refusal)
       expect(await clock(tenant, undefined, token)).toEqual(refusal)
@@ -107,7 +107,7 @@ describe('the test clock', () => {
   })
 
   test('is not there unless it is switched on', async () => {
-    await using server = await startServer({ test_clock: false })
+    await using server = await startServer({ testClock: false })
     expect((await clock(server, '{"advance":"PT1H"}')).status).toBe(404)
     expect((await clock(server)).status).toBe(404)
   })
@@ -125,7 +125,7 @@ describe('the test clock', () => {
     const before = await standing(tenant)
     const moves = await Promise.all(Array.from({ length: 5 }, () => clock(tenant, '{"advance":"PT1H"}')))
     expect(moves.map(({ status }) => status)).toEqual([200, 200, 200, 200, 200])
-    expect((await standing(tenant)).offset_ms).toBe(before.offset_ms + 5 * 60 * minute_ms)
+    expect((await standing(tenant)).offset_ms).toBe(before.offset_ms + 5 * 60 * minuteMs)
   })
 })
 
@@ -148,8 +148,8 @@ describe('deadlines', () => {
     ])
     const [first, second, third, fourth] = steps.map(({ at }) => at)
     // From one anchor each, to the millisecond.
-    expect((third ?? 0) - (first ?? 0)).toBe(8 * minute_ms)
-    expect((fourth ?? 0) - (second ?? 0)).toBe(15 * minute_ms)
+    expect((third ?? 0) - (first ?? 0)).toBe(8 * minuteMs)
+    expect((fourth ?? 0) - (second ?? 0)).toBe(15 * minuteMs)
     expect(await log(tenant)).toHaveLength(4)
   })
 
@@ -158,7 +158,7 @@ describe('deadlines', () => {
     const conversations = tenant.sdk.conversations.v1.conversations
     const { sid } = await conversations.create({ 'timers.inactive': 'PT1H', ...enabled })
     const made = Date.parse((await catcher.next()).params.DateCreated ?? '')
-    const due = made + 60 * minute_ms
+    const due = made + 60 * minuteMs
     await tenant.admin('POST', '/clock', { now: new Date(due - 30_000).toISOString() })
     expect(await state(tenant, sid)).toBe('active')
     expect(await log(tenant)).toHaveLength(1)
@@ -191,7 +191,7 @@ describe('deadlines', () => {
     const conversations = first.sdk.conversations.v1.conversations
     const { sid } = await conversations.create({ 'timers.inactive': 'PT1M', 'timers.closed': 'PT10M' })
     await first.stop()
-    await sleepFor(database, 60 * minute_ms)
+    await sleepFor(database, 60 * minuteMs)
 
     await using second = await startServer(database.config)
     const { params } = await catcher.next()
@@ -208,7 +208,7 @@ describe('deadlines', () => {
     await listen(first, catcher.url())
     const { sid } = await first.sdk.conversations.v1.conversations.create({ 'timers.closed': 'PT10M' })
     await first.stop()
-    await sleepFor(database, 60 * minute_ms)
+    await sleepFor(database, 60 * minuteMs)
 
     await using second = await startServer(database.config)
     const update = second.sdk.conversations.v1.conversations(sid).update({ friendlyName: 'too late', ...enabled })
@@ -346,7 +346,7 @@ describe('deadlines', () => {
 
 /** What a tenant would find had it been down for so long. */
 async function sleepFor(place: TestDatabase, duration_ms: number): Promise<void> {
-  const config = { ...readConfig({ PARLEY_TEST_CLOCK: 'true' }), ...place.config, auth_token, admin_token }
+  const config = { ...readConfig({ PARLEY_TEST_CLOCK: 'true' }), ...place.config, auth_token, adminToken }
   const { database } = await openInstallation(config, { log: pino({ level: 'silent' }) })
   await database.write('setFact', { name: 'clock_offset_ms', value: String(duration_ms) })
   await database.close()
@@ -354,5 +354,5 @@ async function sleepFor(place: TestDatabase, duration_ms: number): Promise<void>
 
 function inMinutes(timers: unknown, from: Date): Record<string, number> {
   const dates = Object.entries(timers as Record<string, string>)
-  return Object.fromEntries(dates.map(([name, at]) => [name, (Date.parse(at) - from.getTime()) / minute_ms]))
+  return Object.fromEntries(dates.map(([name, at]) => [name, (Date.parse(at) - from.getTime()) / minuteMs]))
 }

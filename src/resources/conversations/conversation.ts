@@ -33,7 +33,7 @@ const releaseParticipants = shape<Pick<ConversationRow, 'service_sid' | 'sid' | 
     .where('conversation_sid', '=', a.sid),
 )
 
-const all_states = ['active', 'inactive', 'closed', 'initializing'] as const
+const allStates = ['active', 'inactive', 'closed', 'initializing'] as const
 
 /** https://www.twilio.com/docs/conversations/api/conversation-resource */
 export const conversations = resource<ConversationRow, 'timers' | 'bindings'>()({
@@ -153,14 +153,14 @@ export const conversations = resource<ConversationRow, 'timers' | 'bindings'>()(
     params: {
       StartDate: dateBound('StartDate', false),
       EndDate: dateBound('EndDate', true),
-      State: oneOf(all_states, { invalid: 'invalidState' }),
+      State: oneOf(allStates, { invalid: 'invalidState' }),
     },
     order: (p) => ({
       by: isDated(p) ? 'date_created' : 'date_activity',
       direction: 'desc',
       where: [
         // The index by date leads with the state.
-        ...(isDated(p) ? whenAny('state', p.State ? [p.State] : all_states) : when('state', '=', p.State)),
+        ...(isDated(p) ? whenAny('state', p.State ? [p.State] : allStates) : when('state', '=', p.State)),
         ...when('date_created', '>=', p.StartDate),
         ...when('date_created', '<=', p.EndDate),
       ],

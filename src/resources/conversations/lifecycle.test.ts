@@ -8,7 +8,7 @@ import { newService } from '../services/service.ts'
 import { conversations } from './conversation.ts'
 import { elapse, initialize, refuseClosed, refuseUnusable, restartTimers, withState } from './lifecycle.ts'
 
-const minute_ms = 60_000
+const minuteMs = 60_000
 const start = Date.UTC(2026, 0, 1)
 const account: AccountRow = {
   sid: `AC${'0'.repeat(32)}`,
@@ -60,11 +60,11 @@ function changed(row: ConversationRow, given: Given, now: number): ConversationR
 }
 
 function deadlines({ state, date_inactive, date_closed, next_due }: ConversationRow) {
-  const after = (at: number | null) => (at === null ? null : (at - start) / minute_ms)
+  const after = (at: number | null) => (at === null ? null : (at - start) / minuteMs)
   return { state, date_inactive: after(date_inactive), date_closed: after(date_closed), next_due: after(next_due) }
 }
 
-const at = (minutes: number) => start + minutes * minute_ms
+const at = (minutes: number) => start + minutes * minuteMs
 
 describe('the worked example', () => {
   test('without its messages: inactive, active, inactive on request, active, inactive, closed', () => {

@@ -9,7 +9,7 @@ import { type Builder, type Shape, shape } from '../../storage/shapes.ts'
 import { elapse } from './lifecycle.ts'
 
 /** The columns of the conversation that the lists of memberships represent. */
-const conversation_columns = [
+const conversationColumns = [
   'friendly_name',
   'unique_name',
   'attributes',
@@ -23,7 +23,7 @@ const conversation_columns = [
   'date_updated',
 ] as const satisfies readonly (keyof ConversationRow)[]
 
-type ConversationColumns = Pick<ConversationRow, (typeof conversation_columns)[number]>
+type ConversationColumns = Pick<ConversationRow, (typeof conversationColumns)[number]>
 
 /** A participant joined with its conversation. */
 export interface MembershipRow extends ParticipantRow {
@@ -31,12 +31,12 @@ export interface MembershipRow extends ParticipantRow {
   readonly date_activity: number
   /** With deadlines that have passed applied. */
   readonly conversation: ConversationColumns
-  /** Number of messages after the last one read, at most `max_unread`; null if none has been read or it was not requested. */
+  /** Number of messages after the last one read, at most `maxUnread`; null if none has been read or it was not requested. */
   readonly unread: number | null
 }
 
 /** The vendor's maximum. */
-const max_unread = 1000
+const maxUnread = 1000
 
 const conversationByName = rowsBy('conversations', ['service_sid', 'unique_name'])
 
@@ -46,7 +46,7 @@ interface Horizon {
   readonly last_read_message_index: number
 }
 
-/** Reads at most `max_unread` messages. */
+/** Reads at most `maxUnread` messages. */
 const countUnread = shape<Horizon>()((db, a) =>
   db
     .selectFrom((eb) =>
@@ -56,7 +56,7 @@ const countUnread = shape<Horizon>()((db, a) =>
         .where('service_sid', '=', a.service_sid)
         .where('conversation_sid', '=', a.conversation_sid)
         .where('message_index', '>', a.last_read_message_index)
-        .limit(max_unread)
+        .limit(maxUnread)
         .as('some'),
     )
     .select((eb) => eb.fn.countAll<number>().as('unread')),
@@ -135,7 +135,7 @@ function isBehind(column: 'c.date_activity' | 'p.closed_activity' | 'p.conversat
 type JoinedTables = Tables & { p: ParticipantRow; c: ConversationRow }
 
 /**
- * The keys of a user's page. Memberships in open conversations are sorted: there are at most `max_open` of them, and no column of
+ * The keys of a user's page. Memberships in open conversations are sorted: there are at most `maxOpen` of them, and no column of
  * a conversation is copied to them, since every message would have to update them all. A closed conversation has no more
  * messages: those memberships have their place in an index for good.
  */
@@ -198,7 +198,7 @@ function pageQuery(kind: MemberKind, slice: Slice): Shape<PageArgs, Joined> {
       .selectAll('p')
       .where('p.service_sid', '=', a.service_sid)
       .select('page.date_activity')
-      .select(conversation_columns.map((name) => `c.${name} as conversation_${name}` as const))
+      .select(conversationColumns.map((name) => `c.${name} as conversation_${name}` as const))
       .select((eb) =>
         eb
           .selectFrom(
@@ -208,7 +208,7 @@ function pageQuery(kind: MemberKind, slice: Slice): Shape<PageArgs, Joined> {
               .where('m.service_sid', '=', a.service_sid)
               .whereRef('m.conversation_sid', '=', 'p.conversation_sid')
               .whereRef('m.message_index', '>', 'p.last_read_message_index')
-              .limit(kind === 'user' ? max_unread : 0)
+              .limit(kind === 'user' ? maxUnread : 0)
               .as('some'),
           )
           .select((counted) => counted.fn.countAll<number>().as('messages'))
@@ -253,9 +253,9 @@ export async function membershipPage(
     limit,
   })
   return rows.map((row) => {
-    // One entry for each name of `conversation_columns`.
+    // One entry for each name of `conversationColumns`.
     const conversation = Object.fromEntries(
-      conversation_columns.map((name) => [name, row[`conversation_${name}`]]),
+      conversationColumns.map((name) => [name, row[`conversation_${name}`]]),
     ) as unknown as ConversationColumns
     const counted = kind === 'user' && row.last_read_message_index !== null
     return { ...row, conversation: elapse(conversation, now) ?? conversation, unread: counted ? row.unread : null }

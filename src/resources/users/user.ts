@@ -34,7 +34,7 @@ export function newUser(service: ServiceRow, given: Pick<UserRow, 'identity'> & 
 }
 
 /** Memberships in closed conversations that are deleted with the user; the others are deleted in batches. */
-const max_closed_at_once = 200
+const maxClosedAtOnce = 200
 
 /** They are limited in number. `open` is a literal: a parameter would not match the partial index. */
 const deleteOpenMemberships = shape<{ service_sid: string; identity: string }>()((db, a) =>
@@ -103,8 +103,8 @@ export const users = resource<UserRow>()({
     // The user leaves every conversation; their messages remain.
     const { service_sid, sid: user_sid, identity } = before
     await tx.run(deleteOpenMemberships, before)
-    const closed = await tx.run(deleteClosedMemberships, { service_sid, user_sid, max: max_closed_at_once })
-    if (closed === max_closed_at_once) {
+    const closed = await tx.run(deleteClosedMemberships, { service_sid, user_sid, max: maxClosedAtOnce })
+    if (closed === maxClosedAtOnce) {
       await insert(tx, 'removals', { sid: user_sid, date_created: now, service_sid })
       tx.notify({ topic: 'removal' })
     }

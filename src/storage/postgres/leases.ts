@@ -5,27 +5,27 @@ import type { Slots, SlotWorker } from '../database.ts'
 
 /** The number of parts, and so the most nodes that can share the deliveries. */
 export const slots = 16
-const lease_ms = 10_000
-const beat_ms = 2000
+const leaseMs = 10_000
+const beatMs = 2000
 /** After a gap nodes only renew for so long: while the database was away, all leases have expired. */
-const grace_ms = 2 * beat_ms
+const graceMs = 2 * beatMs
 
 /** By the clock of the database: those of the nodes may differ. */
 const now = '(extract(epoch from clock_timestamp()) * 1000)::bigint'
 
-const beat = `insert into leases (name, owner, until) values ('node:' || $1, $1, ${now} + ${lease_ms})
+const beat = `insert into leases (name, owner, until) values ('node:' || $1, $1, ${now} + ${leaseMs})
   on conflict (name) do update set until = excluded.until`
 
-const renew = `update leases set until = ${now} + ${lease_ms} where owner = $1 and name like 'slot:%' returning name`
+const renew = `update leases set until = ${now} + ${leaseMs} where owner = $1 and name like 'slot:%' returning name`
 
 /** Selects the ids of the nodes whose lease is valid. */
-export const live_nodes = `select substr(name, 6) as node from leases where name like 'node:%' and until > ${now} order by name`
+export const liveNodesQuery = `select substr(name, 6) as node from leases where name like 'node:%' and until > ${now} order by name`
 
 const make = `insert into leases (name, owner, until) select 'slot:' || n, '', 0 from generate_series(0, ${slots - 1}) as n
   on conflict do nothing`
 
 /** Takes released slots and, when $3, expired ones. Rows that another node is taking are skipped, not waited for. */
-const take = `update leases set owner = $1, until = ${now} + ${lease_ms}
+const take = `update leases set owner = $1, until = ${now} + ${leaseMs}
   where name in (
     select name from leases where name like 'slot:%' and (until = 0 or ($3 and until < ${now}))
     limit $2 for update skip locked)
@@ -71,8 +71,8 @@ export class Leases implements Slots {
     this.#options = options
   }
 
-  mine(slot: number, for_ms: number): boolean {
-    return !this.#leaving.has(slot) && (this.#until.get(slot) ?? 0) - performance.now() > for_ms
+  mine(slot: number, forMs: number): boolean {
+    return !this.#leaving.has(slot) && (this.#until.get(slot) ?? 0) - performance.now() > forMs
   }
 
   async start(worker: SlotWorker): Promise<void> {
@@ -108,13 +108,13 @@ export class Leases implements Slots {
       }
       this.#dropExpired()
       clearTimeout(this.#timer)
-      if (!this.#stopped) this.#timer = setTimeout(() => void this.#beat(), beat_ms)
+      if (!this.#stopped) this.#timer = setTimeout(() => void this.#beat(), beatMs)
     })
     return this.#beating
   }
 
   async #renew(): Promise<void> {
-    const asked_at = performance.now()
+    const askedAt = performance.now()
     const { pool } = this.#options
     if (!this.#made) await pool.query(make)
     this.#made = true
@@ -123,9 +123,9 @@ export class Leases implements Slots {
     const renewed = await pool.query<{ name: string }>({ name: 'renew', text: renew, values: [this.#id] })
     const kept = new Set(renewed.rows.map(({ name }) => numberOf(name)))
     for (const slot of this.#until.keys()) if (!kept.has(slot)) void this.#leave(slot)
-    for (const slot of kept) this.#hold(slot, asked_at)
-    this.#since = Math.min(this.#since, asked_at)
-    const live = await pool.query({ name: 'nodes', text: live_nodes })
+    for (const slot of kept) this.#hold(slot, askedAt)
+    this.#since = Math.min(this.#since, askedAt)
+    const live = await pool.query({ name: 'nodes', text: liveNodesQuery })
     const share = Math.ceil(slots / Math.max(1, live.rows.length))
     const staying = [...this.#until.keys()].filter((slot) => !this.#leaving.has(slot))
     // Not awaited: work in progress may take as long as an endpoint does.
@@ -135,15 +135,15 @@ export class Leases implements Slots {
   }
 
   async #take(max: number): Promise<void> {
-    const asked_at = performance.now()
-    const values = [this.#id, max, asked_at - this.#since >= grace_ms]
+    const askedAt = performance.now()
+    const values = [this.#id, max, askedAt - this.#since >= graceMs]
     const taken = await this.#options.pool.query<{ name: string }>({ name: 'take', text: take, values })
-    for (const { name } of taken.rows) this.#hold(numberOf(name), asked_at)
+    for (const { name } of taken.rows) this.#hold(numberOf(name), askedAt)
   }
 
-  #hold(slot: number, asked_at: number): void {
+  #hold(slot: number, askedAt: number): void {
     const had = this.#until.has(slot)
-    this.#until.set(slot, asked_at + lease_ms)
+    this.#until.set(slot, askedAt + leaseMs)
     if (!had) this.#worker?.gained(slot)
   }
 

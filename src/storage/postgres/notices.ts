@@ -6,14 +6,14 @@ import { connectionSettings } from './connection.ts'
 
 const channel = 'parley'
 /** The limit of PostgreSQL for one notification, less what surrounds the notices. */
-const max_bytes = 7000
-const reconnect_ms = 500
-const ping_ms = 5000
+const maxBytes = 7000
+const reconnectMs = 500
+const pingMs = 5000
 /** Notices of one burst are sent together. */
-const gather_ms = 5
+const gatherMs = 5
 
 /** The topics that other nodes receive. The others concern state in memory, which only a sole owner of a database keeps. */
-const shared_topics: readonly Notice['topic'][] = ['deliveries', 'removal', 'clock', 'slots']
+const sharedTopics: readonly Notice['topic'][] = ['deliveries', 'removal', 'clock', 'slots']
 
 /**
  * Exchanges notices between the nodes of one database, by LISTEN and NOTIFY on a connection of its own: in the transactions of
@@ -55,8 +55,8 @@ export class NoticeExchange {
 
   publish(notices: readonly Notice[]): void {
     for (const notice of notices) {
-      if (!shared_topics.includes(notice.topic)) continue
-      if (this.#outgoing.size === 0) this.#later(() => this.#send(), gather_ms)
+      if (!sharedTopics.includes(notice.topic)) continue
+      if (this.#outgoing.size === 0) this.#later(() => this.#send(), gatherMs)
       this.#outgoing.add(JSON.stringify(notice))
     }
   }
@@ -77,14 +77,14 @@ export class NoticeExchange {
         () => this.#ping(client),
         () => client.end().catch(() => {}),
       )
-    }, ping_ms)
+    }, pingMs)
   }
 
   #send(): void {
     let some: string[] = []
     let bytes = 0
     for (const text of this.#outgoing) {
-      if (some.length > 0 && bytes + text.length >= max_bytes) {
+      if (some.length > 0 && bytes + text.length >= maxBytes) {
         this.#notify(some)
         some = []
         bytes = 0
@@ -121,7 +121,7 @@ export class NoticeExchange {
           this.#reconnect()
         },
       )
-    }, reconnect_ms)
+    }, reconnectMs)
   }
 
   #later(act: () => void, ms: number): void {

@@ -14,7 +14,7 @@ export interface PostgresOptions extends OpenOptions {
 }
 
 /** The most connections of reads, writes and leases together; notices have one more. */
-const max_connections = 10
+const maxConnections = 10
 
 /**
  * Opens a shared database: migrates it, then opens a pool of connections, and one more that receives the notices of other nodes.
@@ -27,7 +27,7 @@ export async function openPostgres<C extends Commands>(options: PostgresOptions)
   const notify = (notices: readonly Notice[]) => {
     if (notices.length > 0) for (const listener of listeners) listener(notices)
   }
-  const pool = createPool(url, { max: max_connections, failed })
+  const pool = createPool(url, { max: maxConnections, failed })
   const exchange = new NoticeExchange(url, { received: notify, failed })
   const leases = new Leases({ pool, failed, freed: () => exchange.publish([{ topic: 'slots' }]) })
   listeners.push((notices) => {
@@ -41,7 +41,7 @@ export async function openPostgres<C extends Commands>(options: PostgresOptions)
       commands,
       types: await columnTypes(pool),
       slots,
-      largest_batch: options.largest_batch ?? 200,
+      largestBatch: options.largestBatch ?? 200,
       committed(notices) {
         exchange.publish(notices)
         notify(notices)
@@ -49,7 +49,7 @@ export async function openPostgres<C extends Commands>(options: PostgresOptions)
       failed,
     })
     return {
-      capabilities: { sole_owner: false },
+      capabilities: { soleOwner: false },
       read: reader,
       slots: leases,
       write: (name, input) => writer.write({ name, input }),

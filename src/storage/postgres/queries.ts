@@ -22,7 +22,7 @@ export interface PendingQuery {
 type Group = [PendingQuery, ...PendingQuery[]]
 
 /** The most queries in one statement. */
-const max_merged = 500
+const maxMerged = 500
 
 /**
  * Sends all pending queries at once: those of one shape are merged into one statement, and statements are pipelined. Resolves when
@@ -38,7 +38,7 @@ export async function sendAll(client: ClientBase, queries: readonly PendingQuery
     }
     const key = `${query.shape.id}${query.kind}${query.lock}`
     const group = open.get(key)
-    if (group && group.length < max_merged && !query.alone) {
+    if (group && group.length < maxMerged && !query.alone) {
       group.push(query)
       continue
     }

@@ -8,12 +8,12 @@ import { isBroken, isLost, isUnavailable, OverdueError } from './failures.ts'
 import { type PendingQuery, sendAll } from './queries.ts'
 
 /** Flushes in flight at a time, so that one slow query does not hold up the others. */
-const max_flushes = 3
+const maxFlushes = 3
 
 /** How long a read waits for a connection. */
-const queue_timeout_ms = 3000
+const queueTimeoutMs = 3000
 /** Only a read that fails at once is repeated, so that no caller waits twice. */
-const retry_within_ms = 500
+const retryWithinMs = 500
 const overdue = new OverdueError('no connection was free')
 
 /**
@@ -66,7 +66,7 @@ export class PostgresReader implements Reader {
       } catch (error) {
         this.#lost = isLost(error)
         // Another connection may work: a restart of the database breaks those that were open.
-        if (again && isBroken(error) && performance.now() - since < retry_within_ms) continue
+        if (again && isBroken(error) && performance.now() - since < retryWithinMs) continue
         // An argument that the database refuses must not fail the reads that were merged with this one.
         alone = !isUnavailable(error)
         if (again && alone) continue
@@ -92,7 +92,7 @@ export class PostgresReader implements Reader {
   }
 
   #schedule(): void {
-    if (this.#scheduled || this.#queue.length === 0 || (this.#coalesce && this.#flushing >= max_flushes)) return
+    if (this.#scheduled || this.#queue.length === 0 || (this.#coalesce && this.#flushing >= maxFlushes)) return
     this.#scheduled = true
     setImmediate(() => {
       this.#scheduled = false
@@ -103,7 +103,7 @@ export class PostgresReader implements Reader {
 
   /** Empties the queue. Reads that have been in it for too long fail here, instead of waiting for an answer as well. */
   #takeQueue(): PendingQuery[] {
-    const oldest = performance.now() - queue_timeout_ms
+    const oldest = performance.now() - queueTimeoutMs
     const queue = this.#queue
     this.#queue = []
     return queue

@@ -34,7 +34,7 @@ export class CommitUnknownError extends Error {
 /** Begins a transaction and returns its number, by which its outcome can be asked for later. */
 const begin = 'begin; select pg_current_xact_id()::text as xid'
 
-const not_run: Outcome = { kind: 'undone', error: new Error('not run') }
+const notRun: Outcome = { kind: 'undone', error: new Error('not run') }
 
 const locks: Record<Hold, Lock> = { change: ' for no key update', keep: ' for key share' }
 
@@ -101,7 +101,7 @@ export class Transaction {
         holds: new Set(),
         writing: 0,
         written: false,
-        outcome: not_run,
+        outcome: notRun,
       }),
     )
     await new Promise<void>((resolve) => {

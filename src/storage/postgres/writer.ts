@@ -18,20 +18,20 @@ interface PendingWrite extends PendingJob {
 }
 
 /** How long a write is repeated while the database is away or other transactions conflict with it. */
-const write_timeout_ms = 5000
+const writeTimeoutMs = 5000
 /** How long `failing` is true after a failure of the database. */
-const failing_ms = 5000
+const failingMs = 5000
 /** Contention ends sooner: after so many attempts the command itself is at fault. */
-const max_tries = 12
+const maxTries = 12
 /** While one batch waits for the disk the next one runs; more would only divide the same writes into smaller batches. */
-const max_batches = 2
+const maxBatches = 2
 /** Without batches: the connections that the pool has left. */
-const max_unbatched = 6
+const maxUnbatched = 6
 /** Transactions of a single command in flight. */
-const max_alone = 4
+const maxAlone = 4
 
 /** Of two questions about a commit whose answer was lost. */
-const status_interval_ms = 100
+const statusIntervalMs = 100
 const xactStatus = 'select pg_xact_status($1::xid8) as status'
 
 export interface WriterOptions {
@@ -40,7 +40,7 @@ export interface WriterOptions {
   readonly types: ColumnTypes
   readonly slots: number
   /** The most writes in a batch; 1 is a transaction for each write. */
-  readonly largest_batch: number
+  readonly largestBatch: number
   /** Called after a commit, before its writes resolve. */
   readonly committed: (notices: readonly Notice[]) => void
   readonly failed: (error: Error) => void
@@ -56,10 +56,10 @@ export class PostgresWriter {
   #batches = 0
   #scheduled = false
   readonly #alone: PendingWrite[] = []
-  #running_alone = 0
+  #runningAlone = 0
   #open = 0
   #closed = false
-  #failing_until = 0
+  #failingUntil = 0
   #idle = () => {}
 
   constructor(options: WriterOptions) {
@@ -72,7 +72,7 @@ export class PostgresWriter {
 
   /** Remembered, because on a full disk small writes still succeed now and then: a trial write would not tell. */
   get failing(): boolean {
-    return performance.now() < this.#failing_until
+    return performance.now() < this.#failingUntil
   }
 
   /** Resolves with what the command returns, once it is on disk. */
@@ -81,7 +81,7 @@ export class PostgresWriter {
     return new Promise((resolve, fail) => {
       this.#open++
       const done = (value: T) => resolve(value)
-      const pending: PendingWrite = { job, deadline: performance.now() + write_timeout_ms, tries: 0, done, fail }
+      const pending: PendingWrite = { job, deadline: performance.now() + writeTimeoutMs, tries: 0, done, fail }
       const command = this.#options.commands[job.name]
       if (command && isLong(command)) this.#runAlone(pending)
       else {
@@ -101,14 +101,14 @@ export class PostgresWriter {
   }
 
   #schedule(): void {
-    const { largest_batch } = this.#options
-    const lanes = largest_batch === 1 ? max_unbatched : max_batches
+    const { largestBatch } = this.#options
+    const lanes = largestBatch === 1 ? maxUnbatched : maxBatches
     if (this.#scheduled || this.#queue.length === 0 || this.#batches >= lanes) return
     this.#scheduled = true
     // Writes of one turn of the event loop form one batch.
     setImmediate(() => {
       this.#scheduled = false
-      void this.#batch(this.#inTime(this.#queue.splice(0, largest_batch)))
+      void this.#batch(this.#inTime(this.#queue.splice(0, largestBatch)))
       this.#schedule()
     })
   }
@@ -139,15 +139,15 @@ export class PostgresWriter {
   }
 
   async #nextAlone(): Promise<void> {
-    if (this.#running_alone >= max_alone) return
+    if (this.#runningAlone >= maxAlone) return
     const [pending] = this.#inTime(this.#alone.splice(0, 1))
     if (!pending) {
       if (this.#alone.length > 0) void this.#nextAlone()
       return
     }
-    this.#running_alone++
+    this.#runningAlone++
     const outcomes = await this.#transaction([pending.job])
-    this.#running_alone--
+    this.#runningAlone--
     const [outcome] = outcomes
     if (outcome?.kind === 'undone') this.#retry(pending, outcome.error)
     else this.#settle([pending], outcomes)
@@ -156,18 +156,18 @@ export class PostgresWriter {
   }
 
   #retry(pending: PendingWrite, error: Error): void {
-    const left_ms = pending.deadline - performance.now()
-    if (left_ms > 0 && (isLost(error) || (isContention(error) && pending.tries++ < max_tries))) {
-      void delay(Math.min(pauseAfter(error), left_ms)).then(() => this.#runAlone(pending))
+    const leftMs = pending.deadline - performance.now()
+    if (leftMs > 0 && (isLost(error) || (isContention(error) && pending.tries++ < maxTries))) {
+      void delay(Math.min(pauseAfter(error), leftMs)).then(() => this.#runAlone(pending))
       return
     }
     this.#giveUp(pending, error)
   }
 
   #giveUp(pending: PendingWrite, error: Error): void {
-    if (isLost(error) || isOutOfRoom(error)) this.#failing_until = performance.now() + failing_ms
+    if (isLost(error) || isOutOfRoom(error)) this.#failingUntil = performance.now() + failingMs
     // A row that conflicts at every attempt is not being written by others: the command should have found it.
-    const crowded = isContention(error) && pending.tries <= max_tries
+    const crowded = isContention(error) && pending.tries <= maxTries
     const failure = failureOf(error, () => crowded || isUnavailable(error))
     const refusal = reported(pending.job.name, failure, this.#options.failed)
     this.#settled(() => pending.fail(refusal))
@@ -207,9 +207,9 @@ export class PostgresWriter {
     for (const pending of batch) this.#settled(() => pending.fail(refusal))
   }
 
-  /** Asks until the transaction has ended, at most for `write_timeout_ms`. Undefined when there is no answer in time. */
+  /** Asks until the transaction has ended, at most for `writeTimeoutMs`. Undefined when there is no answer in time. */
   async #statusOf(xid: string | undefined): Promise<string | undefined> {
-    const deadline = performance.now() + write_timeout_ms
+    const deadline = performance.now() + writeTimeoutMs
     while (xid !== undefined && performance.now() < deadline) {
       try {
         const { rows } = await this.#options.pool.query<{ status: string | null }>(xactStatus, [xid])
@@ -218,7 +218,7 @@ export class PostgresWriter {
       } catch {
         // The database is still away, or away again.
       }
-      await delay(status_interval_ms)
+      await delay(statusIntervalMs)
     }
     return undefined
   }

@@ -1,5 +1,5 @@
 import { ApiError, type ErrorName } from '../../errors.ts'
-import { type Commands, type Notice, only_slot, type Tx } from '../database.ts'
+import { type Commands, type Notice, onlySlot, type Tx } from '../database.ts'
 import { type Failure, failureOf } from '../failures.ts'
 import type { Job } from '../jobs.ts'
 import { type Connection, Statements } from './connection.ts'
@@ -85,7 +85,7 @@ export class BatchRunner {
       // This thread is the only writer: nothing changes while the transaction is open.
       hold: async (query, args) => this.#statements.one(query, args),
       claim: async (query, args) => this.#statements.all(query, args),
-      slots: only_slot.count,
+      slots: onlySlot.count,
       run: async (query, args) => {
         written = true
         return this.#statements.run(query, args)

@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path'
 import Sqlite from 'better-sqlite3'
 import { Kysely, SqliteDialect } from 'kysely'
 import { codeOf } from '../../errors.ts'
-import { type Commands, type Database, type Notice, type OpenOptions, only_slot } from '../database.ts'
+import { type Commands, type Database, type Notice, type OpenOptions, onlySlot } from '../database.ts'
 import { DatabaseInUseError } from '../errors.ts'
 import { migrate } from '../migrations/index.ts'
 import { type Connection, openConnection } from './connection.ts'
@@ -79,7 +79,7 @@ async function openLocked<C extends Commands>(
     file,
     durable,
     commands: options.commands,
-    largest_batch: options.largest_batch ?? 1000,
+    largestBatch: options.largestBatch ?? 1000,
     failed: options.failed,
     dead: options.dead ?? options.failed,
     committed(notices) {
@@ -96,9 +96,9 @@ async function openLocked<C extends Commands>(
   }
   const opened = identityOf(file)
   return {
-    capabilities: { sole_owner: true },
+    capabilities: { soleOwner: true },
     read: reader,
-    slots: only_slot,
+    slots: onlySlot,
     write: (name, input) => writer.write({ name, input }),
     subscribe: (listener) => {
       listeners.push(listener)

@@ -25,7 +25,7 @@ export class Writer {
   readonly ready: Promise<void>
 
   /**
-   * `largest_batch` bounds a transaction; 1 is one commit for each request (kept for the benchmark).
+   * `largestBatch` bounds a transaction; 1 is one commit for each request (kept for the benchmark).
    * `committed` is called before writers are answered; `failed` with what is not the caller's fault; `dead` when the thread has
    * ended by itself.
    */
@@ -33,7 +33,7 @@ export class Writer {
     file: string
     durable: boolean
     commands: URL
-    largest_batch: number
+    largestBatch: number
     committed: (notices: readonly Notice[]) => void
     failed: (error: Error) => void
     dead: (error: Error) => void
@@ -41,7 +41,7 @@ export class Writer {
     this.#committed = options.committed
     this.#failed = options.failed
     this.#dead = options.dead
-    this.#largest = options.largest_batch
+    this.#largest = options.largestBatch
     const thread = new URL(`./writer-thread${extname(import.meta.url)}`, import.meta.url)
     const { file, durable, commands } = options
     this.#worker = new Worker(thread, { workerData: { file, durable, commands: commands.href } satisfies WriterData })

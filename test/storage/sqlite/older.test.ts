@@ -21,7 +21,7 @@ async function opened(version: string) {
   const place = folder()
   const file = place.file('parley.db')
   writeFileSync(file, gunzipSync(readFileSync(new URL(`${version}.db.gz`, older))))
-  const server = await startServer({ database: { engine: 'sqlite', file }, secret_key: '0'.repeat(64) })
+  const server = await startServer({ database: { engine: 'sqlite', file }, secretKey: '0'.repeat(64) })
   onTestFinished(async () => {
     await server.stop()
     place[Symbol.dispose]()

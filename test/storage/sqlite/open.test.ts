@@ -7,7 +7,7 @@ import { folder } from '../../support/process.ts'
 
 const commands = new URL('../../support/batch-commands.ts', import.meta.url)
 
-async function open(file = ':memory:', options: { largest_batch?: number } = {}) {
+async function open(file = ':memory:', options: { largestBatch?: number } = {}) {
   const failures: Error[] = []
   const failed = (error: Error) => void failures.push(error)
   const deaths: Error[] = []
@@ -16,7 +16,7 @@ async function open(file = ':memory:', options: { largest_batch?: number } = {})
 }
 
 /** One that is closed when the test is over. */
-async function opened(options?: { largest_batch?: number }) {
+async function opened(options?: { largestBatch?: number }) {
   const result = await open(':memory:', options)
   onTestFinished(() => result.database.close())
   return result
@@ -36,7 +36,7 @@ test('writes made at once are run in the order in which they were made, and each
 })
 
 test('the same with batches of at most three', async () => {
-  const { database } = await opened({ largest_batch: 3 })
+  const { database } = await opened({ largestBatch: 3 })
   const counts = await Promise.all(
     ['a', 'b', 'c', 'd', 'e', 'f', 'g'].map(async (name) => {
       const put = database.write('put', row(name))

@@ -3,7 +3,7 @@ import { isJsonObject, parseStored } from '../../../json.ts'
 import type { ContentRow } from '../../../storage/schema.ts'
 
 /** The content types that Conversations sends, plain text first (documented at 50542). */
-const supported_types = [
+const supportedTypes = [
   'twilio/text',
   'twilio/media',
   'twilio/quick-reply',
@@ -14,7 +14,7 @@ const supported_types = [
 ] as const
 
 /** The field of a content that is its text, by which of them it has. */
-const text_fields = ['body', 'title', 'label'] as const
+const textFields = ['body', 'title', 'label'] as const
 
 /**
  * Returns the text of a template with its variables replaced; null when its content has no text. `variables`: those of the message,
@@ -22,7 +22,7 @@ const text_fields = ['body', 'title', 'label'] as const
  */
 export function renderedText(template: Pick<ContentRow, 'types' | 'variables'>, variables: string | null): string | null {
   const types = parseStored<Record<string, unknown>>(template.types)
-  const type = supported_types.find((name) => Object.hasOwn(types, name))
+  const type = supportedTypes.find((name) => Object.hasOwn(types, name))
   if (!type) throw refuse('unsupportedContentType')
   const values = { ...parseStored<Record<string, unknown>>(template.variables), ...parseStored<object>(variables ?? '{}') }
   const text = textOf(types[type])
@@ -32,7 +32,7 @@ export function renderedText(template: Pick<ContentRow, 'types' | 'variables'>, 
 
 function textOf(content: unknown): string | null {
   if (!isJsonObject(content)) return null
-  const text = text_fields.map((field) => content[field]).find((value) => typeof value === 'string')
+  const text = textFields.map((field) => content[field]).find((value) => typeof value === 'string')
   return typeof text === 'string' ? text : null
 }
 

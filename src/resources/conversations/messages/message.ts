@@ -32,7 +32,7 @@ import { renderedText } from './content.ts'
 import { dispatch, nonChatParticipants, summary } from './dispatch.ts'
 
 /** Characters of ContentVariables. */
-const max_variables = 27_801
+const maxVariables = 27_801
 
 const params = {
   Author: text({ max: 256, tooLong: 'authorTooLong' }),
@@ -211,16 +211,16 @@ export function messageAddedEvent(row: MessageRow, conversation: ConversationRow
 async function load(read: Reader, p: Given, facts: ConversationChildFacts, before: MessageRow | null): Promise<Loaded> {
   const { service_sid, sid: conversation_sid } = facts.parents[0]
   const key = { service_sid, conversation_sid }
-  const [author, non_chat, media, content] = await Promise.all([
+  const [author, nonChat, media, content] = await Promise.all([
     authorOf(read, key, p.Author ?? before?.author, facts.inbound),
     before ? [] : nonChatParticipants(read, key),
     before ? null : mediaOf(read, p, facts),
     before || !p.ContentSid ? undefined : read.one(contentOfAccount, { account_sid: facts.account.sid, sid: p.ContentSid }),
   ])
   const sender = senderOf(facts, author?.sid ?? null)
-  const group = non_chat.some(isNative) ? await groupMembers(read, key) : null
+  const group = nonChat.some(isNative) ? await groupMembers(read, key) : null
   // The carrier has delivered an inbound group message to every native member itself.
-  const recipients = non_chat.filter((row) => row.sid !== sender && !(facts.inbound && isNative(row)))
+  const recipients = nonChat.filter((row) => row.sid !== sender && !(facts.inbound && isNative(row)))
   return { author, recipients, group, media, content: content ?? null }
 }
 
@@ -236,8 +236,8 @@ async function mediaOf(read: Reader, p: Given, { service, now }: ConversationChi
 }
 
 /** Returns the participant that a message is not sent to: its inbound sender, even if a webhook has changed the author. */
-function senderOf({ inbound }: Pick<Facts, 'inbound'>, author_sid: string | null): string | null {
-  return inbound?.participant_sid ?? author_sid
+function senderOf({ inbound }: Pick<Facts, 'inbound'>, authorSid: string | null): string | null {
+  return inbound?.participant_sid ?? authorSid
 }
 
 async function authorOf(
@@ -276,7 +276,7 @@ export function contentVariables(): Param<string | null> {
     'JSON object',
     (given) => {
       if (given === '') return null
-      if (longerThan(max_variables, given)) throw refuse('contentVariablesTooLong')
+      if (longerThan(maxVariables, given)) throw refuse('contentVariablesTooLong')
       let variables: unknown
       try {
         variables = JSON.parse(given)
@@ -290,6 +290,6 @@ export function contentVariables(): Param<string | null> {
       }
       return given
     },
-    4 * max_variables,
+    4 * maxVariables,
   )
 }

@@ -10,10 +10,10 @@ type ConversationKey = Pick<ParticipantRow, 'service_sid' | 'conversation_sid'>
 export type Member = Pick<ParticipantRow, 'sid' | 'identity' | 'binding_type' | 'address' | 'proxy_address' | 'projected_address'>
 
 /** More group conversations than one number is likely to be a member of. */
-const max_compared = 50
+const maxCompared = 50
 
 /** Fewer members with a number are no group to a carrier (documented at 50435). */
-const min_activated = 3
+const minActivated = 3
 
 const members = shape<ConversationKey>()((db, a) =>
   db
@@ -46,7 +46,7 @@ export function isGroupMember(member: Omit<Member, 'sid' | 'identity'>): boolean
 
 /** Returns participants in open conversations of the account that have this address and no proxy address. */
 export async function openWithoutProxy(read: Reader, account_sid: string, address: string): Promise<ParticipantKey[]> {
-  return read.all(groupsOf, { account_sid, address, limit: max_compared })
+  return read.all(groupsOf, { account_sid, address, limit: maxCompared })
 }
 
 export async function groupMembers(read: Reader, { service_sid, conversation_sid }: ConversationKey): Promise<Member[]> {
@@ -55,7 +55,7 @@ export async function groupMembers(read: Reader, { service_sid, conversation_sid
 
 /** Whether a carrier could carry messages of the group: enough numbers, and nobody who can only be reached by chat. */
 export function canActivate(group: readonly Member[]): boolean {
-  return numbersOf(group).size >= min_activated && !group.some((row) => numberOf(row) === null)
+  return numbersOf(group).size >= minActivated && !group.some((row) => numberOf(row) === null)
 }
 
 /**

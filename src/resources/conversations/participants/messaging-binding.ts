@@ -65,9 +65,9 @@ export function newBinding(p: Given): Binding {
 
 /** Throws when a type is given that contradicts the format of the address. */
 function isMail({ 'MessagingBinding.Type': type }: Given, address: string): boolean {
-  const by_format = addressType(address) === 'email'
-  if (type && (type.toLowerCase() === 'email') !== by_format) throw refuse('invalidBindingAddress')
-  return by_format
+  const byFormat = addressType(address) === 'email'
+  if (type && (type.toLowerCase() === 'email') !== byFormat) throw refuse('invalidBindingAddress')
+  return byFormat
 }
 
 /** observed: a mail participant has no proxy address, the conversation's mail address takes its place. */

@@ -29,11 +29,11 @@ import {
   newBinding,
 } from './messaging-binding.ts'
 
-const max_participants = 1000
-const max_non_chat = 50
-const max_group = 10
+const maxParticipants = 1000
+const maxNonChat = 50
+const maxGroup = 10
 /** Of one identity in a service. */
-const max_open = 1000
+const maxOpen = 1000
 
 const params = {
   Identity: identity,
@@ -60,10 +60,10 @@ interface Loaded {
   readonly open: number
   readonly counts: { readonly all: number; readonly non_chat: number; readonly group: number; readonly native: number }
   readonly holder: Holder | null
-  readonly group_address_taken: boolean
-  readonly mail_address_taken: boolean
+  readonly groupAddressTaken: boolean
+  readonly mailAddressTaken: boolean
   /** SID of another open conversation with the members that this one will have as a group MMS. */
-  readonly same_group: string | null
+  readonly equalGroup: string | null
   /** Whether the identity is in the conversation already. Loaded only if a limit is reached: else `unique` checks it. */
   readonly joined: boolean
 }
@@ -141,12 +141,12 @@ export const participants = resource<ParticipantRow, 'messaging_binding'>()({
     const binding = newBinding(p)
     if (!facts.setup) refuseUnusable(facts.parents[0])
     refuseHeld(loaded)
-    if (isNative(binding) && loaded.group_address_taken) throw refuse('groupMemberExists')
-    if (binding.binding_type === 'email' && loaded.mail_address_taken) throw refuse('participantExists')
+    if (isNative(binding) && loaded.groupAddressTaken) throw refuse('groupMemberExists')
+    if (binding.binding_type === 'email' && loaded.mailAddressTaken) throw refuse('participantExists')
     // Comes before the limits: a participant of a full conversation is refused as a duplicate.
     if (loaded.joined) throw refuse('participantExists')
     if (isPlainChat(binding) && loaded.counts.native > 0) throw refuse('projectedAddressMissing')
-    if (loaded.same_group !== null) throw refuse('sameGroup', { conversation_sid: loaded.same_group })
+    if (loaded.equalGroup !== null) throw refuse('sameGroup', { conversation_sid: loaded.equalGroup })
     refuseFull(loaded, binding)
     return {
       identity: p.Identity ?? null,
@@ -167,7 +167,7 @@ export const participants = resource<ParticipantRow, 'messaging_binding'>()({
     const row = { ...before, ...changedIdentity(before, p), ...changedProxy(before, p), ...changedProjection(before, p) }
     refuseUnusable(facts.parents[0])
     refuseHeld(loaded, before)
-    if (loaded.same_group !== null) throw refuse('sameGroup', { conversation_sid: loaded.same_group })
+    if (loaded.equalGroup !== null) throw refuse('sameGroup', { conversation_sid: loaded.equalGroup })
     return {
       ...row,
       user_sid: row.identity === before.identity ? before.user_sid : (loaded.user?.sid ?? null),
@@ -274,9 +274,9 @@ async function load(read: Reader, p: Given, facts: ConversationChildFacts, befor
   const proxy_address = p['MessagingBinding.ProxyAddress']
   const member = memberAfter(p, before)
   // Concurrently: over a network each query costs a round trip.
-  const [counted, counted_open, role, user, holder, with_address, same_group] = await Promise.all([
+  const [counted, countedOpen, role, user, holder, withAddress, equalGroup] = await Promise.all([
     before ? undefined : read.one(countMembers, key),
-    added === null ? undefined : read.one(countOpen, { service_sid, identity: added, limit: max_open }),
+    added === null ? undefined : read.one(countOpen, { service_sid, identity: added, limit: maxOpen }),
     roleGiven(read, facts.service, p.RoleSid, 'conversation'),
     added === null ? undefined : read.one(userByIdentity, { service_sid, identity: added }),
     address && proxy_address ? holderOf(read, facts, address, proxy_address) : null,
@@ -284,19 +284,18 @@ async function load(read: Reader, p: Given, facts: ConversationChildFacts, befor
     member && completesGroup(member, facts) ? sameGroup(read, { account_sid: account.sid, now }, key, member) : null,
   ])
   const { all = 0, non_chat = 0, native = 0, projected = 0 } = counted ?? {}
-  const open = counted_open?.open ?? 0
-  const may_be_refused = open >= max_open || all >= max_participants || native > 0
+  const open = countedOpen?.open ?? 0
+  const mayBeRefused = open >= maxOpen || all >= maxParticipants || native > 0
   return {
     role,
     user: user ?? null,
     open,
     counts: { all, non_chat, group: native + projected, native },
     holder,
-    group_address_taken: with_address.some((row) => isNative(row)),
-    mail_address_taken: with_address.some((row) => row.binding_type === 'email'),
-    same_group,
-    joined:
-      may_be_refused && added !== null && (await read.one(participantByIdentity, { ...key, identity: added })) !== undefined,
+    groupAddressTaken: withAddress.some((row) => isNative(row)),
+    mailAddressTaken: withAddress.some((row) => row.binding_type === 'email'),
+    equalGroup,
+    joined: mayBeRefused && added !== null && (await read.one(participantByIdentity, { ...key, identity: added })) !== undefined,
   }
 }
 
@@ -361,10 +360,10 @@ function release({ participant, conversation }: Holder, facts: ConversationChild
 }
 
 function refuseFull({ counts, open }: Loaded, binding: Binding): void {
-  if (open >= max_open) throw refuse('userConversationLimit')
-  if (counts.all >= max_participants) throw refuse('participantLimit')
-  if (binding.address !== null && counts.non_chat >= max_non_chat) throw refuse('nonChatLimit')
-  if (isGroupMember(binding) && counts.group >= max_group) throw refuse('groupLimit')
+  if (open >= maxOpen) throw refuse('userConversationLimit')
+  if (counts.all >= maxParticipants) throw refuse('participantLimit')
+  if (binding.address !== null && counts.non_chat >= maxNonChat) throw refuse('nonChatLimit')
+  if (isGroupMember(binding) && counts.group >= maxGroup) throw refuse('groupLimit')
 }
 
 function toPayload(row: ParticipantRow): Payload {

@@ -1,4 +1,4 @@
-import { studio_base } from '../../../delivery/webhook.ts'
+import { studioBase } from '../../../delivery/webhook.ts'
 import type { Event } from '../../../events/event.ts'
 import type { Target } from '../../../events/targets.ts'
 import { parseStored } from '../../../json.ts'
@@ -36,7 +36,7 @@ export function targetOf(row: ConversationWebhookRow): Target {
   // observed: receivers remove their own webhook by this SID. The types besides `webhook` are inferred.
   const own = { WebhookSid: sid, WebhookType: row.target }
   if (row.target === 'studio')
-    return { sid, method: 'POST', url: `${studio_base}/v1/Accounts/${account_sid}/Flows/${flow_sid}`, own }
+    return { sid, method: 'POST', url: `${studioBase}/v1/Accounts/${account_sid}/Flows/${flow_sid}`, own }
   return { sid, method: row.method?.toUpperCase() === 'GET' ? 'GET' : 'POST', url: row.url ?? '', own }
 }
 

@@ -28,13 +28,13 @@ import { refuseUnusable } from '../lifecycle.ts'
 import { messageAddedEvent } from '../messages/message.ts'
 import { firesOn, targetOf } from './targets.ts'
 
-const max_webhooks = 5
+const maxWebhooks = 5
 
 /** Messages replayed by ReplayAfter, from that index on: the limit bounds the transaction. */
-const max_replayed = 1000
+const maxReplayed = 1000
 
 /** Events of an older generation in the official examples: accepted, but never emitted. */
-const legacy_event_types = ['onMessageSent', 'onConversationDestroyed'] as const
+const legacyEventTypes = ['onMessageSent', 'onConversationDestroyed'] as const
 
 const targets = oneOf(['webhook', 'trigger', 'studio'], { invalid: 'invalidConversationWebhookType' })
 
@@ -42,10 +42,10 @@ const urls = webUrl('invalidWebhook', { max: 512, tooLong: 'conversationWebhookU
 
 const methods = oneOf(['get', 'post'], { invalid: 'invalidWebhookMethod' })
 
-const filters = someOf([...scopedEventTypes, ...legacy_event_types], 'invalidConversationWebhookFilter')
+const filters = someOf([...scopedEventTypes, ...legacyEventTypes], 'invalidConversationWebhookFilter')
 
 const triggers = texts({
-  max_texts: 5,
+  maxTexts: 5,
   tooMany: 'tooManyConversationWebhookTriggers',
   max: 248,
   invalid: 'invalidConversationWebhookTrigger',
@@ -101,7 +101,7 @@ export const webhooks = resource<ConversationWebhookRow, 'configuration'>()({
     }
     const conversation = facts.parents[0]
     refuseUnusable(conversation)
-    if (conversation.webhook_count >= max_webhooks) throw refuse('tooManyConversationWebhooks')
+    if (conversation.webhook_count >= maxWebhooks) throw refuse('tooManyConversationWebhooks')
     return row
   },
 
@@ -137,8 +137,8 @@ export const webhooks = resource<ConversationWebhookRow, 'configuration'>()({
 
   list: {
     key: 'webhooks',
-    size: max_webhooks,
-    max: max_webhooks,
+    size: maxWebhooks,
+    max: maxWebhooks,
     params: {},
     order: () => ({ by: 'date_created', direction: 'asc', where: [] }),
   },
@@ -211,7 +211,7 @@ const messagesFrom = pageOf<MessageRow & BaseRow>({
 /** Enqueues deliveries to a new webhook for the existing messages from an index on. */
 async function replay(tx: Tx, webhook: ConversationWebhookRow, index: number, facts: ConversationChildFacts): Promise<void> {
   const conversation = facts.parents[0]
-  const args = { where0: conversation.service_sid, where1: conversation.sid, where2: index, limit: max_replayed }
+  const args = { where0: conversation.service_sid, where1: conversation.sid, where2: index, limit: maxReplayed }
   for (const message of await tx.all(messagesFrom, args)) {
     const event = messageAddedEvent(message, conversation)
     if (firesOn(webhook, event)) await enqueue(tx, facts, event, message.source, [targetOf(webhook)])
