@@ -65,7 +65,7 @@ test.each([
 ])('%s %s: what is no object, or is no JSON, is refused with a reason', async (method, path) => {
   const optional = path === '/accounts' || path.endsWith('/keys')
   for (const body of no_object) if (body !== '' || !optional) await expectRefusal(method, path, body)
-  const large = await ask(server, method, path.replace('self', server.account_sid), { friendly_name: 'x'.repeat(2 ** 20) })
+  const large = await ask(server, method, path.replace('self', server.account_sid), { friendly_name: 'x'.repeat(2 ** 21) })
   expect(large).toEqual({ status: 413, body: { error: expect.stringMatching(/\w+ \w+/) } })
 })
 

@@ -524,7 +524,8 @@ describe('requests', () => {
       'Content-Type': 'application/x-www-form-urlencoded',
       'Transfer-Encoding': 'chunked',
     })
-    const answer = parsed(await send(chunked, ...Array<Buffer>(17).fill(chunk), '0\r\n\r\n'))
+    const chunks = Array<Buffer>(Math.ceil(most / 65_536) + 1).fill(chunk)
+    const answer = parsed(await send(chunked, ...chunks, '0\r\n\r\n'))
     expect([answer.status, JSON.parse(answer.body)]).toMatchObject([413, tooLarge])
     const { body } = await call('GET', '/v1/Conversations?PageSize=1000')
     expect(body.conversations.filter((c: { friendly_name: string }) => c.friendly_name === 'fits')).toHaveLength(1)
