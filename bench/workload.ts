@@ -66,7 +66,7 @@ export function requests(workload: Workload, port: number, population: Populatio
   if (workload.verb === 'update')
     return () => post(`/v1/Conversations/${sidOf(population, row())}`, host, `FriendlyName=Renamed+${counter++}`)
   const key = workload.by === 'sid' ? (i: number) => sidOf(population, i) : nameOf
-  return () => get(`/v1/Conversations/${key(row())}`, workload.unique_host ? `h${counter++}.test` : host)
+  return () => get(`/v1/Conversations/${key(row())}`, workload.unique_host ? addressOf(counter++) : host)
 }
 
 /** Returns the form of a creation, with a new unique name. */
@@ -89,6 +89,11 @@ function join({ who, count }: Workload & { verb: 'join' }, host: string, populat
   const row = (number * 7919) % count
   const identity = who === 'stranger' ? `stranger-${number}` : agentOf(number)
   return post(`/v1/Conversations/${sidOf(population, row)}/Participants`, host, `Identity=${identity}`)
+}
+
+/** A name that is not the server's would be refused; an address is not. */
+function addressOf(number: number): string {
+  return `10.${(number >> 16) & 255}.${(number >> 8) & 255}.${number & 255}`
 }
 
 function get(path: string, host: string): string {

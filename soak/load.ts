@@ -119,7 +119,7 @@ export class Load {
   async #die(path: string): Promise<void> {
     const { port, sid, auth_token } = this.#caller
     const socket = connect({ port, host: '127.0.0.1' }).on('error', () => {})
-    const head = `POST ${path}/Messages HTTP/1.1\r\nHost: soak\r\nAuthorization: ${basic(sid, auth_token)}\r\nContent-Type: ${form_type}`
+    const head = `POST ${path}/Messages HTTP/1.1\r\nHost: localhost\r\nAuthorization: ${basic(sid, auth_token)}\r\nContent-Type: ${form_type}`
     const text = `${head}\r\nContent-Length: 20\r\n\r\nAuthor=ann&Body=bye!!`
     socket.write(text.slice(0, Math.ceil(Math.random() * text.length)))
     await new Promise((resolve) => setTimeout(resolve, Math.random() * 20))
