@@ -38,8 +38,8 @@ export type Parsed<P extends Params> = { readonly [K in keyof P]?: ValueOf<P[K]>
 
 /** Of a word, a date, a number, a SID. */
 const shortBytes = 256
-/** Of a text without a limit, such as a certificate or a URL. */
-const unlimitedBytes = 16_384
+/** Of a text without a limit, such as a certificate or a URL: a request has room for a far longer one, beside short ones. */
+const unlimitedBytes = 1024
 /** A code point of a text that is limited in characters. */
 const charBytes = 4
 
