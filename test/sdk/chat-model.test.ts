@@ -109,9 +109,9 @@ class Model {
 
   move(room: Room, state: Room['state']): Outcome {
     if (room.state === 'closed') return final
-    const back = room.state === 'inactive' && state === 'active'
+    const changed = room.state !== state
     room.state = state
-    if (back) this.#arm(room)
+    if (changed) this.#arm(room)
     if (state !== 'active') room.inactiveAt = null
     if (state === 'closed') room.closedAt = null
     return [200]

@@ -44,8 +44,10 @@ const params = {
   Attributes: jsonText(4096),
   'MessagingBinding.ProjectedAddress': text({ max: 256, tooLong: 'invalidBindingAddress', nullWord: true }),
   // These three are in no official description, but in use: mail participants have them.
-  'MessagingBinding.Type': createOnly(text({ max: 256 })),
-  'MessagingBinding.Level': createOnly(text({ not: { test: (level) => !/^(?:to|cc)?$/i.test(level), refuse: 'invalidValue' } })),
+  'MessagingBinding.Type': createOnly(text({ max: 16, tooLong: 'invalidBindingAddress' })),
+  'MessagingBinding.Level': createOnly(
+    text({ max: 2, not: { test: (level) => !/^(?:to|cc)?$/i.test(level), refuse: 'invalidValue' } }),
+  ),
   'MessagingBinding.Name': createOnly(text({ max: 256 })),
   RoleSid: sid('role', 'roleNotFound'),
   LastReadMessageIndex: updateOnly(index('invalidLastReadIndex')),
