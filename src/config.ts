@@ -55,7 +55,7 @@ const declarations = {
     default: { words: 'the folder of the SQLite file; ./data with PostgreSQL', value: none },
     parse: anyText,
   }),
-  max_connections: declare({
+  maxConnections: declare({
     env: 'PARLEY_MAX_CONNECTIONS',
     description: 'connections open at the same time; further ones are closed at once',
     default: { words: '10000, or fewer if the system limits open files', value: none },

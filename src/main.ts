@@ -18,7 +18,7 @@ import { createWebhookClient, type WebhookClient } from './delivery/client.ts'
 import { Deliveries } from './delivery/deliveries.ts'
 import { isDelivered } from './delivery/handler.ts'
 import { webhookHandler } from './delivery/webhook.ts'
-import { ApiError, codeOf, isFailure } from './errors.ts'
+import { ApiError, codeOf, isFailure, refuse } from './errors.ts'
 import { type Installation, type OpenOptions, openInstallation } from './installation/open.ts'
 import { followClock } from './installation/test-clock.ts'
 import { Loop, type Worker } from './loop.ts'
@@ -227,7 +227,7 @@ function createServer(
       log.warn(login, 'login failed')
     },
   }
-  const limits = { ...defaultLimits, max_connections: config.max_connections ?? defaultConnections(), ...parts.limits }
+  const limits = { ...defaultLimits, maxConnections: config.maxConnections ?? defaultConnections(), ...parts.limits }
   const server = createHttp({
     pipeline,
     authenticator: new Authenticator({ database, vault, ...logins }),
@@ -268,10 +268,10 @@ async function createMetricsServer({ config, metrics, installation: { log } }: S
   const server = fastify({ logger: false, http: { headersTimeout: defaultLimits.headTimeoutMs } })
   const isOwnHost = hostCheck(config)
   if (isOwnHost) refuseOtherHosts(server, isOwnHost)
-  limitConnections(server.server, { ...defaultLimits, max_connections: 100 }, (err) => log.error({ err }, 'metrics failed'))
+  limitConnections(server.server, { ...defaultLimits, maxConnections: 100 }, (err) => log.error({ err }, 'metrics failed'))
   server.setErrorHandler((error, _request, reply) => {
-    const status = error instanceof ApiError ? error.entry.status : 500
-    return reply.code(status).send({ error: status === 500 ? 'internal error' : (error as Error).message })
+    const refusal = error instanceof ApiError ? error : refuse('serverError')
+    return reply.code(refusal.entry.status).send({ error: refusal.message })
   })
   server.setNotFoundHandler((_request, reply) => reply.code(404).send({ error: 'not found' }))
   await server.register(metricsRoutes({ registry: metrics.registry, token: config.metricsToken }))

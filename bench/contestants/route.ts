@@ -66,7 +66,7 @@ const server = createHttp({
   otherSurfaces: [],
   publicUrl: null,
   log,
-  limits: { ...defaultLimits, max_connections: defaultConnections() },
+  limits: { ...defaultLimits, maxConnections: defaultConnections() },
   isOwnHost: hostCheck({ host: '127.0.0.1', publicUrl: null, allowedHosts: [] }),
   onResponse: (method, status, seconds) => metrics.countRequest(method, status, seconds),
 })

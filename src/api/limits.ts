@@ -6,7 +6,7 @@ import { refuse } from '../errors.ts'
 /** What a caller may take of time, connections and bytes before it is cut off. */
 export interface HttpLimits {
   /** Connections that are open at one time; more are closed unanswered. */
-  readonly max_connections: number
+  readonly maxConnections: number
   /** Until the head of a request is complete. */
   readonly headTimeoutMs: number
   /** Until the body of a form or of JSON is complete. Uploads have a limit of silence instead: `idleTimeoutMs`. */
@@ -20,7 +20,7 @@ export interface HttpLimits {
   readonly drainTimeoutMs: number
 }
 
-export const defaultLimits: Omit<HttpLimits, 'max_connections'> = {
+export const defaultLimits: Omit<HttpLimits, 'maxConnections'> = {
   headTimeoutMs: 20_000,
   bodyTimeoutMs: 30_000,
   idleTimeoutMs: 60_000,
@@ -52,7 +52,7 @@ function descriptorLimit(): number {
 
 /** Applies the limits that concern connections, whatever they ask for. */
 export function limitConnections(server: Server, limits: HttpLimits, failed: (error: Error) => void): void {
-  server.maxConnections = limits.max_connections
+  server.maxConnections = limits.maxConnections
   // Without a listener, a connection that cannot be accepted (no descriptor left) would end the process.
   server.on('listening', () => server.on('error', failed))
   server.on('request', (request, response) => {

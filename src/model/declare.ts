@@ -188,6 +188,10 @@ export interface View<Row, L extends Params, U = Under> {
   readonly page?: (read: Reader, facts: FactsUnder<U>, p: Parsed<L>, slice: Slice) => Promise<readonly Row[]>
 }
 
+/** A condition and an order whose row type only the declaration knows. */
+export type AnyCondition = Condition<Erased>
+export type AnyOrder = Order<Erased>
+
 /** The order of a list, paged by keyset on (`by`, sid). */
 export interface Order<Row> {
   readonly by: keyof Row & string

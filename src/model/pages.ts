@@ -2,7 +2,7 @@ import { createHmac } from 'node:crypto'
 import { refuse } from '../errors.ts'
 import type { Reader } from '../storage/database.ts'
 import { maxAlternatives, pageOf } from '../storage/rows.ts'
-import type { Ancestors, AnyResource, BaseRow, Condition, Order, Slice } from './declare.ts'
+import type { Ancestors, AnyCondition, AnyOrder, AnyResource, BaseRow, Order, Slice } from './declare.ts'
 import { fillPage } from './filled-page.ts'
 import type { Form } from './form.ts'
 
@@ -27,12 +27,6 @@ interface Token extends Position {
 
 /** Returns the signature of a position in one list and order: a list accepts only tokens that it has issued. */
 export type Issuer = (position: Position) => string
-
-/** Erased like the row types of the core: only the declaration knows them. */
-// biome-ignore lint/suspicious/noExplicitAny: see above
-type AnyOrder = Order<any>
-// biome-ignore lint/suspicious/noExplicitAny: see above
-type AnyCondition = Condition<any>
 
 export interface Page {
   /** The JSON objects of its rows, separated by commas. */

@@ -9,9 +9,10 @@ import { type PlainWrite, type Shape, shape } from './shapes.ts'
 
 // Column names come from declarations; what they select is typed by the caller.
 // biome-ignore lint/suspicious/noExplicitAny: a builder over names known only at run time
-type Untyped = Kysely<any>
-// biome-ignore lint/suspicious/noExplicitAny: see above
-type AnySelect = SelectQueryBuilder<any, any, any>
+type AnyNames = any
+type Untyped = Kysely<AnyNames>
+type AnySelect = SelectQueryBuilder<AnyNames, AnyNames, AnyNames>
+/** Arguments by name. What each is, the query that uses it knows: limits are numbers, keys what their columns hold. */
 type Args = Record<string, unknown>
 export type Table = keyof Tables & string
 

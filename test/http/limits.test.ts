@@ -141,7 +141,7 @@ test('a response that nobody reads is cut off', async () => {
 
 describe('connections', () => {
   test('beyond the limit are closed, those below it are served', async () => {
-    const server = await serverWith({ max_connections: 2 })
+    const server = await serverWith({ maxConnections: 2 })
     const [first, second] = [connection(server), connection(server)]
     for (const { socket, until } of [first, second]) {
       socket.write(head('GET', '/healthz'))
@@ -160,8 +160,8 @@ describe('connections', () => {
   })
 
   test('the limit is a setting', () => {
-    expect(readConfig({}).max_connections).toBeNull()
-    expect(readConfig({ PARLEY_MAX_CONNECTIONS: '5' }).max_connections).toBe(5)
+    expect(readConfig({}).maxConnections).toBeNull()
+    expect(readConfig({ PARLEY_MAX_CONNECTIONS: '5' }).maxConnections).toBe(5)
     expect(() => readConfig({ PARLEY_MAX_CONNECTIONS: '0' })).toThrow(
       'PARLEY_MAX_CONNECTIONS must be a whole number from 1 to 1000000, not 0',
     )
