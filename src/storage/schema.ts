@@ -74,6 +74,7 @@ export interface ConversationRow {
   account_sid: string
   messaging_service_sid: string
   friendly_name: string | null
+  colour: string | null
   unique_name: string | null
   /** JSON text, byte for byte as given. */
   attributes: string
