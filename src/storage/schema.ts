@@ -74,7 +74,6 @@ export interface ConversationRow {
   account_sid: string
   messaging_service_sid: string
   friendly_name: string | null
-  colour: string | null
   unique_name: string | null
   /** JSON text, byte for byte as given. */
   attributes: string

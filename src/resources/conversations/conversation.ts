@@ -47,7 +47,6 @@ export const conversations = resource<ConversationRow, 'timers' | 'bindings'>()(
   unique: [{ column: 'unique_name', taken: 'uniqueNameTaken' }],
   params: {
     FriendlyName: text({ max: 256, tooLong: 'friendlyNameTooLong' }),
-    Colour: text({ max: 32 }),
     UniqueName: text({
       max: 256,
       tooLong: 'uniqueNameTooLong',
@@ -71,7 +70,6 @@ export const conversations = resource<ConversationRow, 'timers' | 'bindings'>()(
     const row: Omit<ConversationRow, keyof BaseRow | 'account_sid' | 'service_sid'> = {
       messaging_service_sid: p.MessagingServiceSid ?? account.default_messaging_service_sid,
       friendly_name: p.FriendlyName ?? null,
-      colour: p.Colour ?? null,
       unique_name: p.UniqueName ?? null,
       attributes: p.Attributes ?? '{}',
       state: p.State ?? 'active',
@@ -102,7 +100,6 @@ export const conversations = resource<ConversationRow, 'timers' | 'bindings'>()(
       // observed: an empty FriendlyName leaves the old one.
       friendly_name: p.FriendlyName ?? before.friendly_name,
       unique_name: given(p.UniqueName, before.unique_name),
-      colour: given(p.Colour, before.colour),
       messaging_service_sid: p.MessagingServiceSid ?? before.messaging_service_sid,
       attributes: p.Attributes ?? before.attributes,
       inactive_after: given(inactive_after, before.inactive_after),
@@ -130,7 +127,6 @@ export const conversations = resource<ConversationRow, 'timers' | 'bindings'>()(
     chat_service_sid: row.service_sid,
     messaging_service_sid: row.messaging_service_sid,
     friendly_name: row.friendly_name,
-    colour: row.colour,
     unique_name: row.unique_name,
     attributes: row.attributes,
     date_created: seconds(row.date_created),
