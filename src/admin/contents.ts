@@ -71,7 +71,7 @@ const fetchContent: OperationSchema = {
   summary: 'Fetch a content template',
   tags,
   params: ofContent,
-  response: { 200: response('The template', content), ...errors(404) },
+  response: { 200: response('The template', content), ...errors(400, 404) },
 }
 const setContent: OperationSchema = {
   operationId: 'setContent',

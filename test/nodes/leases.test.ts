@@ -22,8 +22,8 @@ async function owners({ database }: Nodes): Promise<unknown[]> {
 /** How much longer the slots are somebody's, if nobody renews them. */
 async function longestLease({ database }: Nodes): Promise<number> {
   await using look = lookInto(database)
-  const left = `select coalesce(max(until) - extract(epoch from now()) * 1000, 0) as leftMs from leases where name like 'slot:%'`
-  return Number(((await look.query(left)) as { leftMs: unknown }[])[0]?.leftMs)
+  const left = `select coalesce(max(until) - extract(epoch from now()) * 1000, 0) as left_ms from leases where name like 'slot:%'`
+  return Number(((await look.query(left)) as { left_ms: unknown }[])[0]?.left_ms)
 }
 
 async function tellCatcher(node: Node, catcher: WebhookCatcher): Promise<void> {

@@ -52,6 +52,6 @@ postgresOnly('nodes that start', () => {
     const env = { ...nodes.env, PORT: '0', PARLEY_DATABASE_URL: nodes.database, PARLEY_SECRET_KEY: '0'.repeat(64) }
     const { code, stderr } = await parley(['serve'], { env })
     expect(code).toBe(1)
-    expect(stderr).toContain('the secret key is not the one that this database was made with')
+    expect(stderr).toContain('the secret key is not the one that this database was created with')
   })
 })
