@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { Command } from 'commander'
 import { ConfigError } from '../config.ts'
+import { codeOf } from '../errors.ts'
 import { accountsCommand } from './accounts.ts'
 import { copyCommand } from './copy.ts'
 import { keysCommand } from './keys.ts'
@@ -24,6 +25,12 @@ program.addCommand(accountsCommand())
 program.addCommand(keysCommand())
 program.addCommand(migrateCommand())
 program.addCommand(copyCommand())
+
+// Whoever reads the output has had enough (`parley accounts list | head`).
+process.stdout.on('error', (error) => {
+  if (codeOf(error) !== 'EPIPE') throw error
+  process.exit()
+})
 
 try {
   await program.parseAsync()

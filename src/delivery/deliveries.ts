@@ -1,11 +1,12 @@
 import { sql } from 'kysely'
+import { ApiError } from '../errors.ts'
 import { Loop, type Worker } from '../loop.ts'
 import type { Database, Notice } from '../storage/database.ts'
 import type { DeliveryRow } from '../storage/schema.ts'
 import { shape } from '../storage/shapes.ts'
 import { webhookTimeoutMs } from './client.ts'
 import type { DeliveryResult } from './record.ts'
-import { attemptDelivery, backoffMs, type SenderOptions } from './sender.ts'
+import { attemptDelivery, backoffMs, type SenderOptions, withFailure } from './sender.ts'
 
 /** Deliveries in flight to one target at a time. */
 const maxInFlight = 64
@@ -319,9 +320,15 @@ export class Deliveries<Report> implements Worker {
         next = this.#nextAttempt(row)
         this.#record(queue, row, report)
       } catch (error) {
-        // The database, not the endpoint, has failed: the attempt does not count.
         this.#options.failed(error)
-        next = this.#options.clock.now() + 1000
+        if (error instanceof ApiError && error.kind === 'unavailable') {
+          // The database is away, which is not the endpoint's fault: the attempt does not count.
+          next = this.#options.clock.now() + 1000
+        } else {
+          // A defect would only be met again.
+          current = withFailure(current, 'internal error', this.#options.clock.now())
+          this.#record(queue, current)
+        }
       }
     }
     this.#countInFlight(queue.target_sid, -1)

@@ -58,3 +58,10 @@ export function backoffMs({ attempts }: Pick<DeliveryRow, 'attempts'>): number {
   const made = attempts === '[]' ? 0 : parseStored<Attempt[]>(attempts).length
   return made === 0 ? 0 : backoffAfter(made - 1)
 }
+
+/** The delivery with an attempt that failed inside the server, and was the last. `now` in epoch ms. */
+export function withFailure(row: DeliveryRow, error: string, now: number): DeliveryRow {
+  const attempt: Attempt = { at: now, duration_ms: 0, status: null, error }
+  const attempts = JSON.stringify([...parseStored<Attempt[]>(row.attempts), attempt])
+  return { ...row, attempts, status: 'failed', date_finished: now }
+}

@@ -39,6 +39,29 @@ describe('what is pending for a target', () => {
     expect((await log(tenant, '&status=delivered')).map(({ params }) => params.FriendlyName)).toEqual(['later', 'first'])
   })
 
+  test('is given up, and holds up nothing, when the server cannot make the request', async ({ server, tenant, catcher }) => {
+    await accountHook(tenant, catcher.url())
+    const { sid } = await conversations(tenant).create({ friendlyName: 'first', ...enabled })
+    await settled(tenant)
+    const [row] = (await server.rows('deliveries')).filter(({ subject_sid }) => subject_sid === sid)
+    if (!row) throw new Error('a delivery has a row')
+    const id = `WD${'0'.repeat(32)}`
+    // A kind that this version does not know.
+    await server.insert('deliveries', {
+      ...row,
+      id,
+      kind: 'pigeon' as DeliveryRow['kind'],
+      status: 'pending',
+      date_finished: null,
+    })
+    await rename(tenant, sid, 'later')
+    await settled(tenant)
+    expect((await log(tenant, '&status=delivered')).map(({ params }) => params.FriendlyName)).toEqual(['later', 'first'])
+    expect((await log(tenant, '&status=failed')).map((failed) => [failed.id, lastError(failed)])).toEqual([
+      [id, 'internal error'],
+    ])
+  })
+
   test('is nothing for a target that nobody knows, and the target has to be named', async ({ tenant }) => {
     expect(await tenant.admin('DELETE', `/deliveries?target_sid=WH${'0'.repeat(32)}`)).toEqual({ dropped: 0 })
     await expect(tenant.admin('DELETE', '/deliveries')).rejects.toThrow('400')
