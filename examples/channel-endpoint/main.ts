@@ -3,7 +3,8 @@ import { setTimeout } from 'node:timers/promises'
 import { startEndpoint } from './endpoint.ts'
 import { accountSid, admin, connect } from './parley.ts'
 
-const customer = '+15551234567'
+/** Another one each time: a pair of addresses is in one open conversation at most. */
+const customer = `+1555${String(Date.now()).slice(-7)}`
 const shop = '+15557654321'
 
 const client = connect()
