@@ -28,8 +28,9 @@ program.addCommand(copyCommand())
 
 // Whoever reads the output has had enough (`parley accounts list | head`).
 process.stdout.on('error', (error) => {
-  if (codeOf(error) !== 'EPIPE') throw error
-  process.exit()
+  if (codeOf(error) === 'EPIPE') process.exit()
+  console.error(`parley: the output cannot be written (${codeOf(error)})`)
+  process.exit(1)
 })
 
 try {
