@@ -34,8 +34,9 @@ export class Vault {
   }
 
   /** Derives the key for one purpose. It reveals neither the secret key nor the keys for other purposes. */
-  derive(purpose: string): Buffer {
-    return Buffer.from(hkdfSync('sha256', this.#key, '', purpose, 32))
+  derive(purpose: string): KeyObject {
+    // A key object: `createHmac` takes eight times as long with a buffer, which it copies into one each time.
+    return createSecretKey(Buffer.from(hkdfSync('sha256', this.#key, '', purpose, 32)))
   }
 
   /** Throws when the text was sealed with another key or has been altered. */

@@ -1,3 +1,4 @@
+import type { KeyObject } from 'node:crypto'
 import type { Clock } from '../clock.ts'
 import {
   type Changed,
@@ -40,7 +41,7 @@ export interface Pipeline {
   readonly writeAll: (changes: readonly [NamedChange, ...NamedChange[]]) => Promise<Changed>
   readonly preAction: PreActionHooks
   /** Signs page tokens: the same on every node. */
-  readonly pageSecret: Buffer
+  readonly pageSecret: KeyObject
   /** Null where other processes write too. */
   readonly responses: ResponseCache | null
   /** Applies every deadline that has passed. */

@@ -1,4 +1,4 @@
-import { createHmac } from 'node:crypto'
+import { createHmac, type KeyObject } from 'node:crypto'
 import { sameSecret } from '../api/auth.ts'
 import type { Vault } from '../vault.ts'
 
@@ -7,7 +7,7 @@ const lifetimeS = 300
 
 /** Urls that need no credentials for a few minutes, for example for an `<img>`, which cannot send any. */
 export class TemporaryLinks {
-  readonly #key: Buffer
+  readonly #key: KeyObject
 
   constructor(vault: Vault) {
     this.#key = vault.derive('temporary media urls')

@@ -1,4 +1,4 @@
-import { createHmac } from 'node:crypto'
+import { createHmac, type KeyObject } from 'node:crypto'
 import { refuse } from '../errors.ts'
 import type { Reader } from '../storage/database.ts'
 import { maxAlternatives, pageOf } from '../storage/rows.ts'
@@ -147,7 +147,7 @@ function positionAt(row: BaseRow, by: string) {
 }
 
 /** Returns the issuer of all pages of one list in one order, in either path family. `secret`: the same on every node. */
-export function issuerOf(secret: Buffer, resource: AnyResource, ancestors: Ancestors, order: AnyOrder): Issuer {
+export function issuerOf(secret: KeyObject, resource: AnyResource, ancestors: Ancestors, order: AnyOrder): Issuer {
   const scope = [ancestors.account.sid, ancestors.service?.sid, ...ancestors.parents.map((parent) => parent.sid)]
   const list = [resource.name, scope, order.by]
   return ({ direction, inclusive, key, sid }) => {
