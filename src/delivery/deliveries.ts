@@ -7,6 +7,7 @@ import { shape } from '../storage/shapes.ts'
 import { webhookTimeoutMs } from './client.ts'
 import type { DeliveryResult } from './record.ts'
 import { attemptDelivery, backoffMs, type SenderOptions, withFailure } from './sender.ts'
+import { Sleepers } from './sleepers.ts'
 
 /** Deliveries in flight to one target at a time. */
 const maxInFlight = 64
@@ -102,7 +103,7 @@ export class Deliveries<Report> implements Worker {
   readonly #releasing = new Set<number>()
   readonly #inFlight = new Map<string, number>()
   readonly #sending = new Map<Promise<void>, number>()
-  readonly #sleepers = new Set<() => void>()
+  readonly #sleepers: Sleepers
   #results: { result: DeliveryResult<Report>; recorded: () => void }[] = []
   #recording: Promise<void> | undefined
   readonly #poll: Loop
@@ -110,11 +111,12 @@ export class Deliveries<Report> implements Worker {
 
   constructor(options: DeliveriesOptions<Report>) {
     this.#options = options
+    this.#sleepers = new Sleepers(options.clock)
     const { database } = options
     this.#poll = new Loop(async () => {
       await Promise.all([...this.#slots.keys()].map((slot) => this.#findTargets(slot)))
       // Another node may have moved the clock, and its notice may be lost.
-      this.#wakeSleepers()
+      this.#sleepers.wake()
       // Deliveries wait here while the owner of their slot is unknown.
       for (const queues of this.#slots.values()) for (const queue of queues.values()) this.#send(queue)
       return pollMs
@@ -123,7 +125,7 @@ export class Deliveries<Report> implements Worker {
       const written = new Map<string, Extract<Notice, { topic: 'deliveries' }>>()
       for (const notice of notices) {
         if (notice.topic === 'deliveries') written.set(`${notice.slot} ${notice.target_sid}`, notice)
-        if (notice.topic === 'clock') this.#wakeSleepers()
+        if (notice.topic === 'clock') this.#sleepers.wake()
         if (notice.topic === 'dropped') this.#reload(notice.slot, notice.target_sid)
         if (notice.topic === 'missed') this.#poll.nudge()
       }
@@ -144,7 +146,7 @@ export class Deliveries<Report> implements Worker {
   async stop(): Promise<void> {
     this.#stopped = true
     await this.#poll.stop()
-    this.#wakeSleepers()
+    this.#sleepers.wake()
     await Promise.all(this.#sending.keys())
     await this.#recording
     await this.#options.database.slots.stop()
@@ -158,7 +160,7 @@ export class Deliveries<Report> implements Worker {
   /** Finishes the deliveries in flight; those that wait are left to the slot's next owner. */
   async #lost(slot: number): Promise<void> {
     this.#releasing.add(slot)
-    this.#wakeSleepers()
+    this.#sleepers.wake()
     await Promise.all([...this.#sending].flatMap(([sending, of]) => (of === slot ? [sending] : [])))
     await this.#recording
     this.#slots.delete(slot)
@@ -209,7 +211,7 @@ export class Deliveries<Report> implements Worker {
     queue.ready.length = 0
     queue.waiting = 0
     queue.more = true
-    this.#wakeSleepers()
+    this.#sleepers.wake()
     this.#load(queue)
   }
 
@@ -309,7 +311,7 @@ export class Deliveries<Report> implements Worker {
       if (next > this.#options.clock.now()) {
         this.#countInFlight(queue.target_sid, -1)
         this.#sendNext(queue.target_sid)
-        await this.#sleepUntil(next, () => this.#releasing.has(queue.slot) || isReplaced())
+        await this.#sleepers.until(next, () => this.#stopped || this.#releasing.has(queue.slot) || isReplaced())
         this.#countInFlight(queue.target_sid, 1)
         next = 0
         continue
@@ -382,37 +384,8 @@ export class Deliveries<Report> implements Worker {
         this.#options.failed(error)
         if (this.#stopped) return
         this.#results = [...results, ...this.#results]
-        await this.#sleepUntil(this.#options.clock.now() + 1000)
+        await this.#sleepers.until(this.#options.clock.now() + 1000, () => this.#stopped)
       }
     }
-  }
-
-  /**
-   * Resolves at the instant, or earlier if the worker stops or `isOver` says so when it is woken. When the clock is set back meanwhile, the
-   * instant moves with it.
-   */
-  async #sleepUntil(instantMs: number, isOver: () => boolean = () => false): Promise<void> {
-    let [until, now] = [instantMs, this.#options.clock.now()]
-    for (;;) {
-      const waitMs = until - now
-      if (waitMs <= 0 || this.#stopped || isOver()) return
-      await new Promise<void>((resolve) => {
-        const done = () => {
-          clearTimeout(timer)
-          this.#sleepers.delete(done)
-          resolve()
-        }
-        const timer = setTimeout(done, Math.min(waitMs, 60_000))
-        this.#sleepers.add(done)
-      })
-      const woken = this.#options.clock.now()
-      if (woken < now) until -= now - woken
-      now = woken
-    }
-  }
-
-  /** Makes every sleeper check again whether its time has come: the clock was moved, or deliveries must stop. */
-  #wakeSleepers(): void {
-    for (const done of [...this.#sleepers]) done()
   }
 }
