@@ -51,7 +51,7 @@ export function loggedPath(request: FastifyRequest): string {
   const { pathWords } = request.server
   const segments = pathOf(request).split('/')
   for (const [at, segment] of segments.entries()) {
-    if (!pathWords.has(segment) && !sid.test(segment)) segments[at] = ':key'
+    if (!(segment.length === 34 ? sid.test(segment) : pathWords.has(segment))) segments[at] = ':key'
   }
   return segments.join('/')
 }

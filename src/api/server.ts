@@ -193,6 +193,7 @@ function requestClosed(request: FastifyRequest, reply: FastifyReply, { onRespons
   // 499, by convention: the caller disconnected before there was a response.
   const status = reply.raw.headersSent ? reply.raw.statusCode : 499
   onResponse(request.method, status, ms / 1000)
+  if (!log.isLevelEnabled('info')) return
   // Names, identities, the query and the headers are not logged.
   log.info(
     {

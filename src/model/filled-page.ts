@@ -5,8 +5,10 @@ import type { BaseRow } from './declare.ts'
 export const maxPageBytes = 1_000_000
 /** Rows read at a time: an ordinary page is one read. */
 const sliceRows = 100
-/** Characters of stored text that are rendered at a time; as JSON they may be six times as many. */
-const pieceChars = 64_000
+/** Rows rendered at a time: few, because only what has been rendered tells how large it is. */
+const groupRows = 5
+/** Bytes of JSON after which other requests have their turn. */
+const turnBytes = 200_000
 
 /** How the rows of a page are read and rendered. */
 export interface PageSource {
@@ -30,54 +32,36 @@ export interface FilledPage {
 }
 
 /**
- * Fills a page of at most `size` rows and about `maxPageBytes`. Large pages are read in slices and rendered in pieces, with
- * turns of the event loop between, so that no page holds up the other requests.
+ * Fills a page of at most `size` rows and about `maxPageBytes`. Large pages are read in slices and rendered with turns of the
+ * event loop between, so that no page holds up the other requests.
  */
 export async function fillPage(size: number, { read, render, backward }: PageSource): Promise<FilledPage> {
-  const pieces: string[] = []
+  const groups: string[] = []
   let first: BaseRow | undefined
   let last: BaseRow | undefined
-  let [rows, bytes, more] = [0, 0, true]
+  let [rows, bytes, turnAt, more] = [0, 0, turnBytes, true]
   while (more && rows < size && bytes < maxPageBytes) {
     if (rows > 0) await turn()
     const limit = Math.min(size - rows, sliceRows)
     // One row more, to know whether another follows.
     const found = await read(last, limit + 1)
-    more = found.length > limit
-    for (const piece of piecesOf(found.slice(0, limit))) {
-      if (bytes >= maxPageBytes) {
-        more = true
-        break
+    const end = Math.min(found.length, limit)
+    let at = 0
+    while (at < end && bytes < maxPageBytes) {
+      if (bytes >= turnAt) {
+        await turn()
+        turnAt = bytes + turnBytes
       }
-      if (piece[0] !== found[0]) await turn()
-      const json = render(backward ? piece.toReversed() : piece).slice(1, -1)
-      pieces.push(json)
+      const group = found.slice(at, Math.min(at + groupRows, end))
+      const json = render(backward ? group.toReversed() : group).slice(1, -1)
+      groups.push(json)
       bytes += Buffer.byteLength(json)
-      rows += piece.length
-      first ??= piece[0]
-      last = piece.at(-1)
+      first ??= group[0]
+      last = group.at(-1)
+      at += group.length
     }
+    rows += at
+    more = at < found.length
   }
-  return { json: (backward ? pieces.reverse() : pieces).join(','), first, last, more }
-}
-
-/** Returns the rows in groups that are rendered together. Those of an ordinary page are one. */
-function piecesOf(rows: readonly BaseRow[]): readonly (readonly BaseRow[])[] {
-  const pieces: BaseRow[][] = []
-  let chars = pieceChars
-  for (const row of rows) {
-    if (chars >= pieceChars) {
-      pieces.push([])
-      chars = 0
-    }
-    pieces.at(-1)?.push(row)
-    chars += textLength(row)
-  }
-  return pieces
-}
-
-function textLength(row: BaseRow): number {
-  let chars = 0
-  for (const value of Object.values(row)) if (typeof value === 'string') chars += value.length
-  return chars
+  return { json: (backward ? groups.reverse() : groups).join(','), first, last, more }
 }
