@@ -12,7 +12,7 @@ import { startServer } from '../../support/server.ts'
 
 const commands = new URL('../../support/batch-commands.ts', import.meta.url)
 const byName = rowsBy('installation', ['name'])
-const roleBySid = rowsBy('roles', ['sid'])
+const roleBySid = rowsBy('roles', ['service_sid', 'sid'])
 
 function kindOf(error: unknown): unknown {
   return error instanceof ApiError ? error.kind : error
@@ -47,7 +47,7 @@ test('a read that meets a damaged page is `unavailable`, its cause is in the log
   onTestFinished(() => database.close())
   const results = await Promise.allSettled([
     database.read.one(byName, { name: 'a' }),
-    database.read.one(roleBySid, { sid: 'RL1' }),
+    database.read.one(roleBySid, { service_sid: 'IS1', sid: 'RL1' }),
     database.read.all(everything, {}),
   ])
   expect(results[0]).toMatchObject({ status: 'fulfilled', value: { name: 'a' } })
