@@ -1,4 +1,5 @@
 import { accountCommands } from './accounts/commands.ts'
+import { sealUrls } from './background/url-sealing.ts'
 import { channelCommands } from './channels/commands.ts'
 import { failedReport, settleMessage } from './channels/receipts.ts'
 import { deliveryCommands } from './delivery/record.ts'
@@ -22,6 +23,7 @@ export const commands = {
   ...factCommands,
   ...mediaCommands,
   ...channelCommands,
+  sealUrls,
 }
 
 export type ParleyCommands = typeof commands

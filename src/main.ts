@@ -10,6 +10,7 @@ import { withRowCache } from './api/row-cache.ts'
 import { closeHttp, createHttp, refuseOtherHosts } from './api/server.ts'
 import { Cleanup } from './background/cleanup.ts'
 import { Timers } from './background/timers.ts'
+import { UrlSealing } from './background/url-sealing.ts'
 import { loopbackHandler, messageHandler } from './channels/message-delivery.ts'
 import type { ChannelReport } from './channels/receipts.ts'
 import { TestClock } from './clock.ts'
@@ -103,6 +104,7 @@ export async function start(config: Config, options: StartOptions = {}): Promise
       createDeliveries(shared),
       createCleanup(shared),
       new MediaExpiry({ clock: installation.clock, database, onError: shared.onError }),
+      new UrlSealing({ database, vault: installation.vault, onError: shared.onError }),
       new MediaCleanup({ store, report: shared.onError }),
       ...(clock ? [clock.worker] : []),
     ]

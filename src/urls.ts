@@ -5,3 +5,44 @@ export function withoutCredentials(url: string): string {
   parsed.password = ''
   return parsed.href
 }
+
+/** What stands in place of user name and password: this prefix and their ciphertext (base64url, at least nonce and tag). */
+const prefix = 'sealed~'
+const ciphertext = /^sealed~([\w-]{38,})$/
+
+/** Where the URL standard finds user name and password in the text of an http(s) URL: up to the last `@` of its authority. */
+const authority = /^([\0-\x20]*https?:[/\\]*)([^/\\?#]*)@/i
+
+/**
+ * Returns an http(s) URL whose user name and password are encrypted by `seal` (which returns base64). The rest of the text stays
+ * as it is, so that the host can be read. A URL without credentials is returned as it is.
+ */
+export function sealCredentials(url: string, seal: (secret: string) => string): string {
+  if (!hasCredentials(url)) return url
+  const sealed = replaceCredentials(url, (secret) => prefix + Buffer.from(seal(secret), 'base64').toString('base64url'))
+  // Tabs and line breaks mean nothing in a URL, but the pattern does not expect them: they are gone in its serialised form.
+  return hasSealedCredentials(sealed) ? sealed : sealCredentials(new URL(url).href, seal)
+}
+
+/** Returns the URL that `sealCredentials` was given; one that is not sealed as it is. Throws as `open` does. */
+export function openCredentials(url: string, open: (sealed: string) => string): string {
+  return replaceCredentials(url, (credentials) => {
+    const sealed = ciphertext.exec(credentials)?.[1]
+    return sealed === undefined ? credentials : open(sealed)
+  })
+}
+
+/** Whether user name and password of a URL are sealed. */
+export function hasSealedCredentials(url: string): boolean {
+  const { username, password } = new URL(url)
+  return password === '' && ciphertext.test(username)
+}
+
+function hasCredentials(url: string): boolean {
+  const { username, password } = new URL(url)
+  return username !== '' || password !== ''
+}
+
+function replaceCredentials(url: string, replace: (credentials: string) => string): string {
+  return url.replace(authority, (_, start: string, credentials: string) => `${start}${replace(credentials)}@`)
+}

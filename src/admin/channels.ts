@@ -6,7 +6,7 @@ import { newSid } from '../sids.ts'
 import { accountBySid } from '../storage/lookups.ts'
 import type { ChannelRow } from '../storage/schema.ts'
 import { shape } from '../storage/shapes.ts'
-import { withoutCredentials } from '../urls.ts'
+import { sealCredentials, withoutCredentials } from '../urls.ts'
 import { notFound } from './replies.ts'
 import { bodyErrors, errors, instant, list, type OperationSchema, object, path, removed, response, sid } from './schemas.ts'
 
@@ -64,7 +64,11 @@ const deleteChannel: OperationSchema = {
 }
 
 /** Messaging channels: the endpoint that delivers the messages from a proxy address. */
-export function channelRoutes({ database, clock }: Pick<Installation, 'database' | 'clock'>): FastifyPluginAsync {
+export function channelRoutes({
+  database,
+  vault,
+  clock,
+}: Pick<Installation, 'database' | 'vault' | 'clock'>): FastifyPluginAsync {
   return async (routes) => {
     routes.get<{ Params: { sid: string } }>(
       '/accounts/:sid/channels',
@@ -86,7 +90,7 @@ export function channelRoutes({ database, clock }: Pick<Installation, 'database'
           account_sid: params.sid,
           sid: newSid('channel', now),
           proxy_address: params.address,
-          url,
+          url: sealCredentials(url, (secret) => vault.seal(secret)),
           date_created: now,
           date_updated: now,
         }

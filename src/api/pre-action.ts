@@ -9,6 +9,7 @@ import { parseJsonObject } from '../json.ts'
 import { type ChangeRequest, type Proposal, requestedChange } from '../model/change.ts'
 import type { AnyResource } from '../model/declare.ts'
 import { type Param, snakeCase } from '../model/params.ts'
+import { openCredentials } from '../urls.ts'
 import type { Vault } from '../vault.ts'
 
 export interface PreActionHooks {
@@ -42,7 +43,7 @@ export async function callPreAction(
   const form = requestForm(facts, event, resource.events.preActionPayload(change, facts), request.source)
   const prepared = prepare({
     method: target.method,
-    url: target.url,
+    url: openCredentials(target.url, (sealed) => hooks.vault.open(sealed)),
     form: { ...form, RetryCount: '0' },
     auth_token: hooks.vault.open(facts.account.auth_token),
     idempotency_token: randomUUID(),

@@ -17,6 +17,7 @@ import { type AncestorSids, collectionUrl, represent, urlsFor } from '../model/r
 import { currentRow, findInstance, locate, type ResourcePath, scopeOf } from '../model/scope.ts'
 import { newSid } from '../sids.ts'
 import type { Reader } from '../storage/database.ts'
+import { openCredentials } from '../urls.ts'
 import { callPreAction, type PreActionHooks, preActionHook } from './pre-action.ts'
 import type { ResponseCache } from './response-cache.ts'
 
@@ -74,7 +75,7 @@ export async function write(pipeline: Pipeline, verb: ChangeVerb, call: Call): P
   const sid = verb === 'create' && resource.sid ? newSid(resource.sid, now) : ''
   const request: ChangeRequest = { verb, path, params, sid, now, webhooks: call.webhooks, source: 'API' }
   const { row, ancestors } = await pipeline.write(resource, await runPreAction(pipeline, resource, request))
-  return row && render(resource, ancestors, call, row, now)
+  return row && render(pipeline, ancestors, call, row, now)
 }
 
 /** Parses the body. Throws 404 rather than the refusal of a parameter when what the path names does not exist. */
@@ -138,7 +139,7 @@ async function fetchRow(pipeline: Pipeline, call: Call, key: string): Promise<st
   const now = pipeline.clock.now()
   const ancestors = await locate(pipeline.read, resource, path)
   const row = await findInstance(pipeline.read, resource, { ...ancestors, now }, path)
-  const body = render(resource, ancestors, call, row, now)
+  const body = render(pipeline, ancestors, call, row, now)
   // Below a parent that may be renamed or removed a change of the row alone would not invalidate it.
   if (typeof resource.under === 'string') pipeline.responses?.set(key, { body, sid: row.sid, validUntil: validUntil(row, now) })
   return body
@@ -160,7 +161,7 @@ export async function list(pipeline: Pipeline, call: Call): Promise<string> {
   const collection = collectionUrl(resource, ancestors, urls)
   const shown = (stored: BaseRow): BaseRow => {
     const row = currentRow(resource, stored, ancestors)
-    return resource.elapse?.(row, now) ?? row
+    return openedRow(pipeline, resource, resource.elapse?.(row, now) ?? row)
   }
   const found = await readPage(
     issuerOf(pipeline.pageSecret, resource, ancestors, order),
@@ -195,10 +196,16 @@ function pageMeta(
   }
 }
 
-function render(resource: AnyResource, ancestors: AncestorSids, call: Call, row: BaseRow, now: number): string {
+function render(pipeline: Pipeline, ancestors: AncestorSids, call: Call, row: BaseRow, now: number): string {
+  const { resource } = call
   const urls = urlsFor(call.base, ancestors, call.family)
-  const current = resource.elapse?.(row, now) ?? row
+  const current = openedRow(pipeline, resource, resource.elapse?.(row, now) ?? row)
   return JSON.stringify(represent(resource, current, collectionUrl(resource, ancestors, urls), urls))
+}
+
+/** Returns the row with its URLs as the caller gave them. */
+function openedRow({ preAction: { vault } }: Pipeline, resource: AnyResource, row: BaseRow): BaseRow {
+  return resource.opened?.(row, (url) => openCredentials(url, (sealed) => vault.open(sealed))) ?? row
 }
 
 /** Returns until when a response with this row may be cached, in epoch ms. */

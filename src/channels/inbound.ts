@@ -5,7 +5,7 @@ import { freeMedia, mediaToJson } from '../media/rows.ts'
 import type { ChangeRequest, NamedChange } from '../model/change.ts'
 import type { AnyResource, Inbound } from '../model/declare.ts'
 import { formOf } from '../model/form.ts'
-import { type Params, parseParams } from '../model/params.ts'
+import { type Params, parseParams, sealSecrets } from '../model/params.ts'
 import { type AutoCreation, addresses } from '../resources/configuration/address.ts'
 import { addressType, canonicalAddress } from '../resources/conversations/address-formats.ts'
 import { conversations } from '../resources/conversations/conversation.ts'
@@ -20,6 +20,8 @@ import type { Reader } from '../storage/database.ts'
 import { accountBySid, conversationBySid, serviceOfAccount } from '../storage/lookups.ts'
 import { rowsBy } from '../storage/rows.ts'
 import type { AccountRow, AddressRow } from '../storage/schema.ts'
+import { openCredentials } from '../urls.ts'
+import type { Vault } from '../vault.ts'
 
 /** A message received from a channel. */
 export interface Incoming {
@@ -272,7 +274,8 @@ async function allowedChanges(
     channel_metadata: metadata(source, incoming.profile_name),
   }
   const { service_sid } = destination
-  const build = requestBuilder({ parties, service_sid, conversation_sid: sids.conversation, source, inbound })
+  const { vault } = pipeline.preAction
+  const build = requestBuilder({ vault, parties, service_sid, conversation_sid: sids.conversation, source, inbound })
   const message = build(messages, sids.message, messageForm(incoming))
   return destination.kind === 'open'
     ? [{ resource: messages, request: await runPreAction(pipeline, messages, message) }]
@@ -293,17 +296,19 @@ type Changes = readonly [Change, ...Change[]]
 
 /** Returns a function that makes create requests from forms, as the API does, with the channel as source and webhooks enabled. */
 function requestBuilder(by: {
+  vault: Vault
   parties: Parties
   service_sid: string
   conversation_sid: string
   source: string
   inbound: Inbound
 }): RequestBuilder {
-  const { parties, service_sid, conversation_sid, source, inbound } = by
+  const { vault, parties, service_sid, conversation_sid, source, inbound } = by
   return (resource, sid, form) => {
     const parents = resource === conversations ? [] : [conversation_sid]
     const text = [...parents.map((parent) => `/${conversations.path}/${parent}`), `/${resource.path}`].join('')
-    const params = parseParams<Params>(resource.params, 'create', formOf(form))
+    const given = parseParams<Params>(resource.params, 'create', formOf(form))
+    const params = sealSecrets(resource.params, given, (secret) => vault.seal(secret))
     const path = { account_sid: parties.account_sid, service_sid, parents, key: null, text }
     return { verb: 'create', path, params, sid, now: parties.now, webhooks: true, source, inbound }
   }
@@ -325,7 +330,7 @@ async function newConversation(
   // The conversation's mail address takes the place of a proxy address.
   const form = isMail(parties.address) ? { 'Bindings.Email.Address': parties.to[0] } : {}
   const conversation = await runPreAction(pipeline, conversations, build(conversations, sids.conversation, form))
-  const webhook = webhookForm(auto_creation)
+  const webhook = webhookForm(auto_creation, pipeline.preAction.vault)
   const members = bindingsFor(parties, configured).map((form, i, { length }): ChangeRequest => {
     const sid = i === 0 ? sids.participant : orderedSid('participant', message.now)
     return { ...build(participants, sid, form), setup: i === length - 1 ? 'complete' : 'ongoing' }
@@ -358,12 +363,12 @@ function messageForm({ from, body, media_sid, attributes }: Incoming): FormValue
 }
 
 /** Returns the form of the webhook that the address configuration adds to new conversations; undefined if it adds none. */
-function webhookForm(auto: AutoCreation): FormValues | undefined {
+function webhookForm(auto: AutoCreation, vault: Vault): FormValues | undefined {
   if (auto.type === 'studio') return { Target: 'studio', 'Configuration.FlowSid': auto.studio_flow_sid ?? '' }
   if (auto.type === 'default') return undefined
   return {
     Target: 'webhook',
-    'Configuration.Url': auto.webhook_url ?? '',
+    'Configuration.Url': openCredentials(auto.webhook_url ?? '', (sealed) => vault.open(sealed)),
     // The conversation's own webhooks spell the method in lower case.
     'Configuration.Method': (auto.webhook_method ?? 'POST').toLowerCase(),
     'Configuration.Filters': [...(auto.webhook_filters ?? [])],

@@ -4,6 +4,7 @@ import type { Reader } from '../storage/database.ts'
 import { accountBySid, conversationBySid } from '../storage/lookups.ts'
 import { rowsBy } from '../storage/rows.ts'
 import type { DeliveryRow } from '../storage/schema.ts'
+import { openCredentials } from '../urls.ts'
 import type { Vault } from '../vault.ts'
 import { type SendResult, type WebhookClient, webhookTimeoutMs } from './client.ts'
 import { type DeliveryHandler, unsent } from './handler.ts'
@@ -31,7 +32,7 @@ export async function sendSigned(options: SignedSenderOptions, row: DeliveryRow,
   if (!account) return unsent('the account does not exist')
   const prepared = prepare({
     method: row.method,
-    url: row.url,
+    url: openCredentials(row.url, (sealed) => vault.open(sealed)),
     form: { ...parseStored<Record<string, string>>(row.form), RetryCount: String(tries) },
     auth_token: vault.open(account.auth_token),
     idempotency_token: row.idempotency_token,

@@ -214,6 +214,8 @@ interface Wire<Row, P extends Params, L extends Params, Key extends string> {
   /** Parameters that leave `date_updated` as it is. */
   readonly untouched?: readonly (keyof P & string)[]
   readonly represent: (row: Row, self: string, urls: Urls) => Representation<Row, Key>
+  /** Set when a column holds URLs: returns the row with their user names and passwords decrypted, for `represent`. */
+  readonly opened?: (row: Row, open: (url: string) => string) => Row
   readonly list?: {
     /** Key of the array in the response. */
     readonly key: string

@@ -1,6 +1,7 @@
 import { parseDuration, parseInstant, plusDuration } from '../dates.ts'
-import { type ErrorName, refuse } from '../errors.ts'
+import { ApiError, type ErrorName, refuse } from '../errors.ts'
 import { isSid, prefixOf, type SidKind } from '../sids.ts'
+import { sealCredentials } from '../urls.ts'
 import type { Form } from './form.ts'
 
 /**
@@ -18,8 +19,11 @@ export interface Param<T> {
   readonly required: readonly Verb[]
   /** The refusal when a pre-action webhook amends it with anything but a text. */
   readonly wrongType: ErrorName
-  /** Set for a secret: it is encrypted right after parsing, so that commands, rules and rows hold only the ciphertext. */
-  readonly sealed?: true
+  /**
+   * Set for a secret, or what contains one. Encrypts the secret right after parsing, so that commands, rules and rows hold only
+   * the ciphertext.
+   */
+  seal?(value: T, seal: (secret: string) => string): T
 }
 
 /** Returns the JSON key of a parameter: `messaging_service_sid` for `MessagingServiceSid`. */
@@ -160,7 +164,11 @@ export function flag(invalid: ErrorName = 'invalidValue'): Param<boolean | null>
 
 /** A secret text; empty means null. */
 export function secret(): Param<string | null> {
-  return { ...text({}), kind: 'secret text, never returned', sealed: true }
+  return {
+    ...text({}),
+    kind: 'secret text, never returned',
+    seal: (value, seal) => (value === null ? null : seal(value)),
+  }
 }
 
 /** A repeated parameter, each value parsed as `inner`. Empty values and duplicates are dropped. */
@@ -184,7 +192,7 @@ export function someOf<const W extends string>(words: readonly W[], invalid: Err
   )
 }
 
-/** Several texts, by repeating the parameter; an empty value alone is the empty list. `max`: in characters. */
+/** Several texts, by repeating the parameter; empty values alone are the empty list. `max`: in characters. */
 export function texts(rules: {
   maxTexts: number
   tooMany: ErrorName
@@ -194,7 +202,7 @@ export function texts(rules: {
   return param(
     `at most ${rules.maxTexts} texts of 1 to ${rules.max} characters`,
     (_, all) => {
-      const given = all.length === 1 && all[0] === '' ? [] : all
+      const given = all.every((one) => one === '') ? [] : all
       if (given.length > rules.maxTexts) throw refuse(rules.tooMany)
       if (given.some((one) => one === '' || longerThan(rules.max, one))) throw refuse(rules.invalid)
       given.forEach(refuseNul)
@@ -254,9 +262,9 @@ export function sid(kind: SidKind, invalid: ErrorName): Param<string | null> {
   })
 }
 
-/** An absolute http(s) URL; empty means null. */
+/** An absolute http(s) URL; empty means null. User name and password in it are stored encrypted. */
 export function webUrl(invalid: ErrorName, limit?: { max: number; tooLong: ErrorName }): Param<string | null> {
-  return param(
+  const url = param(
     limit ? `http(s) URL, at most ${limit.max} characters` : 'http(s) URL',
     (given) => {
       if (given === '') return null
@@ -268,6 +276,7 @@ export function webUrl(invalid: ErrorName, limit?: { max: number; tooLong: Error
     },
     limit ? limit.max * charBytes : unlimitedBytes,
   )
+  return { ...url, seal: (value, seal) => (value === null ? null : sealCredentials(value, seal)) }
 }
 
 /** Returns the value of a column on update: absent keeps it, empty (null) unsets it. */
@@ -275,16 +284,29 @@ export function given<T>(value: T | undefined, before: T): T {
   return value === undefined ? before : value
 }
 
-/**
- * A parameter that is ignored or parsed depending on other values: the rule of the resource parses it with `parseDeferred`.
- */
-export function deferred(inner: Param<unknown>): Param<readonly string[]> {
-  return { ...inner, parse: (_, all) => all }
+/** The value of a parameter that may be ignored, or the refusal that it meets if it is used. Plain data, as every value. */
+export type Deferred<T> = { readonly value: T } | { readonly refusal: Pick<ApiError, 'kind' | 'details'> }
+
+/** A parameter that is ignored or used depending on other values: the rule of the resource takes it with `deferredValue`. */
+export function deferred<T>(inner: Param<T>): Param<Deferred<T>> {
+  return {
+    ...inner,
+    parse(text, all) {
+      try {
+        return { value: inner.parse(text, all) }
+      } catch (error) {
+        if (!(error instanceof ApiError)) throw error
+        return { refusal: { kind: error.kind, details: error.details } }
+      }
+    },
+    seal: (given, seal) => ('value' in given && inner.seal ? { value: inner.seal(given.value, seal) } : given),
+  }
 }
 
-/** Parses a deferred parameter; undefined when it was not given. */
-export function parseDeferred<T>(kind: Param<T>, given: readonly string[] | undefined): T | undefined {
-  return given && kind.parse(given.at(-1) ?? '', given)
+/** Returns the value of a deferred parameter; undefined when it was not given. Throws its refusal. */
+export function deferredValue<T>(given: Deferred<T> | undefined): T | undefined {
+  if (given === undefined || 'value' in given) return given?.value
+  throw refuse(given.refusal.kind, given.refusal.details)
 }
 
 /**
@@ -316,9 +338,9 @@ export function longestForm(declared: Params): number {
 
 /** Returns the values with the secrets encrypted. */
 export function sealSecrets<P extends Params>(declared: P, parsed: Parsed<P>, seal: (secret: string) => string): Parsed<P> {
-  const secrets = Object.entries(parsed).filter(([name, value]) => declared[name]?.sealed && value !== null)
+  const secrets = Object.entries(parsed).filter(([name]) => declared[name]?.seal)
   if (secrets.length === 0) return parsed
-  return { ...parsed, ...Object.fromEntries(secrets.map(([name, value]) => [name, seal(String(value))])) }
+  return { ...parsed, ...Object.fromEntries(secrets.map(([name, value]) => [name, declared[name]?.seal?.(value, seal)])) }
 }
 
 type NamedParams = readonly (readonly [string, Param<unknown>])[]

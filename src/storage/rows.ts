@@ -1,4 +1,4 @@
-import type { Kysely, SelectQueryBuilder } from 'kysely'
+import { type Kysely, type SelectQueryBuilder, sql } from 'kysely'
 import type { Tx } from './database.ts'
 import type { Tables } from './schema.ts'
 import { type PlainWrite, type Shape, shape } from './shapes.ts'
@@ -212,6 +212,25 @@ function selectPage(db: Untyped, a: Args, query: PageQuery, chosen: readonly (nu
       refTuple(by, 'sid'),
       `${direction === 'asc' ? '>' : '<'}${after === 'from' ? '=' : ''}` as '>',
       tuple(a.after_key, a.after_sid) as never,
+    ),
+  )
+}
+
+/**
+ * Selects `columns` and the key of rows, in the order of their primary key, after the one that the arguments `after_<column>`
+ * name; also takes `limit`. All columns of the key are texts: empty ones come before all others.
+ */
+export function rowsAfter(table: Table, key: readonly string[], columns: readonly string[]): Shape<Args, Args> {
+  return once(`after ${table} ${key} ${columns}`, (db, a) =>
+    key.reduce(
+      (query, column) => query.orderBy(column),
+      db
+        .selectFrom(table)
+        .select([...key, ...columns])
+        .where(
+          sql<boolean>`(${sql.join(key.map((column) => sql.ref(column)))}) > (${sql.join(key.map((column) => a[`after_${column}`]))})`,
+        )
+        .limit(a.limit as number),
     ),
   )
 }

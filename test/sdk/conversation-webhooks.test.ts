@@ -287,7 +287,11 @@ test('a closed conversation takes no new or changed webhooks, after the checks o
 test('a conversation that is being set up takes no new or changed webhooks', () => {
   // For a caller it is over before anything else can happen: the rules are called directly.
   const facts = { parents: [{ state: 'initializing', webhook_count: 0 }], account: {} } as unknown as FactsOf<typeof webhooks>
-  const form = { Target: 'webhook', 'Configuration.Url': [url], 'Configuration.Filters': ['onMessageAdded'] } as const
+  const form = {
+    Target: 'webhook',
+    'Configuration.Url': { value: url },
+    'Configuration.Filters': { value: ['onMessageAdded'] },
+  } as const
   const message = "Conversation in 'initializing' state may not be updated or used for message sending"
   expect(() => webhooks.create?.(form, facts, undefined, '')).toThrow(message)
   const stored = { target: 'webhook', url } as ConversationWebhookRow

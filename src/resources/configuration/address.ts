@@ -71,6 +71,11 @@ export const addresses = resource<AddressRow>()({
 
   remove: () => {},
 
+  opened(row, open) {
+    const auto = parseStored<AutoCreation>(row.auto_creation)
+    return auto.webhook_url ? { ...row, auto_creation: JSON.stringify({ ...auto, webhook_url: open(auto.webhook_url) }) } : row
+  },
+
   represent: (row, self) => ({
     account_sid: row.account_sid,
     sid: row.sid,

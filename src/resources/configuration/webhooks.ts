@@ -22,6 +22,15 @@ export function changedWebhooks<R extends AccountRow | ServiceRow>(before: R, p:
   }
 }
 
+/** Returns the row with its URLs as they were given. */
+export function openedWebhooks<R extends AccountRow | ServiceRow>(row: R, open: (url: string) => string): R {
+  return {
+    ...row,
+    pre_webhook_url: row.pre_webhook_url && open(row.pre_webhook_url),
+    post_webhook_url: row.post_webhook_url && open(row.post_webhook_url),
+  }
+}
+
 /** https://www.twilio.com/docs/conversations/api/webhook-configuration-resource */
 export const accountWebhooks = resource<AccountRow>()({
   name: 'ConfigurationWebhook',
@@ -36,6 +45,7 @@ export const accountWebhooks = resource<AccountRow>()({
     ...changedWebhooks(before, p),
     webhook_target: p.Target ?? before.webhook_target,
   }),
+  opened: openedWebhooks,
   represent: (row, self) => ({
     account_sid: row.sid,
     pre_webhook_url: row.pre_webhook_url,

@@ -6,13 +6,14 @@ import { parseStored } from '../../../json.ts'
 import { type BaseRow, resource, stepOf } from '../../../model/declare.ts'
 import {
   createOnly,
+  type Deferred,
   deferred,
+  deferredValue,
   oneOf,
   type Param,
   type Params,
   type Parsed,
   param,
-  parseDeferred,
   required,
   sid,
   someOf,
@@ -40,7 +41,7 @@ const targets = oneOf(['webhook', 'trigger', 'studio'], { invalid: 'invalidConve
 
 const urls = webUrl('invalidWebhook', { max: 512, tooLong: 'conversationWebhookUrlTooLong' })
 
-const methods = oneOf(['get', 'post'], { invalid: 'invalidWebhookMethod' })
+const methods = asGiven(oneOf(['get', 'post'], { invalid: 'invalidWebhookMethod' }))
 
 const filters = someOf([...scopedEventTypes, ...legacyEventTypes], 'invalidConversationWebhookFilter')
 
@@ -50,6 +51,17 @@ const triggers = texts({
   max: 248,
   invalid: 'invalidConversationWebhookTrigger',
 })
+
+/** observed: the caller's spelling is returned. */
+function asGiven(word: Param<string>): Param<string> {
+  return {
+    ...word,
+    parse(text, all) {
+      word.parse(text, all)
+      return text
+    },
+  }
+}
 
 const flowSids = sid('flow', 'invalidConversationWebhookFlowSid')
 
@@ -123,6 +135,8 @@ export const webhooks = resource<ConversationWebhookRow, 'configuration'>()({
     if (after && !before && after.replay_after !== null) await replay(tx, after, after.replay_after, facts)
   },
 
+  opened: (row, open) => ({ ...row, url: row.url && open(row.url) }),
+
   represent: (row, self, urls) => ({
     account_sid: row.account_sid,
     ...chatServiceSid(row, urls),
@@ -148,30 +162,22 @@ export const webhooks = resource<ConversationWebhookRow, 'configuration'>()({
 function configured(target: ConversationWebhookRow['target'], p: Given, before: Configuration | null): Configuration {
   for (const [name, missing] of requiredParams[target]) {
     const given = p[name]
-    if (given ? isEmpty(name, given) : before === null) throw refuse(missing)
+    if (given ? isEmpty(given) : before === null) throw refuse(missing)
   }
   const current = before ?? { url: null, method: null, filters: null, triggers: null, flow_sid: null }
-  if (target === 'studio')
-    return { ...current, flow_sid: parseDeferred(flowSids, p['Configuration.FlowSid']) ?? current.flow_sid }
+  if (target === 'studio') return { ...current, flow_sid: deferredValue(p['Configuration.FlowSid']) ?? current.flow_sid }
   const common = {
     ...current,
-    url: parseDeferred(urls, p['Configuration.Url']) ?? current.url,
-    method: methodOf(p) ?? current.method ?? 'post',
+    url: deferredValue(p['Configuration.Url']) ?? current.url,
+    method: deferredValue(p['Configuration.Method']) ?? current.method ?? 'post',
   }
   return target === 'trigger'
-    ? { ...common, triggers: json(parseDeferred(triggers, p['Configuration.Triggers'])) ?? current.triggers }
-    : { ...common, filters: json(parseDeferred(filters, p['Configuration.Filters'])) ?? current.filters }
+    ? { ...common, triggers: json(deferredValue(p['Configuration.Triggers'])) ?? current.triggers }
+    : { ...common, filters: json(deferredValue(p['Configuration.Filters'])) ?? current.filters }
 }
 
-/** Of a repeated text the last value counts; a list is empty when all its values are. */
-function isEmpty(name: keyof Given, given: readonly string[]): boolean {
-  const list = name === 'Configuration.Filters' || name === 'Configuration.Triggers'
-  return list ? given.every((value) => value === '') : given.at(-1) === ''
-}
-
-/** observed: the caller's spelling is returned. */
-function methodOf({ 'Configuration.Method': given }: Given): string | undefined {
-  return parseDeferred(methods, given) && given?.at(-1)
+function isEmpty(given: Deferred<string | readonly string[] | null>): boolean {
+  return 'value' in given && (given.value === null || given.value.length === 0)
 }
 
 function json(list: readonly string[] | undefined): string | undefined {

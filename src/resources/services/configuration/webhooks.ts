@@ -1,7 +1,7 @@
 import { parseStored } from '../../../json.ts'
 import { resource } from '../../../model/declare.ts'
 import type { ServiceRow } from '../../../storage/schema.ts'
-import { changedWebhooks, webhookParams } from '../../configuration/webhooks.ts'
+import { changedWebhooks, openedWebhooks, webhookParams } from '../../configuration/webhooks.ts'
 
 /** https://www.twilio.com/docs/conversations/api/per-service-webhook-resource */
 export const serviceWebhooks = resource<ServiceRow>()({
@@ -13,6 +13,7 @@ export const serviceWebhooks = resource<ServiceRow>()({
   row: ({ service }) => service?.sid ?? '',
   params: webhookParams,
   update: (before, p) => ({ ...before, ...changedWebhooks(before, p) }),
+  opened: openedWebhooks,
   // A service without a configuration is represented with nulls, not by a 404.
   represent: (row, self) => ({
     account_sid: row.account_sid,
