@@ -42,7 +42,9 @@ const about = {
   servers: [{ url: 'http://127.0.0.1:8080', description: 'The default address' }],
   security: [{ operator: [] }],
   components: { securitySchemes: { operator: { type: 'http' as const, scheme: 'bearer', description: 'The operator token' } } },
-  tags: ['Accounts', 'API keys', 'Channels', 'Content templates', 'Deliveries', 'Test clock'].map((name) => ({ name })),
+  tags: ['Accounts', 'API keys', 'Channels', 'Content templates', 'Deliveries', 'Gateway', 'Test clock'].map((name) => ({
+    name,
+  })),
 }
 
 /** Returns the description of the admin API, from its routes on a server that does not listen. */
@@ -58,9 +60,19 @@ export async function describeAdmin(): Promise<AdminDescription> {
     await server.register(swagger, { openapi: about, transform: ({ schema, url }) => ({ schema, url: withoutSlash(url) }) })
     const timers = { catchUp: async () => undefined }
     // The pipeline is never used: the server receives no request.
-    await server.register(adminRoutes({ installation, timers, pipeline: {} as Pipeline, limits: null, logins: null }), {
-      prefix: '/admin/v1',
-    })
+    await server.register(
+      adminRoutes({
+        installation,
+        timers,
+        pipeline: {} as Pipeline,
+        limits: null,
+        logins: null,
+        gateway: { open: () => Promise.reject(new Error('nothing is served')) },
+      }),
+      {
+        prefix: '/admin/v1',
+      },
+    )
     await server.ready()
     // A copy: the plugin may return its own object.
     return { document: withComponents(JSON.parse(JSON.stringify(server.swagger()))), routes }

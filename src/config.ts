@@ -1,4 +1,6 @@
+import { isIP } from 'node:net'
 import { dirname, join, parse } from 'node:path'
+import ipaddr from 'ipaddr.js'
 
 /** `file`: a path, or `:memory:`. */
 export type DatabaseLocation =
@@ -91,6 +93,31 @@ const declarations = {
     description:
       'further names in the Host header, separated by commas; checked if HOST is a loopback address, or this or PARLEY_PUBLIC_URL is set',
     default: { words: 'localhost, HOST, the host of PARLEY_PUBLIC_URL; any IP address', value: () => [] },
+    parse: hostNames,
+  }),
+  trustedProxies: declare({
+    env: 'PARLEY_TRUSTED_PROXIES',
+    description:
+      'addresses or networks, separated by commas, of the proxies whose X-Forwarded-Proto, X-Forwarded-Host and X-Forwarded-For count',
+    default: { words: 'none', value: () => [] },
+    parse: networks,
+  }),
+  gatewayPort: declare({
+    env: 'PARLEY_GATEWAY_PORT',
+    description: 'port, on 127.0.0.1, of the proxy for unchanged programs (parley env)',
+    default: { words: 'any free port; opened when parley exec or parley env first asks for it', value: none },
+    parse: integer(0, 65_535),
+  }),
+  gatewayTlsPort: declare({
+    env: 'PARLEY_GATEWAY_TLS_PORT',
+    description: 'port, on 127.0.0.1, that serves conversations.twilio.com with TLS',
+    default: { words: 'any free port; opened together with the proxy', value: none },
+    parse: integer(0, 65_535),
+  }),
+  gatewayAllow: declare({
+    env: 'PARLEY_GATEWAY_ALLOW',
+    description: 'hosts of twilio.com, separated by commas, which unchanged programs may reach through the proxy',
+    default: { words: 'none: they are refused', value: () => [] },
     parse: hostNames,
   }),
   metricsToken: declare({
@@ -227,6 +254,11 @@ export function mediaFolder(config: Pick<Config, 'database' | 'dataDir'>): strin
   return dataPath(config, 'media')
 }
 
+/** Returns the folder of the gateway's certificate authority; null for a database in memory. */
+export function gatewayFolder(config: Pick<Config, 'database' | 'dataDir'>): string | null {
+  return dataPath(config, 'gateway')
+}
+
 /** Files are named after the database and lie in its folder unless PARLEY_DATA_DIR names another one. */
 function dataPath({ database, dataDir }: Pick<Config, 'database' | 'dataDir'>, kind: string): string | null {
   if (database.engine === 'postgres') return join(dataDir ?? 'data', `parley.${kind}`)
@@ -279,6 +311,13 @@ function hostNames(text: string, env: string): string[] {
   const names = text.split(',').map((name) => name.trim().toLowerCase())
   if (names.every((name) => /^[a-z0-9_-]+(\.[a-z0-9_-]+)*$/.test(name))) return names
   throw new ConfigError(`${env} must be host names without ports, separated by commas, not ${text}`)
+}
+
+function networks(text: string, env: string): string[] {
+  const entries = text.split(',').map((entry) => entry.trim())
+  const isNetwork = (entry: string) => isIP(entry) !== 0 || (isIP(entry.replace(/\/.*/, '')) !== 0 && ipaddr.isValidCIDR(entry))
+  if (entries.every(isNetwork)) return entries
+  throw new ConfigError(`${env} must be addresses or networks such as 10.0.0.0/8, separated by commas, not ${text}`)
 }
 
 function integer(min: number, max: number): Parse<number> {

@@ -4,6 +4,7 @@ import { Authenticator, type FailedLogin } from './api/auth.ts'
 import { hostCheck } from './api/hosts.ts'
 import { defaultConnections, defaultLimits, type HttpLimits, limitConnections } from './api/limits.ts'
 import { defaultLogins, LoginThrottle } from './api/login-throttle.ts'
+import { proxyCheck } from './api/origin.ts'
 import type { Pipeline } from './api/requests.ts'
 import { ResponseCache } from './api/response-cache.ts'
 import { withRowCache } from './api/row-cache.ts'
@@ -20,6 +21,7 @@ import { Deliveries } from './delivery/deliveries.ts'
 import { isDelivered } from './delivery/handler.ts'
 import { webhookHandler } from './delivery/webhook.ts'
 import { ApiError, codeOf, isFailure, refuse } from './errors.ts'
+import { Gateway } from './gateway/gateway.ts'
 import { type Installation, type OpenOptions, openInstallation } from './installation/open.ts'
 import { followClock } from './installation/test-clock.ts'
 import { Loop, type Worker } from './loop.ts'
@@ -44,6 +46,8 @@ export interface Running {
   /** The base URL of `/metrics`. */
   readonly metricsUrl: string
   readonly installation: Installation
+  /** The way in for programs that are not changed. */
+  readonly gateway: Gateway
   /** Finishes the work in flight, then closes everything in reverse order. */
   stop(): Promise<void>
 }
@@ -98,7 +102,13 @@ export async function start(config: Config, options: StartOptions = {}): Promise
     const timers = createTimers(shared)
     const pipeline = createPipeline(shared, timers)
     const clock = sharedClock(shared)
-    const server = createServer(shared, { pipeline, timers, store, beforeRequest: clock?.follow, limits: options.limits })
+    const { server, gateway } = createServer(shared, {
+      pipeline,
+      timers,
+      store,
+      beforeRequest: clock?.follow,
+      limits: options.limits,
+    })
     const workers: Worker[] = [
       timers,
       createDeliveries(shared),
@@ -110,12 +120,14 @@ export async function start(config: Config, options: StartOptions = {}): Promise
     ]
     opened.push(
       () => Promise.all(workers.map((worker) => worker.stop())),
+      () => gateway.close(),
       () => closeHttp(server, stopTimeoutMs),
     )
     const url = await listen(server, config)
+    if (config.gatewayPort !== null || config.gatewayTlsPort !== null) await gateway.open()
     const metricsUrl = config.metricsPort === null ? url : await listenForMetrics(shared, config.metricsPort, opened)
     for (const worker of workers) worker.start()
-    return { url, metricsUrl, installation, stop }
+    return { url, metricsUrl, installation, gateway, stop }
   } catch (error) {
     await stop()
     throw error
@@ -219,7 +231,7 @@ function createServer(
     readonly beforeRequest: (() => Promise<void>) | undefined
     readonly limits: Partial<HttpLimits> | undefined
   },
-): FastifyInstance {
+): { server: FastifyInstance; gateway: Gateway } {
   const { database, vault, clock, log } = installation
   const { pipeline, timers, store, beforeRequest } = parts
   const logins = {
@@ -251,12 +263,14 @@ function createServer(
     log,
     limits,
     isOwnHost: hostCheck(config),
+    isTrustedProxy: proxyCheck(config.trustedProxies),
     onResponse: (method, status, seconds) => metrics.countRequest(method, status, seconds),
   })
-  server.register(adminRoutes({ installation, timers, pipeline, limits, logins }), { prefix: '/admin/v1' })
+  const gateway = new Gateway({ config, http: server.server, maxConnections: limits.maxConnections, log })
+  server.register(adminRoutes({ installation, timers, pipeline, limits, logins, gateway }), { prefix: '/admin/v1' })
   server.register(healthRoutes({ database }))
   if (config.metricsPort === null) server.register(metricsRoutes({ registry: metrics.registry, token: config.metricsToken }))
-  return server
+  return { server, gateway }
 }
 
 async function listenForMetrics(shared: Shared, port: number, opened: (() => Promise<unknown>)[]): Promise<string> {

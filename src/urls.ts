@@ -46,3 +46,16 @@ function hasCredentials(url: string): boolean {
 function replaceCredentials(url: string, replace: (credentials: string) => string): string {
   return url.replace(authority, (_, start: string, credentials: string) => `${start}${replace(credentials)}@`)
 }
+
+const conversationsHost = /^conversations(?:\.[\w-]+){0,2}\.twilio\.com$/i
+
+/** Whether a host name is one of Twilio Conversations, alone or with an edge and a region: those that Parley stands in for. */
+export function isConversationsHost(name: string): boolean {
+  return conversationsHost.test(name)
+}
+
+/** Returns the host name of `name:port`, `[address]:port` or either alone: in lower case, without the dot that DNS allows at its end. */
+export function hostNameOf(host: string): string {
+  const name = /^\[(.*)\](?::\d+)?$/.exec(host)?.[1] ?? host.replace(/:\d*$/, '')
+  return name.toLowerCase().replace(/\.$/, '')
+}

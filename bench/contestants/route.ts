@@ -67,6 +67,7 @@ const server = createHttp({
   publicUrl: null,
   log,
   limits: { ...defaultLimits, maxConnections: defaultConnections() },
+  isTrustedProxy: null,
   isOwnHost: hostCheck({ host: '127.0.0.1', publicUrl: null, allowedHosts: [] }),
   onResponse: (method, status, seconds) => metrics.countRequest(method, status, seconds),
 })

@@ -2,17 +2,20 @@ import type { FastifyError, FastifyInstance, FastifyPluginAsync, FastifyReply, F
 import { type FailedLogin, hasBearer } from '../api/auth.ts'
 import { type HttpLimits, limitBodyTime } from '../api/limits.ts'
 import type { LoginThrottle } from '../api/login-throttle.ts'
+import { addressOf } from '../api/origin.ts'
 import type { Pipeline } from '../api/requests.ts'
-import { addressOf } from '../api/respond.ts'
+
 import type { Timers } from '../background/timers.ts'
 import { TestClock } from '../clock.ts'
 import { ApiError, isFailure } from '../errors.ts'
+import type { Gateway } from '../gateway/gateway.ts'
 import type { Installation } from '../installation/open.ts'
 import { accountRoutes } from './accounts.ts'
 import { channelRoutes } from './channels.ts'
 import { clockRoutes } from './clock.ts'
 import { contentRoutes } from './contents.ts'
 import { deliveryRoutes } from './deliveries.ts'
+import { gatewayRoutes } from './gateway.ts'
 import { inboundRoutes } from './inbound.ts'
 import { keyRoutes } from './keys.ts'
 import { receiptRoutes } from './receipts.ts'
@@ -28,6 +31,8 @@ export interface AdminOptions {
   /** Also null there: nobody connects. */
   readonly limits: HttpLimits | null
   readonly logins: Logins | null
+  /** Also null there: it would close at once. */
+  readonly gateway: Pick<Gateway, 'open'> | null
 }
 
 interface Logins {
@@ -36,7 +41,7 @@ interface Logins {
 }
 
 /** `/admin/v1`: the operator's own JSON API. Errors are `{ "error": "what is wrong" }`. */
-export function adminRoutes({ installation, timers, pipeline, limits, logins }: AdminOptions): FastifyPluginAsync {
+export function adminRoutes({ installation, timers, pipeline, limits, logins, gateway }: AdminOptions): FastifyPluginAsync {
   const { database, clock, adminToken, log } = installation
   return async (admin) => {
     admin.addHook('onRequest', async (request, reply) => {
@@ -60,6 +65,7 @@ export function adminRoutes({ installation, timers, pipeline, limits, logins }: 
     await admin.register(receiptRoutes(installation))
     if (pipeline) await admin.register(inboundRoutes(installation, pipeline))
     await admin.register(deliveryRoutes(installation), { prefix: '/deliveries' })
+    if (gateway) await admin.register(gatewayRoutes(installation, gateway), { prefix: '/gateway' })
     if (clock instanceof TestClock && timers) await admin.register(clockRoutes(clock, database, timers), { prefix: '/clock' })
   }
 }

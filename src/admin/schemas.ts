@@ -6,7 +6,7 @@ export interface OperationSchema extends FastifySchema {
   readonly operationId: string
   readonly summary: string
   readonly description?: string
-  readonly tags: readonly ['Accounts' | 'API keys' | 'Channels' | 'Content templates' | 'Deliveries' | 'Test clock']
+  readonly tags: readonly ['Accounts' | 'API keys' | 'Channels' | 'Content templates' | 'Deliveries' | 'Gateway' | 'Test clock']
   readonly response: Readonly<Record<string, object>>
 }
 

@@ -1,5 +1,6 @@
 import { isIP } from 'node:net'
 import type { Config } from '../config.ts'
+import { hostNameOf, isConversationsHost } from '../urls.ts'
 
 /** Whether a `Host` header names this server. */
 export type HostCheck = (header: string) => boolean
@@ -10,7 +11,8 @@ const maxKnown = 100
 /**
  * Returns the check of `Host`, or null where any will do: where nothing says by which names the server is called. A page can make a
  * browser call this machine by a name of its own (DNS rebinding) and then read what a server on loopback says; the name gives it
- * away. An address is no name, so it cannot be rebound.
+ * away. An address is no name, so it cannot be rebound. Nor can the names of Twilio Conversations be by anybody else, which clients
+ * send that are led here.
  */
 export function hostCheck({ host, publicUrl, allowedHosts }: Pick<Config, 'host' | 'publicUrl' | 'allowedHosts'>) {
   if (!isLoopback(host) && publicUrl === null && allowedHosts.length === 0) return null
@@ -19,8 +21,8 @@ export function hostCheck({ host, publicUrl, allowedHosts }: Pick<Config, 'host'
   const known = new Set<string>()
   const check: HostCheck = (header) => {
     if (known.has(header)) return true
-    const name = nameOf(header)
-    if (isIP(name) === 0 && !names.has(name)) return false
+    const name = hostNameOf(header)
+    if (isIP(name) === 0 && !names.has(name) && !isConversationsHost(name)) return false
     if (known.size < maxKnown) known.add(header)
     return true
   }
@@ -29,10 +31,4 @@ export function hostCheck({ host, publicUrl, allowedHosts }: Pick<Config, 'host'
 
 function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || host.startsWith('127.')
-}
-
-/** Returns the name of `name:port`, `[address]:port` or either alone. */
-function nameOf(header: string): string {
-  const name = /^\[(.*)\](?::\d+)?$/.exec(header)?.[1] ?? header.replace(/:\d*$/, '')
-  return name.toLowerCase().replace(/\.$/, '')
 }

@@ -19,11 +19,6 @@ const fixedHeaders = [
   'ETag',
 ] as const
 
-/** Returns the public base of urls, without `/v1`. */
-export function baseOf(request: FastifyRequest, publicUrl: string | null): string {
-  return publicUrl ?? `http://${request.headers.host ?? 'localhost'}`
-}
-
 export function queryOf({ url }: FastifyRequest): Form {
   const question = url.indexOf('?')
   return question === -1 ? emptyForm : parseForm(url.slice(question + 1))
@@ -54,11 +49,6 @@ export function loggedPath(request: FastifyRequest): string {
     if (!(segment.length === 34 ? sid.test(segment) : pathWords.has(segment))) segments[at] = ':key'
   }
   return segments.join('/')
-}
-
-/** Returns the address of the other end of the connection; headers that a proxy may add are not trusted. */
-export function addressOf(request: FastifyRequest): string {
-  return request.raw.socket.remoteAddress ?? ''
 }
 
 export function startRequest(request: FastifyRequest, concurrent: number): void {

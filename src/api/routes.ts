@@ -3,8 +3,9 @@ import { type ApiError, refuse } from '../errors.ts'
 import type { AnyResource } from '../model/declare.ts'
 import { emptyForm, type Form, parseForm } from '../model/form.ts'
 import { ancestorsOf, familyOf } from '../model/scope.ts'
+import { baseOf } from './origin.ts'
 import { type Call, fetch, list, write } from './requests.ts'
-import { baseOf, paramsOf, pathOf, queryOf, respond, sendError } from './respond.ts'
+import { paramsOf, pathOf, queryOf, respond, sendError } from './respond.ts'
 import type { Handler, HttpOptions, Path, Surface } from './surface.ts'
 
 /** Returns the routes of the resources and operations, which take forms and return JSON. */

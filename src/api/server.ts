@@ -6,7 +6,8 @@ import { ApiError, refuse } from '../errors.ts'
 import { longestForm } from '../model/params.ts'
 import type { HostCheck } from './hosts.ts'
 import { limitBodyTime, limitConnections, responseBeforeBody } from './limits.ts'
-import { addressOf, loggedPath, pathOf, sendError, startRequest } from './respond.ts'
+import { addressOf } from './origin.ts'
+import { loggedPath, pathOf, sendError, startRequest } from './respond.ts'
 import { noRoute, v1Routes } from './routes.ts'
 import type { HttpOptions, Surface } from './surface.ts'
 
@@ -50,6 +51,7 @@ export function createHttp(options: HttpOptions): FastifyInstance {
   for (const method of ['DELETE', 'OPTIONS']) server.addHttpMethod(method, { overrideExisting: true })
   limitConnections(server.server, options.limits, (err) => options.log.error({ err }, 'a connection was not accepted'))
   server.decorate('limits', options.limits)
+  server.decorate('isTrustedProxy', options.isTrustedProxy)
   server.decorate('knownPaths', [])
   server.decorate('pathWords', new Set(['']))
   server.decorateRequest('account_sid', '')

@@ -4,6 +4,7 @@ import type { AnyResource } from '../model/declare.ts'
 import type { Authenticator } from './auth.ts'
 import type { HostCheck } from './hosts.ts'
 import type { HttpLimits } from './limits.ts'
+import type { ProxyCheck } from './origin.ts'
 import type { Operation, Pipeline } from './requests.ts'
 
 type Method = 'GET' | 'POST' | 'DELETE'
@@ -41,6 +42,8 @@ export interface HttpOptions {
   readonly limits: HttpLimits
   /** Null: any `Host` is served. */
   readonly isOwnHost: HostCheck | null
+  /** Null: the headers of no proxy count. */
+  readonly isTrustedProxy: ProxyCheck | null
   /** Called after every response. */
   readonly onResponse: (method: string, status: number, seconds: number) => void
 }
@@ -54,6 +57,8 @@ declare module 'fastify' {
     /** `concurrent`: requests in progress. */
     load: { concurrent: number }
     limits: HttpLimits
+    /** Null: the headers of no proxy count. Undefined on the server of the metrics. */
+    isTrustedProxy: ProxyCheck | null | undefined
   }
   interface FastifyRequest {
     /** The authenticated account; empty outside `/v1`. */

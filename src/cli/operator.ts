@@ -32,7 +32,7 @@ export async function asOperator(config: Config, act: (call: Call) => Promise<vo
   if (notice.length > 0) console.log(`${notice.join('\n')}\n`)
   await markFirstAccountShown(installation)
   const server = fastify()
-  await server.register(adminRoutes({ installation, timers: null, pipeline: null, limits: null, logins: null }), {
+  await server.register(adminRoutes({ installation, timers: null, pipeline: null, limits: null, logins: null, gateway: null }), {
     prefix: '/admin/v1',
   })
   try {

@@ -33,7 +33,7 @@ export function loadOrCreateSecret(file: string | null): string {
 }
 
 /** Creates a file unless it exists. It gets its name once it is complete: nodes that start at once all read the same content. */
-function createOnce(file: string, content: string): void {
+export function createOnce(file: string, content: string): void {
   const folder = dirname(file)
   if (!existsSync(folder)) mkdirSync(folder, { mode: 0o700 })
   const draft = `${file}.${randomToken()}`

@@ -1,0 +1,81 @@
+import { isIP } from 'node:net'
+import type { FastifyRequest } from 'fastify'
+import ipaddr from 'ipaddr.js'
+import { hostNameOf, isConversationsHost } from '../urls.ts'
+
+/** Whether an address is that of a proxy whose headers count. */
+export type ProxyCheck = (address: string) => boolean
+
+/** Proxies are few: their addresses need not be parsed again. */
+const maxKnown = 100
+
+/** Returns the check for a list of addresses and networks; null where nobody is trusted. */
+export function proxyCheck(networks: readonly string[]): ProxyCheck | null {
+  if (networks.length === 0) return null
+  const ranges = networks.map((network) => {
+    if (network.includes('/')) return ipaddr.parseCIDR(network)
+    const address = ipaddr.process(network)
+    return [address, address.kind() === 'ipv4' ? 32 : 128] as const
+  })
+  const known = new Map<string, boolean>()
+  return (address) => {
+    const found = known.get(address)
+    if (found !== undefined) return found
+    const parsed = isIP(address) === 0 ? null : ipaddr.process(address)
+    const trusted = parsed !== null && ranges.some(([range, bits]) => range.kind() === parsed.kind() && parsed.match(range, bits))
+    if (known.size < maxKnown) known.set(address, trusted)
+    return trusted
+  }
+}
+
+/**
+ * Returns the base of the urls in a response, without `/v1`. A caller that knows Parley by a name of Twilio's gets that name back,
+ * and always with https: it must never send its credentials to the real host in clear text. Others get the public URL, or else the
+ * host and the protocol that they have used themselves.
+ */
+export function baseOf(request: FastifyRequest, publicUrl: string | null): string {
+  const host = hostOf(request) ?? 'localhost'
+  const secure = isSecure(request)
+  if (secure && isConversationsHost(hostNameOf(host))) return `https://${host}`
+  if (publicUrl !== null) return publicUrl
+  return `${secure || isConversationsHost(hostNameOf(host)) ? 'https' : 'http'}://${host}`
+}
+
+/** Returns the host that the caller used, with its port if it has one. */
+function hostOf(request: FastifyRequest): string | undefined {
+  const forwarded = forwardedBy(request, 'x-forwarded-host')
+  return forwarded !== undefined && /^(?:[\w.-]+|\[[\da-fA-F:.]+\])(?::\d{1,5})?$/.test(forwarded)
+    ? forwarded
+    : request.headers.host
+}
+
+/** Returns the address of the caller: the other end of the connection, or, behind trusted proxies, the last that none of them has. */
+export function addressOf(request: FastifyRequest): string {
+  let address = connectedAddress(request)
+  const isTrusted = request.server.isTrustedProxy
+  const forwarded = request.headers['x-forwarded-for']
+  if (!isTrusted || typeof forwarded !== 'string' || !isTrusted(address)) return address
+  for (const entry of forwarded.split(',').reverse()) {
+    const next = entry.trim().replace(/^\[(.+)\](?::\d+)?$|^([\d.]+):\d+$/, '$1$2')
+    if (isIP(next) === 0) return address
+    address = next
+    if (!isTrusted(address)) return address
+  }
+  return address
+}
+
+function isSecure(request: FastifyRequest): boolean {
+  const forwarded = forwardedBy(request, 'x-forwarded-proto')?.toLowerCase()
+  return forwarded === 'https' || (forwarded !== 'http' && 'encrypted' in request.raw.socket)
+}
+
+/** Returns what the nearest proxy, if it is trusted, says in a header: the last entry, because callers can send entries of their own. */
+function forwardedBy(request: FastifyRequest, name: 'x-forwarded-host' | 'x-forwarded-proto'): string | undefined {
+  const header = request.headers[name]
+  if (typeof header !== 'string' || !request.server.isTrustedProxy?.(connectedAddress(request))) return undefined
+  return header.slice(header.lastIndexOf(',') + 1).trim()
+}
+
+function connectedAddress({ raw }: FastifyRequest): string {
+  return raw.socket.remoteAddress ?? ''
+}
