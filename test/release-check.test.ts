@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
-import { releaseProblems } from '../scripts/release-check.ts'
+import { releaseProblems, repositoryProblems } from '../scripts/release-check.ts'
 
 const released = '# Changelog\n\n## Unreleased\n\n## 0.2.0, 2027-01-15\n\n- Timers.\n\n## 0.1.0, 2026-11-25\n\n- First version.\n'
 
@@ -23,6 +23,22 @@ test.each([
 ])('a release is refused when %s', (_, changelog, problem) => {
   expect(releaseProblems(changelog, '0.2.0')).toEqual([expect.stringContaining(problem)])
 })
+
+const stated = 'git+https://example.com/parley/parley.git'
+
+test.each(['https://example.com/parley/parley', 'git@example.com:parley/parley.git', 'ssh://git@example.com/parley/parley.git'])(
+  'a release from %s is one from the repository that the package names',
+  (origin) => {
+    expect(repositoryProblems(stated, origin)).toEqual([])
+  },
+)
+
+test.each(['https://example.com/fork/parley.git', 'https://example.org/parley/parley', ''])(
+  'a release from %j is refused',
+  (origin) => {
+    expect(repositoryProblems(stated, origin)).toEqual([expect.stringContaining(stated)])
+  },
+)
 
 test('the changelog can be read by the check, whatever is pending', () => {
   const changelog = readFileSync(new URL('../CHANGELOG.md', import.meta.url), 'utf8')

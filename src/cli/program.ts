@@ -1,7 +1,7 @@
-import { readFileSync } from 'node:fs'
 import { Command } from 'commander'
 import { ConfigError } from '../config.ts'
 import { codeOf } from '../errors.ts'
+import { packageVersion } from '../package.ts'
 import { accountsCommand } from './accounts.ts'
 import { copyCommand } from './copy.ts'
 import { keysCommand } from './keys.ts'
@@ -9,11 +9,9 @@ import { migrateCommand } from './migrate.ts'
 import { serve } from './serve.ts'
 import { configOf, withSettings } from './settings.ts'
 
-const { version }: { version: string } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'))
-
 const program = new Command('parley')
   .description('A self-hosted server that speaks the Twilio Conversations REST API v1')
-  .version(version)
+  .version(packageVersion())
   .showHelpAfterError('(run parley --help for the list of commands)')
 
 program.addCommand(

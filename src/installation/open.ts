@@ -4,6 +4,7 @@ import { type Clock, SystemClock, TestClock } from '../clock.ts'
 import type { ParleyCommands } from '../commands.ts'
 import { type Config, ConfigError, secretFile } from '../config.ts'
 import { openLog } from '../observability/log.ts'
+import { moduleUrl } from '../package.ts'
 import { randomToken } from '../sids.ts'
 import type { Database } from '../storage/database.ts'
 import { factByName } from '../storage/facts.ts'
@@ -50,7 +51,7 @@ export interface OpenOptions {
 export async function openInstallation(config: Config, options: OpenOptions = {}): Promise<Installation> {
   const { log, close: closeLog } = options.log ? { log: options.log, close: async () => {} } : openLog(config.logLevel)
   const database = await openDatabase<ParleyCommands>(config.database, {
-    commands: new URL(import.meta.url.endsWith('.ts') ? '../commands.ts' : '../commands.js', import.meta.url),
+    commands: moduleUrl('commands'),
     failed: (err) => log.error({ err }, 'a read or write failed'),
     dead: options.dead ?? ((err) => endProcess(log, err)),
     ...(options.largestBatch && { largestBatch: options.largestBatch }),

@@ -1,3 +1,4 @@
+import { readdirSync } from 'node:fs'
 import Sqlite from 'better-sqlite3'
 import { Kysely, PostgresDialect, SqliteDialect, sql } from 'kysely'
 import { Migrator } from 'kysely/migration'
@@ -64,7 +65,9 @@ test('a delivery of the first schema gets its kind, its message and its particip
   await db.destroy()
 })
 
-test('migrations are numbered one after the other', () => {
+test('migrations are numbered one after the other, and every file is one', () => {
+  const files = readdirSync(new URL('../../src/storage/migrations/', import.meta.url)).filter((name) => name !== 'index.ts')
+  expect(files.toSorted().map((name) => name.slice(0, -'.ts'.length))).toEqual(Object.keys(migrations))
   const numbers = Object.keys(migrations).map((name) => Number(name.slice(0, 4)))
   expect(numbers).toEqual(numbers.map((_, i) => i + 1))
 })

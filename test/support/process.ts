@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
-const program = new URL('../../src/cli/parley.ts', import.meta.url).pathname
+const sources = [process.execPath, new URL('../../src/cli/parley.ts', import.meta.url).pathname]
 
 export interface Ended {
   readonly code: number | null
@@ -28,6 +28,8 @@ export interface Settings {
   readonly cwd?: string
   /** How many files and connections it may have open. */
   readonly open_files?: number
+  /** What runs instead of the sources: a Node, and the program's file. */
+  readonly program?: readonly string[]
   /** Runs as this user. */
   readonly uid?: number
 }
@@ -36,8 +38,8 @@ export interface Settings {
 const { NODE_COMPILE_CACHE = '' } = process.env
 
 /** Nothing of the caller's own settings leaks in. */
-function launch(args: readonly string[], { env = {}, cwd, uid, open_files }: Settings) {
-  const command = [process.execPath, program, ...args]
+function launch(args: readonly string[], { env = {}, cwd, uid, open_files, program = sources }: Settings) {
+  const command = [...program, ...args]
   const limited = open_files === undefined ? command : ['sh', '-c', `ulimit -n ${open_files} && exec "$0" "$@"`, ...command]
   const [first = '', ...rest] = limited
   const child = spawn(first, rest, {

@@ -1,23 +1,24 @@
-import { readdirSync } from 'node:fs'
-import { parse } from 'node:path'
 import { type Kysely, sql } from 'kysely'
-import { type Migration, Migrator } from 'kysely/migration'
+import type { Migration } from 'kysely/migration'
 import { NewerSchemaError } from '../errors.ts'
 
 /**
  * Numbered steps, in order: every file of this folder whose name begins with a number. A step that has shipped is never edited:
- * add the next one.
+ * add the next one. Each is loaded when it is applied.
  */
-export const migrations: Readonly<Record<string, Migration>> = await loadMigrations()
+export const migrations: Readonly<Record<string, Migration>> = {
+  '0001-first': step(() => import('./0001-first.ts')),
+  '0002-kinds-of-deliveries': step(() => import('./0002-kinds-of-deliveries.ts')),
+  '0003-bounds': step(() => import('./0003-bounds.ts')),
+  '0004-initial-state': step(() => import('./0004-initial-state.ts')),
+  '0005-email-participants': step(() => import('./0005-email-participants.ts')),
+  '0006-channel-metadata': step(() => import('./0006-channel-metadata.ts')),
+  '0007-contents': step(() => import('./0007-contents.ts')),
+  '0008-expired-media': step(() => import('./0008-expired-media.ts')),
+}
 
-async function loadMigrations(): Promise<Record<string, Migration>> {
-  const files = readdirSync(import.meta.dirname).filter((name) => /^\d{4}-[\w-]+\.(js|ts)$/.test(name))
-  const loaded = await Promise.all(
-    files
-      .toSorted()
-      .map(async (name): Promise<[string, Migration]> => [parse(name).name, await import(/* @vite-ignore */ `./${name}`)]),
-  )
-  return Object.fromEntries(loaded)
+function step(load: () => Promise<Migration>): Migration {
+  return { up: async (db) => (await load()).up(db) }
 }
 
 /**
@@ -25,17 +26,25 @@ async function loadMigrations(): Promise<Record<string, Migration>> {
  * Throws NewerSchemaError.
  */
 export async function migrate(db: Kysely<unknown>): Promise<void> {
+  const applied = await appliedTo(db)
+  const unknown = applied.filter((name) => !(name in migrations))
+  if (unknown.length > 0) throw new NewerSchemaError(unknown)
+  if (applied.length === Object.keys(migrations).length) return
+  // Loaded here because most starts do not need it.
+  const { Migrator } = await import('kysely/migration')
   const migrator = new Migrator({
     db,
     provider: { getMigrations: async () => ({ ...migrations }) },
     allowUnorderedMigrations: true,
   })
-  const tables = await db.introspection.getTables({ withInternalKyselyTables: true })
-  if (tables.some((table) => table.name === 'kysely_migration')) {
-    const { rows } = await sql<{ name: string }>`select name from kysely_migration`.execute(db)
-    const unknown = rows.map((row) => row.name).filter((name) => !(name in migrations))
-    if (unknown.length > 0) throw new NewerSchemaError(unknown)
-  }
   const { error } = await migrator.migrateToLatest()
   if (error) throw error
+}
+
+/** Returns the names of the migrations that the database has. */
+async function appliedTo(db: Kysely<unknown>): Promise<string[]> {
+  const tables = await db.introspection.getTables({ withInternalKyselyTables: true })
+  if (!tables.some((table) => table.name === 'kysely_migration')) return []
+  const { rows } = await sql<{ name: string }>`select name from kysely_migration`.execute(db)
+  return rows.map((row) => row.name)
 }

@@ -1,6 +1,6 @@
-import { extname } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import { ApiError, errorOf, refuse } from '../../errors.ts'
+import { moduleUrl } from '../../package.ts'
 import type { Notice } from '../database.ts'
 import { type Failure, reported } from '../failures.ts'
 import type { Job, PendingJob } from '../jobs.ts'
@@ -42,7 +42,7 @@ export class Writer {
     this.#failed = options.failed
     this.#dead = options.dead
     this.#largest = options.largestBatch
-    const thread = new URL(`./writer-thread${extname(import.meta.url)}`, import.meta.url)
+    const thread = moduleUrl('storage/sqlite/writer-thread')
     const { file, durable, commands } = options
     this.#worker = new Worker(thread, { workerData: { file, durable, commands: commands.href } satisfies WriterData })
     this.ready = new Promise((resolve, reject) => {

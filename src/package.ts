@@ -1,0 +1,18 @@
+import { readFileSync } from 'node:fs'
+import { extname } from 'node:path'
+
+/*
+ * Where the program's own files are. This module lies in `src/`, and in the package in `dist/`, beside the entries of the same
+ * names (scripts/build.ts). No other path may depend on where a module lies: the bundler moves all others.
+ */
+
+/** Returns the URL of a module that is imported, or started as a thread, by its URL; `name` is its path in `src/`. */
+export function moduleUrl(name: string): URL {
+  return new URL(`./${name}${extname(import.meta.url)}`, import.meta.url)
+}
+
+/** Returns the version of Parley. */
+export function packageVersion(): string {
+  const { version }: { version: string } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'))
+  return version
+}

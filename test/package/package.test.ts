@@ -1,0 +1,116 @@
+import { execFile } from 'node:child_process'
+import { existsSync, readdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { newDatabase } from '../support/databases.ts'
+import { installPackage, otherNode, type Project } from '../support/packed.ts'
+import { parley, serve } from '../support/process.ts'
+import { sdkFor } from '../support/sdk.ts'
+import { catchWebhooks } from '../support/webhook-catcher.ts'
+
+/*
+ * The package as it is published, installed in an empty project. Other tests run the sources: here is what could be different in
+ * the bundle, such as the paths of its own files and what is loaded when it is first needed.
+ */
+
+const run = promisify(execFile)
+const auth_token = '0123456789abcdef0123456789abcdef'
+const adminToken = 'operator-token-of-the-tests'
+
+let project: Project
+let program: string
+
+beforeAll(async () => {
+  project = await installPackage()
+  program = join(project.path, 'node_modules/.bin/parley')
+})
+afterAll(() => project[Symbol.asyncDispose]())
+
+test('the host gets SQLite and nothing else, no Node least of all', () => {
+  const installed = readdirSync(join(project.path, 'node_modules')).filter((name) => !name.startsWith('.'))
+  expect(installed.toSorted()).toEqual(['better-sqlite3', 'node-addon-api', 'parley-server'])
+  expect(readdirSync(join(project.path, 'node_modules/.bin')).filter((name) => name !== 'parley')).toEqual([])
+})
+
+test('the package has what is needed, and no sources', () => {
+  for (const name of [
+    'README.md',
+    'LICENSE',
+    'CHANGELOG.md',
+    'bin/parley.cjs',
+    'dist/THIRD-PARTY-LICENSES',
+    'docs/operations.md',
+  ]) {
+    expect(project.files).toContain(`package/${name}`)
+  }
+  expect(project.files.filter((name) => /^package\/(src|test|tools|node_modules)\//.test(name))).toEqual([])
+})
+
+describe.each(['node-22', 'this Node', 'node-26'])('on %s', (name) => {
+  let node: string
+  beforeAll(async () => {
+    node = name === 'this Node' ? process.execPath : await otherNode(name)
+  })
+
+  test('it serves, sends webhooks and keeps what it has stored', async () => {
+    await using place = await newDatabase()
+    await using catcher = await catchWebhooks({ authToken: auth_token })
+    const env = { ...place.env, PARLEY_AUTH_TOKEN: auth_token, PARLEY_ADMIN_TOKEN: adminToken, PARLEY_LOG_LEVEL: 'warn' }
+    const settings = { program: [node, program], env, cwd: project.path }
+    let sid: string
+    {
+      await using server = await serve(settings)
+      const account = /account SID {5}(AC[0-9a-f]{32})/.exec(server.stdout())?.[1] ?? ''
+      const { v1 } = sdkFor(server, account, auth_token).conversations
+      await v1.configuration.webhooks().update({ postWebhookUrl: catcher.url(), filters: ['onConversationAdded'] })
+      const hello = { friendlyName: 'Hello', 'timers.inactive': 'PT1H', xTwilioWebhookEnabled: 'true' } as const
+      sid = (await v1.conversations.create(hello)).sid
+      expect((await catcher.next()).params).toMatchObject({ EventType: 'onConversationAdded', ConversationSid: sid })
+      expect(await (await fetch(`${server.url}/metrics`)).text()).toContain('parley_http_requests_total{method="POST"')
+      expect(await server.end('SIGTERM')).toMatchObject({ code: 0, stderr: '' })
+    }
+    expect(await parley(['migrate', '--check'], settings)).toMatchObject({ code: 0, stderr: '' })
+    await using again = await serve(settings)
+    const listed = await parley(['accounts', 'list', '--port', new URL(again.url).port], settings)
+    expect(listed).toMatchObject({ code: 0, stderr: '' })
+    const account = /AC[0-9a-f]{32}/.exec(listed.stdout)?.[0] ?? ''
+    expect(await sdkFor(again, account, auth_token).conversations.v1.conversations(sid).fetch()).toMatchObject({ sid })
+  })
+
+  const start = "Parley.start({ PORT: '0', PARLEY_DATABASE_URL: 'sqlite::memory:', PARLEY_LOG_LEVEL: 'silent' })"
+  const use = `${start}.then(async (parley) => { console.log((await fetch(parley.url + '/healthz')).status); await parley.stop() })`
+  test.each([
+    ['imported', 'import.mjs', `import { Parley } from 'parley-server'\n${use}`],
+    ['required', 'require.cjs', `const { Parley } = require('parley-server')\n${use}`],
+  ])('it is %s by a program', async (_how, file, text) => {
+    const { stdout, stderr } = await run(node, [project.write(file, text)], { cwd: project.path })
+    expect({ stdout, stderr }).toEqual({ stdout: '200\n', stderr: '' })
+  })
+})
+
+test('a Node that is too old is told so in three lines', async () => {
+  const ended = await parley(['serve'], { program: [await otherNode('node-too-old'), program], cwd: project.path })
+  expect(ended).toMatchObject({ code: 1, stdout: '' })
+  expect(ended.stderr).toMatch(/^parley: this is Node 16\.\S+, and Parley needs Node [\d.]+ or later\.\n.+\n.+\n$/)
+  expect(existsSync(join(project.path, 'data'))).toBe(false)
+})
+
+test.each(['nodenext', 'node20'])('its types are complete, by the rules of module: %s', async (module) => {
+  const text = `
+    import { Parley, type ParleySettings } from 'parley-server'
+    const settings: ParleySettings = { PORT: '0' }
+    export async function url(): Promise<string> {
+      await using parley: Parley = await Parley.start(settings)
+      // @ts-expect-error no such member
+      parley.nothing
+      return parley.url
+    }`
+  const files = [project.write(`${module}.mts`, text), project.write(`${module}.cts`, text)]
+  const tsc = fileURLToPath(new URL('../../node_modules/.bin/tsc', import.meta.url))
+  const types = ['--typeRoots', fileURLToPath(new URL('../../node_modules/@types', import.meta.url)), '--types', 'node']
+  const args = ['--noEmit', '--strict', '--target', 'es2022', '--lib', 'es2022,esnext.disposable', '--module', module, ...types]
+  const said = await run(tsc, [...args, ...files], { cwd: project.path }).catch((error: { stdout: string }) => error)
+  expect(said.stdout).toBe('')
+})
