@@ -35,7 +35,10 @@ function packageFolder(module: string): string | undefined {
 
 function licenceOf(folder: string): [name: string, text: string] {
   const { name, version, license = 'none', author } = JSON.parse(readFileSync(`${folder}/package.json`, 'utf8')) as Manifest
-  if (!accepted.includes(license)) throw new Error(`${name} ${version} has the licence ${license}: may it be bundled?`)
+  // A package under several licences may be passed on under any of them.
+  const choices = license.replace(/^\((.*)\)$/, '$1').split(' OR ')
+  if (!choices.some((choice) => accepted.includes(choice)))
+    throw new Error(`${name} ${version} has the licence ${license}: may it be bundled?`)
   const file = readdirSync(folder).find((each) => /^(licen[cs]e|copying)/i.test(each))
   const by = typeof author === 'string' ? author : author?.name
   if (!file && license !== 'MIT') throw new Error(`${name} ${version} has no text of its licence, ${license}`)
