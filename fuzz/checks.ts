@@ -84,9 +84,9 @@ function isJson(answer: Answer): boolean {
   return /^application\/json\b/.test(headerOf(answer, 'content-type') ?? '')
 }
 
-/** Contents of uploads and metrics are what they are. */
+/** Contents of uploads, metrics and the page at `/` are what they are. */
 function isFile({ method, target }: Plan, { status }: Answer): boolean {
-  return method === 'HEAD' || (status < 400 && /\/Content\b|^\/+metrics/i.test(target))
+  return method === 'HEAD' || (status < 400 && /\/Content\b|^\/+metrics|^\/(\?|#|$)/i.test(target))
 }
 
 function bodyFaults(plan: Plan, answer: Answer): string[] {

@@ -1,3 +1,5 @@
+import { once } from 'node:events'
+import { createServer as createTcpServer } from 'node:net'
 import fastify, { type FastifyInstance } from 'fastify'
 import { adminRoutes } from './admin/routes.ts'
 import { Authenticator, type FailedLogin } from './api/auth.ts'
@@ -30,6 +32,7 @@ import { MediaExpiry } from './media/expiry.ts'
 import { mediaSurfaces } from './media/http.ts'
 import { MediaStore } from './media/store.ts'
 import { healthRoutes, metricsRoutes } from './observability/health.ts'
+import { homeRoutes } from './observability/home.ts'
 import { Metrics } from './observability/metrics.ts'
 import { operations, resources } from './resources/index.ts'
 import type { Reader } from './storage/database.ts'
@@ -73,8 +76,13 @@ interface Shared {
   readonly onError: (error: unknown) => void
 }
 
-/** Starts the server and its workers. Throws ConfigError when the port is not available. */
+/**
+ * Starts the server and its workers. Throws ConfigError, before anything is written, when a port is not available or the
+ * installation cannot be opened.
+ */
 export async function start(config: Config, options: StartOptions = {}): Promise<Running> {
+  await tryPort(config)
+  if (config.metricsPort !== null) await tryPort({ host: config.host, port: config.metricsPort }, metricsPortSetting)
   const installation = await openInstallation(config, options)
   const { database, log } = installation
   const opened: (() => Promise<unknown>)[] = [() => installation.closeLog(), () => database.close()]
@@ -268,6 +276,7 @@ function createServer(
   })
   const gateway = new Gateway({ config, http: server.server, maxConnections: limits.maxConnections, log })
   server.register(adminRoutes({ installation, timers, pipeline, limits, logins, gateway }), { prefix: '/admin/v1' })
+  server.register(homeRoutes())
   server.register(healthRoutes({ database }))
   if (config.metricsPort === null) server.register(metricsRoutes({ registry: metrics.registry, token: config.metricsToken }))
   return { server, gateway }
@@ -276,7 +285,7 @@ function createServer(
 async function listenForMetrics(shared: Shared, port: number, opened: (() => Promise<unknown>)[]): Promise<string> {
   const server = await createMetricsServer(shared)
   opened.push(() => server.close())
-  return listen(server, { host: shared.config.host, port }, 'PARLEY_METRICS_PORT (--metrics-port)')
+  return listen(server, { host: shared.config.host, port }, metricsPortSetting)
 }
 
 /** A server for `/metrics` alone, so that a network may be kept from it by its port. */
@@ -294,10 +303,25 @@ async function createMetricsServer({ config, metrics, installation: { log } }: S
   return server
 }
 
+const portSetting = 'PORT (--port)'
+const metricsPortSetting = 'PARLEY_METRICS_PORT (--metrics-port)'
+
+/** Listens for a moment: a port that is taken is found out before a database is made. Throws ConfigError. */
+async function tryPort({ host, port }: Pick<Config, 'host' | 'port'>, setting = portSetting): Promise<void> {
+  const server = createTcpServer()
+  try {
+    await once(server.listen({ host, port }), 'listening')
+  } catch (error) {
+    throw explainListenError(error, host, port, setting)
+  }
+  server.close()
+  await once(server, 'close')
+}
+
 async function listen(
   server: FastifyInstance,
   { host, port }: Pick<Config, 'host' | 'port'>,
-  setting = 'PORT (--port)',
+  setting = portSetting,
 ): Promise<string> {
   try {
     await server.listen({ host, port })

@@ -3,7 +3,7 @@ import type { Timers } from '../background/timers.ts'
 import type { TestClock } from '../clock.ts'
 import type { ParleyCommands } from '../commands.ts'
 import { milliseconds, parseDuration, parseInstant, plusDuration } from '../dates.ts'
-import { clockMutex, followClock } from '../installation/test-clock.ts'
+import { clockMutex, followClock, offsetFact } from '../installation/test-clock.ts'
 import type { Database } from '../storage/database.ts'
 import { bodyErrors, errors, instant, type OperationSchema, object, response } from './schemas.ts'
 
@@ -73,7 +73,7 @@ export function clockRoutes(
     }
     clock.moveTo(target)
     await timers.catchUp()
-    await database.write('setFact', { name: 'clock_offset_ms', value: String(clock.offset_ms) })
+    await database.write('setFact', { name: offsetFact, value: String(clock.offset_ms) })
   }
   const toJson = () => ({ now: milliseconds(clock.now()), offset_ms: clock.offset_ms })
   return async (routes) => {

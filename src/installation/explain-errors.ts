@@ -1,6 +1,6 @@
 import { type Config, ConfigError, type DatabaseLocation, databaseLabel } from '../config.ts'
 import { ApiError, codeOf } from '../errors.ts'
-import { DatabaseInUseError, NewerSchemaError } from '../storage/errors.ts'
+import { DatabaseInUseError, NewerSchemaError, PooledByTransactionError } from '../storage/errors.ts'
 import { isAccessRefused, isConnectTimeout, isLost } from '../storage/postgres/failures.ts'
 
 /** Codes of errors of a folder or file that cannot be used. */
@@ -17,6 +17,9 @@ const unusable = [
   'SQLITE_READONLY',
   'SQLITE_FULL',
 ]
+
+/** Their messages are for the operator. */
+const sayWhatToDo = [DatabaseInUseError, NewerSchemaError, PooledByTransactionError]
 
 /** Codes of errors when PostgreSQL does not respond, and when it refuses the connection. */
 const unreachable = /^(ECONNREFUSED|ENOTFOUND|EAI_AGAIN|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|57P03)$/
@@ -42,7 +45,7 @@ function rootOf(error: unknown): unknown {
 
 function sentenceFor(location: DatabaseLocation, error: unknown): string | null {
   if (!(error instanceof Error)) return null
-  if (error instanceof DatabaseInUseError || error instanceof NewerSchemaError) return error.message
+  if (sayWhatToDo.some((kind) => error instanceof kind)) return error.message
   // Storage has logged what a read or a write failed of, and why.
   if (error instanceof ApiError && error.kind === 'unavailable') {
     return `${databaseLabel(location)} cannot be read or written (see the log): restore a backup, or set PARLEY_DATABASE_URL`

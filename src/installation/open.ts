@@ -2,7 +2,7 @@ import type { Logger } from 'pino'
 import { newAccount } from '../accounts/accounts.ts'
 import { type Clock, SystemClock, TestClock } from '../clock.ts'
 import type { ParleyCommands } from '../commands.ts'
-import { type Config, ConfigError, secretFile } from '../config.ts'
+import { type Config, secretFile } from '../config.ts'
 import { openLog } from '../observability/log.ts'
 import { moduleUrl } from '../package.ts'
 import { randomToken } from '../sids.ts'
@@ -11,7 +11,7 @@ import { factByName } from '../storage/facts.ts'
 import { accountBySid } from '../storage/lookups.ts'
 import { openDatabase } from '../storage/open.ts'
 import type { Vault } from '../vault.ts'
-import { copyUnderWay } from './copy-marker.ts'
+import { checkBeforeOpening } from './preflight.ts'
 import { claimMediaFolder, loadOrCreateSecret, openVault } from './secrets.ts'
 import { storedOffset } from './test-clock.ts'
 
@@ -47,8 +47,12 @@ export interface OpenOptions {
   readonly dead?: (error: Error) => void
 }
 
-/** Opens the database; generates the secrets and the first account where they are missing. Throws ConfigError. */
+/**
+ * Opens the database; generates the secrets and the first account where they are missing. What prevents that is found out before
+ * anything is written. Throws ConfigError.
+ */
 export async function openInstallation(config: Config, options: OpenOptions = {}): Promise<Installation> {
+  await checkBeforeOpening(config)
   const { log, close: closeLog } = options.log ? { log: options.log, close: async () => {} } : openLog(config.logLevel)
   const database = await openDatabase<ParleyCommands>(config.database, {
     commands: moduleUrl('commands'),
@@ -58,16 +62,8 @@ export async function openInstallation(config: Config, options: OpenOptions = {}
     ...(options.coalesce === false && { coalesce: false }),
   })
   try {
-    if (await database.read.one(factByName, { name: copyUnderWay })) {
-      throw new ConfigError('a copy into this database was interrupted: run the same parley copy again')
-    }
     const vault = await openVault(config, database)
     const offset_ms = await storedOffset(database)
-    if (offset_ms > 0 && !config.testClock) {
-      throw new ConfigError(
-        'the clock of this database was moved ahead by a test: set PARLEY_TEST_CLOCK=true, or use another database',
-      )
-    }
     const clock = config.testClock ? new TestClock(offset_ms) : new SystemClock()
     const adminToken = config.adminToken ?? loadOrCreateSecret(secretFile(config, 'admin-token'))
     await claimMediaFolder(config, database)

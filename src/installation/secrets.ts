@@ -5,24 +5,51 @@ import { type Config, ConfigError, mediaFolder, secretFile } from '../config.ts'
 import { codeOf } from '../errors.ts'
 import { randomToken } from '../sids.ts'
 import type { Database } from '../storage/database.ts'
-import { factByName, type factCommands } from '../storage/facts.ts'
+import { type Facts, factByName, type factCommands } from '../storage/facts.ts'
 import { Vault } from '../vault.ts'
 
 /** The fact by which the secret key of a database is recognised, see `Vault.createCheck`. */
 export const vaultCheck = 'vault_check'
 
+/** In the media folder: names the installation that it belongs to. */
+const markerFile = 'installation'
+
 const wrongKey =
   'the secret key is not the one that this database was created with: restore its .key file, or set PARLEY_SECRET_KEY'
 
+/** Throws ConfigError when the secrets are not those of the database or a file of one has something else in it. */
+export function refuseOtherSecrets(config: Config, facts: Facts | null): void {
+  if (config.adminToken === null) readIfThere(secretFile(config, 'admin-token'))
+  const key = config.secretKey ?? readIfThere(secretFile(config, 'key'))
+  const sealed = facts?.get(vaultCheck)
+  if (sealed !== undefined && (key === null || !new Vault(key).matchesCheck(sealed))) throw new ConfigError(wrongKey)
+}
+
+/** Returns what the media folder says about the installation that it belongs to; null when it is nobody's. */
+export function readMediaMarker(config: Config): string | null {
+  const folder = mediaFolder(config)
+  const file = folder === null ? '' : join(folder, markerFile)
+  return existsSync(file) ? readFileSync(file, 'utf8') : null
+}
+
+/** Throws ConfigError when the media folder belongs to another installation. */
+export function refuseOthersMedia(config: Config, facts: Facts | null, marker: string | null): void {
+  const sealed = facts?.get(vaultCheck)
+  if (marker !== null && (sealed === undefined || marker !== markerOf(sealed))) throw new ConfigError(othersMedia(config))
+}
+
 /** Opens the vault of the installation. Generates a key only for a database that has none yet. Throws ConfigError. */
 export async function openVault(config: Config, database: Database<typeof factCommands>): Promise<Vault> {
-  const file = secretFile(config, 'key')
-  const sealed = await database.read.one(factByName, { name: vaultCheck })
-  if (sealed && config.secretKey === null && !(file && existsSync(file))) throw new ConfigError(wrongKey)
-  const vault = new Vault(config.secretKey ?? loadOrCreateSecret(file))
+  const vault = new Vault(config.secretKey ?? loadOrCreateSecret(secretFile(config, 'key')))
+  // Of nodes that start at once with different keys, one is the first.
   const stored = await database.write('claimFact', { name: vaultCheck, value: vault.createCheck() })
   if (!vault.matchesCheck(stored)) throw new ConfigError(wrongKey)
   return vault
+}
+
+/** Returns the secret in `file`; null when there is no such file. Throws ConfigError when it has something else in it. */
+export function readIfThere(file: string | null): string | null {
+  return file !== null && existsSync(file) ? readSecret(file) : null
 }
 
 /** Returns the secret in `file`, generated at first start and readable by its owner only. A new one without a file. */
@@ -34,8 +61,7 @@ export function loadOrCreateSecret(file: string | null): string {
 
 /** Creates a file unless it exists. It gets its name once it is complete: nodes that start at once all read the same content. */
 export function createOnce(file: string, content: string): void {
-  const folder = dirname(file)
-  if (!existsSync(folder)) mkdirSync(folder, { mode: 0o700 })
+  mkdirSync(dirname(file), { mode: 0o700, recursive: true })
   const draft = `${file}.${randomToken()}`
   writeFileSync(draft, content, { mode: 0o600, flag: 'wx' })
   try {
@@ -65,10 +91,16 @@ export async function claimMediaFolder(config: Config, database: Database<typeof
   const folder = mediaFolder(config)
   const sealed = await database.read.one(factByName, { name: vaultCheck })
   if (folder === null || !sealed) return
-  const marker = `${hash('sha256', sealed.value, 'hex')}\n`
-  const file = join(folder, 'installation')
+  const marker = markerOf(sealed.value)
+  const file = join(folder, markerFile)
   if (!existsSync(file)) createOnce(file, marker)
-  if (readFileSync(file, 'utf8') !== marker) {
-    throw new ConfigError(`${folder} contains the media of another installation: set PARLEY_DATA_DIR to another folder`)
-  }
+  if (readFileSync(file, 'utf8') !== marker) throw new ConfigError(othersMedia(config))
+}
+
+function markerOf(sealed: string): string {
+  return `${hash('sha256', sealed, 'hex')}\n`
+}
+
+function othersMedia(config: Config): string {
+  return `${mediaFolder(config)} contains the media of another installation: set PARLEY_DATA_DIR to another folder`
 }

@@ -4,13 +4,16 @@ import { SystemClock, type TestClock } from '../clock.ts'
 import type { Database } from '../storage/database.ts'
 import { factByName, type factCommands } from '../storage/facts.ts'
 
+/** The fact that has how far the clock has been moved ahead, in ms. */
+export const offsetFact = 'clock_offset_ms'
+
 /** When a node dies while it moves the clock, the others wait for this long. */
 const turnTimeoutMs = 30_000
 const turnRetryMs = 20
 
 /** Returns how far the clock of an installation has been moved ahead, in ms. */
 export async function storedOffset(database: Pick<Database, 'read'>): Promise<number> {
-  return Number((await database.read.one(factByName, { name: 'clock_offset_ms' }))?.value ?? 0)
+  return Number((await database.read.one(factByName, { name: offsetFact }))?.value ?? 0)
 }
 
 /** Returns a function that moves this process's clock to where another node has moved it; without other nodes it does nothing. */

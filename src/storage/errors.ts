@@ -24,3 +24,13 @@ export class NewerSchemaError extends Error {
     super(`the database was made by a newer Parley (schema ${migrations.join(', ')}): start that version instead`)
   }
 }
+
+/** A pooler gives every transaction another connection, which loses prepared statements, settings and notices. */
+export class PooledByTransactionError extends Error {
+  override readonly name = 'PooledByTransactionError'
+  readonly code = 'PARLEY_POOLED'
+
+  constructor() {
+    super('a pooler in transaction mode is in between: name PostgreSQL itself in PARLEY_DATABASE_URL, or set pool_mode = session')
+  }
+}

@@ -15,6 +15,13 @@ export interface Fact {
   readonly value: string
 }
 
+/** All facts, by name. */
+export type Facts = ReadonlyMap<string, string>
+
+export function factsOf(rows: readonly Fact[]): Facts {
+  return new Map(rows.map(({ name, value }) => [name, value]))
+}
+
 /** Stores `value` if the fact still is what was read (`before`; undefined: not there). Throws ConflictError otherwise. */
 export async function replaceFact(tx: Tx, { name, value }: Fact, before: string | undefined): Promise<void> {
   if (before === undefined) return insert(tx, 'installation', { name, value })

@@ -244,7 +244,7 @@ function isAlive(pid: number): boolean {
 }
 
 /** Below those that the system gives to outgoing connections: one of them could take it between a stop and a restart. */
-async function freePort(): Promise<number> {
+export async function freePort(): Promise<number> {
   for (;;) {
     const port = 20_000 + Math.floor(Math.random() * 10_000)
     const server = createServer()

@@ -26,8 +26,7 @@ export async function openSqlite<C extends Commands>(options: SqliteOptions): Pr
   const file = ephemeral ? join(folder, 'parley.db') : options.file
   // What is deleted on close needs no fsync.
   const durable = !ephemeral
-  // Its parents are not made: a mistyped path should fail.
-  if (!existsSync(folder)) mkdirSync(folder, { mode: 0o700 })
+  mkdirSync(folder, { mode: 0o700, recursive: true })
   refuseForeign(file)
   // Readable by its owner alone, as the secrets beside it are.
   if (!existsSync(file)) closeSync(openSync(file, 'a', 0o600))

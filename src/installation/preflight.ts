@@ -1,0 +1,34 @@
+import { accessSync, constants, existsSync } from 'node:fs'
+import { dirname } from 'node:path'
+import { type Config, ConfigError, secretFile } from '../config.ts'
+import { peekFacts } from '../storage/peek.ts'
+import { copyUnderWay } from './copy-marker.ts'
+import { readMediaMarker, refuseOtherSecrets, refuseOthersMedia } from './secrets.ts'
+import { offsetFact } from './test-clock.ts'
+
+/**
+ * Finds out what prevents an installation from being opened while nothing has been written: no database, no migration, no secret.
+ * Throws ConfigError and what the database throws.
+ */
+export async function checkBeforeOpening(config: Config): Promise<void> {
+  // Of nodes that start at once, one writes the key, the facts and the marker, in this order: a marker was there after the facts.
+  const marker = readMediaMarker(config)
+  const facts = await peekFacts(config.database)
+  if (facts?.has(copyUnderWay)) {
+    throw new ConfigError('a copy into this database was interrupted: run the same parley copy again')
+  }
+  if (Number(facts?.get(offsetFact) ?? 0) > 0 && !config.testClock) {
+    throw new ConfigError(
+      'the clock of this database was moved ahead by a test: set PARLEY_TEST_CLOCK=true, or use another database',
+    )
+  }
+  refuseOtherSecrets(config, facts)
+  refuseOthersMedia(config, facts, marker)
+  const secrets = secretFile(config, 'key')
+  if (secrets !== null) accessSync(existingFolder(dirname(secrets)), constants.W_OK)
+}
+
+/** Returns the folder itself or the closest one above it that exists. */
+function existingFolder(folder: string): string {
+  return existsSync(folder) || dirname(folder) === folder ? folder : existingFolder(dirname(folder))
+}
