@@ -42,9 +42,11 @@ const about = {
   servers: [{ url: 'http://127.0.0.1:8080', description: 'The default address' }],
   security: [{ operator: [] }],
   components: { securitySchemes: { operator: { type: 'http' as const, scheme: 'bearer', description: 'The operator token' } } },
-  tags: ['Accounts', 'API keys', 'Channels', 'Content templates', 'Deliveries', 'Gateway', 'Test clock'].map((name) => ({
-    name,
-  })),
+  tags: ['Accounts', 'API keys', 'Channels', 'Content templates', 'Deliveries', 'Gateway', 'Identity', 'Test clock'].map(
+    (name) => ({
+      name,
+    }),
+  ),
 }
 
 /** Returns the description of the admin API, from its routes on a server that does not listen. */

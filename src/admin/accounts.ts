@@ -18,7 +18,7 @@ import {
   path,
   removed,
   response,
-  shortText,
+  shownName,
   sid,
 } from './schemas.ts'
 
@@ -75,7 +75,7 @@ const updateAccount: OperationSchema = {
   body: {
     title: 'AccountChanges',
     type: 'object',
-    properties: { friendly_name: shortText, status: { enum: accountStatuses } },
+    properties: { friendly_name: shownName, status: { enum: accountStatuses } },
     additionalProperties: false,
     minProperties: 1,
   },

@@ -1,5 +1,13 @@
 import type { FastifyReply } from 'fastify'
 
+/** The most of a name that is repeated. */
+const shownChars = 100
+
+/** Names what the path asks for: the last of its parameters, in the one before it. */
 export function notFound(reply: FastifyReply): FastifyReply {
-  return reply.code(404).send({ error: 'not found' })
+  // Fastify types them as unknown; its router stores one string for each placeholder.
+  const params = reply.request.is404 ? {} : (reply.request.params as Readonly<Record<string, string>>)
+  const names = Object.values(params).map((name) => name.slice(0, shownChars))
+  const what = names.length === 0 ? 'this path' : names.toReversed().join(' of ')
+  return reply.code(404).send({ error: `${what} was not found` })
 }

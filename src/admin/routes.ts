@@ -16,11 +16,19 @@ import { clockRoutes } from './clock.ts'
 import { contentRoutes } from './contents.ts'
 import { deliveryRoutes } from './deliveries.ts'
 import { gatewayRoutes } from './gateway.ts'
+import { identityRoutes } from './identity.ts'
 import { inboundRoutes } from './inbound.ts'
 import { keyRoutes } from './keys.ts'
 import { receiptRoutes } from './receipts.ts'
 import { notFound } from './replies.ts'
 import { refuseUnstorable, schemaError } from './validation.ts'
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** Anyone may call the route. */
+    readonly withoutToken?: true
+  }
+}
 
 export interface AdminOptions {
   readonly installation: Installation
@@ -45,7 +53,8 @@ export function adminRoutes({ installation, timers, pipeline, limits, logins, ga
   const { database, clock, adminToken, log } = installation
   return async (admin) => {
     admin.addHook('onRequest', async (request, reply) => {
-      if (!authorize(request, adminToken, logins)) return unauthorized(reply)
+      const { withoutToken } = request.routeOptions.config
+      if (!withoutToken && !authorize(request, adminToken, logins)) return unauthorized(reply)
       if (request.is404) return notFound(reply)
       if (limits) limitBodyTime(request.raw, limits)
     })
@@ -58,6 +67,7 @@ export function adminRoutes({ installation, timers, pipeline, limits, logins, ga
     admin.setSerializerCompiler(() => JSON.stringify)
     allowEmptyJson(admin)
 
+    await admin.register(identityRoutes(installation))
     await admin.register(accountRoutes(installation))
     await admin.register(keyRoutes(installation))
     await admin.register(channelRoutes(installation))

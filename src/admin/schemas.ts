@@ -6,19 +6,25 @@ export interface OperationSchema extends FastifySchema {
   readonly operationId: string
   readonly summary: string
   readonly description?: string
-  readonly tags: readonly ['Accounts' | 'API keys' | 'Channels' | 'Content templates' | 'Deliveries' | 'Gateway' | 'Test clock']
+  readonly tags: readonly [
+    'Accounts' | 'API keys' | 'Channels' | 'Content templates' | 'Deliveries' | 'Gateway' | 'Identity' | 'Test clock',
+  ]
+  /** Empty: no token is needed. */
+  readonly security?: readonly []
   readonly response: Readonly<Record<string, object>>
 }
 
 /** A name, or an identifier whose format is checked later. */
 export const shortText = { type: 'string', maxLength: 256 } as const
+/** A name that is shown on terminals: a control character could act on one. */
+export const shownName = { ...shortText, pattern: '^[^\\u0000-\\u001f\\u007f-\\u009f]*$' } as const
 export const instant = { type: 'string', format: 'date-time' } as const
 
 /** A schema with a title becomes a component of the description, which several operations can share. */
 export const named = {
   title: 'Named',
   type: ['object', 'null'],
-  properties: { friendly_name: { ...shortText, description: 'Empty by default' } },
+  properties: { friendly_name: { ...shownName, description: 'Empty by default' } },
   additionalProperties: false,
 } as const
 

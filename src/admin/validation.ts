@@ -1,4 +1,5 @@
 import type { FastifyReply, FastifyRequest, FastifySchemaValidationError } from 'fastify'
+import { shownName } from './schemas.ts'
 
 /** Names the field and what it accepts: the validator's own messages omit unknown fields and the allowed words. */
 export function schemaError([error]: FastifySchemaValidationError[], place: string): Error {
@@ -24,6 +25,9 @@ function sentence({ keyword, instancePath, params, message }: FastifySchemaValid
       return `${name} must have at least ${params.limit} field(s)`
     case 'maxProperties':
       return `${name} must have at most ${params.limit} field(s)`
+    case 'pattern':
+      if (params.pattern === shownName.pattern) return `${name} must not contain control characters`
+      return `${name} ${message}`
     default:
       return `${name} ${message}`
   }

@@ -1,6 +1,7 @@
 import { Command } from 'commander'
 import { asOperator } from './operator.ts'
 import { configOf, withSettings } from './settings.ts'
+import { printRow } from './terminal.ts'
 
 interface Account {
   sid: string
@@ -16,8 +17,7 @@ export function accountsCommand(): Command {
     withSettings(new Command('list').description('list all accounts')).action((_options, command: Command) =>
       asOperator(configOf(command), async (call) => {
         const { accounts: all } = await call<{ accounts: Account[] }>('GET', '/accounts')
-        for (const { sid, status, date_created, friendly_name } of all)
-          console.log(`${sid}  ${status}  ${date_created}  ${friendly_name}`)
+        for (const { sid, status, date_created, friendly_name } of all) printRow(sid, status, date_created, friendly_name)
       }),
     ),
   )
@@ -25,11 +25,15 @@ export function accountsCommand(): Command {
     withSettings(new Command('create').description('create an account; its auth token is shown only once'))
       .argument('[name]', 'friendly name of the account', '')
       .action((name: string, _options, command: Command) =>
-        asOperator(configOf(command), async (call) => {
-          const body = { friendly_name: name }
-          const { sid, auth_token } = await call<{ sid: string; auth_token: string }>('POST', '/accounts', body)
-          console.log(`account SID  ${sid}\nauth token   ${auth_token}`)
-        }),
+        asOperator(
+          configOf(command),
+          async (call) => {
+            const body = { friendly_name: name }
+            const { sid, auth_token } = await call<{ sid: string; auth_token: string }>('POST', '/accounts', body)
+            console.log(`account SID  ${sid}\nauth token   ${auth_token}`)
+          },
+          { creates: true },
+        ),
       ),
   )
   accounts.addCommand(
@@ -37,7 +41,7 @@ export function accountsCommand(): Command {
       .argument('<sid>', 'SID of the account')
       .action((sid: string, _options, command: Command) =>
         asOperator(configOf(command), async (call) => {
-          const { auth_token } = await call<{ auth_token: string }>('POST', `/accounts/${sid}/rotate`)
+          const { auth_token } = await call<{ auth_token: string }>('POST', `/accounts/${encodeURIComponent(sid)}/rotate`)
           console.log(`auth token   ${auth_token}`)
         }),
       ),
@@ -51,7 +55,7 @@ export function accountsCommand(): Command {
         .argument('<sid>', 'SID of the account')
         .action((sid: string, _options, command: Command) =>
           asOperator(configOf(command), async (call) => {
-            await call('POST', `/accounts/${sid}`, { status })
+            await call('POST', `/accounts/${encodeURIComponent(sid)}`, { status })
             console.log(`${sid} is ${status}`)
           }),
         ),
@@ -62,7 +66,7 @@ export function accountsCommand(): Command {
       .argument('<sid>', 'SID of the account')
       .action((sid: string, _options, command: Command) =>
         asOperator(configOf(command), async (call) => {
-          await call('DELETE', `/accounts/${sid}`)
+          await call('DELETE', `/accounts/${encodeURIComponent(sid)}`)
           console.log(`${sid} is deleted`)
         }),
       ),

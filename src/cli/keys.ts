@@ -1,6 +1,7 @@
 import { Command } from 'commander'
 import { asOperator } from './operator.ts'
 import { configOf, withSettings } from './settings.ts'
+import { printRow } from './terminal.ts'
 
 interface Key {
   sid: string
@@ -16,8 +17,8 @@ export function keysCommand(): Command {
       .argument('<account>', 'SID of the account')
       .action((account: string, _options, command: Command) =>
         asOperator(configOf(command), async (call) => {
-          const { keys: all } = await call<{ keys: Key[] }>('GET', `/accounts/${account}/keys`)
-          for (const { sid, date_created, friendly_name } of all) console.log(`${sid}  ${date_created}  ${friendly_name}`)
+          const { keys: all } = await call<{ keys: Key[] }>('GET', `/accounts/${encodeURIComponent(account)}/keys`)
+          for (const { sid, date_created, friendly_name } of all) printRow(sid, date_created, friendly_name)
         }),
       ),
   )
@@ -28,7 +29,11 @@ export function keysCommand(): Command {
       .action((account: string, name: string, _options, command: Command) =>
         asOperator(configOf(command), async (call) => {
           const body = { friendly_name: name }
-          const { sid, secret } = await call<{ sid: string; secret: string }>('POST', `/accounts/${account}/keys`, body)
+          const { sid, secret } = await call<{ sid: string; secret: string }>(
+            'POST',
+            `/accounts/${encodeURIComponent(account)}/keys`,
+            body,
+          )
           console.log(`API key SID  ${sid}\nsecret       ${secret}`)
         }),
       ),
@@ -39,7 +44,7 @@ export function keysCommand(): Command {
       .argument('<key>', 'SID of the API key')
       .action((account: string, key: string, _options, command: Command) =>
         asOperator(configOf(command), async (call) => {
-          const { secret } = await call<{ secret: string }>('POST', `/accounts/${account}/keys/${key}/rotate`)
+          const { secret } = await call<{ secret: string }>('POST', `${keyPath(account, key)}/rotate`)
           console.log(`secret       ${secret}`)
         }),
       ),
@@ -50,10 +55,14 @@ export function keysCommand(): Command {
       .argument('<key>', 'SID of the API key')
       .action((account: string, key: string, _options, command: Command) =>
         asOperator(configOf(command), async (call) => {
-          await call('DELETE', `/accounts/${account}/keys/${key}`)
+          await call('DELETE', keyPath(account, key))
           console.log(`${key} is deleted`)
         }),
       ),
   )
   return keys
+}
+
+function keyPath(account: string, key: string): string {
+  return `/accounts/${encodeURIComponent(account)}/keys/${encodeURIComponent(key)}`
 }

@@ -1,36 +1,54 @@
-import { existsSync, readFileSync } from 'node:fs'
+import { resolve } from 'node:path'
 import fastify from 'fastify'
 import { pino } from 'pino'
-import { request } from 'undici'
 import { adminRoutes } from '../admin/routes.ts'
-import { type Config, ConfigError, secretFile } from '../config.ts'
+import { type Config, ConfigError, databaseLabel } from '../config.ts'
 import { explainErrors } from '../installation/explain-errors.ts'
-import { markFirstAccountShown, openInstallation } from '../installation/open.ts'
+import { type Installation, markFirstAccountShown, openInstallation } from '../installation/open.ts'
+import { vaultCheck } from '../installation/secrets.ts'
 import { DatabaseInUseError } from '../storage/errors.ts'
+import { peekFacts } from '../storage/peek.ts'
 import { firstStartNotice } from './first-start.ts'
-
-/** A request to `/admin/v1`. `T`: the type of the response, which the caller knows from the path. */
-type Call = <T>(method: 'GET' | 'POST' | 'DELETE', path: string, body?: object) => Promise<T>
+import { type Call, findServer, parseResponse } from './server.ts'
 
 /**
  * Runs `act` with access to the operator's API: over HTTP while the server runs, otherwise on the database itself, which only
- * one process can open.
+ * one process can open. `creates`: an installation is created where there is none. Throws ConfigError.
  */
-export async function asOperator(config: Config, act: (call: Call) => Promise<void>): Promise<void> {
-  const running = await overHttp(config)
-  if (running) return act(running)
-  const installation = await explainErrors(config, () => openInstallation(config, { log: pino({ level: 'silent' }) })).catch(
-    (error: Error) => {
-      if (!(error.cause instanceof DatabaseInUseError)) throw error
-      throw new ConfigError(
-        `${error.message}. If it is the server that this command is for, give the command its settings (--host, --port, ` +
-          `--admin-token): no server at ${config.host}:${config.port} accepts this operator token`,
-      )
-    },
-  )
+export async function asOperator(config: Config, act: (call: Call) => Promise<void>, { creates = false } = {}): Promise<void> {
+  const found = await findServer(config)
+  if (found.call) return act(found.call)
+  const installation = await explainErrors(config, async () => {
+    await refuseNothing(config, found.reason, creates)
+    return openInstallation(config, { log: pino({ level: 'silent' }) })
+  }).catch((error: Error) => {
+    if (!(error.cause instanceof DatabaseInUseError)) throw error
+    throw new ConfigError(
+      `${error.message}. If it is the server that this command is for, give the command its settings (--host, --port, ` +
+        `--admin-token): ${found.reason}`,
+    )
+  })
   const notice = firstStartNotice(installation)
   if (notice.length > 0) console.log(`${notice.join('\n')}\n`)
   await markFirstAccountShown(installation)
+  await onDatabase(installation, act)
+}
+
+/** Throws ConfigError, with the places that were looked at, where there is no installation that a command could be about. */
+async function refuseNothing({ database }: Config, reason: string, creates: boolean): Promise<void> {
+  const inMemory = database.engine === 'sqlite' && database.file === ':memory:'
+  if (!inMemory && (creates || (await peekFacts(database))?.has(vaultCheck))) return
+  const place = inMemory ? 'a database in memory can only be reached in its server' : `${placeOf(database)} has no installation`
+  throw new ConfigError(
+    `${place}, and ${reason}: start one with parley serve, or give the command its settings (--database-url, --host, --port)`,
+  )
+}
+
+function placeOf(database: Config['database']): string {
+  return database.engine === 'sqlite' ? resolve(database.file) : databaseLabel(database)
+}
+
+async function onDatabase(installation: Installation, act: (call: Call) => Promise<void>): Promise<void> {
   const server = fastify()
   await server.register(adminRoutes({ installation, timers: null, pipeline: null, limits: null, logins: null, gateway: null }), {
     prefix: '/admin/v1',
@@ -45,34 +63,4 @@ export async function asOperator(config: Config, act: (call: Call) => Promise<vo
     await server.close()
     await installation.database.close()
   }
-}
-
-async function overHttp(config: Config): Promise<Call | undefined> {
-  const file = secretFile(config, 'admin-token')
-  const token = config.adminToken ?? (file && existsSync(file) ? readFileSync(file, 'utf8').trim() : undefined)
-  const host = config.host === '0.0.0.0' || config.host === '::' ? '127.0.0.1' : config.host
-  const base = `http://${host.includes(':') ? `[${host}]` : host}:${config.port}/admin/v1`
-  if (token === undefined) return undefined
-  const call: Call = async (method, path, body) => {
-    const response = await request(base + path, {
-      method,
-      headers: { authorization: `Bearer ${token}`, ...(body && { 'content-type': 'application/json' }) },
-      body: body ? JSON.stringify(body) : null,
-    })
-    return parseResponse(response.statusCode, await response.body.text())
-  }
-  try {
-    const found = await call<{ accounts?: unknown } | null>('GET', '/accounts')
-    return Array.isArray(found?.accounts) ? call : undefined
-  } catch {
-    // No server listens, or it is not Parley: then the database is free, or opening it fails with the reason.
-    return undefined
-  }
-}
-
-/** Returns the body of a response; null for 204. Throws ConfigError when the request is refused. */
-function parseResponse<T>(status: number, body: string): T {
-  const parsed = JSON.parse(status === 204 ? 'null' : body)
-  if (status >= 400) throw new ConfigError(parsed.error ?? `the server responded with ${status}`)
-  return parsed
 }

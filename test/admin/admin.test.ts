@@ -129,7 +129,8 @@ describe('accounts', () => {
     ]
     for (const [method, path, body] of requests) {
       const answer = await ask(tenant, method, `/accounts/${nobody}${path}`, body)
-      expect(answer).toEqual({ status: 404, body: { error: 'not found' } })
+      const named = path.includes('SK0') ? `SK0 of ${nobody}` : nobody
+      expect(answer).toEqual({ status: 404, body: { error: `${named} was not found` } })
     }
   })
 })
@@ -267,13 +268,13 @@ describe('bad requests', () => {
     const headers = { authorization: `Bearer ${adminToken}`, 'content-type': 'application/x-www-form-urlencoded' }
     const form = await fetch(`${tenant.url}/admin/v1/accounts`, { method: 'POST', headers, body: 'friendly_name=x' })
     expect([form.status, await form.json()]).toEqual([415, { error: expect.any(String) }])
-    for (const [method, path] of [
-      ['GET', '/nonsense'],
-      ['DELETE', '/accounts'],
-      ['GET', '/deliveries/WD0'],
-      ['POST', '/deliveries/WD0/redeliver'],
+    for (const [method, path, what] of [
+      ['GET', '/nonsense', 'this path'],
+      ['DELETE', '/accounts', 'this path'],
+      ['GET', '/deliveries/WD0', 'WD0'],
+      ['POST', '/deliveries/WD0/redeliver', 'WD0'],
     ] as const) {
-      expect(await ask(tenant, method, path)).toEqual({ status: 404, body: { error: 'not found' } })
+      expect(await ask(tenant, method, path)).toEqual({ status: 404, body: { error: `${what} was not found` } })
     }
   })
 })

@@ -11,6 +11,7 @@ const sms = `SM${'0'.repeat(32)}`
 const address = '/accounts/self/channels/+15557654321'
 const pair = { from: '+15551234567', to: '+15557654321' }
 const no_text = [[], ['a', 'b'], {}, { a: 1 }, nul, half_pair, long]
+const control = ['a\nb', '\u001b[2J', 'a\u007f', '\u009b31m', '\t']
 const no_object = ['"text"', '7', '[]', 'true', '{', '{"__proto__":{}}', '']
 
 let server: TestServer
@@ -20,11 +21,11 @@ test.beforeAll(({ server: started }) => {
 
 /** A request that differs from a good one in this field. */
 const bodies: [method: string, path: string, field: string, values: readonly unknown[], rest?: object][] = [
-  ['POST', '/accounts', 'friendly_name', no_text],
+  ['POST', '/accounts', 'friendly_name', [...no_text, ...control]],
   ['POST', '/accounts', 'sid', [nobody]],
-  ['POST', '/accounts/self', 'friendly_name', no_text],
+  ['POST', '/accounts/self', 'friendly_name', [...no_text, ...control]],
   ['POST', '/accounts/self', 'status', ['', 'closed', 'ACTIVE', null, 7, ['a', 'b'], nul]],
-  ['POST', '/accounts/self/keys', 'friendly_name', no_text],
+  ['POST', '/accounts/self/keys', 'friendly_name', [...no_text, ...control]],
   [
     'PUT',
     address,
@@ -81,6 +82,16 @@ test.each([
   for (const value of values) await expectRefusal('GET', `/deliveries?${name}=${value}`)
 })
 
+test.each(['', 'x', '%00', '0'.repeat(63), '0'.repeat(65), 'G'.repeat(64), 'A'.repeat(64)])(
+  'GET /identity?nonce=%s is refused with a reason',
+  async (nonce) => expectRefusal('GET', `/identity?nonce=${nonce}`),
+)
+
+test.each(['/identity', `/identity?nonce=${'0'.repeat(64)}&nonce=${'0'.repeat(64)}`, `/identity?nonce=${'0'.repeat(64)}&a=1`])(
+  'GET %s is refused with a reason',
+  async (path) => expectRefusal('GET', path),
+)
+
 const rows = [
   '/accounts/*',
   '/accounts/*/keys',
@@ -124,7 +135,8 @@ test.each([
   [{ friendly_name: long }, 'friendly_name must have at most 256 characters'],
   [{ friendly_name: {} }, 'friendly_name must be of type string'],
   [{ status: 'gone' }, 'status must be one of active, suspended'],
-  [{ friendly_name: nul }, 'friendly_name must not contain a NUL character or an unpaired surrogate'],
+  [{ friendly_name: nul }, 'friendly_name must not contain control characters'],
+  [{ friendly_name: half_pair }, 'friendly_name must not contain a NUL character or an unpaired surrogate'],
   [{}, 'the body must have at least 1 field(s)'],
   ['[]', 'the body must be of type object'],
 ])('what is wrong with %j is said', async (body, error) => {

@@ -1,0 +1,100 @@
+import { randomBytes } from 'node:crypto'
+import { get } from 'node:http'
+import { request } from 'undici'
+import { type Config, ConfigError, secretFile } from '../config.ts'
+import { type Endpoint, identityKey, identityProof, isProof } from '../installation/identity.ts'
+import { readIfThere } from '../installation/secrets.ts'
+import { Vault } from '../vault.ts'
+
+/** A request to `/admin/v1`. `T`: the type of the response, which the caller knows from the path. Throws ConfigError. */
+export type Call = <T>(method: 'GET' | 'POST' | 'PUT' | 'DELETE', path: string, body?: object) => Promise<T>
+
+/** The running server, or why there is none that may be sent the operator token, as a clause. */
+export type Found = { readonly call: Call } | { readonly call: null; readonly reason: string }
+
+/** How long a program that listens may take to prove that it is the server. */
+const proofTimeoutMs = 5000
+
+/**
+ * Looks for the server of this installation at the address that the settings name. It is sent the operator token only after it
+ * has proved that it has the secret key. Throws ConfigError when a file of a secret has something else in it.
+ */
+export async function findServer(config: Config): Promise<Found> {
+  const { port } = config
+  const host = config.host === '0.0.0.0' || config.host === '::' ? '127.0.0.1' : config.host
+  const token = config.adminToken ?? readIfThere(secretFile(config, 'admin-token'))
+  const unrecognised = (secret: string) => `a server on ${host}:${port} cannot be recognised without ${secret}`
+  if (token === null) return { call: null, reason: unrecognised('the operator token') }
+  const secret = config.secretKey ?? readIfThere(secretFile(config, 'key'))
+  const key = identityKey(config, secret === null ? null : new Vault(secret), token)
+  if (key === null) return { call: null, reason: unrecognised('the secret key of the installation') }
+  const nonce = randomBytes(32).toString('hex')
+  const answer = await askForProof(host, port, nonce)
+  if (answer === null) return { call: null, reason: `no server listens on ${host}:${port}` }
+  if (!isProof(answer.proof, identityProof(key, nonce, answer.endpoint))) {
+    const unproven = `what listens on ${host}:${port} does not prove to be its server, so that it was not sent the operator token`
+    return { call: null, reason: unproven }
+  }
+  return { call: callTo(answer.endpoint, token) }
+}
+
+/** Returns a function that sends requests with the token to the address that has proved itself, whatever the name now leads to. */
+function callTo({ address, port }: Endpoint, token: string): Call {
+  const base = `http://${address.includes(':') ? `[${address}]` : address}:${port}/admin/v1`
+  return async (method, path, body) => {
+    const response = await request(base + path, {
+      method,
+      headers: { authorization: `Bearer ${token}`, ...(body && { 'content-type': 'application/json' }) },
+      body: body ? JSON.stringify(body) : null,
+      // A move of the test clock is answered when everything that is due has been applied.
+      headersTimeout: 0,
+    })
+    return parseResponse(response.statusCode, await response.body.text())
+  }
+}
+
+/** Returns the body of a response; null for 204. Throws ConfigError when the request is refused. */
+export function parseResponse<T>(status: number, body: string): T {
+  const parsed = JSON.parse(status === 204 ? 'null' : body)
+  if (status >= 400) throw new ConfigError(parsed.error ?? `the server responded with ${status}`)
+  return parsed
+}
+
+interface Answer {
+  readonly proof: string
+  readonly endpoint: Endpoint
+}
+
+/** Returns what listens there says to the challenge, and where it was reached; null when nothing listens. */
+function askForProof(host: string, port: number, nonce: string): Promise<Answer | null> {
+  const path = `/admin/v1/identity?nonce=${nonce}`
+  return new Promise((resolve) => {
+    const asked = get({ host, port, path, agent: false, signal: AbortSignal.timeout(proofTimeoutMs) }, (response) => {
+      const { remoteAddress: address = '', remotePort = 0 } = response.socket
+      const endpoint = { address, port: remotePort }
+      let text = ''
+      response.setEncoding('utf8').on('data', (part: string) => {
+        text += part
+        if (text.length > maxProofChars) response.destroy()
+      })
+      response.on('close', () => resolve({ proof: proofIn(text), endpoint }))
+    })
+    asked.on('error', () => {
+      const { remoteAddress: address, remotePort = 0 } = asked.socket ?? {}
+      resolve(address === undefined ? null : { proof: '', endpoint: { address, port: remotePort } })
+    })
+  })
+}
+
+const maxProofChars = 1000
+
+function proofIn(text: string): string {
+  try {
+    const parsed: unknown = JSON.parse(text)
+    return typeof parsed === 'object' && parsed !== null && 'proof' in parsed && typeof parsed.proof === 'string'
+      ? parsed.proof
+      : ''
+  } catch {
+    return ''
+  }
+}

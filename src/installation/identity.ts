@@ -1,0 +1,32 @@
+import { createHmac, createSecretKey, hkdfSync, type KeyObject, timingSafeEqual } from 'node:crypto'
+import type { Config } from '../config.ts'
+import type { Vault } from '../vault.ts'
+
+const purpose = 'server identity'
+
+/** The server's end of a connection. A program that passes a challenge on to the server has another one. */
+export interface Endpoint {
+  readonly address: string
+  readonly port: number
+}
+
+/**
+ * Returns the key by which a server proves which installation it serves, so that nobody else is sent the operator token. It is
+ * derived from the secret key; of a database in memory nobody else knows that key, unless it was given: then from the token.
+ */
+export function identityKey(config: Config, vault: Vault | null, adminToken: string): KeyObject | null {
+  const inMemory = config.database.engine === 'sqlite' && config.database.file === ':memory:'
+  if (!inMemory || config.secretKey !== null) return vault?.derive(purpose) ?? null
+  return createSecretKey(Buffer.from(hkdfSync('sha256', adminToken, '', purpose, 32)))
+}
+
+/** Returns the proof for a challenge that arrived on this connection. `nonce`: chosen by the caller. */
+export function identityProof(key: KeyObject, nonce: string, { address, port }: Endpoint): string {
+  const plain = address.replace(/^::ffff:/i, '').replace(/%.*$/, '')
+  return createHmac('sha256', key).update(`${nonce} ${plain} ${port}`).digest('hex')
+}
+
+/** Compares in constant time. */
+export function isProof(given: string, expected: string): boolean {
+  return given.length === expected.length && timingSafeEqual(Buffer.from(given), Buffer.from(expected))
+}
