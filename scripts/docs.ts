@@ -79,7 +79,8 @@ function settingsPage(): string {
   const rows = settings.map((setting) => [mono(setting.env), mono(`--${setting.flag}`), setting.default, setting.description])
   return page('Settings', 'src/config.ts', [
     'A setting is an environment variable, or the flag of the same name of any `parley` command. A flag wins over the ' +
-      'environment. An empty value counts as not set. Parley reads them once, when it starts.',
+      'environment. A setting that is true or false is a flag without a value: `--test-clock`, or `--no-test-clock` for false. ' +
+      'An empty value counts as not set. Parley reads them once, when it starts.',
     table(['Variable', 'Flag', 'Default', 'Description'], rows),
   ])
 }

@@ -21,6 +21,8 @@ export interface Setting {
   readonly description: string
   /** As text; in words where it is not a constant. */
   readonly default: string
+  /** Whether it is true or false: its flag takes no value, and `--no-<flag>` is false. */
+  readonly isSwitch: boolean
 }
 
 /** Throws ConfigError when `text` is not a value of the setting `env`. */
@@ -80,7 +82,8 @@ const declarations = {
     env: 'PARLEY_AUTH_TOKEN',
     description: 'auth token of the first account',
     default: { words: 'generated at first start', value: none },
-    parse: matching(/^[\x21-\x7e]{8,256}$/, '8 to 256 printable characters without spaces'),
+    // The SDK for Go refuses any other character before it sends a request.
+    parse: matching(/^[0-9A-Za-z]{8,256}$/, '8 to 256 letters and digits, as SDKs refuse other characters'),
   }),
   publicUrl: declare({
     env: 'PARLEY_PUBLIC_URL',
@@ -229,6 +232,7 @@ export function readConfig(texts: SettingTexts): Config {
 function declare<const Env extends string, T, D = T>(declaration: Declaration<Env, T, D>): Declared<Env, T | D> {
   const { env, description, default: standard, parse } = declaration
   const constant = typeof standard === 'string'
+  const parser: unknown = parse
   return {
     env,
     flag: env
@@ -237,6 +241,7 @@ function declare<const Env extends string, T, D = T>(declaration: Declaration<En
       .replaceAll('_', '-'),
     description,
     default: constant ? standard : standard.words,
+    isSwitch: parser === trueOrFalse,
     read: (text, host) => {
       if (text) return parse(text, env)
       return constant ? parse(standard, env) : standard.value(host)

@@ -1,4 +1,4 @@
-import { Command } from 'commander'
+import { Command, CommanderError } from 'commander'
 import { ConfigError } from '../config.ts'
 import { codeOf } from '../errors.ts'
 import { packageVersion } from '../package.ts'
@@ -8,6 +8,8 @@ import { keysCommand } from './keys.ts'
 import { migrateCommand } from './migrate.ts'
 import { serve } from './serve.ts'
 import { configOf, withSettings } from './settings.ts'
+import { printable } from './terminal.ts'
+import { unknownSettings } from './unknown-settings.ts'
 
 const program = new Command('parley')
   .description('A self-hosted server that speaks the Twilio Conversations REST API v1')
@@ -31,10 +33,21 @@ process.stdout.on('error', (error) => {
   process.exit(1)
 })
 
+// Otherwise it exits at once: before it is known that the help could not be written.
+throwInsteadOfExit(program)
+program.hook('preAction', () => {
+  for (const sentence of unknownSettings(process.env)) console.error(`parley: ${sentence}`)
+})
+
 try {
   await program.parseAsync()
 } catch (error) {
-  if (!(error instanceof ConfigError)) throw error
-  console.error(`parley: ${error.message}`)
-  process.exitCode = 1
+  if (error instanceof ConfigError) console.error(`parley: ${printable(error.message)}`)
+  else if (!(error instanceof CommanderError)) throw error
+  process.exitCode = error instanceof CommanderError ? error.exitCode : 1
+}
+
+function throwInsteadOfExit(command: Command): void {
+  command.exitOverride()
+  for (const subcommand of command.commands) throwInsteadOfExit(subcommand)
 }

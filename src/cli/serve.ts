@@ -4,11 +4,11 @@ import { markFirstAccountShown } from '../installation/open.ts'
 import { type Running, start } from '../main.ts'
 import { firstStartNotice } from './first-start.ts'
 
-/** Starts the server and stops it on SIGINT or SIGTERM; a second signal exits at once. */
+/** Starts the server and stops it on SIGINT, SIGTERM or SIGHUP (its terminal is gone); a second signal exits at once. */
 export async function serve(config: Config): Promise<void> {
   const running = await explainErrors(config, () => start(config))
   let stopping = false
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     process.on(signal, () => {
       if (stopping) process.exit(1)
       stopping = true
@@ -29,9 +29,12 @@ function printStart({ url, installation }: Running): void {
   const { account } = installation
   const lines = [`Parley listens on ${url}`]
   if (account.unshownToken !== null) {
-    const notice = firstStartNotice(installation)
-    const token = installation.config.auth_token === null ? `'${account.unshownToken}'` : 'process.env.PARLEY_AUTH_TOKEN'
-    lines.push('', ...notice, '', 'Try it (npm install twilio):', snippet(url, account.sid, token))
+    lines.push('', ...firstStartNotice(installation))
+    // A log has no use for it.
+    if (process.stdout.isTTY) {
+      const token = installation.config.auth_token === null ? `'${account.unshownToken}'` : 'process.env.PARLEY_AUTH_TOKEN'
+      lines.push('', 'Try it (npm install twilio):', snippet(url, account.sid, token))
+    }
   }
   console.log(lines.join('\n'))
 }

@@ -3,16 +3,31 @@ import { type Config, readConfig, type Setting, settings } from '../config.ts'
 
 /** Adds every setting to a command as an option: whichever command it is, it opens the same installation. */
 export function withSettings(command: Command): Command {
-  for (const setting of settings) command.addOption(optionOf(setting))
+  for (const setting of settings) for (const option of optionsOf(setting)) command.addOption(option)
   return command
 }
 
 /** Reads the settings of a command from its flags and the environment; flags win. Throws ConfigError. */
 export function configOf(command: Command): Config {
-  const values = command.optsWithGlobals<Record<string, string | undefined>>()
-  return readConfig(Object.fromEntries(settings.map((setting) => [setting.env, values[optionOf(setting).attributeName()]])))
+  const values = command.optsWithGlobals<Record<string, string | boolean | undefined>>()
+  return readConfig(
+    Object.fromEntries(
+      settings.map((setting) => {
+        const value = values[attributeOf(setting)]
+        // Commander takes any text of the variable of a switch for true, so that switches are read here.
+        return [setting.env, value === undefined ? process.env[setting.env] : String(value)]
+      }),
+    ),
+  )
 }
 
-function optionOf({ env, flag, description, default: standard }: Setting): Option {
-  return new Option(`--${flag} <value>`, `${description} (default: ${standard})`).env(env)
+function optionsOf(setting: Setting): Option[] {
+  const { env, flag, description, default: standard, isSwitch } = setting
+  const text = `${description} (default: ${standard})`
+  if (!isSwitch) return [new Option(`--${flag} <value>`, text).env(env)]
+  return [new Option(`--${flag}`, `${text} (--no-${flag}: false) (env: ${env})`), new Option(`--no-${flag}`).hideHelp()]
+}
+
+function attributeOf({ flag }: Setting): string {
+  return new Option(`--${flag}`).attributeName()
 }

@@ -13,7 +13,7 @@ import { sdkFor } from '../support/sdk.ts'
 import { type Caught, catchWebhooks, type WebhookCatcher } from '../support/webhook-catcher.ts'
 
 const account_sid = `AC${'d'.repeat(32)}`
-const auth_token = 'a-token-of-the-crash-tests'
+const auth_token = 'aTokenOfTheCrashTests'
 const adminToken = 'operator-token-of-the-crash-tests'
 
 function settings(database: Pick<TestDatabase, 'env'>) {

@@ -9,7 +9,7 @@ import { type Ended, type Serving, serve } from './process.ts'
 import { startProxy, type TcpProxy } from './tcp-proxy.ts'
 
 export const account_sid = `AC${'e'.repeat(32)}`
-export const auth_token = 'a-token-of-the-nodes'
+export const auth_token = 'aTokenOfTheNodes'
 export const adminToken = 'operator-token-of-the-nodes'
 
 export interface NodeAnswer {

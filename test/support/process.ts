@@ -4,7 +4,8 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
-const sources = [process.execPath, new URL('../../src/cli/parley.ts', import.meta.url).pathname]
+export const program = new URL('../../src/cli/parley.ts', import.meta.url).pathname
+const sources = [process.execPath, program]
 
 export interface Ended {
   readonly code: number | null

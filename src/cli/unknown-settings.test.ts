@@ -1,0 +1,27 @@
+import { expect, test } from 'vitest'
+import { unknownSettings } from './unknown-settings.ts'
+
+const none = 'is not a setting and has no effect'
+
+test.each([
+  ['PARLEY_AUTH_TOKN', 'PARLEY_AUTH_TOKEN'],
+  ['PARLEY_DATABASE', 'PARLEY_DATABASE_URL'],
+  ['PARLEY_WEBHOOKS_RETRIES', 'PARLEY_WEBHOOK_RETRIES'],
+  ['PARLEY_PORT', 'PORT'],
+  ['PARLEY_HOST', 'HOST'],
+])('%s is no setting: %s may be meant', (name, meant) => {
+  expect(unknownSettings({ [name]: 'a value' })).toEqual([`${name} ${none}: ${meant} may be meant`])
+})
+
+test('what is like no setting is no setting either', () => {
+  expect(unknownSettings({ PARLEY_COLOUR: 'x' })).toEqual([`PARLEY_COLOUR ${none} (parley serve --help lists the settings)`])
+})
+
+test.each([
+  ['settings', { PARLEY_TEST_CLOCK: 'true', PORT: '1', HOST: 'x' }],
+  ['variables of others', { PATH: '/bin', PARLEYS: 'x', XPARLEY_AUTH_TOKN: 'x' }],
+  ['what Kubernetes sets for a service', { PARLEY_PORT: 'tcp://10.0.0.1:80', PARLEY_PORT_80_TCP: 'x', PARLEY_SERVICE_HOST: 'x' }],
+  ['empty ones', { PARLEY_COLOUR: '' }],
+])('%s are not mentioned', (_, env) => {
+  expect(unknownSettings(env)).toEqual([])
+})
