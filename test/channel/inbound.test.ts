@@ -181,7 +181,7 @@ test('a message wakes an inactive conversation and counts its deadlines anew', a
 })
 
 test('a webhook may amend a message, or refuse it: then nothing is stored', async () => {
-  const { service, hook, told } = await newService()
+  const { service, hook, told, next } = await newService()
   const talk = await newConversation(service)
   const [from, to] = [number(), number()]
   await join(talk.path, from, to)
@@ -193,6 +193,7 @@ test('a webhook may amend a message, or refuse it: then nothing is stored', asyn
   expect(await messagesOf(talk.path)).toEqual([])
   await receive({ from, to, body: 'original' })
   expect(await messagesOf(talk.path)).toEqual([expect.objectContaining({ body: 'amended', index: 0, author: from })])
+  await next('onMessageAdded')
   expect(told()).toEqual(['onMessageAdd', 'onMessageAdd', 'onMessageAdded'])
 })
 

@@ -326,7 +326,7 @@ describe('routing', () => {
   })
 
   test.each([
-    ['GET', '/'],
+    ['POST', '/'],
     ['POST', '/v2/Conversations'],
     ['GET', '/V1/Conversations'],
     ['GET', '/nowhere/%zz'],
@@ -345,7 +345,7 @@ describe('routing', () => {
       expect([stranger.status, JSON.parse(stranger.body)]).toEqual([401, { error: expect.any(String) }])
       const Authorization = `Bearer ${adminToken}`
       const operator = parsed(await send(raw('GET', `/admin/v1${path}`, { Authorization })))
-      expect([operator.status, JSON.parse(operator.body)]).toEqual([404, { error: 'not found' }])
+      expect([operator.status, JSON.parse(operator.body)]).toEqual([404, { error: 'this path was not found' }])
     },
   )
 

@@ -50,6 +50,7 @@ const fan_outs: readonly (readonly [text: RegExp, why: string])[] = [
   [/from "receipts" where "channel_message_sid" = /, 'a report of a channel'],
   [/from "media" where "sha256" = /, 'whether a file is still in use'],
   [/from "media" where "message_sid" is null/, 'uploads that have expired'],
+  [/"url" from "(?:conversation_webhooks|deliveries)" where \(/, 'URLs stored before credentials in them were sealed'],
   [/"bindings" where "credential_sid" = /, 'the end of a credential'],
   [/from "participants" where "account_sid" = \S+ and "address" = /, 'address pairs and groups of the account'],
   [/from "deliveries" where (?:.* and )?"id" (=|<) /, "the operator's log"],
