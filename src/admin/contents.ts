@@ -2,6 +2,7 @@ import type { FastifyPluginAsync } from 'fastify'
 import { milliseconds } from '../dates.ts'
 import type { Installation } from '../installation/open.ts'
 import { parseStored } from '../json.ts'
+import { textError } from '../resources/conversations/messages/content.ts'
 import { isSid } from '../sids.ts'
 import { accountBySid, contentOfAccount } from '../storage/lookups.ts'
 import type { ContentRow } from '../storage/schema.ts'
@@ -121,6 +122,8 @@ export function contentRoutes({ database, clock }: Pick<Installation, 'database'
         if (!isSid('content', params.content)) {
           return reply.code(400).send({ error: `${params.content} is not HX and 32 hex digits` })
         }
+        const error = textError(body.types)
+        if (error) return reply.code(400).send({ error })
         const now = clock.now()
         const row = await database.write('setContent', {
           account_sid: params.sid,

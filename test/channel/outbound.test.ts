@@ -418,8 +418,12 @@ test('media and content go to the channel as webhooks tell them', async () => {
   expect(JSON.parse(params.Media ?? '')).toEqual([{ Sid: sid, Filename: null, ContentType: 'image/png', Size: 6 }])
   expect(params).not.toHaveProperty('Body')
   const ContentSid = `HX${'1'.repeat(32)}`
+  const template = { types: { 'twilio/text': { body: 'Hello {{1}}' } } }
+  await server.admin('PUT', `/accounts/${server.account_sid}/contents/${ContentSid}`, template)
   await talk.say({ ContentSid, ContentVariables: '{"1":"Ada"}' })
-  expect((await next()).params).toMatchObject({ ContentSid, ContentVariables: '{"1":"Ada"}' })
+  expect((await next()).params).toMatchObject({
+    ...{ ContentSid, ContentVariables: '{"1":"Ada"}', Body: 'Hello Ada' },
+  })
 })
 
 test('the official client reads receipts in both families', async () => {

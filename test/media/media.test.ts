@@ -622,7 +622,10 @@ describe('messages', () => {
       status: 400,
       body: { code: 50508 },
     })
-    const content = await post(record.sid, { ContentSid: `HX${'0'.repeat(32)}` })
+    const ContentSid = `HX${'0'.repeat(32)}`
+    const template = { types: { 'twilio/text': { body: 'x' } } }
+    await server.admin('PUT', `/accounts/${server.account_sid}/contents/${ContentSid}`, template)
+    const content = await post(record.sid, { ContentSid })
     expect(content).toMatchObject({ status: 201, body: { media: null } })
   })
 

@@ -93,9 +93,43 @@ test('the text of each supported type is known; a template of other types alone 
   expect(await say(types(['twilio/text', { body: 'a\0b' }]))).toMatchObject({ status: 400, body: { code: 20422 } })
 })
 
-test('a template that is not registered, or by another account, gives no text', async ({ tenant, server }) => {
+test('a template that is not registered, or by another account, is refused', async ({ tenant, server }) => {
   await ask(server, 'PUT', `/accounts/${server.account_sid}/contents/${template('d')}`, greeting)
   const { sid } = (await tenant.call('POST', '/v1/Conversations', {})).body
-  const { status, body } = await tenant.call('POST', `/v1/Conversations/${sid}/Messages`, { ContentSid: template('d') })
-  expect([status, body.body, body.content_sid]).toEqual([201, null, template('d')])
+  const unknown = { status: 400, body: { code: 50526, message: 'Invalid content SID' } }
+  for (const ContentSid of [template('d'), template('e')]) {
+    expect(await tenant.call('POST', `/v1/Conversations/${sid}/Messages`, { ContentSid })).toMatchObject(unknown)
+  }
+  expect((await tenant.call('GET', `/v1/Conversations/${sid}/Messages`)).body.messages).toEqual([])
+})
+
+test('variables are texts, numbers, true or false', async ({ tenant }) => {
+  await ask(tenant, 'PUT', `/accounts/${tenant.account_sid}/contents/${template('a')}`, greeting)
+  const { sid } = (await tenant.call('POST', '/v1/Conversations', {})).body
+  const send = (ContentVariables: string) =>
+    tenant.call('POST', `/v1/Conversations/${sid}/Messages`, { ContentSid: template('a'), ContentVariables })
+  const invalid = { status: 400, body: { code: 50527, message: 'Invalid content variables format' } }
+  for (const variables of ['null', '7', '"x"', '[]', '{"1":null}', '{"1":{}}', '{"1":["x"]}']) {
+    expect(await send(variables), variables).toMatchObject(invalid)
+  }
+  expect((await send('{"1":7,"order":true}')).body.body).toBe('Hello 7, order true is 7’s. {{unknown}}')
+})
+
+test('a template whose text is no text is not registered', async ({ tenant }) => {
+  const put = (content: object) => ask(tenant, 'PUT', `/accounts/${tenant.account_sid}/contents/${template('a')}`, content)
+  for (const [content, error] of [
+    [types(['twilio/text', { body: 7 }]), 'types.twilio/text.body must be of type string'],
+    [types(['twilio/text', { body: null }]), 'types.twilio/text.body must be of type string'],
+    [types(['twilio/text', {}]), 'types.twilio/text.body is required'],
+    [types(['twilio/card', { title: ['x'] }]), 'types.twilio/card.title must be of type string'],
+    [
+      types(['twilio/text', { body: 'x' }], ['twilio/location', { label: {} }]),
+      'types.twilio/location.label must be of type string',
+    ],
+    [{ ...greeting, variables: { 1: 7 } }, 'variables.1 must be of type string'],
+  ] as const) {
+    expect(await put(content)).toEqual({ status: 400, body: { error } })
+  }
+  // Of types that Conversations does not send nothing is used.
+  expect(await put(types(['twilio/carousel', { body: 7 }]))).toMatchObject({ status: 200 })
 })

@@ -15,6 +15,9 @@ test.beforeEach(({ tenant: own }) => {
 const v1 = () => tenant.sdk.conversations.v1
 type Form = Record<string, string>
 
+const registerTemplate = (sid: string, types: object) =>
+  tenant.admin('PUT', `/accounts/${tenant.account_sid}/contents/${sid}`, { types })
+
 /** One family of paths, and a conversation in it. */
 async function inFamily(family: Family, given: Parameters<ReturnType<typeof v1>['conversations']['create']>[0] = {}) {
   const { root, service, users, conversations } = await openFamily(tenant, family)
@@ -221,6 +224,7 @@ describe.each(families)('messages, %s family', (family) => {
   test('content replaces body and media', async () => {
     const { messages } = await inFamily(family)
     const contentSid = `HX${'Ab'.repeat(16)}`
+    await registerTemplate(contentSid, { 'twilio/location': { latitude: 1, longitude: 2 } })
     const made = await messages.create({
       contentSid,
       contentVariables: '{"1":"one"}',

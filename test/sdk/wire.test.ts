@@ -549,6 +549,8 @@ describe('requests', () => {
     const variables = JSON.stringify(Object.fromEntries(Array.from({ length: 100 }, (_, i) => [i, name])))
     const message = { Author: name, Body: '\u{1f388}'.repeat(8192), Subject: name, Attributes: json(4096) }
     const content = { ContentSid: `HX${zeros}`, ContentVariables: variables }
+    const template = { types: { 'twilio/text': { body: 'x' } } }
+    await server.admin('PUT', `/accounts/${as.username}/contents/${content.ContentSid}`, template)
     const sent = await call('POST', `/v1/Conversations/${conversation.sid}/Messages`, form({ ...message, ...content }))
     expect(sent.status).toBe(201)
   })

@@ -16,6 +16,18 @@ const supportedTypes = [
 /** The field of a content that is its text, by which of them it has. */
 const textFields = ['body', 'title', 'label'] as const
 
+/** Returns what is wrong with the texts of a template, as a sentence; undefined when a message can have them as its body. */
+export function textError(types: Readonly<Record<string, object>>): string | undefined {
+  for (const type of supportedTypes) {
+    const content: unknown = types[type]
+    if (!isJsonObject(content)) continue
+    const wrong = textFields.find((field) => content[field] !== undefined && typeof content[field] !== 'string')
+    if (wrong !== undefined) return `types.${type}.${wrong} must be of type string`
+  }
+  const plain: unknown = types['twilio/text']
+  return isJsonObject(plain) && typeof plain.body !== 'string' ? 'types.twilio/text.body is required' : undefined
+}
+
 /**
  * Returns the text of a template with its variables replaced; null when its content has no text. `variables`: those of the message,
  * as JSON. Throws 50542 when the template has no type that Conversations supports.

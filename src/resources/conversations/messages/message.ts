@@ -224,9 +224,13 @@ async function load(read: Reader, p: Given, facts: ConversationChildFacts, befor
   return { author, recipients, group, media, content: content ?? null }
 }
 
-/** Returns the text of a registered template; null for one that the operator has not registered. */
+/**
+ * Returns the text of a template; null when it has none. Throws 50526 when the operator has not registered it: the vendor renders the
+ * text when the message is created, which it cannot do without the template.
+ */
 function contentBody(content: ContentRow | null, { ContentVariables }: Given): string | null {
-  const body = content && renderedText(content, ContentVariables ?? null)
+  if (!content) throw refuse('invalidContentSid')
+  const body = renderedText(content, ContentVariables ?? null)
   // Parsed like a given body: template and variables are JSON, which can express what cannot be stored.
   return body === null ? null : params.Body.parse(body, [body])
 }
@@ -273,7 +277,7 @@ function indexToPayload(row: MessageRow): Payload {
 /** A JSON object with the variables of a content template, stored as given; the limits are the vendor's. */
 export function contentVariables(): Param<string | null> {
   return param(
-    'JSON object',
+    'JSON object of texts, numbers and true or false',
     (given) => {
       if (given === '') return null
       if (longerThan(maxVariables, given)) throw refuse('contentVariablesTooLong')
@@ -285,6 +289,8 @@ export function contentVariables(): Param<string | null> {
       }
       if (typeof variables !== 'object' || variables === null || Array.isArray(variables)) throw refuse('invalidContentVariables')
       for (const [key, value] of Object.entries(variables)) {
+        // Rendered, these would be the words `null` and `[object Object]`.
+        if (typeof value === 'object') throw refuse('invalidContentVariables')
         if (longerThan(16, key)) throw refuse('contentKeyTooLong')
         if (longerThan(256, String(value))) throw refuse('contentValueTooLong')
       }
