@@ -1,15 +1,28 @@
 import { refuse } from '../errors.ts'
 import type { Tx } from '../storage/database.ts'
-import { serviceOfAccount } from '../storage/lookups.ts'
+import { accountBySid, serviceOfAccount } from '../storage/lookups.ts'
 import { insertRow } from '../storage/rows.ts'
 import type { MediaRow } from '../storage/schema.ts'
-import { mediaBySid, remove, removeExpired } from './rows.ts'
+import { bytesOf, mediaBySid, remove, removeExpired } from './rows.ts'
+
+interface NewMedia {
+  readonly row: MediaRow
+  readonly path: string
+  readonly quotaBytes: number | null
+}
 
 export const mediaCommands = {
-  /** `path`: for the message of the 404 if the service was removed during the upload. */
-  async addMedia(tx: Tx, { row, path }: { row: MediaRow; path: string }): Promise<void> {
+  /**
+   * `path`: for the message of the 404 if the service was removed during the upload. `quotaBytes`: of all files of the account; null:
+   * none. The account is held, so that uploads at the same time, on any node, are counted one after the other.
+   */
+  async addMedia(tx: Tx, { row, path, quotaBytes }: NewMedia): Promise<void> {
     const service = await tx.hold(serviceOfAccount, { sid: row.service_sid, account_sid: row.account_sid }, 'keep')
     if (!service) throw refuse('notFound', { path })
+    if (quotaBytes !== null) {
+      await tx.hold(accountBySid, { sid: row.account_sid }, 'change')
+      if ((await bytesOf(tx, row.account_sid)) + row.size > quotaBytes) throw refuse('mediaQuotaExceeded')
+    }
     await tx.run(insertRow('media', Object.keys(row)), { ...row })
   },
 

@@ -111,33 +111,31 @@ class Media {
   }
 
   async #add(request: FastifyRequest, body: Readable): Promise<MediaRow> {
-    const { store, database, clock, maxBytes } = this.#options
+    const { store, database, clock, maxBytes, quotaBytes } = this.#options
     const { account_sid } = request
     const service_sid = await this.#serviceOf(request)
     const { Category, Filename } = parseParams(params, 'create', queryOf(request))
     const announced = Number(request.headers['content-length'] ?? 0)
-    await this.#refuseOverQuota(account_sid, 1)
+    await this.#refuseFullQuota(account_sid)
     const part = isForm(request.uploadedType) ? await mediaPart(body, request.uploadedType ?? '') : null
     const content_type = uploadedType(part ? part.content_type : request.uploadedType)
     if (!part && announced > maxBytes) throw refuse('mediaTooLarge')
     const [category, filename] = [Category ?? 'media', baseName(Filename ?? part?.filename)]
     return store.add(part?.bytes ?? body, maxBytes, async ({ sha256, size }) => {
-      await this.#refuseOverQuota(account_sid, size)
       const now = clock.now()
       const dates = { date_created: now, date_updated: now, revision: 1 }
       const unused = { author: null, conversation_sid: null, message_sid: null }
       const described = { sha256, size, content_type, filename, category }
       const row: MediaRow = { service_sid, sid: newSid('media', now), account_sid, ...described, ...unused, ...dates }
-      await database.write('addMedia', { row, path: pathOf(request) })
+      await database.write('addMedia', { row, path: pathOf(request), quotaBytes })
       return row
     })
   }
 
-  /** Uploads at the same time may go beyond it together. */
-  async #refuseOverQuota(account_sid: string, bytes: number): Promise<void> {
+  /** Before anything is written; whether this upload has room is decided with its row, once its size is known. */
+  async #refuseFullQuota(account_sid: string): Promise<void> {
     const { database, quotaBytes } = this.#options
-    if (quotaBytes !== null && (await bytesOf(database.read, account_sid)) + bytes > quotaBytes)
-      throw refuse('mediaQuotaExceeded')
+    if (quotaBytes !== null && (await bytesOf(database.read, account_sid)) >= quotaBytes) throw refuse('mediaQuotaExceeded')
   }
 
   readonly fetch: Work = async (request, reply) => {

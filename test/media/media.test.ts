@@ -328,6 +328,22 @@ describe('an upload that no message takes', () => {
   })
 })
 
+test('uploads at the same time stay within the quota together', async () => {
+  const limited = await startServer({ mediaQuotaBytes: 10 })
+  onTestFinished(limited.stop)
+  const { body: made } = await limited.call('POST', '/v1/Services', { FriendlyName: 'x' })
+  const headers = { authorization: `Basic ${btoa(`${limited.account_sid}:${auth_token}`)}`, 'content-type': 'text/plain' }
+  const url = `${limited.url}/v1/Services/${made.sid}/Media`
+  const statuses = await Promise.all(
+    Array.from({ length: 12 }, async (_, i) => {
+      const { statusCode, body } = await request(url, { method: 'POST', body: `text${i % 10}`, headers })
+      await body.dump()
+      return statusCode
+    }),
+  )
+  expect(statuses.toSorted()).toEqual([201, 201, ...Array(10).fill(403)])
+})
+
 test('an account has a quota, if one is set', async () => {
   const limited = await startServer({ mediaQuotaBytes: 10 })
   onTestFinished(limited.stop)
