@@ -8,7 +8,7 @@ interface ReceiptBody {
   account_sid?: string
   channel_message_sid: string
   status: ReceiptStatus
-  error_code?: number
+  error_code?: number | null
 }
 
 /** The official clients parse it to a 32-bit integer. */
@@ -32,7 +32,7 @@ const reportReceipt: OperationSchema = {
       account_sid: { ...shortText, description: 'By default the first account' },
       channel_message_sid,
       status: { enum: receiptStatuses },
-      error_code: { type: 'integer', minimum: 0, maximum: maxErrorCode, description: 'For `failed` and `undelivered`' },
+      error_code: { type: ['integer', 'null'], minimum: 0, maximum: maxErrorCode, description: 'For `failed` and `undelivered`' },
     },
     required: ['channel_message_sid', 'status'],
     additionalProperties: false,

@@ -21,7 +21,7 @@ import { inboundRoutes } from './inbound.ts'
 import { keyRoutes } from './keys.ts'
 import { receiptRoutes } from './receipts.ts'
 import { notFound } from './replies.ts'
-import { refuseUnstorable, schemaError } from './validation.ts'
+import { refuseUnstorable, schemaError, validatorCompiler } from './validation.ts'
 
 declare module 'fastify' {
   interface FastifyContextConfig {
@@ -62,6 +62,7 @@ export function adminRoutes({ installation, timers, pipeline, limits, logins, ga
     admin.setErrorHandler((error: Partial<FastifyError>, _request, reply) => sendError(reply, error, log))
     admin.setNotFoundHandler((_request, reply) => notFound(reply))
     admin.setSchemaErrorFormatter(schemaError)
+    admin.setValidatorCompiler(validatorCompiler)
     admin.addHook('preHandler', refuseUnstorable)
     // Schemas of responses are for the description only: compiled serializers cost time at each start and drop unknown properties.
     admin.setSerializerCompiler(() => JSON.stringify)

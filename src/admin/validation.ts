@@ -1,5 +1,16 @@
-import type { FastifyReply, FastifyRequest, FastifySchemaValidationError } from 'fastify'
+import AjvCompiler from '@fastify/ajv-compiler'
+import type { FastifyReply, FastifyRequest, FastifySchemaCompiler, FastifySchemaValidationError } from 'fastify'
 import { shownName } from './schemas.ts'
+
+/** Unknown properties are reported instead of dropped. */
+const base = { allErrors: false, removeAdditional: false, useDefaults: true }
+const compile = AjvCompiler()
+const ofText = compile({}, { customOptions: { ...base, coerceTypes: 'array' } })
+const ofJson = compile({}, { customOptions: { ...base, coerceTypes: false } })
+
+/** Paths and queries are text that stands for a value; JSON has types of its own: `null` and `7` are no texts. */
+export const validatorCompiler: FastifySchemaCompiler<object> = ({ schema, httpPart }) =>
+  (httpPart === 'body' ? ofJson : ofText)({ schema })
 
 /** Names the field and what it accepts: the validator's own messages omit unknown fields and the allowed words. */
 export function schemaError([error]: FastifySchemaValidationError[], place: string): Error {
