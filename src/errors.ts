@@ -84,6 +84,13 @@ export const catalogue = {
     message: 'Invalid Parameter',
     when: 'a parameter contains a NUL character, or a malformed value without an error code of its own',
   },
+  encodingNotSupported: {
+    // The vendor documents no code for it.
+    code: 20415,
+    status: 415,
+    message: 'Unsupported Media Type',
+    when: 'the body has a `Content-Encoding`: Parley does not decompress bodies',
+  },
   rangeNotSatisfiable: {
     // The vendor documents no code for it.
     code: 20416,

@@ -1,13 +1,13 @@
 import type { FastifyError, FastifyInstance, FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify'
 import { type FailedLogin, hasBearer } from '../api/auth.ts'
-import { type HttpLimits, limitBodyTime } from '../api/limits.ts'
+import { type HttpLimits, isEncoded, limitBodyTime } from '../api/limits.ts'
 import type { LoginThrottle } from '../api/login-throttle.ts'
 import { addressOf } from '../api/origin.ts'
 import type { Pipeline } from '../api/requests.ts'
 
 import type { Timers } from '../background/timers.ts'
 import { TestClock } from '../clock.ts'
-import { ApiError, isFailure } from '../errors.ts'
+import { ApiError, isFailure, refuse } from '../errors.ts'
 import type { Gateway } from '../gateway/gateway.ts'
 import type { Installation } from '../installation/open.ts'
 import { accountRoutes } from './accounts.ts'
@@ -56,6 +56,7 @@ export function adminRoutes({ installation, timers, pipeline, limits, logins, ga
       const { withoutToken } = request.routeOptions.config
       if (!withoutToken && !authorize(request, adminToken, logins)) return unauthorized(reply)
       if (request.is404) return notFound(reply)
+      if (isEncoded(request.raw)) throw refuse('encodingNotSupported')
       if (limits) limitBodyTime(request.raw, limits)
     })
     if (limits) admin.addHook('onSend', async (_request, reply) => void reply.raw.setTimeout(limits.writeTimeoutMs))

@@ -66,6 +66,12 @@ export function hasBody({ headers }: IncomingMessage): boolean {
   return (length !== undefined && length !== '0') || headers['transfer-encoding'] !== undefined
 }
 
+/** Whether a body is compressed, or encoded in another way: nothing reads such a body. */
+export function isEncoded(request: IncomingMessage): boolean {
+  const encoding = request.headers['content-encoding']
+  return encoding !== undefined && hasBody(request) && !/^\s*(?:identity\s*)?$/i.test(encoding)
+}
+
 /** Refuses a body that is not complete in time. Costs nothing where there is none. */
 export function limitBodyTime(request: IncomingMessage, limits: HttpLimits): void {
   if (!hasBody(request)) return

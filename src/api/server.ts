@@ -5,7 +5,7 @@ import fastify, { type FastifyError, type FastifyInstance, type FastifyReply, ty
 import { ApiError, refuse } from '../errors.ts'
 import { longestForm } from '../model/params.ts'
 import type { HostCheck } from './hosts.ts'
-import { limitBodyTime, limitConnections, responseBeforeBody } from './limits.ts'
+import { isEncoded, limitBodyTime, limitConnections, responseBeforeBody } from './limits.ts'
 import { addressOf } from './origin.ts'
 import { loggedPath, pathOf, sendError, startRequest } from './respond.ts'
 import { noRoute, v1Routes } from './routes.ts'
@@ -39,6 +39,8 @@ export function createHttp(options: HttpOptions): FastifyInstance {
     forceCloseConnections: 'idle',
     return503OnClosing: false,
   })
+  // A caller that has sent its request may close its side: it still gets its response. Node has no documented way to say so.
+  Object.assign(server.server, { httpAllowHalfOpen: true })
   // Node answers an unknown `Expect` with an empty 417; RFC 9110 allows to ignore it.
   server.server.on('checkExpectation', (request, response) => server.server.emit('request', request, response))
   server.setErrorHandler((error: Partial<FastifyError>, request, reply) => {
@@ -160,7 +162,8 @@ function addSurface(v1: FastifyInstance, surface: Surface, options: HttpOptions,
     })
     surface.prepare?.(request)
     if (!surface.streams) limitBodyTime(request.raw, options.limits)
-    const proceed = () => (request.is404 ? done(noRoute(request)) : done())
+    const proceed = () =>
+      done(request.is404 ? noRoute(request) : isEncoded(request.raw) ? refuse('encodingNotSupported') : undefined)
     if (isForged(request)) return done(refuse('forbidden'))
     // Browsers send preflight requests without credentials.
     if (request.method === 'OPTIONS' || surface.withoutCredentials) return proceed()

@@ -1,7 +1,7 @@
 import { expect } from 'vitest'
 import { ask } from '../support/admin.ts'
 import { test } from '../support/fixtures.ts'
-import type { TestServer } from '../support/server.ts'
+import { adminToken, type TestServer } from '../support/server.ts'
 
 const nul = 'a\0b'
 const half_pair = 'a\ud800b'
@@ -132,6 +132,23 @@ test.each([...rows.map((path): [string, string, object?] => ['GET', path]), ...c
     }
   },
 )
+
+test.each([
+  ['/accounts', '{}'],
+  ['/receipts', '{"channel_message_sid":"SM1","status":"sent"}'],
+])('%s: a compressed body is refused, and one that says that it is not is read', async (path, body) => {
+  const post = async (encoding: string) => {
+    const headers = { authorization: `Bearer ${adminToken}`, 'content-type': 'application/json', 'content-encoding': encoding }
+    const answer = await fetch(`${server.url}/admin/v1${path}`, {
+      method: 'POST',
+      headers,
+      body: `${body.slice(0, -1)}, "x": 1}`,
+    })
+    return { status: answer.status, body: await answer.json() }
+  }
+  expect(await post('gzip')).toEqual({ status: 415, body: { error: 'Unsupported Media Type', code: 20415 } })
+  expect((await post('identity')).status).toBe(400)
+})
 
 test('nothing of all this was kept, and the server goes on', async () => {
   const { body } = await ask(server, 'GET', '/accounts')

@@ -5,6 +5,7 @@ import type { HttpLimits } from '../../src/api/limits.ts'
 import { readConfig } from '../../src/config.ts'
 import { adminToken, startServer, type TestServer } from '../support/server.ts'
 import { connectTo, head, parsedResponse } from '../support/sockets.ts'
+import { catchWebhooks } from '../support/webhook-catcher.ts'
 
 async function serverWith(limits: Partial<HttpLimits>): Promise<TestServer> {
   const server = await startServer({}, { limits })
@@ -166,4 +167,44 @@ describe('connections', () => {
       'PARLEY_MAX_CONNECTIONS must be a whole number from 1 to 1000000, not 0',
     )
   })
+})
+
+test('a caller that closes its side after the request still gets the response', async () => {
+  const server = await serverWith({})
+  const catcher = await catchWebhooks()
+  onTestFinished(catcher.close)
+  await server.call('POST', '/v1/Configuration/Webhooks', { PreWebhookUrl: catcher.url(), Filters: 'onConversationAdd' })
+  const { promise: ended, resolve: end } = Promise.withResolvers<void>()
+  catcher.reply(() => ({ delayUntil: ended }))
+  const body = 'FriendlyName=half'
+  const headers = { ...form, Authorization: basic(server), 'Content-Length': body.length, 'X-Twilio-Webhook-Enabled': 'true' }
+  const { socket, closed } = connection(server)
+  socket.end(`${head('POST', '/v1/Conversations', headers)}${body}`)
+  await once(socket, 'finish')
+  await catcher.next()
+  // A second exchange: by now the server has read the end of the first connection.
+  await server.call('GET', '/v1/Configuration')
+  end()
+  expect(parsedResponse(await closed)).toMatchObject({ status: 201, body: { friendly_name: 'half' } })
+  // And one that asks for nothing is not kept open.
+  const idle = connection(server)
+  idle.socket.end()
+  expect(await idle.closed).toBe('')
+})
+
+test('a compressed form is refused; a request without a body may name any encoding', async () => {
+  const server = await serverWith({})
+  const send = async (method: string, encoding: string, body = '') => {
+    const encoded = { ...form, 'Content-Encoding': encoding, Authorization: basic(server), Connection: 'close' }
+    const { socket, closed } = connection(server)
+    const headers = { ...encoded, ...(body !== '' && { 'Content-Length': body.length }) }
+    socket.write(`${head(method, '/v1/Services', headers)}${body}`)
+    return parsedResponse(await closed)
+  }
+  const refused = { status: 415, body: { status: 415, code: 20415, message: 'Unsupported Media Type' } }
+  for (const encoding of ['gzip', 'br', 'x', 'identity, gzip']) {
+    expect(await send('POST', encoding, 'FriendlyName=x')).toMatchObject(refused)
+  }
+  expect((await send('POST', 'Identity', 'FriendlyName=x')).status).toBe(201)
+  expect((await send('GET', 'gzip')).status).toBe(200)
 })

@@ -5,6 +5,7 @@ import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { Readable } from 'node:stream'
+import { gzipSync } from 'node:zlib'
 import { Agent, request } from 'undici'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { type Config, mediaFolder, readConfig } from '../../src/config.ts'
@@ -342,6 +343,13 @@ test('uploads at the same time stay within the quota together', async () => {
     }),
   )
   expect(statuses.toSorted()).toEqual([201, 201, ...Array(10).fill(403)])
+})
+
+test('a compressed upload is refused', async () => {
+  const headers = { authorization: `Basic ${btoa(`${server.account_sid}:${auth_token}`)}`, 'content-encoding': 'gzip' }
+  const url = `${server.url}/v1/Services/${service}/Media`
+  const { statusCode, body } = await request(url, { method: 'POST', body: gzipSync('text'), headers })
+  expect({ statusCode, body: await body.json() }).toMatchObject({ statusCode: 415, body: { code: 20415 } })
 })
 
 test('an account has a quota, if one is set', async () => {
