@@ -18,6 +18,38 @@ const events = [
   'onDeliveryUpdated',
 ]
 
+/** Each has not the format of its type. */
+const oddAddresses = [
+  { Type: 'sms', Address: '15550000002' },
+  { Type: 'sms', Address: '+1555 000 0002' },
+  { Type: 'sms', Address: '+0' },
+  { Type: 'sms', Address: 'whatsapp:+15550000002' },
+  { Type: 'whatsapp', Address: '+15550000002' },
+  { Type: 'whatsapp', Address: 'whatsapp:' },
+  { Type: 'messenger', Address: 'rcs:agent' },
+  { Type: 'rcs', Address: 'agent' },
+  { Type: 'email', Address: 'nobody' },
+  { Type: 'email', Address: 'a@b.test\r\nBcc: c@d.test' },
+  { Type: 'chat', Address: 'a\tb' },
+  { Type: 'gbm', Address: ' ' },
+]
+
+test('each type has addresses of its own format', async ({ tenant }) => {
+  for (const [Type, Address] of [
+    ['sms', '12345'],
+    ['sms', '+15550000002'],
+    ['whatsapp', 'whatsapp:+15550000002'],
+    ['messenger', 'messenger:1234'],
+    ['rcs', 'rcs:agent_1'],
+    ['email', 'Box@example.com'],
+    ['gbm', 'gbm:agent'],
+    ['apple', 'urn:biz:1'],
+    ['chat', 'Front desk'],
+  ] as const) {
+    expect(await tenant.call('POST', path, { Type, Address })).toMatchObject({ status: 201, body: { address: Address } })
+  }
+})
+
 test('an address configuration is made, read by sid and by address, changed and deleted', async ({ tenant }) => {
   const { addressConfigurations } = tenant.sdk.conversations.v1
   const made = await addressConfigurations.create({ type: 'sms', address: '+37256123457', addressCountry: 'EE' })
@@ -109,7 +141,7 @@ test('what is absent has its default', async ({ tenant }) => {
   const create = async (Address: string, form: Record<string, string>) =>
     (await tenant.call('POST', path, { Type: 'sms', Address, ...form })).body.auto_creation
   const hook = { 'AutoCreation.WebhookUrl': 'http://example.com', 'AutoCreation.WebhookFilters': 'onMessageAdded' }
-  expect(await create('+1', { 'AutoCreation.Type': 'webhook', ...hook })).toEqual({
+  expect(await create('+15550000001', { 'AutoCreation.Type': 'webhook', ...hook })).toEqual({
     enabled: false,
     type: 'webhook',
     conversation_service_sid: null,
@@ -117,7 +149,7 @@ test('what is absent has its default', async ({ tenant }) => {
     webhook_method: 'POST',
     webhook_filters: ['onMessageAdded'],
   })
-  expect(await create('+2', { 'AutoCreation.Type': 'studio', 'AutoCreation.StudioFlowSid': flow })).toEqual({
+  expect(await create('+15550000002', { 'AutoCreation.Type': 'studio', 'AutoCreation.StudioFlowSid': flow })).toEqual({
     enabled: false,
     type: 'studio',
     conversation_service_sid: null,
@@ -127,9 +159,13 @@ test('what is absent has its default', async ({ tenant }) => {
 })
 
 test('Type, Address and AddressCountry are fixed once made', async ({ tenant }) => {
-  const { body: made } = await tenant.call('POST', path, { Type: 'whAtsAPP', Address: 'whatsapp:+1', AddressCountry: 'US' })
+  const { body: made } = await tenant.call('POST', path, {
+    Type: 'whAtsAPP',
+    Address: 'whatsapp:+15550000001',
+    AddressCountry: 'US',
+  })
   expect(made.type).toBe('whatsapp')
-  const form = { Type: 'sms', Address: '+2', AddressCountry: 'CA' }
+  const form = { Type: 'sms', Address: '+15550000002', AddressCountry: 'CA' }
   const { status, body } = await tenant.call('POST', `${path}/${made.sid}`, form)
   expect(status).toBe(200)
   expect(body).toEqual(made)
@@ -143,24 +179,26 @@ test('what is wrong is refused and nothing changes', async ({ tenant }) => {
     'AutoCreation.WebhookFilters': 'onMessageAdded',
   }
   const studio = { 'AutoCreation.Type': 'studio', 'AutoCreation.StudioFlowSid': flow }
-  const { body: before } = await tenant.call('POST', path, { Type: 'sms', Address: '+1', FriendlyName: 'Hotline', ...webhook })
+  const { body: before } = await tenant.call('POST', path, {
+    Type: 'sms',
+    Address: '+15550000001',
+    FriendlyName: 'Hotline',
+    ...webhook,
+  })
   const missing = (name: string) => ({ status: 400, code: 20001, message: `Missing required parameter ${name} in the post body` })
   const onCreate: [form: Record<string, string>, error: object][] = [
     [
-      { Type: 'sms', Address: '+1' },
+      { Type: 'sms', Address: '+15550000001' },
       { status: 409, code: 20409, message: 'Conflict' },
     ],
-    [
-      { Type: 'whatsapp', Address: '+1' },
-      { status: 409, code: 20409 },
-    ],
     [{}, missing('Type')],
-    [{ Address: '+2' }, missing('Type')],
+    [{ Address: '+15550000002' }, missing('Type')],
     [{ Type: 'sms' }, missing('Address')],
     [{ Type: 'sms', Address: '' }, missing('Address')],
-    [{ Type: 'pigeon', Address: '+2' }, invalid],
+    [{ Type: 'pigeon', Address: '+15550000002' }, invalid],
     [{ Type: 'sms', Address: 'x'.repeat(257) }, invalid],
-    [{ Type: 'sms', Address: '+2', AddressCountry: 'USA' }, invalid],
+    ...oddAddresses.map((odd): [typeof odd, object] => [odd, invalid]),
+    [{ Type: 'sms', Address: '+15550000002', AddressCountry: 'USA' }, invalid],
   ]
   const flowError = { status: 400, code: 50367, message: 'Invalid conversation webhook flow SID' }
   const filterError = { status: 400, code: 50365, message: 'Invalid conversation webhook filter' }
@@ -202,7 +240,7 @@ test('what is wrong is refused and nothing changes', async ({ tenant }) => {
     [{ ...studio, 'AutoCreation.StudioRetryCount': '-1' }, invalid],
     [{ ...studio, 'AutoCreation.StudioRetryCount': '1.5' }, invalid],
   ]
-  const create = onBoth.map(([form, error]) => [{ Type: 'sms', Address: '+2', ...form }, error] as const)
+  const create = onBoth.map(([form, error]) => [{ Type: 'sms', Address: '+15550000002', ...form }, error] as const)
   for (const [form, error] of [...onCreate, ...create]) {
     expect((await tenant.call('POST', path, form)).body, JSON.stringify(form)).toMatchObject(error)
   }
@@ -214,13 +252,14 @@ test('what is wrong is refused and nothing changes', async ({ tenant }) => {
 
 test('a list is in the order of creation, filtered by type', async ({ tenant }) => {
   const { addressConfigurations } = tenant.sdk.conversations.v1
+  const addresses = ['+15550000000', 'box@example.com', '+15550000002', 'address 3']
   for (const [i, type] of (['sms', 'email', 'sms', 'chat'] as const).entries()) {
-    await addressConfigurations.create({ type, address: `address ${i}` })
+    await addressConfigurations.create({ type, address: addresses[i] ?? '' })
     await tenant.advance('PT1S')
   }
   const listed = async (options: object) => (await addressConfigurations.list(options)).map(({ address }) => address)
-  expect(await listed({})).toEqual(['address 0', 'address 1', 'address 2', 'address 3'])
-  expect(await listed({ type: 'sms', pageSize: 1 })).toEqual(['address 0', 'address 2'])
+  expect(await listed({})).toEqual(addresses)
+  expect(await listed({ type: 'sms', pageSize: 1 })).toEqual([addresses[0], addresses[2]])
   expect(await listed({ type: 'rcs' })).toEqual([])
   const { body } = await tenant.call('GET', `${path}?Type=SmS&PageSize=1`)
   expect(body.meta.url).toBe(`${tenant.url}${path}?Type=sms&PageSize=1&Page=0`)
@@ -230,18 +269,18 @@ test('a list is in the order of creation, filtered by type', async ({ tenant }) 
 
 test('an address of another account is not there, and may be configured there too', async ({ tenant }) => {
   const mine = tenant.sdk.conversations.v1.addressConfigurations
-  const { sid } = await mine.create({ type: 'sms', address: '+1' })
+  const { sid } = await mine.create({ type: 'sms', address: '+15550000001' })
   const other = await tenant.admin('POST', '/accounts', { friendly_name: 'Other' })
   const theirs = sdkFor(tenant, other.sid, other.auth_token).conversations.v1.addressConfigurations
   const gone = { status: 404, code: 20404 }
-  for (const key of [sid, '+1']) {
+  for (const key of [sid, '+15550000001']) {
     await expect(theirs(key).fetch()).rejects.toMatchObject(gone)
     await expect(theirs(key).update({ friendlyName: 'Mine' })).rejects.toMatchObject(gone)
     await expect(theirs(key).remove()).rejects.toMatchObject(gone)
   }
   expect(await theirs.list()).toEqual([])
-  const second = await theirs.create({ type: 'sms', address: '+1' })
+  const second = await theirs.create({ type: 'sms', address: '+15550000001' })
   expect(second.sid).not.toBe(sid)
-  await theirs('+1').remove()
-  expect((await mine('+1').fetch()).sid).toBe(sid)
+  await theirs('+15550000001').remove()
+  expect((await mine('+15550000001').fetch()).sid).toBe(sid)
 })

@@ -233,7 +233,11 @@ const rules: Rule[] = [
   ...both('Timers.Closed', durations, { timers: { date_closed: is_date } }),
   ...both('Timers.Closed', no_durations, { timers: {} }),
   // Bindings
-  ...both('Bindings.Email.Address', ['\0'], refusals.value),
+  ...both(
+    'Bindings.Email.Address',
+    ['\0', 'nobody', '@', 'a b@c.test', 'a@b@c.test', '+15550000001', 'a@b.test\r\nBcc: c@d.test'],
+    refusals.value,
+  ),
   ...both('Bindings.Email.Name', ['a\0'], refusals.value),
   // Of a repeated scalar the last one counts, for better or worse; names have one spelling.
   ...(['create conversation', 'update conversation'] as const).flatMap((request): Rule[] => [

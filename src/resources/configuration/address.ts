@@ -6,6 +6,7 @@ import { resource, when } from '../../model/declare.ts'
 import { createOnly, flag, given, index, oneOf, type Parsed, required, sid, someOf, text, webUrl } from '../../model/params.ts'
 import { serviceOfAccount } from '../../storage/lookups.ts'
 import type { AddressRow } from '../../storage/schema.ts'
+import { proxyType } from '../conversations/address-formats.ts'
 
 const types = oneOf(['sms', 'whatsapp', 'messenger', 'gbm', 'email', 'rcs', 'apple', 'chat'], { invalid: 'invalidValue' })
 
@@ -55,13 +56,17 @@ export const addresses = resource<AddressRow>()({
     if (!(await read.one(serviceOfAccount, { sid: service_sid, account_sid: account.sid }))) throw refuse('serviceNotFound')
   },
 
-  create: (p) => ({
-    address: p.Address ?? '',
-    type: p.Type ?? 'sms',
-    friendly_name: p.FriendlyName ?? null,
-    address_country: p.AddressCountry ?? null,
-    auto_creation: JSON.stringify(autoCreation(p, { enabled: false, type: 'default' })),
-  }),
+  create(p) {
+    const [address, type] = [p.Address ?? '', p.Type ?? 'sms']
+    if (!isOfType(address, type)) throw refuse('invalidValue')
+    return {
+      address,
+      type,
+      friendly_name: p.FriendlyName ?? null,
+      address_country: p.AddressCountry ?? null,
+      auto_creation: JSON.stringify(autoCreation(p, { enabled: false, type: 'default' })),
+    }
+  },
 
   update: (before, p) => ({
     ...before,
@@ -101,6 +106,14 @@ export const addresses = resource<AddressRow>()({
     }),
   },
 })
+
+/**
+ * Whether an address has the format of its type; an inbound message would never find it otherwise. Of the types without a channel
+ * (`gbm`, `apple`, `chat`) the vendor documents no format: anything that can be read.
+ */
+function isOfType(address: string, type: AddressRow['type']): boolean {
+  return type === 'gbm' || type === 'apple' || type === 'chat' ? /^\P{Cc}*\S\P{Cc}*$/u.test(address) : proxyType(address) === type
+}
 
 /** Returns the updated configuration. A new type starts without the settings of the old one, except for the service. */
 function autoCreation(p: Given, before: AutoCreation): AutoCreation {

@@ -19,6 +19,11 @@ export function proxyType(address: string): AddressType | undefined {
   return /^\d{3,8}$/.test(address) ? 'sms' : addressType(address)
 }
 
+/** Whether a given text is neither empty nor a mail address. */
+export function isNoMailbox(given: string): boolean {
+  return given !== '' && addressType(given) !== 'email'
+}
+
 /** The form in which addresses are compared: mail addresses without case (observed: they find each other). */
 export function canonicalAddress(address: string): string {
   return addressType(address) === 'email' ? address.toLowerCase() : address

@@ -17,6 +17,7 @@ import { date, dateBound, duration, given, jsonText, oneOf, sid, text } from '..
 import { isSid } from '../../sids.ts'
 import type { ConversationRow, ConversationState } from '../../storage/schema.ts'
 import { shape } from '../../storage/shapes.ts'
+import { isNoMailbox } from './address-formats.ts'
 import { projectedAddress } from './email-binding.ts'
 import { elapse, initialize, refuseUnusable, restartTimers, withState } from './lifecycle.ts'
 import { scopedTargets } from './webhooks/targets.ts'
@@ -59,7 +60,7 @@ export const conversations = resource<ConversationRow, 'timers' | 'bindings'>()(
     State: states,
     'Timers.Inactive': inactiveTimer,
     'Timers.Closed': closedTimer,
-    'Bindings.Email.Address': text({ max: 256 }),
+    'Bindings.Email.Address': text({ max: 256, not: { test: isNoMailbox, refuse: 'invalidValue' } }),
     'Bindings.Email.Name': text({ max: 256 }),
   },
 
