@@ -214,6 +214,12 @@ export const catalogue = {
     message: 'Invalid messaging service SID',
     when: 'a messaging service SID is not MG and 32 hex digits',
   },
+  foreignMessagingService: {
+    code: 50342,
+    status: 400,
+    message: 'Messaging service does not belong to account',
+    when: 'a messaging service SID is that of the messaging service which Parley has made for another account',
+  },
   uniqueNameTaken: {
     code: 50353,
     status: 409,

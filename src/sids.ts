@@ -52,6 +52,11 @@ export function newSid(kind: SidKind, nowMs: number): string {
   return prefixes[kind] + nowMs.toString(16).padStart(12, '0') + randomHex(10)
 }
 
+/** Returns the time in a SID that `newSid` has made, in epoch ms. */
+export function timeOf(sid: string): number {
+  return Number.parseInt(sid.slice(2, 14), 16)
+}
+
 /** Returns the lowest SID that a row created at `nowMs` can have: the bound of a query for older rows. */
 export function lowestSid(kind: SidKind, nowMs: number): string {
   return prefixes[kind] + nowMs.toString(16).padStart(12, '0') + '0'.repeat(20)

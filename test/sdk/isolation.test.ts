@@ -279,3 +279,24 @@ test('A itself gets all of it with the same paths and bodies', async () => {
     expect(operation.statuses, `${operation.method} ${path}`).toContain((await attempt(operation, path)).status)
   }
 })
+
+test('the messaging service of another account is refused; one that several accounts name is not', async ({ tenant }) => {
+  const other = await newTenant(tenant)
+  const theirs = (await other.call('GET', '/v1/Configuration')).body.default_messaging_service_sid
+  const mine = (await tenant.call('GET', '/v1/Configuration')).body.default_messaging_service_sid
+  const foreign = { status: 400, body: { code: 50342, message: 'Messaging service does not belong to account' } }
+  const { sid } = (await tenant.call('POST', '/v1/Conversations', { MessagingServiceSid: mine })).body
+  for (const [path, name] of [
+    ['/v1/Conversations', 'MessagingServiceSid'],
+    [`/v1/Conversations/${sid}`, 'MessagingServiceSid'],
+    ['/v1/ConversationWithParticipants', 'MessagingServiceSid'],
+    ['/v1/Configuration', 'DefaultMessagingServiceSid'],
+  ] as const) {
+    expect(await tenant.call('POST', path, { [name]: theirs }), path).toMatchObject(foreign)
+  }
+  // Both name a service that they have at the vendor.
+  const shared = { DefaultMessagingServiceSid: `MG${'a'.repeat(32)}` }
+  for (const account of [tenant, other]) expect((await account.call('POST', '/v1/Configuration', shared)).status).toBe(200)
+  const { status } = await tenant.call('POST', '/v1/Conversations', { MessagingServiceSid: shared.DefaultMessagingServiceSid })
+  expect(status).toBe(201)
+})

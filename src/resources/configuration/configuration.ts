@@ -4,6 +4,7 @@ import { given, sid } from '../../model/params.ts'
 import { serviceOfAccount } from '../../storage/lookups.ts'
 import type { AccountRow } from '../../storage/schema.ts'
 import { closedTimer, inactiveTimer } from '../conversations/conversation.ts'
+import { refuseForeign } from '../messaging-service.ts'
 
 /** https://www.twilio.com/docs/conversations/api/configuration-resource */
 export const configuration = resource<AccountRow>()({
@@ -20,6 +21,7 @@ export const configuration = resource<AccountRow>()({
     DefaultClosedTimer: closedTimer,
   },
   async load(read, p, { account }) {
+    await refuseForeign(read, p.DefaultMessagingServiceSid, account)
     const service_sid = p.DefaultChatServiceSid
     if (!service_sid) return
     if (!(await read.one(serviceOfAccount, { sid: service_sid, account_sid: account.sid }))) throw refuse('serviceNotFound')

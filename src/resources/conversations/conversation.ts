@@ -17,6 +17,7 @@ import { date, dateBound, duration, given, jsonText, oneOf, sid, text } from '..
 import { isSid } from '../../sids.ts'
 import type { ConversationRow, ConversationState } from '../../storage/schema.ts'
 import { shape } from '../../storage/shapes.ts'
+import { refuseForeign } from '../messaging-service.ts'
 import { isNoMailbox } from './address-formats.ts'
 import { projectedAddress } from './email-binding.ts'
 import { elapse, initialize, refuseUnusable, restartTimers, withState } from './lifecycle.ts'
@@ -63,6 +64,8 @@ export const conversations = resource<ConversationRow, 'timers' | 'bindings'>()(
     'Bindings.Email.Address': text({ max: 256, not: { test: isNoMailbox, refuse: 'invalidValue' } }),
     'Bindings.Email.Name': text({ max: 256 }),
   },
+
+  load: (read, p, { account }) => refuseForeign(read, p.MessagingServiceSid, account),
 
   create(p, { now, account, setup }) {
     if (p.State === 'closed') throw refuse('initiallyClosed')
