@@ -99,7 +99,7 @@ export const catalogue = {
     when: 'the range of a download lies beyond the end of the file',
   },
   mediaQuotaExceeded: {
-    // Of Parley's own; the vendor has no quota.
+    // Of Parley's own: the vendor has no quota, and its dictionary no such code. Not 507: SDKs repeat a request on 5xx.
     code: 20507,
     status: 403,
     message: 'Media quota of the account exceeded',
@@ -428,6 +428,12 @@ export const catalogue = {
     message: 'A binding for this participant and proxy address already exists in Conversation {conversation_sid}',
     when: 'another open conversation of the account has the same address and proxy address',
   },
+  pairsHeld: {
+    code: 50425,
+    status: 409,
+    message: 'Participant and proxy address pairs for one or more participants already in use.',
+    when: 'ConversationWithParticipants names an address and proxy address that another open conversation of the account has',
+  },
   participantLimit: {
     code: 50417,
     status: 403,
@@ -613,7 +619,7 @@ export const catalogue = {
   channelMetadataNotFound: {
     code: 50530,
     status: 404,
-    message: 'Channel metadata not found',
+    message: 'Channel Metadata not found',
     when: 'the channel metadata of a message that has none are fetched',
   },
   contentKeyTooLong: {

@@ -149,8 +149,8 @@ describe.each(families)('a conversation with participants, %s family', (family) 
     [{ messaging_binding: { proxy_address: proxy } }, 400, 50411, 'Participant address is empty'],
     [{ messaging_binding: { address: '+15550000003' } }, 409, 50437, 'Group Participant already exists'],
     [{ identity: 'first' }, 409, 50433, 'Participant already exists'],
-    [sms('+15550000009'), 409, 50416, 'A binding for this participant and proxy address already exists in Conversation CH'],
-    [sms('+15550000001'), 409, 50416, 'A binding for this participant and proxy address already exists in Conversation CH'],
+    [sms('+15550000009'), 409, 50425, 'Participant and proxy address pairs for one or more participants already in use.'],
+    [sms('+15550000001'), 409, 50425, 'Participant and proxy address pairs for one or more participants already in use.'],
   ] as [string | object, number, number, string][])('one bad participant %o fails it all', async (bad, status, code, message) => {
     const { conversations, users, post } = await inFamily(family)
     const holder = await conversations.create({ uniqueName: 'holder' })

@@ -142,7 +142,7 @@ export const participants = resource<ParticipantRow, 'messaging_binding'>()({
   create(p, facts, loaded) {
     const binding = newBinding(p)
     if (!facts.setup) refuseUnusable(facts.parents[0])
-    refuseHeld(loaded)
+    refuseHeld(loaded, facts)
     if (isNative(binding) && loaded.groupAddressTaken) throw refuse('groupMemberExists')
     if (binding.binding_type === 'email' && loaded.mailAddressTaken) throw refuse('participantExists')
     // Comes before the limits: a participant of a full conversation is refused as a duplicate.
@@ -168,7 +168,7 @@ export const participants = resource<ParticipantRow, 'messaging_binding'>()({
   update(before, p, facts, loaded) {
     const row = { ...before, ...changedIdentity(before, p), ...changedProxy(before, p), ...changedProjection(before, p) }
     refuseUnusable(facts.parents[0])
-    refuseHeld(loaded, before)
+    refuseHeld(loaded, facts, before)
     if (loaded.equalGroup !== null) throw refuse('sameGroup', { conversation_sid: loaded.equalGroup })
     return {
       ...row,
@@ -344,9 +344,13 @@ export async function holderOf(
   return { participant, conversation: found ? (elapse(found, facts.now) ?? found) : null }
 }
 
-/** Throws when the address pair is in another open conversation of the account; the message contains its SID. */
-function refuseHeld({ holder }: Loaded, self?: ParticipantRow): void {
+/**
+ * Throws when the address pair is in another open conversation of the account; the message contains its SID. Several participants
+ * at once have a refusal of their own (documented).
+ */
+function refuseHeld({ holder }: Loaded, { setup, inbound }: Pick<Facts, 'setup' | 'inbound'>, self?: ParticipantRow): void {
   if (!holder?.conversation || holder.conversation.state === 'closed' || holder.participant.sid === self?.sid) return
+  if (setup && !inbound) throw refuse('pairsHeld')
   throw refuse('pairHeld', { conversation_sid: holder.conversation.sid })
 }
 
