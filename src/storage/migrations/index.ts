@@ -15,6 +15,7 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0006-channel-metadata': step(() => import('./0006-channel-metadata.ts')),
   '0007-contents': step(() => import('./0007-contents.ts')),
   '0008-expired-media': step(() => import('./0008-expired-media.ts')),
+  '0009-messaging-services': step(() => import('./0009-messaging-services.ts')),
 }
 
 function step(load: () => Promise<Migration>): Migration {
