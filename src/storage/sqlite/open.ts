@@ -1,4 +1,15 @@
-import { closeSync, existsSync, mkdirSync, mkdtempSync, openSync, readSync, rmSync, statSync } from 'node:fs'
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  readSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import Sqlite from 'better-sqlite3'
@@ -9,6 +20,7 @@ import { DatabaseInUseError } from '../errors.ts'
 import { migrate } from '../migrations/index.ts'
 import { type Connection, openConnection } from './connection.ts'
 import { SqliteReader } from './reader.ts'
+import { inlineRunner, threadRunner } from './runners.ts'
 import { Writer } from './writer.ts'
 
 export interface SqliteOptions extends OpenOptions {
@@ -37,12 +49,22 @@ export async function openSqlite<C extends Commands>(options: SqliteOptions): Pr
     if (ephemeral) rmSync(folder, { recursive: true, force: true })
   }
   try {
-    await migrateFile(file, durable)
+    if (ephemeral) await makeEphemeral(file)
+    else await migrateFile(file, durable)
     return await openLocked<C>({ ...options, file }, durable, dispose)
   } catch (error) {
     dispose()
     throw error
   }
+}
+
+/** An empty database with the tables of this version: the migrations need not run again for each one in this process. */
+let emptyDatabase: Buffer | undefined
+
+async function makeEphemeral(file: string): Promise<void> {
+  if (emptyDatabase) return writeFileSync(file, emptyDatabase)
+  await migrateFile(file, false)
+  emptyDatabase = readFileSync(file)
 }
 
 async function migrateFile(file: string, durable: boolean): Promise<void> {
@@ -75,9 +97,7 @@ async function openLocked<C extends Commands>(
   const listeners: ((notices: readonly Notice[]) => void)[] = []
   const reader = new SqliteReader(openConnection(file, { readonly: true, durable }), options.failed)
   const writer = new Writer({
-    file,
-    durable,
-    commands: options.commands,
+    runner: (durable ? threadRunner : inlineRunner)({ file, durable, commands: options.commands }),
     largestBatch: options.largestBatch ?? 1000,
     failed: options.failed,
     dead: options.dead ?? options.failed,

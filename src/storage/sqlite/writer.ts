@@ -1,18 +1,25 @@
-import { Worker } from 'node:worker_threads'
 import { ApiError, errorOf, refuse } from '../../errors.ts'
-import { moduleUrl } from '../../package.ts'
 import type { Notice } from '../database.ts'
 import { type Failure, reported } from '../failures.ts'
 import type { Job, PendingJob } from '../jobs.ts'
 import type { Outcome } from './batch.ts'
-import type { WriterData } from './writer-thread.ts'
+
+/** What runs the batches, each in one transaction and one at a time: a thread of its own, or this one. */
+export interface Runner {
+  /** Resolves when it can run batches; rejects when it cannot be started. */
+  readonly ready: Promise<void>
+  /** Resolves with the error that has ended it; never after `close`. */
+  readonly gone: Promise<Error>
+  run(jobs: readonly Job[]): Promise<readonly Outcome[]>
+  close(): Promise<void>
+}
 
 /**
  * The main thread's side of group commit: jobs that arrive while a transaction is in flight form the next one. Measured at
  * 64 connections: five times the throughput of one commit for each request, and the event loop never waits for the disk.
  */
 export class Writer {
-  readonly #worker: Worker
+  readonly #runner: Runner
   readonly #committed: (notices: readonly Notice[]) => void
   readonly #failed: (error: Error) => void
   readonly #dead: (error: Error) => void
@@ -26,38 +33,25 @@ export class Writer {
 
   /**
    * `largestBatch` bounds a transaction; 1 is one commit for each request (kept for the benchmark).
-   * `committed` is called before writers are answered; `failed` with what is not the caller's fault; `dead` when the thread has
+   * `committed` is called before writers are answered; `failed` with what is not the caller's fault; `dead` when the runner has
    * ended by itself.
    */
   constructor(options: {
-    file: string
-    durable: boolean
-    commands: URL
+    runner: Runner
     largestBatch: number
     committed: (notices: readonly Notice[]) => void
     failed: (error: Error) => void
     dead: (error: Error) => void
   }) {
+    this.#runner = options.runner
     this.#committed = options.committed
     this.#failed = options.failed
     this.#dead = options.dead
     this.#largest = options.largestBatch
-    const thread = moduleUrl('storage/sqlite/writer-thread')
-    const { file, durable, commands } = options
-    this.#worker = new Worker(thread, { workerData: { file, durable, commands: commands.href } satisfies WriterData })
-    this.ready = new Promise((resolve, reject) => {
-      this.#worker.once('message', () => {
-        this.#started = true
-        this.#worker.on('message', (outcomes: Outcome[]) => this.#settle(outcomes))
-        resolve()
-      })
-      const gone = (error: unknown) => {
-        reject(error)
-        this.#break(errorOf(error))
-      }
-      this.#worker.once('error', gone)
-      this.#worker.once('exit', (code) => gone(new Error(`the writer thread has ended with code ${code}`)))
+    this.ready = this.#runner.ready.then(() => {
+      this.#started = true
     })
+    void this.#runner.gone.then((error) => this.#break(error))
   }
 
   get waiting(): number {
@@ -89,16 +83,17 @@ export class Writer {
     const broken = this.#broken !== undefined
     this.#broken ??= new Error('the database is closed')
     if (broken) return
-    const gone = new Promise((resolve) => this.#worker.once('exit', resolve))
-    this.#worker.postMessage('close')
-    await gone
+    await this.#runner.close()
   }
 
   #go(): void {
     this.#scheduled = false
     if (this.#inflight.length > 0 || this.#queue.length === 0) return
     this.#inflight = this.#queue.splice(0, this.#largest)
-    this.#worker.postMessage(this.#inflight.map(({ job }) => job))
+    this.#runner.run(this.#inflight.map(({ job }) => job)).then(
+      (outcomes) => this.#settle(outcomes),
+      (error: unknown) => this.#break(errorOf(error)),
+    )
   }
 
   #settle(outcomes: readonly Outcome[]): void {
@@ -124,7 +119,7 @@ export class Writer {
     return reported(name, failure, this.#failed)
   }
 
-  /** The thread is gone, and no write is possible any more. */
+  /** The runner is gone, and no write is possible any more. */
   #break(error: Error): void {
     if (this.#broken) return
     this.#broken = error

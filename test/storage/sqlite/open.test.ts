@@ -49,7 +49,8 @@ test('the same with batches of at most three', async () => {
 })
 
 test('when the writer thread breaks down, everybody who waits is told `unavailable`, and so is everybody after', async () => {
-  const { database, failures, deaths } = await open()
+  using place = folder()
+  const { database, failures, deaths } = await open(place.file('parley.db'))
   const results = await Promise.allSettled([
     database.write('breakDown', null),
     database.write('put', row('a')),
@@ -63,10 +64,11 @@ test('when the writer thread breaks down, everybody who waits is told `unavailab
 })
 
 test('a database whose writer thread has broken down can still be closed', async () => {
-  const { database } = await open()
+  using place = folder()
+  const { database } = await open(place.file('parley.db'))
   await database.write('breakDown', null).catch(() => {})
   // Long enough for the thread to be really gone: another one starts and ends meanwhile.
-  const { database: other } = await open()
+  const { database: other } = await open(place.file('other.db'))
   await other.close()
   await database.close()
 })

@@ -1,0 +1,68 @@
+import { Worker } from 'node:worker_threads'
+import { errorOf } from '../../errors.ts'
+import { moduleUrl } from '../../package.ts'
+import { importCommands } from '../jobs.ts'
+import { BatchRunner, type Outcome } from './batch.ts'
+import { openConnection } from './connection.ts'
+import type { Runner } from './writer.ts'
+import type { WriterData } from './writer-thread.ts'
+
+/** What the runners are started with. */
+interface RunnerOptions {
+  readonly file: string
+  readonly durable: boolean
+  /** The module that exports the registry of commands. */
+  readonly commands: URL
+}
+
+/** Starts a thread that writes: the event loop never waits for the disk. */
+export function threadRunner({ file, durable, commands }: RunnerOptions): Runner {
+  const thread = moduleUrl('storage/sqlite/writer-thread')
+  const worker = new Worker(thread, { workerData: { file, durable, commands: commands.href } satisfies WriterData })
+  const ready = Promise.withResolvers<void>()
+  const gone = Promise.withResolvers<Error>()
+  // A start that fails is reported by `ready`.
+  ready.promise.catch(() => {})
+  let closing = false
+  let running: PromiseWithResolvers<readonly Outcome[]> | undefined
+  worker.once('message', () => {
+    worker.on('message', (outcomes: Outcome[]) => running?.resolve(outcomes))
+    ready.resolve()
+  })
+  const end = (error: unknown) => {
+    ready.reject(error)
+    if (!closing) gone.resolve(errorOf(error))
+  }
+  worker.once('error', end)
+  worker.once('exit', (code) => end(new Error(`the writer thread has ended with code ${code}`)))
+  return {
+    ready: ready.promise,
+    gone: gone.promise,
+    run(jobs) {
+      running = Promise.withResolvers()
+      worker.postMessage(jobs)
+      return running.promise
+    },
+    async close() {
+      closing = true
+      const exit = new Promise((resolve) => worker.once('exit', resolve))
+      worker.postMessage('close')
+      await exit
+    },
+  }
+}
+
+/** Writes on this thread, for a database that is never on disk: a thread would cost more than it could save. */
+export function inlineRunner({ file, durable, commands }: RunnerOptions): Runner {
+  const opened = importCommands(commands.href).then((registry) => {
+    const db = openConnection(file, { readonly: false, durable })
+    return { db, batches: new BatchRunner(db, registry) }
+  })
+  return {
+    ready: opened.then(() => {}),
+    // An error of a batch is the outcome of `run`.
+    gone: new Promise(() => {}),
+    run: async (jobs) => (await opened).batches.run(jobs),
+    close: async () => void (await opened).db.close(),
+  }
+}
