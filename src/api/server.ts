@@ -29,8 +29,6 @@ export function createHttp(options: HttpOptions): FastifyInstance {
     routerOptions: { maxParamLength: 8192 },
     rewriteUrl: ({ url = '' }) => withoutTrailingSlash(url),
     frameworkErrors: (_error, request, reply) => refusePath(request, reply, options),
-    // The operator's API reports unknown properties instead of dropping them.
-    ajv: { customOptions: { removeAdditional: false } },
     clientErrorHandler: refuseUnreadable,
     http: {
       headersTimeout: options.limits.headTimeoutMs,
