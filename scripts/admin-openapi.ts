@@ -4,6 +4,7 @@ import { pino } from 'pino'
 import { adminRoutes } from '../src/admin/routes.ts'
 import type { Pipeline } from '../src/api/requests.ts'
 import { type Config, readConfig } from '../src/config.ts'
+import { DeliveryIdle } from '../src/delivery/idle.ts'
 import { openInstallation } from '../src/installation/open.ts'
 
 type Json = null | boolean | number | string | readonly Json[] | JsonObject
@@ -60,12 +61,14 @@ export async function describeAdmin(): Promise<AdminDescription> {
   })
   try {
     await server.register(swagger, { openapi: about, transform: ({ schema, url }) => ({ schema, url: withoutSlash(url) }) })
-    const timers = { catchUp: async () => undefined }
+    const timers = { catchUp: async () => undefined, nextOf: async () => undefined }
+    const idle = new DeliveryIdle(installation)
     // The pipeline is never used: the server receives no request.
     await server.register(
       adminRoutes({
         installation,
         timers,
+        idle,
         pipeline: {} as Pipeline,
         limits: null,
         logins: null,

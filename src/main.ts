@@ -21,6 +21,7 @@ import { type Config, ConfigError, mediaFolder } from './config.ts'
 import { createWebhookClient, type WebhookClient } from './delivery/client.ts'
 import { Deliveries } from './delivery/deliveries.ts'
 import { isDelivered } from './delivery/handler.ts'
+import { DeliveryIdle } from './delivery/idle.ts'
 import { webhookHandler } from './delivery/webhook.ts'
 import { ApiError, codeOf, isFailure, refuse } from './errors.ts'
 import { Gateway } from './gateway/gateway.ts'
@@ -109,17 +110,19 @@ export async function start(config: Config, options: StartOptions = {}): Promise
     )
     const timers = createTimers(shared)
     const pipeline = createPipeline(shared, timers)
+    const idle = new DeliveryIdle(installation)
     const clock = sharedClock(shared)
     const { server, gateway } = createServer(shared, {
       pipeline,
       timers,
+      idle,
       store,
       beforeRequest: clock?.follow,
       limits: options.limits,
     })
     const workers: Worker[] = [
       timers,
-      createDeliveries(shared),
+      createDeliveries(shared, idle),
       createCleanup(shared),
       new MediaExpiry({ clock: installation.clock, database, onError: shared.onError }),
       new UrlSealing({ database, vault: installation.vault, onError: shared.onError }),
@@ -169,7 +172,7 @@ function createTimers({ installation: { clock, database }, metrics, onError }: S
   })
 }
 
-function createDeliveries(shared: Shared): Deliveries<ChannelReport> {
+function createDeliveries(shared: Shared, idle: DeliveryIdle): Deliveries<ChannelReport> {
   const { config, installation, metrics, onError } = shared
   const { clock, database, log, vault } = installation
   const signed = { read: shared.read, client: shared.client, vault }
@@ -187,7 +190,7 @@ function createDeliveries(shared: Shared): Deliveries<ChannelReport> {
       message: messageHandler(signed, database.read),
       loopback: loopbackHandler(database.read),
     },
-    record: (results) => database.write('recordDeliveries', results),
+    record: (results) => database.write('recordDeliveries', results).finally(() => idle.recorded()),
     failed: onError,
     attempted: (result, row) => {
       metrics.countDelivery(result)
@@ -222,7 +225,7 @@ function sharedClock({ installation: { clock, database }, onError }: Shared) {
   if (!(clock instanceof TestClock)) return undefined
   const follow = followClock(clock, database)
   database.subscribe((notices) => {
-    for (const notice of notices) if (notice.topic === 'clock') clock.follow(notice.offset_ms)
+    for (const notice of notices) if (notice.topic === 'clock') clock.follow(notice.state)
     if (notices.some(({ topic }) => topic === 'missed')) follow().catch(onError)
   })
   if (database.capabilities.soleOwner) return undefined
@@ -235,13 +238,14 @@ function createServer(
   parts: {
     readonly pipeline: Pipeline
     readonly timers: Timers
+    readonly idle: DeliveryIdle
     readonly store: MediaStore
     readonly beforeRequest: (() => Promise<void>) | undefined
     readonly limits: Partial<HttpLimits> | undefined
   },
 ): { server: FastifyInstance; gateway: Gateway } {
   const { database, vault, clock, log } = installation
-  const { pipeline, timers, store, beforeRequest } = parts
+  const { pipeline, timers, idle, store, beforeRequest } = parts
   const logins = {
     throttle: new LoginThrottle({ ...defaultLogins, maxFailed: config.maxFailedLogins }),
     onFailedLogin: (login: FailedLogin) => {
@@ -275,7 +279,7 @@ function createServer(
     onResponse: (method, status, seconds) => metrics.countRequest(method, status, seconds),
   })
   const gateway = new Gateway({ config, http: server.server, maxConnections: limits.maxConnections, log })
-  server.register(adminRoutes({ installation, timers, pipeline, limits, logins, gateway }), { prefix: '/admin/v1' })
+  server.register(adminRoutes({ installation, timers, idle, pipeline, limits, logins, gateway }), { prefix: '/admin/v1' })
   server.register(homeRoutes())
   server.register(healthRoutes({ database }))
   if (config.metricsPort === null) server.register(metricsRoutes({ registry: metrics.registry, token: config.metricsToken }))

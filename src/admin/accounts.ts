@@ -128,7 +128,7 @@ export function accountRoutes({
       '/accounts/:sid',
       { schema: updateAccount },
       async ({ params: { sid }, body }, reply) => {
-        await database.write('updateAccount', { sid, ...body, date_updated: clock.now() })
+        await database.write('updateAccount', { sid, ...body, date_updated: clock.now(sid) })
         const account = await database.read.one(accountBySid, { sid })
         return account ? toJson(account) : notFound(reply)
       },
@@ -136,7 +136,7 @@ export function accountRoutes({
 
     routes.post<OfAccount>('/accounts/:sid/rotate', { schema: rotateToken }, async ({ params: { sid } }, reply) => {
       const auth_token = randomToken()
-      const sealed = { sid, auth_token: vault.seal(auth_token), date_updated: clock.now() }
+      const sealed = { sid, auth_token: vault.seal(auth_token), date_updated: clock.now(sid) }
       return (await database.write('updateAccount', sealed)) ? { sid, auth_token } : notFound(reply)
     })
 

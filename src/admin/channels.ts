@@ -85,7 +85,7 @@ export function channelRoutes({
       async ({ params, body: { url } }, reply) => {
         const error = validate(params.address, url)
         if (error) return reply.code(400).send({ error })
-        const now = clock.now()
+        const now = clock.now(params.sid)
         const channel: ChannelRow = {
           account_sid: params.sid,
           sid: newSid('channel', now),

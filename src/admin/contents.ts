@@ -124,7 +124,7 @@ export function contentRoutes({ database, clock }: Pick<Installation, 'database'
         }
         const error = textError(body.types)
         if (error) return reply.code(400).send({ error })
-        const now = clock.now()
+        const now = clock.now(params.sid)
         const row = await database.write('setContent', {
           account_sid: params.sid,
           sid: params.content,

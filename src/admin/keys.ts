@@ -97,7 +97,7 @@ export function keyRoutes({ database, vault, clock }: Pick<Installation, 'databa
       '/accounts/:sid/keys',
       { schema: createKey },
       async ({ params, body }, reply) => {
-        const now = clock.now()
+        const now = clock.now(params.sid)
         const secret = randomToken()
         const key: ApiKeyRow = {
           sid: newSid('apiKey', now),
@@ -119,7 +119,7 @@ export function keyRoutes({ database, vault, clock }: Pick<Installation, 'databa
 
     routes.post<OfKey>('/accounts/:sid/keys/:key/rotate', { schema: rotateKey }, async ({ params }, reply) => {
       const secret = randomToken()
-      const sealed = { account_sid: params.sid, sid: params.key, secret: vault.seal(secret), date_updated: clock.now() }
+      const sealed = { account_sid: params.sid, sid: params.key, secret: vault.seal(secret), date_updated: clock.now(params.sid) }
       return (await database.write('updateKey', sealed)) ? { sid: params.key, secret } : notFound(reply)
     })
 

@@ -63,7 +63,7 @@ export function receiptRoutes({
     routes.post<{ Body: ReceiptBody }>('/receipts', { schema: reportReceipt }, async ({ body }, reply) => {
       const { account_sid = account.sid, ...reported } = body
       const report = { ...reported, error_code: reported.error_code || null }
-      const row = await database.write('reportStatus', { account_sid, report, now: clock.now() })
+      const row = await database.write('reportStatus', { account_sid, report, now: clock.now(account_sid) })
       if (!row) return reply.code(404).send({ error: `there is no message with channel_message_sid ${body.channel_message_sid}` })
       return { channel_message_sid: row.channel_message_sid, status: row.status, error_code: row.error_code }
     })

@@ -1,5 +1,12 @@
 import type { FastifyReply } from 'fastify'
 
+/** Returns a signal that aborts when the caller has disconnected. */
+export function closedSignal(reply: FastifyReply): AbortSignal {
+  const closed = new AbortController()
+  reply.raw.once('close', () => closed.abort())
+  return closed.signal
+}
+
 /** The most of a name that is repeated. */
 const shownChars = 100
 

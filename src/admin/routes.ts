@@ -7,6 +7,7 @@ import type { Pipeline } from '../api/requests.ts'
 
 import type { Timers } from '../background/timers.ts'
 import { TestClock } from '../clock.ts'
+import type { DeliveryIdle } from '../delivery/idle.ts'
 import { ApiError, isFailure, refuse } from '../errors.ts'
 import type { Gateway } from '../gateway/gateway.ts'
 import type { Installation } from '../installation/open.ts'
@@ -33,7 +34,9 @@ declare module 'fastify' {
 export interface AdminOptions {
   readonly installation: Installation
   /** Null on the command line, where no server runs; then there are no routes of the clock. */
-  readonly timers: Pick<Timers, 'catchUp'> | null
+  readonly timers: Pick<Timers, 'catchUp' | 'nextOf'> | null
+  /** Also null there. */
+  readonly idle: DeliveryIdle | null
   /** Also null there; then there is no route for inbound messages, whose webhooks nobody would send. */
   readonly pipeline: Pipeline | null
   /** Also null there: nobody connects. */
@@ -49,7 +52,7 @@ interface Logins {
 }
 
 /** `/admin/v1`: the operator's own JSON API. Errors are `{ "error": "what is wrong" }`. */
-export function adminRoutes({ installation, timers, pipeline, limits, logins, gateway }: AdminOptions): FastifyPluginAsync {
+export function adminRoutes({ installation, timers, idle, pipeline, limits, logins, gateway }: AdminOptions): FastifyPluginAsync {
   const { database, clock, adminToken, log } = installation
   return async (admin) => {
     admin.addHook('onRequest', async (request, reply) => {
@@ -78,7 +81,9 @@ export function adminRoutes({ installation, timers, pipeline, limits, logins, ga
     if (pipeline) await admin.register(inboundRoutes(installation, pipeline))
     await admin.register(deliveryRoutes(installation), { prefix: '/deliveries' })
     if (gateway) await admin.register(gatewayRoutes(installation, gateway), { prefix: '/gateway' })
-    if (clock instanceof TestClock && timers) await admin.register(clockRoutes(clock, database, timers), { prefix: '/clock' })
+    if (clock instanceof TestClock && timers && idle) {
+      await admin.register(clockRoutes({ clock, database, timers, idle }), { prefix: '/clock' })
+    }
   }
 }
 

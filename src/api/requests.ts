@@ -69,7 +69,7 @@ export interface Operation {
  */
 export async function write(pipeline: Pipeline, verb: ChangeVerb, call: Call): Promise<string | null> {
   const { resource, path } = call
-  const now = pipeline.clock.now()
+  const now = pipeline.clock.now(path.account_sid)
   const given = verb === 'remove' ? {} : await parseBody(pipeline, verb, call)
   const params = sealSecrets(resource.params, given, (secret) => pipeline.preAction.vault.seal(secret))
   const sid = verb === 'create' && resource.sid ? newSid(resource.sid, now) : ''
@@ -84,7 +84,8 @@ async function parseBody(pipeline: Pipeline, verb: 'create' | 'update', { resour
     return parseParams(resource.params, verb, body)
   } catch (refusal) {
     const ancestors = await locate(pipeline.read, resource, path)
-    if (verb === 'update') await findInstance(pipeline.read, resource, { ...ancestors, now: pipeline.clock.now() }, path)
+    if (verb === 'update')
+      await findInstance(pipeline.read, resource, { ...ancestors, now: pipeline.clock.now(path.account_sid) }, path)
     throw refusal
   }
 }
@@ -106,7 +107,7 @@ export async function runPreAction(
   const proposal = await propose(pipeline.read, resource, request, facts)
   const amended = await callPreAction(pipeline.preAction, target, resource, request, proposal)
   const path = ancestors ? request.path : pinPath(request.path, resource, proposal)
-  return { ...amended, path, now: pipeline.clock.now() }
+  return { ...amended, path, now: pipeline.clock.now(path.account_sid) }
 }
 
 /** Replaces names in a path by SIDs: the row that the webhook was called about is changed, even if it is renamed meanwhile. */
@@ -131,12 +132,12 @@ export async function ancestorsOfChildren(read: Reader, resource: AnyResource, r
 export function fetch(pipeline: Pipeline, call: Call): string | Promise<string> {
   const { path, base } = call
   const key = `${path.account_sid} ${base} ${path.text}`
-  return pipeline.responses?.get(key, pipeline.clock.now()) ?? fetchRow(pipeline, call, key)
+  return pipeline.responses?.get(key, pipeline.clock.now(path.account_sid)) ?? fetchRow(pipeline, call, key)
 }
 
 async function fetchRow(pipeline: Pipeline, call: Call, key: string): Promise<string> {
   const { resource, path } = call
-  const now = pipeline.clock.now()
+  const now = pipeline.clock.now(path.account_sid)
   const ancestors = await locate(pipeline.read, resource, path)
   const row = await findInstance(pipeline.read, resource, { ...ancestors, now }, path)
   const body = render(pipeline, ancestors, call, row, now)
@@ -156,7 +157,7 @@ export async function list(pipeline: Pipeline, call: Call): Promise<string> {
   const order = declared.order(params)
   // Filters compare stored values, so the deadlines that have passed must be applied first.
   if (resource.elapse && order.where.length > 0) await pipeline.catchUp()
-  const now = pipeline.clock.now()
+  const now = pipeline.clock.now(path.account_sid)
   const urls = urlsFor(call.base, ancestors, call.family)
   const collection = collectionUrl(resource, ancestors, urls)
   const shown = (stored: BaseRow): BaseRow => {

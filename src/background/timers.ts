@@ -1,10 +1,10 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import type { Clock } from '../clock.ts'
+import type { Clock, TestClock } from '../clock.ts'
 import { Loop, type Worker } from '../loop.ts'
 import type { AnyResource } from '../model/declare.ts'
 import type { SweepRequest } from '../model/sweep.ts'
 import type { Database } from '../storage/database.ts'
-import { firstDue } from '../storage/rows.ts'
+import { firstDue, firstDueOfAccount } from '../storage/rows.ts'
 
 /** Also when nothing is due: another node may have written a deadline, or the system clock may have been set. */
 const maxSleepMs = 1000
@@ -12,7 +12,7 @@ const maxSleepMs = 1000
 const claimRetryMs = 5
 
 export interface TimersOptions {
-  readonly clock: Clock
+  readonly clock: Clock & Partial<Pick<TestClock, 'accounts'>>
   readonly database: Pick<Database, 'read' | 'subscribe'>
   /** Applies a batch of deadlines in one transaction; returns the number of rows. */
   readonly sweep: (request: SweepRequest) => Promise<number>
@@ -49,7 +49,7 @@ export class Timers implements Worker {
     return this.#loop.stop()
   }
 
-  /** Applies all deadlines that have passed, until `signal` aborts. Returns the next deadline, in epoch ms, if there is one. */
+  /** Applies all deadlines that have passed, until `signal` aborts. Returns the next one, in epoch ms of the server's clock. */
   async catchUp(signal?: AbortSignal): Promise<number | undefined> {
     const { clock, sweep, batch = 500 } = this.#options
     let next: number | undefined
@@ -57,7 +57,7 @@ export class Timers implements Worker {
       let first = await this.#first(resource)
       while (first !== undefined && first <= clock.now() && !signal?.aborted) {
         const now = clock.now()
-        const rows = await sweep({ resource: resource.name, now, limit: batch })
+        const rows = await sweep({ resource: resource.name, now, ahead: Object.fromEntries(this.#ahead), limit: batch })
         if (rows > 0) this.#options.onBatch?.(rows, now - first)
         // Another node has claimed all of them: they are applied when it commits, or due again when it dies.
         else await delay(claimRetryMs)
@@ -66,6 +66,19 @@ export class Timers implements Worker {
       if (first !== undefined) next = Math.min(next ?? first, first)
     }
     return next
+  }
+
+  /** Returns the next deadline of an account, in epoch ms of its own clock. */
+  async nextOf(account_sid: string): Promise<number | undefined> {
+    const found = await Promise.all(
+      this.#resources.map(({ table }) => this.#options.database.read.one(firstDueOfAccount(table), { account_sid })),
+    )
+    return earliest(found.map((row) => row?.next_due))
+  }
+
+  /** Accounts whose clocks a test has moved further than the server's. */
+  get #ahead(): ReadonlyMap<string, number> {
+    return this.#options.clock.accounts ?? none
   }
 
   async #once(signal: AbortSignal): Promise<number> {
@@ -77,7 +90,22 @@ export class Timers implements Worker {
     return sleepMs
   }
 
-  async #first(resource: AnyResource): Promise<number | undefined> {
-    return (await this.#options.database.read.one(firstDue(resource.table), {}))?.next_due
+  /** Returns the first deadline in epoch ms of the server's clock. */
+  async #first({ table }: AnyResource): Promise<number | undefined> {
+    const { read } = this.#options.database
+    const [first, ...ofAccounts] = await Promise.all([
+      read.one(firstDue(table), {}),
+      ...[...this.#ahead].map(async ([account_sid, ahead_ms]) => {
+        const row = await read.one(firstDueOfAccount(table), { account_sid })
+        return row && { next_due: row.next_due - ahead_ms }
+      }),
+    ])
+    return earliest([first, ...ofAccounts].map((row) => row?.next_due))
   }
+}
+
+const none: ReadonlyMap<string, number> = new Map()
+
+function earliest(instants: readonly (number | undefined)[]): number | undefined {
+  return instants.reduce((first, one) => (one !== undefined && (first === undefined || one < first) ? one : first), undefined)
 }

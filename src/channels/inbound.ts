@@ -203,7 +203,7 @@ export function sameDestination(one: Destination | undefined, other: Destination
 
 async function planFor(pipeline: Pipeline, incoming: Incoming, source: string): Promise<Plan> {
   const { account_sid } = incoming
-  const parties = partiesOf(incoming, pipeline.clock.now())
+  const parties = partiesOf(incoming, pipeline.clock.now(account_sid))
   const destination = await findDestination(pipeline.read, parties)
   if (!destination) {
     const to = parties.to.join(', ')
@@ -215,7 +215,7 @@ async function planFor(pipeline: Pipeline, incoming: Incoming, source: string): 
   const sids = sidsFor(destination, parties.now)
   const changes = await allowedChanges(pipeline, incoming, source, parties, destination, sids)
   // All changes have one time, that of the transaction: the webhooks may have taken seconds.
-  const now = pipeline.clock.now()
+  const now = pipeline.clock.now(account_sid)
   const [first, ...more] = changes
   const named = ({ resource, request }: Change): NamedChange => ({ resource: resource.name, request: { ...request, now } })
   return {
@@ -286,7 +286,7 @@ async function allowedChanges(
 async function mediaForEvent({ read, clock }: Pipeline, destination: Destination, incoming: Incoming): Promise<string | null> {
   const { MediaSid } = parseParams(messages.params, 'create', formOf(messageForm(incoming)))
   if (destination.kind !== 'new' || !MediaSid) return null
-  return mediaToJson(await freeMedia(read, destination.service_sid, MediaSid, clock.now()))
+  return mediaToJson(await freeMedia(read, destination.service_sid, MediaSid, clock.now(incoming.account_sid)))
 }
 
 type FormValues = Readonly<Record<string, string | string[]>>

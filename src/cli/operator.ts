@@ -50,9 +50,12 @@ function placeOf(database: Config['database']): string {
 
 async function onDatabase(installation: Installation, act: (call: Call) => Promise<void>): Promise<void> {
   const server = fastify()
-  await server.register(adminRoutes({ installation, timers: null, pipeline: null, limits: null, logins: null, gateway: null }), {
-    prefix: '/admin/v1',
-  })
+  await server.register(
+    adminRoutes({ installation, timers: null, idle: null, pipeline: null, limits: null, logins: null, gateway: null }),
+    {
+      prefix: '/admin/v1',
+    },
+  )
   try {
     await act(async (method, path, body) => {
       const headers = { authorization: `Bearer ${installation.adminToken}` }

@@ -308,10 +308,10 @@ export class Deliveries<Report> implements Worker {
     let current = row
     let next = this.#nextAttempt(row)
     while (current.status === 'pending' && !this.#isStopped(queue.slot) && !isReplaced()) {
-      if (next > this.#options.clock.now()) {
+      if (next > this.#now(row)) {
         this.#countInFlight(queue.target_sid, -1)
         this.#sendNext(queue.target_sid)
-        await this.#sleepers.until(next, () => this.#stopped || this.#releasing.has(queue.slot) || isReplaced())
+        await this.#sleepers.until(next, () => this.#stopped || this.#releasing.has(queue.slot) || isReplaced(), row.account_sid)
         this.#countInFlight(queue.target_sid, 1)
         next = 0
         continue
@@ -325,10 +325,10 @@ export class Deliveries<Report> implements Worker {
         this.#options.failed(error)
         if (error instanceof ApiError && error.kind === 'unavailable') {
           // The database is away, which is not the endpoint's fault: the attempt does not count.
-          next = this.#options.clock.now() + 1000
+          next = this.#now(row) + 1000
         } else {
           // A defect would only be met again.
-          current = withFailure(current, 'internal error', this.#options.clock.now())
+          current = withFailure(current, 'internal error', this.#now(row))
           this.#record(queue, current)
         }
       }
@@ -347,7 +347,12 @@ export class Deliveries<Report> implements Worker {
 
   /** No later than its back-off from now: `due` lies in a time to come when the clock was set back since. */
   #nextAttempt(row: DeliveryRow): number {
-    return Math.min(row.due, this.#options.clock.now() + backoffMs(row))
+    return Math.min(row.due, this.#now(row) + backoffMs(row))
+  }
+
+  /** The time of the account that a delivery belongs to. */
+  #now({ account_sid }: DeliveryRow): number {
+    return this.#options.clock.now(account_sid)
   }
 
   /** Puts a delivery back first in its lane: the slot is being released, or its owner is unknown. */

@@ -21,7 +21,8 @@ export async function attemptDelivery<Report>(
 ): Promise<{ readonly row: DeliveryRow; readonly report?: Report }> {
   const handler = handlers[row.kind]
   const earlier = parseStored<Attempt[]>(row.attempts)
-  const at = clock.now()
+  const now = () => clock.now(row.account_sid)
+  const at = now()
   const result = isTooOld(row, clock, maxAgeMs) ? unsent('pending for too long') : await handler.send(row, earlier.length)
   attempted?.(result, row)
   const { status, error } = result
@@ -37,15 +38,15 @@ export async function attemptDelivery<Report>(
     ...row,
     attempts: JSON.stringify([...earlier, attempt]),
     status: ok ? 'delivered' : retry ? 'pending' : 'failed',
-    due: retry ? clock.now() + backoffAfter(earlier.length) : row.due,
-    date_finished: retry ? null : clock.now(),
+    due: retry ? now() + backoffAfter(earlier.length) : row.due,
+    date_finished: retry ? null : now(),
   }
   return { row: next, ...(!retry && handler.report && { report: handler.report(result, ok) }) }
 }
 
 /** A clock that a test has moved says nothing about how long a delivery has been waiting. */
-function isTooOld({ date_created }: DeliveryRow, clock: Clock, maxAgeMs: number): boolean {
-  return clock.offset_ms === 0 && clock.now() - date_created > maxAgeMs
+function isTooOld({ account_sid, date_created }: DeliveryRow, clock: Clock, maxAgeMs: number): boolean {
+  return clock.offset(account_sid) === 0 && clock.now(account_sid) - date_created > maxAgeMs
 }
 
 /** 1 s, 4 s, 16 s … */

@@ -10,11 +10,11 @@ export class Sleepers {
   }
 
   /**
-   * Resolves at the instant, or earlier when `isOver` says so on waking. When the clock is set back meanwhile, the instant moves
-   * with it.
+   * Resolves at the instant, by the clock of the account if one is given, or earlier when `isOver` says so on waking. When the
+   * clock is set back meanwhile, the instant moves with it.
    */
-  async until(instantMs: number, isOver: () => boolean): Promise<void> {
-    let [until, now] = [instantMs, this.#clock.now()]
+  async until(instantMs: number, isOver: () => boolean, account_sid?: string): Promise<void> {
+    let [until, now] = [instantMs, this.#clock.now(account_sid)]
     for (;;) {
       const waitMs = until - now
       if (waitMs <= 0 || isOver()) return
@@ -27,7 +27,7 @@ export class Sleepers {
         const timer = setTimeout(done, Math.min(waitMs, 60_000))
         this.#wakers.add(done)
       })
-      const woken = this.#clock.now()
+      const woken = this.#clock.now(account_sid)
       if (woken < now) until -= now - woken
       now = woken
     }

@@ -13,7 +13,7 @@ import { openDatabase } from '../storage/open.ts'
 import type { Vault } from '../vault.ts'
 import { checkBeforeOpening } from './preflight.ts'
 import { claimMediaFolder, loadOrCreateSecret, openVault } from './secrets.ts'
-import { storedOffset } from './test-clock.ts'
+import { storedClock } from './test-clock.ts'
 
 /** The name is stored in databases. */
 const shownFact = 'first_account_told'
@@ -63,8 +63,7 @@ export async function openInstallation(config: Config, options: OpenOptions = {}
   })
   try {
     const vault = await openVault(config, database)
-    const offset_ms = await storedOffset(database)
-    const clock = config.testClock ? new TestClock(offset_ms) : new SystemClock()
+    const clock = config.testClock ? new TestClock(await storedClock(database)) : new SystemClock()
     const adminToken = config.adminToken ?? loadOrCreateSecret(secretFile(config, 'admin-token'))
     await claimMediaFolder(config, database)
     const account = await openFirstAccount(config, database, vault, clock)

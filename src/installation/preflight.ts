@@ -4,7 +4,7 @@ import { type Config, ConfigError, secretFile } from '../config.ts'
 import { peekFacts } from '../storage/peek.ts'
 import { copyUnderWay } from './copy-marker.ts'
 import { readMediaMarker, refuseOtherSecrets, refuseOthersMedia } from './secrets.ts'
-import { offsetFact } from './test-clock.ts'
+import { clockIn, isAhead } from './test-clock.ts'
 
 /**
  * Finds out what prevents an installation from being opened while nothing has been written: no database, no migration, no secret.
@@ -17,9 +17,10 @@ export async function checkBeforeOpening(config: Config): Promise<void> {
   if (facts?.has(copyUnderWay)) {
     throw new ConfigError('a copy into this database was interrupted: run the same parley copy again')
   }
-  if (Number(facts?.get(offsetFact) ?? 0) > 0 && !config.testClock) {
+  if (isAhead(clockIn((name) => facts?.get(name))) && !config.testClock) {
     throw new ConfigError(
-      'the clock of this database was moved ahead by a test: set PARLEY_TEST_CLOCK=true, or use another database',
+      'the clock of this database was moved ahead by a test. Set it back: start with PARLEY_TEST_CLOCK=true, and send ' +
+        'POST /admin/v1/clock {"reset":true}. Or use another database',
     )
   }
   refuseOtherSecrets(config, facts)

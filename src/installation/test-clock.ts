@@ -1,25 +1,36 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
-import { SystemClock, type TestClock } from '../clock.ts'
+import { type ClockState, SystemClock, type TestClock, unmoved } from '../clock.ts'
+import { parseStored } from '../json.ts'
 import type { Database } from '../storage/database.ts'
-import { factByName, type factCommands } from '../storage/facts.ts'
-
-/** The fact that has how far the clock has been moved ahead, in ms. */
-export const offsetFact = 'clock_offset_ms'
+import { clockFacts, factByName, type factCommands } from '../storage/facts.ts'
 
 /** When a node dies while it moves the clock, the others wait for this long. */
 const turnTimeoutMs = 30_000
 const turnRetryMs = 20
 
-/** Returns how far the clock of an installation has been moved ahead, in ms. */
-export async function storedOffset(database: Pick<Database, 'read'>): Promise<number> {
-  return Number((await database.read.one(factByName, { name: offsetFact }))?.value ?? 0)
+/** Returns where a test clock stands, from the facts of an installation. */
+export function clockIn(factNamed: (name: string) => string | undefined): ClockState {
+  const others = factNamed(clockFacts.others)
+  return {
+    ...unmoved,
+    ...(others !== undefined && parseStored<Omit<ClockState, 'offset_ms'>>(others)),
+    offset_ms: Number(factNamed(clockFacts.offset) ?? 0),
+  }
+}
+
+/** Returns where the test clock of an installation stands. */
+export async function storedClock({ read }: Pick<Database, 'read'>): Promise<ClockState> {
+  // Both in one round trip.
+  const names = Object.values(clockFacts)
+  const found = await Promise.all(names.map((name) => read.one(factByName, { name })))
+  return clockIn((name) => found[names.findIndex((one) => one === name)]?.value)
 }
 
 /** Returns a function that moves this process's clock to where another node has moved it; without other nodes it does nothing. */
 export function followClock(clock: TestClock, database: Database<typeof factCommands>): () => Promise<void> {
   if (database.capabilities.soleOwner) return async () => {}
-  return async () => clock.follow(await storedOffset(database))
+  return async () => clock.follow(await storedClock(database))
 }
 
 /** Returns a function that runs `act` while no other node moves the clock: two moves at once would start from the same time. */
@@ -40,4 +51,9 @@ export function clockMutex(database: Database<typeof factCommands>): <T>(act: ()
       await database.write('endTurn', { name, owner })
     }
   }
+}
+
+/** Whether rows may have dates that are still to come. */
+export function isAhead({ offset_ms, accounts }: ClockState): boolean {
+  return offset_ms > 0 || Object.keys(accounts).length > 0
 }

@@ -13,7 +13,7 @@ import { refuse } from '../errors.ts'
 import { oneOf, parseParams, text } from '../model/params.ts'
 import { newSid } from '../sids.ts'
 import type { Database, Reader } from '../storage/database.ts'
-import { accountBySid, conversationBySid, serviceOfAccount } from '../storage/lookups.ts'
+import { accountBySid, conversationBySid, serviceBySid, serviceOfAccount } from '../storage/lookups.ts'
 import type { MediaRow } from '../storage/schema.ts'
 import type { Vault } from '../vault.ts'
 import type { mediaCommands } from './commands.ts'
@@ -122,7 +122,7 @@ class Media {
     if (!part && announced > maxBytes) throw refuse('mediaTooLarge')
     const [category, filename] = [Category ?? 'media', baseName(Filename ?? part?.filename)]
     return store.add(part?.bytes ?? body, maxBytes, async ({ sha256, size }) => {
-      const now = clock.now()
+      const now = clock.now(account_sid)
       const dates = { date_created: now, date_updated: now, revision: 1 }
       const unused = { author: null, conversation_sid: null, message_sid: null }
       const described = { sha256, size, content_type, filename, category }
@@ -153,17 +153,19 @@ class Media {
   readonly downloadSigned: Work = async (request, reply) => {
     const query = queryOf(request)
     const { service = '', key = '' } = paramsOf(request)
-    const now = this.#options.clock.now()
+    // The link has been signed with the time of its account.
+    const owner = await this.#options.read.one(serviceBySid, { sid: service })
+    const now = this.#options.clock.now(owner?.account_sid)
     if (!this.#links.allows(signedPath(service, key), query.last('Expires'), query.last('Signature'), now))
       throw refuse('forbidden')
-    const row = await this.#findReachable(request, service)
+    const row = await this.#findReachable(request, service, now)
     const account = await this.#options.read.one(accountBySid, { sid: row.account_sid })
     if (account?.status !== 'active') throw refuse('forbidden')
     await this.#send(request, reply, row)
   }
 
   async #find(request: FastifyRequest): Promise<MediaRow> {
-    return this.#findReachable(request, await this.#serviceOf(request))
+    return this.#findReachable(request, await this.#serviceOf(request), this.#options.clock.now(request.account_sid))
   }
 
   /** Returns the SID of the path's service. Throws 404 when it does not exist or belongs to another account. */
@@ -175,10 +177,10 @@ class Media {
   }
 
   /** Reads media. Throws 404, at once also for those of a removed conversation, whose rows are removed in batches. */
-  async #findReachable(request: FastifyRequest, service_sid: string): Promise<MediaRow> {
+  async #findReachable(request: FastifyRequest, service_sid: string, now: number): Promise<MediaRow> {
     const { read } = this.#options
     const { key = '' } = paramsOf(request)
-    const row = await findMedia(read, service_sid, key, this.#options.clock.now())
+    const row = await findMedia(read, service_sid, key, now)
     const gone = row?.conversation_sid && !(await read.one(conversationBySid, { service_sid, sid: row.conversation_sid }))
     if (!row || gone) throw refuse('notFound', { path: pathOf(request) })
     return row
@@ -206,7 +208,7 @@ class Media {
       url,
       links: {
         content: `${url}/Content`,
-        content_direct_temporary: `${root}${path}?${this.#links.sign(path, clock.now())}`,
+        content_direct_temporary: `${root}${path}?${this.#links.sign(path, clock.now(row.account_sid))}`,
       },
     })
   }
@@ -234,7 +236,7 @@ class Media {
       return await this.#options.store.open(row.sha256)
     } catch (error) {
       // Throws 404 when the row has been removed meanwhile.
-      await this.#findReachable(request, row.service_sid)
+      await this.#findReachable(request, row.service_sid, this.#options.clock.now(row.account_sid))
       throw error
     }
   }

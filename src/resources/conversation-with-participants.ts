@@ -28,7 +28,7 @@ export const conversationWithParticipants: Operation = {
   maxBodyBytes: longestForm(conversations.params) + maxParticipants * longestParticipant(),
   resource: conversations,
   async run(pipeline, call) {
-    const now = pipeline.clock.now()
+    const now = pipeline.clock.now(call.path.account_sid)
     const params = parseParams(conversations.params, 'create', call.body)
     const alone = createRequest(call, now, newSid('conversation', now), [], params)
     // Created at one instant, but listed in the order given: their SIDs are ordered.
@@ -98,7 +98,7 @@ async function allowedChanges(
     first.webhooks && members.length > 0 ? await ancestorsOfChildren(pipeline.read, conversations, first) : undefined
   const rest = await Promise.all(members.map((member) => runPreAction(pipeline, participants, member, ancestors)))
   // All changes have one time, that of the transaction.
-  const now = pipeline.clock.now()
+  const now = pipeline.clock.now(conversation.path.account_sid)
   const change = (resource: string) => (request: ChangeRequest) => ({ resource, request: { ...request, now } })
   return [change(conversations.name)(first), ...rest.map(change(participants.name))]
 }

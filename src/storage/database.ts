@@ -1,3 +1,4 @@
+import type { ClockState } from '../clock.ts'
 import type { Shape } from './shapes.ts'
 
 /** Reads see committed rows only. */
@@ -38,7 +39,7 @@ export type Notice =
   | { readonly topic: 'removal' }
   /** The last row that referred to the file of this content is gone. */
   | { readonly topic: 'unused_file'; readonly sha256: string }
-  | { readonly topic: 'clock'; readonly offset_ms: number }
+  | { readonly topic: 'clock'; readonly state: ClockState }
   /** Parts of the deliveries were released, see `Slots`. */
   | { readonly topic: 'slots' }
   /** Notices of other processes may have been lost: listeners have to query for what they wait for. */

@@ -1,3 +1,4 @@
+import type { ClockState } from '../clock.ts'
 import { parseStored } from '../json.ts'
 import type { Tx } from './database.ts'
 import { ConflictError } from './errors.ts'
@@ -5,6 +6,9 @@ import { deleteRow, insert, rowsBy, updateRow } from './rows.ts'
 
 /** A fact about the installation, by name. */
 export const factByName = rowsBy('installation', ['name'])
+
+/** The facts of the test clock. */
+export const clockFacts = { offset: 'clock_offset_ms', others: 'clock_others' } as const
 
 const update = updateRow('installation', ['name'], ['value'])
 /** What was read is part of the key: of two transactions that read the same, one gets through. */
@@ -32,7 +36,14 @@ export async function replaceFact(tx: Tx, { name, value }: Fact, before: string 
 export const factCommands = {
   async setFact(tx: Tx, fact: Fact): Promise<void> {
     if ((await tx.run(update, { ...fact })) === 0) await insert(tx, 'installation', { ...fact })
-    if (fact.name === 'clock_offset_ms') tx.notify({ topic: 'clock', offset_ms: Number(fact.value) })
+  },
+
+  /** Stores where the test clock stands. */
+  async setClock(tx: Tx, state: ClockState): Promise<void> {
+    const { offset_ms, ...others } = state
+    await factCommands.setFact(tx, { name: clockFacts.offset, value: String(offset_ms) })
+    await factCommands.setFact(tx, { name: clockFacts.others, value: JSON.stringify(others) })
+    tx.notify({ topic: 'clock', state })
   },
 
   /** Stores a fact unless there is one of that name. Returns the value that is stored. */

@@ -253,3 +253,29 @@ export function firstDue(table: Table): Shape<Args, { next_due: number }> {
     db.selectFrom(table).select('next_due').where('next_due', 'is not', null).orderBy('next_due').limit(1),
   )
 }
+
+/** The same of one account, by its own time. Walks the rows of the others: for tests. */
+export function dueRowsOfAccount<R>(table: Table): Shape<Args, R> {
+  return once(`due ${table} account`, (db, a) =>
+    db
+      .selectFrom(table)
+      .selectAll()
+      .where('next_due', '<=', a.now)
+      .where('account_sid', '=', a.account_sid)
+      .orderBy('next_due')
+      .limit(a.limit as number),
+  )
+}
+
+/** The earliest deadline of an account. Walks those of the others: for tests. */
+export function firstDueOfAccount(table: Table): Shape<Args, { next_due: number }> {
+  return once(`first due ${table} account`, (db, a) =>
+    db
+      .selectFrom(table)
+      .select('next_due')
+      .where('next_due', 'is not', null)
+      .where('account_sid', '=', a.account_sid)
+      .orderBy('next_due')
+      .limit(1),
+  )
+}

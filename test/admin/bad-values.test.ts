@@ -57,6 +57,9 @@ const bodies: [method: string, path: string, field: string, values: readonly unk
   ['POST', '/clock', 'now', ['', 'soon', '1999-01-01', '9999-12-31', '+275760-09-13', null, 7, {}, nul]],
   ['POST', '/clock', 'now', ['2030-01-01T00:00:00Z'], { advance: 'PT1S' }],
   ['POST', '/clock', 'offset_ms', [7]],
+  ['POST', '/clock', 'account_sid', ['', 'AC0', nobody, ...no_text], { advance: 'PT1S' }],
+  ['POST', '/clock', 'deliver', ['', 'soon', 7, {}, [], nul], { advance: 'PT1S' }],
+  ['POST', '/clock', 'reset', ['', 'soon', 7, {}, [], false, nul]],
 ]
 
 test.each(bodies)('%s %s %s: every bad value is refused with a reason', async (method, path, field, values, rest) => {
