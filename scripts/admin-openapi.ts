@@ -2,6 +2,7 @@ import swagger from '@fastify/swagger'
 import fastify from 'fastify'
 import { pino } from 'pino'
 import { adminRoutes } from '../src/admin/routes.ts'
+import { Faults } from '../src/api/faults.ts'
 import type { Pipeline } from '../src/api/requests.ts'
 import { type Config, readConfig } from '../src/config.ts'
 import { DeliveryIdle } from '../src/delivery/idle.ts'
@@ -36,23 +37,31 @@ const about = {
     title: 'Parley operator API',
     version: '1',
     description:
-      "The operator's own API: accounts, API keys, messaging channels, content templates, the delivery log and the test clock. Requests and responses are JSON; " +
+      "The operator's own API: accounts, API keys, messaging channels, content templates, the delivery log, the test clock and the test mode. Requests and responses are JSON; " +
       'every error is `{"error": "what is wrong"}`, with the `code` of `/v1` where there is one.',
     license: { name: 'MIT', identifier: 'MIT' },
   },
   servers: [{ url: 'http://127.0.0.1:8080', description: 'The default address' }],
   security: [{ operator: [] }],
   components: { securitySchemes: { operator: { type: 'http' as const, scheme: 'bearer', description: 'The operator token' } } },
-  tags: ['Accounts', 'API keys', 'Channels', 'Content templates', 'Deliveries', 'Gateway', 'Identity', 'Test clock'].map(
-    (name) => ({
-      name,
-    }),
-  ),
+  tags: [
+    'Accounts',
+    'API keys',
+    'Channels',
+    'Content templates',
+    'Deliveries',
+    'Gateway',
+    'Identity',
+    'Test clock',
+    'Test mode',
+  ].map((name) => ({
+    name,
+  })),
 }
 
 /** Returns the description of the admin API, from its routes on a server that does not listen. */
 export async function describeAdmin(): Promise<AdminDescription> {
-  const config: Config = { ...readConfig({ PARLEY_TEST_CLOCK: 'true' }), database: in_memory, dataDir: null }
+  const config: Config = { ...readConfig({ PARLEY_TEST_MODE: 'true' }), database: in_memory, dataDir: null }
   const installation = await openInstallation(config, { log: pino({ level: 'silent' }) })
   const server = fastify()
   const routes: string[] = []
@@ -62,6 +71,7 @@ export async function describeAdmin(): Promise<AdminDescription> {
   try {
     await server.register(swagger, { openapi: about, transform: ({ schema, url }) => ({ schema, url: withoutSlash(url) }) })
     const timers = { catchUp: async () => undefined, nextOf: async () => undefined }
+    const testMode = { deliveries: { whileQuiet: <T>(act: () => Promise<T>) => act() }, faults: new Faults() }
     const idle = new DeliveryIdle(installation)
     // The pipeline is never used: the server receives no request.
     await server.register(
@@ -72,6 +82,7 @@ export async function describeAdmin(): Promise<AdminDescription> {
         pipeline: {} as Pipeline,
         limits: null,
         logins: null,
+        testMode,
         gateway: { open: () => Promise.reject(new Error('nothing is served')) },
       }),
       {

@@ -9,6 +9,7 @@ import { change, changeAll, type NamedChange } from './model/change.ts'
 import { removalCommands } from './model/removals.ts'
 import { type SweepRequest, sweep } from './model/sweep.ts'
 import { registry } from './resources/index.ts'
+import { seedCommands } from './seed/commands.ts'
 import { long, type Tx } from './storage/database.ts'
 import { factCommands } from './storage/facts.ts'
 
@@ -24,6 +25,7 @@ export const commands = {
   ...mediaCommands,
   ...channelCommands,
   sealUrls,
+  ...seedCommands,
 }
 
 export type ParleyCommands = typeof commands

@@ -202,6 +202,13 @@ const declarations = {
     default: 'false',
     parse: trueOrFalse,
   }),
+  testMode: declare({
+    env: 'PARLEY_TEST_MODE',
+    description:
+      'whether /admin/v1 can reset, snapshot and fault the server, and move its clock; only on a database that was made with it',
+    default: 'false',
+    parse: trueOrFalse,
+  }),
   logLevel: declare({
     env: 'PARLEY_LOG_LEVEL',
     description: 'trace, debug, info, warn, error or silent',

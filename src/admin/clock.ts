@@ -90,6 +90,9 @@ class ClockMover {
 
   async moveTo(target: number, { account_sid, deliver }: Move, signal: AbortSignal): Promise<void> {
     const { clock, idle } = this.#options
+    const { resets } = clock.state
+    /** A reset meanwhile has taken away what the move was about. */
+    const isOver = () => clock.state.resets !== resets
     /** Applies what is due and waits for its webhooks, until there is neither. Returns the next instant to stop at. */
     const settle = async (): Promise<number | undefined> => {
       for (;;) {
@@ -100,15 +103,16 @@ class ClockMover {
         await this.#store()
         const retry = await idle.wait({ account_sid, signal })
         // An endpoint may have made something due before it has answered.
-        if (idle.recordings !== recordings && !signal.aborted) continue
+        if (idle.recordings !== recordings && !signal.aborted && !isOver()) continue
         return earliest(due, retry)
       }
     }
     let next = await settle()
-    while (next !== undefined && next < target) {
+    while (next !== undefined && next < target && !isOver()) {
       clock.moveTo(next, account_sid)
       next = await settle()
     }
+    if (isOver()) return
     clock.moveTo(target, account_sid)
     await settle()
     await this.#store()

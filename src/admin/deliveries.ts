@@ -1,12 +1,13 @@
 import type { FastifyPluginAsync } from 'fastify'
 import { milliseconds } from '../dates.ts'
+import type { DeliveryIdle } from '../delivery/idle.ts'
 import { deliveryById, deliveryStatuses, readLog } from '../delivery/log.ts'
 import type { Attempt } from '../delivery/record.ts'
 import type { Installation } from '../installation/open.ts'
 import { parseStored } from '../json.ts'
 import type { DeliveryKind, DeliveryRow, DeliveryStatus } from '../storage/schema.ts'
 import { withoutCredentials } from '../urls.ts'
-import { notFound } from './replies.ts'
+import { closedSignal, notFound } from './replies.ts'
 import { bodyErrors, errors, instant, type OperationSchema, object, path, response, sid } from './schemas.ts'
 
 interface Query {
@@ -16,6 +17,7 @@ interface Query {
   /** The id of a delivery: older ones are returned. */
   before?: string
   limit?: number
+  wait?: 'idle'
 }
 
 /** Deliveries that are dropped in one transaction. */
@@ -71,6 +73,11 @@ const listDeliveries: OperationSchema = {
       status: { type: 'string', enum: deliveryStatuses },
       before: { type: 'string', pattern: '^WD[0-9a-f]{32}$', description: 'The `next_before` of the previous page' },
       limit: { type: 'integer', minimum: 1, maximum: 1000, default: 50 },
+      wait: {
+        type: 'string',
+        enum: ['idle'],
+        description: '`idle`: respond when no delivery is due or under way. Only with the setting PARLEY_TEST_MODE',
+      },
     },
     additionalProperties: false,
   },
@@ -121,9 +128,16 @@ const redeliver: OperationSchema = {
 }
 
 /** The delivery log: every delivery with its attempts, and a way to send one once more. */
-export function deliveryRoutes({ database, clock }: Pick<Installation, 'database' | 'clock'>): FastifyPluginAsync {
+export function deliveryRoutes(
+  { database, clock, config }: Pick<Installation, 'database' | 'clock' | 'config'>,
+  idle: Pick<DeliveryIdle, 'wait'> | null,
+): FastifyPluginAsync {
   return async (routes) => {
-    routes.get<{ Querystring: Query }>('/', { schema: listDeliveries }, async ({ query }) => {
+    routes.get<{ Querystring: Query }>('/', { schema: listDeliveries }, async ({ query }, reply) => {
+      if (query.wait !== undefined) {
+        if (!config.testMode || !idle) return reply.code(400).send({ error: 'wait is only available with PARLEY_TEST_MODE' })
+        await idle.wait({ signal: closedSignal(reply) })
+      }
       const { service_sid, conversation_sid, status, before = '~', limit = 50 } = query
       const log = await readLog(database.read, { service_sid, subject_sid: conversation_sid, status, before, limit })
       return { deliveries: log.rows.map(toJson), next_before: log.next_before }

@@ -22,6 +22,7 @@ import { inboundRoutes } from './inbound.ts'
 import { keyRoutes } from './keys.ts'
 import { receiptRoutes } from './receipts.ts'
 import { notFound } from './replies.ts'
+import { type TestModeOptions, testModeRoutes } from './test-mode.ts'
 import { refuseUnstorable, schemaError, validatorCompiler } from './validation.ts'
 
 declare module 'fastify' {
@@ -44,6 +45,8 @@ export interface AdminOptions {
   readonly logins: Logins | null
   /** Also null there: it would close at once. */
   readonly gateway: Pick<Gateway, 'open'> | null
+  /** Null unless in test mode. */
+  readonly testMode: Pick<TestModeOptions, 'deliveries' | 'faults'> | null
 }
 
 interface Logins {
@@ -52,8 +55,17 @@ interface Logins {
 }
 
 /** `/admin/v1`: the operator's own JSON API. Errors are `{ "error": "what is wrong" }`. */
-export function adminRoutes({ installation, timers, idle, pipeline, limits, logins, gateway }: AdminOptions): FastifyPluginAsync {
-  const { database, clock, adminToken, log } = installation
+export function adminRoutes({
+  installation,
+  timers,
+  idle,
+  pipeline,
+  limits,
+  logins,
+  gateway,
+  testMode,
+}: AdminOptions): FastifyPluginAsync {
+  const { database, clock, adminToken, log, plan } = installation
   return async (admin) => {
     admin.addHook('onRequest', async (request, reply) => {
       const { withoutToken } = request.routeOptions.config
@@ -79,10 +91,11 @@ export function adminRoutes({ installation, timers, idle, pipeline, limits, logi
     await admin.register(contentRoutes(installation))
     await admin.register(receiptRoutes(installation))
     if (pipeline) await admin.register(inboundRoutes(installation, pipeline))
-    await admin.register(deliveryRoutes(installation), { prefix: '/deliveries' })
+    await admin.register(deliveryRoutes(installation, idle), { prefix: '/deliveries' })
     if (gateway) await admin.register(gatewayRoutes(installation, gateway), { prefix: '/gateway' })
     if (clock instanceof TestClock && timers && idle) {
       await admin.register(clockRoutes({ clock, database, timers, idle }), { prefix: '/clock' })
+      if (testMode && plan) await admin.register(testModeRoutes({ clock, database, plan, ...testMode }))
     }
   }
 }

@@ -7,7 +7,15 @@ export interface OperationSchema extends FastifySchema {
   readonly summary: string
   readonly description?: string
   readonly tags: readonly [
-    'Accounts' | 'API keys' | 'Channels' | 'Content templates' | 'Deliveries' | 'Gateway' | 'Identity' | 'Test clock',
+    | 'Accounts'
+    | 'API keys'
+    | 'Channels'
+    | 'Content templates'
+    | 'Deliveries'
+    | 'Gateway'
+    | 'Identity'
+    | 'Test clock'
+    | 'Test mode',
   ]
   /** Empty: no token is needed. */
   readonly security?: readonly []

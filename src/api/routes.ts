@@ -6,7 +6,7 @@ import { ancestorsOf, familyOf } from '../model/scope.ts'
 import { baseOf } from './origin.ts'
 import { type Call, fetch, list, write } from './requests.ts'
 import { paramsOf, pathOf, queryOf, respond, sendError } from './respond.ts'
-import type { Handler, HttpOptions, Path, Surface } from './surface.ts'
+import type { Endpoint, Handler, HttpOptions, Path, Surface } from './surface.ts'
 
 /** Returns the routes of the resources and operations, which take forms and return JSON. */
 export function v1Routes(options: HttpOptions): Surface {
@@ -43,7 +43,10 @@ export function noRoute(request: FastifyRequest): ApiError {
 
 /** Adds the routes of a path; any other method is refused there. */
 export function addPath(v1: FastifyInstance, url: string, methods: Path['methods']): void {
-  for (const [method, handler] of Object.entries(methods)) v1.route({ method, url, handler })
+  for (const [method, { operation, handler }] of Object.entries(methods)) {
+    v1.route({ method, url, handler, config: { operation } })
+    v1.operationNames.add(operation)
+  }
   v1.route({ method: 'OPTIONS', url, handler: (request, reply) => respond(request, reply, 204, null) })
   for (const word of url.split('/')) if (!word.startsWith(':')) v1.pathWords.add(word)
   v1.knownPaths.push(new RegExp(`^${url.replace(/:\w+/g, '[^/]+')}$`))
@@ -56,8 +59,8 @@ function resourcePaths(resource: AnyResource, options: HttpOptions): Path[] {
   const tail = `${ancestors.map((parent, i) => `/${parent.path}/:parent${i}`).join('')}/${resource.path}`
   return rootsOf(family).flatMap(({ root, family }) => {
     const { pipeline, log } = options
-    const handler = (status: number, run: (call: Call) => Promise<string | null> | string): Handler => {
-      return (request, reply) => {
+    const endpoint = (verb: string, status: number, run: (call: Call) => Promise<string | null> | string): Endpoint => {
+      const handler: Handler = (request, reply) => {
         const body = run(callOf(request, resource, family, ancestors.length, options.publicUrl))
         if (typeof body === 'string') return respond(request, reply, status, body)
         body.then(
@@ -65,22 +68,29 @@ function resourcePaths(resource: AnyResource, options: HttpOptions): Path[] {
           (error: unknown) => sendError(request, reply, error, log),
         )
       }
+      return { operation: operationName(verb, resource, family), handler }
     }
     const instance: Path['methods'] = {
-      ...((!resource.view || resource.view.find) && { GET: handler(200, (call) => fetch(pipeline, call)) }),
-      ...(resource.update && { POST: handler(200, (call) => write(pipeline, 'update', call)) }),
-      ...(resource.remove && { DELETE: handler(204, (call) => write(pipeline, 'remove', call)) }),
+      ...((!resource.view || resource.view.find) && { GET: endpoint('Fetch', 200, (call) => fetch(pipeline, call)) }),
+      ...(resource.update && { POST: endpoint('Update', 200, (call) => write(pipeline, 'update', call)) }),
+      ...(resource.remove && { DELETE: endpoint('Delete', 204, (call) => write(pipeline, 'remove', call)) }),
     }
     if (resource.sid === null) return [{ url: root + tail, methods: instance }]
     const collection: Path['methods'] = {
-      ...(resource.list && { GET: handler(200, (call) => list(pipeline, call)) }),
-      ...(resource.create && { POST: handler(201, (call) => write(pipeline, 'create', call)) }),
+      ...(resource.list && { GET: endpoint('List', 200, (call) => list(pipeline, call)) }),
+      ...(resource.create && { POST: endpoint('Create', 201, (call) => write(pipeline, 'create', call)) }),
     }
     return [
       { url: root + tail, methods: collection },
       { url: `${root}${tail}/:key`, methods: instance },
     ]
   })
+}
+
+/** Returns the name of an operation in the official description, such as `FetchServiceConversationMessage`. */
+function operationName(verb: string, resource: AnyResource, family: Call['family']): string {
+  const names = [...ancestorsOf(resource), resource].map(({ name, operation }) => operation ?? name)
+  return [verb, family === 'service' && 'Service', ...names].filter((word) => word !== false).join('')
 }
 
 /** Returns the prefix of a path in each family that has it. */
@@ -93,7 +103,7 @@ function rootsOf(family: ReturnType<typeof familyOf>): { root: string; family: C
 
 /** Returns the paths of operations that no resource declares. */
 function operationPaths({ operations, pipeline, publicUrl, log }: HttpOptions): Path[] {
-  return operations.flatMap(({ path, method, resource, run }) =>
+  return operations.flatMap(({ name, path, method, resource, run }) =>
     rootsOf(familyOf(resource)).map(({ root, family }) => {
       const handler: Handler = (request, reply) => {
         run(pipeline, callOf(request, resource, family, 0, publicUrl)).then(
@@ -101,7 +111,8 @@ function operationPaths({ operations, pipeline, publicUrl, log }: HttpOptions): 
           (error: unknown) => sendError(request, reply, error, log),
         )
       }
-      return { url: root + path, methods: { [method]: handler } }
+      const operation = `Create${family === 'service' ? 'Service' : ''}${name}`
+      return { url: root + path, methods: { [method]: { operation, handler } } }
     }),
   )
 }

@@ -54,6 +54,7 @@ export function createHttp(options: HttpOptions): FastifyInstance {
   server.decorate('isTrustedProxy', options.isTrustedProxy)
   server.decorate('knownPaths', [])
   server.decorate('pathWords', new Set(['']))
+  server.decorate('operationNames', new Set<string>())
   server.decorateRequest('account_sid', '')
   server.decorateRequest('started', 0)
   server.decorateRequest('request_id', '')
@@ -178,6 +179,8 @@ function addSurface(v1: FastifyInstance, surface: Surface, options: HttpOptions,
       done,
     )
   })
+  const { faults } = options
+  if (faults) v1.addHook('preHandler', (request, reply, done) => faults.apply(request, reply, done))
   v1.setErrorHandler((error, request, reply) => sendError(request, reply, error, log))
   surface.routes(v1)
 }

@@ -2,6 +2,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Logger } from 'pino'
 import type { AnyResource } from '../model/declare.ts'
 import type { Authenticator } from './auth.ts'
+import type { Faults } from './faults.ts'
 import type { HostCheck } from './hosts.ts'
 import type { HttpLimits } from './limits.ts'
 import type { ProxyCheck } from './origin.ts'
@@ -11,9 +12,16 @@ type Method = 'GET' | 'POST' | 'DELETE'
 
 export type Handler = (request: FastifyRequest, reply: FastifyReply) => void
 
+/** An operation at a path. */
+export interface Endpoint {
+  /** Its name, as in the official description where it is an official one. */
+  readonly operation: string
+  readonly handler: Handler
+}
+
 export interface Path {
   readonly url: string
-  readonly methods: Partial<Record<Method, Handler>>
+  readonly methods: Partial<Record<Method, Endpoint>>
 }
 
 /** Routes that share how `/v1` authenticates, logs and renders errors, but neither its parsers nor its limits. */
@@ -44,16 +52,24 @@ export interface HttpOptions {
   readonly isOwnHost: HostCheck | null
   /** Null: the headers of no proxy count. */
   readonly isTrustedProxy: ProxyCheck | null
+  /** Failures that tests ask for; absent unless in test mode. */
+  readonly faults?: Faults
   /** Called after every response. */
   readonly onResponse: (method: string, status: number, seconds: number) => void
 }
 
 declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** See `Endpoint`; absent outside `/v1`. */
+    operation?: string
+  }
   interface FastifyInstance {
     /** Paths below `/v1` that have a route for at least one method. */
     knownPaths: RegExp[]
     /** The words of these paths, that is all but their parameters. */
     pathWords: Set<string>
+    /** The names of all operations. */
+    operationNames: Set<string>
     /** `concurrent`: requests in progress. */
     load: { concurrent: number }
     limits: HttpLimits

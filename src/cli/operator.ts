@@ -51,7 +51,16 @@ function placeOf(database: Config['database']): string {
 async function onDatabase(installation: Installation, act: (call: Call) => Promise<void>): Promise<void> {
   const server = fastify()
   await server.register(
-    adminRoutes({ installation, timers: null, idle: null, pipeline: null, limits: null, logins: null, gateway: null }),
+    adminRoutes({
+      installation,
+      timers: null,
+      idle: null,
+      pipeline: null,
+      limits: null,
+      logins: null,
+      gateway: null,
+      testMode: null,
+    }),
     {
       prefix: '/admin/v1',
     },

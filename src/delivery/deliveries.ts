@@ -108,6 +108,8 @@ export class Deliveries<Report> implements Worker {
   #recording: Promise<void> | undefined
   readonly #poll: Loop
   #stopped = true
+  /** How many callers of `whileQuiet` there are. */
+  #paused = 0
 
   constructor(options: DeliveriesOptions<Report>) {
     this.#options = options
@@ -128,6 +130,7 @@ export class Deliveries<Report> implements Worker {
         if (notice.topic === 'clock') this.#sleepers.wake()
         if (notice.topic === 'dropped') this.#reload(notice.slot, notice.target_sid)
         if (notice.topic === 'missed') this.#poll.nudge()
+        if (notice.topic === 'emptied') this.#reloadAll()
       }
       for (const { slot, target_sid } of written.values()) this.#loadTarget(slot, target_sid)
     })
@@ -215,9 +218,33 @@ export class Deliveries<Report> implements Worker {
     this.#load(queue)
   }
 
+  #reloadAll(): void {
+    for (const [slot, queues] of this.#slots) {
+      for (const target_sid of queues.keys()) this.#reload(slot, target_sid)
+      this.#findTargets(slot).catch(this.#options.failed)
+    }
+  }
+
+  /** Runs `act` while this process sends nothing: what is being sent is finished and recorded first. */
+  async whileQuiet<T>(act: () => Promise<T>): Promise<T> {
+    this.#paused++
+    this.#sleepers.wake()
+    try {
+      await Promise.all(this.#sending.keys())
+      await this.#recording
+      return await act()
+    } finally {
+      this.#paused--
+      for (const queue of [...this.#slots.values()].flatMap((queues) => [...queues.values()])) {
+        this.#load(queue)
+        this.#send(queue)
+      }
+    }
+  }
+
   /** Whether deliveries of the slot may no longer be started. */
   #isStopped(slot: number): boolean {
-    return this.#stopped || this.#releasing.has(slot) || !this.#options.database.slots.mine(slot, maxSendMs)
+    return this.#stopped || this.#paused > 0 || this.#releasing.has(slot) || !this.#options.database.slots.mine(slot, maxSendMs)
   }
 
   /** Loads rows until the window is full. */
@@ -311,7 +338,11 @@ export class Deliveries<Report> implements Worker {
       if (next > this.#now(row)) {
         this.#countInFlight(queue.target_sid, -1)
         this.#sendNext(queue.target_sid)
-        await this.#sleepers.until(next, () => this.#stopped || this.#releasing.has(queue.slot) || isReplaced(), row.account_sid)
+        await this.#sleepers.until(
+          next,
+          () => this.#stopped || this.#paused > 0 || this.#releasing.has(queue.slot) || isReplaced(),
+          row.account_sid,
+        )
         this.#countInFlight(queue.target_sid, 1)
         next = 0
         continue

@@ -1,4 +1,4 @@
-import { createHmac } from 'node:crypto'
+import { createHmac, timingSafeEqual } from 'node:crypto'
 
 /** A signed request, ready to be sent. */
 export interface Prepared {
@@ -46,6 +46,18 @@ function sign(auth_token: string, url: string, form: Readonly<Record<string, str
   let text = url
   for (const name of Object.keys(form).sort()) text += name + form[name]
   return createHmac('sha1', auth_token).update(text, 'utf8').digest('base64')
+}
+
+/** Whether `signature`, a header, is that of a request with this URL and form body. The form of a GET is empty. */
+export function isSigned(
+  auth_token: string,
+  url: string,
+  form: Readonly<Record<string, string>>,
+  signature: string | readonly string[] | undefined,
+): boolean {
+  if (typeof signature !== 'string') return false
+  const [given, right] = [Buffer.from(signature), Buffer.from(sign(auth_token, url, form))]
+  return given.length === right.length && timingSafeEqual(given, right)
 }
 
 /**

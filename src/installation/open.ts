@@ -5,6 +5,7 @@ import type { ParleyCommands } from '../commands.ts'
 import { type Config, secretFile } from '../config.ts'
 import { openLog } from '../observability/log.ts'
 import { moduleUrl } from '../package.ts'
+import type { Plan } from '../seed/plan.ts'
 import { randomToken } from '../sids.ts'
 import type { Database } from '../storage/database.ts'
 import { factByName } from '../storage/facts.ts'
@@ -14,6 +15,7 @@ import type { Vault } from '../vault.ts'
 import { checkBeforeOpening } from './preflight.ts'
 import { claimMediaFolder, loadOrCreateSecret, openVault } from './secrets.ts'
 import { storedClock } from './test-clock.ts'
+import { claimTestMode, openPlan } from './test-mode.ts'
 
 /** The name is stored in databases. */
 const shownFact = 'first_account_told'
@@ -28,6 +30,8 @@ export interface Installation {
   readonly log: Logger
   readonly closeLog: () => Promise<void>
   readonly account: FirstAccount
+  /** What a reset goes back to; null unless in test mode. */
+  readonly plan: Plan | null
 }
 
 export interface FirstAccount {
@@ -62,12 +66,14 @@ export async function openInstallation(config: Config, options: OpenOptions = {}
     ...(options.coalesce === false && { coalesce: false }),
   })
   try {
+    if (config.testMode) await claimTestMode(database)
     const vault = await openVault(config, database)
-    const clock = config.testClock ? new TestClock(await storedClock(database)) : new SystemClock()
+    const clock = config.testClock || config.testMode ? new TestClock(await storedClock(database)) : new SystemClock()
     const adminToken = config.adminToken ?? loadOrCreateSecret(secretFile(config, 'admin-token'))
     await claimMediaFolder(config, database)
     const account = await openFirstAccount(config, database, vault, clock)
-    return { config, database, vault, clock, adminToken, log, closeLog, account }
+    const plan = config.testMode ? await openPlan(database, account) : null
+    return { config, database, vault, clock, adminToken, log, closeLog, account, plan }
   } catch (error) {
     await database.close()
     throw error

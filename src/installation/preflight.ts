@@ -5,6 +5,7 @@ import { peekFacts } from '../storage/peek.ts'
 import { copyUnderWay } from './copy-marker.ts'
 import { readMediaMarker, refuseOtherSecrets, refuseOthersMedia } from './secrets.ts'
 import { clockIn, isAhead } from './test-clock.ts'
+import { refuseOutsideTestMode } from './test-mode.ts'
 
 /**
  * Finds out what prevents an installation from being opened while nothing has been written: no database, no migration, no secret.
@@ -17,7 +18,8 @@ export async function checkBeforeOpening(config: Config): Promise<void> {
   if (facts?.has(copyUnderWay)) {
     throw new ConfigError('a copy into this database was interrupted: run the same parley copy again')
   }
-  if (isAhead(clockIn((name) => facts?.get(name))) && !config.testClock) {
+  if (facts && config.testMode) refuseOutsideTestMode(facts)
+  if (facts && isAhead(clockIn(facts)) && !config.testClock && !config.testMode) {
     throw new ConfigError(
       'the clock of this database was moved ahead by a test. Set it back: start with PARLEY_TEST_CLOCK=true, and send ' +
         'POST /admin/v1/clock {"reset":true}. Or use another database',

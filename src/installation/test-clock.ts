@@ -3,28 +3,27 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { type ClockState, SystemClock, type TestClock, unmoved } from '../clock.ts'
 import { parseStored } from '../json.ts'
 import type { Database } from '../storage/database.ts'
-import { clockFacts, factByName, type factCommands } from '../storage/facts.ts'
+import { clockFacts, type Facts, factByName, type factCommands, factsOf } from '../storage/facts.ts'
 
 /** When a node dies while it moves the clock, the others wait for this long. */
 const turnTimeoutMs = 30_000
 const turnRetryMs = 20
 
-/** Returns where a test clock stands, from the facts of an installation. */
-export function clockIn(factNamed: (name: string) => string | undefined): ClockState {
-  const others = factNamed(clockFacts.others)
+/** Returns where the test clock of an installation with these facts stands. */
+export function clockIn(facts: Facts): ClockState {
+  const others = facts.get(clockFacts.others)
   return {
     ...unmoved,
     ...(others !== undefined && parseStored<Omit<ClockState, 'offset_ms'>>(others)),
-    offset_ms: Number(factNamed(clockFacts.offset) ?? 0),
+    offset_ms: Number(facts.get(clockFacts.offset) ?? 0),
   }
 }
 
 /** Returns where the test clock of an installation stands. */
 export async function storedClock({ read }: Pick<Database, 'read'>): Promise<ClockState> {
-  // Both in one round trip.
-  const names = Object.values(clockFacts)
-  const found = await Promise.all(names.map((name) => read.one(factByName, { name })))
-  return clockIn((name) => found[names.findIndex((one) => one === name)]?.value)
+  // All in one round trip.
+  const found = await Promise.all(Object.values(clockFacts).map((name) => read.one(factByName, { name })))
+  return clockIn(factsOf(found.filter((fact) => fact !== undefined)))
 }
 
 /** Returns a function that moves this process's clock to where another node has moved it; without other nodes it does nothing. */

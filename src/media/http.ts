@@ -6,7 +6,7 @@ import type { Logger } from 'pino'
 import { baseOf } from '../api/origin.ts'
 import { commonHeaders, paramsOf, pathOf, queryOf, respond, sendError } from '../api/respond.ts'
 import { addPath } from '../api/routes.ts'
-import type { Handler, Surface } from '../api/surface.ts'
+import type { Endpoint, Surface } from '../api/surface.ts'
 import type { Clock } from '../clock.ts'
 import { seconds } from '../dates.ts'
 import { refuse } from '../errors.ts'
@@ -66,9 +66,12 @@ export function mediaSurfaces(options: MediaOptions): Surface[] {
       streams: true,
       routes(plugin) {
         addStreamParser(plugin)
-        addPath(plugin, collection, { POST: media.handler(media.upload) })
-        addPath(plugin, instance, { GET: media.handler(media.fetch), DELETE: media.handler(media.remove) })
-        addPath(plugin, `${instance}/Content`, { GET: media.handler(media.download) })
+        addPath(plugin, collection, { POST: media.endpoint('CreateMedia', media.upload) })
+        addPath(plugin, instance, {
+          GET: media.endpoint('FetchMedia', media.fetch),
+          DELETE: media.endpoint('DeleteMedia', media.remove),
+        })
+        addPath(plugin, `${instance}/Content`, { GET: media.endpoint('FetchMediaContent', media.download) })
       },
     },
     {
@@ -76,7 +79,9 @@ export function mediaSurfaces(options: MediaOptions): Surface[] {
       withoutCredentials: true,
       routes(plugin) {
         addStreamParser(plugin)
-        addPath(plugin, `${instance}/Content/Temporary`, { GET: media.handler(media.downloadSigned) })
+        addPath(plugin, `${instance}/Content/Temporary`, {
+          GET: media.endpoint('FetchTemporaryMediaContent', media.downloadSigned),
+        })
       },
     },
   ]
@@ -99,9 +104,12 @@ class Media {
     this.#links = new TemporaryLinks(options.vault)
   }
 
-  handler(work: Work): Handler {
-    return (request, reply) => {
-      work(request, reply).catch((error: unknown) => sendError(request, reply, error, this.#options.log))
+  endpoint(operation: string, work: Work): Endpoint {
+    return {
+      operation,
+      handler: (request, reply) => {
+        work(request, reply).catch((error: unknown) => sendError(request, reply, error, this.#options.log))
+      },
     }
   }
 

@@ -208,6 +208,8 @@ type Representation<Row, Key extends string> = {
 interface Wire<Row, P extends Params, L extends Params, Key extends string> {
   /** As in the official reference. */
   readonly name: string
+  /** What names of operations have in place of `name`. */
+  readonly operation?: string
   /** Last fixed segment(s) of the path. */
   readonly path: string
   readonly params: P

@@ -20,7 +20,7 @@ class Output {
 
   constructor(fd: number) {
     this.#fd = fd
-    process.once('exit', () => this.#writeLast())
+    process.once('exit', this.#writeLast)
   }
 
   write(line: string): void {
@@ -35,6 +35,8 @@ class Output {
   async close(): Promise<void> {
     const timeout = new Promise<void>((resolve) => setTimeout(resolve, 1000).unref())
     await Promise.race([timeout, this.#writing?.then(() => this.#start()) ?? this.#start()])
+    // A process may open and close many.
+    process.off('exit', this.#writeLast)
   }
 
   #start(): Promise<void> {
@@ -67,7 +69,7 @@ class Output {
   }
 
   /** At the exit of the process: one attempt. */
-  #writeLast(): void {
+  readonly #writeLast = (): void => {
     if (this.#lines.length === 0) return
     try {
       writeSync(this.#fd, this.#drain())

@@ -40,6 +40,8 @@ export type Notice =
   /** The last row that referred to the file of this content is gone. */
   | { readonly topic: 'unused_file'; readonly sha256: string }
   | { readonly topic: 'clock'; readonly state: ClockState }
+  /** All rows were deleted or replaced: what is in memory is not true. */
+  | { readonly topic: 'emptied' }
   /** Parts of the deliveries were released, see `Slots`. */
   | { readonly topic: 'slots' }
   /** Notices of other processes may have been lost: listeners have to query for what they wait for. */

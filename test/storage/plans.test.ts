@@ -35,6 +35,9 @@ const exceptions: readonly (readonly [text: RegExp, bound: string])[] = [
   [/from "participants" where "service_sid" = \S+ and "conversation_sid" = /, 'participants of a conversation: at most 1,000'],
   [/from "channels" where "account_sid" = \S+ order by/, 'channels of an account: one for each address of its own'],
   [/from "api_keys" where "account_sid" = /, 'keys of an account'],
+  [/^select \* from "\w+"$/, 'a snapshot: all rows of a database that was made for tests'],
+  [/^delete from "\w+"$/, 'a reset: the same'],
+  [/select "account_sid", min\("due"\) as "due" from "deliveries"/, 'the wait for pending deliveries: only with a test clock'],
 ]
 
 interface Query {

@@ -20,6 +20,7 @@ type UserConversationKey =
 /** https://www.twilio.com/docs/conversations/api/user-conversation-resource */
 export const userConversations = resource<MembershipRow, UserConversationKey>()({
   name: 'UserConversation',
+  operation: 'Conversation',
   path: 'Conversations',
   under: users,
   table: 'participants',

@@ -94,6 +94,7 @@ const requiredParams: Readonly<Record<ConversationWebhookRow['target'], readonly
 /** https://www.twilio.com/docs/conversations/api/conversation-scoped-webhook-resource */
 export const webhooks = resource<ConversationWebhookRow, 'configuration'>()({
   name: 'ConversationWebhook',
+  operation: 'ScopedWebhook',
   path: 'Webhooks',
   under: conversations,
   table: 'conversation_webhooks',

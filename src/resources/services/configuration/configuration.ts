@@ -8,6 +8,7 @@ const role = sid('role', 'roleNotFound')
 /** https://www.twilio.com/docs/conversations/api/service-configuration-resource */
 export const serviceConfiguration = resource<ServiceRow>()({
   name: 'ServiceConfiguration',
+  operation: 'Configuration',
   path: 'Configuration',
   under: 'only service',
   table: 'services',

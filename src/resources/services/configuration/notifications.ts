@@ -41,6 +41,7 @@ const sound = text({ max: 1024, tooLong: 'notificationSoundTooLong' })
 /** https://www.twilio.com/docs/conversations/api/service-notification-resource */
 export const serviceNotifications = resource<ServiceRow>()({
   name: 'ServiceNotification',
+  operation: 'Notification',
   path: 'Configuration/Notifications',
   under: 'only service',
   table: 'services',

@@ -6,6 +6,7 @@ import { changedWebhooks, openedWebhooks, webhookParams } from '../../configurat
 /** https://www.twilio.com/docs/conversations/api/per-service-webhook-resource */
 export const serviceWebhooks = resource<ServiceRow>()({
   name: 'ServiceConfigurationWebhook',
+  operation: 'WebhookConfiguration',
   path: 'Configuration/Webhooks',
   under: 'only service',
   table: 'services',

@@ -1,0 +1,133 @@
+import { randomBytes } from 'node:crypto'
+import type { SettingTexts } from './config.ts'
+import { type Credentials, remoteClock, subscribe, TestAccount } from './testing/account.ts'
+import { WebhookCatcher } from './testing/catcher.ts'
+import { type Connection, Operator } from './testing/operator.ts'
+
+export type { Clock, Credentials, InboundMessage, NewFault, ReceivedMessage, TestAccount } from './testing/account.ts'
+export type { CaughtWebhook, WebhookCatcher, WebhookMatch, WebhookReply } from './testing/catcher.ts'
+export type { ClientOptions } from './testing/client.ts'
+export type { Connection } from './testing/operator.ts'
+
+export interface StartOptions {
+  /** Further settings, by the names of their environment variables. */
+  readonly settings?: SettingTexts
+}
+
+/** What a server remembers under this name. */
+export interface Snapshot {
+  readonly snapshot: string
+}
+
+/** A server for tests. */
+interface Started {
+  readonly connection: Connection
+  readonly account: Credentials
+  stop(): Promise<void>
+}
+
+/** A server that was started for tests, as its first account sees it. */
+export class TestParley extends TestAccount {
+  readonly #stop: () => Promise<void>
+
+  private constructor(operator: Operator, account: Credentials, webhooks: WebhookCatcher, stop: () => Promise<void>) {
+    super(operator, account, webhooks, remoteClock(operator))
+    this.#stop = stop
+  }
+
+  /** See `startParley`. */
+  static async start(options: StartOptions): Promise<TestParley> {
+    const { connection, account, stop } = await startHere(options)
+    const operator = new Operator(connection)
+    const webhooks = await WebhookCatcher.start(account.authToken)
+    try {
+      await subscribe(operator, account, webhooks)
+      return new TestParley(operator, account, webhooks, stop)
+    } catch (error) {
+      await Promise.all([webhooks.close(), stop()])
+      throw error
+    }
+  }
+
+  /** For `joinParley` in other processes: plain data. */
+  get connection(): Connection {
+    return this.operator.connection
+  }
+
+  /** Creates an account of its own for a test that runs beside others; its clock moves no other. */
+  newAccount(): Promise<TestAccount> {
+    return TestAccount.create(this.operator)
+  }
+
+  /**
+   * Goes back to the seed: everything else is gone, the clock is back at real time, and the timers of the seed start now. The
+   * catcher is empty.
+   */
+  async reset(): Promise<void> {
+    await this.operator.admin('POST', '/reset')
+    await subscribe(this.operator, this.account, this.webhooks)
+    this.webhooks.clear()
+  }
+
+  /** Remembers everything that is stored, and the time. */
+  async snapshot(): Promise<Snapshot> {
+    return this.operator.admin('POST', '/snapshot')
+  }
+
+  /** Goes back to a snapshot, in time, too. The catcher is empty. */
+  async restore({ snapshot }: Snapshot): Promise<void> {
+    await this.operator.admin('POST', '/restore', { snapshot })
+    this.webhooks.clear()
+  }
+
+  /** Stops the server. Everything in it is lost. */
+  override async stop(): Promise<void> {
+    await super.stop()
+    await this.#stop()
+  }
+}
+
+/**
+ * Starts a server in this process, in memory and on a port of its own.
+ *
+ *     await using parley = await startParley()
+ *     const conversation = await parley.client().conversations.v1.conversations.create({ 'timers.inactive': 'PT10M' })
+ *     await parley.clock.advance('PT10M')
+ *     await parley.webhooks.next({ EventType: 'onConversationStateUpdated' })
+ */
+export function startParley(options: StartOptions = {}): Promise<TestParley> {
+  return TestParley.start(options)
+}
+
+/** Creates an account of its own on a server that another process has started: `connection` of `startParley`. */
+export function joinParley(connection: Connection): Promise<TestAccount> {
+  return TestAccount.create(new Operator(connection))
+}
+
+async function startHere({ settings = {} }: StartOptions): Promise<Started> {
+  // Loaded here, so that a process which only joins a server does not load one.
+  const [{ start }, { readConfig }, { explainErrors }] = await Promise.all([
+    import('./main.ts'),
+    import('./config.ts'),
+    import('./installation/explain-errors.ts'),
+  ])
+  const config = readConfig(settingsFor(settings))
+  const { url, installation, stop } = await explainErrors(config, () => start(config, { dead: () => {} }))
+  const { account, adminToken } = installation
+  return { connection: { url, adminToken }, account: { sid: account.sid, authToken: account.unshownToken ?? '' }, stop }
+}
+
+/** Credentials are known from the start, on a port and a database of its own. */
+function settingsFor(settings: SettingTexts): SettingTexts {
+  return {
+    PORT: '0',
+    PARLEY_DATABASE_URL: 'sqlite::memory:',
+    PARLEY_TEST_MODE: 'true',
+    PARLEY_LOG_LEVEL: 'error',
+    PARLEY_ACCOUNT_SID: `AC${randomBytes(16).toString('hex')}`,
+    PARLEY_AUTH_TOKEN: randomBytes(16).toString('hex'),
+    PARLEY_ADMIN_TOKEN: randomBytes(16).toString('hex'),
+    PARLEY_MAX_FAILED_LOGINS: '0',
+    ...settings,
+  }
+}
