@@ -34,6 +34,16 @@ export async function asOperator(config: Config, act: (call: Call) => Promise<vo
   await onDatabase(installation, act)
 }
 
+/** Runs `act` with access to the operator's API of the running server. Throws ConfigError when it does not run. */
+export async function onServer(config: Config, act: (call: Call) => Promise<void>): Promise<void> {
+  const found = await findServer(config)
+  if (found.call) return act(found.call)
+  throw new ConfigError(
+    `this command needs the running server of ${databaseLabel(config.database)}, but ${found.reason}: start it, or give the ` +
+      'command its settings (--host, --port, --database-url)',
+  )
+}
+
 /** Throws ConfigError, with the places that were looked at, where there is no installation that a command could be about. */
 async function refuseNothing({ database }: Config, reason: string, creates: boolean): Promise<void> {
   const inMemory = database.engine === 'sqlite' && database.file === ':memory:'

@@ -3,8 +3,13 @@ import { ConfigError } from '../config.ts'
 import { codeOf } from '../errors.ts'
 import { packageVersion } from '../package.ts'
 import { accountsCommand } from './accounts.ts'
+import { channelsCommand } from './channels.ts'
+import { clockCommand } from './clock.ts'
 import { copyCommand } from './copy.ts'
+import { deliveriesCommand, redeliverCommand } from './deliveries.ts'
+import { inboundCommand } from './inbound.ts'
 import { keysCommand } from './keys.ts'
+import { listenCommand } from './listen.ts'
 import { migrateCommand } from './migrate.ts'
 import { serve } from './serve.ts'
 import { configOf, withSettings } from './settings.ts'
@@ -23,6 +28,12 @@ program.addCommand(
 )
 program.addCommand(accountsCommand())
 program.addCommand(keysCommand())
+program.addCommand(channelsCommand())
+program.addCommand(inboundCommand())
+program.addCommand(deliveriesCommand())
+program.addCommand(redeliverCommand())
+program.addCommand(listenCommand())
+program.addCommand(clockCommand())
 program.addCommand(migrateCommand())
 program.addCommand(copyCommand())
 

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { get } from 'node:http'
 import { request } from 'undici'
 import { type Config, ConfigError, secretFile } from '../config.ts'
+import { codeOf } from '../errors.ts'
 import { type Endpoint, identityKey, identityProof, isProof } from '../installation/identity.ts'
 import { readIfThere } from '../installation/secrets.ts'
 import { Vault } from '../vault.ts'
@@ -48,15 +49,27 @@ function callTo({ address, port }: Endpoint, token: string): Call {
       body: body ? JSON.stringify(body) : null,
       // A move of the test clock is answered when everything that is due has been applied.
       headersTimeout: 0,
+    }).catch((error: unknown) => {
+      throw new ConfigError(`the server at ${base} did not respond (${codeOf(error) ?? 'no reason given'})`, { cause: error })
     })
     return parseResponse(response.statusCode, await response.body.text())
   }
 }
 
-/** Returns the body of a response; null for 204. Throws ConfigError when the request is refused. */
+/** The server refuses a request; the message is the server's. */
+export class RefusedError extends ConfigError {
+  readonly status: number
+
+  constructor(status: number, message: string) {
+    super(message)
+    this.status = status
+  }
+}
+
+/** Returns the body of a response; null for 204. Throws RefusedError. */
 export function parseResponse<T>(status: number, body: string): T {
   const parsed = JSON.parse(status === 204 ? 'null' : body)
-  if (status >= 400) throw new ConfigError(parsed.error ?? `the server responded with ${status}`)
+  if (status >= 400) throw new RefusedError(status, parsed.error ?? `the server responded with ${status}`)
   return parsed
 }
 

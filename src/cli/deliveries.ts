@@ -1,0 +1,135 @@
+import { Command, InvalidArgumentError, Option } from 'commander'
+import { deliveryStatuses } from '../delivery/log.ts'
+import { asOperator } from './operator.ts'
+import type { Call } from './server.ts'
+import { configOf, withSettings } from './settings.ts'
+import { printable, printRow } from './terminal.ts'
+
+/** A delivery as the operator's API represents it. */
+export interface Delivery {
+  id: string
+  event_type: string
+  subject_sid: string
+  method: string
+  url: string | null
+  params: Record<string, string>
+  status: string
+  attempts: { at: string; duration_ms: number; status: number | null; error: string | null }[]
+  date_created: string
+}
+
+/** Which deliveries a command is about. */
+export interface Filter {
+  readonly service?: string
+  readonly conversation?: string
+  readonly status?: string
+}
+
+interface Page {
+  deliveries: Delivery[]
+  next_before: string | null
+}
+
+/** The most that the API returns in a page. */
+const pageSize = 1000
+
+/** `parley deliveries …`: lists, shows and drops deliveries of webhooks and channel messages. */
+export function deliveriesCommand(): Command {
+  const deliveries = new Command('deliveries').description('list, show or drop deliveries of webhooks and channel messages')
+  deliveries.addCommand(
+    withFilter(withSettings(new Command('list').description('list deliveries, newest first')))
+      .addOption(new Option('--status <status>', 'only those that are').choices(deliveryStatuses))
+      .option('--limit <number>', 'how many at most', positiveInteger, 50)
+      .option('--json', 'print each as a line of JSON, with its parameters and attempts')
+      .action((_options, command: Command) => {
+        const { limit, json, ...filter } = command.opts<Filter & { limit: number; json?: true }>()
+        return asOperator(configOf(command), async (call) => {
+          let left = limit
+          for await (const page of pagesOf(call, filter, limit)) {
+            for (const delivery of page.slice(0, left)) print(delivery, json)
+            left -= page.length
+            if (left <= 0) break
+          }
+        })
+      }),
+    { isDefault: true },
+  )
+  deliveries.addCommand(
+    withSettings(new Command('show').description('show a delivery as JSON, with its parameters and attempts'))
+      .argument('<id>', 'id of the delivery, WD…')
+      .action((id: string, _options, command: Command) =>
+        asOperator(configOf(command), async (call) => {
+          const text = JSON.stringify(await call<Delivery>('GET', pathOf(id)), null, 2)
+          console.log(text.split('\n').map(printable).join('\n'))
+        }),
+      ),
+  )
+  deliveries.addCommand(
+    withSettings(new Command('drop').description('drop the pending deliveries to a target; they have failed, with that reason'))
+      .argument('<target>', 'SID of the account, service, webhook or channel that they are sent to')
+      .action((target: string, _options, command: Command) =>
+        asOperator(configOf(command), async (call) => {
+          const { dropped } = await call<{ dropped: number }>(
+            'DELETE',
+            `/deliveries?${new URLSearchParams({ target_sid: target })}`,
+          )
+          console.log(`${dropped} ${dropped === 1 ? 'delivery is' : 'deliveries are'} dropped`)
+        }),
+      ),
+  )
+  return deliveries
+}
+
+/** `parley redeliver`: sends a delivery once more. */
+export function redeliverCommand(): Command {
+  return withSettings(new Command('redeliver').description('send deliveries once more, with the same idempotency token'))
+    .argument('<id...>', 'ids of deliveries, WD…')
+    .action((ids: string[], _options, command: Command) =>
+      asOperator(configOf(command), async (call) => {
+        for (const id of ids) print(await call<Delivery>('POST', `${pathOf(id)}/redeliver`))
+      }),
+    )
+}
+
+export function withFilter(command: Command): Command {
+  return command
+    .option('--service <sid>', 'only those of a service')
+    .option('--conversation <sid>', 'only those about a conversation or user')
+}
+
+/** Reads the log, newest first, in pages of at most `size`. */
+export async function* pagesOf(call: Call, filter: Filter, size = pageSize): AsyncIterable<Delivery[]> {
+  const query = new URLSearchParams({ limit: String(Math.min(size, pageSize)) })
+  if (filter.service !== undefined) query.set('service_sid', filter.service)
+  if (filter.conversation !== undefined) query.set('conversation_sid', filter.conversation)
+  if (filter.status !== undefined) query.set('status', filter.status)
+  for (;;) {
+    const { deliveries, next_before } = await call<Page>('GET', `/deliveries?${query}`)
+    yield deliveries
+    if (next_before === null) return
+    query.set('before', next_before)
+  }
+}
+
+/** Returns the path of a delivery. */
+export function pathOf(id: string): string {
+  return `/deliveries/${encodeURIComponent(id)}`
+}
+
+function print(delivery: Delivery, json?: true): void {
+  if (json) {
+    console.log(printable(JSON.stringify(delivery)))
+    return
+  }
+  const { id, date_created, status, event_type, subject_sid, url, attempts } = delivery
+  const last = attempts.at(-1)
+  printRow(id, date_created, status, event_type, subject_sid, last ? (last.status ?? last.error) : null, url)
+}
+
+function positiveInteger(text: string): number {
+  const value = Number(text)
+  if (!/^\d+$/.test(text) || value < 1 || !Number.isSafeInteger(value)) {
+    throw new InvalidArgumentError('It must be a whole number above 0.')
+  }
+  return value
+}
