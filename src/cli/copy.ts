@@ -1,5 +1,6 @@
 import { Command, Option } from 'commander'
 import { parseDatabaseUrl } from '../config.ts'
+import type { Progress } from '../copy/progress.ts'
 import type { Location } from '../copy/secrets.ts'
 
 interface Options {
@@ -24,9 +25,7 @@ export function copyCommand(): Command {
       const to = home(options.to, '--to', options.toDataDir)
       // Loaded here because the other commands do not need it.
       const { copyInstallationTo } = await import('../copy/copy.ts')
-      const { barProgress, plainProgress } = await import('../copy/progress.ts')
-      const write = (line: string) => console.log(line)
-      const progress = isWide(process.stdout) ? await barProgress(write) : plainProgress(write)
+      const progress = await terminalProgress('Stopped. The same command goes on from here.')
       const allowMissingFiles = options.allowMissingFiles ?? false
       await copyInstallationTo({ from, to, allowMissingFiles, progress })
     })
@@ -39,6 +38,13 @@ function dataDir(side: 'from' | 'to'): Option {
 
 function home(url: string, argument: string, dataDir: string | undefined): Location {
   return { database: parseDatabaseUrl(url, argument), dataDir: dataDir || null }
+}
+
+/** Returns a progress bar on a terminal, otherwise lines. `cancelMessage`: what Ctrl-C says. */
+export async function terminalProgress(cancelMessage: string): Promise<Progress> {
+  const { barProgress, plainProgress } = await import('../copy/progress.ts')
+  const write = (line: string) => console.log(line)
+  return isWide(process.stdout) ? barProgress(write, cancelMessage) : plainProgress(write)
 }
 
 /** Whether the output is a terminal with room for a progress bar and its text. */

@@ -3,6 +3,7 @@ import { ConfigError } from '../config.ts'
 import { codeOf } from '../errors.ts'
 import { packageVersion } from '../package.ts'
 import { accountsCommand } from './accounts.ts'
+import { backupCommand } from './backup.ts'
 import { channelsCommand } from './channels.ts'
 import { clockCommand } from './clock.ts'
 import { copyCommand } from './copy.ts'
@@ -34,6 +35,7 @@ program.addCommand(deliveriesCommand())
 program.addCommand(redeliverCommand())
 program.addCommand(listenCommand())
 program.addCommand(clockCommand())
+program.addCommand(backupCommand())
 program.addCommand(migrateCommand())
 program.addCommand(copyCommand())
 

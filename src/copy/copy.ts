@@ -21,7 +21,7 @@ export interface CopyOptions {
 }
 
 /** A copy that has passed all checks. */
-interface Work extends CopyOptions {
+export interface Work extends CopyOptions {
   readonly source: Source
   readonly target: Target
   /** Identifies the installation, see `Vault.createCheck`. */
@@ -117,7 +117,8 @@ function markerOf({ vaultCheck, checksums }: Work): string {
   return `${createHash('sha256').update(vaultCheck).digest('hex').slice(0, 32)} ${digestOf(checksums)}`
 }
 
-async function beginProgress({ checksums, files, target, progress }: Work): Promise<void> {
+/** Shows how much there is to do, and how much an earlier run has done. */
+export async function beginProgress({ checksums, files, target, progress }: Work): Promise<void> {
   let total = files
   for (const { rows } of checksums.values()) total += rows
   let done = 0
@@ -131,7 +132,8 @@ async function beginProgress({ checksums, files, target, progress }: Work): Prom
   progress.begin(total, done)
 }
 
-async function copyRows({ source, target, checksums, progress }: Work): Promise<void> {
+/** Copies the rows of every table but `installation`. */
+export async function copyRows({ source, target, checksums, progress }: Work): Promise<void> {
   for (const table of tables) {
     await copyTable(source, target, table, (rows) => progress.step(table, rows))
     progress.done(table, checksums.get(table)?.rows ?? 0, 'rows')
@@ -140,12 +142,12 @@ async function copyRows({ source, target, checksums, progress }: Work): Promise<
 
 async function copyMedia({ source, folders, files, progress }: Work): Promise<void> {
   if (!folders) return
-  await copyFiles(source.db, folders, (amount) => progress.step('files', amount))
+  await copyFiles(source.db, folders, { copied: (amount) => progress.step('files', amount), mayVanish: false })
   progress.done('media', files, 'files')
 }
 
 /** Compares every table. When one differs the marker stays, so that no server starts on the target. */
-async function verify({ checksums, target, progress, to }: Work): Promise<void> {
+export async function verify({ checksums, target, progress, to }: Work): Promise<void> {
   const there = await checksumsOf(target)
   progress.say(countsTable(checksums, there))
   const different = allTables.filter((table) => there.get(table)?.check !== checksums.get(table)?.check)
@@ -168,7 +170,8 @@ function foldersOf(from: Location, to: Location): Work['folders'] {
   return sameFolder(folders) ? null : folders
 }
 
-function folderOf(location: Location): string {
+/** Returns the media folder of an installation. */
+export function folderOf(location: Location): string {
   const folder = mediaFolder(location)
   if (folder === null) throw new Error('a database in memory has no folder')
   return resolve(folder)

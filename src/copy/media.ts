@@ -2,6 +2,7 @@ import { existsSync, realpathSync } from 'node:fs'
 import { copyFile, mkdir, rename, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { ConfigError } from '../config.ts'
+import { codeOf } from '../errors.ts'
 import { contentFile, incomingFile, syncToDisk } from '../media/files.ts'
 import type { Db } from './tables.ts'
 
@@ -17,6 +18,13 @@ interface MediaFile {
 interface Folders {
   readonly from: string
   readonly to: string
+}
+
+interface CopyFiles {
+  /** Called with the number of files of each batch. */
+  readonly copied: (files: number) => void
+  /** A server is running and deletes files that no row needs any more: they are left out. */
+  readonly mayVanish: boolean
 }
 
 export async function countFiles(db: Db): Promise<number> {
@@ -51,11 +59,11 @@ export async function missingFiles(db: Db, { from, to }: Folders): Promise<{ cou
  * Copies the files that the target lacks. Each is renamed once it is complete and on disk, so that a kill leaves no partial file;
  * the server deletes what remains in `incoming`. Files that the source lacks were reported before.
  */
-export async function copyFiles(db: Db, { from, to }: Folders, copied: (files: number) => void): Promise<void> {
+export async function copyFiles(db: Db, { from, to }: Folders, { copied, mayVanish }: CopyFiles): Promise<void> {
   for await (const files of filesOf(db)) {
     for (let start = 0; start < files.length; start += filesAtOnce) {
       const some = files.slice(start, start + filesAtOnce)
-      const made = await Promise.all(some.map((file) => copyOne(file, { from, to })))
+      const made = await Promise.all(some.map((file) => copyOne(file, { from, to }, mayVanish)))
       await Promise.all([...new Set(made.flat())].map(syncToDisk))
       copied(some.length)
     }
@@ -63,11 +71,16 @@ export async function copyFiles(db: Db, { from, to }: Folders, copied: (files: n
 }
 
 /** Returns the folders that have a new name in them and are to be synced. */
-async function copyOne(file: MediaFile, { from, to }: Folders): Promise<string[]> {
+async function copyOne(file: MediaFile, { from, to }: Folders, mayVanish: boolean): Promise<string[]> {
   if ((await holds(to, file)) || !(await holds(from, file))) return []
   const [arriving, final] = [incomingFile(to), pathIn(to, file)]
   await mkdir(dirname(arriving), { recursive: true, mode: 0o700 })
-  await copyFile(pathIn(from, file), arriving)
+  try {
+    await copyFile(pathIn(from, file), arriving)
+  } catch (error) {
+    if (mayVanish && codeOf(error) === 'ENOENT') return []
+    throw error
+  }
   await syncToDisk(arriving)
   const { size } = await stat(arriving)
   if (size !== file.size) {

@@ -12,6 +12,12 @@ export async function openSource(location: DatabaseLocation): Promise<Source> {
   return (await import('./postgres.ts')).openPostgresSource(location.url)
 }
 
+/** Opens a database that servers may be using: what they write from now on is not seen. */
+export async function openSnapshot(location: DatabaseLocation): Promise<Source> {
+  if (location.engine === 'sqlite') return (await import('./sqlite.ts')).openSqliteSnapshot(location.file)
+  return (await import('./postgres.ts')).openPostgresSource(location.url)
+}
+
 export async function openTarget(location: DatabaseLocation): Promise<Target> {
   if (location.engine === 'sqlite') return (await import('./sqlite.ts')).openSqliteTarget(location.file)
   return (await import('./postgres.ts')).openPostgresTarget(location.url)

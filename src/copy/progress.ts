@@ -23,8 +23,8 @@ export function plainProgress(write: (line: string) => void): Progress {
   }
 }
 
-/** For a terminal: a bar over all rows and files. */
-export async function barProgress(write: (line: string) => void): Promise<Progress> {
+/** For a terminal: a bar over all rows and files. `cancelMessage`: what Ctrl-C says. */
+export async function barProgress(write: (line: string) => void, cancelMessage: string): Promise<Progress> {
   // Loaded here, because other commands do not need it.
   const { progress } = await import('@clack/prompts')
   let bar: ReturnType<typeof progress> | null = null
@@ -43,7 +43,7 @@ export async function barProgress(write: (line: string) => void): Promise<Progre
       bar = progress({
         max: Math.max(1, all),
         withGuide: false,
-        cancelMessage: 'Stopped. The same command goes on from here.',
+        cancelMessage,
         onCancel: () => process.exit(130),
       })
       process.once('exit', interrupted)

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync } from 'node:fs'
+import { closeSync, existsSync, mkdirSync, openSync } from 'node:fs'
 import { dirname } from 'node:path'
 import Sqlite from 'better-sqlite3'
 import { Kysely, SqliteDialect, sql } from 'kysely'
@@ -25,8 +25,20 @@ export async function openSqliteSource(file: string): Promise<Source> {
   if (!existsSync(file)) throw new ConfigError(`${file} does not exist`)
   refuseForeign(file)
   const lock = takeLock(file)
-  const endpoint = openSqliteEndpoint(file)
   // The lock excludes other Parley processes; the snapshot hides writers that ignore the lock.
+  const source = await openSqliteSnapshot(file)
+  return {
+    ...source,
+    async close() {
+      await source.close()
+      lock.close()
+    },
+  }
+}
+
+/** Reads from a snapshot, whatever a server writes meanwhile. */
+export async function openSqliteSnapshot(file: string): Promise<Source> {
+  const endpoint = openSqliteEndpoint(file)
   const snapshot = await endpoint.db.startTransaction().execute()
   return {
     ...endpointOf(snapshot),
@@ -34,7 +46,6 @@ export async function openSqliteSource(file: string): Promise<Source> {
     async close() {
       await snapshot.rollback().execute()
       await endpoint.close()
-      lock.close()
     },
   }
 }
@@ -42,8 +53,10 @@ export async function openSqliteSource(file: string): Promise<Source> {
 /** Makes the file and its folder where there are none; changes nothing else before `prepare`. */
 export function openSqliteTarget(file: string): Target {
   const folder = dirname(file)
-  if (!existsSync(folder)) mkdirSync(folder, { mode: 0o700 })
+  mkdirSync(folder, { mode: 0o700, recursive: true })
   refuseForeign(file)
+  // Readable by its owner alone, as the secrets beside it are.
+  if (!existsSync(file)) closeSync(openSync(file, 'a', 0o600))
   const lock = takeLock(file)
   const connection = connect(file)
   const endpoint = endpointOf(kyselyOf(connection))
