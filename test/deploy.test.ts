@@ -1,0 +1,65 @@
+import { spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync, readFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { expect, test } from 'vitest'
+import { settings } from '../src/config.ts'
+import { stranger } from './support/stranger.ts'
+
+const root = fileURLToPath(new URL('../', import.meta.url))
+const read = (path: string) => readFileSync(join(root, path), 'utf8')
+
+test('compose needs no file and no variable but those that operations.md writes', () => {
+  const compose = read('deploy/compose.yaml')
+  const [block = ''] = /cat > deploy\/\.env\) << EOF\n[\s\S]*?\nEOF/.exec(read('docs/operations.md')) ?? []
+  const written = [...block.matchAll(/^([A-Z_]+)=/gm)].map(([, name]) => name)
+  const used = [...compose.matchAll(/\$\{([A-Z_]+)/g)].map(([, name]) => name)
+  expect(new Set(used)).toEqual(new Set(written))
+  const files = [...compose.matchAll(/- (\.\/[\w./-]+):/g)].map(([, path = '']) => join('deploy', path))
+  expect(files).toEqual(['deploy/Caddyfile'])
+  expect(files.filter((file) => !existsSync(join(root, file)))).toEqual([])
+  expect(compose).not.toMatch(/env_file|^secrets:/m)
+})
+
+test('what compose sets are settings', () => {
+  const names = settings.map(({ env }) => env as string)
+  const set = [...read('deploy/compose.yaml').matchAll(/^ +(PARLEY_[A-Z_]+):/gm)].map(([, name]) => name)
+  expect(set.length).toBeGreaterThan(3)
+  expect(set.filter((name) => !names.includes(name ?? ''))).toEqual([])
+})
+
+test.runIf(existsSync(join(root, '.git')))('git ignores the files that secrets are written to', () => {
+  const secrets = ['deploy/.env', 'deploy/parley.env', 'data/parley.key', 'data/shared/parley.key', 'walk/parley.admin-token']
+  const { stdout } = spawnSync('git', ['check-ignore', ...secrets], { cwd: root, encoding: 'utf8' })
+  expect(stdout.trim().split('\n')).toEqual(secrets)
+})
+
+test('the container is given every file that it copies', () => {
+  const copied = [...read('deploy/Containerfile').matchAll(/^COPY (?!--from)(.+) \S+$/gm)].flatMap(([, sources = '']) =>
+    sources.split(' '),
+  )
+  const given: string[] = read('.dockerignore').match(/(?<=^!).+/gm) ?? []
+  expect(copied.length).toBeGreaterThan(3)
+  expect(copied.filter((file) => !given.includes(file) && !given.includes(dirname(file)))).toEqual([])
+  expect(copied.filter((file) => !existsSync(join(root, file)))).toEqual([])
+})
+
+test('the health check of the container tells a server that works from others', async () => {
+  const check = async (port: number) => {
+    const child = spawn(process.execPath, [join(root, 'deploy/healthcheck.mjs')], {
+      env: { PORT: String(port) },
+      stdio: 'ignore',
+    })
+    await once(child, 'close')
+    return child.exitCode
+  }
+  await using healthy = await stranger(
+    (request, response) => void response.writeHead(request.url === '/healthz' ? 200 : 404).end(),
+  )
+  await using sick = await stranger((_, response) => void response.writeHead(503).end())
+  expect(await check(healthy.port)).toBe(0)
+  expect(await check(sick.port)).toBe(1)
+  await healthy[Symbol.asyncDispose]()
+  expect(await check(healthy.port)).toBe(1)
+})
