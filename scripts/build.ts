@@ -9,15 +9,15 @@ const root = fileURLToPath(new URL('../', import.meta.url))
 const dist = `${root}dist`
 
 /** What programs import, as `exports` of package.json says: these have types. */
-const libraries = ['index']
+const libraries = ['index', 'client']
 
 /** What the writer thread loads. */
 const thread = ['commands', 'storage/sqlite/writer-thread']
 
 const entries = ['cli/program', ...libraries, ...thread]
 
-/** Installed beside the package: a native part cannot be bundled, and `pg` works without its own. */
-const external = ['better-sqlite3', 'pg-native']
+/** Installed beside the package: a native part cannot be bundled, `pg` works without its own, and the host brings its SDK. */
+const external = ['better-sqlite3', 'pg-native', 'twilio']
 
 async function bundle(entries: readonly string[], output: OutputOptions): Promise<RolldownOutput> {
   const build = await rolldown({
@@ -53,7 +53,9 @@ const bundled = await bundle(entries, {
     ],
   },
 })
-writeDeclarations({ root, entries: libraries, target: dist })
+writeDeclarations({ root, entries: ['index'], target: dist })
+// Whoever imports this has the SDK.
+writeDeclarations({ root, entries: ['client'], target: dist, packages: ['twilio'] })
 writeFileSync(`${dist}/THIRD-PARTY-LICENSES`, licenceTexts(modulesOf(bundled)))
 for (const file of bundled.output) {
   if (file.type === 'chunk') console.log(`${String(Math.ceil(file.code.length / 1024)).padStart(6)} KB  ${file.fileName}`)
