@@ -271,6 +271,11 @@ export function gatewayFolder(config: Pick<Config, 'database' | 'dataDir'>): str
   return dataPath(config, 'gateway')
 }
 
+/** Returns the file that says where the server listens; null unless the database is a SQLite file. */
+export function urlFile(config: Pick<Config, 'database' | 'dataDir'>): string | null {
+  return config.database.engine === 'sqlite' ? dataPath(config, 'url') : null
+}
+
 /** Files are named after the database and lie in its folder unless PARLEY_DATA_DIR names another one. */
 function dataPath({ database, dataDir }: Pick<Config, 'database' | 'dataDir'>, kind: string): string | null {
   if (database.engine === 'postgres') return join(dataDir ?? 'data', `parley.${kind}`)

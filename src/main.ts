@@ -26,6 +26,7 @@ import { DeliveryIdle } from './delivery/idle.ts'
 import { webhookHandler } from './delivery/webhook.ts'
 import { ApiError, codeOf, isFailure, refuse } from './errors.ts'
 import { Gateway } from './gateway/gateway.ts'
+import { announceUrl } from './installation/announcement.ts'
 import { type Installation, type OpenOptions, openInstallation } from './installation/open.ts'
 import { followClock } from './installation/test-clock.ts'
 import { Loop, type Worker } from './loop.ts'
@@ -140,6 +141,8 @@ export async function start(config: Config, options: StartOptions = {}): Promise
     )
     const url = await listen(server, config)
     if (config.gatewayPort !== null || config.gatewayTlsPort !== null) await gateway.open()
+    const withdraw = announceUrl(config, url)
+    opened.push(async () => withdraw())
     const metricsUrl = config.metricsPort === null ? url : await listenForMetrics(shared, config.metricsPort, opened)
     for (const worker of workers) worker.start()
     return { url, metricsUrl, installation, gateway, stop }

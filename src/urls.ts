@@ -59,3 +59,12 @@ export function hostNameOf(host: string): string {
   const name = /^\[(.*)\](?::\d+)?$/.exec(host)?.[1] ?? host.replace(/:\d*$/, '')
   return name.toLowerCase().replace(/\.$/, '')
 }
+
+/** Returns where this machine reaches a server that listens at `url`; null when the url is none with a port. */
+export function endpointOf(url: string): { readonly address: string; readonly port: number } | null {
+  if (!URL.canParse(url) || new URL(url).port === '') return null
+  const { hostname, port } = new URL(url)
+  const address = hostname.replace(/^\[(.*)\]$/, '$1')
+  // Addresses that stand for all of a machine's.
+  return { address: address === '0.0.0.0' ? '127.0.0.1' : address === '::' ? '::1' : address, port: Number(port) }
+}

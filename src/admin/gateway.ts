@@ -3,7 +3,6 @@ import { ConfigError } from '../config.ts'
 import type { Gateway } from '../gateway/gateway.ts'
 import type { Installation } from '../installation/open.ts'
 import { accountBySid } from '../storage/lookups.ts'
-import { notFound } from './replies.ts'
 import { bodyErrors, type OperationSchema, object, response, shortText, sid } from './schemas.ts'
 
 const openGateway: OperationSchema = {
@@ -44,8 +43,9 @@ export function gatewayRoutes(
       if (!isOnThisMachine(request)) {
         return reply.code(403).send({ error: 'the gateway is for programs on the machine of the server only' })
       }
-      const row = await database.read.one(accountBySid, { sid: request.body?.account_sid ?? account.sid })
-      if (!row) return notFound(reply)
+      const sid = request.body?.account_sid ?? account.sid
+      const row = await database.read.one(accountBySid, { sid })
+      if (!row) return reply.code(404).send({ error: `the account ${sid} was not found` })
       const opened = await gateway.open().catch((error: unknown) => {
         if (error instanceof ConfigError) return error
         throw error

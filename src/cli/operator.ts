@@ -22,11 +22,7 @@ export async function asOperator(config: Config, act: (call: Call) => Promise<vo
     await refuseNothing(config, found.reason, creates)
     return openInstallation(config, { log: pino({ level: 'silent' }) })
   }).catch((error: Error) => {
-    if (!(error.cause instanceof DatabaseInUseError)) throw error
-    throw new ConfigError(
-      `${error.message}. If it is the server that this command is for, give the command its settings (--host, --port, ` +
-        `--admin-token): ${found.reason}`,
-    )
+    throw explainInUse(error, found.reason)
   })
   const notice = firstStartNotice(installation)
   if (notice.length > 0) console.log(`${notice.join('\n')}\n`)
@@ -41,6 +37,15 @@ export async function onServer(config: Config, act: (call: Call) => Promise<void
   throw new ConfigError(
     `this command needs the running server of ${databaseLabel(config.database)}, but ${found.reason}: start it, or give the ` +
       'command its settings (--host, --port, --database-url)',
+  )
+}
+
+/** Says how to reach the server that has the database open. `reason`: why it was not found. Any other error is returned as it is. */
+export function explainInUse(error: Error, reason: string): Error {
+  if (!(error.cause instanceof DatabaseInUseError)) return error
+  return new ConfigError(
+    `${error.message}. If it is the server that this command is for, give the command its settings (--host, --port, ` +
+      `--admin-token): ${reason}`,
   )
 }
 

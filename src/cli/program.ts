@@ -8,6 +8,8 @@ import { channelsCommand } from './channels.ts'
 import { clockCommand } from './clock.ts'
 import { copyCommand } from './copy.ts'
 import { deliveriesCommand, redeliverCommand } from './deliveries.ts'
+import { envCommand } from './env.ts'
+import { execCommand } from './exec.ts'
 import { inboundCommand } from './inbound.ts'
 import { keysCommand } from './keys.ts'
 import { listenCommand } from './listen.ts'
@@ -20,6 +22,8 @@ import { unknownSettings } from './unknown-settings.ts'
 const program = new Command('parley')
   .description('A self-hosted server that speaks the Twilio Conversations REST API v1')
   .version(packageVersion())
+  // What follows a command of another program belongs to that program.
+  .enablePositionalOptions()
   .showHelpAfterError('(run parley --help for the list of commands)')
 
 program.addCommand(
@@ -27,6 +31,8 @@ program.addCommand(
     serve(configOf(command)),
   ),
 )
+program.addCommand(execCommand())
+program.addCommand(envCommand())
 program.addCommand(accountsCommand())
 program.addCommand(keysCommand())
 program.addCommand(channelsCommand())

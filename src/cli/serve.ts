@@ -43,7 +43,7 @@ function snippet(url: string, sid: string, token: string): string {
   return `
   import twilio from 'twilio'
   const http = new twilio.RequestClient()
-  const toParley = { request: (r) => http.request({ ...r, uri: r.uri.replace('https://conversations.twilio.com', '${url}') }) }
+  const toParley = { request: (r) => http.request({ ...r, uri: '${url}' + r.uri.slice(r.uri.indexOf('/v1')) }) }
   const client = twilio('${sid}', ${token}, { httpClient: toParley })
   const conversation = await client.conversations.v1.conversations.create({
     friendlyName: 'Hello', 'timers.inactive': 'PT1M', 'timers.closed': 'PT10M',

@@ -3,6 +3,7 @@ import { get } from 'node:http'
 import { request } from 'undici'
 import { type Config, ConfigError, secretFile } from '../config.ts'
 import { codeOf } from '../errors.ts'
+import { announcedEndpoint } from '../installation/announcement.ts'
 import { type Endpoint, identityKey, identityProof, isProof } from '../installation/identity.ts'
 import { readIfThere } from '../installation/secrets.ts'
 import { Vault } from '../vault.ts'
@@ -10,19 +11,32 @@ import { Vault } from '../vault.ts'
 /** A request to `/admin/v1`. `T`: the type of the response, which the caller knows from the path. Throws ConfigError. */
 export type Call = <T>(method: 'GET' | 'POST' | 'PUT' | 'DELETE', path: string, body?: object) => Promise<T>
 
+/** A server, and where it listens. */
+export interface RunningServer {
+  readonly call: Call
+  readonly endpoint: Endpoint
+}
+
 /** The running server, or why there is none that may be sent the operator token, as a clause. */
-export type Found = { readonly call: Call } | { readonly call: null; readonly reason: string }
+export type Found = RunningServer | { readonly call: null; readonly reason: string }
 
 /** How long a program that listens may take to prove that it is the server. */
 const proofTimeoutMs = 5000
 
 /**
- * Looks for the server of this installation at the address that the settings name. It is sent the operator token only after it
- * has proved that it has the secret key. Throws ConfigError when a file of a secret has something else in it.
+ * Looks for the server of this installation where it says that it listens, and at the address that the settings name. It is sent
+ * the operator token only after it has proved that it has the secret key. Throws ConfigError when a file of a secret has something
+ * else in it.
  */
 export async function findServer(config: Config): Promise<Found> {
-  const { port } = config
+  const announced = announcedEndpoint(config)
+  const found = announced && (await findServerAt(config, announced.address, announced.port))
+  if (found?.call) return found
   const host = config.host === '0.0.0.0' || config.host === '::' ? '127.0.0.1' : config.host
+  return findServerAt(config, host, config.port)
+}
+
+async function findServerAt(config: Config, host: string, port: number): Promise<Found> {
   const token = config.adminToken ?? readIfThere(secretFile(config, 'admin-token'))
   const unrecognised = (secret: string) => `a server on ${host}:${port} cannot be recognised without ${secret}`
   if (token === null) return { call: null, reason: unrecognised('the operator token') }
@@ -36,13 +50,14 @@ export async function findServer(config: Config): Promise<Found> {
     const unproven = `what listens on ${host}:${port} does not prove to be its server, so that it was not sent the operator token`
     return { call: null, reason: unproven }
   }
-  return { call: callTo(answer.endpoint, token) }
+  return serverAt(answer.endpoint, token)
 }
 
-/** Returns a function that sends requests with the token to the address that has proved itself, whatever the name now leads to. */
-function callTo({ address, port }: Endpoint, token: string): Call {
+/** Returns the server at an address that has proved itself, whatever the name now leads to. */
+export function serverAt(endpoint: Endpoint, token: string): RunningServer {
+  const { address, port } = endpoint
   const base = `http://${address.includes(':') ? `[${address}]` : address}:${port}/admin/v1`
-  return async (method, path, body) => {
+  const call: Call = async (method, path, body) => {
     const response = await request(base + path, {
       method,
       headers: { authorization: `Bearer ${token}`, ...(body && { 'content-type': 'application/json' }) },
@@ -54,6 +69,7 @@ function callTo({ address, port }: Endpoint, token: string): Call {
     })
     return parseResponse(response.statusCode, await response.body.text())
   }
+  return { call, endpoint }
 }
 
 /** The server refuses a request; the message is the server's. */

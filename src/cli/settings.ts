@@ -1,5 +1,5 @@
 import { type Command, Option } from 'commander'
-import { type Config, readConfig, type Setting, settings } from '../config.ts'
+import { type Config, readConfig, type Setting, type SettingTexts, settings } from '../config.ts'
 
 /** Adds every setting to a command as an option: whichever command it is, it opens the same installation. */
 export function withSettings(command: Command): Command {
@@ -9,16 +9,18 @@ export function withSettings(command: Command): Command {
 
 /** Reads the settings of a command from its flags and the environment; flags win. Throws ConfigError. */
 export function configOf(command: Command): Config {
+  return readConfig(textsOf(command))
+}
+
+/** Returns the settings that a command was given, by flag or variable; flags win. */
+export function textsOf(command: Command): SettingTexts {
   const values = command.optsWithGlobals<Record<string, string | boolean | undefined>>()
-  return readConfig(
-    Object.fromEntries(
-      settings.map((setting) => {
-        const value = values[attributeOf(setting)]
-        // Commander takes any text of the variable of a switch for true, so that switches are read here.
-        return [setting.env, value === undefined ? process.env[setting.env] : String(value)]
-      }),
-    ),
-  )
+  const texts = settings.map((setting) => {
+    const value = values[attributeOf(setting)]
+    // Commander takes any text of the variable of a switch for true, so that switches are read here.
+    return [setting.env, value === undefined ? process.env[setting.env] : String(value)]
+  })
+  return Object.fromEntries(texts.filter(([, text]) => text))
 }
 
 function optionsOf(setting: Setting): Option[] {

@@ -78,7 +78,7 @@ export class Authority {
       { name: 'authorityKeyIdentifier', keyIdentifier: this.#issuer.generateSubjectKeyIdentifier().getBytes() },
     ])
     leaf.sign(this.#issuerKey, forge.md.sha256.create())
-    return forge.pki.certificateToPem(leaf)
+    return toPem(leaf)
   }
 }
 
@@ -137,7 +137,7 @@ async function newIssuer(): Promise<IssuerFiles> {
     { name: 'subjectKeyIdentifier' },
   ])
   certificate.sign(forge.pki.privateKeyFromPem(privateKey), forge.md.sha256.create())
-  return { certificate: forge.pki.certificateToPem(certificate), privateKey }
+  return { certificate: toPem(certificate), privateKey }
 }
 
 /** Permits DNS names of `twilio.com`; excludes every address. RFC 5280, 4.2.1.10. */
@@ -164,6 +164,11 @@ function newCertificate(publicKey: forge.pki.PublicKey, days: number): forge.pki
   certificate.validity.notBefore = new Date(now - dayMs)
   certificate.validity.notAfter = new Date(now + days * dayMs)
   return certificate
+}
+
+/** With the line ends that everything else here has. */
+function toPem(certificate: forge.pki.Certificate): string {
+  return forge.pki.certificateToPem(certificate).replaceAll('\r\n', '\n')
 }
 
 /** In a thread of the pool: it takes a tenth of a second. RSA, because that is what every client knows. */

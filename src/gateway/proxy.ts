@@ -54,14 +54,15 @@ const hopByHop = [
  * refused, and everything else goes where it wants to. Throws ConfigError when the port is not available.
  */
 export async function openProxy(options: ProxyOptions): Promise<RunningProxy> {
-  const sockets = new Set<Duplex>()
+  const sockets = new Set<Socket>()
   const server = createServer({
     headersTimeout: headTimeoutMs,
     requestTimeout: 0,
     connectionsCheckingInterval: headTimeoutMs / 4,
   })
   server.maxConnections = maxConnections
-  server.on('connect', (message, client, head) => {
+  server.on('connect', (message, _stream, head) => {
+    const client = message.socket
     track(sockets, client)
     connectTo(message.url ?? '', client, head, options, (socket) => track(sockets, socket)).catch((error: unknown) =>
       refuseTunnel(client, 502, error instanceof UpstreamError ? error.message : 'the tunnel could not be opened'),
@@ -84,7 +85,7 @@ export async function openProxy(options: ProxyOptions): Promise<RunningProxy> {
   return { url: `http://${loopback}:${(server.address() as AddressInfo).port}`, close: () => close(server, sockets) }
 }
 
-async function close(server: Server, sockets: ReadonlySet<Duplex>): Promise<void> {
+async function close(server: Server, sockets: ReadonlySet<Socket>): Promise<void> {
   const closed = once(server, 'close')
   server.close()
   server.closeAllConnections()
@@ -92,7 +93,7 @@ async function close(server: Server, sockets: ReadonlySet<Duplex>): Promise<void
   await closed
 }
 
-function track(sockets: Set<Duplex>, socket: Duplex): void {
+function track(sockets: Set<Socket>, socket: Socket): void {
   sockets.add(socket)
   socket.once('close', () => sockets.delete(socket))
   // Whoever reads or writes it deals with the error; a socket that nobody uses yet may be reset, too.
@@ -102,7 +103,7 @@ function track(sockets: Set<Duplex>, socket: Duplex): void {
 /** Serves a CONNECT request. Throws UpstreamError. */
 async function connectTo(
   target: string,
-  client: Duplex,
+  client: Socket,
   head: Buffer,
   { parley, allowed, onRefusal }: ProxyOptions,
   opened: (socket: Socket) => void,
@@ -117,7 +118,7 @@ async function connectTo(
   const own = to.port === 443 ? parley.tls : to.port === 80 ? parley.http : null
   if (decision === 'parley' && own === null)
     return refuseTunnel(client, 403, `Parley serves ports 443 and 80 of ${to.host}, not ${to.port}`)
-  const upstream = decision === 'parley' && own ? await dialDirectly(own) : await dial(to)
+  const upstream = decision === 'parley' && own ? await dialDirectly(own) : await dial(to, portOf(client))
   opened(upstream)
   if (client.destroyed) return void upstream.destroy()
   client.write(established)
@@ -126,8 +127,8 @@ async function connectTo(
 }
 
 /** Carries bytes both ways, until both ends have ended or one of them fails. */
-function join(client: Duplex, upstream: Socket): void {
-  const carry = (from: Duplex, to: Duplex) => {
+function join(client: Socket, upstream: Socket): void {
+  const carry = (from: Socket, to: Socket) => {
     from.pipe(to)
     from.once('end', () => upstream.setTimeout(halfOpenMs, () => upstream.destroy()))
     // What has ended properly has also ended the other one, which may still have something to write.
@@ -148,7 +149,7 @@ async function forward(message: IncomingMessage, response: ServerResponse, optio
     onRefusal(refusal(to.host))
     return answer(response, 403, refusal(to.host))
   }
-  const proxy = decision === 'parley' ? null : earlierProxy('http', to)
+  const proxy = decision === 'parley' ? null : earlierProxy('http', to, portOf(message.socket))
   const socket = await (proxy ? dialProxy(proxy) : dialDirectly(decision === 'parley' ? parley.http : to))
   const outgoing = request({
     method: message.method,
@@ -166,6 +167,11 @@ async function forward(message: IncomingMessage, response: ServerResponse, optio
   })
   response.writeHead(incoming.statusCode, incoming.statusMessage, endToEnd(incoming))
   pipeline(incoming, response, () => {})
+}
+
+/** The port at which a client has reached this proxy. */
+function portOf({ localPort = 0 }: Socket): number {
+  return localPort
 }
 
 /** Returns the headers without those that concern one connection only. */

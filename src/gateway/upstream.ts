@@ -17,8 +17,11 @@ export function hostAndPort({ host, port }: Destination): string {
   return `${host.includes(':') ? `[${host}]` : host}:${port}`
 }
 
-/** Returns the proxy that the environment of this process names for a destination; null: none. Throws UpstreamError. */
-export function earlierProxy(protocol: 'http' | 'https', to: Destination): URL | null {
+/**
+ * Returns the proxy that the environment of this process names for a destination; null: none. Nor is it the one on `ownPort`, which
+ * the environment names when it was made by `parley env`. Throws UpstreamError.
+ */
+export function earlierProxy(protocol: 'http' | 'https', to: Destination, ownPort: number): URL | null {
   const text = getProxyForUrl(`${protocol}://${hostAndPort(to)}`)
   if (text === '') return null
   if (!URL.canParse(text) || !/^https?:$/.test(new URL(text).protocol)) {
@@ -26,7 +29,8 @@ export function earlierProxy(protocol: 'http' | 'https', to: Destination): URL |
       `the proxy for ${to.host} is neither http:// nor https://: correct HTTP_PROXY, HTTPS_PROXY or ALL_PROXY`,
     )
   }
-  return new URL(text)
+  const proxy = new URL(text)
+  return proxy.port === String(ownPort) && /^(?:localhost|127\.|\[::1\])/.test(proxy.hostname) ? null : proxy
 }
 
 /** The header by which a proxy with a user name in its URL is given its credentials. */
@@ -37,8 +41,8 @@ export function proxyAuthorization({ username, password }: URL): Record<string, 
 }
 
 /** Connects to a destination, through the proxy that was set before where there is one. Throws UpstreamError. */
-export async function dial(to: Destination): Promise<Socket> {
-  const proxy = earlierProxy('https', to)
+export async function dial(to: Destination, ownPort: number): Promise<Socket> {
+  const proxy = earlierProxy('https', to, ownPort)
   return proxy ? tunnel(proxy, to) : dialDirectly(to)
 }
 

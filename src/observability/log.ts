@@ -85,8 +85,8 @@ export interface Log {
   close(): Promise<void>
 }
 
-/** Opens the log: JSON lines on standard output. */
-export function openLog(level: string): Log {
-  const out = new Output(1)
+/** Opens the log: JSON lines on standard output, or on another file descriptor. */
+export function openLog(level: string, fd = 1): Log {
+  const out = new Output(fd)
   return { log: pino({ level, base: null }, out), close: () => out.close() }
 }

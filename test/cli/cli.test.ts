@@ -265,13 +265,16 @@ sqliteOnly('errors about the file', () => {
     expectSentence(await parley(['serve'], fileInstallation(file)), /is not a Parley database .*: restore a backup/)
   })
 
-  test('a running server on another port than the one given: a sentence that says so', async () => {
+  test('a running server on another port than the one given is found; one that does not say where it is: a sentence', async () => {
     using place = folder()
     const given = fileInstallation(place.file('parley.db'))
-    await using _ = await serve(given)
+    await using server = await serve(given)
     await using gone = await stranger('')
     const { port } = gone
     await gone[Symbol.asyncDispose]()
+    expect(readFileSync(place.file('parley.url'), 'utf8')).toBe(`${server.url}\n`)
+    expect(await parley(['accounts', 'list', '--port', port], given)).toMatchObject({ code: 0, stderr: '' })
+    rmSync(place.file('parley.url'))
     const ended = await parley(['accounts', 'list', '--port', port], given)
     expectSentence(ended, /is in use by another Parley process/)
   })

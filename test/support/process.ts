@@ -33,27 +33,29 @@ export interface Settings {
   readonly program?: readonly string[]
   /** Runs as this user. */
   readonly uid?: number
+  /** Whether standard input stays open until `endInput`. */
+  readonly stdin?: true
 }
 
 /** What is compiled already is nobody's setting. */
 const { NODE_COMPILE_CACHE = '' } = process.env
 
 /** Nothing of the caller's own settings leaks in. */
-function launch(args: readonly string[], { env = {}, cwd, uid, open_files, program = sources }: Settings) {
+function launch(args: readonly string[], { env = {}, cwd, uid, open_files, stdin, program = sources }: Settings) {
   const command = [...program, ...args]
   const limited = open_files === undefined ? command : ['sh', '-c', `ulimit -n ${open_files} && exec "$0" "$@"`, ...command]
   const [first = '', ...rest] = limited
   const child = spawn(first, rest, {
     env: { PATH: process.env.PATH, HOME: tmpdir(), NO_COLOR: '1', NODE_COMPILE_CACHE, ...env },
-    stdio: ['ignore', 'pipe', 'pipe'],
+    stdio: [stdin ? 'pipe' : 'ignore', 'pipe', 'pipe'],
     ...(cwd !== undefined && { cwd }),
     ...(uid !== undefined && { uid, gid: uid }),
   })
   const said = { stdout: '', stderr: '' }
-  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+  child.stdout?.setEncoding('utf8').on('data', (text: string) => {
     said.stdout += text
   })
-  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+  child.stderr?.setEncoding('utf8').on('data', (text: string) => {
     said.stderr += text
   })
   return { child, said, ended: end(child, said) }
@@ -67,6 +69,31 @@ async function end(child: ChildProcess, said: { stdout: string; stderr: string }
 /** Runs `parley …` to its end. */
 export async function parley(args: readonly string[], settings: Settings = {}): Promise<Ended> {
   return launch(args, settings).ended
+}
+
+export interface Spawned {
+  /** Resolves once standard output matches; rejects when the process ends before. */
+  said(pattern: RegExp): Promise<void>
+  signal(signal: NodeJS.Signals): void
+  endInput(): void
+  readonly ended: Promise<Ended>
+}
+
+/** Starts `parley …` and does not wait for it. */
+export function spawnParley(args: readonly string[], settings: Settings = {}): Spawned {
+  const { child, said, ended } = launch(args, settings)
+  return {
+    said: (pattern) =>
+      new Promise((resolve, reject) => {
+        const look = () => pattern.test(said.stdout) && resolve()
+        look()
+        child.stdout?.on('data', look)
+        ended.then(({ code, stdout, stderr }) => reject(new Error(`it ended with ${code}: ${stdout}${stderr}`)), reject)
+      }),
+    signal: (signal) => void child.kill(signal),
+    endInput: () => void child.stdin?.end(),
+    ended,
+  }
 }
 
 /** Starts `parley serve` on a free port; resolves when it listens, throws with what it said if it ends instead. */

@@ -1,0 +1,144 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { constants } from 'node:os'
+import { Command } from 'commander'
+import { type Config, readConfig, type SettingTexts } from '../config.ts'
+import { codeOf } from '../errors.ts'
+import { openProxy } from '../gateway/proxy.ts'
+import { explainErrors } from '../installation/explain-errors.ts'
+import { markFirstAccountShown } from '../installation/open.ts'
+import { type Running, start } from '../main.ts'
+import { openLog } from '../observability/log.ts'
+import { endpointOf } from '../urls.ts'
+import { firstStartNotice } from './first-start.ts'
+import { type Entrance, entranceOf, variablesOf } from './gateway.ts'
+import { explainInUse } from './operator.ts'
+import { type Found, findServer, serverAt } from './server.ts'
+import { textsOf, withSettings } from './settings.ts'
+
+interface ExecOptions {
+  readonly memory?: true
+  readonly account?: string
+}
+
+/** What a shell returns for a program that cannot be run, and for one that is not there. */
+const notExecutable = 126
+const notFound = 127
+
+const alone: Found = { call: null, reason: 'a server of its own was asked for' }
+
+export function execCommand(): Command {
+  return withSettings(
+    new Command('exec')
+      .description('run a program whose SDK then talks to Parley instead of Twilio')
+      .argument('<command...>', 'the program and its arguments, best after --')
+      .option('--memory', 'on a server of its own, whose database is lost at the end')
+      .option('--account <sid>', 'the account that the program gets (default: the first account)')
+      .passThroughOptions(),
+  ).action(async (words: string[], options: ExecOptions, command: Command) => {
+    process.exitCode = await exec(words, options, textsOf(command))
+  })
+}
+
+/**
+ * Runs a program with the running server, or with one that is started for it, and returns its exit code: 128 and the number of the
+ * signal that ended it, as shells do. Throws ConfigError.
+ */
+async function exec(words: readonly string[], options: ExecOptions, texts: SettingTexts): Promise<number> {
+  const given = options.memory ? { ...texts, PARLEY_DATABASE_URL: 'sqlite::memory:' } : texts
+  const config = readConfig(given)
+  const found = options.memory ? alone : await findServer(config)
+  if (found.call) return execBehind(await entranceOf(found, options.account), words, config)
+  const { entrance, stop } = await ownServer(given, options.account, found.reason)
+  return execBehind(entrance, words, config).finally(stop)
+}
+
+/** Runs a program behind a proxy of its own, which knows the proxy that this environment had before. */
+async function execBehind(entrance: Entrance, words: readonly string[], config: Config): Promise<number> {
+  const refusals = new Set<string>()
+  const proxy = await openProxy({
+    port: 0,
+    parley: entrance.parley,
+    allowed: config.gatewayAllow,
+    onRefusal: (sentence) => {
+      if (!refusals.has(sentence)) console.error(`parley: ${sentence}`)
+      refusals.add(sentence)
+    },
+  })
+  try {
+    const variables = await variablesOf(config, { ...entrance, proxyUrl: proxy.url })
+    const env = { ...process.env, ...variables.set }
+    for (const name of variables.unset) delete env[name]
+    return await run(words, env).finally(variables.dispose)
+  } finally {
+    await proxy.close()
+  }
+}
+
+/** Starts a server for the program alone. `reason`: why none was found. Unless the settings say otherwise, it takes any free port and logs warnings only. */
+async function ownServer(
+  given: SettingTexts,
+  account: string | undefined,
+  reason: string,
+): Promise<{ readonly entrance: Entrance; stop(): Promise<void> }> {
+  const config = readConfig({ PORT: '0', PARLEY_LOG_LEVEL: 'warn', ...given })
+  // Standard output is the program's.
+  const { log, close } = openLog(config.logLevel, process.stderr.fd)
+  const running = await explainErrors(config, () => start(config, { log })).catch((error: Error) => {
+    throw explainInUse(error, reason)
+  })
+  const stop = async () => {
+    await running.stop()
+    await close()
+  }
+  try {
+    await showFirstAccount(running)
+    const endpoint = endpointOf(running.url)
+    if (!endpoint) throw new Error('the server listens on no port')
+    return { entrance: await entranceOf(serverAt(endpoint, running.installation.adminToken), account), stop }
+  } catch (error) {
+    await stop()
+    throw error
+  }
+}
+
+/** The credentials are the program's without being copied; but a database that is kept outlives it. */
+async function showFirstAccount({ installation }: Running): Promise<void> {
+  const { database } = installation.config
+  if (database.engine === 'sqlite' && database.file === ':memory:') return
+  const notice = firstStartNotice(installation)
+  if (notice.length > 0) console.error(`${notice.join('\n')}\n`)
+  await markFirstAccountShown(installation)
+}
+
+/** Runs a program to its end. Signals that reach Parley are passed on: it ends when the program does. */
+async function run([name = '', ...args]: readonly string[], env: NodeJS.ProcessEnv): Promise<number> {
+  const child = spawn(name, args, { env, stdio: 'inherit' })
+  const stop = forwardSignals(child)
+  try {
+    await Promise.race([once(child, 'exit'), once(child, 'error').then(([error]) => Promise.reject(error))])
+  } catch (error) {
+    const code = codeOf(error)
+    if (code !== 'ENOENT' && code !== 'EACCES') throw error
+    console.error(`parley: ${name} ${code === 'ENOENT' ? 'was not found' : 'may not be run'}`)
+    return code === 'ENOENT' ? notFound : notExecutable
+  } finally {
+    stop()
+  }
+  return child.exitCode ?? 128 + (child.signalCode === null ? 0 : constants.signals[child.signalCode])
+}
+
+/** Passes signals on to a program. Returns what ends that. */
+function forwardSignals(child: ChildProcess): () => void {
+  const forward = (signal: NodeJS.Signals) => {
+    // The keyboard sends it to the program as well; a second one would end many programs at once.
+    const isFromKeyboard = process.stdin.isTTY && (signal === 'SIGINT' || signal === 'SIGQUIT')
+    if (!isFromKeyboard) child.kill(signal)
+  }
+  for (const signal of forwarded) process.on(signal, forward)
+  return () => {
+    for (const signal of forwarded) process.off(signal, forward)
+  }
+}
+
+const forwarded = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT', 'SIGUSR1', 'SIGUSR2'] as const
