@@ -4,7 +4,7 @@ import { describe, expect, onTestFinished, test } from 'vitest'
 import { type Ended, folder, parley, type Settings, serve, spawnParley } from '../support/process.ts'
 
 const program = new URL('../support/unchanged-program.ts', import.meta.url).pathname
-const account = { PARLEY_ACCOUNT_SID: `AC${'1'.repeat(32)}`, PARLEY_AUTH_TOKEN: 'token-of-the-tests' }
+const account = { PARLEY_ACCOUNT_SID: `AC${'1'.repeat(32)}`, PARLEY_AUTH_TOKEN: 'tokenOfTheTests1' }
 
 /** Runs a program written for Node with `parley exec`. */
 function exec(args: readonly string[], script: string, settings: Settings = {}): Promise<Ended> {
