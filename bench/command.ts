@@ -15,21 +15,27 @@ export interface Command {
   readonly started_ms: number
 }
 
-const program = fileURLToPath(new URL('../src/cli/parley.ts', import.meta.url))
+/** The sources, and what is published: `npm run build` writes that. */
+const sources = [fileURLToPath(new URL('../src/cli/parley.ts', import.meta.url))]
+export const published = [fileURLToPath(new URL('../bin/parley.cjs', import.meta.url))]
 const running = new Set<ChildProcess>()
 process.on('exit', () => {
   for (const child of running) child.kill('SIGKILL')
 })
 
-/** Resolves when the server listens. `settings`: at least the database. */
-export async function serve(settings: SettingTexts): Promise<Command> {
+/**
+ * Resolves when the server listens. `settings`: at least the database; `program`: what Node runs, with `serve` for an argument;
+ * `compileCache`: a folder for compiled code, by default Node's own.
+ */
+export async function serve(settings: SettingTexts, program = sources, compileCache?: string): Promise<Command> {
   const started_ms = performance.now()
-  const child = spawn(process.execPath, [program, 'serve'], {
+  const child = spawn(process.execPath, [...program, 'serve'], {
     env: {
       PATH: process.env.PATH,
       PORT: '0',
       PARLEY_ACCOUNT_SID: account_sid,
       PARLEY_AUTH_TOKEN: auth_token,
+      ...(compileCache !== undefined && { NODE_COMPILE_CACHE: compileCache }),
       ...settings,
     },
     stdio: ['ignore', 'pipe', 'inherit'],

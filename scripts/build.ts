@@ -1,5 +1,5 @@
 /** Writes what is published into `dist/`: the bundle, the types of what programs import, and the licences of what is bundled. */
-import { rmSync, writeFileSync } from 'node:fs'
+import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { type OutputOptions, type RolldownOutput, rolldown } from 'rolldown'
 import { writeDeclarations } from './declarations.ts'
@@ -7,9 +7,10 @@ import { licenceTexts } from './licences.ts'
 
 const root = fileURLToPath(new URL('../', import.meta.url))
 const dist = `${root}dist`
+const manifest: { peerDependencies: Record<string, string> } = JSON.parse(readFileSync(`${root}package.json`, 'utf8'))
 
 /** What programs import, as `exports` of package.json says: these have types. */
-const libraries = ['index', 'client']
+const libraries = ['index', 'testing', 'client']
 
 /** What the writer thread loads. */
 const thread = ['commands', 'storage/sqlite/writer-thread']
@@ -19,14 +20,27 @@ const entries = ['cli/program', ...libraries, ...thread]
 /** Installed beside the package: a native part cannot be bundled, `pg` works without its own, and the host brings its SDK. */
 const external = ['better-sqlite3', 'pg-native', 'twilio']
 
+/** What Fastify would load to compile schemas by itself, which it is told not to do (src/api/compilers.ts). */
+function isUnused(id: string, importer: string | undefined): boolean {
+  const compilers = ['@fastify/ajv-compiler', '@fastify/fast-json-stringify-compiler']
+  return compilers.includes(id) && (importer?.includes('/node_modules/fastify/') ?? false)
+}
+
 async function bundle(entries: readonly string[], output: OutputOptions): Promise<RolldownOutput> {
   const build = await rolldown({
     cwd: root,
     input: Object.fromEntries(entries.map((entry) => [entry, `src/${entry}.ts`])),
     platform: 'node',
-    external,
+    external: (id, importer) => external.includes(id) || isUnused(id, importer),
   })
-  const result = await build.write({ dir: dist, format: 'esm', ...output })
+  const result = await build.write({
+    dir: dist,
+    format: 'cjs',
+    comments: false,
+    entryFileNames: '[name].cjs',
+    chunkFileNames: '[name].cjs',
+    ...output,
+  })
   await build.close()
   return result
 }
@@ -45,7 +59,6 @@ rmSync(dist, { recursive: true, force: true })
 const ofThread = new Set(modulesOf(await bundle(thread, {})))
 rmSync(dist, { recursive: true, force: true })
 const bundled = await bundle(entries, {
-  chunkFileNames: '[name].js',
   codeSplitting: {
     groups: [
       { name: 'thread', test: (id) => ofThread.has(id) && !isEntry(id) },
@@ -53,9 +66,15 @@ const bundled = await bundle(entries, {
     ],
   },
 })
-writeDeclarations({ root, entries: ['index'], target: dist })
-// Whoever imports this has the SDK.
-writeDeclarations({ root, entries: ['client'], target: dist, packages: ['twilio'] })
+for (const file of bundled.output) {
+  // Programs that import get the same code as those that require: a second copy would be a second server's worth of memory.
+  if (file.type !== 'chunk' || !libraries.includes(file.name)) continue
+  writeFileSync(
+    `${dist}/${file.name}.js`,
+    `import all from './${file.fileName}'\nexport const { ${file.exports.join(', ')} } = all\n`,
+  )
+}
+writeDeclarations({ root, entries: libraries, target: dist, packages: Object.keys(manifest.peerDependencies) })
 writeFileSync(`${dist}/THIRD-PARTY-LICENSES`, licenceTexts(modulesOf(bundled)))
 for (const file of bundled.output) {
   if (file.type === 'chunk') console.log(`${String(Math.ceil(file.code.length / 1024)).padStart(6)} KB  ${file.fileName}`)

@@ -3,6 +3,7 @@ import { createServer as createTcpServer } from 'node:net'
 import fastify, { type FastifyInstance } from 'fastify'
 import { adminRoutes } from './admin/routes.ts'
 import { Authenticator, type FailedLogin } from './api/auth.ts'
+import { noCompilers } from './api/compilers.ts'
 import { Faults } from './api/faults.ts'
 import { hostCheck } from './api/hosts.ts'
 import { defaultConnections, defaultLimits, type HttpLimits, limitConnections } from './api/limits.ts'
@@ -174,8 +175,7 @@ function createTimers({ installation: { clock, database }, metrics, onError }: S
     sweep: (request) => database.write('sweep', request),
     onError,
     onBatch: (rows, lateMs) => {
-      metrics.timers.inc(rows)
-      metrics.lateness.observe(lateMs / 1000)
+      metrics.countTimers(rows, lateMs)
     },
   })
 }
@@ -258,7 +258,7 @@ function createServer(
   const logins = {
     throttle: new LoginThrottle({ ...defaultLogins, maxFailed: config.maxFailedLogins }),
     onFailedLogin: (login: FailedLogin) => {
-      metrics.failedLogins.inc()
+      metrics.countFailedLogin()
       log.warn(login, 'login failed')
     },
   }
@@ -294,7 +294,7 @@ function createServer(
   })
   server.register(homeRoutes())
   server.register(healthRoutes({ database }))
-  if (config.metricsPort === null) server.register(metricsRoutes({ registry: metrics.registry, token: config.metricsToken }))
+  if (config.metricsPort === null) server.register(metricsRoutes({ metrics, token: config.metricsToken }))
   return { server, gateway }
 }
 
@@ -306,7 +306,7 @@ async function listenForMetrics(shared: Shared, port: number, opened: (() => Pro
 
 /** A server for `/metrics` alone, so that a network may be kept from it by its port. */
 async function createMetricsServer({ config, metrics, installation: { log } }: Shared): Promise<FastifyInstance> {
-  const server = fastify({ logger: false, http: { headersTimeout: defaultLimits.headTimeoutMs } })
+  const server = fastify({ logger: false, schemaController: noCompilers, http: { headersTimeout: defaultLimits.headTimeoutMs } })
   const isOwnHost = hostCheck(config)
   if (isOwnHost) refuseOtherHosts(server, isOwnHost)
   limitConnections(server.server, { ...defaultLimits, maxConnections: 100 }, (err) => log.error({ err }, 'metrics failed'))
@@ -315,7 +315,7 @@ async function createMetricsServer({ config, metrics, installation: { log } }: S
     return reply.code(refusal.entry.status).send({ error: refusal.message })
   })
   server.setNotFoundHandler((_request, reply) => reply.code(404).send({ error: 'not found' }))
-  await server.register(metricsRoutes({ registry: metrics.registry, token: config.metricsToken }))
+  await server.register(metricsRoutes({ metrics, token: config.metricsToken }))
   return server
 }
 

@@ -23,7 +23,7 @@ import { keyRoutes } from './keys.ts'
 import { receiptRoutes } from './receipts.ts'
 import { notFound } from './replies.ts'
 import { type TestModeOptions, testModeRoutes } from './test-mode.ts'
-import { refuseUnstorable, schemaError, validatorCompiler } from './validation.ts'
+import { loadValidator, refuseUnstorable, schemaError, validatorCompiler } from './validation.ts'
 
 declare module 'fastify' {
   interface FastifyContextConfig {
@@ -79,6 +79,7 @@ export function adminRoutes({
     admin.setNotFoundHandler((_request, reply) => notFound(reply))
     admin.setSchemaErrorFormatter(schemaError)
     admin.setValidatorCompiler(validatorCompiler)
+    admin.addHook('preValidation', loadValidator)
     admin.addHook('preHandler', refuseUnstorable)
     // Schemas of responses are for the description only: compiled serializers cost time at each start and drop unknown properties.
     admin.setSerializerCompiler(() => JSON.stringify)

@@ -1,5 +1,4 @@
-import { Ajv, type ValidateFunction } from 'ajv'
-import formats from 'ajv-formats'
+import type { Ajv, ValidateFunction } from 'ajv'
 import type { FastifyReply, FastifyRequest, FastifySchemaCompiler, FastifySchemaValidationError } from 'fastify'
 import { shownName } from './schemas.ts'
 
@@ -24,6 +23,15 @@ export const validatorCompiler: FastifySchemaCompiler<object> = ({ schema, httpP
   return validate
 }
 
+let createAjv: ((coerceTypes: 'array' | false) => Ajv) | undefined
+
+/** Loads the validator. Called before a request is validated: no start needs it. */
+export async function loadValidator(): Promise<void> {
+  if (createAjv) return
+  const [{ Ajv }, { default: formats }] = await Promise.all([import('ajv'), import('ajv-formats')])
+  createAjv = (coerceTypes) => formats.default(new Ajv({ coerceTypes, useDefaults: true, addUsedSchema: false }))
+}
+
 /** Returns a function that compiles each schema once for all servers of this process: schemas are constants. */
 function compiler(coerceTypes: 'array' | false): (schema: object) => ValidateFunction {
   const compiled = new WeakMap<object, ValidateFunction>()
@@ -31,7 +39,8 @@ function compiler(coerceTypes: 'array' | false): (schema: object) => ValidateFun
   return (schema) => {
     const known = compiled.get(schema)
     if (known) return known
-    ajv ??= formats.default(new Ajv({ coerceTypes, useDefaults: true, addUsedSchema: false }))
+    if (!createAjv) throw new Error('a request is validated before the validator is loaded')
+    ajv ??= createAjv(coerceTypes)
     const validator = ajv.compile(schema)
     compiled.set(schema, validator)
     return validator

@@ -4,6 +4,7 @@ import { setTimeout } from 'node:timers/promises'
 import fastify, { type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import { ApiError, refuse } from '../errors.ts'
 import { longestForm } from '../model/params.ts'
+import { noCompilers } from './compilers.ts'
 import type { HostCheck } from './hosts.ts'
 import { isEncoded, limitBodyTime, limitConnections, responseBeforeBody } from './limits.ts'
 import { addressOf } from './origin.ts'
@@ -24,6 +25,7 @@ export function bodyLimit({ resources, operations }: Pick<HttpOptions, 'resource
 export function createHttp(options: HttpOptions): FastifyInstance {
   const server = fastify({
     logger: false,
+    schemaController: noCompilers,
     bodyLimit: bodyLimit(options),
     // Names of up to 256 code points, percent-encoded.
     routerOptions: { maxParamLength: 8192 },

@@ -2,6 +2,7 @@ import { resolve } from 'node:path'
 import fastify from 'fastify'
 import { pino } from 'pino'
 import { adminRoutes } from '../admin/routes.ts'
+import { noCompilers } from '../api/compilers.ts'
 import { type Config, ConfigError, databaseLabel } from '../config.ts'
 import { explainErrors } from '../installation/explain-errors.ts'
 import { type Installation, markFirstAccountShown, openInstallation } from '../installation/open.ts'
@@ -64,7 +65,7 @@ function placeOf(database: Config['database']): string {
 }
 
 async function onDatabase(installation: Installation, act: (call: Call) => Promise<void>): Promise<void> {
-  const server = fastify()
+  const server = fastify({ schemaController: noCompilers })
   await server.register(
     adminRoutes({
       installation,

@@ -14,10 +14,11 @@ import { inboundCommand } from './inbound.ts'
 import { keysCommand } from './keys.ts'
 import { listenCommand } from './listen.ts'
 import { migrateCommand } from './migrate.ts'
-import { serve } from './serve.ts'
 import { configOf, withSettings } from './settings.ts'
 import { printable } from './terminal.ts'
 import { unknownSettings } from './unknown-settings.ts'
+
+process.title = 'parley'
 
 const program = new Command('parley')
   .description('A self-hosted server that speaks the Twilio Conversations REST API v1')
@@ -27,9 +28,12 @@ const program = new Command('parley')
   .showHelpAfterError('(run parley --help for the list of commands)')
 
 program.addCommand(
-  withSettings(new Command('serve').description('start the server')).action(async (_options, command: Command) =>
-    serve(configOf(command)),
-  ),
+  withSettings(new Command('serve').description('start the server')).action(async (_options, command: Command) => {
+    const config = configOf(command)
+    // Loaded here because the other commands do not need it.
+    const { serve } = await import('./serve.ts')
+    return serve(config)
+  }),
 )
 program.addCommand(execCommand())
 program.addCommand(envCommand())
@@ -58,13 +62,12 @@ program.hook('preAction', () => {
   for (const sentence of unknownSettings(process.env)) console.error(`parley: ${sentence}`)
 })
 
-try {
-  await program.parseAsync()
-} catch (error) {
+// Not awaited here: a bundle of CommonJS modules has no top-level await.
+program.parseAsync().catch((error: unknown) => {
   if (error instanceof ConfigError) console.error(`parley: ${printable(error.message)}`)
   else if (!(error instanceof CommanderError)) throw error
   process.exitCode = error instanceof CommanderError ? error.exitCode : 1
-}
+})
 
 function throwInsteadOfExit(command: Command): void {
   command.exitOverride()

@@ -1,9 +1,12 @@
 import { type Command, Option } from 'commander'
 import { type Config, readConfig, type Setting, type SettingTexts, settings } from '../config.ts'
 
+/** Made once: a dozen commands have them all. */
+const options = settings.flatMap(optionsOf)
+
 /** Adds every setting to a command as an option: whichever command it is, it opens the same installation. */
 export function withSettings(command: Command): Command {
-  for (const setting of settings) for (const option of optionsOf(setting)) command.addOption(option)
+  for (const option of options) command.addOption(option)
   return command
 }
 

@@ -2,7 +2,7 @@ import { type LookupAddress, lookup } from 'node:dns'
 import type { IncomingHttpHeaders } from 'node:http'
 import { isIP, type LookupFunction, Socket } from 'node:net'
 import ipaddr from 'ipaddr.js'
-import { Agent, buildConnector, type Dispatcher } from 'undici'
+import type { Agent, buildConnector, Dispatcher } from 'undici'
 import { authorize, parseChallenges } from './challenge.ts'
 import type { Prepared } from './signature.ts'
 
@@ -93,9 +93,13 @@ export function publicLookup(resolve: typeof lookup = lookup): LookupFunction {
  * and to names by the resolver. A kept-alive socket has been checked when it was opened. `connecting` collects the sockets not yet
  * connected: undici does not close them when it is destroyed, and they keep the process alive.
  */
-function connector({ allowPrivate, verifyTls }: WebhookClientOptions, connecting: Set<Socket>): buildConnector.connector {
+function connector(
+  build: typeof buildConnector,
+  { allowPrivate, verifyTls }: WebhookClientOptions,
+  connecting: Set<Socket>,
+): buildConnector.connector {
   const base = { allowH2: false, timeout: CONNECT_TIMEOUT_MS, rejectUnauthorized: verifyTls }
-  const connect = buildConnector(allowPrivate ? base : { ...base, lookup: publicLookup() })
+  const connect = build(allowPrivate ? base : { ...base, lookup: publicLookup() })
   return (target, callback) => {
     const range = allowPrivate || isIP(target.hostname) === 0 ? null : specialRange(target.hostname)
     if (range !== null) {
@@ -286,14 +290,25 @@ async function sendWithCredentials(exchange: Exchanger, request: Prepared, timeo
   return exchange(request, { ...request.headers, Authorization: authorization }, remainingMs)
 }
 
-/** Creates the client that sends webhooks: a pool of kept-alive connections per origin, HTTP/1.1 like the vendor's. */
-export function createWebhookClient(options: WebhookClientOptions): WebhookClient {
+interface OpenAgent {
+  readonly agent: Agent
+  readonly exchange: Exchanger
+}
+
+/** Loads undici, which no start needs: it is the largest of all libraries. */
+async function openAgent(options: WebhookClientOptions, connecting: Set<Socket>): Promise<OpenAgent> {
+  const { Agent, buildConnector } = await import('undici')
   const connections = options.connectionsPerOrigin ?? CONNECTIONS_PER_ORIGIN
-  const connecting = new Set<Socket>()
-  const connect = connector(options, connecting)
+  const connect = connector(buildConnector, options, connecting)
   // Undici's own time-outs are off: each exchange has a single timer.
   const agent = new Agent({ connect, connections, allowH2: false, headersTimeout: 0, bodyTimeout: 0 })
-  const exchange = createExchanger(agent, connections)
+  return { agent, exchange: createExchanger(agent, connections) }
+}
+
+/** Creates the client that sends webhooks: a pool of kept-alive connections per origin, HTTP/1.1 like the vendor's. */
+export function createWebhookClient(options: WebhookClientOptions): WebhookClient {
+  const connecting = new Set<Socket>()
+  let opened: Promise<OpenAgent> | undefined
   let inFlight = 0
   let closing: Promise<void> | null = null
   let onIdle = () => {}
@@ -302,7 +317,8 @@ export function createWebhookClient(options: WebhookClientOptions): WebhookClien
     if (closing) return failure('failed', 'the webhook client is closed')
     inFlight++
     try {
-      return await sendWithCredentials(exchange, request, timeoutMs)
+      opened ??= openAgent(options, connecting)
+      return await sendWithCredentials((await opened).exchange, request, timeoutMs)
     } catch (error) {
       return failure('failed', errorText(error))
     } finally {
@@ -313,7 +329,8 @@ export function createWebhookClient(options: WebhookClientOptions): WebhookClien
 
   async function shutDown(): Promise<void> {
     if (inFlight > 0) await new Promise<void>((resolve) => (onIdle = resolve))
-    await agent.destroy()
+    const agent = (await opened)?.agent
+    await agent?.destroy()
     for (const socket of connecting) socket.destroy()
   }
 

@@ -1,10 +1,11 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { FastifyPluginAsync } from 'fastify'
-import type { Registry } from 'prom-client'
 import { hasBearer } from '../api/auth.ts'
 import type { Database } from '../storage/database.ts'
 import { factByName, type factCommands } from '../storage/facts.ts'
+import type { Exposition } from './exposition.ts'
+import type { Metrics } from './metrics.ts'
 
 /** The result of a probe of the database is reused for this long. */
 const probeIntervalMs = 1000
@@ -27,7 +28,8 @@ export function healthRoutes(options: { database: Database<typeof factCommands> 
 }
 
 /** `/metrics`: Prometheus text, for who has the token if there is one. */
-export function metricsRoutes({ registry, token }: { registry: Registry; token: string | null }): FastifyPluginAsync {
+export function metricsRoutes({ metrics, token }: { metrics: Metrics; token: string | null }): FastifyPluginAsync {
+  let exposition: Promise<Exposition> | undefined
   return async (server) => {
     server.get('/metrics', async (request, reply) => {
       if (token !== null && !hasBearer(request, token)) {
@@ -36,8 +38,9 @@ export function metricsRoutes({ registry, token }: { registry: Registry; token: 
           .header('www-authenticate', 'Bearer')
           .send({ error: 'the token of the metrics is missing or wrong' })
       }
-      reply.header('content-type', registry.contentType)
-      return registry.metrics()
+      exposition ??= import('./exposition.ts').then(({ expositionOf }) => expositionOf(metrics))
+      const { contentType, text } = await (await exposition)()
+      return reply.header('content-type', contentType).send(text)
     })
   }
 }

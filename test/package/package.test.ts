@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process'
-import { existsSync, readdirSync } from 'node:fs'
+import { existsSync, readdirSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
@@ -21,16 +21,24 @@ const adminToken = 'operator-token-of-the-tests'
 
 let project: Project
 let program: string
+let installed: readonly string[]
 
 beforeAll(async () => {
   project = await installPackage()
+  installed = readdirSync(join(project.path, 'node_modules'))
+  // The kit's client is that of the official package, which is the host's own.
+  const twilio = fileURLToPath(new URL('../../node_modules/twilio', import.meta.url))
+  symlinkSync(twilio, join(project.path, 'node_modules/twilio'))
   program = join(project.path, 'node_modules/.bin/parley')
 })
 afterAll(() => project[Symbol.asyncDispose]())
 
 test('the host gets SQLite and nothing else, no Node least of all', () => {
-  const installed = readdirSync(join(project.path, 'node_modules')).filter((name) => !name.startsWith('.'))
-  expect(installed.toSorted()).toEqual(['better-sqlite3', 'node-addon-api', 'parley-server'])
+  expect(installed.filter((name) => !name.startsWith('.')).toSorted()).toEqual([
+    'better-sqlite3',
+    'node-addon-api',
+    'parley-server',
+  ])
   expect(readdirSync(join(project.path, 'node_modules/.bin')).filter((name) => name !== 'parley')).toEqual([])
 })
 
@@ -72,6 +80,8 @@ describe.each(['node-22', 'this Node', 'node-26'])('on %s', (name) => {
       expect(await server.end('SIGTERM')).toMatchObject({ code: 0, stderr: '' })
     }
     expect(await parley(['migrate', '--check'], settings)).toMatchObject({ code: 0, stderr: '' })
+    // On the database itself, by the operator's API and its schemas.
+    expect(await parley(['accounts', 'create', 'Second'], settings)).toMatchObject({ code: 0, stderr: '' })
     await using again = await serve(settings)
     const listed = await parley(['accounts', 'list', '--port', new URL(again.url).port], settings)
     expect(listed).toMatchObject({ code: 0, stderr: '' })
@@ -81,9 +91,18 @@ describe.each(['node-22', 'this Node', 'node-26'])('on %s', (name) => {
 
   const start = "Parley.start({ PORT: '0', PARLEY_DATABASE_URL: 'sqlite::memory:', PARLEY_LOG_LEVEL: 'silent' })"
   const use = `${start}.then(async (parley) => { console.log((await fetch(parley.url + '/healthz')).status); await parley.stop() })`
+  const useKit = `startParley().then(async (parley) => {
+    const { sid } = await parley.client().conversations.v1.conversations.create({ 'timers.inactive': 'PT10M' })
+    await parley.clock.advance('PT10M')
+    await parley.webhooks.next({ EventType: 'onConversationStateUpdated', ConversationSid: sid })
+    console.log(200)
+    await parley.stop()
+  })`
   test.each([
     ['imported', 'import.mjs', `import { Parley } from 'parley-server'\n${use}`],
     ['required', 'require.cjs', `const { Parley } = require('parley-server')\n${use}`],
+    ['imported as a test kit', 'kit.mjs', `import { startParley } from 'parley-server/testing'\n${useKit}`],
+    ['required as a test kit', 'kit.cjs', `const { startParley } = require('parley-server/testing')\n${useKit}`],
   ])('it is %s by a program', async (_how, file, text) => {
     const { stdout, stderr } = await run(node, [project.write(file, text)], { cwd: project.path })
     expect({ stdout, stderr }).toEqual({ stdout: '200\n', stderr: '' })
@@ -100,17 +119,29 @@ test('a Node that is too old is told so in three lines', async () => {
 test.each(['nodenext', 'node20'])('its types are complete, by the rules of module: %s', async (module) => {
   const text = `
     import { Parley, type ParleySettings } from 'parley-server'
+    import { parleyClient } from 'parley-server/client'
+    import { startParley } from 'parley-server/testing'
+    export const client = parleyClient({ accountSid: 'AC', authToken: '' })
     const settings: ParleySettings = { PORT: '0' }
     export async function url(): Promise<string> {
       await using parley: Parley = await Parley.start(settings)
       // @ts-expect-error no such member
       parley.nothing
       return parley.url
+    }
+    export async function sid(): Promise<string> {
+      await using parley = await startParley()
+      const { sid } = await parley.client().conversations.v1.conversations.create()
+      // @ts-expect-error no such member
+      parley.nothing
+      return sid
     }`
   const files = [project.write(`${module}.mts`, text), project.write(`${module}.cts`, text)]
   const tsc = fileURLToPath(new URL('../../node_modules/.bin/tsc', import.meta.url))
   const types = ['--typeRoots', fileURLToPath(new URL('../../node_modules/@types', import.meta.url)), '--types', 'node']
   const args = ['--noEmit', '--strict', '--target', 'es2022', '--lib', 'es2022,esnext.disposable', '--module', module, ...types]
   const said = await run(tsc, [...args, ...files], { cwd: project.path }).catch((error: { stdout: string }) => error)
-  expect(said.stdout).toBe('')
+  // The official package's own types lack those of one of its libraries.
+  const errors = said.stdout.split('\n').filter((line) => line.includes('error TS') && !line.includes('node_modules/twilio/'))
+  expect(errors).toEqual([])
 })

@@ -28,9 +28,9 @@ function step(load: () => Promise<Migration>): Migration {
  */
 export async function migrate(db: Kysely<unknown>): Promise<void> {
   const applied = await appliedTo(db)
+  if (isCurrent(applied)) return
   const unknown = applied.filter((name) => !(name in migrations))
   if (unknown.length > 0) throw new NewerSchemaError(unknown)
-  if (applied.length === Object.keys(migrations).length) return
   // Loaded here because most starts do not need it.
   const { Migrator } = await import('kysely/migration')
   const migrator = new Migrator({
@@ -40,6 +40,11 @@ export async function migrate(db: Kysely<unknown>): Promise<void> {
   })
   const { error } = await migrator.migrateToLatest()
   if (error) throw error
+}
+
+/** Whether a database that has these migrations has all there are, and no other. */
+export function isCurrent(applied: readonly string[]): boolean {
+  return applied.length === Object.keys(migrations).length && applied.every((name) => name in migrations)
 }
 
 /** Returns the names of the migrations that the database has. */

@@ -17,7 +17,7 @@ import { Kysely, SqliteDialect } from 'kysely'
 import { codeOf } from '../../errors.ts'
 import { type Commands, type Database, type Notice, type OpenOptions, onlySlot } from '../database.ts'
 import { DatabaseInUseError } from '../errors.ts'
-import { migrate } from '../migrations/index.ts'
+import { isCurrent, migrate } from '../migrations/index.ts'
 import { type Connection, openConnection } from './connection.ts'
 import { SqliteReader } from './reader.ts'
 import { inlineRunner, threadRunner } from './runners.ts'
@@ -78,6 +78,8 @@ async function migrateFile(file: string, durable: boolean): Promise<void> {
 
 /** All or nothing: the migrator has no transaction on this engine, and a kill between two tables would leave what none can mend. */
 export async function migrateSqlite(connection: Connection): Promise<void> {
+  // Asked without Kysely, which would describe every table first: nearly every start finds nothing to do.
+  if (isCurrent(appliedTo(connection))) return
   connection.exec('BEGIN IMMEDIATE')
   try {
     await migrate(new Kysely<unknown>({ dialect: new SqliteDialect({ database: connection }) }))
@@ -86,6 +88,16 @@ export async function migrateSqlite(connection: Connection): Promise<void> {
     if (connection.inTransaction) connection.exec('ROLLBACK')
     throw error
   }
+}
+
+/** Returns the names of the migrations that the database has. */
+function appliedTo(connection: Connection): string[] {
+  const there = connection.prepare("select 1 from sqlite_master where type = 'table' and name = 'kysely_migration'").get()
+  if (!there) return []
+  return connection
+    .prepare<[], { name: string }>('select name from kysely_migration')
+    .all()
+    .map(({ name }) => name)
 }
 
 async function openLocked<C extends Commands>(

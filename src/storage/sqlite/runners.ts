@@ -1,3 +1,5 @@
+import { getCompileCacheDir } from 'node:module'
+import { dirname } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import { errorOf } from '../../errors.ts'
 import { moduleUrl } from '../../package.ts'
@@ -18,7 +20,10 @@ interface RunnerOptions {
 /** Starts a thread that writes: the event loop never waits for the disk. */
 export function threadRunner({ file, durable, commands }: RunnerOptions): Runner {
   const thread = moduleUrl('storage/sqlite/writer-thread')
-  const worker = new Worker(thread, { workerData: { file, durable, commands: commands.href } satisfies WriterData })
+  const worker = new Worker(thread, {
+    workerData: { file, durable, commands: commands.href } satisfies WriterData,
+    env: threadEnv(),
+  })
   const ready = Promise.withResolvers<void>()
   const gone = Promise.withResolvers<Error>()
   // A start that fails is reported by `ready`.
@@ -50,6 +55,13 @@ export function threadRunner({ file, durable, commands }: RunnerOptions): Runner
       await exit
     },
   }
+}
+
+/** Returns the environment of the thread: with the compile cache of this process, which a thread has only by its variable. */
+function threadEnv(): NodeJS.ProcessEnv {
+  // The folder of this version of Node, in the folder that the variable names.
+  const folder = getCompileCacheDir()
+  return { ...process.env, ...(folder && { NODE_COMPILE_CACHE: dirname(folder) }) }
 }
 
 /** Writes on this thread, for a database that is never on disk: a thread would cost more than it could save. */

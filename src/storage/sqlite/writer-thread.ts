@@ -1,4 +1,4 @@
-import { parentPort, workerData } from 'node:worker_threads'
+import { type MessagePort, parentPort, workerData } from 'node:worker_threads'
 import { importCommands, type Job } from '../jobs.ts'
 import { BatchRunner } from './batch.ts'
 import { openConnection } from './connection.ts'
@@ -11,20 +11,21 @@ export interface WriterData {
 }
 
 /** The only thread that writes. It does nothing else, so transactions cannot interleave. */
-const { file, durable, commands }: WriterData = workerData
-const port = parentPort
-if (!port) throw new Error('the writer is a worker thread')
+async function run(port: MessagePort, { file, durable, commands }: WriterData): Promise<void> {
+  const registry = await importCommands(commands)
+  const db = openConnection(file, { readonly: false, durable })
+  const runner = new BatchRunner(db, registry)
+  port.on('message', async (jobs: readonly Job[] | 'close') => {
+    if (jobs === 'close') {
+      db.close()
+      port.close()
+      return
+    }
+    port.postMessage(await runner.run(jobs))
+  })
+  port.postMessage('ready')
+}
 
-const registry = await importCommands(commands)
-const db = openConnection(file, { readonly: false, durable })
-const runner = new BatchRunner(db, registry)
-
-port.on('message', async (jobs: readonly Job[] | 'close') => {
-  if (jobs === 'close') {
-    db.close()
-    port.close()
-    return
-  }
-  port.postMessage(await runner.run(jobs))
-})
-port.postMessage('ready')
+if (!parentPort) throw new Error('the writer is a worker thread')
+// Not awaited here: a bundle of CommonJS modules has no top-level await. The thread ends with what is thrown.
+void run(parentPort, workerData)
