@@ -111,6 +111,8 @@ describe.each(families)('the form of events, %s family', (family) => {
     const { sid, messages, common, messagingServiceSid } = await hooked(family)
     const silent = { ConversationSid: sid, Author: 'system', Attributes: '{}' }
     const created = now()
+    const template = { types: { 'twilio/location': { latitude: 1, longitude: 2 } } }
+    await tenant.admin('PUT', `/accounts/${tenant.account_sid}/contents/HX${'a'.repeat(32)}`, template)
     const rich = await messages.create({ contentSid: `HX${'a'.repeat(32)}`, body: 'ignored', ...enabled })
     expect(await next('/pre')).toEqual({ ...common('onMessageAdd'), ...silent })
     const place = { MessageSid: rich.sid, Index: '0', DateCreated: created }
