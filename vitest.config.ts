@@ -20,6 +20,7 @@ const engines_differ = [
   'test/admin/{clock,delivery-log,test-mode}.test.ts',
   'test/channel/*.test.ts',
   'test/media/*.test.ts',
+  'test/seed/*.test.ts',
 ]
 
 /** Starts processes or databases of its own, or goes through thousands of steps. */
@@ -28,6 +29,7 @@ const slow = [
   'test/package/*.test.ts',
   'test/fuzz/fuzz.test.ts',
   'test/storage/durability.test.ts',
+  'test/testing/processes.test.ts',
   'test/sdk/chat-model.test.ts',
   'test/support/postgres.test.ts',
 ]

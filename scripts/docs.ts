@@ -7,6 +7,7 @@ import { dirname } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { settings } from '../src/config.ts'
 import { catalogue } from '../src/errors.ts'
+import { seedSchema } from '../src/seed/schema.ts'
 import { officialOperations } from '../test/support/contract.ts'
 import { startFileServer } from '../test/support/file-server.ts'
 import { tour } from '../test/support/tour.ts'
@@ -52,6 +53,7 @@ export async function stalePages(): Promise<{ path: string; text: string }[]> {
   const { document } = await describeAdmin()
   const pages = [
     { path: 'docs/generated/admin-openapi.json', text: `${JSON.stringify(document, null, 2)}\n` },
+    { path: 'docs/generated/seed.schema.json', text: `${JSON.stringify(seedSchema(), null, 2)}\n` },
     { path: 'docs/generated/errors.md', text: errorsPage() },
     { path: 'docs/generated/settings.md', text: settingsPage() },
     { path: 'docs/generated/reference.md', text: referencePage() },

@@ -1,7 +1,5 @@
 import twilio from 'twilio'
-
-/** The names of Twilio Conversations, alone or with an edge and a region. */
-const conversations = /^https:\/\/conversations(?:\.[\w-]+){0,2}\.twilio\.com(?=\/)/i
+import { leadTo } from './lead.ts'
 
 /** What `parleyClient` needs: where Parley is, whose credentials to use, and what else the official client may be told. */
 export interface ParleyClientOptions extends Omit<twilio.ClientOpts, 'httpClient' | 'accountSid'> {
@@ -36,11 +34,6 @@ export function parleyClient(options: ParleyClientOptions = {}): twilio.Twilio {
 function clientFor(base: string): twilio.RequestClient {
   const client = new twilio.RequestClient()
   const send = client.request.bind(client)
-  client.request = async (options) => {
-    const uri = options.uri.replace(conversations, () => base)
-    // Links in responses are on Parley already.
-    if (!uri.startsWith(`${base}/`)) throw new Error(`not for Parley, so it was not sent: ${options.uri}`)
-    return send({ ...options, uri })
-  }
+  client.request = async (options) => send({ ...options, uri: leadTo(base, options.uri) })
   return client
 }

@@ -202,6 +202,12 @@ const declarations = {
     default: 'false',
     parse: trueOrFalse,
   }),
+  seed: declare({
+    env: 'PARLEY_SEED',
+    description: 'a JSON or YAML file with the accounts, conversations, … of a new database; in test mode, of each reset',
+    default: { words: 'none: a new database has one account', value: none },
+    parse: anyText,
+  }),
   testMode: declare({
     env: 'PARLEY_TEST_MODE',
     description:

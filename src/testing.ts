@@ -1,29 +1,17 @@
-import { randomBytes } from 'node:crypto'
-import type { SettingTexts } from './config.ts'
 import { type Credentials, remoteClock, subscribe, TestAccount } from './testing/account.ts'
 import { WebhookCatcher } from './testing/catcher.ts'
 import { type Connection, Operator } from './testing/operator.ts'
+import { type StartOptions, startServer } from './testing/start.ts'
 
 export type { Clock, Credentials, InboundMessage, NewFault, ReceivedMessage, TestAccount } from './testing/account.ts'
 export type { CaughtWebhook, WebhookCatcher, WebhookMatch, WebhookReply } from './testing/catcher.ts'
 export type { ClientOptions } from './testing/client.ts'
 export type { Connection } from './testing/operator.ts'
-
-export interface StartOptions {
-  /** Further settings, by the names of their environment variables. */
-  readonly settings?: SettingTexts
-}
+export type { StartOptions } from './testing/start.ts'
 
 /** What a server remembers under this name. */
 export interface Snapshot {
   readonly snapshot: string
-}
-
-/** A server for tests. */
-interface Started {
-  readonly connection: Connection
-  readonly account: Credentials
-  stop(): Promise<void>
 }
 
 /** A server that was started for tests, as its first account sees it. */
@@ -37,7 +25,7 @@ export class TestParley extends TestAccount {
 
   /** See `startParley`. */
   static async start(options: StartOptions): Promise<TestParley> {
-    const { connection, account, stop } = await startHere(options)
+    const { connection, account, stop } = await startServer(options)
     const operator = new Operator(connection)
     const webhooks = await WebhookCatcher.start(account.authToken)
     try {
@@ -88,7 +76,7 @@ export class TestParley extends TestAccount {
 }
 
 /**
- * Starts a server in this process, in memory and on a port of its own.
+ * Starts a server in memory, on a port of its own, in this process or in one of its own.
  *
  *     await using parley = await startParley()
  *     const conversation = await parley.client().conversations.v1.conversations.create({ 'timers.inactive': 'PT10M' })
@@ -102,32 +90,4 @@ export function startParley(options: StartOptions = {}): Promise<TestParley> {
 /** Creates an account of its own on a server that another process has started: `connection` of `startParley`. */
 export function joinParley(connection: Connection): Promise<TestAccount> {
   return TestAccount.create(new Operator(connection))
-}
-
-async function startHere({ settings = {} }: StartOptions): Promise<Started> {
-  // Loaded here, so that a process which only joins a server does not load one.
-  const [{ start }, { readConfig }, { explainErrors }] = await Promise.all([
-    import('./main.ts'),
-    import('./config.ts'),
-    import('./installation/explain-errors.ts'),
-  ])
-  const config = readConfig(settingsFor(settings))
-  const { url, installation, stop } = await explainErrors(config, () => start(config, { dead: () => {} }))
-  const { account, adminToken } = installation
-  return { connection: { url, adminToken }, account: { sid: account.sid, authToken: account.unshownToken ?? '' }, stop }
-}
-
-/** Credentials are known from the start, on a port and a database of its own. */
-function settingsFor(settings: SettingTexts): SettingTexts {
-  return {
-    PORT: '0',
-    PARLEY_DATABASE_URL: 'sqlite::memory:',
-    PARLEY_TEST_MODE: 'true',
-    PARLEY_LOG_LEVEL: 'error',
-    PARLEY_ACCOUNT_SID: `AC${randomBytes(16).toString('hex')}`,
-    PARLEY_AUTH_TOKEN: randomBytes(16).toString('hex'),
-    PARLEY_ADMIN_TOKEN: randomBytes(16).toString('hex'),
-    PARLEY_MAX_FAILED_LOGINS: '0',
-    ...settings,
-  }
 }

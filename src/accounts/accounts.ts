@@ -4,7 +4,14 @@ import { newSid } from '../sids.ts'
 import type { AccountRow, RoleRow, ServiceRow } from '../storage/schema.ts'
 
 /** Returns the rows of a new account, with a default service and a default messaging service, as every Twilio account has. */
-export function newAccount(input: { sid: string | undefined; friendly_name: string; sealedToken: string; now: number }): {
+export function newAccount(input: {
+  sid: string | undefined
+  friendly_name: string
+  sealedToken: string
+  now: number
+  /** SID of the default service; a new one by default. */
+  service_sid?: string | undefined
+}): {
   account: AccountRow
   service: ServiceRow
   roles: RoleRow[]
@@ -12,7 +19,7 @@ export function newAccount(input: { sid: string | undefined; friendly_name: stri
   const { friendly_name, sealedToken, now } = input
   const sid = input.sid ?? newSid('account', now)
   const dates = { date_created: now, date_updated: now, revision: 1 }
-  const service_sid = newSid('service', now)
+  const service_sid = input.service_sid ?? newSid('service', now)
   const roles = defaultRoles(sid, service_sid, now)
   const service: ServiceRow = {
     sid: service_sid,

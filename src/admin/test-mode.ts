@@ -5,7 +5,8 @@ import type { ClockState, TestClock } from '../clock.ts'
 import type { ParleyCommands } from '../commands.ts'
 import { milliseconds, parseDuration, plusDuration } from '../dates.ts'
 import type { Deliveries } from '../delivery/deliveries.ts'
-import { datedAt, type Plan } from '../seed/plan.ts'
+import type { PlantRequest } from '../seed/commands.ts'
+import { datedAt } from '../seed/plan.ts'
 import type { AllRows } from '../seed/tables.ts'
 import type { Database } from '../storage/database.ts'
 import { accountBySid } from '../storage/lookups.ts'
@@ -116,7 +117,7 @@ export interface TestModeOptions {
   readonly database: Database<ParleyCommands>
   readonly deliveries: Pick<Deliveries<unknown>, 'whileQuiet'>
   readonly faults: Faults
-  readonly plan: Plan
+  readonly plan: PlantRequest
 }
 
 /** Goes back to the seed or to a snapshot. While it does, nothing is delivered. */
@@ -129,10 +130,10 @@ class World {
   }
 
   async reset(): Promise<void> {
-    const { clock, database, deliveries, faults, plan } = this.#options
+    const { clock, database, deliveries, faults, plan: seeded } = this.#options
     await deliveries.whileQuiet(async () => {
       clock.reset()
-      await database.write('reset', { plan: datedAt(plan, clock.now()), clock: clock.state })
+      await database.write('reset', { ...seeded, plan: datedAt(seeded.plan, clock.now()), clock: clock.state })
     })
     faults.clear()
   }

@@ -4,20 +4,24 @@ import { markFirstAccountShown } from '../installation/open.ts'
 import { type Running, start } from '../main.ts'
 import { firstStartNotice } from './first-start.ts'
 
-/** Starts the server and stops it on SIGINT, SIGTERM or SIGHUP (its terminal is gone); a second signal exits at once. */
+/**
+ * Starts the server and stops it on SIGINT, SIGTERM or SIGHUP (its terminal is gone), or when the program that has started it with a
+ * channel is gone; a second signal exits at once.
+ */
 export async function serve(config: Config): Promise<void> {
   const running = await explainErrors(config, () => start(config))
   let stopping = false
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
-    process.on(signal, () => {
-      if (stopping) process.exit(1)
-      stopping = true
-      running.stop().then(
-        () => process.exit(0),
-        () => process.exit(1),
-      )
-    })
+  const stop = () => {
+    if (stopping) process.exit(1)
+    stopping = true
+    running.stop().then(
+      () => process.exit(0),
+      () => process.exit(1),
+    )
   }
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, stop)
+  // Whoever has started it with a channel to it, as tests do, is gone.
+  if (process.connected) process.once('disconnect', stop)
   printStart(running)
   // If that fails, the next start shows the token once more.
   await markFirstAccountShown(running.installation).catch((err: unknown) => {

@@ -5,7 +5,7 @@ import type { ParleyCommands } from '../commands.ts'
 import { type Config, secretFile } from '../config.ts'
 import { openLog } from '../observability/log.ts'
 import { moduleUrl } from '../package.ts'
-import type { Plan } from '../seed/plan.ts'
+import type { PlantRequest } from '../seed/commands.ts'
 import { randomToken } from '../sids.ts'
 import type { Database } from '../storage/database.ts'
 import { factByName } from '../storage/facts.ts'
@@ -14,6 +14,7 @@ import { openDatabase } from '../storage/open.ts'
 import type { Vault } from '../vault.ts'
 import { checkBeforeOpening } from './preflight.ts'
 import { claimMediaFolder, loadOrCreateSecret, openVault } from './secrets.ts'
+import { seedOf, sow } from './seed.ts'
 import { storedClock } from './test-clock.ts'
 import { claimTestMode, openPlan } from './test-mode.ts'
 
@@ -31,7 +32,7 @@ export interface Installation {
   readonly closeLog: () => Promise<void>
   readonly account: FirstAccount
   /** What a reset goes back to; null unless in test mode. */
-  readonly plan: Plan | null
+  readonly plan: PlantRequest | null
 }
 
 export interface FirstAccount {
@@ -49,6 +50,8 @@ export interface OpenOptions {
   readonly coalesce?: boolean
   /** Called when no write will be possible again. Default: ends the process, so that a supervisor starts another. */
   readonly dead?: (error: Error) => void
+  /** As the file of PARLEY_SEED has it; takes its place. */
+  readonly seed?: unknown
 }
 
 /**
@@ -56,7 +59,8 @@ export interface OpenOptions {
  * anything is written. Throws ConfigError.
  */
 export async function openInstallation(config: Config, options: OpenOptions = {}): Promise<Installation> {
-  await checkBeforeOpening(config)
+  const seed = await seedOf(config, options.seed)
+  await checkBeforeOpening(config, seed)
   const { log, close: closeLog } = options.log ? { log: options.log, close: async () => {} } : openLog(config.logLevel)
   const database = await openDatabase<ParleyCommands>(config.database, {
     commands: moduleUrl('commands'),
@@ -71,8 +75,9 @@ export async function openInstallation(config: Config, options: OpenOptions = {}
     const clock = config.testClock || config.testMode ? new TestClock(await storedClock(database)) : new SystemClock()
     const adminToken = config.adminToken ?? loadOrCreateSecret(secretFile(config, 'admin-token'))
     await claimMediaFolder(config, database)
+    const seeded = seed && (await sow(seed, { config, database, vault, clock }))
     const account = await openFirstAccount(config, database, vault, clock)
-    const plan = config.testMode ? await openPlan(database, account) : null
+    const plan = config.testMode ? (seeded ?? { plan: await openPlan(database, account), hash: null }) : null
     return { config, database, vault, clock, adminToken, log, closeLog, account, plan }
   } catch (error) {
     await database.close()

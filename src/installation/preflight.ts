@@ -1,9 +1,11 @@
 import { accessSync, constants, existsSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { type Config, ConfigError, secretFile } from '../config.ts'
+import type { Seed } from '../seed/read.ts'
 import { peekFacts } from '../storage/peek.ts'
 import { copyUnderWay } from './copy-marker.ts'
 import { readMediaMarker, refuseOtherSecrets, refuseOthersMedia } from './secrets.ts'
+import { checkSeed } from './seed.ts'
 import { clockIn, isAhead } from './test-clock.ts'
 import { refuseOutsideTestMode } from './test-mode.ts'
 
@@ -11,7 +13,7 @@ import { refuseOutsideTestMode } from './test-mode.ts'
  * Finds out what prevents an installation from being opened while nothing has been written: no database, no migration, no secret.
  * Throws ConfigError and what the database throws.
  */
-export async function checkBeforeOpening(config: Config): Promise<void> {
+export async function checkBeforeOpening(config: Config, seed: Seed | null): Promise<void> {
   // Of nodes that start at once, one writes the key, the facts and the marker, in this order: a marker was there after the facts.
   const marker = readMediaMarker(config)
   const facts = await peekFacts(config.database)
@@ -25,6 +27,7 @@ export async function checkBeforeOpening(config: Config): Promise<void> {
         'POST /admin/v1/clock {"reset":true}. Or use another database',
     )
   }
+  if (seed) await checkSeed(seed, config, facts)
   refuseOtherSecrets(config, facts)
   refuseOthersMedia(config, facts, marker)
   const secrets = secretFile(config, 'key')

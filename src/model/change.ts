@@ -31,6 +31,8 @@ export interface ChangeRequest {
   /** The `Source` parameter of webhooks: `API`, or the channel of an inbound message. */
   readonly source: string
   readonly inbound?: Inbound
+  /** See `Facts`. */
+  readonly quiet?: true
   /** Set when the parent is created in the same transaction: its deadlines are not applied in between. */
   readonly setup?: 'ongoing' | 'complete'
 }
@@ -59,9 +61,9 @@ export async function propose(
   request: ChangeRequest,
   ancestors?: Ancestors,
 ): Promise<Proposal> {
-  const { verb, path, params, now, source, inbound, setup } = request
+  const { verb, path, params, now, source, inbound, quiet, setup } = request
   const located = ancestors ?? (await locate(read, resource, path))
-  const storedFacts = { ...located, now, source, ...(inbound && { inbound }), ...(setup && { setup }) }
+  const storedFacts = { ...located, now, source, ...(inbound && { inbound }), ...(quiet && { quiet }), ...(setup && { setup }) }
   const { facts, elapsed } = setup ? { facts: storedFacts, elapsed: [] } : withElapsedParents(resource, storedFacts)
   if (verb === 'create') {
     const loaded: unknown = await resource.load?.(read, params, facts, null)

@@ -51,6 +51,8 @@ export interface Facts {
   readonly source?: string
   /** Set when the change follows from an inbound message. */
   readonly inbound?: Inbound
+  /** Set when no message is handed to a channel: the change only states what has been. */
+  readonly quiet?: true
   /** Set when the change is one of several that set up a new conversation in one transaction; the last one completes it. */
   readonly setup?: 'ongoing' | 'complete'
 }

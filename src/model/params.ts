@@ -17,6 +17,10 @@ export interface Param<T> {
   readonly verbs: readonly Verb[]
   /** The verbs that require it. */
   readonly required: readonly Verb[]
+  /** Set for JSON text. */
+  readonly json?: true
+  /** Set for a parameter that may be repeated. */
+  readonly several?: true
   /** The refusal when a pre-action webhook amends it with anything but a text. */
   readonly wrongType: ErrorName
   /**
@@ -136,7 +140,7 @@ export function jsonText(maxBytes: number): Param<string> {
     },
     maxBytes,
   )
-  return { ...json, wrongType: 'attributesNotJson' }
+  return { ...json, json: true, wrongType: 'attributesNotJson' }
 }
 
 /** One of a few words in any letter case, parsed to its declared spelling. */
@@ -173,15 +177,16 @@ export function secret(): Param<string | null> {
 
 /** A repeated parameter, each value parsed as `inner`. Empty values and duplicates are dropped. */
 export function repeated<T>(inner: Param<T>): Param<readonly NonNullable<T>[]> {
-  return param(`${inner.kind}; may be repeated`, (_, all) => {
+  const several = param(`${inner.kind}; may be repeated`, (_, all) => {
     const given = all.filter((one) => one !== '').map((one) => inner.parse(one, [one]))
     return [...new Set(given.filter((one) => one !== null && one !== undefined))]
   })
+  return { ...several, several: true }
 }
 
 /** Some of a few words, by repeating the parameter; an empty value alone is the empty list. Exact spelling, duplicates dropped. */
 export function someOf<const W extends string>(words: readonly W[], invalid: ErrorName): Param<readonly W[]> {
-  return param(
+  const several = param(
     `any of: ${words.join(', ')}`,
     (_, all) => {
       const given = all.filter((word) => word !== '').map((word) => words.find((known) => known === word))
@@ -190,6 +195,7 @@ export function someOf<const W extends string>(words: readonly W[], invalid: Err
     },
     words.length * shortBytes,
   )
+  return { ...several, several: true }
 }
 
 /** Several texts, by repeating the parameter; empty values alone are the empty list. `max`: in characters. */
@@ -199,7 +205,7 @@ export function texts(rules: {
   max: number
   invalid: ErrorName
 }): Param<readonly string[]> {
-  return param(
+  const several = param(
     `at most ${rules.maxTexts} texts of 1 to ${rules.max} characters`,
     (_, all) => {
       const given = all.every((one) => one === '') ? [] : all
@@ -210,6 +216,7 @@ export function texts(rules: {
     },
     rules.maxTexts * rules.max * charBytes + rules.maxTexts * shortBytes,
   )
+  return { ...several, several: true }
 }
 
 /** An ISO 8601 instant, parsed to epoch ms. Empty is refused like any other text that is no date. */

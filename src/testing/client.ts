@@ -2,6 +2,7 @@ import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import type * as twilioPackage from 'twilio'
 import type { Twilio } from 'twilio'
+import { leadTo } from '../lead.ts'
 
 type TwilioPackage = typeof twilioPackage.default
 
@@ -12,9 +13,6 @@ export interface ClientOptions {
   readonly twilio?: TwilioPackage
 }
 
-/** The vendor's host of Conversations, with or without edge and region. */
-const official = /^https:\/\/conversations(?:\.[\w-]+){0,2}\.twilio\.com(?=\/)/
-
 /** Returns a client of the official package that talks to the server at `url` and to nobody else. Throws without the package. */
 export function createClient(
   url: string,
@@ -24,11 +22,8 @@ export function createClient(
   const httpClient = new twilio.RequestClient()
   const send = httpClient.request.bind(httpClient)
   httpClient.request = async (options) => {
-    const uri = options.uri.replace(official, url)
-    if (!uri.startsWith(`${url}/`))
-      throw new Error(`${options.uri} is not of the Conversations API, which is all that Parley has`)
     const headers = { ...options.headers, ...(webhooks && { 'X-Twilio-Webhook-Enabled': 'true' }) }
-    return send({ ...options, uri, headers })
+    return send({ ...options, uri: leadTo(url, options.uri), headers })
   }
   return twilio(sid, authToken, { httpClient })
 }

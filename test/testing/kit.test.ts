@@ -31,7 +31,7 @@ test('a client asks for webhooks with each request, or with none', async () => {
 
 test('a client talks to Parley alone', async () => {
   await using parley = await startParley()
-  await expect(parley.client().messages.list()).rejects.toThrow('is not of the Conversations API')
+  await expect(parley.client().messages.list()).rejects.toThrow('not for Parley, so it was not sent')
 })
 
 test('next takes each webhook once, waits for one that is still to come, and says what has arrived', async () => {

@@ -220,7 +220,7 @@ async function load(read: Reader, p: Given, facts: ConversationChildFacts, befor
   const sender = senderOf(facts, author?.sid ?? null)
   const group = nonChat.some(isNative) ? await groupMembers(read, key) : null
   // The carrier has delivered an inbound group message to every native member itself.
-  const recipients = nonChat.filter((row) => row.sid !== sender && !(facts.inbound && isNative(row)))
+  const recipients = facts.quiet ? [] : nonChat.filter((row) => row.sid !== sender && !(facts.inbound && isNative(row)))
   return { author, recipients, group, media, content: content ?? null }
 }
 
@@ -276,7 +276,7 @@ function indexToPayload(row: MessageRow): Payload {
 
 /** A JSON object with the variables of a content template, stored as given; the limits are the vendor's. */
 export function contentVariables(): Param<string | null> {
-  return param(
+  const variables = param(
     'JSON object of texts, numbers and true or false',
     (given) => {
       if (given === '') return null
@@ -298,4 +298,5 @@ export function contentVariables(): Param<string | null> {
     },
     4 * maxVariables,
   )
+  return { ...variables, json: true }
 }
