@@ -64,11 +64,13 @@ function statusFaults({ denied, method }: Plan, { status }: Answer): string[] {
   return denied && status < 400 && method !== 'OPTIONS' ? [`status ${status} without valid credentials`] : []
 }
 
-function leaks({ as }: Plan, { headers, body }: Answer, { secrets, foreign }: Forbidden): string[] {
+function leaks({ as, label }: Plan, { status, headers, body }: Answer, { secrets, foreign }: Forbidden): string[] {
+  // The operator's program is to be run with the account's credentials.
+  const handsOverToken = label === 'admin openGateway' && status === 200
   const text = `${headers.map(([name, value]) => `${name}: ${value}`).join('\n')}\n\n${body.toString()}`
   return [
     ...traces.filter((trace) => trace.test(text)).map((trace) => `the answer has ${trace}`),
-    ...secrets.filter((secret) => text.includes(secret)).map(() => 'the answer has a secret'),
+    ...(handsOverToken ? [] : secrets.filter((secret) => text.includes(secret)).map(() => 'the answer has a secret')),
     ...foreign[as].filter((mark) => text.includes(mark)).map((mark) => `the answer has what is stored as ${mark}`),
   ]
 }
@@ -84,9 +86,10 @@ function isJson(answer: Answer): boolean {
   return /^application\/json\b/.test(headerOf(answer, 'content-type') ?? '')
 }
 
-/** Contents of uploads, metrics and the page at `/` are what they are. */
-function isFile({ method, target }: Plan, { status }: Answer): boolean {
-  return method === 'HEAD' || (status < 400 && /\/Content\b|^\/+metrics|^\/(\?|#|$)/i.test(target))
+/** Contents of uploads, metrics and the page at `/`, which a raw request may also ask for, are what they are. */
+function isFile({ method, target }: Plan, { status, body }: Answer): boolean {
+  if (method === 'HEAD') return true
+  return status < 400 && (/\/Content\b|^\/+metrics/i.test(target) || body.includes('<title>Parley</title>'))
 }
 
 function bodyFaults(plan: Plan, answer: Answer): string[] {

@@ -34,7 +34,7 @@ const reset: OperationSchema = {
   summary: 'Go back to the seed',
   description: `${only} Deletes everything, sets the clock back, drops all faults, and stores the seed, or else the first account, anew. SIDs of the seed stay the same, and its timers start now.`,
   tags,
-  response: { 204: { type: 'null', description: 'The server is as after its start' }, ...bodyErrors() },
+  response: { 204: { type: 'null', description: 'The server is as after its start' }, ...bodyErrors(404) },
 }
 const takeSnapshot: OperationSchema = {
   operationId: 'takeSnapshot',
@@ -43,7 +43,7 @@ const takeSnapshot: OperationSchema = {
   tags,
   response: {
     201: response('The snapshot', object('Snapshot', { snapshot: { type: 'string' }, now: instant })),
-    ...bodyErrors(),
+    ...bodyErrors(404),
   },
 }
 const restore: OperationSchema = {
@@ -65,7 +65,7 @@ const listFaults: OperationSchema = {
   summary: 'List the faults that are still to come',
   description: only,
   tags,
-  response: { 200: response('The faults', list('FaultList', 'faults', fault)), ...errors() },
+  response: { 200: response('The faults', list('FaultList', 'faults', fault)), ...errors(404) },
 }
 const addFault: OperationSchema = {
   operationId: 'addFault',
@@ -93,7 +93,7 @@ const clearFaults: OperationSchema = {
   summary: 'Drop all faults',
   description: only,
   tags,
-  response: { 204: removed, ...bodyErrors() },
+  response: { 204: removed, ...bodyErrors(404) },
 }
 
 interface NewFault {

@@ -129,7 +129,7 @@ function textFaults(shape: Shape, value: string, at: string): string[] {
   if (shape.enum && !shape.enum.includes(value)) return [`${at} must be one of ${shape.enum.join()}, is ${show(value)}`]
   if (shape.pattern && !new RegExp(shape.pattern).test(value)) return [`${at} must match ${shape.pattern}, is ${show(value)}`]
   if (shape.format === 'date-time' && !dateTime.test(value)) return [`${at} must be like 2026-01-31T23:59:59Z, is ${show(value)}`]
-  if (shape.format === 'uri' && !/^https?:\/\//.test(value)) return [`${at} must be an absolute URL, is ${show(value)}`]
+  if (shape.format === 'uri' && !/^https?:\/\//i.test(value)) return [`${at} must be an absolute URL, is ${show(value)}`]
   return []
 }
 
