@@ -2,52 +2,29 @@ import { Command, CommanderError } from 'commander'
 import { ConfigError } from '../config.ts'
 import { codeOf } from '../errors.ts'
 import { packageVersion } from '../package.ts'
-import { accountsCommand } from './accounts.ts'
-import { backupCommand } from './backup.ts'
-import { channelsCommand } from './channels.ts'
-import { clockCommand } from './clock.ts'
-import { copyCommand } from './copy.ts'
-import { deliveriesCommand, redeliverCommand } from './deliveries.ts'
-import { envCommand } from './env.ts'
-import { execCommand } from './exec.ts'
-import { inboundCommand } from './inbound.ts'
-import { keysCommand } from './keys.ts'
-import { listenCommand } from './listen.ts'
-import { migrateCommand } from './migrate.ts'
 import { configOf, withSettings } from './settings.ts'
 import { printable } from './terminal.ts'
 import { unknownSettings } from './unknown-settings.ts'
 
 process.title = 'parley'
 
-const program = new Command('parley')
-  .description('A self-hosted server that speaks the Twilio Conversations REST API v1')
-  .version(packageVersion())
-  // What follows a command of another program belongs to that program.
-  .enablePositionalOptions()
-  .showHelpAfterError('(run parley --help for the list of commands)')
-
-program.addCommand(
-  withSettings(new Command('serve').description('start the server')).action(async (_options, command: Command) => {
-    const config = configOf(command)
-    // Loaded here because the other commands do not need it.
-    const { serve } = await import('./serve.ts')
-    return serve(config)
-  }),
-)
-program.addCommand(execCommand())
-program.addCommand(envCommand())
-program.addCommand(accountsCommand())
-program.addCommand(keysCommand())
-program.addCommand(channelsCommand())
-program.addCommand(inboundCommand())
-program.addCommand(deliveriesCommand())
-program.addCommand(redeliverCommand())
-program.addCommand(listenCommand())
-program.addCommand(clockCommand())
-program.addCommand(backupCommand())
-program.addCommand(migrateCommand())
-program.addCommand(copyCommand())
+/** In the order of the help. Only the one that is run is loaded: the commands load a client, `exec` a server, `serve` no client. */
+const commands: Readonly<Record<string, () => Promise<Command>>> = {
+  serve: async () => serveCommand(),
+  exec: async () => (await import('./exec.ts')).execCommand(),
+  env: async () => (await import('./env.ts')).envCommand(),
+  accounts: async () => (await import('./accounts.ts')).accountsCommand(),
+  keys: async () => (await import('./keys.ts')).keysCommand(),
+  channels: async () => (await import('./channels.ts')).channelsCommand(),
+  inbound: async () => (await import('./inbound.ts')).inboundCommand(),
+  deliveries: async () => (await import('./deliveries.ts')).deliveriesCommand(),
+  redeliver: async () => (await import('./deliveries.ts')).redeliverCommand(),
+  listen: async () => (await import('./listen.ts')).listenCommand(),
+  clock: async () => (await import('./clock.ts')).clockCommand(),
+  backup: async () => (await import('./backup.ts')).backupCommand(),
+  migrate: async () => (await import('./migrate.ts')).migrateCommand(),
+  copy: async () => (await import('./copy.ts')).copyCommand(),
+}
 
 // Whoever reads the output has had enough (`parley accounts list | head`).
 process.stdout.on('error', (error) => {
@@ -56,18 +33,39 @@ process.stdout.on('error', (error) => {
   process.exit(1)
 })
 
-// Otherwise it exits at once: before it is known that the help could not be written.
-throwInsteadOfExit(program)
-program.hook('preAction', () => {
-  for (const sentence of unknownSettings(process.env)) console.error(`parley: ${sentence}`)
-})
-
 // Not awaited here: a bundle of CommonJS modules has no top-level await.
-program.parseAsync().catch((error: unknown) => {
+run(process.argv).catch((error: unknown) => {
   if (error instanceof ConfigError) console.error(`parley: ${printable(error.message)}`)
   else if (!(error instanceof CommanderError)) throw error
   process.exitCode = error instanceof CommanderError ? error.exitCode : 1
 })
+
+async function run(argv: readonly string[]): Promise<void> {
+  const program = new Command('parley')
+    .description('A self-hosted server that speaks the Twilio Conversations REST API v1')
+    .version(packageVersion())
+    // What follows a command of another program belongs to that program.
+    .enablePositionalOptions()
+    .showHelpAfterError('(run parley --help for the list of commands)')
+  const [, , name = ''] = argv
+  // Help, and a word that is no command, need all of them.
+  const loaders = Object.hasOwn(commands, name) ? [commands[name]] : Object.values(commands)
+  for (const load of loaders) if (load) program.addCommand(await load())
+  // Otherwise it exits at once: before it is known that the help could not be written.
+  throwInsteadOfExit(program)
+  program.hook('preAction', () => {
+    for (const sentence of unknownSettings(process.env)) console.error(`parley: ${sentence}`)
+  })
+  await program.parseAsync(argv)
+}
+
+function serveCommand(): Command {
+  return withSettings(new Command('serve').description('start the server')).action(async (_options, command: Command) => {
+    const config = configOf(command)
+    const { serve } = await import('./serve.ts')
+    return serve(config)
+  })
+}
 
 function throwInsteadOfExit(command: Command): void {
   command.exitOverride()
