@@ -1,3 +1,4 @@
+import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { unknownSettings } from './unknown-settings.ts'
 
@@ -24,4 +25,18 @@ test.each([
   ['empty ones', { PARLEY_COLOUR: '' }],
 ])('%s are not mentioned', (_, env) => {
   expect(unknownSettings(env)).toEqual([])
+})
+
+test('any variables can be given: each that is no setting is one sentence without its value', () => {
+  const name = fc
+    .string({ unit: fc.constantFrom(...'ABCDEFGHIJKLMNOPQRSTUVWXYZ_0😀'), maxLength: 60 })
+    .map((rest) => `PARLEY_${rest}`)
+  const value = fc.constantFrom('hidden-value')
+  fc.assert(
+    fc.property(fc.dictionary(name, value), (env) => {
+      const sentences = unknownSettings(env)
+      expect(sentences.length).toBeLessThanOrEqual(Object.keys(env).length)
+      for (const sentence of sentences) expect(sentence).not.toContain('hidden-value')
+    }),
+  )
 })
