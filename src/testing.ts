@@ -1,4 +1,4 @@
-import { type Credentials, remoteClock, subscribe, TestAccount } from './testing/account.ts'
+import { type Credentials, hasWebhooks, remoteClock, subscribe, TestAccount } from './testing/account.ts'
 import { WebhookCatcher } from './testing/catcher.ts'
 import { type Connection, Operator } from './testing/operator.ts'
 import { type StartOptions, startServer } from './testing/start.ts'
@@ -17,10 +17,18 @@ export interface Snapshot {
 /** A server that was started for tests, as its first account sees it. */
 export class TestParley extends TestAccount {
   readonly #stop: () => Promise<void>
+  /** Leads the webhooks of the first account to the catcher, unless the seed leads them elsewhere. */
+  readonly #subscribe: () => Promise<void>
 
-  private constructor(operator: Operator, account: Credentials, webhooks: WebhookCatcher, stop: () => Promise<void>) {
+  private constructor(
+    operator: Operator,
+    account: Credentials,
+    webhooks: WebhookCatcher,
+    { stop, subscribe }: { stop: () => Promise<void>; subscribe: () => Promise<void> },
+  ) {
     super(operator, account, webhooks, remoteClock(operator))
     this.#stop = stop
+    this.#subscribe = subscribe
   }
 
   /** See `startParley`. */
@@ -29,8 +37,13 @@ export class TestParley extends TestAccount {
     const operator = new Operator(connection)
     const webhooks = await WebhookCatcher.start(account.authToken)
     try {
-      await subscribe(operator, account, webhooks)
-      return new TestParley(operator, account, webhooks, stop)
+      const configured = options.seed !== undefined && (await hasWebhooks(operator, account))
+      const parley = new TestParley(operator, account, webhooks, {
+        stop,
+        subscribe: async () => (configured ? undefined : subscribe(operator, account, webhooks)),
+      })
+      await parley.#subscribe()
+      return parley
     } catch (error) {
       await Promise.all([webhooks.close(), stop()])
       throw error
@@ -53,7 +66,7 @@ export class TestParley extends TestAccount {
    */
   async reset(): Promise<void> {
     await this.operator.admin('POST', '/reset')
-    await subscribe(this.operator, this.account, this.webhooks)
+    await this.#subscribe()
     this.webhooks.clear()
   }
 

@@ -118,14 +118,19 @@ export class TestAccount implements AsyncDisposable {
   }
 }
 
-/** Leads the account's webhooks to the catcher, unless they are configured already. */
+const webhookPath = '/Configuration/Webhooks'
+
+/** Whether a seed has configured the account's webhooks. */
+export async function hasWebhooks(operator: Operator, account: Credentials): Promise<boolean> {
+  const { pre_webhook_url, post_webhook_url } = await operator.api<Record<string, unknown>>(account, webhookPath)
+  return pre_webhook_url !== null || post_webhook_url !== null
+}
+
+/** Leads the account's webhooks to the catcher. */
 export async function subscribe(operator: Operator, account: Credentials, { url }: WebhookCatcher): Promise<void> {
-  const path = '/Configuration/Webhooks'
-  const configured = await operator.api<{ pre_webhook_url: string | null; post_webhook_url: string | null }>(account, path)
-  if (configured.pre_webhook_url !== null || configured.post_webhook_url !== null) return
   const form = new URLSearchParams({ PostWebhookUrl: url })
   for (const event of postActionEvents) form.append('Filters', event)
-  await operator.api(account, path, form)
+  await operator.api(account, webhookPath, form)
 }
 
 /** The clock of an account, or of the server. */
