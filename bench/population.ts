@@ -76,6 +76,8 @@ export function rowOf(population: Population, i: number, owner: Owner, nowMs: nu
     date_closed: closed_ms,
     next_due: active ? inactive_ms : closed_ms,
     last_message_index: -1,
+    last_event_id: 0,
+    removed_messages: 0,
     date_activity: created_ms,
     date_created: created_ms,
     date_updated: created_ms,

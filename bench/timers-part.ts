@@ -148,6 +148,7 @@ export async function idlePoll(parley: Server): Promise<number> {
     read: reader.read,
     slots: onlySlot,
     write: () => Promise.reject(new Error('nothing should be due')),
+    publish: () => {},
     subscribe: () => {},
     failing: () => false,
     waiting: () => 0,

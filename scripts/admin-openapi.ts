@@ -37,7 +37,7 @@ const about = {
     title: 'Parley operator API',
     version: '1',
     description:
-      "The operator's own API: accounts, API keys, messaging channels, content templates, the delivery log, the test clock and the test mode. Requests and responses are JSON; " +
+      "The operator's own API: accounts, API keys, access tokens, messaging channels, content templates, the delivery log, the test clock and the test mode. Requests and responses are JSON; " +
       'every error is `{"error": "what is wrong"}`, with the `code` of `/v1` where there is one.',
     license: { name: 'MIT', identifier: 'MIT' },
   },
@@ -47,6 +47,7 @@ const about = {
   tags: [
     'Accounts',
     'API keys',
+    'Access tokens',
     'Channels',
     'Content templates',
     'Deliveries',

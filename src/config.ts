@@ -183,6 +183,12 @@ const declarations = {
     default: '168',
     parse: integer(1, 87_600),
   }),
+  clientHistoryDays: declare({
+    env: 'PARLEY_CLIENT_HISTORY_DAYS',
+    description: 'days for which a connected app may be offline and still learn what was removed meanwhile',
+    default: '30',
+    parse: integer(1, 3650),
+  }),
   mediaMaxBytes: declare({
     env: 'PARLEY_MEDIA_MAX_BYTES',
     description: 'maximum size of an uploaded file, in bytes',

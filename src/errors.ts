@@ -44,6 +44,42 @@ export const catalogue = {
     message: 'Authenticate',
     when: 'the account or API key is unknown, or its auth token or secret is wrong',
   },
+  tokenInvalid: {
+    code: 20101,
+    status: 401,
+    message: 'Invalid Access Token',
+    when: 'an access token of a client SDK is malformed, or signed by another algorithm than HS256, HS384 or HS512',
+  },
+  tokenIssuer: {
+    code: 20103,
+    status: 401,
+    message: 'Invalid Access Token issuer/subject',
+    when: 'the API key or the account of an access token does not exist',
+  },
+  tokenExpired: {
+    code: 20104,
+    status: 401,
+    message: 'Access Token expired or expiration date invalid',
+    when: 'an access token has expired, or is valid for more than 24 hours',
+  },
+  tokenNotYetValid: {
+    code: 20105,
+    status: 401,
+    message: 'Access Token not yet valid',
+    when: 'the nbf of an access token is in the future',
+  },
+  tokenGrants: {
+    code: 20106,
+    status: 401,
+    message: 'Invalid Access Token grants',
+    when: 'an access token has no identity, no chat grant, or names a service that does not exist',
+  },
+  tokenSignature: {
+    code: 20107,
+    status: 401,
+    message: 'Invalid Access Token signature',
+    when: 'an access token is not signed with the secret of its API key',
+  },
   methodNotAllowed: { code: 20004, status: 405, message: 'Method not allowed', when: 'the path does not support the method' },
   forbidden: {
     code: 20403,
@@ -335,6 +371,36 @@ export const catalogue = {
     message: 'Unique name should not match conversation sid pattern',
     when: 'UniqueName has the form of a conversation SID',
   },
+  userUnauthorized: {
+    code: 50107,
+    status: 403,
+    message: 'User unauthorized for command',
+    when: 'a user of a client SDK has no role with the permission that a command needs',
+  },
+  conversationNotFound: {
+    code: 50350,
+    status: 404,
+    message: 'Conversation not found',
+    when: 'a command of a client SDK names a conversation that does not exist',
+  },
+  notParticipant: {
+    code: 50430,
+    status: 403,
+    message: 'User not participant of conversation',
+    when: 'a user of a client SDK is neither in a conversation nor its creator, nor has a role that concerns all of them',
+  },
+  syncForbidden: {
+    code: 54007,
+    status: 403,
+    message: 'Access forbidden for identity',
+    when: 'a client SDK reads messages, participants or memberships that are not for its user',
+  },
+  syncObjectNotFound: {
+    code: 54300,
+    status: 404,
+    message: 'Unique name not found',
+    when: 'a client SDK opens a list, map or document that does not exist',
+  },
   userExists: {
     code: 50201,
     status: 409,
@@ -347,6 +413,12 @@ export const catalogue = {
     status: 400,
     message: 'Identity not provided',
     when: 'a participant has neither an identity nor an address nor a projected address',
+  },
+  roleNotSettable: {
+    code: 50205,
+    status: 403,
+    message: 'User unauthorized to set role',
+    when: 'a user of a client SDK adds a participant with a role',
   },
   identityLikeSid: {
     code: 50206,

@@ -18,6 +18,9 @@ import { Timers } from './background/timers.ts'
 import { UrlSealing } from './background/url-sealing.ts'
 import { loopbackHandler, messageHandler } from './channels/message-delivery.ts'
 import type { ChannelReport } from './channels/receipts.ts'
+import { mediaBearers } from './client/bearers.ts'
+import type { ConnectionLimits } from './client/connection.ts'
+import { ClientServer } from './client/server.ts'
 import { TestClock } from './clock.ts'
 import { type Config, ConfigError, mediaFolder } from './config.ts'
 import { createWebhookClient, type WebhookClient } from './delivery/client.ts'
@@ -45,6 +48,7 @@ import { accountBySid, serviceOfAccount } from './storage/lookups.ts'
 export interface StartOptions extends OpenOptions {
   /** For tests, which would wait too long for the usual ones. */
   readonly limits?: Partial<HttpLimits>
+  readonly clientLimits?: Partial<ConnectionLimits>
 }
 
 export interface Running {
@@ -117,15 +121,11 @@ export async function start(config: Config, options: StartOptions = {}): Promise
     const deliveries = createDeliveries(shared, idle)
     const testMode = config.testMode ? { deliveries, faults: new Faults() } : null
     const clock = sharedClock(shared)
-    const { server, gateway } = createServer(shared, {
-      pipeline,
-      timers,
-      idle,
-      testMode,
-      store,
-      beforeRequest: clock?.follow,
-      limits: options.limits,
-    })
+    const logins = createLogins(shared)
+    const clients = createClients(shared, { pipeline, logins, beforeInit: clock?.follow, limits: options.clientLimits })
+    const parts = { pipeline, timers, idle, testMode, store, logins, beforeRequest: clock?.follow, limits: options.limits }
+    const { server, gateway } = createServer(shared, parts)
+    clients.attach(server.server)
     const workers: Worker[] = [
       timers,
       deliveries,
@@ -139,13 +139,14 @@ export async function start(config: Config, options: StartOptions = {}): Promise
       () => Promise.all(workers.map((worker) => worker.stop())),
       () => gateway.close(),
       () => closeHttp(server, stopTimeoutMs),
+      () => clients.stop(),
     )
     const url = await listen(server, config)
     if (config.gatewayPort !== null || config.gatewayTlsPort !== null) await gateway.open()
     const withdraw = announceUrl(config, url)
     opened.push(async () => withdraw())
     const metricsUrl = config.metricsPort === null ? url : await listenForMetrics(shared, config.metricsPort, opened)
-    for (const worker of workers) worker.start()
+    for (const worker of [...workers, clients]) worker.start()
     return { url, metricsUrl, installation, gateway, stop }
   } catch (error) {
     await stop()
@@ -209,7 +210,13 @@ function createDeliveries(shared: Shared, idle: DeliveryIdle): Deliveries<Channe
 }
 
 function createCleanup({ config, installation: { clock, database }, onError }: Shared): Cleanup {
-  return new Cleanup({ clock, database, deliveryRetentionMs: config.deliveryLogDays * dayMs, onError })
+  return new Cleanup({
+    clock,
+    database,
+    deliveryRetentionMs: config.deliveryLogDays * dayMs,
+    tombstoneRetentionMs: config.clientHistoryDays * dayMs,
+    onError,
+  })
 }
 
 function createPipeline({ installation, read, client }: Shared, timers: Timers): Pipeline {
@@ -241,6 +248,48 @@ function sharedClock({ installation: { clock, database }, onError }: Shared) {
   return { follow, worker: new Loop(async () => follow().then(() => clockIntervalMs), onError) }
 }
 
+interface Logins {
+  readonly throttle: LoginThrottle
+  readonly onFailedLogin: (login: FailedLogin) => void
+}
+
+function createLogins({ config, installation: { log }, metrics }: Shared): Logins {
+  return {
+    throttle: new LoginThrottle({ ...defaultLogins, maxFailed: config.maxFailedLogins }),
+    onFailedLogin: (login) => {
+      metrics.countFailedLogin()
+      log.warn(login, 'login failed')
+    },
+  }
+}
+
+function createClients(
+  { config, installation: { database, log }, metrics }: Shared,
+  parts: {
+    readonly pipeline: Pipeline
+    readonly logins: Logins
+    readonly beforeInit: (() => Promise<void>) | undefined
+    readonly limits: Partial<ConnectionLimits> | undefined
+  },
+): ClientServer {
+  const { pipeline, logins, beforeInit, limits } = parts
+  const { publicUrl, mediaMaxBytes } = config
+  const { throttle } = logins
+  const checks = { isOwnHost: hostCheck(config), isTrustedProxy: proxyCheck(config.trustedProxies) }
+  const clients = new ClientServer({
+    ...{ pipeline, database, throttle, publicUrl, ...checks, mediaMaxBytes, beforeInit, log, limits },
+    sent: (frames) => metrics.countClientFrames(frames),
+    replayed: (events) => metrics.countClientReplay(events),
+    responded: ({ method, path, status, seconds, session }) => {
+      metrics.clientRequestSeconds.observe(seconds)
+      const ms = Math.round(seconds * 1e6) / 1000
+      log.info({ method, path, status, ms, account: session.account_sid, user: session.user_sid }, 'client request')
+    },
+  })
+  metrics.clients = clients
+  return clients
+}
+
 function createServer(
   { config, installation, metrics, read }: Shared,
   parts: {
@@ -249,19 +298,13 @@ function createServer(
     readonly idle: DeliveryIdle
     readonly testMode: { readonly deliveries: Deliveries<ChannelReport>; readonly faults: Faults } | null
     readonly store: MediaStore
+    readonly logins: Logins
     readonly beforeRequest: (() => Promise<void>) | undefined
     readonly limits: Partial<HttpLimits> | undefined
   },
 ): { server: FastifyInstance; gateway: Gateway } {
   const { database, vault, clock, log } = installation
-  const { pipeline, timers, idle, testMode, store, beforeRequest } = parts
-  const logins = {
-    throttle: new LoginThrottle({ ...defaultLogins, maxFailed: config.maxFailedLogins }),
-    onFailedLogin: (login: FailedLogin) => {
-      metrics.countFailedLogin()
-      log.warn(login, 'login failed')
-    },
-  }
+  const { pipeline, timers, idle, testMode, store, logins, beforeRequest } = parts
   const limits = { ...defaultLimits, maxConnections: config.maxConnections ?? defaultConnections(), ...parts.limits }
   const server = createHttp({
     pipeline,
@@ -279,6 +322,7 @@ function createServer(
       vault,
       clock,
       log,
+      bearers: mediaBearers(pipeline, logins.throttle),
     }),
     publicUrl: config.publicUrl,
     log,
@@ -286,6 +330,7 @@ function createServer(
     isOwnHost: hostCheck(config),
     isTrustedProxy: proxyCheck(config.trustedProxies),
     ...(testMode && { faults: testMode.faults }),
+    isUpgrade: ClientServer.isUpgrade,
     onResponse: (method, status, seconds) => metrics.countRequest(method, status, seconds),
   })
   const gateway = new Gateway({ config, http: server.server, maxConnections: limits.maxConnections, log })

@@ -34,6 +34,7 @@ const database: Database = {
   read,
   slots: onlySlot,
   write: () => Promise.reject(new Error('there is no storage')),
+  publish: () => {},
   subscribe: () => {},
   failing: () => false,
   waiting: () => 0,

@@ -42,7 +42,7 @@ export const accountCommands = {
   async updateAccount(tx: Tx, input: Changes<AccountRow>): Promise<boolean> {
     const columns = Object.keys(input).filter((column) => column !== 'sid')
     const found = (await tx.run(updateNames('accounts', ['sid'], columns), { ...input })) > 0
-    if (found) tx.notify({ topic: 'changed', table: 'accounts', sid: input.sid, revision: 0 })
+    if (found) notifyOf(tx, 'accounts', input.sid)
     return found
   },
 
@@ -59,7 +59,7 @@ export const accountCommands = {
       await tx.run(deleteRow('services', ['sid']), { sid: service.sid })
       await insert(tx, 'removals', { sid: service.sid, date_created: input.now, service_sid: null })
     }
-    tx.notify({ topic: 'changed', table: 'accounts', sid: input.sid, revision: 0 })
+    notifyOf(tx, 'accounts', input.sid)
     tx.notify({ topic: 'removal' })
     return true
   },
@@ -75,13 +75,19 @@ export const accountCommands = {
     if (!(await tx.one(apiKeyOfAccount, { account_sid: input.account_sid, sid: input.sid }))) return false
     const columns = Object.keys(input).filter((column) => column !== 'sid' && column !== 'account_sid')
     await tx.run(updateNames('api_keys', ['sid'], columns), { ...input })
-    tx.notify({ topic: 'changed', table: 'api_keys', sid: input.sid, revision: 0 })
+    notifyOf(tx, 'api_keys', input.sid)
     return true
   },
 
   async deleteKey(tx: Tx, input: { account_sid: string; sid: string }): Promise<boolean> {
     const removed = (await tx.run(deleteRow('api_keys', ['account_sid', 'sid']), input)) > 0
-    if (removed) tx.notify({ topic: 'changed', table: 'api_keys', sid: input.sid, revision: 0 })
+    if (removed) notifyOf(tx, 'api_keys', input.sid)
     return removed
   },
+}
+
+/** Caches drop what has changed, and connections of clients that it admits no more end. */
+function notifyOf(tx: Tx, table: 'accounts' | 'api_keys', sid: string): void {
+  tx.notify({ topic: 'changed', table, sid, revision: 0 })
+  tx.notify({ topic: 'access', sid })
 }

@@ -23,6 +23,7 @@ import { keyRoutes } from './keys.ts'
 import { receiptRoutes } from './receipts.ts'
 import { notFound } from './replies.ts'
 import { type TestModeOptions, testModeRoutes } from './test-mode.ts'
+import { tokenRoutes } from './tokens.ts'
 import { loadValidator, refuseUnstorable, schemaError, validatorCompiler } from './validation.ts'
 
 declare module 'fastify' {
@@ -88,6 +89,7 @@ export function adminRoutes({
     await admin.register(identityRoutes(installation))
     await admin.register(accountRoutes(installation))
     await admin.register(keyRoutes(installation))
+    await admin.register(tokenRoutes(installation))
     await admin.register(channelRoutes(installation))
     await admin.register(contentRoutes(installation))
     await admin.register(receiptRoutes(installation))

@@ -9,6 +9,7 @@ export interface OperationSchema extends FastifySchema {
   readonly tags: readonly [
     | 'Accounts'
     | 'API keys'
+    | 'Access tokens'
     | 'Channels'
     | 'Content templates'
     | 'Deliveries'

@@ -1,10 +1,17 @@
+import type { IncomingMessage } from 'node:http'
 import { isIP } from 'node:net'
-import type { FastifyRequest } from 'fastify'
 import ipaddr from 'ipaddr.js'
 import { hostNameOf, isConversationsHost } from '../urls.ts'
 
 /** Whether an address is that of a proxy whose headers count. */
 export type ProxyCheck = (address: string) => boolean
+
+/** Whoever sends a request: one of Fastify's, or one to upgrade a connection. */
+export interface Caller {
+  readonly headers: IncomingMessage['headers']
+  readonly raw: Pick<IncomingMessage, 'socket'>
+  readonly server: { readonly isTrustedProxy?: ProxyCheck | null | undefined }
+}
 
 /** Proxies are few: their addresses need not be parsed again. */
 const maxKnown = 100
@@ -33,7 +40,7 @@ export function proxyCheck(networks: readonly string[]): ProxyCheck | null {
  * and always with https: it must never send its credentials to the real host in clear text. Others get the public URL, or else the
  * host and the protocol that they have used themselves.
  */
-export function baseOf(request: FastifyRequest, publicUrl: string | null): string {
+export function baseOf(request: Caller, publicUrl: string | null): string {
   const host = hostOf(request) ?? 'localhost'
   const secure = isSecure(request)
   if (secure && isConversationsHost(hostNameOf(host))) return `https://${host}`
@@ -42,7 +49,7 @@ export function baseOf(request: FastifyRequest, publicUrl: string | null): strin
 }
 
 /** Returns the host that the caller used, with its port if it has one. */
-function hostOf(request: FastifyRequest): string | undefined {
+function hostOf(request: Caller): string | undefined {
   const forwarded = forwardedBy(request, 'x-forwarded-host')
   return forwarded !== undefined && /^(?:[\w.-]+|\[[\da-fA-F:.]+\])(?::\d{1,5})?$/.test(forwarded)
     ? forwarded
@@ -50,7 +57,7 @@ function hostOf(request: FastifyRequest): string | undefined {
 }
 
 /** Returns the address of the caller: the other end of the connection, or, behind trusted proxies, the last that none of them has. */
-export function addressOf(request: FastifyRequest): string {
+export function addressOf(request: Caller): string {
   let address = connectedAddress(request)
   const isTrusted = request.server.isTrustedProxy
   const forwarded = request.headers['x-forwarded-for']
@@ -64,18 +71,18 @@ export function addressOf(request: FastifyRequest): string {
   return address
 }
 
-function isSecure(request: FastifyRequest): boolean {
+function isSecure(request: Caller): boolean {
   const forwarded = forwardedBy(request, 'x-forwarded-proto')?.toLowerCase()
   return forwarded === 'https' || (forwarded !== 'http' && 'encrypted' in request.raw.socket)
 }
 
 /** Returns what the nearest proxy, if it is trusted, says in a header: the last entry, because callers can send entries of their own. */
-function forwardedBy(request: FastifyRequest, name: 'x-forwarded-host' | 'x-forwarded-proto'): string | undefined {
+function forwardedBy(request: Caller, name: 'x-forwarded-host' | 'x-forwarded-proto'): string | undefined {
   const header = request.headers[name]
   if (typeof header !== 'string' || !request.server.isTrustedProxy?.(connectedAddress(request))) return undefined
   return header.slice(header.lastIndexOf(',') + 1).trim()
 }
 
-function connectedAddress({ raw }: FastifyRequest): string {
+function connectedAddress({ raw }: Caller): string {
   return raw.socket.remoteAddress ?? ''
 }

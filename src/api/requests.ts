@@ -3,6 +3,7 @@ import type { Clock } from '../clock.ts'
 import {
   type Changed,
   type ChangeRequest,
+  madeBefore,
   type NamedChange,
   nextDueOf,
   type Proposal,
@@ -31,6 +32,10 @@ export interface Call {
   readonly query: Form
   readonly body: Form
   readonly webhooks: boolean
+  /** The user who asks with a client SDK. */
+  readonly client_identity?: string
+  /** Names the request, see `ChangeRequest`. */
+  readonly once?: string
 }
 
 export interface Pipeline {
@@ -68,14 +73,29 @@ export interface Operation {
  * Returns the JSON text, null after a removal. Throws ApiError.
  */
 export async function write(pipeline: Pipeline, verb: ChangeVerb, call: Call): Promise<string | null> {
-  const { resource, path } = call
+  const { row, ancestors, now } = await writeRow(pipeline, verb, call)
+  return row && render(pipeline, ancestors, call, row, now)
+}
+
+/** As `write`, but returns the row, as of `now`. */
+export async function writeRow(pipeline: Pipeline, verb: ChangeVerb, call: Call): Promise<Changed & { readonly now: number }> {
+  const { resource, path, client_identity, once } = call
   const now = pipeline.clock.now(path.account_sid)
   const given = verb === 'remove' ? {} : await parseBody(pipeline, verb, call)
   const params = sealSecrets(resource.params, given, (secret) => pipeline.preAction.vault.seal(secret))
   const sid = verb === 'create' && resource.sid ? newSid(resource.sid, now) : ''
-  const request: ChangeRequest = { verb, path, params, sid, now, webhooks: call.webhooks, source: 'API' }
-  const { row, ancestors } = await pipeline.write(resource, await runPreAction(pipeline, resource, request))
-  return row && render(pipeline, ancestors, call, row, now)
+  const by = client_identity === undefined ? { source: 'API' } : { source: 'SDK', client_identity }
+  const request: ChangeRequest = {
+    verb,
+    path,
+    params,
+    sid,
+    now,
+    webhooks: call.webhooks,
+    ...by,
+    ...(once !== undefined && { once }),
+  }
+  return { ...(await pipeline.write(resource, await runPreAction(pipeline, resource, request))), now }
 }
 
 /** Parses the body. Throws 404 rather than the refusal of a parameter when what the path names does not exist. */
@@ -100,7 +120,7 @@ export async function runPreAction(
   request: ChangeRequest,
   ancestors?: Ancestors,
 ): Promise<ChangeRequest> {
-  if (!request.webhooks || !resource.events) return request
+  if (!request.webhooks || !resource.events || (await madeBefore(pipeline.read, request))) return request
   const facts = { ...(ancestors ?? (await locate(pipeline.read, resource, request.path))), now: request.now }
   const target = preActionHook(resource, request, facts)
   if (!target) return request

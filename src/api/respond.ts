@@ -12,7 +12,7 @@ const fixedHeaders = [
   'access-control-allow-methods',
   'GET, POST, DELETE, OPTIONS',
   'access-control-allow-headers',
-  'Accept, Authorization, Content-Type, If-Match, If-Modified-Since, If-None-Match, If-Unmodified-Since, Idempotency-Key, X-Twilio-Webhook-Enabled',
+  'Accept, Authorization, Content-Type, If-Match, If-Modified-Since, If-None-Match, If-Unmodified-Since, Idempotency-Key, X-Twilio-Token, X-Twilio-Webhook-Enabled',
   'access-control-allow-credentials',
   'true',
   'access-control-expose-headers',

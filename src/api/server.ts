@@ -35,6 +35,7 @@ export function createHttp(options: HttpOptions): FastifyInstance {
     http: {
       headersTimeout: options.limits.headTimeoutMs,
       connectionsCheckingInterval: Math.ceil(options.limits.headTimeoutMs / 4),
+      ...(options.isUpgrade && { shouldUpgradeCallback: options.isUpgrade }),
     },
     forceCloseConnections: 'idle',
     return503OnClosing: false,
@@ -168,18 +169,17 @@ function addSurface(v1: FastifyInstance, surface: Surface, options: HttpOptions,
     if (isForged(request)) return done(refuse('forbidden'))
     // Browsers send preflight requests without credentials.
     if (request.method === 'OPTIONS' || surface.withoutCredentials) return proceed()
-    const account_sid = authenticator.cachedAccount(request.headers.authorization)
+    const otherwise = surface.authenticate?.(request)
+    const account_sid = otherwise ? undefined : authenticator.cachedAccount(request.headers.authorization)
     if (account_sid !== undefined) {
       request.account_sid = account_sid
       return proceed()
     }
-    Promise.all([authenticator.authenticate(request.headers.authorization, addressOf(request)), options.beforeRequest?.()]).then(
-      ([sid]) => {
-        request.account_sid = sid
-        proceed()
-      },
-      done,
-    )
+    const authenticated = otherwise ?? authenticator.authenticate(request.headers.authorization, addressOf(request))
+    Promise.all([authenticated, options.beforeRequest?.()]).then(([sid]) => {
+      request.account_sid = sid
+      proceed()
+    }, done)
   })
   const { faults } = options
   if (faults) v1.addHook('preHandler', (request, reply, done) => faults.apply(request, reply, done))

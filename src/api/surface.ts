@@ -1,3 +1,4 @@
+import type { IncomingMessage } from 'node:http'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Logger } from 'pino'
 import type { AnyResource } from '../model/declare.ts'
@@ -32,6 +33,8 @@ export interface Surface {
   readonly streams?: true
   /** Set where signed urls take the place of credentials. */
   readonly withoutCredentials?: true
+  /** Authenticates by other means than `Authorization`. Returns the account; undefined when the request has none of them. */
+  readonly authenticate?: (request: FastifyRequest) => Promise<string> | undefined
   readonly routes: (plugin: FastifyInstance) => void
 }
 
@@ -54,6 +57,8 @@ export interface HttpOptions {
   readonly isTrustedProxy: ProxyCheck | null
   /** Failures that tests ask for; absent unless in test mode. */
   readonly faults?: Faults
+  /** Whether a request to upgrade its connection is for somebody who listens to `upgrade`; any other is an ordinary request. */
+  readonly isUpgrade?: (request: IncomingMessage) => boolean
   /** Called after every response. */
   readonly onResponse: (method: string, status: number, seconds: number) => void
 }

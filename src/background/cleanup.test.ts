@@ -16,6 +16,7 @@ function endless(): Database<ReturnType<typeof removalCommands>> & { readonly ba
   return {
     batches,
     write: write as Database<ReturnType<typeof removalCommands>>['write'],
+    publish: () => {},
     subscribe: () => {},
     capabilities: { soleOwner: true },
     read: { one: unused, all: unused, hold: unused },
@@ -33,6 +34,7 @@ test('a stop waits for the batch under way, not for all that there is to remove'
     clock: new SystemClock(),
     database,
     deliveryRetentionMs: 0,
+    tombstoneRetentionMs: 0,
     onError: (error) => failed.push(error),
   })
   cleanup.start()

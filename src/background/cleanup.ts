@@ -5,6 +5,9 @@ import type { Database } from '../storage/database.ts'
 
 const hourMs = 3_600_000
 
+/** A client repeats a request within a minute, or when it is connected again. */
+const mutationRetentionMs = 24 * hourMs
+
 /** Rows per transaction: requests wait at most for one batch, some 20 ms. */
 const batch = 500
 
@@ -13,18 +16,24 @@ export interface CleanupOptions {
   readonly database: Database<ReturnType<typeof removalCommands>>
   /** How long finished deliveries stay in the log. */
   readonly deliveryRetentionMs: number
+  /** How long a client SDK may be away and still learn of what was removed. */
+  readonly tombstoneRetentionMs: number
   readonly onError: (error: unknown) => void
 }
 
-/** Deletes in batches what deleted services, accounts and conversations have left, and old deliveries of the log. */
+/** Deletes in batches what deleted services, accounts and conversations have left, and what is old: deliveries of the log, tombstones. */
 export class Cleanup implements Worker {
   readonly #loop: Loop
 
-  constructor({ clock, database, deliveryRetentionMs, onError }: CleanupOptions) {
+  constructor({ clock, database, deliveryRetentionMs, tombstoneRetentionMs, onError }: CleanupOptions) {
     this.#loop = new Loop(async (signal) => {
       while (!signal.aborted && (await database.write('removeSome', { limit: batch })));
       const before = clock.now() - deliveryRetentionMs
       while (!signal.aborted && (await database.write('removeOldDeliveries', { before, limit: batch })) === batch);
+      const buried = clock.now() - tombstoneRetentionMs
+      while (!signal.aborted && (await database.write('removeOldTombstones', { before: buried, limit: batch })) === batch);
+      const repeatable = clock.now() - mutationRetentionMs
+      while (!signal.aborted && (await database.write('removeOldMutations', { before: repeatable, limit: batch })) === batch);
       return hourMs
     }, onError)
     database.subscribe((notices) => {

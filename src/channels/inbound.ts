@@ -285,8 +285,9 @@ async function allowedChanges(
 /** Returns the media for the event of a new conversation, else null. Throws the refusal of the parameter or the media. */
 async function mediaForEvent({ read, clock }: Pipeline, destination: Destination, incoming: Incoming): Promise<string | null> {
   const { MediaSid } = parseParams(messages.params, 'create', formOf(messageForm(incoming)))
-  if (destination.kind !== 'new' || !MediaSid) return null
-  return mediaToJson(await freeMedia(read, destination.service_sid, MediaSid, clock.now(incoming.account_sid)))
+  const [media_sid] = MediaSid ?? []
+  if (destination.kind !== 'new' || !media_sid) return null
+  return mediaToJson([await freeMedia(read, destination.service_sid, media_sid, clock.now(incoming.account_sid))])
 }
 
 type FormValues = Readonly<Record<string, string | string[]>>

@@ -22,6 +22,7 @@ const commands: Readonly<Record<string, () => Promise<Command>>> = {
   listen: async () => (await import('./listen.ts')).listenCommand(),
   clock: async () => (await import('./clock.ts')).clockCommand(),
   backup: async () => (await import('./backup.ts')).backupCommand(),
+  token: async () => (await import('./token.ts')).tokenCommand(),
   migrate: async () => (await import('./migrate.ts')).migrateCommand(),
   copy: async () => (await import('./copy.ts')).copyCommand(),
 }

@@ -34,6 +34,8 @@ export const keys: { readonly [T in Copied]: readonly (keyof Tables[T] & string)
   media: ['service_sid', 'sid'],
   deliveries: ['service_sid', 'id'],
   removals: ['sid'],
+  mutations: ['service_sid', 'id'],
+  tombstones: ['service_sid', 'object', 'event_id'],
   // Last: without these rows the target is no installation.
   installation: ['name'],
 }

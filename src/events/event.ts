@@ -50,6 +50,8 @@ export interface EventScope {
   readonly account: AccountRow
   readonly service: ServiceRow | null
   readonly now: number
+  /** The user who causes it with a client SDK. */
+  readonly client_identity?: string
 }
 
 /** An event for post-action webhooks. */

@@ -45,13 +45,14 @@ export async function enqueue(
 
 /** Returns the form of an event without `RetryCount`, which differs between attempts. Values that are not set are left out. */
 export function requestForm(
-  scope: Pick<EventScope, 'account' | 'service'>,
+  scope: Pick<EventScope, 'account' | 'service' | 'client_identity'>,
   type: EventType,
   payload: Payload,
   source: string | null,
 ): Record<string, string> {
   const form: Record<string, string> = { EventType: type, AccountSid: scope.account.sid }
-  const all = { ChatServiceSid: scope.service?.sid, Source: source, ...payload }
+  const ClientIdentity = source === null ? null : scope.client_identity
+  const all = { ChatServiceSid: scope.service?.sid, Source: source, ClientIdentity, ...payload }
   for (const [name, value] of Object.entries(all)) {
     if (value !== null && value !== undefined) form[name] = String(value)
   }

@@ -3,13 +3,14 @@ import type { Readable } from 'node:stream'
 import { pipeline as pipe } from 'node:stream/promises'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Logger } from 'pino'
-import { baseOf } from '../api/origin.ts'
+import { addressOf, baseOf } from '../api/origin.ts'
 import { commonHeaders, paramsOf, pathOf, queryOf, respond, sendError } from '../api/respond.ts'
 import { addPath } from '../api/routes.ts'
 import type { Endpoint, Surface } from '../api/surface.ts'
 import type { Clock } from '../clock.ts'
 import { seconds } from '../dates.ts'
 import { refuse } from '../errors.ts'
+import { isJsonObject, parseJsonObject } from '../json.ts'
 import { oneOf, parseParams, text } from '../model/params.ts'
 import { newSid } from '../sids.ts'
 import type { Database, Reader } from '../storage/database.ts'
@@ -25,6 +26,11 @@ import type { MediaStore } from './store.ts'
 
 const collection = '/Services/:service/Media'
 const instance = `${collection}/:key`
+const mediaSet = '/Services/:service/MediaSet'
+
+/** Media that one request may ask for, and the length of its body. */
+const maxSet = 100
+const maxSetBytes = 64 * 1024
 
 const params = {
   Category: oneOf(['media', 'body', 'history'], { invalid: 'invalidValue' }),
@@ -44,12 +50,30 @@ export interface MediaOptions {
   /** Null: derived from the request's Host header. */
   readonly publicUrl: string | null
   readonly log: Logger
+  readonly bearers: Bearers
+}
+
+/** A user of a client SDK, by an access token. */
+export interface Bearer {
+  readonly account_sid: string
+  readonly service_sid: string
+  readonly identity: string
+}
+
+/** What is known about the users of client SDKs. */
+export interface Bearers {
+  /** Throws ApiError for a token that is not good. */
+  readonly verify: (token: string, address: string) => Promise<Bearer>
+  /** Whether a user may read the messages of a conversation. */
+  readonly mayRead: (bearer: Bearer, conversation_sid: string) => Promise<boolean>
 }
 
 declare module 'fastify' {
   interface FastifyRequest {
     /** Content type of an upload as sent; Fastify would refuse some. */
     uploadedType: string | undefined
+    /** Whose access token the request has; null when it is authenticated as an account. */
+    bearer: Bearer | null
   }
 }
 
@@ -64,8 +88,10 @@ export function mediaSurfaces(options: MediaOptions): Surface[] {
     {
       prepare,
       streams: true,
+      authenticate: (request) => media.authenticate(request),
       routes(plugin) {
         addStreamParser(plugin)
+        addPath(plugin, mediaSet, { POST: media.endpoint('FetchMediaSet', media.fetchSet) })
         addPath(plugin, collection, { POST: media.endpoint('CreateMedia', media.upload) })
         addPath(plugin, instance, {
           GET: media.endpoint('FetchMedia', media.fetch),
@@ -90,6 +116,7 @@ export function mediaSurfaces(options: MediaOptions): Surface[] {
 /** Leaves the body unparsed: handlers read it from the request as a stream. */
 function addStreamParser(plugin: FastifyInstance): void {
   plugin.decorateRequest('uploadedType', undefined)
+  plugin.decorateRequest('bearer', null)
   plugin.addContentTypeParser('*', (_request, _body, done) => done(null))
 }
 
@@ -113,6 +140,16 @@ class Media {
     }
   }
 
+  /** Verifies the access token of a client SDK, if the request has one. */
+  authenticate(request: FastifyRequest): Promise<string> | undefined {
+    const token = request.headers['x-twilio-token']
+    if (typeof token !== 'string') return undefined
+    return this.#options.bearers.verify(token, addressOf(request)).then((bearer) => {
+      request.bearer = bearer
+      return bearer.account_sid
+    })
+  }
+
   readonly upload: Work = async (request, reply) => {
     const row = await receiveBody(request, reply, (body) => this.#add(request, body))
     respond(request, reply, 201, this.#represent(request, row))
@@ -132,7 +169,7 @@ class Media {
     return store.add(part?.bytes ?? body, maxBytes, async ({ sha256, size }) => {
       const now = clock.now(account_sid)
       const dates = { date_created: now, date_updated: now, revision: 1 }
-      const unused = { author: null, conversation_sid: null, message_sid: null }
+      const unused = { author: request.bearer?.identity ?? null, conversation_sid: null, message_sid: null }
       const described = { sha256, size, content_type, filename, category }
       const row: MediaRow = { service_sid, sid: newSid('media', now), account_sid, ...described, ...unused, ...dates }
       await database.write('addMedia', { row, path: pathOf(request), quotaBytes })
@@ -150,7 +187,21 @@ class Media {
     respond(request, reply, 200, this.#represent(request, await this.#find(request)))
   }
 
+  /** Client SDKs ask for the media of a message together. */
+  readonly fetchSet: Work = async (request, reply) => {
+    const sids = await receiveBody(request, reply, mediaSids)
+    const service_sid = await this.#serviceOf(request)
+    const now = this.#options.clock.now(request.account_sid)
+    const records = sids.map(async (sid) => {
+      const row = await this.#readable(request, service_sid, sid, now)
+      const record = row && { media_record: JSON.parse(this.#represent(request, row)) }
+      return { code: record ? 200 : 404, media_sid: sid, ...record }
+    })
+    respond(request, reply, 200, JSON.stringify(await Promise.all(records)))
+  }
+
   readonly remove: Work = async (request, reply) => {
+    if (request.bearer) throw refuse('forbidden')
     const { service_sid, sid } = await this.#find(request)
     await this.#options.database.write('deleteMedia', { service_sid, sid, path: pathOf(request) })
     respond(request, reply, 204, null)
@@ -179,6 +230,7 @@ class Media {
   /** Returns the SID of the path's service. Throws 404 when it does not exist or belongs to another account. */
   async #serviceOf(request: FastifyRequest): Promise<string> {
     const { service: sid = '' } = paramsOf(request)
+    if (request.bearer && request.bearer.service_sid !== sid) throw refuse('notFound', { path: pathOf(request) })
     const service = await this.#options.read.one(serviceOfAccount, { sid, account_sid: request.account_sid })
     if (!service) throw refuse('notFound', { path: pathOf(request) })
     return service.sid
@@ -186,12 +238,23 @@ class Media {
 
   /** Reads media. Throws 404, at once also for those of a removed conversation, whose rows are removed in batches. */
   async #findReachable(request: FastifyRequest, service_sid: string, now: number): Promise<MediaRow> {
-    const { read } = this.#options
     const { key = '' } = paramsOf(request)
-    const row = await findMedia(read, service_sid, key, now)
-    const gone = row?.conversation_sid && !(await read.one(conversationBySid, { service_sid, sid: row.conversation_sid }))
-    if (!row || gone) throw refuse('notFound', { path: pathOf(request) })
+    const row = await this.#readable(request, service_sid, key, now)
+    if (!row) throw refuse('notFound', { path: pathOf(request) })
     return row
+  }
+
+  async #readable({ bearer }: FastifyRequest, service_sid: string, sid: string, now: number): Promise<MediaRow | undefined> {
+    const { read, bearers } = this.#options
+    const row = await findMedia(read, service_sid, sid, now)
+    if (!row) return undefined
+    const { conversation_sid, author } = row
+    if (conversation_sid !== null && !(await read.one(conversationBySid, { service_sid, sid: conversation_sid })))
+      return undefined
+    if (!bearer) return row
+    // What no message carries yet is its uploader's.
+    const allowed = conversation_sid === null ? author === bearer.identity : await bearers.mayRead(bearer, conversation_sid)
+    return allowed ? row : undefined
   }
 
   #represent(request: FastifyRequest, row: MediaRow): string {
@@ -248,6 +311,25 @@ class Media {
       throw error
     }
   }
+}
+
+/** Reads `{"command":"get","list":[{"media_sid":"ME…"}]}`. Throws `invalidValue`. */
+async function mediaSids(body: Readable): Promise<readonly string[]> {
+  const chunks: Buffer[] = []
+  let size = 0
+  const all: AsyncIterable<Buffer> = body.iterator({ destroyOnReturn: false })
+  for await (const chunk of all) {
+    size += chunk.length
+    if (size > maxSetBytes) throw refuse('tooLarge')
+    chunks.push(chunk)
+  }
+  const { command, list } = parseJsonObject(Buffer.concat(chunks).toString()) ?? {}
+  if (command !== 'get' || !Array.isArray(list) || list.length > maxSet) throw refuse('invalidValue')
+  return list.map((entry: unknown) => {
+    const { media_sid } = isJsonObject(entry) ? entry : {}
+    if (typeof media_sid !== 'string') throw refuse('invalidValue')
+    return media_sid
+  })
 }
 
 /** Codes of errors that the caller causes by disconnecting. */

@@ -59,12 +59,14 @@ export async function removeExpired(tx: Tx, now: number, max: number): Promise<n
   return rows.length
 }
 
-/** An element of a message's `media` in REST responses. */
-interface MediaJson {
+/** An element of a message's `media`. */
+export interface MediaJson {
   readonly sid: string
   readonly size: number
   readonly content_type: string
   readonly filename: string | null
+  /** Absent for an attachment, which most are. */
+  readonly category?: MediaRow['category']
 }
 
 /** As long as the vendor keeps an upload that no message takes. */
@@ -88,9 +90,17 @@ export async function freeMedia(read: Reader, service_sid: string, sid: string, 
   return row
 }
 
-/** Returns the `media` column of a message: the JSON of REST responses. */
-export function mediaToJson({ sid, size, content_type, filename }: MediaRow): string {
-  return JSON.stringify([{ sid, size, content_type, filename }] satisfies MediaJson[])
+/** Returns the `media` column of a message. */
+export function mediaToJson(media: readonly MediaRow[]): string {
+  const elements = media.map(({ sid, size, content_type, filename, category }): MediaJson => {
+    return { sid, size, content_type, filename, ...(category !== 'media' && { category }) }
+  })
+  return JSON.stringify(elements)
+}
+
+/** Returns the media of a message as REST shows them: without categories, which only client SDKs know. */
+export function mediaToRest(media: string): readonly object[] {
+  return parseStored<MediaJson[]>(media).map(({ category: _category, ...shown }) => shown)
 }
 
 /** Returns the `Media` parameter of webhooks and channels. observed: capitals inside the JSON text, unlike REST. */

@@ -2,7 +2,8 @@ import { refuse } from '../errors.ts'
 import { emit } from '../events/outbox.ts'
 import type { Reader, Tx } from '../storage/database.ts'
 import { ConflictError } from '../storage/errors.ts'
-import { deleteNames, insert, insertRow, rowsByNames, updateNames } from '../storage/rows.ts'
+import { deleteNames, insert, insertRow, rowsBy, rowsByNames, updateNames } from '../storage/rows.ts'
+import type { MutationRow } from '../storage/schema.ts'
 import {
   type Ancestors,
   type AnyResource,
@@ -30,6 +31,10 @@ export interface ChangeRequest {
   readonly webhooks: boolean
   /** The `Source` parameter of webhooks: `API`, or the channel of an inbound message. */
   readonly source: string
+  /** The user who asks for it with a client SDK; absent for any other request. */
+  readonly client_identity?: string
+  /** Names the request: repeated under the same name it changes nothing more. */
+  readonly once?: string
   readonly inbound?: Inbound
   /** See `Facts`. */
   readonly quiet?: true
@@ -61,9 +66,10 @@ export async function propose(
   request: ChangeRequest,
   ancestors?: Ancestors,
 ): Promise<Proposal> {
-  const { verb, path, params, now, source, inbound, quiet, setup } = request
+  const { verb, path, params, now, source, client_identity, inbound, quiet, setup } = request
   const located = ancestors ?? (await locate(read, resource, path))
-  const storedFacts = { ...located, now, source, ...(inbound && { inbound }), ...(quiet && { quiet }), ...(setup && { setup }) }
+  const by = { source, ...(client_identity !== undefined && { client_identity }) }
+  const storedFacts = { ...located, now, ...by, ...(inbound && { inbound }), ...(quiet && { quiet }), ...(setup && { setup }) }
   const { facts, elapsed } = setup ? { facts: storedFacts, elapsed: [] } : withElapsedParents(resource, storedFacts)
   if (verb === 'create') {
     const loaded: unknown = await resource.load?.(read, params, facts, null)
@@ -131,14 +137,45 @@ export interface Changed {
 /** Runs a change in a transaction: decides on the rows as they are now, writes them and the deliveries. */
 export async function change(tx: Tx, registry: Registry, { resource: name, request }: NamedChange): Promise<Changed> {
   const resource = registry.named(name)
+  const before = await madeBefore(tx, request)
+  if (before) return repeated(tx, resource, request, before)
   const { facts, steps, row } = await propose(tx, resource, request)
   await applySteps(tx, registry, steps, facts, request)
+  if (request.once !== undefined && facts.service) {
+    await insert(tx, 'mutations', {
+      service_sid: facts.service.sid,
+      id: request.once,
+      row_sid: row?.sid ?? null,
+      date_created: request.now,
+    })
+  }
   const ancestors = {
     service: facts.service && { sid: facts.service.sid },
     parents: facts.parents.map(({ sid }) => ({ sid })),
   }
   // The rows that a view joins may have changed too.
   return { row: row && resource.view ? await findInstance(tx, resource, facts, request.path) : row, ancestors }
+}
+
+const mutationById = rowsBy('mutations', ['service_sid', 'id'])
+
+/** Reads what a request with a name has done; undefined when it has not been made before. */
+export async function madeBefore(
+  read: Reader,
+  { once, path }: Pick<ChangeRequest, 'once' | 'path'>,
+): Promise<MutationRow | undefined> {
+  if (once === undefined || path.service_sid === null) return undefined
+  return read.one(mutationById, { service_sid: path.service_sid, id: once })
+}
+
+/** Returns what the request returned before, as the row is now. */
+async function repeated(tx: Tx, resource: AnyResource, request: ChangeRequest, { row_sid }: MutationRow): Promise<Changed> {
+  if (row_sid === null) return { row: null, ancestors: { service: null, parents: [] } }
+  const ancestors = await locate(tx, resource, request.path)
+  const facts = { ...ancestors, now: request.now }
+  // A view finds its row by another name than its SID.
+  const key = resource.view ? request.path.key : row_sid
+  return { row: await findInstance(tx, resource, facts, { ...request.path, key }), ancestors }
 }
 
 /** Runs several changes, all or none, each decided on what the previous ones have written. Returns the first. */
@@ -183,9 +220,10 @@ async function notifyAndEmit(tx: Tx, { resource, change }: Step, facts: Facts, o
 }
 
 async function save(tx: Tx, registry: Registry, { resource, change, loaded }: Step, facts: Facts): Promise<void> {
-  const { verb, before, after } = change
-  if (verb === 'create') await tx.run(insertRow(resource.table, Object.keys(after)), { ...after })
-  if (verb === 'update') await saveUpdate(tx, resource, before, after)
+  const { verb, before } = change
+  const after: BaseRow | null = resource.number ? await resource.number(tx, change, facts) : change.after
+  if (verb === 'create' && after) await tx.run(insertRow(resource.table, Object.keys(after)), { ...after })
+  if (verb === 'update' && after) await saveUpdate(tx, resource, before, after)
   if (verb === 'remove') await saveRemoval(tx, registry, resource, before, facts)
   await resource.afterWrite?.(tx, change, facts, loaded)
   const due = after && nextDueOf(after)

@@ -10,7 +10,8 @@
  *                steps                      adds the changes that follow          may refuse
  *   3 ask        preAction                  calls the webhook, if there is one    vetoes, or amends the parameters
  *   4 decide     as 2, inside the transaction, on the rows as they are now
- *   5 write      · save                     inserts, updates or deletes rows      ConflictError: decide again
+ *   5 write      number                     numbers it for client SDKs           must not refuse
+ *                · save                     inserts, updates or deletes rows      ConflictError: decide again
  *                afterWrite                 writes rows without a step            must not refuse
  *                postAction, listeners      events; a delivery for each target    must not refuse
  *   6 commit     · notices                  caches, timers and deliveries learn of it
@@ -49,6 +50,8 @@ export interface Facts {
   readonly parents: readonly BaseRow[]
   /** The `Source` parameter of webhooks; absent in reads and for deadlines. */
   readonly source?: string
+  /** The user who changes it with a client SDK. */
+  readonly client_identity?: string
   /** Set when the change follows from an inbound message. */
   readonly inbound?: Inbound
   /** Set when no message is handed to a channel: the change only states what has been. */
@@ -278,6 +281,11 @@ interface Rules<Row, P extends Params, X, U> {
   readonly remove?: (before: Row, facts: FactsUnder<U>, loaded: X) => void
   /** Returns the change itself and those that follow from it, in order, also of other resources. Absent: the change alone. */
   readonly steps?: (change: Change<Row>, facts: FactsUnder<U>, loaded: X) => readonly (Change<Row> | Step)[]
+  /**
+   * Numbers a change, of whatever cause, for the clients that keep a copy of the rows. Returns the row to be written; of a removal
+   * nothing. Absent when no client does.
+   */
+  readonly number?: (tx: Tx, change: Change<Row>, facts: FactsUnder<U>) => Promise<Row | null>
   /**
    * Writes rows that no resource declares but that follow from a change, whatever its cause. `loaded`: undefined for a change that
    * was not requested.

@@ -28,6 +28,42 @@ const oldDeliveries = shape<{ status: DeliveryStatus; before: string; limit: num
     ),
 )
 
+const oldTombstones = shape<{ before: number; limit: number }>()((db, a) =>
+  db
+    .deleteFrom('tombstones')
+    .where('date_created', '<', a.before)
+    .where(({ eb, refTuple, selectFrom }) =>
+      eb(
+        refTuple('service_sid', 'object', 'event_id'),
+        'in',
+        selectFrom('tombstones')
+          .select(['service_sid', 'object', 'event_id'])
+          .where('date_created', '<', a.before)
+          .orderBy('date_created')
+          .limit(a.limit)
+          .$asTuple('service_sid', 'object', 'event_id'),
+      ),
+    ),
+)
+
+const oldMutations = shape<{ before: number; limit: number }>()((db, a) =>
+  db
+    .deleteFrom('mutations')
+    .where('date_created', '<', a.before)
+    .where(({ eb, refTuple, selectFrom }) =>
+      eb(
+        refTuple('service_sid', 'id'),
+        'in',
+        selectFrom('mutations')
+          .select(['service_sid', 'id'])
+          .where('date_created', '<', a.before)
+          .orderBy('date_created')
+          .limit(a.limit)
+          .$asTuple('service_sid', 'id'),
+      ),
+    ),
+)
+
 /** Removes a batch of rows that no resource declares, by the column and SID of their removed parent. Returns how many. */
 export type RemoveMore = (tx: Tx, column: string, sid: string, max: number) => Promise<number>
 
@@ -49,6 +85,14 @@ export function removalCommands(registry: Registry, removeMore: RemoveMore) {
       const delivered = await tx.run(oldDeliveries, { status: 'delivered', before, limit: input.limit })
       return delivered + (await tx.run(oldDeliveries, { status: 'failed', before, limit: input.limit - delivered }))
     }),
+
+    /** Removes a batch of tombstones created before an instant. Returns how many. */
+    removeOldTombstones: long(
+      (tx: Tx, input: { before: number; limit: number }): Promise<number> => tx.run(oldTombstones, input),
+    ),
+
+    /** Removes a batch of the names of requests made before an instant. Returns how many. */
+    removeOldMutations: long((tx: Tx, input: { before: number; limit: number }): Promise<number> => tx.run(oldMutations, input)),
   }
 }
 

@@ -58,10 +58,30 @@ export function expositionOf(metrics: Metrics): Exposition {
       }
     },
   })
+  clientMetrics(registry, metrics)
   // In ms. The default of 10 would cost 4 ms of CPU each idle second.
   collectDefaultMetrics({ register: registry, eventLoopMonitoringPrecision: 1000 })
   databaseGauges(registry, metrics)
   return async () => ({ contentType: registry.contentType, text: await registry.metrics() })
+}
+
+function clientMetrics(registry: Registry, metrics: Metrics): void {
+  const { clientRequestSeconds } = metrics
+  histogram(registry, 'parley_client_request_duration_seconds', 'Time that a request of a client SDK took', clientRequestSeconds)
+  counter(registry, 'parley_client_frames_total', 'Frames of events that client SDKs were sent', () => metrics.clientFrames)
+  counter(
+    registry,
+    'parley_client_replayed_events_total',
+    'Events that client SDKs had missed and were sent when they subscribed',
+    () => metrics.clientReplays,
+  )
+  gauge(registry, 'parley_client_connections', 'Connections of client SDKs', () => metrics.clients.open)
+  gauge(
+    registry,
+    'parley_client_subscriptions',
+    'What client SDKs follow, over all connections',
+    () => metrics.clients.subscriptions,
+  )
 }
 
 function databaseGauges(registry: Registry, { database }: Metrics): void {
@@ -80,6 +100,17 @@ function databaseGauges(registry: Registry, { database }: Metrics): void {
     registers: [registry],
     collect() {
       this.set(database.waiting())
+    },
+  })
+}
+
+function gauge(registry: Registry, name: string, help: string, value: () => number): void {
+  new Gauge({
+    name,
+    help,
+    registers: [registry],
+    collect() {
+      this.set(value())
     },
   })
 }

@@ -34,12 +34,25 @@ export class Metrics {
   readonly deliveries = new Map<string, number>()
   readonly deliverySeconds = new Distribution([0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5])
   readonly latenessSeconds = new Distribution([0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60, 600])
+  readonly clientRequestSeconds = new Distribution([0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10])
+  clientFrames = 0
+  clientReplays = 0
+  /** The connections of client SDKs. */
+  clients: { readonly open: number; readonly subscriptions: number } = { open: 0, subscriptions: 0 }
   failedLogins = 0
   timers = 0
   readonly database: Database
 
   constructor(database: Database) {
     this.database = database
+  }
+
+  countClientFrames(frames: number): void {
+    this.clientFrames += frames
+  }
+
+  countClientReplay(events: number): void {
+    this.clientReplays += events
   }
 
   countDelivery({ kind, status, duration_ms }: SendResult): void {

@@ -32,7 +32,7 @@ const forEither = [
   'editOwnParticipantAttributes',
 ] as const
 const permissions = [...forService, ...forConversation, ...forEither] as const
-type Permission = (typeof permissions)[number]
+export type Permission = (typeof permissions)[number]
 const notFor: Readonly<Record<RoleType, readonly Permission[]>> = { service: forConversation, conversation: forService }
 
 /** The roles of a new service. Their names are those of the ancestor API (observed: live services). */
@@ -158,6 +158,7 @@ export const roles = resource<RoleRow>()({
     if (service && isDefault(before.sid, service)) throw refuse('conflict')
   },
   async afterWrite(tx, { before, after }, { service, now }) {
+    if (before) tx.notify({ topic: 'access', sid: before.sid })
     if (before && !after && service) await replaceDeletedRole(tx, before, service, now)
   },
   cleanUp: replaceMore,

@@ -22,6 +22,8 @@ export const contentTables = [
   'contents',
   'media',
   'removals',
+  'tombstones',
+  'mutations',
 ] as const satisfies readonly Table[]
 
 type ContentTable = (typeof contentTables)[number]

@@ -39,6 +39,21 @@ export type Notice =
   | { readonly topic: 'removal' }
   /** The last row that referred to the file of this content is gone. */
   | { readonly topic: 'unused_file'; readonly sha256: string }
+  /**
+   * What somebody may do has changed: an account, an API key, a service, a user or a role, by its SID. `within`: only what they may
+   * do with this one.
+   */
+  | { readonly topic: 'access'; readonly sid: string; readonly within?: string }
+  /** There is something new in what client SDKs keep a copy of. */
+  | { readonly topic: 'sync'; readonly object: string }
+  /** Somebody types: nothing is stored. `object`: those who follow it are told. */
+  | {
+      readonly topic: 'typing'
+      readonly object: string
+      readonly conversation_sid: string
+      readonly identity: string
+      readonly user_sid: string
+    }
   | { readonly topic: 'clock'; readonly state: ClockState }
   /** All rows were deleted or replaced: what is in memory is not true. */
   | { readonly topic: 'emptied' }
@@ -97,6 +112,8 @@ export interface Database<C extends Commands = Commands> {
   write<N extends keyof C & string>(name: N, input: Parameters<C[N]>[1]): Promise<Awaited<ReturnType<C[N]>>>
   /** Registers a listener. It is called after each commit, before the writes of that transaction resolve. */
   subscribe(listener: (notices: readonly Notice[]) => void): void
+  /** Sends notices of what is not stored to the listeners of all nodes. */
+  publish(notices: readonly Notice[]): void
   /** Whether a write has failed in the last seconds for want of a database or of room, or the database's file is gone. */
   failing(): boolean
   /** The number of writes that are queued behind the transaction in flight. */

@@ -93,6 +93,10 @@ export interface ConversationRow {
   created_by: string
   /** Index of the last message ever accepted, -1 before the first: an index is never given twice. */
   last_message_index: number
+  /** Counts the changes of its messages and participants, as client SDKs are told of them. */
+  last_event_id: number
+  /** How many of its messages were removed: the others are `last_message_index + 1` less these. */
+  removed_messages: number
   /** How many webhooks of its own it has: none is the common case, and costs no look. */
   webhook_count: number
   /** Last message, else creation: the order of lists. */
@@ -134,6 +138,12 @@ export interface ParticipantRow {
   open: number
   /** Once it is not open: the conversation's `date_activity`, which is final. Null before. */
   closed_activity: number | null
+  /** Its last change and its creation, as its conversation counts them. */
+  event_id: number
+  created_event_id: number
+  /** The same of the membership, as its user counts them. */
+  membership_event_id: number
+  membership_created_event_id: number
   date_created: number
   date_updated: number
   revision: number
@@ -160,6 +170,9 @@ export interface MessageRow {
   delivery: string | null
   /** `API`, `SDK`, or the channel it came in by: what events name as its source. */
   source: string
+  /** Its last change and its creation, as its conversation counts them. */
+  event_id: number
+  created_event_id: number
   date_created: number
   date_updated: number
   revision: number
@@ -211,6 +224,8 @@ export interface UserRow {
   role_sid: string
   is_online: number | null
   is_notifiable: number | null
+  /** Counts the changes of their memberships, as client SDKs are told of them. */
+  last_event_id: number
   date_created: number
   date_updated: number
   revision: number
@@ -348,6 +363,31 @@ export interface RemovalRow {
   service_sid: string | null
 }
 
+/** An item that was removed from what client SDKs keep a copy of. */
+export interface TombstoneRow {
+  service_sid: string
+  /** The name of the list or map. */
+  object: string
+  event_id: number
+  /** When the item was added: a client that is older has never had it. */
+  created_event_id: number
+  /** Of the tombstone: the object and the event. */
+  id: string
+  /** The index or the key of the item. */
+  item: string
+  date_created: number
+}
+
+/** A request that is made once, however often it is sent. */
+export interface MutationRow {
+  service_sid: string
+  /** The user and what they call the request. */
+  id: string
+  /** Of the row that it made or changed; null for a removal. */
+  row_sid: string | null
+  date_created: number
+}
+
 /** What one of several nodes has for a time: a part of the deliveries, or (`node:…`) a place among the living. */
 export interface LeaseRow {
   name: string
@@ -389,5 +429,7 @@ export interface Tables {
   contents: ContentRow
   media: MediaRow
   removals: RemovalRow
+  tombstones: TombstoneRow
+  mutations: MutationRow
   leases: LeaseRow
 }

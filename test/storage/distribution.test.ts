@@ -22,6 +22,8 @@ const distributed = [
   'bindings',
   'media',
   'deliveries',
+  'tombstones',
+  'mutations',
 ] as const satisfies readonly Table[]
 
 /** Indexes that lead with neither the service nor the conversation, each with its reason. */
@@ -35,6 +37,8 @@ const other_leads: Readonly<Record<string, string>> = {
   media_of_account: 'the quota of an account',
   media_unused: 'uploads that have expired',
   bindings_by_credential: 'credentials belong to the account',
+  mutations_by_date: 'the removal of old ones asks for all services at once',
+  tombstones_by_date: 'the removal of old ones asks for all services at once',
   participants_open_pairs: 'a pair of addresses is in one open conversation of the account',
   participants_open_groups: 'a group MMS is compared with those of the account',
 }
@@ -47,6 +51,7 @@ const fan_outs: readonly (readonly [text: RegExp, why: string])[] = [
   [/"next_due" (<=|is not null)/, 'the sweep'],
   [/"status" = 'pending' and "slot" = /, 'the delivery loop looks for its slots'],
   [/delete from "deliveries" where "status" = \S+ and "id" in/, 'the old end of the delivery log'],
+  [/delete from "(?:tombstones|mutations)" where "date_created" /, 'what is old'],
   [/from "receipts" where "channel_message_sid" = /, 'a report of a channel'],
   [/from "media" where "sha256" = /, 'whether a file is still in use'],
   [/from "media" where "message_sid" is null/, 'uploads that have expired'],

@@ -15,9 +15,12 @@ import {
 } from '../../model/declare.ts'
 import { date, dateBound, duration, given, jsonText, oneOf, sid, text } from '../../model/params.ts'
 import { isSid } from '../../sids.ts'
+import { rowsBy } from '../../storage/rows.ts'
 import type { ConversationRow, ConversationState } from '../../storage/schema.ts'
 import { shape } from '../../storage/shapes.ts'
+import { announce, buryMembership } from '../client-events.ts'
 import { refuseForeign } from '../messaging-service.ts'
+import { conversationDocument } from '../sync-objects.ts'
 import { isNoMailbox } from './address-formats.ts'
 import { projectedAddress } from './email-binding.ts'
 import { elapse, initialize, refuseUnusable, restartTimers, withState } from './lifecycle.ts'
@@ -34,6 +37,8 @@ const releaseParticipants = shape<Pick<ConversationRow, 'service_sid' | 'sid' | 
     .where('service_sid', '=', a.service_sid)
     .where('conversation_sid', '=', a.sid),
 )
+
+const membersOf = rowsBy('participants', ['service_sid', 'conversation_sid'])
 
 const allStates = ['active', 'inactive', 'closed', 'initializing'] as const
 
@@ -67,7 +72,7 @@ export const conversations = resource<ConversationRow, 'timers' | 'bindings'>()(
 
   load: (read, p, { account }) => refuseForeign(read, p.MessagingServiceSid, account),
 
-  create(p, { now, account, setup }) {
+  create(p, { now, account, setup, client_identity }) {
     if (p.State === 'closed') throw refuse('initiallyClosed')
     const inactive_after = p['Timers.Inactive']
     const closed_after = p['Timers.Closed']
@@ -86,8 +91,10 @@ export const conversations = resource<ConversationRow, 'timers' | 'bindings'>()(
       next_due: null,
       email_address: p['Bindings.Email.Address'] ?? null,
       email_name: p['Bindings.Email.Name'] ?? null,
-      created_by: 'system',
+      created_by: client_identity ?? 'system',
       last_message_index: -1,
+      last_event_id: 0,
+      removed_messages: 0,
       webhook_count: 0,
       date_activity: p.DateCreated ?? now,
     }
@@ -118,6 +125,18 @@ export const conversations = resource<ConversationRow, 'timers' | 'bindings'>()(
   remove: () => {},
 
   elapse,
+
+  /** Its revision is its number. Whoever is in a removed one is told by their memberships. */
+  async number(tx, { before, after }, { now }) {
+    if (before) announce(tx, conversationDocument(before.sid))
+    if (after || !before) return after
+    const { service_sid, sid: conversation_sid } = before
+    const members = await tx.all(membersOf, { service_sid, conversation_sid })
+    await Promise.all(
+      members.map((member) => member.user_sid !== null && buryMembership(tx, { ...member, user_sid: member.user_sid }, now)),
+    )
+    return null
+  },
 
   /** Frees the address pairs of a closed or removed conversation, which also no longer counts for the limit of open ones. */
   async afterWrite(tx, { before, after }) {

@@ -65,7 +65,7 @@ const countUnread = shape<Horizon>()((db, a) =>
 /** Reads the membership of a user in a conversation, given by SID or unique name; undefined when there is none. */
 export async function membershipIn(
   read: Reader,
-  { service, now }: Facts,
+  { service, now }: Pick<Facts, 'service' | 'now'>,
   user: Pick<UserRow, 'sid' | 'identity'>,
   name: string,
 ): Promise<MembershipRow | undefined> {

@@ -52,6 +52,9 @@ export const services = resource<ServiceRow>()({
     // The paths without a service refer to it.
     if (before.sid === account.default_service_sid) throw refuse('conflict')
   },
+  async afterWrite(tx, { before, after }) {
+    if (before && !after) tx.notify({ topic: 'access', sid: before.sid })
+  },
   represent: (row, self) => ({
     sid: row.sid,
     account_sid: row.account_sid,

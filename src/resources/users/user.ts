@@ -6,10 +6,12 @@ import { createOnly, given, jsonText, required, sid, text } from '../../model/pa
 import { isSid } from '../../sids.ts'
 import type { Tx } from '../../storage/database.ts'
 import { insert, rowsBy } from '../../storage/rows.ts'
-import type { ServiceRow, UserRow } from '../../storage/schema.ts'
+import type { ParticipantRow, ServiceRow, UserRow } from '../../storage/schema.ts'
 import { shape } from '../../storage/shapes.ts'
+import { announce, buryParticipant } from '../client-events.ts'
 import { roleGiven } from '../role.ts'
 import { withCurrentRole } from '../role-holders.ts'
+import { infoMap } from '../sync-objects.ts'
 
 /** The name by which the caller's application identifies a user. */
 export const identity = text({
@@ -30,6 +32,7 @@ export function newUser(service: ServiceRow, given: Pick<UserRow, 'identity'> & 
     role_sid: given.role_sid ?? service.default_chat_service_role_sid,
     is_online: null,
     is_notifiable: null,
+    last_event_id: 0,
   }
 }
 
@@ -37,12 +40,31 @@ export function newUser(service: ServiceRow, given: Pick<UserRow, 'identity'> & 
 const maxClosedAtOnce = 200
 
 /** They are limited in number. `open` is a literal: a parameter would not match the partial index. */
+const openMemberships = shape<{ service_sid: string; identity: string }>()((db, a) =>
+  db
+    .selectFrom('participants')
+    .selectAll()
+    .where('service_sid', '=', a.service_sid)
+    .where('identity', '=', a.identity)
+    .where('open', '=', sql.lit(1)),
+)
 const deleteOpenMemberships = shape<{ service_sid: string; identity: string }>()((db, a) =>
   db
     .deleteFrom('participants')
     .where('service_sid', '=', a.service_sid)
     .where('identity', '=', a.identity)
     .where('open', '=', sql.lit(1)),
+)
+const closedMemberships = shape<{ service_sid: string; user_sid: string; max: number }>()((db, a) =>
+  db
+    .selectFrom('participants')
+    .selectAll()
+    .where('service_sid', '=', a.service_sid)
+    .where('user_sid', '=', a.user_sid)
+    .where('open', '=', sql.lit(0))
+    .orderBy('closed_activity')
+    .orderBy('sid')
+    .limit(a.max),
 )
 const deleteClosedMemberships = shape<{ service_sid: string; user_sid: string; max: number }>()((db, a) =>
   db
@@ -57,6 +79,8 @@ const deleteClosedMemberships = shape<{ service_sid: string; user_sid: string; m
           .where('service_sid', '=', a.service_sid)
           .where('user_sid', '=', a.user_sid)
           .where('open', '=', sql.lit(0))
+          .orderBy('closed_activity')
+          .orderBy('sid')
           .limit(a.max)
           .$asTuple('conversation_sid', 'sid'),
       ),
@@ -98,12 +122,19 @@ export const users = resource<UserRow>()({
     role_sid: role?.sid ?? before.role_sid,
   }),
   remove: () => {},
+  /** Their revision is their number. */
+  async number(tx, { before, after }) {
+    if (before) announce(tx, infoMap(before.sid))
+    return after
+  },
   async afterWrite(tx: Tx, { before, after }, { now }) {
+    if (before && before.role_sid !== after?.role_sid) tx.notify({ topic: 'access', sid: before.sid })
     if (after || !before) return
     // The user leaves every conversation; their messages remain.
     const { service_sid, sid: user_sid, identity } = before
+    await buryAll(tx, await tx.all(openMemberships, { service_sid, identity }), now)
     await tx.run(deleteOpenMemberships, before)
-    const closed = await tx.run(deleteClosedMemberships, { service_sid, user_sid, max: maxClosedAtOnce })
+    const closed = await deleteClosed(tx, service_sid, user_sid, maxClosedAtOnce, now)
     if (closed === maxClosedAtOnce) {
       await insert(tx, 'removals', { sid: user_sid, date_created: now, service_sid })
       tx.notify({ topic: 'removal' })
@@ -113,8 +144,8 @@ export const users = resource<UserRow>()({
     // A notice for each: its response may be cached.
     for (const { sid, revision } of bindings) tx.notify({ topic: 'changed', table: 'bindings', sid, revision })
   },
-  cleanUp: async (tx, { sid: user_sid, service_sid }, max) =>
-    service_sid === null ? 0 : tx.run(deleteClosedMemberships, { service_sid, user_sid, max }),
+  cleanUp: async (tx, { sid: user_sid, service_sid, date_created }, max) =>
+    service_sid === null ? 0 : deleteClosed(tx, service_sid, user_sid, max, date_created),
   current: (row, { service }) => withCurrentRole(row, service),
   represent: (row, self) => ({
     sid: row.sid,
@@ -161,6 +192,16 @@ export const users = resource<UserRow>()({
     },
   },
 })
+
+/** The participants of a removed user leave the rosters. */
+async function buryAll(tx: Tx, members: readonly ParticipantRow[], now: number): Promise<void> {
+  await Promise.all(members.map((member) => buryParticipant(tx, member, now)))
+}
+
+async function deleteClosed(tx: Tx, service_sid: string, user_sid: string, max: number, now: number): Promise<number> {
+  await buryAll(tx, await tx.all(closedMemberships, { service_sid, user_sid, max }), now)
+  return tx.run(deleteClosedMemberships, { service_sid, user_sid, max })
+}
 
 function toPayload(change: Change<UserRow>): Payload {
   const row = rowOf(change)

@@ -16,6 +16,7 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0007-contents': step(() => import('./0007-contents.ts')),
   '0008-expired-media': step(() => import('./0008-expired-media.ts')),
   '0009-messaging-services': step(() => import('./0009-messaging-services.ts')),
+  '0010-client-events': step(() => import('./0010-client-events.ts')),
 }
 
 function step(load: () => Promise<Migration>): Migration {

@@ -13,7 +13,16 @@ const pingMs = 5000
 const gatherMs = 5
 
 /** The topics that other nodes receive. The others concern state in memory, which only a sole owner of a database keeps. */
-const sharedTopics: readonly Notice['topic'][] = ['deliveries', 'removal', 'clock', 'emptied', 'slots']
+const sharedTopics: readonly Notice['topic'][] = [
+  'deliveries',
+  'removal',
+  'clock',
+  'emptied',
+  'slots',
+  'access',
+  'sync',
+  'typing',
+]
 
 /**
  * Exchanges notices between the nodes of one database, by LISTEN and NOTIFY on a connection of its own: in the transactions of

@@ -53,6 +53,10 @@ export async function openPostgres<C extends Commands>(options: PostgresOptions)
       read: reader,
       slots: leases,
       write: (name, input) => writer.write({ name, input }),
+      publish: (notices) => {
+        exchange.publish(notices)
+        notify(notices)
+      },
       subscribe: (listener) => void listeners.push(listener),
       failing: () => reader.lost || writer.failing,
       waiting: () => writer.waiting,

@@ -131,6 +131,9 @@ async function openLocked<C extends Commands>(
     read: reader,
     slots: onlySlot,
     write: (name, input) => writer.write({ name, input }),
+    publish: (notices) => {
+      for (const listener of listeners) listener(notices)
+    },
     subscribe: (listener) => {
       listeners.push(listener)
     },

@@ -2,7 +2,7 @@ import { milliseconds, seconds } from '../../../dates.ts'
 import { refuse } from '../../../errors.ts'
 import type { Event, Payload } from '../../../events/event.ts'
 import { parseStored } from '../../../json.ts'
-import { freeMedia, mediaToJson, mediaToPayload, updateMediaOf } from '../../../media/rows.ts'
+import { freeMedia, mediaToJson, mediaToPayload, mediaToRest, updateMediaOf } from '../../../media/rows.ts'
 import { type Facts, type Inbound, resource, rowOf, stepOf } from '../../../model/declare.ts'
 import {
   createOnly,
@@ -15,6 +15,7 @@ import {
   type Param,
   type Parsed,
   param,
+  repeated,
   sid,
   text,
 } from '../../../model/params.ts'
@@ -22,6 +23,8 @@ import type { Reader } from '../../../storage/database.ts'
 import { contentOfAccount, participantByAddress, participantByIdentity } from '../../../storage/lookups.ts'
 import { rowsBy } from '../../../storage/rows.ts'
 import type { ContentRow, ConversationRow, MediaRow, MessageRow, ParticipantRow } from '../../../storage/schema.ts'
+import { announce, buryMessage, nextMessageEvent } from '../../client-events.ts'
+import { messagesList } from '../../sync-objects.ts'
 import { addressType, canonicalAddress } from '../address-formats.ts'
 import { chatServiceSid } from '../chat-service-sid.ts'
 import { type ConversationChildFacts, conversations } from '../conversation.ts'
@@ -30,6 +33,9 @@ import { canActivate, groupMembers, isNative, type Member } from '../participant
 import { scopedTargets } from '../webhooks/targets.ts'
 import { renderedText } from './content.ts'
 import { dispatch, nonChatParticipants, summary } from './dispatch.ts'
+
+/** Attachments of one message, as the vendor's client service says. */
+export const maxMedia = 10
 
 /** Characters of ContentVariables. */
 const maxVariables = 27_801
@@ -40,7 +46,7 @@ const params = {
   DateCreated: date('invalidDateCreated'),
   DateUpdated: date('invalidDateUpdated'),
   Attributes: jsonText(4096),
-  MediaSid: createOnly(sid('media', 'invalidMediaSid')),
+  MediaSid: createOnly(mediaSids()),
   ContentSid: createOnly(sid('content', 'invalidContentSid')),
   ContentVariables: createOnly(contentVariables()),
   Subject: text({ max: 256 }),
@@ -56,7 +62,7 @@ interface Loaded {
   /** The members of a group MMS; null for any other conversation. It is a group when it has a native member. */
   readonly group: readonly Member[] | null
   /** The media of a new message. */
-  readonly media: MediaRow | null
+  readonly media: readonly MediaRow[]
   /** The registered template of a new message. */
   readonly content: ContentRow | null
 }
@@ -78,7 +84,7 @@ export const messages = resource<MessageRow, 'index'>()({
   create(p, facts, { author, recipients, group, media, content }) {
     const conversation = facts.parents[0]
     if (p.ContentVariables && !p.ContentSid) throw refuse('contentSidMissing')
-    if (p.Body === undefined && !p.MediaSid && !p.ContentSid) throw refuse('bodyMissing')
+    if (p.Body === undefined && !p.MediaSid?.length && !p.ContentSid) throw refuse('bodyMissing')
     if (group && !author) throw refuse('authorNotInGroup')
     refuseUnusable(conversation)
     // A message that a carrier has carried proves that it can.
@@ -90,13 +96,15 @@ export const messages = resource<MessageRow, 'index'>()({
       // The content template determines the body; a given one is ignored (documented).
       body: p.ContentSid ? contentBody(content, p) : (p.Body ?? null),
       subject: p.Subject ?? null,
-      media: media && mediaToJson(media),
+      media: media.length > 0 ? mediaToJson(media) : null,
       attributes: p.Attributes ?? '{}',
       content_sid: p.ContentSid ?? null,
       content_variables: p.ContentVariables ?? null,
       channel_metadata: facts.inbound?.channel_metadata ?? null,
       delivery: recipients.length === 0 ? null : JSON.stringify(summary(recipients.length, [])),
       source: facts.source ?? 'API',
+      event_id: conversation.last_event_id + 1,
+      created_event_id: conversation.last_event_id + 1,
     }
   },
 
@@ -120,8 +128,21 @@ export const messages = resource<MessageRow, 'index'>()({
     if (change.verb !== 'create') return [change]
     const [before] = facts.parents
     const { message_index } = change.after
-    const after = { ...withNewMessage(before, facts.now), last_message_index: message_index, revision: before.revision + 1 }
+    const { event_id: lastEventId } = change.after
+    const counted = { last_message_index: message_index, last_event_id: lastEventId, revision: before.revision + 1 }
+    const after = { ...withNewMessage(before, facts.now), ...counted }
     return [change, stepOf(conversations, { verb: 'update', before, after, cause: 'consequence' }, { ...facts, parents: [] })]
+  },
+
+  async number(tx, { before, after }, { now }) {
+    if (!after) {
+      if (before) await buryMessage(tx, before, now)
+      return null
+    }
+    // A new one has been numbered with its conversation, which changes anyway.
+    if (before) return { ...after, event_id: await nextMessageEvent(tx, after.service_sid, after.conversation_sid) }
+    announce(tx, messagesList(after.conversation_sid))
+    return after
   },
 
   async afterWrite(tx, { before, after }, facts, loaded) {
@@ -135,7 +156,7 @@ export const messages = resource<MessageRow, 'index'>()({
     ...chatServiceSid(row, urls),
     conversation_sid: row.conversation_sid,
     body: row.body,
-    media: row.media === null ? null : parseStored<unknown>(row.media),
+    media: row.media === null ? null : mediaToRest(row.media),
     author: row.author,
     participant_sid: row.participant_sid,
     attributes: row.attributes,
@@ -214,7 +235,7 @@ async function load(read: Reader, p: Given, facts: ConversationChildFacts, befor
   const [author, nonChat, media, content] = await Promise.all([
     authorOf(read, key, p.Author ?? before?.author, facts.inbound),
     before ? [] : nonChatParticipants(read, key),
-    before ? null : mediaOf(read, p, facts),
+    before ? [] : mediaOf(read, p, facts),
     before || !p.ContentSid ? undefined : read.one(contentOfAccount, { account_sid: facts.account.sid, sid: p.ContentSid }),
   ])
   const sender = senderOf(facts, author?.sid ?? null)
@@ -235,8 +256,13 @@ function contentBody(content: ContentRow | null, { ContentVariables }: Given): s
   return body === null ? null : params.Body.parse(body, [body])
 }
 
-async function mediaOf(read: Reader, p: Given, { service, now }: ConversationChildFacts): Promise<MediaRow | null> {
-  return p.MediaSid && !p.ContentSid ? freeMedia(read, service.sid, p.MediaSid, now) : null
+/** REST attaches one, the last that is given; client SDKs up to ten. */
+async function mediaOf(read: Reader, p: Given, facts: ConversationChildFacts): Promise<readonly MediaRow[]> {
+  const { service, now, client_identity } = facts
+  const given = p.ContentSid ? [] : (p.MediaSid ?? [])
+  const sids = client_identity === undefined ? given.slice(-1) : given
+  if (sids.length > maxMedia) throw refuse('invalidParameter', { text: `A message has at most ${maxMedia} media` })
+  return Promise.all(sids.map((sid) => freeMedia(read, service.sid, sid, now)))
 }
 
 /** Returns the participant that a message is not sent to: its inbound sender, even if a webhook has changed the author. */
@@ -272,6 +298,12 @@ function toPayload(row: MessageRow): Payload {
 
 function indexToPayload(row: MessageRow): Payload {
   return { MessageSid: row.sid, Index: row.message_index, DateCreated: milliseconds(row.date_created) }
+}
+
+/** An empty one counts as absent. */
+function mediaSids(): Param<readonly string[]> {
+  const one = sid('media', 'invalidMediaSid')
+  return { ...repeated(one), kind: one.kind }
 }
 
 /** A JSON object with the variables of a content template, stored as given; the limits are the vendor's. */

@@ -10,6 +10,7 @@ import { conversationBySid, participantByAddress, participantByIdentity, service
 import { rowsBy } from '../../../storage/rows.ts'
 import type { ConversationRow, ParticipantRow, RoleRow, UserRow } from '../../../storage/schema.ts'
 import { shape } from '../../../storage/shapes.ts'
+import { buryParticipant, numberParticipant } from '../../client-events.ts'
 import { roleGiven } from '../../role.ts'
 import { withCurrentRole } from '../../role-holders.ts'
 import { identity, newUser, users } from '../../users/user.ts'
@@ -162,6 +163,11 @@ export const participants = resource<ParticipantRow, 'messaging_binding'>()({
       notification_level: 'default',
       open: 1,
       closed_activity: null,
+      // Set when it is numbered.
+      event_id: 0,
+      created_event_id: 0,
+      membership_event_id: 0,
+      membership_created_event_id: 0,
     }
   },
 
@@ -193,6 +199,12 @@ export const participants = resource<ParticipantRow, 'messaging_binding'>()({
     const user: UserRow = { ...newUser(facts.service, { identity: after.identity }), sid: newSid('user', facts.now), ...dates }
     const added = stepOf(users, { verb: 'create', before: null, after: user, cause: 'consequence' }, { ...facts, parents: [] })
     return [...released, added, { ...change, after: { ...after, user_sid: user.sid } }]
+  },
+
+  async number(tx, { before, after }, { now }) {
+    if (after) return numberParticipant(tx, before, after)
+    if (before) await buryParticipant(tx, before, now)
+    return null
   },
 
   represent: (row, self, urls) => ({

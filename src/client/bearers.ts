@@ -1,0 +1,49 @@
+import { hash } from 'node:crypto'
+import type { LoginThrottle } from '../api/login-throttle.ts'
+import type { Pipeline } from '../api/requests.ts'
+import { ApiError } from '../errors.ts'
+import type { Bearers } from '../media/http.ts'
+import { messagesList, objectNamed } from '../resources/sync-objects.ts'
+import { serviceOf } from './rows.ts'
+import { mayRead } from './sync/access.ts'
+import { type Verified, verifyToken } from './tokens.ts'
+import { userByIdentity } from './users.ts'
+
+/** Verifies a token, with guessing slowed down as for any credentials. Throws ApiError. */
+export async function verifyBearer(
+  pipeline: Pipeline,
+  throttle: LoginThrottle,
+  token: string,
+  address: string,
+): Promise<Verified> {
+  const { read, clock, preAction } = pipeline
+  const proof = hash('sha256', token, 'base64')
+  throttle.check(address, null, proof)
+  try {
+    const verified = await verifyToken({ read, vault: preAction.vault, now: (sid) => clock.now(sid) }, token)
+    throttle.succeeded(address, verified.account_sid, proof)
+    return verified
+  } catch (error) {
+    // An expired token is no guess.
+    if (error instanceof ApiError && error.entry.status === 401 && error.kind !== 'tokenExpired') throttle.failed(address, null)
+    throw error
+  }
+}
+
+/** Lets users of client SDKs up and down load media. */
+export function mediaBearers(pipeline: Pipeline, throttle: LoginThrottle): Bearers {
+  return {
+    verify: (token, address) => verifyBearer(pipeline, throttle, token, address),
+    async mayRead(bearer, conversation_sid) {
+      const { read, clock } = pipeline
+      const { service_sid, identity } = bearer
+      const user = await read.one(userByIdentity, { service_sid, identity })
+      const object = objectNamed(messagesList(conversation_sid))
+      if (!user || !object) return false
+      const service = await serviceOf({ pipeline, session: bearer })
+      return (
+        (await mayRead({ read, service, now: clock.now(bearer.account_sid) }, { ...bearer, user_sid: user.sid }, object)) !== null
+      )
+    },
+  }
+}

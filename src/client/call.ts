@@ -1,0 +1,17 @@
+import type { Pipeline } from '../api/requests.ts'
+import type { Notice } from '../storage/database.ts'
+import type { Connection, Session } from './connection.ts'
+import type { SyncHub } from './sync/hub.ts'
+import type { TunnelRequest } from './tunnel.ts'
+
+/** A request of a client, with what answers it. */
+export interface ClientCall {
+  readonly pipeline: Pipeline
+  readonly connection: Connection
+  readonly session: Session
+  readonly request: TunnelRequest
+  readonly hub: SyncHub
+  /** Sends a notice to all nodes, this one included. */
+  readonly publish: (notice: Notice) => void
+  readonly mediaMaxBytes: number
+}

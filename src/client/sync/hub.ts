@@ -1,0 +1,331 @@
+import { isFailure } from '../../errors.ts'
+import { objectNamed, type SyncObject, typeOf } from '../../resources/sync-objects.ts'
+import type { Reader } from '../../storage/database.ts'
+import type { Shape } from '../../storage/shapes.ts'
+import { type Connection, notification, type Session } from '../connection.ts'
+import { mayRead } from './access.ts'
+import { type Changes, changesSince, eventsOf, type ItemChange, removalOf, type View } from './changes.ts'
+
+/** An object to which connections of this node are subscribed. */
+interface Live {
+  readonly object: SyncObject
+  readonly service_sid: string
+  readonly account_sid: string
+  /** By connection: up to which event it has been sent everything. */
+  readonly subscribers: Map<Connection, number>
+  /** What has been sent to all subscribers. */
+  position: number
+  /** Connections that are about to subscribe. */
+  pending: number
+  /** Whether there may be something newer. */
+  dirty: boolean
+  sending: boolean
+}
+
+/** Who subscribes. `view` reads each row once for all objects of a request; `fresh` does not. */
+interface Asked {
+  readonly view: View
+  readonly fresh: View
+  readonly connection: Connection
+  readonly session: Session
+  readonly correlation_id: unknown
+}
+
+/** A request to subscribe to one object. */
+export interface Wanted {
+  readonly name: string
+  /** The last event that the client has; null when it says none. */
+  readonly after: number | null
+}
+
+export interface SyncHubOptions {
+  /** Reads the service of connections. Undefined when it is gone. */
+  readonly view: (session: Pick<Session, 'account_sid' | 'service_sid'>) => Promise<View | undefined>
+  readonly failed: (error: unknown) => void
+  /** Called for each frame that several connections are sent. */
+  readonly sent: (frames: number) => void
+  readonly replayed: (events: number) => void
+}
+
+const messageType = 'twilio.sync.event'
+
+/**
+ * The subscriptions of the connections of this node. Live events and replays are the same: what is newer in an object than somebody
+ * has, read from its rows. So a notice only says where to look, and one that is lost delays, but loses nothing.
+ */
+export class SyncHub {
+  readonly #options: SyncHubOptions
+  readonly #live = new Map<string, Live>()
+  /** By connection: its objects, and whether it may read each without being a participant. */
+  readonly #byConnection = new Map<Connection, Map<string, boolean>>()
+  /** The last of the subscription requests of each connection: they are carried out in order. */
+  readonly #tails = new WeakMap<Connection, Promise<void>>()
+
+  constructor(options: SyncHubOptions) {
+    this.#options = options
+  }
+
+  get subscriptions(): number {
+    let sum = 0
+    for (const { subscribers } of this.#live.values()) sum += subscribers.size
+    return sum
+  }
+
+  /** Subscribes a connection: sends what it has missed, then a confirmation, then what is new. */
+  establish(connection: Connection, session: Session, wanted: readonly Wanted[], correlationId: unknown): void {
+    this.#inOrder(connection, async () => {
+      const objects = wanted.flatMap(({ name }) => objectNamed(name) ?? [])
+      // Before any row is read: what is committed from now on marks them.
+      const live = new Map(objects.map((object) => [object.name, this.#pin(object, session)]))
+      try {
+        const fresh = await this.#options.view(session)
+        const view = fresh && { ...fresh, read: onceEach(fresh.read) }
+        if (!view) return
+        await Promise.all(
+          wanted.map((one) =>
+            this.#subscribe({ view, fresh, connection, session, correlation_id: correlationId }, live.get(one.name), one),
+          ),
+        )
+      } finally {
+        for (const one of live.values()) this.#unpin(one)
+      }
+    })
+  }
+
+  cancel(connection: Connection, names: readonly string[], correlationId: unknown): void {
+    this.#inOrder(connection, async () => {
+      for (const name of names) {
+        this.#unsubscribe(connection, name)
+        this.#tell(connection, 'subscription_canceled', correlationId, { object_sid: name })
+      }
+    })
+  }
+
+  /** Drops the subscriptions of a connection that is closed. */
+  closed(connection: Connection): void {
+    for (const name of [...(this.#byConnection.get(connection)?.keys() ?? [])]) this.#unsubscribe(connection, name)
+    this.#byConnection.delete(connection)
+  }
+
+  /** Returns the connections that are subscribed to an object. */
+  followers(name: string): Iterable<Connection> {
+    return this.#live.get(name)?.subscribers.keys() ?? []
+  }
+
+  /** Says that there may be something new in an object. */
+  changed(name: string): void {
+    const live = this.#live.get(name)
+    if (live) this.#markDirty(live)
+  }
+
+  /** Notices of other nodes may have been lost. */
+  missed(): void {
+    for (const live of this.#live.values()) this.#markDirty(live)
+  }
+
+  /**
+   * Takes subscriptions from connections whose users may not read the objects any more. `within`: those of this conversation; else
+   * those that a role allows.
+   */
+  async check(connections: Iterable<Connection>, within: string | undefined): Promise<void> {
+    await Promise.all([...connections].map((connection) => this.#checkOne(connection, within)))
+  }
+
+  async #checkOne(connection: Connection, within: string | undefined): Promise<void> {
+    const { session } = connection
+    const doubtful = [...(this.#byConnection.get(connection) ?? [])].filter(([name, byRole]) =>
+      within === undefined ? byRole : name.startsWith(`${within}.`),
+    )
+    if (!session || doubtful.length === 0) return
+    // Until it is known, nothing is sent.
+    const taken = doubtful.flatMap(([name]) => {
+      const live = this.#live.get(name)
+      const position = live?.subscribers.get(connection)
+      if (!live || position === undefined) return []
+      live.pending++
+      this.#unsubscribe(connection, name)
+      return [{ live, position }]
+    })
+    try {
+      const view = await this.#options.view(session)
+      for (const { live, position } of view ? taken : []) {
+        const reading = view && (await mayRead(view, session, live.object))
+        if (!reading || !this.#byConnection.has(connection)) continue
+        this.#add(live, connection, position, reading === 'role')
+        this.#markDirty(live)
+      }
+    } finally {
+      for (const { live } of taken) this.#unpin(live)
+    }
+  }
+
+  #inOrder(connection: Connection, run: () => Promise<void>): void {
+    if (!this.#byConnection.has(connection)) this.#byConnection.set(connection, new Map())
+    const tail = (this.#tails.get(connection) ?? Promise.resolve()).then(run).catch((error: unknown) => this.#failed(error))
+    this.#tails.set(connection, tail)
+  }
+
+  #failed(error: unknown): void {
+    if (!isFailure(error)) this.#options.failed(error)
+  }
+
+  async #subscribe(asked: Asked, live: Live | undefined, { name, after }: Wanted): Promise<void> {
+    const { view, fresh, connection, session, correlation_id } = asked
+    const refuse = (message: string) => {
+      const error = { status: 404, code: 54_300, message }
+      this.#tell(connection, 'subscription_failed', correlation_id, { object_sid: name, error })
+    }
+    if (!live) return refuse('there is no such object')
+    const { object } = live
+    const reading = await mayRead(view, session, object)
+    if (!reading) return refuse('there is no such object for this user')
+    // A client without a position has read the object just now: it is sent what comes.
+    const since = after ?? Number.MAX_SAFE_INTEGER
+    let found = await changesSince(view, object, since)
+    // What others have been sent meanwhile.
+    while (found && !found.interrupted && live.subscribers.size > 0 && found.position < live.position) {
+      found = await changesSince(fresh, object, since)
+    }
+    if (!this.#byConnection.has(connection)) return
+    if (!found) return refuse('the object does not exist any more')
+    this.#send([connection], object, found.changes)
+    this.#options.replayed(found.changes.length)
+    if (!found.interrupted) this.#add(live, connection, found.position, reading === 'role')
+    this.#tell(connection, 'subscription_established', correlation_id, {
+      object_sid: name,
+      object_type: typeOf(object),
+      replay_status: found.interrupted ? 'interrupted' : 'completed',
+      last_event_id: found.position,
+    })
+    if (live.dirty) this.#flush(live)
+  }
+
+  #pin(object: SyncObject, { service_sid, account_sid }: Session): Live {
+    const { name } = object
+    const live = this.#live.get(name) ?? {
+      object,
+      service_sid,
+      account_sid,
+      subscribers: new Map(),
+      position: 0,
+      pending: 0,
+      dirty: false,
+      sending: false,
+    }
+    live.pending++
+    this.#live.set(name, live)
+    return live
+  }
+
+  #unpin(live: Live): void {
+    live.pending--
+    this.#dropUnused(live)
+  }
+
+  #add(live: Live, connection: Connection, position: number, byRole: boolean): void {
+    // Those who have more than the others are sent less: see `#broadcast`.
+    live.position = live.subscribers.size === 0 ? position : Math.min(live.position, position)
+    live.subscribers.set(connection, position)
+    this.#byConnection.get(connection)?.set(live.object.name, byRole)
+  }
+
+  #unsubscribe(connection: Connection, name: string): void {
+    this.#byConnection.get(connection)?.delete(name)
+    const live = this.#live.get(name)
+    live?.subscribers.delete(connection)
+    if (live) this.#dropUnused(live)
+  }
+
+  #dropUnused({ object: { name }, subscribers, pending }: Live): void {
+    if (subscribers.size === 0 && pending === 0) this.#live.delete(name)
+  }
+
+  #markDirty(live: Live): void {
+    live.dirty = true
+    this.#flush(live)
+  }
+
+  #flush(live: Live): void {
+    if (live.sending || live.subscribers.size === 0) return
+    live.sending = true
+    this.#sendNew(live)
+      .catch((error: unknown) => this.#failed(error))
+      .finally(() => {
+        live.sending = false
+      })
+  }
+
+  async #sendNew(live: Live): Promise<void> {
+    while (live.dirty && live.subscribers.size > 0) {
+      live.dirty = false
+      const view = await this.#options.view(live)
+      const found = view && (await changesSince(view, live.object, live.position))
+      if (!view) return
+      if (!found) return this.#remove(live, view.now)
+      await this.#broadcast(view, live, found)
+      if (found.interrupted) live.dirty = true
+    }
+  }
+
+  /** Sends what is newer than the position of an object. Who has subscribed since it was moved last, has some of it already. */
+  async #broadcast(view: View, live: Live, { changes, position }: Changes): Promise<void> {
+    const base = live.position
+    const current: Connection[] = []
+    const ahead: Connection[] = []
+    for (const [connection, has] of live.subscribers) {
+      if (has >= position) continue
+      if (has > base) ahead.push(connection)
+      else {
+        current.push(connection)
+        live.subscribers.set(connection, position)
+      }
+    }
+    live.position = position
+    this.#send(current, live.object, changes)
+    for (const connection of ahead) await this.#catchUp(view, live, connection)
+  }
+
+  async #catchUp(view: View, live: Live, connection: Connection): Promise<void> {
+    const has = live.subscribers.get(connection)
+    const found = has === undefined ? undefined : await changesSince(view, live.object, has)
+    if (!found || live.subscribers.get(connection) !== has) return
+    live.subscribers.set(connection, found.position)
+    this.#send([connection], live.object, found.changes)
+  }
+
+  #remove(live: Live, now: number): void {
+    const bytes = notification(messageType, removalOf(live.object, now))
+    for (const connection of [...live.subscribers.keys()]) {
+      connection.sendBytes(bytes)
+      this.#unsubscribe(connection, live.object.name)
+    }
+  }
+
+  /** The same bytes for all of them: a message is rendered once, whoever gets it. */
+  #send(connections: readonly Connection[], object: SyncObject, changes: readonly ItemChange[]): void {
+    if (connections.length === 0) return
+    for (const frame of eventsOf(object, changes)) {
+      const bytes = notification(messageType, frame)
+      for (const connection of connections) connection.sendBytes(bytes)
+      this.#options.sent(connections.length)
+    }
+  }
+
+  #tell(connection: Connection, event_type: string, correlationId: unknown, event: object): void {
+    connection.sendBytes(notification(messageType, { event_type, correlation_id: correlationId, event }))
+  }
+}
+
+/** Returns a reader that asks for the same row once: the objects of one conversation are shown from the same few. */
+function onceEach(read: Reader): Reader {
+  const rows = new Map<string, Promise<unknown>>()
+  const one = <A extends object, R>(query: Shape<A, R>, args: A): Promise<R | undefined> => {
+    const key = `${query.id} ${JSON.stringify(args)}`
+    // The key has the id of this query, so that the row has its type.
+    const known = rows.get(key) as Promise<R | undefined> | undefined
+    const row = known ?? read.one(query, args)
+    if (!known) rows.set(key, row)
+    return row
+  }
+  return { one, hold: one, all: (query, args) => read.all(query, args) }
+}

@@ -1,0 +1,112 @@
+import { decodeJwt, errors, jwtVerify, SignJWT } from 'jose'
+import { type ApiError, refuse } from '../errors.ts'
+import { isJsonObject } from '../json.ts'
+import { isSid } from '../sids.ts'
+import type { Reader } from '../storage/database.ts'
+import { accountBySid, apiKeyOfAccount, serviceOfAccount } from '../storage/lookups.ts'
+import type { AccountRow, ServiceRow } from '../storage/schema.ts'
+import type { Vault } from '../vault.ts'
+
+/** What an access token says about its bearer. */
+export interface AccessToken {
+  readonly account_sid: string
+  readonly service_sid: string
+  readonly identity: string
+  /** Epoch ms. */
+  readonly expires_ms: number
+  /** The service role of a user whom the token creates. */
+  readonly role_sid: string | null
+}
+
+/** A token that has been verified, with the rows that it refers to. */
+export interface Verified extends AccessToken {
+  readonly account: AccountRow
+  readonly service: ServiceRow
+}
+
+/** Documented: tokens live at most a day. */
+export const maxLifetimeS = 86_400
+export const defaultLifetimeS = 3600
+const maxLength = 16_384
+const algorithms = ['HS256', 'HS384', 'HS512']
+const contentType = 'twilio-fpa;v=1'
+
+interface Verifier {
+  readonly read: Reader
+  readonly vault: Vault
+  /** Returns the time of an account, epoch ms. */
+  readonly now: (account_sid: string) => number
+}
+
+/**
+ * Verifies an access token. Throws ApiError: 20101 malformed, 20103 unknown key, 20104 expired or valid for
+ * too long, 20105 not valid yet, 20106 without a grant for Conversations, 20107 wrong signature, 20403 suspended account.
+ */
+export async function verifyToken({ read, vault, now: timeOf }: Verifier, token: string): Promise<Verified> {
+  const { iss, sub } = claimsOf(token)
+  const now = timeOf(sub)
+  const key = await read.one(apiKeyOfAccount, { account_sid: sub, sid: iss })
+  if (!key) throw refuse('tokenIssuer')
+  const { payload, protectedHeader } = await jwtVerify(token, Buffer.from(vault.open(key.secret)), {
+    algorithms,
+    currentDate: new Date(now),
+    requiredClaims: ['exp'],
+  }).catch((error: unknown) => {
+    throw refusalOf(error)
+  })
+  if (protectedHeader.cty !== contentType) throw refuse('tokenInvalid')
+  const { exp = 0, nbf, iat } = payload
+  if (exp - (nbf ?? iat ?? now / 1000) > maxLifetimeS) throw refuse('tokenExpired')
+  const account = await read.one(accountBySid, { sid: sub })
+  if (!account) throw refuse('tokenIssuer')
+  if (account.status !== 'active') throw refuse('forbidden')
+  const { identity, service_sid, role_sid } = grantsOf(payload.grants)
+  const service = await read.one(serviceOfAccount, { sid: service_sid, account_sid: sub })
+  if (!service) throw refuse('tokenGrants')
+  return { account_sid: sub, service_sid, identity, expires_ms: exp * 1000, role_sid, account, service }
+}
+
+/** Reads who has issued the token, unverified. */
+function claimsOf(token: string): { readonly iss: string; readonly sub: string } {
+  try {
+    const { iss, sub } = token.length > maxLength ? {} : decodeJwt(token)
+    if (iss !== undefined && sub !== undefined && isSid('apiKey', iss) && isSid('account', sub)) return { iss, sub }
+  } catch {
+    // No token: refused below.
+  }
+  throw refuse('tokenInvalid')
+}
+
+function refusalOf(error: unknown): ApiError {
+  if (error instanceof errors.JWTExpired) return refuse('tokenExpired')
+  if (error instanceof errors.JWSSignatureVerificationFailed) return refuse('tokenSignature')
+  if (error instanceof errors.JWTClaimValidationFailed && error.claim === 'nbf') return refuse('tokenNotYetValid')
+  return refuse('tokenInvalid')
+}
+
+/** Reads the grants. `ip_messaging` is the name that the grant for chat had before. */
+function grantsOf(grants: unknown): { identity: string; service_sid: string; role_sid: string | null } {
+  const { identity, chat, ip_messaging: former } = isJsonObject(grants) ? grants : {}
+  const grant = chat ?? former
+  const { service_sid, deployment_role_sid } = isJsonObject(grant) ? grant : {}
+  if (typeof identity !== 'string' || identity === '' || typeof service_sid !== 'string') throw refuse('tokenGrants')
+  return { identity, service_sid, role_sid: typeof deployment_role_sid === 'string' ? deployment_role_sid : null }
+}
+
+/** Returns an access token as the official server-side libraries make it. `lifetime_s`: at most `maxLifetimeS`; `now` in epoch ms. */
+export async function signToken(
+  key: { readonly sid: string; readonly secret: string },
+  { account_sid, service_sid, identity }: Pick<AccessToken, 'account_sid' | 'service_sid' | 'identity'>,
+  lifetimeS: number,
+  now: number,
+): Promise<string> {
+  const issued = Math.floor(now / 1000)
+  return new SignJWT({ grants: { identity, chat: { service_sid } } })
+    .setProtectedHeader({ alg: 'HS256', typ: 'JWT', cty: contentType })
+    .setJti(`${key.sid}-${issued}`)
+    .setIssuer(key.sid)
+    .setSubject(account_sid)
+    .setIssuedAt(issued)
+    .setExpirationTime(issued + lifetimeS)
+    .sign(Buffer.from(key.secret))
+}
