@@ -1,5 +1,5 @@
 import { Command } from 'commander'
-import { asOperator } from './as-operator.ts'
+import { asOperator } from './operator.ts'
 import { configOf, withSettings } from './settings.ts'
 import { printRow } from './terminal.ts'
 
