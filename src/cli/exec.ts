@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { constants } from 'node:os'
 import { Command } from 'commander'
-import { type Config, readConfig, type SettingTexts } from '../config.ts'
+import { type Config, ConfigError, readConfig, type SettingTexts } from '../config.ts'
 import { codeOf } from '../errors.ts'
 import { openProxy } from '../gateway/proxy.ts'
 import { explainErrors } from '../installation/explain-errors.ts'
@@ -36,7 +36,8 @@ export function execCommand(): Command {
       .option('--account <sid>', 'the account that the program gets (default: the first account)')
       .passThroughOptions(),
   ).action(async (words: string[], options: ExecOptions, command: Command) => {
-    process.exitCode = await exec(words, options, textsOf(command))
+    const asksForSeed = command.getOptionValueSource('seed') === 'cli'
+    process.exitCode = await exec(words, { ...options, asksForSeed }, textsOf(command))
   })
 }
 
@@ -44,10 +45,19 @@ export function execCommand(): Command {
  * Runs a program with the running server, or with one that is started for it, and returns its exit code: 128 and the number of the
  * signal that ended it, as shells do. Throws ConfigError.
  */
-async function exec(words: readonly string[], options: ExecOptions, texts: SettingTexts): Promise<number> {
+async function exec(
+  words: readonly string[],
+  options: ExecOptions & { readonly asksForSeed: boolean },
+  texts: SettingTexts,
+): Promise<number> {
   const given = options.memory ? { ...texts, PARLEY_DATABASE_URL: 'sqlite::memory:' } : texts
   const config = readConfig(given)
   const found = options.memory ? alone : await findServer(config)
+  if (found.call && options.asksForSeed) {
+    throw new ConfigError(
+      'a server runs on this database already, and --seed is for a new one: add --memory, or leave out --seed',
+    )
+  }
   if (found.call) return execBehind(await entranceOf(found, options.account), words, config)
   const { entrance, stop } = await ownServer(given, options.account, found.reason)
   return execBehind(entrance, words, config).finally(stop)

@@ -202,6 +202,36 @@ describe('the server', () => {
   })
 })
 
+describe('--seed', () => {
+  const sid = `CH${'2'.repeat(32)}`
+  const seed = {
+    accounts: [{ sid: `AC${'2'.repeat(32)}`, auth_token: 'tokenOfTheSeed1', conversations: [{ sid, friendly_name: 'Seeded' }] }],
+  }
+  const root = new URL('../..', import.meta.url).pathname
+  const fetchSeeded = `import twilio from "twilio"; console.log((await twilio().conversations.v1.conversations("${sid}").fetch()).friendlyName)`
+
+  test("is what the server of the program starts with, and its first account is the program's", async () => {
+    const { place } = installation()
+    writeFileSync(place.file('seed.json'), JSON.stringify(seed))
+    const ended = await exec(['--memory', '--seed', place.file('seed.json')], fetchSeeded, { cwd: root })
+    expect(ended).toEqual({ code: 0, signal: null, stdout: 'Seeded\n', stderr: '' })
+  })
+
+  test('is refused where a server runs already', async () => {
+    const { place, env } = installation({ PARLEY_LOG_LEVEL: 'silent' })
+    writeFileSync(place.file('seed.json'), JSON.stringify(seed))
+    await using server = await serve({ env })
+    const ended = await exec(['--seed', place.file('seed.json')], 'console.log("ran")', { env })
+    expect(ended).toEqual({
+      code: 1,
+      signal: null,
+      stdout: '',
+      stderr: expect.stringMatching(/^parley: a server runs .* add --memory/),
+    })
+    await server.end('SIGTERM')
+  })
+})
+
 describe('parley env', () => {
   const show = '[process.env.HTTPS_PROXY, process.env.TWILIO_ACCOUNT_SID, process.env.SSL_CERT_DIR ?? "unset"].join(" ")'
 
