@@ -85,7 +85,10 @@ async function execBehind(entrance: Entrance, words: readonly string[], config: 
   }
 }
 
-/** Starts a server for the program alone. `reason`: why none was found. Unless the settings say otherwise, it takes any free port and logs warnings only. */
+/**
+ * Starts a server for the program alone; unless the settings say otherwise, on any free port and with a log of warnings only.
+ * `reason`: why none was found. Throws ConfigError.
+ */
 async function ownServer(
   given: SettingTexts,
   account: string | undefined,
