@@ -99,6 +99,22 @@ test('the clock of one account moves its timers and dates alone', async ({ serve
   expect(await state(tenant, later.sid)).toBe('inactive')
 })
 
+test('a temporary link to a file expires by the clock of its account', async ({ server, tenant }) => {
+  const { defaultChatServiceSid } = await tenant.sdk.conversations.v1.configuration().fetch()
+  const { username, password } = tenant.credentials
+  const upload = await fetch(`${server.url}/v1/Services/${defaultChatServiceSid}/Media`, {
+    method: 'POST',
+    headers: { authorization: `Basic ${btoa(`${username}:${password}`)}`, 'content-type': 'text/plain' },
+    body: 'hello',
+  })
+  const { sid, links } = (await upload.json()) as { sid: string; links: { content_direct_temporary: string } }
+  const { sid: conversation } = await tenant.sdk.conversations.v1.conversations.create({})
+  await tenant.sdk.conversations.v1.conversations(conversation).messages.create({ mediaSid: sid })
+  expect((await fetch(links.content_direct_temporary)).status).toBe(200)
+  await tenant.admin('POST', '/clock', { advance: 'P1D', account_sid: tenant.account_sid })
+  expect((await fetch(links.content_direct_temporary)).status).toBe(403)
+})
+
 test('accounts that move their clocks at the same time do not meet', async ({ server }) => {
   const tenants = await Promise.all(Array.from({ length: 8 }, () => newTenant(server)))
   const states = await Promise.all(

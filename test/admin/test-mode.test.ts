@@ -6,7 +6,7 @@ import { ask } from '../support/admin.ts'
 import { officialOperations } from '../support/contract.ts'
 import { newDatabase } from '../support/databases.ts'
 import { testOn } from '../support/fixtures.ts'
-import { all_events, enabled, eventsOf } from '../support/hooked.ts'
+import { all_events, enabled, eventsOf, gate } from '../support/hooked.ts'
 import { adminToken, auth_token, startServer } from '../support/server.ts'
 import { catchWebhooks } from '../support/webhook-catcher.ts'
 
@@ -137,6 +137,48 @@ plainTest('a reset after a restart goes back to the account as it was made, with
   const { v1 } = server.sdk.conversations
   expect((await v1.configuration.webhooks().fetch()).postWebhookUrl).toBeNull()
   expect(await v1.services.list()).toHaveLength(1)
+})
+
+plainTest('deliveries that wait for another attempt are gone after a reset, and are back after a restore', async () => {
+  await using server = await startServer({ testMode: true, webhookRetries: 3 })
+  await using catcher = await catchWebhooks({ authToken: server.auth_token })
+  catcher.reply(() => ({ status: 503 }))
+  const { configuration, conversations } = server.sdk.conversations.v1
+  await configuration.webhooks().update({ postWebhookUrl: catcher.url(), filters: all_events })
+  await conversations.create(enabled)
+  await server.admin('GET', '/deliveries?wait=idle')
+  const { snapshot } = await server.admin('POST', '/snapshot')
+  const before = catcher.requests.length
+  await server.admin('POST', '/reset')
+  await server.admin('POST', '/clock', { advance: 'PT1H', deliver: true })
+  expect(catcher.requests).toHaveLength(before)
+  await server.admin('POST', '/restore', { snapshot })
+  await server.admin('POST', '/clock', { advance: 'PT1H', deliver: true })
+  expect(catcher.requests.map(({ params }) => params.RetryCount).slice(before)).toEqual(['1', '2', '3'].slice(before - 1))
+  const { deliveries } = await server.admin('GET', '/deliveries')
+  expect(deliveries).toMatchObject([{ status: 'failed', attempts: { length: 4 } }])
+})
+
+plainTest('a caller that gives up waiting does not keep the next one', async () => {
+  await using server = await startServer({ testMode: true })
+  await using catcher = await catchWebhooks({ authToken: server.auth_token })
+  using answer = gate()
+  catcher.reply(() => ({ delayUntil: answer.opened }))
+  const { configuration, conversations } = server.sdk.conversations.v1
+  await configuration.webhooks().update({ postWebhookUrl: catcher.url(), filters: all_events })
+  await conversations.create({ 'timers.inactive': 'PT1M' })
+  const impatient = new AbortController()
+  const move = fetch(`${server.url}/admin/v1/clock`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${adminToken}`, 'content-type': 'application/json' },
+    body: '{"advance":"PT1M","deliver":true}',
+    signal: impatient.signal,
+  })
+  await catcher.next()
+  impatient.abort()
+  await expect(move).rejects.toThrow()
+  await server.admin('POST', '/clock', { advance: 'PT1M' })
+  expect(catcher.requests).toHaveLength(1)
 })
 
 plainTest('without test mode there is nothing of it', async () => {
