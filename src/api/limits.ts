@@ -75,11 +75,14 @@ export function isEncoded(request: IncomingMessage): boolean {
 /** Refuses a body that is not complete in time. Costs nothing where there is none. */
 export function limitBodyTime(request: IncomingMessage, limits: HttpLimits): void {
   if (!hasBody(request)) return
-  const timer = setTimeout(() => {
-    // Whoever reads the body refuses the request; when nobody does, there is nothing to wait for.
-    if (request.listenerCount('error') > 0) request.emit('error', refuse('requestTimeout'))
-    else request.destroy()
-  }, limits.bodyTimeoutMs).unref()
+  const refuseLate = () => request.emit('error', refuse('requestTimeout'))
+  const isRead = () => request.listenerCount('error') > 0
+  const expire = () => {
+    // Whoever reads the body refuses the request. While the credentials are still being checked nobody does: once more as long.
+    if (isRead()) refuseLate()
+    else timer = setTimeout(() => (isRead() ? refuseLate() : request.destroy()), limits.bodyTimeoutMs).unref()
+  }
+  let timer = setTimeout(expire, limits.bodyTimeoutMs).unref()
   request.once('close', () => clearTimeout(timer))
 }
 
