@@ -1,7 +1,7 @@
 import { type IncomingMessage, type Server, STATUS_CODES } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { Logger } from 'pino'
-import { WebSocketServer } from 'ws'
+import type { WebSocketServer } from 'ws'
 import type { HostCheck } from '../api/hosts.ts'
 import type { LoginThrottle } from '../api/login-throttle.ts'
 import { addressOf, baseOf, type ProxyCheck } from '../api/origin.ts'
@@ -70,7 +70,8 @@ const tokenOfAnotherService = 51232
 export class ClientServer implements Worker {
   readonly #options: ClientServerOptions
   readonly #handler: ConnectionHandler
-  readonly #sockets: WebSocketServer
+  /** Loaded by the first connection: it would be a part of every start. */
+  #sockets: Promise<WebSocketServer> | undefined
   readonly #connections = new Set<Connection>()
   readonly #byUser = new Map<string, Set<Connection>>()
   /** Of those that were admitted. */
@@ -83,13 +84,6 @@ export class ClientServer implements Worker {
   constructor(options: ClientServerOptions) {
     this.#options = options
     const limits = { ...defaultConnectionLimits, ...options.limits }
-    this.#sockets = new WebSocketServer({
-      noServer: true,
-      clientTracking: false,
-      maxPayload: limits.maxFrameBytes,
-      // Its memory would be many times that of a connection.
-      perMessageDeflate: false,
-    })
     this.#handler = {
       limits,
       admit: (connection, token) => this.#admit(connection, token),
@@ -154,9 +148,18 @@ export class ClientServer implements Worker {
     if (this.#stopping) return void refuseUpgrade(socket, 503)
     const caller = { headers: request.headers, raw: request, server: { isTrustedProxy } }
     const from = { base: baseOf(caller, publicUrl), address: addressOf(caller) }
-    this.#sockets.handleUpgrade(request, socket, head, (websocket) => {
-      this.#connections.add(new Connection(websocket, from, this.#handler))
-    })
+    this.#sockets ??= openSockets(this.#handler.limits)
+    this.#sockets.then(
+      (sockets) => {
+        sockets.handleUpgrade(request, socket, head, (websocket) => {
+          this.#connections.add(new Connection(websocket, from, this.#handler))
+        })
+      },
+      (error: unknown) => {
+        this.#handler.failed(error)
+        socket.destroy()
+      },
+    )
   }
 
   async #admit(connection: Connection, token: string): Promise<Session> {
@@ -303,6 +306,17 @@ export class ClientServer implements Worker {
     }
     return (await read.one(userBySid, { service_sid, sid: user_sid })) !== undefined
   }
+}
+
+async function openSockets({ maxFrameBytes }: ConnectionLimits): Promise<WebSocketServer> {
+  const { WebSocketServer } = await import('ws')
+  return new WebSocketServer({
+    noServer: true,
+    clientTracking: false,
+    maxPayload: maxFrameBytes,
+    // Its memory would be many times that of a connection.
+    perMessageDeflate: false,
+  })
 }
 
 function sessionOf({ account_sid, service_sid, identity, expires_ms, role_sid }: Verified, user_sid: string): Session {

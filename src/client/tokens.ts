@@ -1,4 +1,3 @@
-import { decodeJwt, errors, jwtVerify, SignJWT } from 'jose'
 import { type ApiError, refuse } from '../errors.ts'
 import { isJsonObject } from '../json.ts'
 import { isSid } from '../sids.ts'
@@ -27,9 +26,14 @@ export interface Verified extends AccessToken {
 /** Documented: tokens live at most a day. */
 export const maxLifetimeS = 86_400
 export const defaultLifetimeS = 3600
+type Jose = Awaited<ReturnType<typeof jose>>
+
 const maxLength = 16_384
 const algorithms = ['HS256', 'HS384', 'HS512']
 const contentType = 'twilio-fpa;v=1'
+
+/** Loaded by the first token: it would be a part of every start. */
+const jose = () => import('jose')
 
 interface Verifier {
   readonly read: Reader
@@ -43,7 +47,8 @@ interface Verifier {
  * too long, 20105 not valid yet, 20106 without a grant for Conversations, 20107 wrong signature, 20403 suspended account.
  */
 export async function verifyToken({ read, vault, now: timeOf }: Verifier, token: string): Promise<Verified> {
-  const { iss, sub } = claimsOf(token)
+  const { decodeJwt, errors, jwtVerify } = await jose()
+  const { iss, sub } = claimsOf(token, decodeJwt)
   const now = timeOf(sub)
   const key = await read.one(apiKeyOfAccount, { account_sid: sub, sid: iss })
   if (!key) throw refuse('tokenIssuer')
@@ -52,7 +57,7 @@ export async function verifyToken({ read, vault, now: timeOf }: Verifier, token:
     currentDate: new Date(now),
     requiredClaims: ['exp'],
   }).catch((error: unknown) => {
-    throw refusalOf(error)
+    throw refusalOf(error, errors)
   })
   if (protectedHeader.cty !== contentType) throw refuse('tokenInvalid')
   const { exp = 0, nbf, iat } = payload
@@ -67,7 +72,7 @@ export async function verifyToken({ read, vault, now: timeOf }: Verifier, token:
 }
 
 /** Reads who has issued the token, unverified. */
-function claimsOf(token: string): { readonly iss: string; readonly sub: string } {
+function claimsOf(token: string, decodeJwt: Jose['decodeJwt']): { readonly iss: string; readonly sub: string } {
   try {
     const { iss, sub } = token.length > maxLength ? {} : decodeJwt(token)
     if (iss !== undefined && sub !== undefined && isSid('apiKey', iss) && isSid('account', sub)) return { iss, sub }
@@ -77,7 +82,7 @@ function claimsOf(token: string): { readonly iss: string; readonly sub: string }
   throw refuse('tokenInvalid')
 }
 
-function refusalOf(error: unknown): ApiError {
+function refusalOf(error: unknown, errors: Jose['errors']): ApiError {
   if (error instanceof errors.JWTExpired) return refuse('tokenExpired')
   if (error instanceof errors.JWSSignatureVerificationFailed) return refuse('tokenSignature')
   if (error instanceof errors.JWTClaimValidationFailed && error.claim === 'nbf') return refuse('tokenNotYetValid')
@@ -100,6 +105,7 @@ export async function signToken(
   lifetimeS: number,
   now: number,
 ): Promise<string> {
+  const { SignJWT } = await jose()
   const issued = Math.floor(now / 1000)
   return new SignJWT({ grants: { identity, chat: { service_sid } } })
     .setProtectedHeader({ alg: 'HS256', typ: 'JWT', cty: contentType })

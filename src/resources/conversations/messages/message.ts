@@ -303,7 +303,8 @@ function indexToPayload(row: MessageRow): Payload {
 /** An empty one counts as absent. */
 function mediaSids(): Param<readonly string[]> {
   const one = sid('media', 'invalidMediaSid')
-  return { ...repeated(one), kind: one.kind }
+  const { several: _several, ...param } = repeated(one)
+  return { ...param, kind: one.kind }
 }
 
 /** A JSON object with the variables of a content template, stored as given; the limits are the vendor's. */
