@@ -268,11 +268,19 @@ export class ClientServer implements Worker {
     this.#hub.missed()
   }
 
-  /** `sid`: of the user, or of what concerns several. */
+  /** `sid`: of a user, or of an account, a service, a key or a role; empty for all. */
   #accessChanged(sid: string, within: string | undefined): void {
-    const concerned = isSid('user', sid) ? (this.#byUser.get(sid) ?? []) : this.#connections
+    const concerned = this.#concernedBy(sid)
     this.#hub.check(concerned, within).catch(this.#handler.failed)
-    if (within === undefined) for (const connection of concerned) this.#verifyAgain(connection)
+    // A role says what somebody may do, not whether they may connect.
+    if (within !== undefined || isSid('role', sid)) return
+    for (const connection of concerned) this.#verifyAgain(connection)
+  }
+
+  #concernedBy(sid: string): Iterable<Connection> {
+    if (isSid('user', sid)) return this.#byUser.get(sid) ?? []
+    if (!isSid('account', sid) && !isSid('service', sid)) return this.#connections
+    return [...this.#connections].filter(({ session }) => session?.account_sid === sid || session?.service_sid === sid)
   }
 
   async #view({ account_sid, service_sid }: Pick<Session, 'account_sid' | 'service_sid'>): Promise<View | undefined> {
