@@ -19,6 +19,7 @@ const engines_differ = [
   'test/webhooks/{dropped,pinned,post,timers}.test.ts',
   'test/admin/{clock,delivery-log,test-mode}.test.ts',
   'test/channel/*.test.ts',
+  'test/client/{fuzz,model,reconnect}.test.ts',
   'test/media/*.test.ts',
   'test/seed/*.test.ts',
 ]
