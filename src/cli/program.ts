@@ -36,7 +36,7 @@ process.stdout.on('error', (error) => {
 
 // Not awaited here: a bundle of CommonJS modules has no top-level await.
 run(process.argv).catch((error: unknown) => {
-  if (error instanceof ConfigError) console.error(`parley: ${printable(error.message)}`)
+  if (error instanceof ConfigError) console.error(`parley: ${error.lines.map(printable).join('\n')}`)
   else if (!(error instanceof CommanderError)) throw error
   process.exitCode = error instanceof CommanderError ? error.exitCode : 1
 })

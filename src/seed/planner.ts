@@ -42,7 +42,7 @@ type Phased = PlannedChange & { readonly phase: number }
 export function planSeed({ source, value }: Seed, options: PlanOptions): Plan {
   const planner = new Planner(options)
   const [first, ...more] = planner.accounts(plain(source, value))
-  if (planner.problems.some || !first) throw new ConfigError(`${source} is not a seed:${planner.problems}`)
+  if (planner.problems.some || !first) throw new ConfigError(`${source} is not a seed:`, { mistakes: planner.problems.list })
   return { accounts: [first, ...more] }
 }
 

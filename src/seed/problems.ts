@@ -14,9 +14,9 @@ export class Problems {
     return this.#all.length > 0
   }
 
-  /** One line for each. */
-  toString(): string {
+  /** One sentence for each. */
+  get list(): readonly string[] {
     const more = this.#all.length - maxListed
-    return [...this.#all.slice(0, maxListed), ...(more > 0 ? [`and ${more} more`] : [])].map((line) => `\n  ${line}`).join('')
+    return [...this.#all.slice(0, maxListed), ...(more > 0 ? [`and ${more} more`] : [])]
   }
 }

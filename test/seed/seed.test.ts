@@ -1,4 +1,4 @@
-import { writeFileSync } from 'node:fs'
+import { readdirSync, writeFileSync } from 'node:fs'
 import Ajv2020 from 'ajv/dist/2020.js'
 import fc from 'fast-check'
 import { pino } from 'pino'
@@ -10,7 +10,7 @@ import { planSeed } from '../../src/seed/planner.ts'
 import { readSeed } from '../../src/seed/read.ts'
 import { seedSchema } from '../../src/seed/schema.ts'
 import { newDatabase } from '../support/databases.ts'
-import { folder } from '../support/process.ts'
+import { folder, parley } from '../support/process.ts'
 import { sdkFor } from '../support/sdk.ts'
 import { adminToken, startServer } from '../support/server.ts'
 
@@ -355,3 +355,17 @@ function messageOf(act: () => unknown): string {
     return (error as Error).message
   }
 }
+
+test('parley serve prints a line for each mistake, whatever is in it, and leaves nothing behind', async () => {
+  using place = folder()
+  writeFileSync(place.file('seed.json'), JSON.stringify(one({ 'a\nb\u001b': 1, users: [{}] })))
+  const { code, stdout, stderr } = await parley(['serve', '--database-url', 'sqlite:new.db', '--seed', 'seed.json'], {
+    cwd: place.path,
+  })
+  expect({ code, stdout }).toEqual({ code: 1, stdout: '' })
+  const [first, unknown, ...others] = stderr.trimEnd().split('\n')
+  expect(first).toBe('parley: seed.json is not a seed:')
+  expect(unknown).toMatch(/^ {2}accounts\[0\] has the unknown key a\\u000ab\\u001b; known are sid, auth_token, /)
+  expect(others).toEqual(['  accounts[0].users[0] needs identity'])
+  expect(readdirSync(place.path)).toEqual(['seed.json'])
+})
