@@ -6,6 +6,8 @@ export interface Minute {
   /** Answers of 5xx, and requests that nobody answered although the caller waited. */
   readonly errors: number
   readonly rss_mb: number
+  /** Size of the SQLite file; of PostgreSQL, infinite. */
+  readonly database_bytes: number
   readonly health_p50_ms: number
   readonly health_p99_ms: number
   readonly fetch_p50_ms: number
@@ -25,4 +27,18 @@ export function growthOf(readings: readonly Pick<Minute, 's' | 'rss_mb'>[]): num
   const [first_s, last_s] = [readings[0]?.s ?? 0, readings.at(-1)?.s ?? 0]
   const start_mb = mean_mb + slope * (first_s - mean_s)
   return (slope * (last_s - first_s)) / start_mb
+}
+
+/**
+ * Returns the readings of a server that has warmed up: after `warm_s`, and once the database is larger than what is cached of it.
+ * In a run that is too short for that, only the time counts.
+ */
+export function warmReadings<M extends Pick<Minute, 's' | 'database_bytes'>>(
+  minutes: readonly M[],
+  warm_s: number,
+  cache_bytes: number,
+): readonly M[] {
+  const late = minutes.filter(({ s }) => s >= warm_s)
+  const full = late.filter(({ database_bytes }) => database_bytes > cache_bytes)
+  return full.length > late.length / 4 ? full : late
 }

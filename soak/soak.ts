@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import { statSync } from 'node:fs'
 import { setTimeout as pause } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { formatFigure, percentile } from '../bench/figures.ts'
@@ -6,9 +7,10 @@ import { heading, table } from '../bench/report.ts'
 import { type Child, memoryOf, startChild } from '../fuzz/child.ts'
 import { type DatabaseSettings, withDatabase } from '../fuzz/databases.ts'
 import { Probe, waitPercentile } from '../fuzz/probe.ts'
+import { maxCacheBytes } from '../src/storage/sqlite/connection.ts'
 import { openEndpoints } from './endpoints.ts'
 import { Load } from './load.ts'
-import { growthOf, type Minute } from './minutes.ts'
+import { growthOf, type Minute, warmReadings } from './minutes.ts'
 
 const help = `npm run soak -- [options]
   --hours N        how long, fractions too (2)
@@ -17,7 +19,7 @@ const help = `npm run soak -- [options]
   --help
 
 Mixed load: conversations with timers, messages, files, services that are deleted, webhooks that fail, hang or redirect, clients
-that hang up. Exits with 1 if the server's memory grows by more than 5 % after the first ten minutes, if anything is answered with
+that hang up. Exits with 1 if the server's memory grows by more than 5 % once it has warmed up, if anything is answered with
 5xx, or if the log has an error.`
 
 const max_growth = 0.05
@@ -53,7 +55,7 @@ async function soak(database: DatabaseSettings): Promise<string[]> {
   try {
     const rate = values.rate === undefined ? (await fullSpeed(load, Math.min(20, seconds / 10))) / 2 : Number(values.rate)
     console.log(heading(`${values.engine}, ${values.hours} hours, ${formatFigure(rate)} pieces of work per second`))
-    const { minutes, errors, probe_fault } = await run(load, child, rate, seconds)
+    const { minutes, errors, probe_fault } = await run(load, child, rate, seconds, databaseSize(database))
     console.log(`${endpoints.received()} webhooks, ${child.log.lines} lines of the log`)
     return [...verdict(minutes, Math.min(warm_up_s, seconds / 3), errors), ...(probe_fault === null ? [] : [probe_fault])].concat(
       child.ended() ?? [],
@@ -82,7 +84,7 @@ async function fullSpeed(load: Load, seconds: number): Promise<number> {
   return done / (seconds / 2)
 }
 
-async function run(load: Load, child: Child, rate: number, seconds: number) {
+async function run(load: Load, child: Child, rate: number, seconds: number, database_bytes: () => number) {
   const minutes: Minute[] = []
   const errors: string[] = []
   const probe = new Probe(child)
@@ -96,17 +98,27 @@ async function run(load: Load, child: Child, rate: number, seconds: number) {
     await pause(Math.max(0, next_ms - performance.now()))
     const done = load.take()
     errors.push(...done.errors)
-    minutes.push(reading(load, child, probe, done.requests, done.errors.length, (performance.now() - startMs) / 1000))
+    const s = (performance.now() - startMs) / 1000
+    minutes.push(
+      reading(load, child, probe, { s, requests: done.requests, errors: done.errors.length, database_bytes: database_bytes() }),
+    )
   }
   await pacing
   await probe.stop()
   return { minutes, errors, probe_fault: probe.fault }
 }
 
-function reading(load: Load, child: Child, probe: Probe, requests: number, errors: number, s: number): Minute {
+function reading(
+  load: Load,
+  child: Child,
+  probe: Probe,
+  counted: Pick<Minute, 's' | 'requests' | 'errors' | 'database_bytes'>,
+): Minute {
+  const { s, requests, errors } = counted
   const [waits, fetches_ms] = [probe.take(), load.fetches_ms.splice(0)]
   const minute: Minute = {
-    ...{ s, requests, errors, rss_mb: memoryOf(child.pid).now_mb },
+    ...counted,
+    rss_mb: memoryOf(child.pid).now_mb,
     ...{ health_p50_ms: waitPercentile(waits, 0.5), health_p99_ms: waitPercentile(waits, 0.99) },
     ...{ fetch_p50_ms: percentile(fetches_ms, 0.5), fetch_p99_ms: percentile(fetches_ms, 0.99) },
   }
@@ -124,6 +136,10 @@ function reading(load: Load, child: Child, probe: Probe, requests: number, error
     [...cells, formatFigure(fetch_p50_ms), formatFigure(fetch_p99_ms)].map((cell, i) => cell.padStart(widths[i] ?? 8)).join(''),
   )
   return minute
+}
+
+function databaseSize({ PARLEY_DATABASE_URL: url = '' }: DatabaseSettings): () => number {
+  return () => (url.startsWith('sqlite:') ? statSync(url.slice('sqlite:'.length)).size : Number.POSITIVE_INFINITY)
 }
 
 /** Starts work at an even rate, whatever the answers take; what cannot be started because everybody is busy is left out. */
@@ -147,7 +163,7 @@ async function pace(load: Load, rate: number, goesOn: () => boolean): Promise<vo
 }
 
 function verdict(minutes: readonly Minute[], warm_s: number, errors: readonly string[]): string[] {
-  const growth = growthOf(minutes.filter(({ s }) => s >= warm_s))
+  const growth = growthOf(warmReadings(minutes, warm_s, maxCacheBytes))
   const worst = (figure: keyof Minute) => Math.max(...minutes.map((minute) => minute[figure]))
   console.log(heading('All of it'))
   console.log(

@@ -3,6 +3,9 @@ import { type AnyShape, boundValue, type Placeholder, type Shape } from '../shap
 
 export type { Connection }
 
+/** Memory for pages of the database in the connection that writes: it fills as the database grows. */
+export const maxCacheBytes = 134_217_728
+
 /** `synchronous=FULL`: a commit returns when it is on disk. No ANALYZE anywhere: stat4 makes point reads four times slower. */
 export function openConnection(file: string, options: { readonly: boolean; durable: boolean }): Connection {
   const db = new Sqlite(file, { readonly: options.readonly, timeout: 5000 })
@@ -10,7 +13,7 @@ export function openConnection(file: string, options: { readonly: boolean; durab
   db.pragma(`synchronous = ${options.durable ? 'FULL' : 'OFF'}`)
   db.pragma('foreign_keys = ON')
   if (options.readonly) db.pragma('mmap_size = 2000000000')
-  else db.pragma('cache_size = -131072')
+  else db.pragma(`cache_size = -${maxCacheBytes / 1024}`)
   return db
 }
 
