@@ -48,6 +48,8 @@ export interface SyncHubOptions {
 }
 
 const messageType = 'twilio.sync.event'
+/** Between two attempts to read what is new. */
+const retryMs = 1000
 
 /**
  * The subscriptions of the connections of this node. Live events and replays are the same: what is newer in an object than somebody
@@ -248,11 +250,20 @@ export class SyncHub {
   #flush(live: Live): void {
     if (live.sending || live.subscribers.size === 0) return
     live.sending = true
-    this.#sendNew(live)
-      .catch((error: unknown) => this.#failed(error))
-      .finally(() => {
+    this.#sendNew(live).then(
+      () => {
         live.sending = false
-      })
+        // Marked after the last look.
+        if (live.dirty) this.#flush(live)
+      },
+      (error: unknown) => {
+        live.sending = false
+        this.#failed(error)
+        // The rows could not be read, and the next change may be long in coming.
+        live.dirty = true
+        setTimeout(() => this.#flush(live), retryMs).unref()
+      },
+    )
   }
 
   async #sendNew(live: Live): Promise<void> {
