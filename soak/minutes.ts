@@ -30,15 +30,15 @@ export function growthOf(readings: readonly Pick<Minute, 's' | 'rss_mb'>[]): num
 }
 
 /**
- * Returns the readings of a server that has warmed up: after `warm_s`, and once the database is larger than what is cached of it.
- * In a run that is too short for that, only the time counts.
+ * Returns the readings of a server that has warmed up: after `warm_s`, and once the database is so large that the cache must be
+ * full. In a run that is too short for that, only the time counts.
  */
 export function warmReadings<M extends Pick<Minute, 's' | 'database_bytes'>>(
   minutes: readonly M[],
   warm_s: number,
-  cache_bytes: number,
+  full_bytes: number,
 ): readonly M[] {
   const late = minutes.filter(({ s }) => s >= warm_s)
-  const full = late.filter(({ database_bytes }) => database_bytes > cache_bytes)
+  const full = late.filter(({ database_bytes }) => database_bytes > full_bytes)
   return full.length > late.length / 4 ? full : late
 }

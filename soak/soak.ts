@@ -163,7 +163,7 @@ async function pace(load: Load, rate: number, goesOn: () => boolean): Promise<vo
 }
 
 function verdict(minutes: readonly Minute[], warm_s: number, errors: readonly string[]): string[] {
-  const growth = growthOf(warmReadings(minutes, warm_s, maxCacheBytes))
+  const growth = growthOf(warmReadings(minutes, warm_s, 2 * maxCacheBytes))
   const worst = (figure: keyof Minute) => Math.max(...minutes.map((minute) => minute[figure]))
   console.log(heading('All of it'))
   console.log(
