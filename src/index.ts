@@ -1,6 +1,7 @@
 import { readConfig, type SettingTexts } from './config.ts'
-import { markFirstAccountShown } from './installation/open.ts'
-import { type Running, start } from './main.ts'
+import type { Running } from './main.ts'
+import { checkNode } from './node-version.ts'
+import { refuseUnknownSettings } from './unknown-settings.ts'
 
 export type { SettingTexts as ParleySettings } from './config.ts'
 
@@ -26,10 +27,16 @@ export class Parley implements AsyncDisposable {
 
   /**
    * Starts a server. Settings have the names of their environment variables; the environment itself is not read.
-   * Throws an error that names the remedy when a setting is wrong, or when the port or the database is not available.
+   * Throws an error that names the remedy when a setting is wrong or unknown, when the port or the database is
+   * not available, and on a Node that is too old.
    */
   static async start(settings: SettingTexts = {}): Promise<Parley> {
-    const running = await start(readConfig(settings))
+    checkNode()
+    refuseUnknownSettings(settings)
+    const config = readConfig(settings)
+    // They load SQLite, which a Node that is too old does not survive.
+    const [{ start }, { markFirstAccountShown }] = await Promise.all([import('./main.ts'), import('./installation/open.ts')])
+    const running = await start(config)
     await markFirstAccountShown(running.installation)
     return new Parley(running)
   }

@@ -13,6 +13,14 @@ export function moduleUrl(name: string): URL {
 
 /** Returns the version of Parley. */
 export function packageVersion(): string {
-  const { version }: { version: string } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'))
-  return version
+  return manifest().version
+}
+
+/** Returns the oldest version of Node that Parley runs on, such as `22.21`. */
+export function neededNode(): string {
+  return manifest().engines.node.replace('>=', '')
+}
+
+function manifest(): { readonly version: string; readonly engines: { readonly node: string } } {
+  return JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'))
 }

@@ -2,9 +2,9 @@ import { Command, CommanderError } from 'commander'
 import { ConfigError } from '../config.ts'
 import { codeOf } from '../errors.ts'
 import { packageVersion } from '../package.ts'
+import { unknownSettings } from '../unknown-settings.ts'
 import { configOf, withSettings } from './settings.ts'
 import { printable } from './terminal.ts'
-import { unknownSettings } from './unknown-settings.ts'
 
 process.title = 'parley'
 

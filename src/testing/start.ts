@@ -39,6 +39,12 @@ interface Prepared {
 
 /** Starts a server in memory, on a port of its own. Throws with the server's sentence when it refuses to start. */
 export async function startServer(options: StartOptions): Promise<Started> {
+  const [{ checkNode }, { refuseUnknownSettings }] = await Promise.all([
+    import('../node-version.ts'),
+    import('../unknown-settings.ts'),
+  ])
+  checkNode()
+  refuseUnknownSettings(options.settings ?? {})
   const prepared = await prepare(options)
   return options.child ? startChild(prepared) : startHere(prepared)
 }

@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { unknownSettings } from './unknown-settings.ts'
+import { ConfigError } from './config.ts'
+import { refuseUnknownSettings, unknownSettings } from './unknown-settings.ts'
 
 const none = 'is not a setting and has no effect'
 
@@ -39,4 +40,15 @@ test('any variables can be given: each that is no setting is one sentence withou
       for (const sentence of sentences) expect(sentence).not.toContain('hidden-value')
     }),
   )
+})
+
+test('a program that gives one which is no setting is refused, with the name that may be meant', () => {
+  const given = { PORT: '0', PARLEY_WEBHOK_RETRIES: '2', PARLEY_COLOUR: 'x' }
+  expect(() => refuseUnknownSettings(given)).toThrow(
+    new ConfigError(
+      'PARLEY_WEBHOK_RETRIES is not a setting: PARLEY_WEBHOOK_RETRIES may be meant; ' +
+        'PARLEY_COLOUR is not a setting (docs/generated/settings.md lists the settings)',
+    ),
+  )
+  expect(() => refuseUnknownSettings({ PORT: '0', PARLEY_TEST_CLOCK: 'true', PATH: '/bin' })).not.toThrow()
 })
