@@ -18,6 +18,7 @@ export function channelsCommand(): Command {
       .action((account: string, _options, command: Command) =>
         asOperator(configOf(command), async (call) => {
           const { channels: all } = await call<{ channels: Channel[] }>('GET', pathOf(account))
+          if (all.length === 0) console.error('no channels')
           for (const { sid, proxy_address, url } of all) printRow(sid, proxy_address, url)
         }),
       ),

@@ -32,6 +32,12 @@ export function clockCommand(): Command {
         onServer(configOf(command), async (call) => print(await ask(call, 'POST', { now }))),
       ),
   )
+  clock.addCommand(
+    withSettings(new Command('reset').description('set all clocks back to the system clock; dates and deadlines stay')).action(
+      (_options, command: Command) =>
+        onServer(configOf(command), async (call) => print(await ask(call, 'POST', { reset: true }))),
+    ),
+  )
   return clock
 }
 
@@ -45,5 +51,6 @@ async function ask(call: Call, method: 'GET' | 'POST', body?: object): Promise<C
 }
 
 function print({ now, offset_ms }: Clock): void {
-  console.log(`${now}  ${offset_ms / 1000} s ahead`)
+  // While it moves, real time passes, by which it is then less ahead than it was moved.
+  console.log(`${now}  ${Math.round(offset_ms / 1000)} s ahead`)
 }

@@ -45,11 +45,15 @@ export function deliveriesCommand(): Command {
         const { limit, json, ...filter } = command.opts<Filter & { limit: number; json?: true }>()
         return asOperator(configOf(command), async (call) => {
           let left = limit
+          let any = false
           for await (const page of pagesOf(call, filter, limit)) {
+            any ||= page.length > 0
             for (const delivery of page.slice(0, left)) print(delivery, json)
             left -= page.length
             if (left <= 0) break
           }
+          // Not on standard output, which programs read.
+          if (!any) console.error('no deliveries')
         })
       }),
     { isDefault: true },

@@ -1,8 +1,7 @@
 import { Command, Option } from 'commander'
-import { ConfigError } from '../config.ts'
 import type { Variables } from '../gateway/variables.ts'
 import { entranceOf, variablesOf } from './gateway.ts'
-import { findServer } from './server.ts'
+import { runningServer } from './operator.ts'
 import { configOf, withSettings } from './settings.ts'
 
 /** How each kind of reader wants its variables. */
@@ -32,14 +31,7 @@ export function envCommand(): Command {
       .option('--account <sid>', 'the account that the program gets (default: the first account)'),
   ).action(async ({ format, account }: { format: Format; account?: string }, command: Command) => {
     const config = configOf(command)
-    const server = await findServer(config)
-    if (!server.call) {
-      throw new ConfigError(
-        `${server.reason}: start one (parley serve), give its settings (--port, --database-url, --admin-token), or use parley exec, ` +
-          'which starts one',
-      )
-    }
-    const entrance = await entranceOf(server, account)
+    const entrance = await entranceOf(await runningServer(config), account)
     console.log(render(await variablesOf(config, entrance), format))
   })
 }

@@ -10,7 +10,7 @@ import { vaultCheck } from '../installation/secrets.ts'
 import { DatabaseInUseError } from '../storage/errors.ts'
 import { peekFacts } from '../storage/peek.ts'
 import { firstStartNotice } from './first-start.ts'
-import { type Call, findServer, parseResponse } from './server.ts'
+import { type Call, findServer, parseResponse, type RunningServer } from './server.ts'
 
 /**
  * Runs `act` with access to the operator's API: over HTTP while the server runs, otherwise on the database itself, which only
@@ -33,8 +33,13 @@ export async function asOperator(config: Config, act: (call: Call) => Promise<vo
 
 /** Runs `act` with access to the operator's API of the running server. Throws ConfigError when it does not run. */
 export async function onServer(config: Config, act: (call: Call) => Promise<void>): Promise<void> {
+  return act((await runningServer(config)).call)
+}
+
+/** Returns the running server. Throws ConfigError when it does not run. */
+export async function runningServer(config: Config): Promise<RunningServer> {
   const found = await findServer(config)
-  if (found.call) return act(found.call)
+  if (found.call) return found
   throw new ConfigError(
     `this command needs the running server of ${databaseLabel(config.database)}, but ${found.reason}: start it, or give the ` +
       'command its settings (--host, --port, --database-url)',
