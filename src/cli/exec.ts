@@ -13,7 +13,7 @@ import { endpointOf } from '../urls.ts'
 import { firstStartNotice } from './first-start.ts'
 import { type Entrance, entranceOf, variablesOf } from './gateway.ts'
 import { explainInUse } from './operator.ts'
-import { type Found, findServer, serverAt } from './server.ts'
+import { type Found, findServer, RefusedError, type RunningServer, serverAt } from './server.ts'
 import { textsOf, withSettings } from './settings.ts'
 
 interface ExecOptions {
@@ -58,13 +58,29 @@ async function exec(
       'a server runs on this database already, and --seed is for a new one: add --memory, or leave out --seed',
     )
   }
-  if (found.call) return execBehind(await entranceOf(found, options.account), words, config)
-  const { entrance, stop } = await ownServer(given, options.account, found.reason)
-  return execBehind(entrance, words, config).finally(stop)
+  if (found.call) return execOn(found, words, options.account, config)
+  const { server, stop } = await ownServer(given, found.reason)
+  return execOn(server, words, options.account, config).finally(stop)
 }
 
-/** Runs a program behind a proxy of its own, which knows the proxy that this environment had before. */
-async function execBehind(entrance: Entrance, words: readonly string[], config: Config): Promise<number> {
+/** Runs a program with a server. In test mode, the program may do with it whatever tests do. */
+async function execOn(server: RunningServer, words: readonly string[], account: string | undefined, config: Config) {
+  const entrance = await entranceOf(server, account)
+  if (!config.testMode) return execBehind(entrance, {}, words, config)
+  await server.call('GET', '/faults').catch((error: unknown) => {
+    if (!(error instanceof RefusedError) || error.status !== 404) throw error
+    throw new ConfigError('the server that runs on this database is not in test mode: add --memory, or leave out --test-mode')
+  })
+  return execBehind(entrance, { PARLEY_URL: server.url, PARLEY_ADMIN_TOKEN: server.token }, words, config)
+}
+
+/** Runs a program behind a proxy of its own, which knows the proxy that this environment had before. `more`: further variables. */
+async function execBehind(
+  entrance: Entrance,
+  more: Readonly<Record<string, string>>,
+  words: readonly string[],
+  config: Config,
+): Promise<number> {
   const refusals = new Set<string>()
   const proxy = await openProxy({
     port: 0,
@@ -77,7 +93,7 @@ async function execBehind(entrance: Entrance, words: readonly string[], config: 
   })
   try {
     const variables = await variablesOf(config, { ...entrance, proxyUrl: proxy.url })
-    const env = { ...process.env, ...variables.set }
+    const env = { ...process.env, ...variables.set, ...more }
     for (const name of variables.unset) delete env[name]
     return await run(words, env).finally(variables.dispose)
   } finally {
@@ -91,9 +107,8 @@ async function execBehind(entrance: Entrance, words: readonly string[], config: 
  */
 async function ownServer(
   given: SettingTexts,
-  account: string | undefined,
   reason: string,
-): Promise<{ readonly entrance: Entrance; stop(): Promise<void> }> {
+): Promise<{ readonly server: RunningServer; stop(): Promise<void> }> {
   const config = readConfig({ PORT: '0', PARLEY_LOG_LEVEL: 'warn', ...given })
   // Standard output is the program's.
   const { log, close } = openLog(config.logLevel, process.stderr.fd)
@@ -108,7 +123,7 @@ async function ownServer(
     await showFirstAccount(running)
     const endpoint = endpointOf(running.url)
     if (!endpoint) throw new Error('the server listens on no port')
-    return { entrance: await entranceOf(serverAt(endpoint, running.installation.adminToken), account), stop }
+    return { server: serverAt(endpoint, running.installation.adminToken), stop }
   } catch (error) {
     await stop()
     throw error
@@ -124,9 +139,16 @@ async function showFirstAccount({ installation }: Running): Promise<void> {
   await markFirstAccountShown(installation)
 }
 
+/** Returns the folder to run a program in: npm runs the scripts of a clone in its root, wherever it was called. */
+function workingFolder({ npm_package_name, INIT_CWD }: NodeJS.ProcessEnv): string {
+  return npm_package_name === packageName && INIT_CWD ? INIT_CWD : process.cwd()
+}
+
+const packageName = 'parley-server'
+
 /** Runs a program to its end. Signals that reach Parley are passed on: it ends when the program does. */
 async function run([name = '', ...args]: readonly string[], env: NodeJS.ProcessEnv): Promise<number> {
-  const child = spawn(name, args, { env, stdio: 'inherit' })
+  const child = spawn(name, args, { env, stdio: 'inherit', cwd: workingFolder(process.env) })
   const stop = forwardSignals(child)
   try {
     await Promise.race([once(child, 'exit'), once(child, 'error').then(([error]) => Promise.reject(error))])

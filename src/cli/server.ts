@@ -15,6 +15,9 @@ export type Call = <T>(method: 'GET' | 'POST' | 'PUT' | 'DELETE', path: string, 
 export interface RunningServer {
   readonly call: Call
   readonly endpoint: Endpoint
+  readonly url: string
+  /** The operator token. */
+  readonly token: string
 }
 
 /** The running server, or why there is none that may be sent the operator token, as a clause. */
@@ -56,7 +59,8 @@ async function findServerAt(config: Config, host: string, port: number): Promise
 /** Returns the server at an address that has proved itself, whatever the name now leads to. */
 export function serverAt(endpoint: Endpoint, token: string): RunningServer {
   const { address, port } = endpoint
-  const base = `http://${address.includes(':') ? `[${address}]` : address}:${port}/admin/v1`
+  const url = `http://${address.includes(':') ? `[${address}]` : address}:${port}`
+  const base = `${url}/admin/v1`
   const call: Call = async (method, path, body) => {
     const response = await request(base + path, {
       method,
@@ -69,7 +73,7 @@ export function serverAt(endpoint: Endpoint, token: string): RunningServer {
     })
     return parseResponse(response.statusCode, await response.body.text())
   }
-  return { call, endpoint }
+  return { call, endpoint, url, token }
 }
 
 /** The server refuses a request; the message is the server's. */

@@ -91,6 +91,64 @@ describe('an unchanged program', () => {
   })
 })
 
+describe('where it runs', () => {
+  const where = 'console.log(process.cwd())'
+
+  test('is where npm was called, when npm runs the script of the clone', async () => {
+    using place = folder()
+    const npm = { npm_package_name: 'parley-server', INIT_CWD: place.path }
+    expect((await exec(['--memory'], where, { env: npm })).stdout).toBe(`${place.path}\n`)
+  })
+
+  test('is where Parley was called, when npm runs a script of another package', async () => {
+    using place = folder()
+    const npm = { npm_package_name: 'a-shop', INIT_CWD: '/' }
+    expect((await exec(['--memory'], where, { env: npm, cwd: place.path })).stdout).toBe(`${place.path}\n`)
+  })
+})
+
+describe('--test-mode', () => {
+  const reset = `
+    const headers = { authorization: 'Bearer ' + process.env.PARLEY_ADMIN_TOKEN }
+    const { status } = await fetch(process.env.PARLEY_URL + '/admin/v1/reset', { method: 'POST', headers })
+    console.log(status)`
+
+  test('lets the program reset the server, and so on', async () => {
+    const ended = await exec(['--memory', '--test-mode'], reset)
+    expect(ended).toEqual({ code: 0, signal: null, stdout: expect.stringMatching(/^20[04]\n$/), stderr: '' })
+  })
+
+  test('is needed for that: otherwise a program has no operator token', async () => {
+    const { stdout } = await exec(['--memory'], 'console.log(process.env.PARLEY_URL, process.env.PARLEY_ADMIN_TOKEN)')
+    expect(stdout).toBe('undefined undefined\n')
+  })
+
+  test('is refused where a server runs without it', async () => {
+    const { env } = installation({ PARLEY_LOG_LEVEL: 'silent' })
+    await using server = await serve({ env })
+    expect(await exec(['--test-mode'], reset, { env })).toMatchObject({
+      code: 1,
+      stdout: '',
+      stderr: 'parley: the server that runs on this database is not in test mode: add --memory, or leave out --test-mode\n',
+    })
+    await server.end('SIGTERM')
+  })
+})
+
+describe("Node's own fetch", () => {
+  test('finds Parley, and no other host of Twilio', async () => {
+    const script = `
+      const { TWILIO_ACCOUNT_SID, TWILIO_AUTH_TOKEN } = process.env
+      const authorization = 'Basic ' + Buffer.from(TWILIO_ACCOUNT_SID + ':' + TWILIO_AUTH_TOKEN).toString('base64')
+      const answer = await fetch('https://conversations.twilio.com/v1/Configuration', { headers: { authorization } })
+      console.log((await answer.json()).account_sid)
+      await fetch('https://api.twilio.com/').catch(() => console.log('refused'))`
+    const ended = await exec(['--memory'], script, { env: account })
+    expect(ended).toMatchObject({ code: 0, stdout: `${account.PARLEY_ACCOUNT_SID}\nrefused\n` })
+    expect(ended.stderr).toMatch(/^parley: .* nothing through to api\.twilio\.com: /)
+  })
+})
+
 describe('its variables', () => {
   const printed = 'console.log(JSON.stringify(process.env))'
 
@@ -268,7 +326,7 @@ describe('parley env', () => {
     expect(await parley(['env'], { env: { ...env, PORT: '1' } })).toMatchObject({
       code: 1,
       stdout: '',
-      stderr: expect.stringMatching(/^parley: .* parley exec/),
+      stderr: expect.stringMatching(/^parley: this command needs the running server of sqlite:.*, but .*: start it, or /),
     })
     expect((await parley(['env', '--format', 'cmd'], { env })).stderr).toMatch(/Allowed choices are sh, fish, dotenv/)
   })
