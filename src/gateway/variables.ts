@@ -45,7 +45,7 @@ export function variablesFor(
       https_proxy: proxyUrl,
       NO_PROXY: withoutProxy,
       no_proxy: withoutProxy,
-      // Without it, Node's own `fetch` ignores the proxy (24, and 22.21 or later; earlier ones do in any case).
+      // Without it, Node's own `fetch` ignores the proxy (24, and 22.21 or later in 22; older ones do in any case).
       NODE_USE_ENV_PROXY: '1',
       NODE_EXTRA_CA_CERTS: trust.node,
       // Python.
