@@ -4,7 +4,6 @@ import { type Clock, SystemClock, TestClock } from '../clock.ts'
 import type { ParleyCommands } from '../commands.ts'
 import { type Config, secretFile } from '../config.ts'
 import { openLog } from '../observability/log.ts'
-import { moduleUrl } from '../package.ts'
 import type { PlantRequest } from '../seed/commands.ts'
 import { randomToken } from '../sids.ts'
 import type { Database } from '../storage/database.ts'
@@ -12,6 +11,7 @@ import { factByName } from '../storage/facts.ts'
 import { accountBySid } from '../storage/lookups.ts'
 import { openDatabase } from '../storage/open.ts'
 import type { Vault } from '../vault.ts'
+import { commandModule } from './command-module.ts'
 import { checkBeforeOpening } from './preflight.ts'
 import { claimMediaFolder, loadOrCreateSecret, openVault } from './secrets.ts'
 import { seedOf, sow } from './seed.ts'
@@ -63,7 +63,7 @@ export async function openInstallation(config: Config, options: OpenOptions = {}
   await checkBeforeOpening(config, seed)
   const { log, close: closeLog } = options.log ? { log: options.log, close: async () => {} } : openLog(config.logLevel)
   const database = await openDatabase<ParleyCommands>(config.database, {
-    commands: moduleUrl('commands'),
+    ...commandModule,
     failed: (err) => log.error({ err }, 'a read or write failed'),
     dead: options.dead ?? ((err) => endProcess(log, err)),
     ...(options.largestBatch && { largestBatch: options.largestBatch }),

@@ -3,7 +3,6 @@ import { type Clock, TestClock, unmoved } from '../clock.ts'
 import type { ParleyCommands } from '../commands.ts'
 import { type Config, ConfigError } from '../config.ts'
 import { ApiError } from '../errors.ts'
-import { moduleUrl } from '../package.ts'
 import { type PlantRequest, seedFact } from '../seed/commands.ts'
 import { datedAt } from '../seed/plan.ts'
 import { planSeed } from '../seed/planner.ts'
@@ -12,6 +11,7 @@ import type { Database } from '../storage/database.ts'
 import { type Facts, factByName } from '../storage/facts.ts'
 import { openDatabase } from '../storage/open.ts'
 import { Vault } from '../vault.ts'
+import { commandModule } from './command-module.ts'
 
 /** Returns the seed that an installation is started with: `given`, else the file of PARLEY_SEED. Throws ConfigError. */
 export async function seedOf({ seed }: Config, given: unknown): Promise<Seed | null> {
@@ -35,10 +35,7 @@ export async function checkSeed(seed: Seed, config: Config, facts: Facts | null)
   }
   // There, storing it is the check.
   if (config.database.engine === 'sqlite' && config.database.file === ':memory:') return
-  const trial = await openDatabase<ParleyCommands>(
-    { engine: 'sqlite', file: ':memory:' },
-    { commands: moduleUrl('commands'), failed: () => {} },
-  )
+  const trial = await openDatabase<ParleyCommands>({ engine: 'sqlite', file: ':memory:' }, { ...commandModule, failed: () => {} })
   try {
     await plant(seed, () => trial.write('plant', request))
   } finally {

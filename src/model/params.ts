@@ -19,6 +19,8 @@ export interface Param<T> {
   readonly required: readonly Verb[]
   /** Set for JSON text. */
   readonly json?: true
+  /** Set where the text stands for a number, or for true or false: a seed may have that itself. */
+  readonly scalar?: 'number' | 'boolean'
   /** Set for a parameter that may be repeated. */
   readonly several?: true
   /** The refusal when a pre-action webhook amends it with anything but a text. */
@@ -117,11 +119,12 @@ export function exactText(maxBytes: number, tooLong: ErrorName): Param<string> {
 
 /** A whole number from 0 on; empty means null. */
 export function index(invalid: ErrorName, max = Number.MAX_SAFE_INTEGER): Param<number | null> {
-  return param(max === Number.MAX_SAFE_INTEGER ? 'whole number from 0' : `whole number from 0 to ${max}`, (given) => {
+  const number = param(max === Number.MAX_SAFE_INTEGER ? 'whole number from 0' : `whole number from 0 to ${max}`, (given) => {
     if (given === '') return null
     if (!/^\d{1,15}$/.test(given) || Number(given) > max) throw refuse(invalid)
     return Number(given)
   })
+  return { ...number, scalar: 'number' }
 }
 
 /** JSON, stored byte for byte; empty resets it to `{}`. */
@@ -158,12 +161,13 @@ export function oneOf<const W extends string>(
 
 /** `true` or `false` in any letter case. Empty means null: the current value remains. */
 export function flag(invalid: ErrorName = 'invalidValue'): Param<boolean | null> {
-  return param('true | false', (given) => {
+  const boolean = param('true | false', (given) => {
     if (given === '') return null
     const word = given.toLowerCase()
     if (word !== 'true' && word !== 'false') throw refuse(invalid)
     return word === 'true'
   })
+  return { ...boolean, scalar: 'boolean' }
 }
 
 /** A secret text; empty means null. */

@@ -125,6 +125,11 @@ export interface Database<C extends Commands = Commands> {
 export interface OpenOptions {
   /** The module whose export `commands` is the registry. The writer thread imports it too. */
   readonly commands: URL
+  /**
+   * Imports the registry on this thread; by default from `commands`. Whoever knows the module does it: test runners that have
+   * modules of their own, such as Jest, import none by its URL.
+   */
+  readonly loadCommands?: () => Promise<Commands>
   /** Called with failures that are not the caller's. */
   readonly failed: (error: Error) => void
   /** Called when no write will be possible again in this process, which had better end. Default: `failed`. */

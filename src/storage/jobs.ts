@@ -1,4 +1,4 @@
-import type { Commands } from './database.ts'
+import type { Commands, OpenOptions } from './database.ts'
 
 /** A command to run, as it is queued and crosses to the writer thread. */
 export interface Job {
@@ -12,6 +12,11 @@ export interface PendingJob {
   /** A method, so that each caller may name the type that its command returns. */
   done(value: unknown): void
   readonly fail: (error: Error) => void
+}
+
+/** Returns the registry of commands for a database that this thread writes to. */
+export function commandsOf({ commands, loadCommands }: Pick<OpenOptions, 'commands' | 'loadCommands'>): Promise<Commands> {
+  return loadCommands ? loadCommands() : importCommands(commands.href)
 }
 
 /** Imports the registry of commands from the module that a database is opened with. */

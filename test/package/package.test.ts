@@ -98,11 +98,27 @@ describe.each(['node-22', 'this Node', 'node-26'])('on %s', (name) => {
     console.log(200)
     await parley.stop()
   })`
+  // As test runners load it that have modules of their own.
+  const withoutImports = `
+    const { createRequire, Module } = require('node:module')
+    const { compileFunction } = require('node:vm')
+    const names = ['exports', 'require', 'module']
+    const { _compile } = Module.prototype
+    Module.prototype._compile = function (text, filename, ...more) {
+      if (!filename.includes('parley-server')) return _compile.call(this, text, filename, ...more)
+      const run = compileFunction(text, [...names, '__filename', '__dirname'], { filename })
+      run.call(this.exports, this.exports, createRequire(filename), this, filename, require('node:path').dirname(filename))
+    }`
   test.each([
     ['imported', 'import.mjs', `import { Parley } from 'parley-server'\n${use}`],
     ['required', 'require.cjs', `const { Parley } = require('parley-server')\n${use}`],
     ['imported as a test kit', 'kit.mjs', `import { startParley } from 'parley-server/testing'\n${useKit}`],
     ['required as a test kit', 'kit.cjs', `const { startParley } = require('parley-server/testing')\n${useKit}`],
+    [
+      'required where nothing can be imported',
+      'without-imports.cjs',
+      `${withoutImports}\nconst { startParley } = require('parley-server/testing')\n${useKit}`,
+    ],
   ])('it is %s by a program', async (_how, file, text) => {
     const { stdout, stderr } = await run(node, [project.write(file, text)], { cwd: project.path })
     expect({ stdout, stderr }).toEqual({ stdout: '200\n', stderr: '' })

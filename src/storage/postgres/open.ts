@@ -1,6 +1,6 @@
 import type { Pool } from 'pg'
 import type { Commands, Database, Notice, OpenOptions } from '../database.ts'
-import { importCommands } from '../jobs.ts'
+import { commandsOf } from '../jobs.ts'
 import { createPool } from './connection.ts'
 import { Leases, slots } from './leases.ts'
 import { migratePostgres } from './migrate.ts'
@@ -22,7 +22,7 @@ const maxConnections = 10
 export async function openPostgres<C extends Commands>(options: PostgresOptions): Promise<Database<C>> {
   const { url, failed } = options
   await migratePostgres(url)
-  const commands = await importCommands(options.commands.href)
+  const commands = await commandsOf(options)
   const listeners: ((notices: readonly Notice[]) => void)[] = []
   const notify = (notices: readonly Notice[]) => {
     if (notices.length > 0) for (const listener of listeners) listener(notices)

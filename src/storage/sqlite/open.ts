@@ -109,7 +109,7 @@ async function openLocked<C extends Commands>(
   const listeners: ((notices: readonly Notice[]) => void)[] = []
   const reader = new SqliteReader(openConnection(file, { readonly: true, durable }), options.failed)
   const writer = new Writer({
-    runner: (durable ? threadRunner : inlineRunner)({ file, durable, commands: options.commands }),
+    runner: (durable ? threadRunner : inlineRunner)({ ...options, durable }),
     largestBatch: options.largestBatch ?? 1000,
     failed: options.failed,
     dead: options.dead ?? options.failed,

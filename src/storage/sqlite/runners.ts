@@ -3,18 +3,17 @@ import { dirname } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import { errorOf } from '../../errors.ts'
 import { moduleUrl } from '../../package.ts'
-import { importCommands } from '../jobs.ts'
+import type { OpenOptions } from '../database.ts'
+import { commandsOf } from '../jobs.ts'
 import { BatchRunner, type Outcome } from './batch.ts'
 import { openConnection } from './connection.ts'
 import type { Runner } from './writer.ts'
 import type { WriterData } from './writer-thread.ts'
 
 /** What the runners are started with. */
-interface RunnerOptions {
+interface RunnerOptions extends Pick<OpenOptions, 'commands' | 'loadCommands'> {
   readonly file: string
   readonly durable: boolean
-  /** The module that exports the registry of commands. */
-  readonly commands: URL
 }
 
 /** Starts a thread that writes: the event loop never waits for the disk. */
@@ -65,8 +64,8 @@ function threadEnv(): NodeJS.ProcessEnv {
 }
 
 /** Writes on this thread, for a database that is never on disk: a thread would cost more than it could save. */
-export function inlineRunner({ file, durable, commands }: RunnerOptions): Runner {
-  const opened = importCommands(commands.href).then((registry) => {
+export function inlineRunner({ file, durable, ...module }: RunnerOptions): Runner {
+  const opened = commandsOf(module).then((registry) => {
     const db = openConnection(file, { readonly: false, durable })
     return { db, batches: new BatchRunner(db, registry) }
   })
