@@ -1,6 +1,7 @@
 import { isIP } from 'node:net'
 import { dirname, join, parse } from 'node:path'
 import ipaddr from 'ipaddr.js'
+import { isVendorHost } from './urls.ts'
 
 /** `file`: a path, or `:memory:`. */
 export type DatabaseLocation =
@@ -129,7 +130,7 @@ const declarations = {
     env: 'PARLEY_GATEWAY_ALLOW',
     description: 'hosts of twilio.com, separated by commas, which unchanged programs may reach through the proxy',
     default: { words: 'none: they are refused', value: () => [] },
-    parse: hostNames,
+    parse: vendorHosts,
   }),
   metricsToken: declare({
     env: 'PARLEY_METRICS_TOKEN',
@@ -348,6 +349,14 @@ function hostNames(text: string, env: string): string[] {
   const names = text.split(',').map((name) => name.trim().toLowerCase())
   if (names.every((name) => /^[a-z0-9_-]+(\.[a-z0-9_-]+)*$/.test(name))) return names
   throw new ConfigError(`${env} must be host names without ports, separated by commas, not ${text}`)
+}
+
+/** Any other host is none that the proxy would refuse. */
+function vendorHosts(text: string, env: string): string[] {
+  const names = hostNames(text, env)
+  const other = names.find((name) => !isVendorHost(name))
+  if (other === undefined) return names
+  throw new ConfigError(`${env} must be hosts of twilio.com, not ${other}: the proxy refuses no others`)
 }
 
 function networks(text: string, env: string): string[] {

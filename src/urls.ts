@@ -54,6 +54,11 @@ export function isConversationsHost(name: string): boolean {
   return conversationsHost.test(name)
 }
 
+/** Whether a host name in lower case is Twilio's: what is sent there reaches the real service, unless Parley stands in for it. */
+export function isVendorHost(name: string): boolean {
+  return name === 'twilio.com' || name.endsWith('.twilio.com')
+}
+
 /** Returns the host name of `name:port`, `[address]:port` or either alone: in lower case, without the dot that DNS allows at its end. */
 export function hostNameOf(host: string): string {
   const name = /^\[(.*)\](?::\d+)?$/.exec(host)?.[1] ?? host.replace(/:\d*$/, '')

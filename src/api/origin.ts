@@ -51,9 +51,12 @@ export function baseOf(request: Caller, publicUrl: string | null): string {
 /** Returns the host that the caller used, with its port if it has one. */
 function hostOf(request: Caller): string | undefined {
   const forwarded = forwardedBy(request, 'x-forwarded-host')
-  return forwarded !== undefined && /^(?:[\w.-]+|\[[\da-fA-F:.]+\])(?::\d{1,5})?$/.test(forwarded)
-    ? forwarded
-    : request.headers.host
+  return forwarded !== undefined && isHost(forwarded) ? forwarded : request.headers.host
+}
+
+function isHost(text: string): boolean {
+  const [, port = '1'] = /^(?:[\w.-]+|\[[\da-fA-F:.]+\])(?::(\d{1,5}))?$/.exec(text) ?? ['', '0']
+  return Number(port) >= 1 && Number(port) <= 65_535
 }
 
 /** Returns the address of the caller: the other end of the connection, or, behind trusted proxies, the last that none of them has. */

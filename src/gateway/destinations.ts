@@ -1,5 +1,5 @@
 import { isIP } from 'node:net'
-import { hostNameOf, isConversationsHost } from '../urls.ts'
+import { hostNameOf, isConversationsHost, isVendorHost } from '../urls.ts'
 
 /** Where a program wants to go. */
 export interface Destination {
@@ -38,8 +38,7 @@ function destination(host: string | undefined, port: number): Destination | null
  */
 export function decide({ host }: Pick<Destination, 'host'>, allowed: readonly string[]): Decision {
   if (isConversationsHost(host)) return 'parley'
-  const isVendor = host === 'twilio.com' || host.endsWith('.twilio.com')
-  return isVendor && !allowed.includes(host) ? 'refuse' : 'pass'
+  return isVendorHost(host) && !allowed.includes(host) ? 'refuse' : 'pass'
 }
 
 /** Says why a host was refused, and what to do. */

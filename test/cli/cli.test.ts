@@ -144,6 +144,13 @@ describe('errors that a person can act on', () => {
     ['PARLEY_DATABASE_URL', 'parley.db', /^PARLEY_DATABASE_URL must be sqlite:<file>/],
     ['PARLEY_WEBHOOK_RETRIES', '4', /^PARLEY_WEBHOOK_RETRIES must be a whole number from 0 to 3, not 4$/],
     ['PARLEY_DELIVERY_LOG_DAYS', 'a week', /^PARLEY_DELIVERY_LOG_DAYS must be a whole number/],
+    ['PARLEY_GATEWAY_ALLOW', 'foo.com', /^PARLEY_GATEWAY_ALLOW must be hosts of twilio\.com, not foo\.com: /],
+    [
+      'PARLEY_GATEWAY_ALLOW',
+      'api.twilio.com, xtwilio.com',
+      /^PARLEY_GATEWAY_ALLOW must be hosts of twilio\.com, not xtwilio\.com: /,
+    ],
+    ['PARLEY_GATEWAY_ALLOW', 'api.twilio.com.evil.example', /^PARLEY_GATEWAY_ALLOW must be hosts of twilio\.com/],
     ['PARLEY_TEST_CLOCK', 'maybe', /^PARLEY_TEST_CLOCK must be true or false, not maybe$/],
     ['PARLEY_LOG_LEVEL', 'loud', /^PARLEY_LOG_LEVEL must be trace, debug/],
     ['PARLEY_PUBLIC_URL', 'ftp://example.org', /^PARLEY_PUBLIC_URL must be an http\(s\) URL/],
