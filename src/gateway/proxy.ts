@@ -154,7 +154,7 @@ async function forward(message: IncomingMessage, response: ServerResponse, optio
   const outgoing = request({
     method: message.method,
     path: proxy ? `http://${hostAndPort(to)}${to.path}` : to.path,
-    headers: { ...endToEnd(message), host: message.headers.host ?? to.host, ...(proxy && proxyAuthorization(proxy)) },
+    headers: { ...endToEnd(message), host: hostHeader(to), ...(proxy && proxyAuthorization(proxy)) },
     createConnection: () => socket,
     timeout: responseTimeoutMs,
   })
@@ -167,6 +167,11 @@ async function forward(message: IncomingMessage, response: ServerResponse, optio
   })
   response.writeHead(incoming.statusCode, incoming.statusMessage, endToEnd(incoming))
   pipeline(incoming, response, () => {})
+}
+
+/** The target alone says where a request goes: what the client has in `Host` is replaced. RFC 9112, 3.2.2. */
+function hostHeader(to: Destination): string {
+  return hostAndPort(to).replace(/:80$/, '')
 }
 
 /** The port at which a client has reached this proxy. */

@@ -241,6 +241,19 @@ describe('plain HTTP', () => {
     expect(seen).not.toMatch(/proxy-|x-hop/i)
   })
 
+  test.each([
+    ['conversations.twilio.com', 'conversations.twilio.com'],
+    ['CONVERSATIONS.dublin.ie1.twilio.com:80', 'conversations.dublin.ie1.twilio.com'],
+  ])('to %s has the host of its target, whatever the client has in Host', async (authority, host) => {
+    const { send } = await proxied()
+    for (const header of ['Host: api.twilio.com\r\n', 'Host: other.test:81\r\n', 'Host:\r\n']) {
+      const seen = await send(`GET http://${authority}/ HTTP/1.1\r\n${header}Connection: close\r\n\r\n`).closed
+      expect(seen.match(/^host: .*$/gim)).toEqual([
+        expect.stringMatching(new RegExp(`^host: ${host.replaceAll('.', '\\.')}$`, 'i')),
+      ])
+    }
+  })
+
   test('to another host of Twilio is refused', async () => {
     const { send, refusals } = await proxied()
     const answer = await send('GET http://api.twilio.com/ HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n').closed
@@ -258,9 +271,12 @@ describe('plain HTTP', () => {
       })
     })
     const target = `http://127.0.0.1:${server.port}/a%20b?c`
-    const answer = await send(`POST ${target} HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Length: 4\r\n\r\nbody`).closed
+    const answer = await send(
+      `POST ${target} HTTP/1.1\r\nHost: api.twilio.com\r\nConnection: close\r\nContent-Length: 4\r\n\r\nbody`,
+    ).closed
     expect(answer).toMatch(/^HTTP\/1\.1 418 Teapot\r\nx-two: 1\r\nx-two: 2\r\n/i)
     expect(answer).toMatch(/POST \/a%20b\?c HTTP\/1\.1\r\n[\s\S]*body/)
+    expect(answer).toMatch(new RegExp(`^host: 127\\.0\\.0\\.1:${server.port}\r$`, 'im'))
   })
 })
 
