@@ -95,7 +95,8 @@ export function channelRoutes({
           date_updated: now,
         }
         const row = await database.write('setChannel', channel)
-        return row ? toJson(row) : notFound(reply)
+        // Only its account can be missing: the channel itself would have been made.
+        return row ? toJson(row) : notFound(reply, [params.sid])
       },
     )
 

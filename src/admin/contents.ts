@@ -134,7 +134,8 @@ export function contentRoutes({ database, clock }: Pick<Installation, 'database'
           date_created: now,
           date_updated: now,
         })
-        return row ? toJson(row) : notFound(reply)
+        // Only its account can be missing: the template itself would have been made.
+        return row ? toJson(row) : notFound(reply, [params.sid])
       },
     )
 

@@ -66,12 +66,13 @@ export function tokenRoutes(installation: Installation): FastifyPluginAsync {
       const { account_sid = first.sid, lifetime = defaultLifetimeS } = body
       if (!identity.parse(body.identity, [body.identity])) throw refuse('identityNotProvided')
       const account = await database.read.one(accountBySid, { sid: account_sid })
-      if (!account) return notFound(reply)
+      if (!account) return notFound(reply, [account_sid])
       const service_sid = body.service_sid ?? account.default_service_sid
-      if (!(await database.read.one(serviceOfAccount, { sid: service_sid, account_sid }))) return notFound(reply)
+      const service = await database.read.one(serviceOfAccount, { sid: service_sid, account_sid })
+      if (!service) return notFound(reply, [account_sid, service_sid])
       const now = clock.now(account_sid)
       const key = await operatorsKey(installation, account_sid, now)
-      if (!key) return notFound(reply)
+      if (!key) return notFound(reply, [account_sid])
       const bearer = { account_sid, service_sid, identity: body.identity }
       const token = await signToken({ sid: key.sid, secret: vault.open(key.secret) }, bearer, lifetime, now)
       const date_expires = milliseconds((Math.floor(now / 1000) + lifetime) * 1000)

@@ -126,11 +126,22 @@ describe('accounts', () => {
       ['GET', '/keys/SK0'],
       ['DELETE', '/keys/SK0'],
       ['POST', '/keys/SK0/rotate'],
+      ['GET', '/channels'],
+      ['PUT', '/channels/+15557654321', { url: 'https://channel.example' }],
+      ['GET', '/contents'],
+      ['PUT', `/contents/HX${'0'.repeat(32)}`, { types: { 'twilio/text': { body: 'x' } } }],
     ]
     for (const [method, path, body] of requests) {
       const answer = await ask(tenant, method, `/accounts/${nobody}${path}`, body)
       const named = path.includes('SK0') ? `SK0 of ${nobody}` : nobody
       expect(answer).toEqual({ status: 404, body: { error: `${named} was not found` } })
+    }
+    for (const [body, what] of [
+      [{ account_sid: nobody }, nobody],
+      [{ service_sid: 'IS0' }, `IS0 of ${tenant.account_sid}`],
+    ] as const) {
+      const asked = { account_sid: tenant.account_sid, identity: 'ann', ...body }
+      expect(await ask(tenant, 'POST', '/tokens', asked)).toEqual({ status: 404, body: { error: `${what} was not found` } })
     }
   })
 })
