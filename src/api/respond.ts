@@ -101,6 +101,8 @@ const frameworkCodes: Readonly<Record<string, ErrorName>> = {
 /** The only place that renders errors. A server error is logged with its cause and sent without it. */
 export function sendError(request: FastifyRequest, reply: FastifyReply, error: unknown, log: Logger): void {
   const refusal = error instanceof ApiError ? error : refuse(frameworkCodes[codeOf(error) ?? ''] ?? 'serverError')
+  // Refused before the hooks of its surface ran, as for its host.
+  if (request.request_id === '') startRequest(request, 1)
   // A caller that disconnects while its body is read is no server error.
   if (refusal.entry.status >= 500 && !isFailure(error) && !request.raw.destroyed) log.error({ err: error }, 'request failed')
   respond(request, reply, refusal.entry.status, JSON.stringify(refusal.body()), headersOf(refusal))

@@ -110,7 +110,6 @@ function refusePath(request: FastifyRequest, reply: FastifyReply, { authenticato
 /** Anything but the paths of Parley is not found, in the form of `/v1`, before a body is read. */
 function addOutside(outside: FastifyInstance, { log }: HttpOptions): void {
   const refuseAtOnce = (request: FastifyRequest, reply: FastifyReply) => {
-    startRequest(request, 1)
     sendError(request, reply, refuse('notFound', { path: pathOf(request) }), log)
   }
   outside.addHook('onRequest', (request, reply) => refuseAtOnce(request, reply))

@@ -71,8 +71,13 @@ describe('the Host header', () => {
     const Host = 'evil.example'
     const misdirected = { status: 421, body: { code: 20421, message: 'Misdirected Request' } }
     for (const path of ['/v1/Services', '/healthz', '/readyz', '/nowhere', '/v1/Nothing']) {
+      const sent = performance.now()
       const answer = await send(server.url, 'GET', path, { Host, Authorization: basic(server) })
       expect(parsedResponse(answer), path).toMatchObject(misdirected)
+      expect(answer, path).toMatch(/^twilio-request-id: RQ[0-9a-f]{32}\r$/im)
+      // Of this request, not of the process: as long as it took to get here.
+      const [, seconds] = /^twilio-request-duration: (\d+\.\d{3})\r$/im.exec(answer) ?? []
+      expect(Number(seconds) * 1000, path).toBeLessThan(performance.now() - sent + 1)
     }
     const admin = await send(server.url, 'GET', '/admin/v1/accounts', { Host, Authorization: `Bearer ${adminToken}` })
     expect(parsedResponse(admin)).toMatchObject({ status: 421, body: { error: 'Misdirected Request' } })
