@@ -17,8 +17,8 @@ const thread = ['commands', 'storage/sqlite/writer-thread']
 
 const entries = ['cli/program', ...libraries, ...thread]
 
-/** Installed beside the package: a native part cannot be bundled, `pg` works without its own, and the host brings its SDK. */
-const external = ['better-sqlite3', 'pg-native', 'twilio']
+/** Installed beside the package: a native part cannot be bundled, and `pg` works without its own. */
+const external = ['better-sqlite3', 'pg-native']
 
 /** What Fastify would load to compile schemas by itself, which it is told not to do (src/api/compilers.ts). */
 function isUnused(id: string, importer: string | undefined): boolean {

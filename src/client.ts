@@ -1,5 +1,5 @@
-import twilio from 'twilio'
-import { leadTo } from './lead.ts'
+import type twilio from 'twilio'
+import { ledHttpClient, loadTwilio } from './lead.ts'
 
 /** What `parleyClient` needs: where Parley is, whose credentials to use, and what else the official client may be told. */
 export interface ParleyClientOptions extends Omit<twilio.ClientOpts, 'httpClient' | 'accountSid'> {
@@ -16,7 +16,7 @@ export interface ParleyClientOptions extends Omit<twilio.ClientOpts, 'httpClient
 
 /**
  * Returns the official client, led to Parley: a request for anything but Conversations throws, so that nothing reaches Twilio.
- * Throws when the URL is none, or when no account is given.
+ * Throws when the URL is none, when no account is given, or without the official package.
  *
  *     const client = parleyClient({ url: 'http://127.0.0.1:8080', accountSid, authToken })
  *     await client.conversations.v1.conversations.create({ friendlyName: 'Hello' })
@@ -27,13 +27,7 @@ export function parleyClient(options: ParleyClientOptions = {}): twilio.Twilio {
   const account = accountSid ?? process.env.TWILIO_ACCOUNT_SID
   const secret = keySid === undefined ? (authToken ?? process.env.TWILIO_AUTH_TOKEN) : keySecret
   if (!account || !secret) throw new Error('an account SID and its auth token, or an API key and its secret, are needed')
-  const httpClient = clientFor(url.replace(/\/+$/, ''))
-  return twilio(keySid ?? account, secret, { ...others, accountSid: account, httpClient })
-}
-
-function clientFor(base: string): twilio.RequestClient {
-  const client = new twilio.RequestClient()
-  const send = client.request.bind(client)
-  client.request = async (options) => send({ ...options, uri: leadTo(base, options.uri) })
-  return client
+  const official = loadTwilio('parleyClient()', 'npm install twilio')
+  const httpClient = ledHttpClient(official, url.replace(/\/+$/, ''))
+  return official(keySid ?? account, secret, { ...others, accountSid: account, httpClient })
 }

@@ -1,5 +1,8 @@
+import { execFileSync } from 'node:child_process'
+import { cpSync, mkdirSync, writeFileSync } from 'node:fs'
 import { afterEach, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { parleyClient } from '../src/client.ts'
+import { folder } from './support/process.ts'
 import { startServer } from './support/server.ts'
 
 afterEach(() => vi.unstubAllEnvs())
@@ -63,5 +66,36 @@ describe('parleyClient', () => {
     expect(() => parleyClient({ accountSid: 'AC1', keySid: 'SK1' })).toThrow('an API key and its secret')
     for (const url of ['127.0.0.1:8080', '', 'ftp://127.0.0.1'])
       expect(() => parleyClient({ url })).toThrow('url must be an http(s) URL')
+  })
+})
+
+describe.each([
+  ['parleyClient()', 'client.ts', "parleyClient({ accountSid: 'AC1', authToken: 'x' })", 'npm install twilio'],
+  [
+    'client()',
+    'testing/client.ts',
+    "createClient('http://127.0.0.1:1', { sid: 'AC1', authToken: 'x' })",
+    'npm install --save-dev twilio',
+  ],
+])('%s', (name, module, call, install) => {
+  /** Returns what it throws, where nothing is installed but what `place` has. */
+  function thrownIn(place: { readonly path: string; file(name: string): string }): string {
+    for (const file of ['lead.ts', 'client.ts', 'testing/client.ts']) cpSync(`src/${file}`, place.file(`src/${file}`))
+    const [called] = call.split('(')
+    const script = `import { ${called} } from './src/${module}'; try { ${call}; console.log('none') } catch (error) { console.log(error.message) }`
+    writeFileSync(place.file('run.ts'), script)
+    return execFileSync(process.execPath, ['run.ts'], { cwd: place.path, encoding: 'utf8' }).trim()
+  }
+
+  test('without the official package says what to install', () => {
+    using place = folder()
+    expect(thrownIn(place)).toBe(`${name} needs the official package: ${install}`)
+  })
+
+  test('with one that lacks a package of its own says which', () => {
+    using place = folder()
+    mkdirSync(place.file('node_modules/twilio'), { recursive: true })
+    writeFileSync(place.file('node_modules/twilio/index.js'), "require('absent')")
+    expect(thrownIn(place)).toMatch(/^Cannot find module 'absent'/)
   })
 })

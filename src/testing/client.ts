@@ -1,10 +1,5 @@
-import { createRequire } from 'node:module'
-import { join } from 'node:path'
-import type * as twilioPackage from 'twilio'
 import type { Twilio } from 'twilio'
-import { leadTo } from '../lead.ts'
-
-type TwilioPackage = typeof twilioPackage.default
+import { ledHttpClient, loadTwilio, type TwilioPackage } from '../lead.ts'
 
 export interface ClientOptions {
   /** Whether every request asks for webhooks (`X-Twilio-Webhook-Enabled: true`). By default each call says so itself. */
@@ -17,25 +12,8 @@ export interface ClientOptions {
 export function createClient(
   url: string,
   { sid, authToken }: { readonly sid: string; readonly authToken: string },
-  { webhooks = false, twilio = loadTwilio() }: ClientOptions = {},
+  { webhooks = false, twilio = loadTwilio('client()', 'npm install --save-dev twilio') }: ClientOptions = {},
 ): Twilio {
-  const httpClient = new twilio.RequestClient()
-  const send = httpClient.request.bind(httpClient)
-  httpClient.request = async (options) => {
-    const headers = { ...options.headers, ...(webhooks && { 'X-Twilio-Webhook-Enabled': 'true' }) }
-    return send({ ...options, uri: leadTo(url, options.uri), headers })
-  }
+  const httpClient = ledHttpClient(twilio, url, webhooks ? { 'X-Twilio-Webhook-Enabled': 'true' } : {})
   return twilio(sid, authToken, { httpClient })
-}
-
-/** It is the caller's own: looked for beside Parley, then from the folder in which the tests run. */
-function loadTwilio(): TwilioPackage {
-  for (const from of [import.meta.url, join(process.cwd(), 'package.json')]) {
-    try {
-      return createRequire(from)('twilio')
-    } catch (error) {
-      if (!(error instanceof Error) || !('code' in error) || error.code !== 'MODULE_NOT_FOUND') throw error
-    }
-  }
-  throw new Error('client() needs the official package: npm install --save-dev twilio')
 }
