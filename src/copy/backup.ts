@@ -1,7 +1,9 @@
 import { existsSync, readdirSync, rmSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { sql } from 'kysely'
-import { type Config, ConfigError, databaseLabel, secretFile } from '../config.ts'
+import { type Config, ConfigError, databaseLabel, gatewayFolder, mediaFolder, secretFile } from '../config.ts'
+import { codeOf } from '../errors.ts'
+import { checkFolder, isWithin } from '../folders.ts'
 import { explainErrors } from '../installation/explain-errors.ts'
 import { readIfThere } from '../installation/secrets.ts'
 import { syncToDisk } from '../media/files.ts'
@@ -33,9 +35,7 @@ export async function backupInstallation(options: BackupOptions): Promise<void> 
   const { config, progress } = options
   const folder = resolve(options.folder)
   refuseMemory(config.database, 'PARLEY_DATABASE_URL')
-  if (existsSync(folder) && readdirSync(folder).length > 0) {
-    throw new ConfigError(`${folder} is not empty: give the backup a folder of its own`)
-  }
+  refuseFolder(folder, config)
   const to = { database: { engine: 'sqlite', file: join(folder, 'parley.db') } as const, dataDir: folder }
   // Twice: a running server may have deleted a file together with its row since the snapshot was taken.
   const look = () => explainErrors(config, () => missingMedia(config))
@@ -73,6 +73,25 @@ export async function backupInstallation(options: BackupOptions): Promise<void> 
   const key = secretFile(config, 'key')
   const kept = config.secretKey === null ? key : 'PARLEY_SECRET_KEY'
   progress.say(`The secret key is not in it, and nothing can be decrypted without: keep ${kept} in another place.`)
+}
+
+/** Throws ConfigError when a folder cannot be that of a backup. */
+function refuseFolder(folder: string, config: BackupOptions['config']): void {
+  try {
+    checkFolder(folder)
+  } catch (error) {
+    if (!(error instanceof Error) || codeOf(error) === undefined) throw error
+    throw new ConfigError(`${folder} cannot be used (${error.message}): check its owner, or name another folder`, {
+      cause: error,
+    })
+  }
+  for (const own of [mediaFolder(config), gatewayFolder(config)]) {
+    if (own === null || !isWithin(folder, own)) continue
+    throw new ConfigError(`${folder} is inside ${own}, which Parley keeps for itself: give the backup a folder of its own`)
+  }
+  if (existsSync(folder) && readdirSync(folder).length > 0) {
+    throw new ConfigError(`${folder} is not empty: give the backup a folder of its own`)
+  }
 }
 
 type BackupWork = Work & { readonly folders: NonNullable<Work['folders']> }

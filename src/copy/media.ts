@@ -1,8 +1,9 @@
 import { existsSync, realpathSync } from 'node:fs'
-import { copyFile, mkdir, rename, stat } from 'node:fs/promises'
+import { copyFile, rename, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { ConfigError } from '../config.ts'
 import { codeOf } from '../errors.ts'
+import { makeFolder } from '../folders.ts'
 import { contentFile, incomingFile, syncToDisk } from '../media/files.ts'
 import type { Db } from './tables.ts'
 
@@ -74,7 +75,7 @@ export async function copyFiles(db: Db, { from, to }: Folders, { copied, mayVani
 async function copyOne(file: MediaFile, { from, to }: Folders, mayVanish: boolean): Promise<string[]> {
   if ((await holds(to, file)) || !(await holds(from, file))) return []
   const [arriving, final] = [incomingFile(to), pathIn(to, file)]
-  await mkdir(dirname(arriving), { recursive: true, mode: 0o700 })
+  makeFolder(dirname(arriving))
   try {
     await copyFile(pathIn(from, file), arriving)
   } catch (error) {
@@ -86,7 +87,7 @@ async function copyOne(file: MediaFile, { from, to }: Folders, mayVanish: boolea
   if (size !== file.size) {
     throw new ConfigError(`${pathIn(from, file)} has become ${size} bytes instead of ${file.size} while it was copied`)
   }
-  await mkdir(dirname(final), { recursive: true, mode: 0o700 })
+  makeFolder(dirname(final))
   await rename(arriving, final)
   return [dirname(final), dirname(dirname(final)), to]
 }

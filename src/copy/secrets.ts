@@ -1,6 +1,7 @@
-import { chmodSync, closeSync, existsSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, writeSync } from 'node:fs'
+import { chmodSync, closeSync, existsSync, fsyncSync, openSync, readFileSync, renameSync, writeSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import { type Config, ConfigError, secretFile } from '../config.ts'
+import { makeFolder } from '../folders.ts'
 import { Vault } from '../vault.ts'
 
 /** Where an installation is: its database and its files. */
@@ -63,7 +64,7 @@ function opens(keyFile: string, vaultCheck: string): boolean {
 
 /** Renames the file once it is complete: a partial key would be taken for another key. */
 function copySecret(source: string, target: string): void {
-  mkdirSync(dirname(target), { recursive: true, mode: 0o700 })
+  makeFolder(dirname(target))
   const arriving = `${target}.copying`
   const file = openSync(arriving, 'w', 0o600)
   try {

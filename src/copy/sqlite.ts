@@ -1,8 +1,9 @@
-import { closeSync, existsSync, mkdirSync, openSync } from 'node:fs'
+import { closeSync, existsSync, openSync } from 'node:fs'
 import { dirname } from 'node:path'
 import Sqlite from 'better-sqlite3'
 import { Kysely, SqliteDialect, sql } from 'kysely'
 import { ConfigError } from '../config.ts'
+import { makeFolder } from '../folders.ts'
 import { migrateSqlite, refuseForeign, takeLock } from '../storage/sqlite/open.ts'
 import type { Endpoint, Source, Target } from './endpoint.ts'
 import type { Db } from './tables.ts'
@@ -53,7 +54,7 @@ export async function openSqliteSnapshot(file: string): Promise<Source> {
 /** Makes the file and its folder where there are none; changes nothing else before `prepare`. */
 export function openSqliteTarget(file: string): Target {
   const folder = dirname(file)
-  mkdirSync(folder, { mode: 0o700, recursive: true })
+  makeFolder(folder)
   refuseForeign(file)
   // Readable by its owner alone, as the secrets beside it are.
   if (!existsSync(file)) closeSync(openSync(file, 'a', 0o600))

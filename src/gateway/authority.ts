@@ -1,6 +1,6 @@
 import { createPrivateKey, generateKeyPair, randomBytes, X509Certificate } from 'node:crypto'
-import { existsSync, mkdirSync, readFileSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { existsSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { createSecureContext, type SecureContext } from 'node:tls'
 import { promisify } from 'node:util'
 import { LRUCache } from 'lru-cache'
@@ -92,7 +92,6 @@ async function loadOrCreateIssuer(file: string | null): Promise<IssuerFiles> {
   if (!existsSync(file)) {
     const { certificate, privateKey } = await newIssuer()
     try {
-      mkdirSync(dirname(file), { recursive: true, mode: 0o700 })
       createOnce(file, `${privateKey}${certificate}`)
     } catch (error) {
       throw new ConfigError(`${file} cannot be written (${codeOf(error)}): correct its folder, or set PARLEY_DATA_DIR`)

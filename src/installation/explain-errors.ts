@@ -12,6 +12,8 @@ const unusable = [
   'EEXIST',
   'ENOENT',
   'EISDIR',
+  'ELOOP',
+  'ENAMETOOLONG',
   'ENOSPC',
   'SQLITE_CANTOPEN',
   'SQLITE_READONLY',

@@ -1,8 +1,9 @@
 import { hash, randomBytes } from 'node:crypto'
-import { existsSync, linkSync, mkdirSync, readFileSync, unlinkSync, writeFileSync } from 'node:fs'
+import { existsSync, linkSync, readFileSync, unlinkSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { type Config, ConfigError, mediaFolder, secretFile } from '../config.ts'
 import { codeOf } from '../errors.ts'
+import { makeFolder } from '../folders.ts'
 import { randomToken } from '../sids.ts'
 import type { Database } from '../storage/database.ts'
 import { type Facts, factByName, type factCommands } from '../storage/facts.ts'
@@ -61,7 +62,7 @@ export function loadOrCreateSecret(file: string | null): string {
 
 /** Creates a file unless it exists. It gets its name once it is complete: nodes that start at once all read the same content. */
 export function createOnce(file: string, content: string): void {
-  mkdirSync(dirname(file), { mode: 0o700, recursive: true })
+  makeFolder(dirname(file))
   const draft = `${file}.${randomToken()}`
   writeFileSync(draft, content, { mode: 0o600, flag: 'wx' })
   try {

@@ -120,6 +120,16 @@ test('what cannot be backed up is refused, and leaves nothing', async () => {
   await expect(backupOf(database, place.file('full'))).rejects.toThrow(/full is not empty: give the backup a folder of its own/)
   expect(readdirSync(place.file('full'))).toEqual(['notes'])
 
+  for (const own of ['parley.media', 'parley.media/b/c', 'parley.gateway/b']) {
+    const inside = join(database.env.PARLEY_DATA_DIR, own)
+    await expect(backupOf(database, inside)).rejects.toThrow(
+      /is inside .*, which Parley keeps for itself: give the backup a folder/,
+    )
+  }
+  expect(existsSync(join(database.env.PARLEY_DATA_DIR, 'parley.media/b'))).toBe(false)
+  for (const path of [join(database.env.PARLEY_DATA_DIR, 'parley.key'), '/dev/null/x', '/proc/parley'])
+    await expect(backupOf(database, path)).rejects.toThrow(/ cannot be used \(E.*\): check its owner, or name another folder/)
+
   const config = readConfig({ ...database.env, PARLEY_SECRET_KEY: '7'.repeat(64) })
   const other = backupInstallation({ config, folder: to, allowMissingFiles: false, progress: silent })
   await expect(other).rejects.toThrow(/the secret key is not the one that this database was created with/)

@@ -1,20 +1,10 @@
-import {
-  closeSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  openSync,
-  readFileSync,
-  readSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs'
+import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, readSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import Sqlite from 'better-sqlite3'
 import { Kysely, SqliteDialect } from 'kysely'
 import { codeOf } from '../../errors.ts'
+import { makeFolder } from '../../folders.ts'
 import { type Commands, type Database, type Notice, type OpenOptions, onlySlot } from '../database.ts'
 import { DatabaseInUseError } from '../errors.ts'
 import { isCurrent, migrate } from '../migrations/index.ts'
@@ -38,7 +28,7 @@ export async function openSqlite<C extends Commands>(options: SqliteOptions): Pr
   const file = ephemeral ? join(folder, 'parley.db') : options.file
   // What is deleted on close needs no fsync.
   const durable = !ephemeral
-  mkdirSync(folder, { mode: 0o700, recursive: true })
+  makeFolder(folder)
   refuseForeign(file)
   // Readable by its owner alone, as the secrets beside it are.
   if (!existsSync(file)) closeSync(openSync(file, 'a', 0o600))
