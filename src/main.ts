@@ -1,5 +1,3 @@
-import { once } from 'node:events'
-import { createServer as createTcpServer } from 'node:net'
 import fastify, { type FastifyInstance } from 'fastify'
 import { adminRoutes } from './admin/routes.ts'
 import { Authenticator, type FailedLogin } from './api/auth.ts'
@@ -22,16 +20,17 @@ import { mediaBearers } from './client/bearers.ts'
 import type { ConnectionLimits } from './client/connection.ts'
 import { ClientServer } from './client/server.ts'
 import { TestClock } from './clock.ts'
-import { type Config, ConfigError, mediaFolder } from './config.ts'
+import { type Config, mediaFolder } from './config.ts'
 import { createWebhookClient, type WebhookClient } from './delivery/client.ts'
 import { Deliveries } from './delivery/deliveries.ts'
 import { isDelivered } from './delivery/handler.ts'
 import { DeliveryIdle } from './delivery/idle.ts'
 import { webhookHandler } from './delivery/webhook.ts'
-import { ApiError, codeOf, isFailure, refuse } from './errors.ts'
+import { ApiError, isFailure, refuse } from './errors.ts'
 import { Gateway } from './gateway/gateway.ts'
 import { announceUrl } from './installation/announcement.ts'
 import { type Installation, type OpenOptions, openInstallation } from './installation/open.ts'
+import { checkPorts, explainListenError, type Listener, listenersOf } from './installation/ports.ts'
 import { followClock } from './installation/test-clock.ts'
 import { Loop, type Worker } from './loop.ts'
 import { MediaCleanup } from './media/cleanup.ts'
@@ -89,8 +88,7 @@ interface Shared {
  * installation cannot be opened.
  */
 export async function start(config: Config, options: StartOptions = {}): Promise<Running> {
-  await tryPort(config)
-  if (config.metricsPort !== null) await tryPort({ host: config.host, port: config.metricsPort }, metricsPortSetting)
+  await checkPorts(config)
   const installation = await openInstallation(config, options)
   const { database, log } = installation
   const opened: (() => Promise<unknown>)[] = [() => installation.closeLog(), () => database.close()]
@@ -141,11 +139,12 @@ export async function start(config: Config, options: StartOptions = {}): Promise
       () => closeHttp(server, stopTimeoutMs),
       () => clients.stop(),
     )
-    const url = await listen(server, config)
+    const listeners = listenersOf(config)
+    const url = await listen(server, listeners.server)
     if (config.gatewayPort !== null || config.gatewayTlsPort !== null) await gateway.open()
     const withdraw = announceUrl(config, url)
     opened.push(async () => withdraw())
-    const metricsUrl = config.metricsPort === null ? url : await listenForMetrics(shared, config.metricsPort, opened)
+    const metricsUrl = listeners.metrics ? await listenForMetrics(shared, listeners.metrics, opened) : url
     for (const worker of [...workers, clients]) worker.start()
     return { url, metricsUrl, installation, gateway, stop }
   } catch (error) {
@@ -343,10 +342,10 @@ function createServer(
   return { server, gateway }
 }
 
-async function listenForMetrics(shared: Shared, port: number, opened: (() => Promise<unknown>)[]): Promise<string> {
+async function listenForMetrics(shared: Shared, at: Listener, opened: (() => Promise<unknown>)[]): Promise<string> {
   const server = await createMetricsServer(shared)
   opened.push(() => server.close())
-  return listen(server, { host: shared.config.host, port }, metricsPortSetting)
+  return listen(server, at)
 }
 
 /** A server for `/metrics` alone, so that a network may be kept from it by its port. */
@@ -364,47 +363,14 @@ async function createMetricsServer({ config, metrics, installation: { log } }: S
   return server
 }
 
-const portSetting = 'PORT (--port)'
-const metricsPortSetting = 'PARLEY_METRICS_PORT (--metrics-port)'
-
-/** Listens for a moment: a port that is taken is found out before a database is made. Throws ConfigError. */
-async function tryPort({ host, port }: Pick<Config, 'host' | 'port'>, setting = portSetting): Promise<void> {
-  const server = createTcpServer()
+async function listen(server: FastifyInstance, at: Listener): Promise<string> {
   try {
-    await once(server.listen({ host, port }), 'listening')
+    await server.listen({ host: at.host, port: at.port })
   } catch (error) {
-    throw explainListenError(error, host, port, setting)
-  }
-  server.close()
-  await once(server, 'close')
-}
-
-async function listen(
-  server: FastifyInstance,
-  { host, port }: Pick<Config, 'host' | 'port'>,
-  setting = portSetting,
-): Promise<string> {
-  try {
-    await server.listen({ host, port })
-  } catch (error) {
-    throw explainListenError(error, host, port, setting)
+    throw explainListenError(error, at)
   }
   const listening = server.server.address()
   if (listening === null || typeof listening === 'string') throw new Error('the server does not listen on a TCP port')
   const { address, family, port: actual } = listening
   return `http://${family === 'IPv6' ? `[${address}]` : address}:${actual}`
-}
-
-function explainListenError(error: unknown, host: string, port: number, setting: string): unknown {
-  switch (codeOf(error)) {
-    case 'EADDRINUSE':
-      return new ConfigError(`port ${port} on ${host} is in use: stop the program that uses it, or set ${setting}`)
-    case 'EACCES':
-      return new ConfigError(`this user may not listen on port ${port}: set ${setting} to a port above 1023`)
-    case 'EADDRNOTAVAIL':
-    case 'ENOTFOUND':
-      return new ConfigError(`this machine has no address ${host}: set HOST (--host)`)
-    default:
-      return error
-  }
 }

@@ -1,6 +1,7 @@
-import { accessSync, constants, existsSync } from 'node:fs'
 import { dirname } from 'node:path'
-import { type Config, ConfigError, secretFile } from '../config.ts'
+import { type Config, ConfigError, gatewayFolder, mediaFolder, secretFile } from '../config.ts'
+import { codeOf } from '../errors.ts'
+import { checkFolder } from '../folders.ts'
 import type { Seed } from '../seed/read.ts'
 import { peekFacts } from '../storage/peek.ts'
 import { copyUnderWay } from './copy-marker.ts'
@@ -14,6 +15,7 @@ import { refuseOutsideTestMode } from './test-mode.ts'
  * Throws ConfigError and what the database throws.
  */
 export async function checkBeforeOpening(config: Config, seed: Seed | null): Promise<void> {
+  checkFolders(config)
   // Of nodes that start at once, one writes the key, the facts and the marker, in this order: a marker was there after the facts.
   const marker = readMediaMarker(config)
   const facts = await peekFacts(config.database)
@@ -30,11 +32,20 @@ export async function checkBeforeOpening(config: Config, seed: Seed | null): Pro
   if (seed) await checkSeed(seed, config, facts)
   refuseOtherSecrets(config, facts)
   refuseOthersMedia(config, facts, marker)
-  const secrets = secretFile(config, 'key')
-  if (secrets !== null) accessSync(existingFolder(dirname(secrets)), constants.W_OK)
 }
 
-/** Returns the folder itself or the closest one above it that exists. */
-function existingFolder(folder: string): string {
-  return existsSync(folder) || dirname(folder) === folder ? folder : existingFolder(dirname(folder))
+/** Whatever is written must find its folder. Throws ConfigError when PARLEY_DATA_DIR is the one that it does not find. */
+function checkFolders(config: Config): void {
+  const { database, dataDir, gatewayPort, gatewayTlsPort } = config
+  const secrets = secretFile(config, 'key')
+  if (secrets === null) return
+  const gateway = gatewayPort === null && gatewayTlsPort === null ? null : gatewayFolder(config)
+  try {
+    for (const folder of [dirname(secrets), mediaFolder(config), gateway]) if (folder !== null) checkFolder(folder)
+  } catch (error) {
+    if (dataDir === null || !(error instanceof Error) || codeOf(error) === undefined) throw error
+    const sentence = `PARLEY_DATA_DIR (--data-dir) ${dataDir} cannot be used (${error.message}): check its owner, or set another folder`
+    throw new ConfigError(sentence, { cause: error })
+  }
+  if (database.engine === 'sqlite') checkFolder(dirname(database.file))
 }

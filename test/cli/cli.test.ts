@@ -110,6 +110,44 @@ describe('errors that a person can act on', () => {
     expect(server.url).toMatch(/^http:/)
   })
 
+  describe('of the ports, found out before anything is written:', () => {
+    const options = ['--port', '--metrics-port', '--gateway-port', '--gateway-tls-port']
+    const free = { cwd: '', env: { PARLEY_LOG_LEVEL: 'silent' } }
+
+    test.each(options)('%s is taken', async (option) => {
+      using place = folder()
+      await using other = await stranger('')
+      const ended = await parley(['serve', '--port', '0', option, other.port], { ...free, cwd: place.path })
+      expectSentence(ended, new RegExp(`port ${other.port} on 127\\.0\\.0\\.1 is in use: .*set [A-Z_]*PORT \\(${option}\\)`))
+      expect(readdirSync(place.path)).toEqual([])
+    })
+
+    test.each(options.slice(1))('%s is that of --port, too', async (option) => {
+      using place = folder()
+      let port: string
+      {
+        await using other = await stranger('')
+        port = other.port
+      }
+      const ended = await parley(['serve', '--port', port, option, port], { ...free, cwd: place.path })
+      expectSentence(
+        ended,
+        new RegExp(`PORT \\(--port\\) and PARLEY_\\w+ \\(${option}\\) are both ${port}: set one to another port`),
+      )
+      expect(readdirSync(place.path)).toEqual([])
+    })
+  })
+
+  test.each(['/dev/null', '/etc/passwd/x', ...(process.platform === 'linux' ? ['/proc/parley', '/proc'] : [])])(
+    '%s as data folder; nothing is made',
+    async (dir) => {
+      using place = folder()
+      const ended = await parley(['serve', '--data-dir', dir], { cwd: place.path, env: quiet })
+      expectSentence(ended, new RegExp(`PARLEY_DATA_DIR \\(--data-dir\\) ${dir} cannot be used \\(E.*set another folder`))
+      expect(readdirSync(place.path)).toEqual([])
+    },
+  )
+
   test('an address that this machine does not have', async () => {
     await using database = await newDatabase()
     const ended = await parley(['serve', '--host', '192.0.2.1'], installation(database))

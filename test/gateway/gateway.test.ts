@@ -77,9 +77,7 @@ describe('the gateway of a server', () => {
     const server = await startServer()
     onTestFinished(server.stop)
     for (const setting of ['gatewayPort', 'gatewayTlsPort']) {
-      await expect(startServer({ [setting]: port })).rejects.toThrow(
-        /port \d+ on 127\.0\.0\.1 is not available: set PARLEY_GATEWAY/,
-      )
+      await expect(startServer({ [setting]: port })).rejects.toThrow(/port \d+ on 127\.0\.0\.1 is in use: .* set PARLEY_GATEWAY/)
     }
     using place = folder()
     writeFileSync(place.file('parley.gateway'), 'a file, where a folder should be')
