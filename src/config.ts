@@ -1,6 +1,7 @@
 import { isIP } from 'node:net'
 import { dirname, join, parse } from 'node:path'
 import ipaddr from 'ipaddr.js'
+import { secretForm } from './sids.ts'
 import { isVendorHost } from './urls.ts'
 
 /** `file`: a path, or `:memory:`. */
@@ -91,8 +92,7 @@ const declarations = {
     env: 'PARLEY_AUTH_TOKEN',
     description: 'auth token of the first account',
     default: { words: 'generated at first start', value: none },
-    // The SDK for Go refuses any other character before it sends a request.
-    parse: matching(/^[0-9A-Za-z]{8,256}$/, '8 to 256 letters and digits, as SDKs refuse other characters'),
+    parse: matching(secretForm.pattern, secretForm.words),
   }),
   publicUrl: declare({
     env: 'PARLEY_PUBLIC_URL',

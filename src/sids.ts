@@ -67,6 +67,12 @@ export function randomSid(kind: SidKind): string {
   return prefixes[kind] + randomHex(16)
 }
 
+/** What a secret that somebody chooses may be. The SDK for Go refuses any other character before it sends a request. */
+export const secretForm = {
+  pattern: /^[0-9A-Za-z]{8,256}$/,
+  words: '8 to 256 letters and digits, as SDKs refuse other characters',
+}
+
 /** Returns a secret of 32 hex digits: an auth token or the secret of an API key. */
 export function randomToken(): string {
   return randomHex(16)

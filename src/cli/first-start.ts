@@ -8,11 +8,11 @@ import type { Installation } from '../installation/open.ts'
 export function firstStartNotice({ account, adminToken, config }: Installation): string[] {
   if (account.unshownToken === null) return []
   const file = secretFile(config, 'admin-token')
-  const generated = config.auth_token === null
+  const { tokenGivenBy } = account
   return [
-    `First start: the first account has been created.${generated ? ' Its auth token is shown only once:' : ''}`,
+    `First start: the first account has been created.${tokenGivenBy === null ? ' Its auth token is shown only once:' : ''}`,
     `  account SID     ${account.sid}`,
-    `  auth token      ${generated ? account.unshownToken : 'as given by PARLEY_AUTH_TOKEN'}`,
+    `  auth token      ${tokenGivenBy === null ? account.unshownToken : `as given by ${tokenGivenBy}`}`,
     `  operator token  ${config.adminToken !== null ? 'as given by PARLEY_ADMIN_TOKEN' : file === null ? adminToken : `in ${file}`}`,
   ]
 }

@@ -1,6 +1,6 @@
 import type { Config } from '../config.ts'
 import { explainErrors } from '../installation/explain-errors.ts'
-import { markFirstAccountShown } from '../installation/open.ts'
+import { type FirstAccount, markFirstAccountShown } from '../installation/open.ts'
 import { type Running, start } from '../main.ts'
 import { firstStartNotice } from './first-start.ts'
 
@@ -36,11 +36,15 @@ function printStart({ url, installation }: Running): void {
     lines.push('', ...firstStartNotice(installation))
     // A log has no use for it.
     if (process.stdout.isTTY) {
-      const token = installation.config.auth_token === null ? `'${account.unshownToken}'` : 'process.env.PARLEY_AUTH_TOKEN'
-      lines.push('', 'Try it (npm install twilio):', snippet(url, account.sid, token))
+      lines.push('', 'Try it (npm install twilio):', snippet(url, account.sid, tokenFor(account)))
     }
   }
   console.log(lines.join('\n'))
+}
+
+function tokenFor({ tokenGivenBy, unshownToken }: FirstAccount): string {
+  if (tokenGivenBy === null) return `'${unshownToken}'`
+  return tokenGivenBy === 'the seed' ? "'<auth token of the seed>'" : 'process.env.PARLEY_AUTH_TOKEN'
 }
 
 function snippet(url: string, sid: string, token: string): string {

@@ -3,8 +3,10 @@ import { newAccount } from '../accounts/accounts.ts'
 import { type Clock, SystemClock, TestClock } from '../clock.ts'
 import type { ParleyCommands } from '../commands.ts'
 import { type Config, secretFile } from '../config.ts'
+import { isJsonObject } from '../json.ts'
 import { openLog } from '../observability/log.ts'
 import type { PlantRequest } from '../seed/commands.ts'
+import type { Seed } from '../seed/read.ts'
 import { randomToken } from '../sids.ts'
 import type { Database } from '../storage/database.ts'
 import { factByName } from '../storage/facts.ts'
@@ -39,6 +41,8 @@ export interface FirstAccount {
   readonly sid: string
   /** Its auth token until it has been shown, see `markFirstAccountShown`; then null. */
   readonly unshownToken: string | null
+  /** Where the operator has given the auth token; null: it was generated, as far as this start knows. */
+  readonly tokenGivenBy: 'PARLEY_AUTH_TOKEN' | 'the seed' | null
 }
 
 export interface OpenOptions {
@@ -76,13 +80,24 @@ export async function openInstallation(config: Config, options: OpenOptions = {}
     const adminToken = config.adminToken ?? loadOrCreateSecret(secretFile(config, 'admin-token'))
     await claimMediaFolder(config, database)
     const seeded = seed && (await sow(seed, { config, database, vault, clock }))
-    const account = await openFirstAccount(config, database, vault, clock)
+    const opened = await openFirstAccount(config, database, vault, clock)
+    const account = {
+      ...opened,
+      tokenGivenBy: config.auth_token !== null ? 'PARLEY_AUTH_TOKEN' : givesToken(seed) ? 'the seed' : null,
+    } as const
     const plan = config.testMode ? (seeded ?? { plan: await openPlan(database, account), hash: null }) : null
     return { config, database, vault, clock, adminToken, log, closeLog, account, plan }
   } catch (error) {
     await database.close()
     throw error
   }
+}
+
+/** Whether a seed gives the auth token of the first account. */
+function givesToken(seed: Seed | null): boolean {
+  const accounts = isJsonObject(seed?.value) && Array.isArray(seed.value.accounts) ? seed.value.accounts : []
+  const first: unknown = accounts[0]
+  return isJsonObject(first) && typeof first.auth_token === 'string'
 }
 
 function endProcess(log: Logger, err: Error): void {
@@ -101,7 +116,7 @@ async function openFirstAccount(
   database: Database<ParleyCommands>,
   vault: Vault,
   clock: Clock,
-): Promise<FirstAccount> {
+): Promise<Omit<FirstAccount, 'tokenGivenBy'>> {
   const stored = await database.read.one(factByName, { name: 'first_account' })
   const sid = config.account_sid ?? stored?.value
   const account = sid === undefined ? undefined : await database.read.one(accountBySid, { sid })

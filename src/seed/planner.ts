@@ -10,7 +10,7 @@ import { nearest } from '../nearest.ts'
 import { proxyType } from '../resources/conversations/address-formats.ts'
 import { conversations } from '../resources/conversations/conversation.ts'
 import { services } from '../resources/services/service.ts'
-import { isSid, orderedSid, prefixOf, randomToken, type SidKind } from '../sids.ts'
+import { orderedSid, prefixOf, randomToken, type SidKind } from '../sids.ts'
 import type { ApiKeyRow, ChannelRow, ContentRow } from '../storage/schema.ts'
 import { sealCredentials } from '../urls.ts'
 import { accountKeys, type Keys, keysOf, type Leaf, operatorLists, type Parts, partsOfAccount, verbOf } from './format.ts'
@@ -79,7 +79,9 @@ class Planner {
     const known = [...Object.keys(accountKeys), ...Object.keys(operatorLists), ...Object.keys(partsOfAccount)]
     const value = this.#object(place, given, known)
     const texts = this.#texts(place, value, accountKeys)
-    const sid = this.#given(`${place}.sid`, texts.sid, isFirst ? this.#options.account_sid : null, 'PARLEY_ACCOUNT_SID')
+    const ownSid = isFirst ? this.#options.account_sid : null
+    const sid = this.#given(`${place}.sid`, texts.sid, ownSid, 'PARLEY_ACCOUNT_SID')
+    if (ownSid !== null && texts.sid === undefined) this.#sids.set(ownSid, 'PARLEY_ACCOUNT_SID')
     const token = this.#given(
       `${place}.auth_token`,
       texts.auth_token,
@@ -254,24 +256,23 @@ class Planner {
   }
 
   #sid(at: string, sid: string, kind: SidKind): string {
-    if (!isSid(kind, sid)) this.problems.add(at, `must be ${prefixOf(kind)} and 32 hex digits`)
+    if (!isSeedSid(kind, sid)) this.problems.add(at, `must be ${prefixOf(kind)} and 32 lower-case hex digits`)
     const other = this.#sids.get(sid)
-    // The default service may have an entry of its own among the services.
-    const isDefaultService =
-      kind === 'service' && (at.endsWith('.default_chat_service_sid') || other?.endsWith('.default_chat_service_sid'))
-    if (other !== undefined && !isDefaultService) this.problems.add(at, `is the SID of ${other}, too`)
+    if (other !== undefined && !isEntryOfDefault(at, other)) this.problems.add(at, `is the SID of ${other}, too`)
     this.#sids.set(sid, at)
     return sid
   }
 
   /** Returns what is given as the texts of a form; undefined when nothing is, or something else. */
-  #values(at: string, given: unknown, { type }: Leaf): string[] | undefined {
+  #values(at: string, given: unknown, { type, scalar }: Leaf): string[] | undefined {
     if (given === undefined || given === null) return undefined
     if ((type === 'json' || type === 'object') && typeof given === 'object') return [JSON.stringify(given)]
     const all = type === 'texts' ? [given].flat() : [given]
-    const texts = all.map((one) => (['string', 'number', 'boolean'].includes(typeof one) ? String(one) : undefined))
-    if (texts.every((one) => one !== undefined)) return texts
-    this.problems.add(at, type === 'texts' ? 'must be a list of texts' : 'must be a text, a number, or true or false')
+    const isJson = type === 'json' && ['number', 'boolean'].includes(typeof given)
+    if (isJson || all.every((one) => typeof one === 'string' || typeof one === scalar)) return all.map(String)
+    const form = type === 'texts' ? 'a list of texts' : scalar ? `a ${scalar} or a text` : 'a text'
+    const looks = all.some((one) => typeof one === 'number' || typeof one === 'boolean')
+    this.problems.add(at, `must be ${form}${looks ? ': put it in quotes' : ''}`)
     return undefined
   }
 
@@ -298,6 +299,19 @@ class Planner {
     this.problems.add(place, 'must be a list')
     return []
   }
+}
+
+/** As SIDs are made, and as PARLEY_ACCOUNT_SID is: requests find them in this letter case only. */
+function isSeedSid(kind: SidKind, text: string): boolean {
+  return text.startsWith(prefixOf(kind)) && /^[0-9a-f]{32}$/.test(text.slice(prefixOf(kind).length))
+}
+
+/** Whether a SID is in one place that of an account's default service, and in the other that of its entry among the services. */
+function isEntryOfDefault(at: string, other: string): boolean {
+  const [account = ''] = other.split('.')
+  return (
+    other === `${account}.default_chat_service_sid` && at.startsWith(`${account}.services[`) && /^[^.]+\.[^.]+\.sid$/.test(at)
+  )
 }
 
 /** Returns where the rows below one belong. */

@@ -14,34 +14,77 @@ export async function readSeed(file: string): Promise<Seed> {
   const kind = extname(file).toLowerCase()
   if (!['.json', '.yaml', '.yml'].includes(kind)) throw new ConfigError(`the seed ${file} must end in .json, .yaml or .yml`)
   const text = textOf(file)
-  return { source: file, value: kind === '.json' ? parseJson(file, text) : await parseYaml(file, text) }
+  return { source: file, value: await (kind === '.json' ? parseJson : parseYaml)(file, text) }
 }
 
 function textOf(file: string): string {
   try {
-    return readFileSync(file, 'utf8')
+    // Without the byte order mark that some editors put first.
+    return new TextDecoder('utf-8', { fatal: true }).decode(readFileSync(file))
   } catch (error) {
+    if (error instanceof TypeError) throw new ConfigError(`the seed ${file} is not UTF-8: save it in that encoding`)
     throw new ConfigError(`the seed ${file} cannot be read (${codeOf(error)})`)
   }
 }
 
-function parseJson(file: string, text: string): unknown {
+async function parseJson(file: string, text: string): Promise<unknown> {
+  const value = jsonOf(file, text)
+  const { parseDocument } = await import('yaml')
+  // Every JSON text is YAML, whose parser sees that a key is there twice.
+  const twice = parseDocument(text, { prettyErrors: false }).errors.find(({ code }) => code === 'DUPLICATE_KEY')
+  if (twice) throw keyTwice(file, text, twice.pos[0])
+  return value
+}
+
+function jsonOf(file: string, text: string): unknown {
   try {
     return JSON.parse(text)
-  } catch {
-    // The message quotes the text, in which there are secrets.
-    throw new ConfigError(`the seed ${file} is not JSON`)
+  } catch (error) {
+    const line = lineOfJsonError(text, errorOf(error))
+    // The message itself quotes the text, in which there are secrets.
+    throw new ConfigError(`the seed ${file} is not JSON${line === undefined ? '' : `: line ${line}`}`)
   }
+}
+
+/** Returns where JSON ends to be JSON. Messages of the engine say so, but for those of an unexpected token. */
+function lineOfJsonError(text: string, { message }: Error): number | undefined {
+  const position = / at position (\d+)/.exec(message)?.[1]
+  if (position !== undefined) return lineAt(text, Number(position))
+  const lines = text.split('\n')
+  if (!message.startsWith('Unexpected token')) return lines.length
+  // The first lines alone are only not complete: the same token is unexpected from its line on.
+  let [from, to] = [1, lines.length]
+  while (from < to) {
+    const middle = Math.floor((from + to) / 2)
+    if (isUnexpected(lines.slice(0, middle).join('\n'))) to = middle
+    else from = middle + 1
+  }
+  return from
+}
+
+function isUnexpected(text: string): boolean {
+  try {
+    JSON.parse(text)
+    return false
+  } catch (error) {
+    return errorOf(error).message.startsWith('Unexpected token')
+  }
+}
+
+function lineAt(text: string, position: number): number {
+  return text.slice(0, position).split('\n').length
+}
+
+function keyTwice(file: string, text: string, position: number): ConfigError {
+  return new ConfigError(`the seed ${file} has a key twice in the same object: line ${lineAt(text, position)}`)
 }
 
 async function parseYaml(file: string, text: string): Promise<unknown> {
   const { parseDocument } = await import('yaml')
   const document = parseDocument(text, { prettyErrors: false })
   const [error] = document.errors
-  if (error) {
-    const line = text.slice(0, error.pos[0]).split('\n').length
-    throw new ConfigError(`the seed ${file} is not YAML: line ${line} (${error.code})`)
-  }
+  if (error?.code === 'DUPLICATE_KEY') throw keyTwice(file, text, error.pos[0])
+  if (error) throw new ConfigError(`the seed ${file} is not YAML: line ${lineAt(text, error.pos[0])} (${error.code})`)
   try {
     return document.toJS()
   } catch (error) {

@@ -43,10 +43,8 @@ function requiredIn(keys: Keys): string[] {
   return Object.entries(keys).flatMap(([key, leaf]) => ('required' in leaf && leaf.required ? [key] : []))
 }
 
-const scalar = ['string', 'number', 'boolean', 'null']
-
-function schemaOf({ type, sid, pattern, description }: Leaf): Schema {
-  if (sid) return { type: ['string', 'null'], pattern: `^${prefixOf(sid)}[0-9a-fA-F]{32}$`, description }
+function schemaOf({ type, sid, pattern, scalar, description }: Leaf): Schema {
+  if (sid) return { type: ['string', 'null'], pattern: `^${prefixOf(sid)}[0-9a-f]{32}$`, description }
   switch (type) {
     case 'json':
       return { description }
@@ -55,7 +53,7 @@ function schemaOf({ type, sid, pattern, description }: Leaf): Schema {
     case 'texts':
       return { type: ['array', 'string', 'null'], items: { type: 'string' }, description }
     default:
-      return { type: scalar, ...(pattern && { pattern: pattern.source }), description }
+      return { type: ['string', ...(scalar ? [scalar] : []), 'null'], ...(pattern && { pattern: pattern.source }), description }
   }
 }
 

@@ -73,8 +73,8 @@ async function prepare({ seed: given, settings = {} }: StartOptions): Promise<Pr
       ...settings,
       PARLEY_ADMIN_TOKEN: adminToken,
       // Those of the seed are given by it.
-      ...(sid === undefined && { PARLEY_ACCOUNT_SID: account.sid }),
-      ...(auth_token === undefined && { PARLEY_AUTH_TOKEN: account.authToken }),
+      ...((sid ?? null) === null && { PARLEY_ACCOUNT_SID: account.sid }),
+      ...((auth_token ?? null) === null && { PARLEY_AUTH_TOKEN: account.authToken }),
     },
   }
 }

@@ -4,6 +4,7 @@ import fc from 'fast-check'
 import { pino } from 'pino'
 import { expect, test } from 'vitest'
 import { stringify } from 'yaml'
+import { firstStartNotice } from '../../src/cli/first-start.ts'
 import { ConfigError, readConfig } from '../../src/config.ts'
 import { openInstallation } from '../../src/installation/open.ts'
 import { planSeed } from '../../src/seed/planner.ts'
@@ -16,7 +17,7 @@ import { adminToken, startServer } from '../support/server.ts'
 
 const sid = (prefix: string, digit: string) => prefix + digit.repeat(32)
 const account_sid = sid('AC', 'a')
-const token = 'the-token-of-the-seed'
+const token = 'theTokenOfTheSeed'
 
 const full = {
   accounts: [
@@ -25,7 +26,7 @@ const full = {
       auth_token: token,
       friendly_name: 'Shop',
       default_chat_service_sid: sid('IS', '1'),
-      keys: [{ sid: sid('SK', '1'), secret: 'the-secret-of-the-key', friendly_name: 'CI' }],
+      keys: [{ sid: sid('SK', '1'), secret: 'theSecretOfTheKey', friendly_name: 'CI' }],
       channels: [{ proxy_address: '+15557654321', url: 'http://user:pass@127.0.0.1:9/' }],
       contents: [{ sid: sid('HX', '1'), types: { 'twilio/text': { body: 'Hello {{1}}' } }, variables: { 1: 'you' } }],
       configuration: { default_closed_timer: 'P7D' },
@@ -70,7 +71,7 @@ const full = {
         { sid: sid('IS', '1'), configuration: { reachability_enabled: true } },
       ],
     },
-    { sid: sid('AC', 'b'), auth_token: 'another-token-of-the-seed' },
+    { sid: sid('AC', 'b'), auth_token: 'anotherTokenOfTheSeed' },
   ],
 }
 
@@ -118,7 +119,7 @@ test('a seed is there as it says, with its SIDs, as if the API had made it', asy
   expect((await v1.conversations(sid('CH', '3')).fetch()).state).toBe('inactive')
   expect((await v1.services(sid('IS', '2')).conversations.list()).map(({ sid }) => sid)).toEqual([sid('CH', '4')])
   expect((await v1.addressConfigurations(sid('IG', '1')).fetch()).address).toBe('+15557654321')
-  const byKey = sdkFor(server, account_sid, '', { keySid: sid('SK', '1'), keySecret: 'the-secret-of-the-key' })
+  const byKey = sdkFor(server, account_sid, '', { keySid: sid('SK', '1'), keySecret: 'theSecretOfTheKey' })
   expect((await byKey.conversations.v1.configuration().fetch()).defaultClosedTimer).toBe('P7D')
   expect((await server.admin('GET', `/accounts/${account_sid}/channels`)).channels).toMatchObject([
     { url: 'http://127.0.0.1:9/' },
@@ -198,15 +199,74 @@ test.for<[seed: unknown, problems: string[]]>([
   [{ accounts: {} }, ['accounts must be a list', 'accounts must have at least one account']],
   [{ account: [] }, ['the seed has the unknown key account: accounts may be meant', 'the seed needs accounts']],
   [{ accounts: ['x'] }, ['accounts[0] must be an object']],
-  [{ accounts: [{ sid: 'AC1' }] }, ['accounts[0].sid must be AC and 32 hex digits']],
-  [one({ auth_token: 'short' }), ['accounts[0].auth_token must be 8 to 256 printable characters without spaces']],
+  [{ accounts: [{ sid: 'AC1' }] }, ['accounts[0].sid must be AC and 32 lower-case hex digits']],
+  [one({ auth_token: 'short' }), ['accounts[0].auth_token must be 8 to 256 letters and digits, as SDKs refuse other characters']],
+  [
+    one({ auth_token: 'with-a-hyphen' }),
+    ['accounts[0].auth_token must be 8 to 256 letters and digits, as SDKs refuse other characters'],
+  ],
+  [one({ auth_token: 1.23e30 }), ['accounts[0].auth_token must be a text: put it in quotes']],
+  [
+    one({ keys: [{ sid: sid('SK', 'A'), secret: 12345678 }, { secret: 'a secret' }] }),
+    [
+      'accounts[0].keys[0].sid must be SK and 32 lower-case hex digits',
+      'accounts[0].keys[0].secret must be a text: put it in quotes',
+      'accounts[0].keys[1].secret must be 8 to 256 letters and digits, as SDKs refuse other characters',
+    ],
+  ],
+  [
+    one({ friendly_name: true, channels: [{ proxy_address: 15557654321, url: 'http://a/' }] }),
+    [
+      'accounts[0].friendly_name must be a text: put it in quotes',
+      'accounts[0].channels[0].proxy_address must be a text: put it in quotes',
+      'accounts[0].channels[0] needs proxy_address',
+    ],
+  ],
+  [
+    one({
+      conversations: [{ unique_name: 7, messages: [{ body: 12.5 }] }],
+      roles: [{ friendly_name: 'x', type: 'service', permission: [true] }],
+      configuration: { default_closed_timer: 60 },
+    }),
+    [
+      'accounts[0].configuration.default_closed_timer must be a text: put it in quotes',
+      'accounts[0].roles[0].permission must be a list of texts: put it in quotes',
+      'accounts[0].conversations[0].unique_name must be a text: put it in quotes',
+      'accounts[0].conversations[0].messages[0].body must be a text: put it in quotes',
+    ],
+  ],
+  [
+    {
+      accounts: [
+        { sid: account_sid, default_chat_service_sid: sid('IS', '1') },
+        { sid: sid('AC', 'b'), default_chat_service_sid: sid('IS', '1') },
+      ],
+    },
+    ['accounts[1].default_chat_service_sid is the SID of accounts[0].default_chat_service_sid, too'],
+  ],
+  [
+    {
+      accounts: [
+        { sid: account_sid, default_chat_service_sid: sid('IS', '1'), services: [{ sid: sid('IS', '2'), friendly_name: 'x' }] },
+        { sid: sid('AC', 'b'), default_chat_service_sid: sid('IS', '2'), services: [{ sid: sid('IS', '1') }] },
+      ],
+    },
+    [
+      'accounts[1].default_chat_service_sid is the SID of accounts[0].services[0].sid, too',
+      'accounts[1].services[0].sid is the SID of accounts[0].default_chat_service_sid, too',
+    ],
+  ],
+  [
+    one({ default_chat_service_sid: sid('IS', '1'), services: [{ sid: sid('IS', '1') }, { sid: sid('IS', '1') }] }),
+    ['accounts[0].services[1].sid is the SID of accounts[0].services[0].sid, too'],
+  ],
   [one({ friendly_name: 'x'.repeat(257) }), ['accounts[0].friendly_name must have at most 256 characters']],
   [one({ friendly_name: 'a\0b' }), ['accounts[0].friendly_name must not contain a NUL character or an unpaired surrogate']],
-  [one({ friendly_name: {} }), ['accounts[0].friendly_name must be a text, a number, or true or false']],
+  [one({ friendly_name: {} }), ['accounts[0].friendly_name must be a text']],
   [one({ conversation: [] }), ['accounts[0] has the unknown key conversation: conversations may be meant']],
   [one({ conversations: {} }), ['accounts[0].conversations must be a list']],
   [one({ configuration: [] }), ['accounts[0].configuration must be an object']],
-  [one({ keys: [{ sid: 'SK1' }] }), ['accounts[0].keys[0].sid must be SK and 32 hex digits']],
+  [one({ keys: [{ sid: 'SK1' }] }), ['accounts[0].keys[0].sid must be SK and 32 lower-case hex digits']],
   [one({ channels: [{}] }), ['accounts[0].channels[0] needs proxy_address', 'accounts[0].channels[0] needs url']],
   [
     one({ channels: [{ proxy_address: 'x', url: 'ftp://a/' }] }),
@@ -263,19 +323,44 @@ test.for<[seed: object, sentence: string]>([
 })
 
 test('a setting that contradicts the seed is refused; one that the seed leaves open takes part', async () => {
-  const context = { ...options, account_sid: sid('AC', 'f'), auth_token: 'a-token-of-the-settings' }
+  const context = { ...options, account_sid: sid('AC', 'f'), auth_token: 'aTokenOfTheSettings' }
   const value = { accounts: [{ sid: account_sid, auth_token: token }] }
   expect(messageOf(() => planSeed({ source: 'x', value }, context))).toBe(
     'x is not a seed:\n  accounts[0].sid is not that of PARLEY_ACCOUNT_SID: leave out one' +
       '\n  accounts[0].auth_token is not that of PARLEY_AUTH_TOKEN: leave out one',
   )
   const { accounts } = planSeed({ source: 'x', value: { accounts: [{}] } }, context)
-  expect(accounts[0].created.account).toMatchObject({ sid: sid('AC', 'f'), auth_token: 'a-token-of-the-settings' })
+  expect(accounts[0].created.account).toMatchObject({ sid: sid('AC', 'f'), auth_token: 'aTokenOfTheSettings' })
+})
+
+test('a second account cannot have the SID that PARLEY_ACCOUNT_SID gives the first', () => {
+  const value = { accounts: [{}, { sid: account_sid }] }
+  expect(messageOf(() => planSeed({ source: 'x', value }, { ...options, account_sid }))).toBe(
+    'x is not a seed:\n  accounts[1].sid is the SID of PARLEY_ACCOUNT_SID, too',
+  )
+})
+
+test('what stands for a number, or for true or false, may be one', () => {
+  const value = one({
+    services: [{ friendly_name: 'x', configuration: { reachability_enabled: true } }],
+    conversations: [{ webhooks: [{ target: 'studio', configuration: { flow_sid: sid('FW', '1'), replay_after: 0 } }] }],
+    users: [{ identity: 'a', attributes: 5 }],
+  })
+  expect(messageOf(() => planSeed({ source: 'x', value }, options))).toBe('')
 })
 
 test.for([
   ['seed.txt', '{}', 'must end in .json, .yaml or .yml'],
-  ['seed.json', '{"auth_token":"secret"', 'is not JSON'],
+  ['seed.json', '{"auth_token":"secret"', 'is not JSON: line 1'],
+  ['seed.json', '{\n"auth_token":"secret",\n}\n\n', 'is not JSON: line 3'],
+  ['seed.json', '{\n"a":\n[\n"secret",\n]\n}\n\n', 'is not JSON: line 5'],
+  ['seed.json', '\n// secret\n{}\n', 'is not JSON: line 2'],
+  ['seed.json', '\n{"a": \n"secret', 'is not JSON: line 3'],
+  ['seed.json', '{"a": {\n\t"secret": 1,\n\t"secret": 2\n}}', 'has a key twice in the same object: line 3'],
+  ['seed.yaml', 'a:\n  secret: 1\n  secret: 2\n', 'has a key twice in the same object: line 3'],
+  ['seed.json', Buffer.from('{"a":"secr\u00e9t"}', 'latin1'), 'is not UTF-8'],
+  ['seed.json', Buffer.from('\ufeff{}', 'utf16le'), 'is not UTF-8'],
+  ['seed.yaml', Buffer.from('a: secr\u00e9t', 'latin1'), 'is not UTF-8'],
   ['seed.yaml', 'accounts:\n  - sid: [secret\n', 'is not YAML: line'],
   [
     'seed.yaml',
@@ -292,6 +377,39 @@ test.for([
   expect(error).toBeInstanceOf(ConfigError)
   expect(String(error)).toContain(sentence)
   expect(String(error)).not.toContain('secret')
+})
+
+test.for([
+  ['seed.json', '{"a": 1}'],
+  ['seed.yaml', 'a: 1'],
+])('a byte order mark in %s is no part of it', async ([name = '', text]) => {
+  using place = folder()
+  writeFileSync(place.file(name), `\ufeff${text}`)
+  expect((await readSeed(place.file(name))).value).toEqual({ a: 1 })
+})
+
+test('whatever a JSON file holds, it is read as it is or refused with a sentence that quotes nothing of it', async () => {
+  using place = folder()
+  const file = place.file('seed.json')
+  const part = fc.oneof(fc.json(), fc.constantFrom('{', '}', '[', ']', ',', ':', '"', '\n', '\t', 'true', '-', '\\', '//'))
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(part, { maxLength: 6 }).map((parts) => parts.join('')),
+      async (text) => {
+        writeFileSync(file, text)
+        const read = await readSeed(file).catch((error: unknown) => error)
+        if (!(read instanceof Error)) {
+          expect(read).toEqual({ source: file, value: JSON.parse(text) })
+          return
+        }
+        expect(read).toBeInstanceOf(ConfigError)
+        expect(read.message).toMatch(
+          /^the seed .*seed\.json (is not JSON: line \d+|has a key twice in the same object: line \d+)$/,
+        )
+      },
+    ),
+    { numRuns: 300 },
+  )
 })
 
 test('a seed file that is not there is said so', async () => {
@@ -368,4 +486,20 @@ test('parley serve prints a line for each mistake, whatever is in it, and leaves
   expect(unknown).toMatch(/^ {2}accounts\[0\] has the unknown key a\\u000ab\\u001b; known are sid, auth_token, /)
   expect(others).toEqual(['  accounts[0].users[0] needs identity'])
   expect(readdirSync(place.path)).toEqual(['seed.json'])
+})
+
+test('the token that a seed gives is not printed at the first start; one that it leaves open is', () => {
+  const notice = async (account: object) => {
+    const config = { ...readConfig({}), database: { engine: 'sqlite', file: ':memory:' } as const, adminToken }
+    const installation = await openInstallation(config, { ...silent, seed: one(account) })
+    await installation.database.close()
+    return { said: firstStartNotice(installation).join('\n'), token: installation.account.unshownToken ?? '' }
+  }
+  return Promise.all([
+    notice({ auth_token: token }).then(({ said }) => {
+      expect(said).toContain('auth token      as given by the seed')
+      expect(said).not.toContain(token)
+    }),
+    notice({}).then(({ said, token }) => expect(said).toContain(`auth token      ${token}`)),
+  ])
 })

@@ -12,9 +12,7 @@ const kit = fileURLToPath(new URL('../../src/testing.ts', import.meta.url))
 const sid = `AC${'a'.repeat(32)}`
 const conversation_sid = `CH${'1'.repeat(32)}`
 const seed = {
-  accounts: [
-    { sid, auth_token: 'the-token-of-the-seed', conversations: [{ sid: conversation_sid, timers: { inactive: 'PT1M' } }] },
-  ],
+  accounts: [{ sid, auth_token: 'theTokenOfTheSeed', conversations: [{ sid: conversation_sid, timers: { inactive: 'PT1M' } }] }],
 }
 
 test.for([{ child: false }, { child: true }])('the kit does the same with %j', async ({ child }) => {
@@ -22,7 +20,7 @@ test.for([{ child: false }, { child: true }])('the kit does the same with %j', a
   {
     await using parley = await startParley({ seed, child })
     url = parley.url
-    expect(parley.account).toEqual({ sid, authToken: 'the-token-of-the-seed' })
+    expect(parley.account).toEqual({ sid, authToken: 'theTokenOfTheSeed' })
     const { conversations } = parley.client({ webhooks: true }).conversations.v1
     await parley.clock.advance('PT1M')
     await parley.webhooks.next({ EventType: 'onConversationStateUpdated', ConversationSid: conversation_sid })

@@ -227,10 +227,11 @@ async function replay(tx: Tx, webhook: ConversationWebhookRow, index: number, fa
 
 /** The index of a message; empty and negative mean null. */
 export function messageIndex(invalid: ErrorName): Param<number | null> {
-  return param('index of a message', (given) => {
+  const number = param('index of a message', (given) => {
     if (given === '') return null
     const index = /^[+-]?\d+$/.test(given) ? Number(given) : Number.NaN
     if (!Number.isSafeInteger(index)) throw refuse(invalid)
     return index < 0 ? null : index
   })
+  return { ...number, scalar: 'number' }
 }
