@@ -1,12 +1,12 @@
 import { createHash, randomUUID } from 'node:crypto'
-import { type Dirent, mkdtempSync } from 'node:fs'
+import type { Dirent } from 'node:fs'
 import { access, type FileHandle, link, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import type { Readable } from 'node:stream'
 import { ApiError, codeOf, refuse } from '../errors.ts'
 import type { Notice, Reader } from '../storage/database.ts'
 import { mediaByHash } from '../storage/lookups.ts'
+import { makeTemporaryFolder, removeTemporaryFolder } from '../temporary.ts'
 import { contentFile, incomingFile, incomingFolder, syncToDisk } from './files.ts'
 
 const hourMs = 3_600_000
@@ -50,7 +50,7 @@ export class MediaStore {
   }
 
   static async open(options: StoreOptions): Promise<MediaStore> {
-    const store = new MediaStore(options.folder ?? mkdtempSync(join(tmpdir(), 'parley-media-')), options)
+    const store = new MediaStore(options.folder ?? makeTemporaryFolder('parley-media-'), options)
     await store.#makeFolder(store.#incoming)
     return store
   }
@@ -58,7 +58,7 @@ export class MediaStore {
   /** Resolves when all operations have ended. */
   async close(): Promise<void> {
     await Promise.all(this.#operations.values())
-    if (this.#ephemeral) await rm(this.#folder, { recursive: true, force: true })
+    if (this.#ephemeral) removeTemporaryFolder(this.#folder)
   }
 
   /**

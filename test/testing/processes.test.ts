@@ -1,6 +1,6 @@
 import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { writeFileSync } from 'node:fs'
+import { readdirSync, writeFileSync } from 'node:fs'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
@@ -87,6 +87,21 @@ test('a process that forgets to stop a child ends all the same', async () => {
     console.log('done')`
   const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '-e', script], { timeout: 100_000 })
   expect(stdout).toBe('done\n')
+})
+
+test('a process that exits without stopping its server leaves nothing in the temporary folder', async () => {
+  using place = folder()
+  const script = `
+    import { readdirSync } from 'node:fs'
+    import { startParley } from ${JSON.stringify(kit)}
+    await startParley()
+    await startParley()
+    console.log(readdirSync(process.env.TMPDIR).filter((name) => name.startsWith('parley-')).length > 0)
+    process.exit(0)`
+  const env = { ...process.env, TMPDIR: place.path }
+  const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '-e', script], { env, timeout: 100_000 })
+  expect(stdout).toBe('true\n')
+  expect(readdirSync(place.path).filter((name) => name.startsWith('parley-'))).toEqual([])
 })
 
 test.for([{ child: false }, { child: true }])('CommonJS requires the kit, with %j', async (options) => {

@@ -1,10 +1,13 @@
-import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, readSync, rmSync, statSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { closeSync, existsSync, openSync, readFileSync, readSync, statSync, writeFileSync } from 'node:fs'
+
 import { dirname, join } from 'node:path'
 import Sqlite from 'better-sqlite3'
 import { Kysely, SqliteDialect } from 'kysely'
 import { codeOf } from '../../errors.ts'
+
 import { makeFolder } from '../../folders.ts'
+import { makeTemporaryFolder, removeTemporaryFolder } from '../../temporary.ts'
+
 import { type Commands, type Database, type Notice, type OpenOptions, onlySlot } from '../database.ts'
 import { DatabaseInUseError } from '../errors.ts'
 import { isCurrent, migrate } from '../migrations/index.ts'
@@ -24,7 +27,7 @@ export interface SqliteOptions extends OpenOptions {
  */
 export async function openSqlite<C extends Commands>(options: SqliteOptions): Promise<Database<C>> {
   const ephemeral = options.file === ':memory:'
-  const folder = ephemeral ? mkdtempSync(join(tmpdir(), 'parley-')) : dirname(options.file)
+  const folder = ephemeral ? makeTemporaryFolder('parley-') : dirname(options.file)
   const file = ephemeral ? join(folder, 'parley.db') : options.file
   // What is deleted on close needs no fsync.
   const durable = !ephemeral
@@ -36,7 +39,7 @@ export async function openSqlite<C extends Commands>(options: SqliteOptions): Pr
   const lock = takeLock(file)
   const dispose = () => {
     lock.close()
-    if (ephemeral) rmSync(folder, { recursive: true, force: true })
+    if (ephemeral) removeTemporaryFolder(folder)
   }
   try {
     if (ephemeral) await makeEphemeral(file)
