@@ -138,6 +138,7 @@ export async function start(config: Config, options: StartOptions = {}): Promise
       () => gateway.close(),
       () => closeHttp(server, stopTimeoutMs),
       () => clients.stop(),
+      async () => testMode?.faults.stop(),
     )
     const listeners = listenersOf(config)
     const url = await listen(server, listeners.server)

@@ -23,6 +23,7 @@ export interface Fault {
 /** The failures that tests have asked for, each for some of the next requests of an operation. */
 export class Faults {
   #faults: Fault[] = []
+  readonly #stopping = new AbortController()
 
   get list(): readonly Fault[] {
     return this.#faults
@@ -36,6 +37,11 @@ export class Faults {
     this.#faults = []
   }
 
+  /** Cuts the connections of the requests that wait. */
+  stop(): void {
+    this.#stopping.abort()
+  }
+
   /** Lets a request fail if it is one of those that should; else calls `proceed`. */
   apply(request: FastifyRequest, reply: FastifyReply, proceed: () => void): void {
     const fault = this.#take(request.routeOptions.config.operation, request.account_sid)
@@ -43,14 +49,16 @@ export class Faults {
       proceed()
       return
     }
-    delay(fault.latency_ms).then(() => {
+    const cut = () => {
+      reply.hijack()
+      request.raw.socket.destroy()
+    }
+    delay(fault.latency_ms, undefined, { signal: this.#stopping.signal }).then(() => {
       if (request.raw.socket.destroyed) return
-      if (fault.drop) {
-        reply.hijack()
-        request.raw.socket.destroy()
-      } else if (fault.status !== null) respond(request, reply, fault.status, bodyOf(fault.status))
+      if (fault.drop) cut()
+      else if (fault.status !== null) respond(request, reply, fault.status, bodyOf(fault.status))
       else proceed()
-    }, proceed)
+    }, cut)
   }
 
   /** Returns the oldest fault of these requests, and counts this request. */

@@ -86,6 +86,7 @@ export class WebhookCatcher {
       this.#taken.add(found)
       return Promise.resolve(found)
     }
+    if (!this.#server.listening) return Promise.reject(this.#closed())
     const { promise, resolve, reject } = Promise.withResolvers<CaughtWebhook>()
     const waiter = { matches, resolve, reject }
     this.#waiters.add(waiter)
@@ -110,7 +111,7 @@ export class WebhookCatcher {
   }
 
   async close(): Promise<void> {
-    for (const { reject } of this.#waiters) reject(new Error(`the webhook catcher was closed: ${this.#story()}`))
+    for (const { reject } of this.#waiters) reject(this.#closed())
     if (!this.#server.listening) return
     const closed = once(this.#server, 'close')
     this.#server.close()
@@ -153,6 +154,10 @@ export class WebhookCatcher {
     } catch (error) {
       return { status: 500, body: `the reply has failed: ${error}` }
     }
+  }
+
+  #closed(): Error {
+    return new Error(`the webhook catcher was closed: ${this.#story()}`)
   }
 
   #story(): string {

@@ -1,6 +1,6 @@
 import twilio from 'twilio'
-import { expect, test } from 'vitest'
-import { joinParley, startParley } from '../../src/testing.ts'
+import { expect, test, vi } from 'vitest'
+import { type Connection, joinParley, startParley } from '../../src/testing.ts'
 
 test('a server starts in this process, its clock moves, its webhooks arrive signed, and it is gone at the end', async () => {
   let url: string
@@ -45,6 +45,28 @@ test('next takes each webhook once, waits for one that is still to come, and say
   const third = parley.webhooks.next(({ params }) => params.EventType === 'onConversationAdded', { timeout_ms: 1 })
   await expect(third).rejects.toThrow(/no such webhook within 1 ms: .*\(returned before\) \/ .*"FriendlyName":"A"/s)
 })
+
+test('stop ends what still waits: a webhook to come and a request that is to be late', async () => {
+  const parley = await startParley()
+  const next = parley.webhooks.next()
+  await parley.fail({ operation: 'ListConversation', latency: 'PT1M' })
+  const late = parley.client().conversations.v1.conversations.list()
+  const ended = Promise.all([
+    expect(next).rejects.toThrow('the webhook catcher was closed: none has arrived'),
+    expect(late).rejects.toThrow(),
+  ])
+  // The fault has been taken: the request waits.
+  await vi.waitFor(async () => expect(await faultsOf(parley.connection)).toEqual([]))
+  await parley.stop()
+  await ended
+  await expect(parley.webhooks.next()).rejects.toThrow('the webhook catcher was closed')
+})
+
+async function faultsOf({ url, adminToken }: Connection): Promise<unknown> {
+  const response = await fetch(`${url}/admin/v1/faults`, { headers: { authorization: `Bearer ${adminToken}` } })
+  const { faults } = (await response.json()) as { faults: unknown }
+  return faults
+}
 
 test('a webhook that is not signed with the token of the account is refused and never returned', async () => {
   await using parley = await startParley()
