@@ -14,6 +14,8 @@ import { bodyErrors, errors, instant, list, type OperationSchema, object, remove
 
 /** Snapshots that a server keeps: the oldest gives way to a new one. */
 const maxSnapshots = 20
+/** A snapshot waits so long for the webhooks under way: those that are answered by then are not sent again after going back to it. */
+const patienceMs = 250
 const maxLatencyMs = 60_000
 const maxTimes = 1_000_000
 
@@ -29,18 +31,22 @@ const fault = object('Fault', {
   times: { type: 'integer', description: 'How many requests are still to fail' },
 })
 
+const noFields = { title: 'NoFields', type: ['object', 'null'], properties: {}, additionalProperties: false } as const
+
 const reset: OperationSchema = {
   operationId: 'reset',
   summary: 'Go back to the seed',
   description: `${only} Deletes everything, sets the clock back, drops all faults, and stores the seed, or else the first account, anew. SIDs of the seed stay the same, and its timers start now.`,
   tags,
+  body: noFields,
   response: { 204: { type: 'null', description: 'The server is as after its start' }, ...bodyErrors(404) },
 }
 const takeSnapshot: OperationSchema = {
   operationId: 'takeSnapshot',
   summary: 'Remember everything that is stored',
-  description: `${only} The server keeps the latest ${maxSnapshots} snapshots in memory until it stops.`,
+  description: `${only} The server keeps the latest ${maxSnapshots} snapshots in memory until it stops. A webhook that has not been answered is sent again after going back.`,
   tags,
+  body: noFields,
   response: {
     201: response('The snapshot', object('Snapshot', { snapshot: { type: 'string' }, now: instant })),
     ...bodyErrors(404),
@@ -115,7 +121,7 @@ interface Snapshot {
 export interface TestModeOptions {
   readonly clock: TestClock
   readonly database: Database<ParleyCommands>
-  readonly deliveries: Pick<Deliveries<unknown>, 'whileQuiet'>
+  readonly deliveries: Pick<Deliveries<unknown>, 'whileQuiet' | 'whileGivenUp'>
   readonly faults: Faults
   readonly plan: PlantRequest
 }
@@ -131,7 +137,7 @@ class World {
 
   async reset(): Promise<void> {
     const { clock, database, deliveries, faults, plan: seeded } = this.#options
-    await deliveries.whileQuiet(async () => {
+    await deliveries.whileGivenUp(async () => {
       clock.reset()
       await database.write('reset', { ...seeded, plan: datedAt(seeded.plan, clock.now()), clock: clock.state })
     })
@@ -143,7 +149,7 @@ class World {
     const taken = await deliveries.whileQuiet(async () => {
       const rows = await database.write('snapshot', null)
       return { rows, clock: clock.state, at: clock.now() }
-    })
+    }, patienceMs)
     const name = randomUUID()
     const [oldest] = this.#snapshots.keys()
     if (oldest !== undefined && this.#snapshots.size === maxSnapshots) this.#snapshots.delete(oldest)
@@ -156,7 +162,7 @@ class World {
     const { clock, database, deliveries, faults } = this.#options
     const found = this.#snapshots.get(name)
     if (!found) return false
-    await deliveries.whileQuiet(async () => {
+    await deliveries.whileGivenUp(async () => {
       // As far from the system clock as it is ahead of the time of the snapshot.
       clock.reset({ ...found.clock, offset_ms: found.at - Date.now() })
       await database.write('restore', { rows: found.rows, clock: clock.state })

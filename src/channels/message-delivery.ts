@@ -13,8 +13,8 @@ const maxRetries = 5
 /** Returns the handler of messages that are sent to the endpoint of their channel. `committed`: reads rows uncached. */
 export function messageHandler(options: SignedSenderOptions, committed: Reader): DeliveryHandler<ChannelReport> {
   return {
-    async send(row, tries) {
-      return (await isRecalled(committed, row)) ? recalled() : sendSigned(options, row, tries)
+    async send(row, tries, signal) {
+      return (await isRecalled(committed, row)) ? recalled() : sendSigned(options, row, tries, signal)
     },
     /** Channels are retried longer than webhooks and after every failure but a 4xx status: a message must arrive. */
     mayRetry(_row, { kind, status }, tries) {

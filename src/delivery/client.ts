@@ -19,8 +19,11 @@ export interface SendResult {
 }
 
 export interface WebhookClient {
-  /** Sends once and follows no redirect. `timeoutMs` covers everything from waiting for a connection to the last byte. */
-  send(request: Prepared, timeoutMs: number): Promise<SendResult>
+  /**
+   * Sends once and follows no redirect. `timeoutMs` covers everything from waiting for a connection to the last byte. `signal`
+   * gives the request up at once.
+   */
+  send(request: Prepared, timeoutMs: number, signal?: AbortSignal): Promise<SendResult>
   /** Refuses new requests, waits for those in flight, then closes all connections. */
   close(): Promise<void>
 }
@@ -189,6 +192,12 @@ class Exchange implements Dispatcher.DispatchHandler {
     this.#controller?.abort(new Error('timed out'))
   }
 
+  /** Gives it up. */
+  cancel(): void {
+    this.#settle(failure('failed', 'given up', this.#status))
+    this.#controller?.abort(new Error('given up'))
+  }
+
   #complete(): void {
     const body = this.#chunks.length === 0 ? '' : new TextDecoder().decode(Buffer.concat(this.#chunks))
     this.#settle({ kind: 'answered', status: this.#status, body, error: null, challenge: this.#challenge })
@@ -232,7 +241,13 @@ interface Lane {
   readonly waiting: Set<Exchange>
 }
 
-type Exchanger = (request: Prepared, headers: Prepared['headers'], timeoutMs: number) => Promise<Outcome>
+interface ExchangeOptions {
+  readonly headers: Prepared['headers']
+  readonly timeoutMs: number
+  readonly signal: AbortSignal | undefined
+}
+
+type Exchanger = (request: Prepared, options: ExchangeOptions) => Promise<Outcome>
 
 /**
  * Runs at most `limit` exchanges per origin. The others wait here rather than in undici's queue, which no request can leave
@@ -252,19 +267,23 @@ function createExchanger(agent: Agent, limit: number): Exchanger {
     } else if (lane.running === 0) lanes.delete(origin)
   }
 
-  return (request, headers, timeoutMs) =>
+  return (request, { headers, timeoutMs, signal }) =>
     new Promise((resolve) => {
+      if (signal?.aborted) return resolve(failure('failed', 'given up'))
+      const giveUp = () => exchange.cancel()
       const { origin, path } = splitUrl(request.url)
       const lane = lanes.get(origin) ?? { running: 0, waiting: new Set() }
       const exchange = new Exchange(
         { origin, path, method: request.method, headers, body: request.body },
         timeoutMs,
         (outcome) => {
+          signal?.removeEventListener('abort', giveUp)
           lane.waiting.delete(exchange)
           resolve(outcome)
         },
         () => release(origin, lane),
       )
+      signal?.addEventListener('abort', giveUp)
       if (lane.running >= limit) {
         lane.waiting.add(exchange)
         return
@@ -278,16 +297,20 @@ function createExchanger(agent: Agent, limit: number): Exchanger {
 /**
  * Sends a request without the credentials of its URL and, if the response is a challenge, once more with them (documented).
  */
-async function sendWithCredentials(exchange: Exchanger, request: Prepared, timeoutMs: number): Promise<Outcome> {
+async function sendWithCredentials(
+  exchange: Exchanger,
+  request: Prepared,
+  { timeoutMs, signal }: Omit<ExchangeOptions, 'headers'>,
+): Promise<Outcome> {
   const startMs = performance.now()
-  const first = await exchange(request, request.headers, timeoutMs)
+  const first = await exchange(request, { headers: request.headers, timeoutMs, signal })
   const { method, username, password } = request
   if (first.kind !== 'answered' || first.status !== 401 || (username === '' && password === '')) return first
   const uri = splitUrl(request.url).path
   const authorization = authorize(parseChallenges(first.challenge), { username, password, method, uri })
   if (authorization === null) return first
   const remainingMs = Math.max(1, timeoutMs - (performance.now() - startMs))
-  return exchange(request, { ...request.headers, Authorization: authorization }, remainingMs)
+  return exchange(request, { headers: { ...request.headers, Authorization: authorization }, timeoutMs: remainingMs, signal })
 }
 
 interface OpenAgent {
@@ -313,12 +336,12 @@ export function createWebhookClient(options: WebhookClientOptions): WebhookClien
   let closing: Promise<void> | null = null
   let onIdle = () => {}
 
-  async function outcomeOf(request: Prepared, timeoutMs: number): Promise<Outcome> {
+  async function outcomeOf(request: Prepared, how: Omit<ExchangeOptions, 'headers'>): Promise<Outcome> {
     if (closing) return failure('failed', 'the webhook client is closed')
     inFlight++
     try {
       opened ??= openAgent(options, connecting)
-      return await sendWithCredentials((await opened).exchange, request, timeoutMs)
+      return await sendWithCredentials((await opened).exchange, request, how)
     } catch (error) {
       return failure('failed', errorText(error))
     } finally {
@@ -335,9 +358,9 @@ export function createWebhookClient(options: WebhookClientOptions): WebhookClien
   }
 
   return {
-    send: async (request, timeoutMs) => {
+    send: async (request, timeoutMs, signal) => {
       const startMs = performance.now()
-      const { status, body, error, kind } = await outcomeOf(request, timeoutMs)
+      const { status, body, error, kind } = await outcomeOf(request, { timeoutMs, signal })
       return { status, body, error, kind, duration_ms: performance.now() - startMs }
     },
     close: () => {

@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import { sql } from 'kysely'
 import { ApiError } from '../errors.ts'
 import { Loop, type Worker } from '../loop.ts'
@@ -108,8 +109,10 @@ export class Deliveries<Report> implements Worker {
   #recording: Promise<void> | undefined
   readonly #poll: Loop
   #stopped = true
-  /** How many callers of `whileQuiet` there are. */
+  /** How many callers of `whileQuiet` and `whileGivenUp` there are. */
   #paused = 0
+  /** Gives up what is under way. */
+  #givingUp = new AbortController()
 
   constructor(options: DeliveriesOptions<Report>) {
     this.#options = options
@@ -225,16 +228,28 @@ export class Deliveries<Report> implements Worker {
     }
   }
 
-  /** Runs `act` while this process sends nothing: what is being sent is finished and recorded first. */
-  async whileQuiet<T>(act: () => Promise<T>): Promise<T> {
+  /** Runs `act` while this process begins no delivery: those under way have so long to be finished and recorded first. */
+  whileQuiet<T>(act: () => Promise<T>, patienceMs: number): Promise<T> {
+    return this.#whilePaused(act, (finished) => within(finished, patienceMs))
+  }
+
+  /** Runs `act`, which replaces all rows, while this process sends nothing: deliveries under way are given up. */
+  whileGivenUp<T>(act: () => Promise<T>): Promise<T> {
+    return this.#whilePaused(act, (finished) => {
+      this.#givingUp.abort()
+      return finished
+    })
+  }
+
+  async #whilePaused<T>(act: () => Promise<T>, settle: (finished: Promise<unknown>) => Promise<unknown>): Promise<T> {
     this.#paused++
     this.#sleepers.wake()
     try {
-      await Promise.all(this.#sending.keys())
-      await this.#recording
+      await settle(Promise.all(this.#sending.keys()).then(() => this.#recording))
       return await act()
     } finally {
       this.#paused--
+      if (this.#paused === 0 && this.#givingUp.signal.aborted) this.#givingUp = new AbortController()
       for (const queue of [...this.#slots.values()].flatMap((queues) => [...queues.values()])) {
         this.#load(queue)
         this.#send(queue)
@@ -348,7 +363,9 @@ export class Deliveries<Report> implements Worker {
         continue
       }
       try {
-        const { row, report } = await attemptDelivery(this.#options, current)
+        const attempted = await attemptDelivery(this.#options, current, this.#givingUp.signal)
+        if (!attempted) break
+        const { row, report } = attempted
         current = row
         next = this.#nextAttempt(row)
         this.#record(queue, row, report)
@@ -424,4 +441,11 @@ export class Deliveries<Report> implements Worker {
       }
     }
   }
+}
+
+/** Resolves with the work, or when the time is over. */
+async function within(work: Promise<unknown>, timeMs: number): Promise<void> {
+  const over = new AbortController()
+  await Promise.race([work, delay(timeMs, undefined, { signal: over.signal }).catch(() => {})])
+  over.abort()
 }

@@ -4,8 +4,8 @@ import type { SendResult } from './client.ts'
 
 /** Sends deliveries of one kind. A handler is passed in for each kind, so that this folder imports no channel. */
 export interface DeliveryHandler<Report = never> {
-  /** Makes one attempt, after `tries` earlier ones. */
-  send(row: DeliveryRow, tries: number): Promise<SendResult>
+  /** Makes one attempt, after `tries` earlier ones. `signal` gives it up. */
+  send(row: DeliveryRow, tries: number, signal: AbortSignal): Promise<SendResult>
   /** Whether another attempt follows this failed one. */
   mayRetry(row: DeliveryRow, result: SendResult, tries: number): boolean
   /** Returns the report on the last attempt, for `Settle`. Plain data: it is sent to the writer thread. */

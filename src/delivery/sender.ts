@@ -14,16 +14,21 @@ export interface SenderOptions<Report> {
   readonly attempted?: (result: SendResult, row: DeliveryRow) => void
 }
 
-/** Makes one attempt of a delivery. Writes nothing: returns the row after it, and the handler's report if it was the last. */
+/**
+ * Makes one attempt of a delivery. Writes nothing: returns the row after it, and the handler's report if it was the last; undefined
+ * when `signal` has given it up, which counts as no attempt.
+ */
 export async function attemptDelivery<Report>(
   { clock, handlers, attempted, maxAgeMs }: SenderOptions<Report>,
   row: DeliveryRow,
-): Promise<{ readonly row: DeliveryRow; readonly report?: Report }> {
+  signal: AbortSignal,
+): Promise<{ readonly row: DeliveryRow; readonly report?: Report } | undefined> {
   const handler = handlers[row.kind]
   const earlier = parseStored<Attempt[]>(row.attempts)
   const now = () => clock.now(row.account_sid)
   const at = now()
-  const result = isTooOld(row, clock, maxAgeMs) ? unsent('pending for too long') : await handler.send(row, earlier.length)
+  const result = isTooOld(row, clock, maxAgeMs) ? unsent('pending for too long') : await handler.send(row, earlier.length, signal)
+  if (signal.aborted) return undefined
   attempted?.(result, row)
   const { status, error } = result
   const ok = isDelivered(result)

@@ -26,7 +26,12 @@ export interface SignedSenderOptions {
 }
 
 /** Sends a delivery once, as a signed request to its url. */
-export async function sendSigned(options: SignedSenderOptions, row: DeliveryRow, tries: number): Promise<SendResult> {
+export async function sendSigned(
+  options: SignedSenderOptions,
+  row: DeliveryRow,
+  tries: number,
+  signal: AbortSignal,
+): Promise<SendResult> {
   const { read, client, vault } = options
   const account = await read.one(accountBySid, { sid: row.account_sid })
   if (!account) return unsent('the account does not exist')
@@ -37,7 +42,7 @@ export async function sendSigned(options: SignedSenderOptions, row: DeliveryRow,
     auth_token: vault.open(account.auth_token),
     idempotency_token: row.idempotency_token,
   })
-  return client.send(prepared, webhookTimeoutMs)
+  return client.send(prepared, webhookTimeoutMs, signal)
 }
 
 export interface WebhookHandlerOptions extends SignedSenderOptions {
@@ -52,11 +57,11 @@ export interface WebhookHandlerOptions extends SignedSenderOptions {
 /** Returns the handler of webhooks. */
 export function webhookHandler({ committed, retries, studioUrl, ...options }: WebhookHandlerOptions): DeliveryHandler {
   return {
-    send: async (row, tries) => {
+    send: async (row, tries, signal) => {
       if (await isRemoved(committed, row)) return unsent('the webhook was removed')
-      if (!isStudio(row)) return sendSigned(options, row, tries)
+      if (!isStudio(row)) return sendSigned(options, row, tries, signal)
       if (studioUrl === null) return unsent('webhooks with the target studio are not sent: PARLEY_STUDIO_URL is not set')
-      return sendSigned(options, { ...row, url: row.url.replace(studioBase, studioUrl) }, tries)
+      return sendSigned(options, { ...row, url: row.url.replace(studioBase, studioUrl) }, tries, signal)
     },
     mayRetry: (_row, { kind, status }, tries) => {
       const temporary = kind === 'timeout' || (status !== null && retryableStatuses.includes(status))

@@ -47,6 +47,41 @@ test('what waits for an endpoint is gone after a reset, and the next webhook is 
   expect(catcher.requests[0]?.params.FriendlyName).toBe('new')
 })
 
+test('reset and restore give up the webhooks under way, and a snapshot does not wait for them', async ({ server }) => {
+  const { configuration, conversations } = server.sdk.conversations.v1
+  await using silent = await catchWebhooks({ authToken: auth_token })
+  // Nothing is ever answered: whoever waits for it waits for the whole time of a webhook, which is recorded then.
+  silent.reply(() => new Promise(() => {}))
+  const hang = async (friendlyName: string) => {
+    await configuration.webhooks().update({ postWebhookUrl: silent.url(), filters: all_events })
+    await conversations.create({ friendlyName, ...enabled })
+    expect((await silent.next()).params.FriendlyName).toBe(friendlyName)
+  }
+  await server.admin('POST', '/reset')
+  const { snapshot: empty } = await server.admin('POST', '/snapshot')
+  await hang('first')
+  const { snapshot } = await server.admin('POST', '/snapshot')
+  expect((await server.admin('GET', '/deliveries')).deliveries).toMatchObject([{ status: 'pending', attempts: [] }])
+  await server.admin('POST', '/reset')
+  expect((await server.admin('GET', '/deliveries')).deliveries).toEqual([])
+  await hang('second')
+  // It is under way in the snapshot, so it is sent once more.
+  await server.admin('POST', '/restore', { snapshot })
+  expect((await silent.next()).params.FriendlyName).toBe('first')
+  expect((await server.admin('GET', '/deliveries')).deliveries).toMatchObject([{ status: 'pending', attempts: [] }])
+  await server.admin('POST', '/restore', { snapshot: empty })
+  expect((await server.admin('GET', '/deliveries')).deliveries).toEqual([])
+})
+
+test.for(['/reset', '/snapshot'])('%s takes no fields, and no body that is not an object', async (path, { server }) => {
+  for (const body of [{ snapshot: 'x' }, { seed: {} }, [], [1], 'true', '7', '"text"']) {
+    expect((await ask(server, 'POST', path, body)).status, JSON.stringify(body)).toBe(400)
+  }
+  expect((await ask(server, 'POST', path, { extra: 1 })).body.error).toBe('extra is not a field of this request')
+  const done = path === '/reset' ? 204 : 201
+  for (const body of [undefined, '', 'null', {}]) expect((await ask(server, 'POST', path, body)).status).toBe(done)
+})
+
 test('a snapshot holds rows of every kind, and its deliveries, on either engine', async ({ server, tenant, catcher }) => {
   const { v1 } = tenant.sdk.conversations
   await v1.configuration.webhooks().update({ postWebhookUrl: catcher.url(), filters: all_events })
