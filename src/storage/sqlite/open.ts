@@ -1,13 +1,10 @@
 import { closeSync, existsSync, openSync, readFileSync, readSync, statSync, writeFileSync } from 'node:fs'
-
 import { dirname, join } from 'node:path'
 import Sqlite from 'better-sqlite3'
 import { Kysely, SqliteDialect } from 'kysely'
 import { codeOf } from '../../errors.ts'
-
 import { makeFolder } from '../../folders.ts'
 import { makeTemporaryFolder, removeTemporaryFolder } from '../../temporary.ts'
-
 import { type Commands, type Database, type Notice, type OpenOptions, onlySlot } from '../database.ts'
 import { DatabaseInUseError } from '../errors.ts'
 import { isCurrent, migrate } from '../migrations/index.ts'
