@@ -50,7 +50,7 @@ const statuses = {
   408: 'The body was not complete in time',
   409: 'The request conflicts with an existing resource',
   413: 'The body is too large',
-  415: 'The body is not JSON',
+  415: 'There is a body that is not JSON, or that has a Content-Encoding',
   429: 'The address has failed to log in too often; Retry-After has the seconds to wait',
 } as const
 
@@ -85,11 +85,11 @@ export const removed = { type: 'null', description: 'Deleted' } as const
 
 /** The error responses of an operation: those of the given statuses, and those that all operations share. */
 export function errors(...own: readonly Status[]) {
-  const described = ([401, 429, ...own] as const).map((status) => [status, response(statuses[status], error)])
+  const described = ([401, 415, 429, ...own] as const).map((status) => [status, response(statuses[status], error)])
   return { ...Object.fromEntries(described), '5xx': response('The server failed or is unavailable; try again later', error) }
 }
 
 /** The error responses of an operation with a body. */
 export function bodyErrors(...own: readonly Status[]) {
-  return errors(400, 408, 413, 415, ...own)
+  return errors(400, 408, 413, ...own)
 }

@@ -46,6 +46,6 @@ test('the token of the first account is shown until somebody has been told it, t
   await markFirstAccountShown(second.installation)
   await second.stop()
   const third = await start(readConfig({ ...given, PORT: '0' }), silent)
-  expect(third.installation.account).toEqual({ sid: account.sid, unshownToken: null })
+  expect(third.installation.account).toEqual({ sid: account.sid, unshownToken: null, tokenGivenBy: null })
   await third.stop()
 })

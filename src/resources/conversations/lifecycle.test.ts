@@ -133,6 +133,8 @@ describe('rules', () => {
     expect(elapse(row, start)).toEqual({ ...made(timers), initial_state: null })
     expect(elapse(initialize(made({ ...timers, State: 'inactive' }), start), start)?.state).toBe('inactive')
     expect(elapse(row, at(40))).toEqual(elapse(made(timers), at(40)))
+    // Somebody who reads it has looked at the clock before it was there.
+    expect(elapse(row, at(-1))?.state).toBe('active')
   })
 
   test('setting the current state changes nothing; closed is final', () => {

@@ -68,11 +68,13 @@ export function withNewMessage(row: ConversationRow, now: number): ConversationR
  * closed in one transition. `date_updated` is the deadline, so that a read just before the sweep returns what the sweep will write.
  */
 export function elapse<R extends Deadlines & { date_updated: number }>(row: R, now: number): R | undefined {
-  if (row.next_due === null || row.next_due > now) return undefined
+  if (row.next_due === null) return undefined
+  // Over from the start, also for whoever has looked at the clock a moment before the row was created.
   if (row.state === 'initializing') {
     const started = deadlines({ ...row, state: row.initial_state ?? 'active', initial_state: null }, row)
     return elapse(started, now) ?? started
   }
+  if (row.next_due > now) return undefined
   const closed = row.date_closed !== null && row.date_closed <= now
   const state = closed ? 'closed' : 'inactive'
   const at = (closed ? row.date_closed : row.date_inactive) ?? row.next_due
