@@ -4,6 +4,7 @@ import { describe, expect, onTestFinished } from 'vitest'
 import type { ConnectionLimits } from '../../src/client/connection.ts'
 import { formatFrame, payloadText } from '../../src/client/frames.ts'
 import { RawClient, sdkClient, statusOf, tokenFor } from '../support/client.ts'
+import { engine } from '../support/databases.ts'
 import { test } from '../support/fixtures.ts'
 import { startServer } from '../support/server.ts'
 
@@ -121,7 +122,8 @@ describe('a connection', () => {
       .toBe(200)
   })
 
-  test('that does not read is sent elsewhere instead of filling memory', async () => {
+  // Twenty thousand answers, which no engine changes, take PostgreSQL longer than a minute.
+  test.runIf(engine === 'sqlite')('that does not read is sent elsewhere instead of filling memory', async () => {
     const server = await serverWith({ maxUnsentBytes: 1000, maxInFlight: 1000 })
     const raw = await RawClient.admitted(server, 'ann')
     raw.socket.pause()

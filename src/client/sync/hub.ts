@@ -83,11 +83,10 @@ export class SyncHub {
         const fresh = await this.#options.view(session)
         const view = fresh && { ...fresh, read: onceEach(fresh.read) }
         if (!view) return
-        await Promise.all(
-          wanted.map((one) =>
-            this.#subscribe({ view, fresh, connection, session, correlation_id: correlationId }, live.get(one.name), one),
-          ),
-        )
+        const asked = { view, fresh, connection, session, correlation_id: correlationId }
+        const refusals = await Promise.all(wanted.map((one) => this.#subscribe(asked, live.get(one.name), one)))
+        // Last: a client that is refused a conversation before it hears that it has left it does not announce that it has.
+        for (const [i, message] of refusals.entries()) if (message !== null) this.#refuse(asked, wanted[i]?.name ?? '', message)
       } finally {
         for (const one of live.values()) this.#unpin(one)
       }
@@ -171,16 +170,18 @@ export class SyncHub {
     if (!isFailure(error)) this.#options.failed(error)
   }
 
-  async #subscribe(asked: Asked, live: Live | undefined, { name, after }: Wanted): Promise<void> {
+  #refuse({ connection, correlation_id }: Asked, name: string, message: string): void {
+    const error = { status: 404, code: 54_300, message }
+    this.#tell(connection, 'subscription_failed', correlation_id, { object_sid: name, error })
+  }
+
+  /** Subscribes to one object. Returns why that is refused; null when it is not. */
+  async #subscribe(asked: Asked, live: Live | undefined, { name, after }: Wanted): Promise<string | null> {
     const { view, fresh, connection, session, correlation_id } = asked
-    const refuse = (message: string) => {
-      const error = { status: 404, code: 54_300, message }
-      this.#tell(connection, 'subscription_failed', correlation_id, { object_sid: name, error })
-    }
-    if (!live) return refuse('there is no such object')
+    if (!live) return 'there is no such object'
     const { object } = live
     const reading = await mayRead(view, session, object)
-    if (!reading) return refuse('there is no such object for this user')
+    if (!reading) return 'there is no such object for this user'
     // A client without a position has read the object just now: it is sent what comes.
     const since = after ?? Number.MAX_SAFE_INTEGER
     let found = await changesSince(view, object, since)
@@ -188,8 +189,8 @@ export class SyncHub {
     while (found && !found.interrupted && live.subscribers.size > 0 && found.position < live.position) {
       found = await changesSince(fresh, object, since)
     }
-    if (!this.#byConnection.has(connection)) return
-    if (!found) return refuse('the object does not exist any more')
+    if (!this.#byConnection.has(connection)) return null
+    if (!found) return 'the object does not exist any more'
     this.#send([connection], object, found.changes)
     this.#options.replayed(found.changes.length)
     if (!found.interrupted) this.#add(live, connection, found.position, reading === 'role')
@@ -200,6 +201,7 @@ export class SyncHub {
       last_event_id: found.position,
     })
     if (live.dirty) this.#flush(live)
+    return null
   }
 
   #pin(object: SyncObject, { service_sid, account_sid }: Session): Live {
