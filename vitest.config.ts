@@ -17,11 +17,10 @@ const engines_differ = [
   'test/storage/{database,distribution,failures,holders,migrations,plans,removal,stop}.test.ts',
   'test/sdk/{all-operations,bindings,chat-concurrency,content,email,first,group-mms,isolation,pages,paging}.test.ts',
   'test/webhooks/{dropped,pinned,post,timers}.test.ts',
-  'test/admin/{clock,delivery-log,test-mode}.test.ts',
+  'test/admin/{clock,delivery-log}.test.ts',
   'test/channel/*.test.ts',
   'test/client/{fuzz,model,reconnect}.test.ts',
   'test/media/*.test.ts',
-  'test/seed/*.test.ts',
 ]
 
 /** Starts processes or databases of its own, or goes through thousands of steps. */
