@@ -1,4 +1,4 @@
-import { catalogue } from '../src/errors.ts'
+import { catalogue } from '../src/error-catalogue.ts'
 import { checkAdminAnswer } from '../test/support/admin-contract.ts'
 import { checkAnswer } from '../test/support/contract.ts'
 import { type Answer, headerOf } from './answers.ts'

@@ -6,7 +6,7 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { settings } from '../src/config.ts'
-import { catalogue } from '../src/errors.ts'
+import { catalogue } from '../src/error-catalogue.ts'
 import { seedSchema } from '../src/seed/schema.ts'
 import { officialOperations } from '../test/support/contract.ts'
 import { startFileServer } from '../test/support/file-server.ts'
@@ -70,7 +70,7 @@ function read(path: string): string {
 
 function errorsPage(): string {
   const rows = Object.values(catalogue).map(({ code, status, message, when }) => [code, status, mono(message), when])
-  return page('Errors', 'src/errors.ts', [
+  return page('Errors', 'src/error-catalogue.ts', [
     'Every error that `/v1` can return. The body is `{"code", "message", "more_info", "status"}`, in this order. ' +
       'A placeholder such as `{name}` in a message is filled in when the error is raised.',
     table(['Code', 'Status', 'Message', 'When'], rows),

@@ -1,7 +1,7 @@
 import { STATUS_CODES } from 'node:http'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import { catalogue } from '../errors.ts'
+import { catalogue } from '../error-catalogue.ts'
 import { respond } from './respond.ts'
 
 /** A failure that a test has asked for. With none of status and drop the request is served after the latency. */

@@ -1,6 +1,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Logger } from 'pino'
-import { ApiError, codeOf, type ErrorName, isFailure, refuse } from '../errors.ts'
+import type { ErrorName } from '../error-catalogue.ts'
+import { ApiError, codeOf, isFailure, refuse } from '../errors.ts'
 import { emptyForm, type Form, parseForm } from '../model/form.ts'
 import { randomSid } from '../sids.ts'
 import { limitWriteTime } from './limits.ts'

@@ -22,7 +22,7 @@
  * A refusal is an ApiError. Any other error is a defect: the transaction is rolled back, the response is a 500.
  * A deadline (`sweep.ts`) starts at `elapse` and continues at `save`; reads use only `elapse` and `represent`.
  */
-import type { ErrorName } from '../errors.ts'
+import type { ErrorName } from '../error-catalogue.ts'
 import type { Event, Payload } from '../events/event.ts'
 import type { PostActionEvent, PreActionEvent } from '../events/names.ts'
 import type { Target } from '../events/targets.ts'

@@ -1,5 +1,6 @@
 import { parseDuration, parseInstant, plusDuration } from '../dates.ts'
-import { ApiError, type ErrorName, refuse } from '../errors.ts'
+import type { ErrorName } from '../error-catalogue.ts'
+import { ApiError, refuse } from '../errors.ts'
 import { isSid, prefixOf, type SidKind } from '../sids.ts'
 import { sealCredentials } from '../urls.ts'
 import type { Form } from './form.ts'

@@ -1,4 +1,5 @@
-import { type ApiError, codeOf, type ErrorName, refuse } from '../errors.ts'
+import type { ErrorName } from '../error-catalogue.ts'
+import { type ApiError, codeOf, refuse } from '../errors.ts'
 
 /** What a caller is told: a defect of the program, or a database that cannot take the request now. */
 export type FailureKind = Extract<ErrorName, 'serverError' | 'unavailable'>

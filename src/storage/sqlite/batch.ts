@@ -1,4 +1,5 @@
-import { ApiError, type ErrorName } from '../../errors.ts'
+import type { ErrorName } from '../../error-catalogue.ts'
+import { ApiError } from '../../errors.ts'
 import { type Commands, type Notice, onlySlot, type Tx } from '../database.ts'
 import { type Failure, failureOf } from '../failures.ts'
 import type { Job } from '../jobs.ts'

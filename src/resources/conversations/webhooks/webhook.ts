@@ -1,5 +1,6 @@
 import { seconds } from '../../../dates.ts'
-import { type ErrorName, refuse } from '../../../errors.ts'
+import type { ErrorName } from '../../../error-catalogue.ts'
+import { refuse } from '../../../errors.ts'
 import { scopedEventTypes } from '../../../events/names.ts'
 import { enqueue } from '../../../events/outbox.ts'
 import { parseStored } from '../../../json.ts'
