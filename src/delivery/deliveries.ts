@@ -1,12 +1,11 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { sql } from 'kysely'
 import { ApiError } from '../errors.ts'
 import { Loop, type Worker } from '../loop.ts'
 import type { Database, Notice } from '../storage/database.ts'
 import type { DeliveryRow } from '../storage/schema.ts'
-import { shape } from '../storage/shapes.ts'
 import { webhookTimeoutMs } from './client.ts'
-import type { DeliveryResult } from './record.ts'
+import { firstTarget, nextTarget, pendingOf } from './pending.ts'
+import { Recorder, type RecorderOptions } from './recorder.ts'
 import { attemptDelivery, backoffMs, type SenderOptions, withFailure } from './sender.ts'
 import { Sleepers } from './sleepers.ts'
 
@@ -21,11 +20,8 @@ const pollMs = 1000
 /** The time for a webhook's response and for recording it, for which the process must still own the slot. */
 const maxSendMs = webhookTimeoutMs + 1000
 
-export interface DeliveriesOptions<Report> extends SenderOptions<Report> {
+export interface DeliveriesOptions<Report> extends SenderOptions<Report>, Pick<RecorderOptions<Report>, 'record' | 'failed'> {
   readonly database: Pick<Database, 'capabilities' | 'read' | 'slots' | 'subscribe'>
-  /** Resolves once the results are on disk. */
-  readonly record: (results: readonly DeliveryResult<Report>[]) => Promise<void>
-  readonly failed: (error: unknown) => void
 }
 
 interface Lane {
@@ -54,43 +50,6 @@ interface Queue {
   readonly recorded: string[]
 }
 
-/** A literal: with a parameter the query would not match the partial index. */
-const pending = sql.lit<'pending'>('pending')
-
-/** Steps from target to target that have pending deliveries, without reading the deliveries. */
-const nextTarget = shape<{ slot: number; after: string }>()((db, a) =>
-  db
-    .selectFrom('deliveries')
-    .select('target_sid')
-    .where('status', '=', pending)
-    .where('slot', '=', a.slot)
-    .where('target_sid', '>', a.after)
-    .orderBy('target_sid')
-    .limit(1),
-)
-/** Its result may be the empty text, the target of loopback deliveries, which `nextTarget` would not find. */
-const firstTarget = shape<{ slot: number }>()((db, a) =>
-  db
-    .selectFrom('deliveries')
-    .select('target_sid')
-    .where('status', '=', pending)
-    .where('slot', '=', a.slot)
-    .orderBy('target_sid')
-    .limit(1),
-)
-
-/** Reads from the first row on: another process may commit a row after one with a higher id. */
-const pendingOf = shape<{ slot: number; target_sid: string; limit: number }>()((db, a) =>
-  db
-    .selectFrom('deliveries')
-    .selectAll()
-    .where('status', '=', pending)
-    .where('slot', '=', a.slot)
-    .where('target_sid', '=', a.target_sid)
-    .orderBy('id')
-    .limit(a.limit),
-)
-
 /**
  * Sends the deliveries in the outbox: prepare → send → record. Their targets were determined when they were written.
  * Each slot is processed by the node that owns it. Rows are loaded in windows per target and sent in order per subject, so a slow
@@ -105,8 +64,7 @@ export class Deliveries<Report> implements Worker {
   readonly #inFlight = new Map<string, number>()
   readonly #sending = new Map<Promise<void>, number>()
   readonly #sleepers: Sleepers
-  #results: { result: DeliveryResult<Report>; recorded: () => void }[] = []
-  #recording: Promise<void> | undefined
+  readonly #recorder: Recorder<Report>
   readonly #poll: Loop
   #stopped = true
   /** How many callers of `whileQuiet` and `whileGivenUp` there are. */
@@ -116,8 +74,10 @@ export class Deliveries<Report> implements Worker {
 
   constructor(options: DeliveriesOptions<Report>) {
     this.#options = options
-    this.#sleepers = new Sleepers(options.clock)
-    const { database } = options
+    const { clock, database, record, failed } = options
+    const sleepers = new Sleepers(clock)
+    this.#sleepers = sleepers
+    this.#recorder = new Recorder({ record, failed, clock, sleepers, isStopped: () => this.#stopped })
     this.#poll = new Loop(async () => {
       await Promise.all([...this.#slots.keys()].map((slot) => this.#findTargets(slot)))
       // Another node may have moved the clock, and its notice may be lost.
@@ -154,7 +114,7 @@ export class Deliveries<Report> implements Worker {
     await this.#poll.stop()
     this.#sleepers.wake()
     await Promise.all(this.#sending.keys())
-    await this.#recording
+    await this.#recorder.recording
     await this.#options.database.slots.stop()
   }
 
@@ -168,7 +128,7 @@ export class Deliveries<Report> implements Worker {
     this.#releasing.add(slot)
     this.#sleepers.wake()
     await Promise.all([...this.#sending].flatMap(([sending, of]) => (of === slot ? [sending] : [])))
-    await this.#recording
+    await this.#recorder.recording
     this.#slots.delete(slot)
     this.#releasing.delete(slot)
   }
@@ -245,7 +205,7 @@ export class Deliveries<Report> implements Worker {
     this.#paused++
     this.#sleepers.wake()
     try {
-      await settle(Promise.all(this.#sending.keys()).then(() => this.#recording))
+      await settle(Promise.all(this.#sending.keys()).then(() => this.#recorder.recording))
       return await act()
     } finally {
       this.#paused--
@@ -259,7 +219,11 @@ export class Deliveries<Report> implements Worker {
 
   /** Whether deliveries of the slot may no longer be started. */
   #isStopped(slot: number): boolean {
-    return this.#stopped || this.#paused > 0 || this.#releasing.has(slot) || !this.#options.database.slots.mine(slot, maxSendMs)
+    return this.#isHeld(slot) || !this.#options.database.slots.mine(slot, maxSendMs)
+  }
+
+  #isHeld(slot: number): boolean {
+    return this.#stopped || this.#paused > 0 || this.#releasing.has(slot)
   }
 
   /** Loads rows until the window is full. */
@@ -353,11 +317,7 @@ export class Deliveries<Report> implements Worker {
       if (next > this.#now(row)) {
         this.#countInFlight(queue.target_sid, -1)
         this.#sendNext(queue.target_sid)
-        await this.#sleepers.until(
-          next,
-          () => this.#stopped || this.#paused > 0 || this.#releasing.has(queue.slot) || isReplaced(),
-          row.account_sid,
-        )
+        await this.#sleepers.until(next, () => this.#isHeld(queue.slot) || isReplaced(), row.account_sid)
         this.#countInFlight(queue.target_sid, 1)
         next = 0
         continue
@@ -409,37 +369,14 @@ export class Deliveries<Report> implements Worker {
     queue.waiting++
   }
 
-  /** Records results in batches: each has those that arrived while the previous one was written. */
   #record(queue: Queue, row: DeliveryRow, report?: Report): void {
-    const { service_sid, id, status, due, attempts, date_finished } = row
-    const recorded = () => {
-      if (status === 'pending') return
-      if (queue.loading) queue.recorded.push(id)
-      else queue.loaded.delete(id)
+    this.#recorder.add(row, report, () => {
+      if (row.status === 'pending') return
+      if (queue.loading) queue.recorded.push(row.id)
+      else queue.loaded.delete(row.id)
       this.#load(queue)
       this.#removeIdle(queue)
-    }
-    const result = { service_sid, id, status, due, attempts, date_finished, ...(report !== undefined && { report }) }
-    this.#results.push({ result, recorded })
-    this.#recording ??= this.#writeResults().finally(() => {
-      this.#recording = undefined
     })
-  }
-
-  async #writeResults(): Promise<void> {
-    while (this.#results.length > 0) {
-      const results = this.#results
-      this.#results = []
-      try {
-        await this.#options.record(results.map(({ result }) => result))
-        for (const { recorded } of results) recorded()
-      } catch (error) {
-        this.#options.failed(error)
-        if (this.#stopped) return
-        this.#results = [...results, ...this.#results]
-        await this.#sleepers.until(this.#options.clock.now() + 1000, () => this.#stopped)
-      }
-    }
   }
 }
 
