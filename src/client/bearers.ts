@@ -4,10 +4,10 @@ import type { Pipeline } from '../api/requests.ts'
 import { ApiError } from '../errors.ts'
 import type { Bearers } from '../media/http.ts'
 import { messagesList, objectNamed } from '../resources/sync-objects.ts'
+import { userByIdentity } from '../storage/lookups.ts'
 import { serviceOf } from './rows.ts'
 import { mayRead } from './sync/access.ts'
 import { type Verified, verifyToken } from './tokens.ts'
-import { userByIdentity } from './users.ts'
 
 /** Verifies a token, with guessing slowed down as for any credentials. Throws ApiError. */
 export async function verifyBearer(

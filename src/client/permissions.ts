@@ -2,12 +2,10 @@ import { parseStored } from '../json.ts'
 import type { Permission } from '../resources/role.ts'
 import { withCurrentRole } from '../resources/role-holders.ts'
 import type { Reader } from '../storage/database.ts'
-import { rowsBy } from '../storage/rows.ts'
+import { roleBySid } from '../storage/lookups.ts'
 import type { ParticipantRow, ServiceRow, UserRow } from '../storage/schema.ts'
 
 export type Permissions = ReadonlySet<Permission>
-
-const roleBySid = rowsBy('roles', ['service_sid', 'sid'])
 
 /** Reads the permissions of one role. */
 export async function permissionsOfRole(read: Reader, service: ServiceRow, role_sid: string): Promise<Permissions> {

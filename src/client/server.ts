@@ -11,7 +11,7 @@ import type { Worker } from '../loop.ts'
 import { madeBefore } from '../model/change.ts'
 import { isSid } from '../sids.ts'
 import type { Database, Notice } from '../storage/database.ts'
-import { serviceOfAccount } from '../storage/lookups.ts'
+import { serviceOfAccount, userBySid } from '../storage/lookups.ts'
 import { verifyBearer } from './bearers.ts'
 import type { ClientCall } from './call.ts'
 import { onceKey } from './commands/actor.ts'
@@ -29,7 +29,7 @@ import type { View } from './sync/changes.ts'
 import { SyncHub } from './sync/hub.ts'
 import { type Verified, verifyToken } from './tokens.ts'
 import { type Route, Router, type TunnelRequest, type TunnelResponse } from './tunnel.ts'
-import { userBySid, userOf } from './users.ts'
+import { userOf } from './users.ts'
 
 export interface ClientServerOptions {
   readonly pipeline: Pipeline

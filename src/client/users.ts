@@ -2,13 +2,9 @@ import { type Pipeline, writeRow } from '../api/requests.ts'
 import { ApiError } from '../errors.ts'
 import { formOf } from '../model/form.ts'
 import { users } from '../resources/users/user.ts'
-import { rowsBy } from '../storage/rows.ts'
+import { roleBySid, userByIdentity } from '../storage/lookups.ts'
 import type { UserRow } from '../storage/schema.ts'
 import type { Verified } from './tokens.ts'
-
-export const userBySid = rowsBy('users', ['service_sid', 'sid'])
-export const userByIdentity = rowsBy('users', ['service_sid', 'identity'])
-const roleBySid = rowsBy('roles', ['service_sid', 'sid'])
 
 /** Returns the user of a token; the first connection of an identity creates it, as any other first use does. Throws ApiError. */
 export async function userOf(pipeline: Pipeline, token: Verified): Promise<Pick<UserRow, 'sid'>> {

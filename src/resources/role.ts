@@ -5,7 +5,7 @@ import { resource } from '../model/declare.ts'
 import { createOnly, oneOf, required, someOf, text } from '../model/params.ts'
 import { newSid } from '../sids.ts'
 import type { Reader } from '../storage/database.ts'
-import { rowsBy } from '../storage/rows.ts'
+import { roleBySid } from '../storage/lookups.ts'
 import type { RoleRow, RoleType, ServiceRow } from '../storage/schema.ts'
 import { replaceDeletedRole, replaceMore } from './role-holders.ts'
 
@@ -108,8 +108,6 @@ function permissionsJson(type: RoleType, given: readonly Permission[]): string {
   return JSON.stringify(given)
 }
 
-const roleOfService = rowsBy('roles', ['service_sid', 'sid'])
-
 /**
  * Reads the role that a parameter refers to, of this service and this type; null without the parameter.
  * Throws 50100, or the code for a role of the other type.
@@ -121,7 +119,7 @@ export async function roleGiven(
   type: RoleType,
 ): Promise<RoleRow | null> {
   if (!role_sid) return null
-  const role = await read.one(roleOfService, { service_sid: service?.sid ?? '', sid: role_sid })
+  const role = await read.one(roleBySid, { service_sid: service?.sid ?? '', sid: role_sid })
   if (!role) throw refuse('roleNotFound')
   if (role.type !== type) throw refuse(type === 'service' ? 'serviceRoleNotFound' : 'conversationRoleNotFound')
   return role

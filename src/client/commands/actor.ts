@@ -6,16 +6,13 @@ import { emptyForm, type Form } from '../../model/form.ts'
 import { elapse } from '../../resources/conversations/lifecycle.ts'
 import type { Permission } from '../../resources/role.ts'
 import { isSid } from '../../sids.ts'
-import { rowsBy } from '../../storage/rows.ts'
+import { conversationByName, userBySid } from '../../storage/lookups.ts'
 import type { ConversationRow, ParticipantRow } from '../../storage/schema.ts'
 import type { ClientCall } from '../call.ts'
 import { type Permissions, permissionsOf, permissionsOfRole } from '../permissions.ts'
 import { viewFor } from '../rows.ts'
 import { standingIn } from '../sync/access.ts'
 import type { View } from '../sync/changes.ts'
-import { userBySid } from '../users.ts'
-
-const conversationByName = rowsBy('conversations', ['service_sid', 'unique_name'])
 
 /** A user in a conversation, and what they may do there. */
 export interface Actor {

@@ -3,11 +3,10 @@ import { refuse } from '../../errors.ts'
 import { parseStored } from '../../json.ts'
 import { type Form, formOf } from '../../model/form.ts'
 import { messages } from '../../resources/conversations/messages/message.ts'
-import { messageBySid } from '../../storage/lookups.ts'
+import { messageBySid, participantsOfConversation } from '../../storage/lookups.ts'
 import { rowsBy } from '../../storage/rows.ts'
 import type { MessageRow, ReceiptRow } from '../../storage/schema.ts'
 import type { ClientCall } from '../call.ts'
-import { participantsOf } from '../sync/rows.ts'
 import { jsonOf, paramsOf, type Route } from '../tunnel.ts'
 import { type Actor, actorIn, demand, demandMember, write, writeKept } from './actor.ts'
 import { messageJson } from './json.ts'
@@ -121,7 +120,7 @@ async function recipients(call: ClientCall, key: string) {
   const { view, conversation } = await actorIn(call, key)
   const { service_sid, sid: conversation_sid } = conversation
   const message_sid = call.request.query.last('MessageSid') ?? null
-  const rows = await view.read.all(participantsOf, { service_sid, conversation_sid })
+  const rows = await view.read.all(participantsOfConversation, { service_sid, conversation_sid })
   const mail = rows.filter(({ binding_type }) => binding_type === 'email')
   const { items, meta } = pageOf(call.request.query, mail)
   const shown = items.map((row) => {

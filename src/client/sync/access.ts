@@ -1,10 +1,9 @@
 import { ApiError, refuse } from '../../errors.ts'
 import type { SyncObject } from '../../resources/sync-objects.ts'
+import { conversationBySid, participantByIdentity, userBySid } from '../../storage/lookups.ts'
 import type { ConversationRow, ParticipantRow, UserRow } from '../../storage/schema.ts'
 import { permissionsOf, seesEverything } from '../permissions.ts'
-import { userBySid } from '../users.ts'
 import type { View } from './changes.ts'
-import { conversationRow, participantByUser } from './rows.ts'
 
 /** Who reads. */
 export interface Reading {
@@ -27,8 +26,8 @@ export interface Standing {
 export async function standingIn(view: View, session: Reading, conversation_sid: string): Promise<Standing> {
   const { service_sid, identity, user_sid } = session
   const [conversation, member] = await Promise.all([
-    view.read.one(conversationRow, { service_sid, sid: conversation_sid }),
-    view.read.one(participantByUser, { service_sid, conversation_sid, identity }),
+    view.read.one(conversationBySid, { service_sid, sid: conversation_sid }),
+    view.read.one(participantByIdentity, { service_sid, conversation_sid, identity }),
   ])
   if (!conversation) throw refuse('conversationNotFound')
   // An earlier user of the identity may be on the way out of a closed conversation.

@@ -3,10 +3,10 @@ import { elapse } from '../../resources/conversations/lifecycle.ts'
 import { withCurrentRole } from '../../resources/role-holders.ts'
 import { type ObjectType, type SyncObject, typeOf } from '../../resources/sync-objects.ts'
 import type { Reader } from '../../storage/database.ts'
+import { conversationBySid, participantsOfConversation, userBySid } from '../../storage/lookups.ts'
 import type { ConversationRow, MessageRow, ParticipantRow, ServiceRow, TombstoneRow, UserRow } from '../../storage/schema.ts'
-import { userBySid } from '../users.ts'
 import { conversationItem, type Item, membershipItem, messageItem, participantItem, userItems } from './projections.ts'
-import { changedMemberships, changedMessages, conversationRow, messagesFrom, participantsOf, tombstonesAfter } from './rows.ts'
+import { changedMemberships, changedMessages, messagesFrom, tombstonesAfter } from './rows.ts'
 
 /** Whose objects are read, and as of when. */
 export interface View {
@@ -46,7 +46,7 @@ export async function changesSince(view: View, object: SyncObject, after: number
     const user = await read.one(userBySid, key)
     return user && (object.part === 'info' ? changedUser(view, user, after) : changedMembershipsOf(view, object, user, after))
   }
-  const conversation = await read.one(conversationRow, key)
+  const conversation = await read.one(conversationBySid, key)
   return conversation && changedConversation(view, object, conversation, after)
 }
 
@@ -86,7 +86,7 @@ async function changedMembershipsOf(view: View, { name }: SyncObject, user: User
 async function changedRoster(view: View, { name }: SyncObject, row: ConversationRow, after: number): Promise<Changes> {
   const { read, service } = view
   const [rows, gone] = await Promise.all([
-    read.all(participantsOf, { service_sid: service.sid, conversation_sid: row.sid }),
+    read.all(participantsOfConversation, { service_sid: service.sid, conversation_sid: row.sid }),
     read.all(tombstonesAfter, { service_sid: service.sid, object: name, after, limit: maxChanges }),
   ])
   const changed = rows.filter((one: ParticipantRow) => one.event_id > after).sort((a, b) => a.event_id - b.event_id)

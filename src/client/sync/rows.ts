@@ -6,10 +6,6 @@ import { type Shape, shape } from '../../storage/shapes.ts'
  * The rows behind lists and maps: pages in the order of their keys, and what has changed since an event.
  */
 
-export const conversationRow = rowsBy('conversations', ['service_sid', 'sid'])
-export const participantByUser = rowsBy('participants', ['service_sid', 'conversation_sid', 'identity'])
-export const participantsOf = rowsBy('participants', ['service_sid', 'conversation_sid'])
-
 export type Direction = 'asc' | 'desc'
 
 interface OfConversation {

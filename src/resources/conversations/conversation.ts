@@ -15,7 +15,7 @@ import {
 } from '../../model/declare.ts'
 import { date, dateBound, duration, given, jsonText, oneOf, sid, text } from '../../model/params.ts'
 import { isSid } from '../../sids.ts'
-import { rowsBy } from '../../storage/rows.ts'
+import { participantsOfConversation } from '../../storage/lookups.ts'
 import type { ConversationRow, ConversationState } from '../../storage/schema.ts'
 import { shape } from '../../storage/shapes.ts'
 import { announce, buryMembership } from '../client-events.ts'
@@ -37,8 +37,6 @@ const releaseParticipants = shape<Pick<ConversationRow, 'service_sid' | 'sid' | 
     .where('service_sid', '=', a.service_sid)
     .where('conversation_sid', '=', a.sid),
 )
-
-const membersOf = rowsBy('participants', ['service_sid', 'conversation_sid'])
 
 const allStates = ['active', 'inactive', 'closed', 'initializing'] as const
 
@@ -131,7 +129,7 @@ export const conversations = resource<ConversationRow, 'timers' | 'bindings'>()(
     if (before) announce(tx, conversationDocument(before.sid))
     if (after || !before) return after
     const { service_sid, sid: conversation_sid } = before
-    const members = await tx.all(membersOf, { service_sid, conversation_sid })
+    const members = await tx.all(participantsOfConversation, { service_sid, conversation_sid })
     await Promise.all(
       members.map((member) => member.user_sid !== null && buryMembership(tx, { ...member, user_sid: member.user_sid }, now)),
     )

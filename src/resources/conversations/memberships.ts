@@ -2,8 +2,7 @@ import { type ExpressionBuilder, sql } from 'kysely'
 import type { Facts, Slice } from '../../model/declare.ts'
 import { isSid } from '../../sids.ts'
 import type { Reader } from '../../storage/database.ts'
-import { conversationBySid, participantByIdentity } from '../../storage/lookups.ts'
-import { rowsBy } from '../../storage/rows.ts'
+import { conversationByName, conversationBySid, participantByIdentity } from '../../storage/lookups.ts'
 import type { ConversationRow, ParticipantRow, Tables, UserRow } from '../../storage/schema.ts'
 import { type Builder, type Shape, shape } from '../../storage/shapes.ts'
 import { elapse } from './lifecycle.ts'
@@ -37,8 +36,6 @@ export interface MembershipRow extends ParticipantRow {
 
 /** The vendor's maximum. */
 const maxUnread = 1000
-
-const conversationByName = rowsBy('conversations', ['service_sid', 'unique_name'])
 
 interface Horizon {
   readonly service_sid: string

@@ -6,8 +6,13 @@ import { type Change, type Facts, resource, rowOf, type Step, stepOf } from '../
 import { createOnly, date, given, index, jsonText, type Parsed, sid, text, updateOnly } from '../../../model/params.ts'
 import { newSid } from '../../../sids.ts'
 import type { Reader } from '../../../storage/database.ts'
-import { conversationBySid, participantByAddress, participantByIdentity, serviceOfAccount } from '../../../storage/lookups.ts'
-import { rowsBy } from '../../../storage/rows.ts'
+import {
+  conversationBySid,
+  participantByAddress,
+  participantByIdentity,
+  serviceOfAccount,
+  userByIdentity,
+} from '../../../storage/lookups.ts'
 import type { ConversationRow, ParticipantRow, RoleRow, UserRow } from '../../../storage/schema.ts'
 import { shape } from '../../../storage/shapes.ts'
 import { buryParticipant, numberParticipant } from '../../client-events.ts'
@@ -78,7 +83,6 @@ export interface Holder {
   readonly conversation: ConversationRow | null
 }
 
-const userByIdentity = rowsBy('users', ['service_sid', 'identity'])
 /** `open` is a literal: with a parameter the query would not match the partial index on every engine. */
 const openPair = shape<{ account_sid: string; address: string; proxy_address: string }>()((db, a) =>
   db
