@@ -1,4 +1,4 @@
-import { hash, randomBytes, timingSafeEqual } from 'node:crypto'
+import { hash, randomBytes } from 'node:crypto'
 import type { FastifyRequest } from 'fastify'
 import { LRUCache } from 'lru-cache'
 import { refuse } from '../errors.ts'
@@ -7,7 +7,7 @@ import type { Database } from '../storage/database.ts'
 import { accountBySid } from '../storage/lookups.ts'
 import { rowsBy } from '../storage/rows.ts'
 import type { AccountRow } from '../storage/schema.ts'
-import type { Vault } from '../vault.ts'
+import { sameSecret, type Vault } from '../vault.ts'
 import type { LoginThrottle } from './login-throttle.ts'
 
 const keyBySid = rowsBy('api_keys', ['sid'])
@@ -106,11 +106,6 @@ function credentialsOf(header: string): Credentials | undefined {
   const password = colon === -1 ? '' : decoded.slice(colon + 1)
   const kind = isSid('account', username) ? 'account' : isSid('apiKey', username) ? 'key' : null
   return { kind, username, password }
-}
-
-/** Compares in constant time, also when the lengths differ. */
-export function sameSecret(a: string, b: string): boolean {
-  return timingSafeEqual(hash('sha256', a, 'buffer'), hash('sha256', b, 'buffer'))
 }
 
 /** Whether a request has this bearer token. */

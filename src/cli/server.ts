@@ -4,9 +4,9 @@ import { request } from 'undici'
 import { type Config, ConfigError, secretFile } from '../config.ts'
 import { codeOf } from '../errors.ts'
 import { announcedEndpoint } from '../installation/announcement.ts'
-import { type Endpoint, identityKey, identityProof, isProof } from '../installation/identity.ts'
+import { type Endpoint, identityKey, identityProof } from '../installation/identity.ts'
 import { readIfThere } from '../installation/secrets.ts'
-import { Vault } from '../vault.ts'
+import { sameSecret, Vault } from '../vault.ts'
 
 /** A request to `/admin/v1`. `T`: the type of the response, which the caller knows from the path. Throws ConfigError. */
 export type Call = <T>(method: 'GET' | 'POST' | 'PUT' | 'DELETE', path: string, body?: object) => Promise<T>
@@ -49,7 +49,7 @@ async function findServerAt(config: Config, host: string, port: number): Promise
   const nonce = randomBytes(32).toString('hex')
   const answer = await askForProof(host, port, nonce)
   if (answer === null) return { call: null, reason: `no server listens on ${host}:${port}` }
-  if (!isProof(answer.proof, identityProof(key, nonce, answer.endpoint))) {
+  if (!sameSecret(answer.proof, identityProof(key, nonce, answer.endpoint))) {
     const unproven = `what listens on ${host}:${port} does not prove to be its server, so that it was not sent the operator token`
     return { call: null, reason: unproven }
   }

@@ -1,4 +1,5 @@
-import { createHmac, timingSafeEqual } from 'node:crypto'
+import { createHmac } from 'node:crypto'
+import { sameSecret } from '../vault.ts'
 
 /** A signed request, ready to be sent. */
 export interface Prepared {
@@ -55,9 +56,7 @@ export function isSigned(
   form: Readonly<Record<string, string>>,
   signature: string | readonly string[] | undefined,
 ): boolean {
-  if (typeof signature !== 'string') return false
-  const [given, right] = [Buffer.from(signature), Buffer.from(sign(auth_token, url, form))]
-  return given.length === right.length && timingSafeEqual(given, right)
+  return typeof signature === 'string' && sameSecret(signature, sign(auth_token, url, form))
 }
 
 /**

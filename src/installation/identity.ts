@@ -1,4 +1,4 @@
-import { createHmac, createSecretKey, hkdfSync, type KeyObject, timingSafeEqual } from 'node:crypto'
+import { createHmac, createSecretKey, hkdfSync, type KeyObject } from 'node:crypto'
 import type { Config } from '../config.ts'
 import type { Vault } from '../vault.ts'
 
@@ -24,9 +24,4 @@ export function identityKey(config: Config, vault: Vault | null, adminToken: str
 export function identityProof(key: KeyObject, nonce: string, { address, port }: Endpoint): string {
   const plain = address.replace(/^::ffff:/i, '').replace(/%.*$/, '')
   return createHmac('sha256', key).update(`${nonce} ${plain} ${port}`).digest('hex')
-}
-
-/** Compares in constant time. */
-export function isProof(given: string, expected: string): boolean {
-  return given.length === expected.length && timingSafeEqual(Buffer.from(given), Buffer.from(expected))
 }

@@ -1,6 +1,5 @@
 import { createHmac, type KeyObject } from 'node:crypto'
-import { sameSecret } from '../api/auth.ts'
-import type { Vault } from '../vault.ts'
+import { sameSecret, type Vault } from '../vault.ts'
 
 /** Long enough to start a download, too short for sharing the url. */
 const lifetimeS = 300
