@@ -4,7 +4,7 @@ import { Loop, type Worker } from '../loop.ts'
 import type { AnyResource } from '../model/declare.ts'
 import type { SweepRequest } from '../model/sweep.ts'
 import type { Database } from '../storage/database.ts'
-import { firstDue, firstDueOfAccount } from '../storage/rows.ts'
+import { firstDue } from '../storage/rows.ts'
 
 /** Also when nothing is due: another node may have written a deadline, or the system clock may have been set. */
 const maxSleepMs = 1000
@@ -71,7 +71,7 @@ export class Timers implements Worker {
   /** Returns the next deadline of an account, in epoch ms of its own clock. */
   async nextOf(account_sid: string): Promise<number | undefined> {
     const found = await Promise.all(
-      this.#resources.map(({ table }) => this.#options.database.read.one(firstDueOfAccount(table), { account_sid })),
+      this.#resources.map(({ table }) => this.#options.database.read.one(firstDue(table, { ofAccount: true }), { account_sid })),
     )
     return earliest(found.map((row) => row?.next_due))
   }
@@ -96,7 +96,7 @@ export class Timers implements Worker {
     const [first, ...ofAccounts] = await Promise.all([
       read.one(firstDue(table), {}),
       ...[...this.#ahead].map(async ([account_sid, ahead_ms]) => {
-        const row = await read.one(firstDueOfAccount(table), { account_sid })
+        const row = await read.one(firstDue(table, { ofAccount: true }), { account_sid })
         return row && { next_due: row.next_due - ahead_ms }
       }),
     ])

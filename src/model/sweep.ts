@@ -1,6 +1,6 @@
 import type { Tx } from '../storage/database.ts'
 import { accountBySid, serviceBySid } from '../storage/lookups.ts'
-import { dueRows, dueRowsOfAccount, updateNames } from '../storage/rows.ts'
+import { dueRows, updateNames } from '../storage/rows.ts'
 import type { AccountRow, ServiceRow } from '../storage/schema.ts'
 import type { Shape } from '../storage/shapes.ts'
 import { applyStep, revised } from './change.ts'
@@ -37,7 +37,7 @@ export async function sweep(
   const nowOf = ({ account_sid }: DueRow) => now + (ahead[account_sid] ?? 0)
   const found = await tx.claim(dueRows<DueRow>(table), { now, limit })
   for (const [account_sid, ahead_ms] of Object.entries(ahead)) {
-    found.push(...(await tx.claim(dueRowsOfAccount<DueRow>(table), { account_sid, now: now + ahead_ms, limit })))
+    found.push(...(await tx.claim(dueRows<DueRow>(table, { ofAccount: true }), { account_sid, now: now + ahead_ms, limit })))
   }
   const rows = [...new Map(found.map((row) => [row.sid, row])).values()]
   const accounts = await bySid<AccountRow>(tx, accountBySid, new Set(rows.map((row) => row.account_sid)))

@@ -235,47 +235,23 @@ export function rowsAfter(table: Table, key: readonly string[], columns: readonl
   )
 }
 
-/** Rows with a deadline at or before `now`, the earliest first; also takes `limit`. */
-export function dueRows<R>(table: Table): Shape<Args, R> {
-  return once(`due ${table}`, (db, a) =>
-    db
-      .selectFrom(table)
-      .selectAll()
-      .where('next_due', '<=', a.now)
-      .orderBy('next_due')
-      .limit(a.limit as number),
-  )
+/**
+ * Rows with a deadline at or before `now`, the earliest first; also takes `limit`. With `ofAccount`, those of `account_sid`, which
+ * walks the rows of the others: for tests.
+ */
+export function dueRows<R>(table: Table, { ofAccount = false } = {}): Shape<Args, R> {
+  return once(`due ${table} ${ofAccount}`, (db, a) => {
+    const due = db.selectFrom(table).selectAll().where('next_due', '<=', a.now)
+    const chosen = ofAccount ? due.where('account_sid', '=', a.account_sid) : due
+    return chosen.orderBy('next_due').limit(a.limit as number)
+  })
 }
 
-/** The earliest deadline of all. */
-export function firstDue(table: Table): Shape<Args, { next_due: number }> {
-  return once(`first due ${table}`, (db) =>
-    db.selectFrom(table).select('next_due').where('next_due', 'is not', null).orderBy('next_due').limit(1),
-  )
-}
-
-/** The same of one account, by its own time. Walks the rows of the others: for tests. */
-export function dueRowsOfAccount<R>(table: Table): Shape<Args, R> {
-  return once(`due ${table} account`, (db, a) =>
-    db
-      .selectFrom(table)
-      .selectAll()
-      .where('next_due', '<=', a.now)
-      .where('account_sid', '=', a.account_sid)
-      .orderBy('next_due')
-      .limit(a.limit as number),
-  )
-}
-
-/** The earliest deadline of an account. Walks those of the others: for tests. */
-export function firstDueOfAccount(table: Table): Shape<Args, { next_due: number }> {
-  return once(`first due ${table} account`, (db, a) =>
-    db
-      .selectFrom(table)
-      .select('next_due')
-      .where('next_due', 'is not', null)
-      .where('account_sid', '=', a.account_sid)
-      .orderBy('next_due')
-      .limit(1),
-  )
+/** The earliest deadline of all, or of an account, as in `dueRows`. */
+export function firstDue(table: Table, { ofAccount = false } = {}): Shape<Args, { next_due: number }> {
+  return once(`first due ${table} ${ofAccount}`, (db, a) => {
+    const all = db.selectFrom(table).select('next_due').where('next_due', 'is not', null)
+    const chosen = ofAccount ? all.where('account_sid', '=', a.account_sid) : all
+    return chosen.orderBy('next_due').limit(1)
+  })
 }
