@@ -3,10 +3,10 @@ import { adminRoutes } from './admin/routes.ts'
 import { Authenticator, type FailedLogin } from './api/auth.ts'
 import { noCompilers } from './api/compilers.ts'
 import { Faults } from './api/faults.ts'
-import { hostCheck } from './api/hosts.ts'
+import { type HostCheck, hostCheck } from './api/hosts.ts'
 import { defaultConnections, defaultLimits, type HttpLimits, limitConnections } from './api/limits.ts'
 import { defaultLogins, LoginThrottle } from './api/login-throttle.ts'
-import { proxyCheck } from './api/origin.ts'
+import { type ProxyCheck, proxyCheck } from './api/origin.ts'
 import type { Pipeline } from './api/requests.ts'
 import { ResponseCache } from './api/response-cache.ts'
 import { withRowCache } from './api/row-cache.ts'
@@ -79,6 +79,8 @@ interface Shared {
   /** Reads committed rows; accounts and services come from memory where the engine allows it. */
   readonly read: Reader
   readonly client: WebhookClient
+  /** What the headers of a request are worth. */
+  readonly checks: { readonly isOwnHost: HostCheck | null; readonly isTrustedProxy: ProxyCheck | null }
   /** Logs an error of background work. */
   readonly onError: (error: unknown) => void
 }
@@ -104,6 +106,7 @@ export async function start(config: Config, options: StartOptions = {}): Promise
       metrics: new Metrics(database),
       read: withRowCache(database, [accountBySid, serviceOfAccount], ['accounts', 'services']),
       client,
+      checks: { isOwnHost: hostCheck(config), isTrustedProxy: proxyCheck(config.trustedProxies) },
       onError: (err) => {
         if (!isFailure(err)) log.error({ err }, 'background work failed')
       },
@@ -264,7 +267,7 @@ function createLogins({ config, installation: { log }, metrics }: Shared): Login
 }
 
 function createClients(
-  { config, installation: { database, log }, metrics }: Shared,
+  { config, installation: { database, log }, metrics, checks }: Shared,
   parts: {
     readonly pipeline: Pipeline
     readonly logins: Logins
@@ -275,7 +278,6 @@ function createClients(
   const { pipeline, logins, beforeInit, limits } = parts
   const { publicUrl, mediaMaxBytes } = config
   const { throttle } = logins
-  const checks = { isOwnHost: hostCheck(config), isTrustedProxy: proxyCheck(config.trustedProxies) }
   const clients = new ClientServer({
     ...{ pipeline, database, throttle, publicUrl, ...checks, mediaMaxBytes, beforeInit, log, limits },
     sent: (frames) => metrics.countClientFrames(frames),
@@ -291,7 +293,7 @@ function createClients(
 }
 
 function createServer(
-  { config, installation, metrics, read }: Shared,
+  { config, installation, metrics, read, checks }: Shared,
   parts: {
     readonly pipeline: Pipeline
     readonly timers: Timers
@@ -327,8 +329,7 @@ function createServer(
     publicUrl: config.publicUrl,
     log,
     limits,
-    isOwnHost: hostCheck(config),
-    isTrustedProxy: proxyCheck(config.trustedProxies),
+    ...checks,
     ...(testMode && { faults: testMode.faults }),
     isUpgrade: ClientServer.isUpgrade,
     onResponse: (method, status, seconds) => metrics.countRequest(method, status, seconds),
@@ -350,10 +351,9 @@ async function listenForMetrics(shared: Shared, at: Listener, opened: (() => Pro
 }
 
 /** A server for `/metrics` alone, so that a network may be kept from it by its port. */
-async function createMetricsServer({ config, metrics, installation: { log } }: Shared): Promise<FastifyInstance> {
+async function createMetricsServer({ config, metrics, checks, installation: { log } }: Shared): Promise<FastifyInstance> {
   const server = fastify({ logger: false, schemaController: noCompilers, http: { headersTimeout: defaultLimits.headTimeoutMs } })
-  const isOwnHost = hostCheck(config)
-  if (isOwnHost) refuseOtherHosts(server, isOwnHost)
+  if (checks.isOwnHost) refuseOtherHosts(server, checks.isOwnHost)
   limitConnections(server.server, { ...defaultLimits, maxConnections: 100 }, (err) => log.error({ err }, 'metrics failed'))
   server.setErrorHandler((error, _request, reply) => {
     const refusal = error instanceof ApiError ? error : refuse('serverError')

@@ -43,9 +43,9 @@ export function proxyCheck(networks: readonly string[]): ProxyCheck | null {
 export function baseOf(request: Caller, publicUrl: string | null): string {
   const host = hostOf(request) ?? 'localhost'
   const secure = isSecure(request)
-  if (secure && isConversationsHost(hostNameOf(host))) return `https://${host}`
-  if (publicUrl !== null) return publicUrl
-  return `${secure || isConversationsHost(hostNameOf(host)) ? 'https' : 'http'}://${host}`
+  const isVendors = isConversationsHost(hostNameOf(host))
+  if (publicUrl !== null && !(secure && isVendors)) return publicUrl
+  return `${secure || isVendors ? 'https' : 'http'}://${host}`
 }
 
 /** Returns the host that the caller used, with its port if it has one. */
