@@ -24,9 +24,9 @@ export interface Actor {
   readonly permissions: Permissions
 }
 
-/** Throws `userUnauthorized` unless the user has one of the permissions. */
-export function demand({ permissions }: Pick<Actor, 'permissions'>, ...anyOf: readonly Permission[]): void {
-  if (!anyOf.some((permission) => permissions.has(permission))) throw refuse('userUnauthorized')
+/** Throws `userUnauthorized` unless the user has one of the permissions. `false`: one that does not count here. */
+export function demand({ permissions }: Pick<Actor, 'permissions'>, ...anyOf: readonly (Permission | false)[]): void {
+  if (!anyOf.some((permission) => permission !== false && permissions.has(permission))) throw refuse('userUnauthorized')
 }
 
 /** Throws `notParticipant` for a creator or an admin who is not in the conversation. */

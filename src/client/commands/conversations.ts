@@ -1,4 +1,3 @@
-import { emptyForm } from '../../model/form.ts'
 import { conversations } from '../../resources/conversations/conversation.ts'
 import type { ConversationRow } from '../../storage/schema.ts'
 import { shape } from '../../storage/shapes.ts'
@@ -47,7 +46,7 @@ async function update(call: ClientCall, key: string) {
 async function remove(call: ClientCall, key: string) {
   const actor = await actorIn(call, key)
   demand(actor, 'deleteConversation')
-  await write(call, 'remove', conversations, { key: actor.conversation.sid, body: emptyForm })
+  await write(call, 'remove', conversations, { key: actor.conversation.sid })
   return { status: 204, body: null }
 }
 

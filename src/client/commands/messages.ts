@@ -68,9 +68,8 @@ async function update(call: ClientCall, key: string, sid: string) {
   const row = await messageIn(actor, call, sid)
   const own = row.author === call.session.identity
   const body = paramsOf(jsonOf(call.request), { body: 'Body', attributes: 'Attributes' })
-  if (body.last('Body') !== undefined) demand(actor, 'editAnyMessage', ...(own ? (['editOwnMessage'] as const) : []))
-  if (body.last('Attributes') !== undefined)
-    demand(actor, 'editAnyMessageAttributes', ...(own ? (['editOwnMessageAttributes'] as const) : []))
+  if (body.last('Body') !== undefined) demand(actor, 'editAnyMessage', own && 'editOwnMessage')
+  if (body.last('Attributes') !== undefined) demand(actor, 'editAnyMessageAttributes', own && 'editOwnMessageAttributes')
   const updated = await writeKept<MessageRow>(call, 'update', messages, { parents: [row.conversation_sid], key: row.sid, body })
   return { status: 200, body: messageJson(call, updated) }
 }
@@ -79,7 +78,7 @@ async function remove(call: ClientCall, key: string, sid: string) {
   const actor = await actorIn(call, key)
   const row = await messageIn(actor, call, sid)
   const own = row.author === call.session.identity
-  demand(actor, 'deleteAnyMessage', ...(own ? (['deleteOwnMessage'] as const) : []))
+  demand(actor, 'deleteAnyMessage', own && 'deleteOwnMessage')
   await write(call, 'remove', messages, { parents: [row.conversation_sid], key: row.sid })
   return { status: 204, body: null }
 }

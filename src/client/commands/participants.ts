@@ -60,7 +60,7 @@ async function update(call: ClientCall, key: string, name: string) {
   const actor = await actorIn(call, key)
   const { sid, conversation_sid, identity } = await participantIn(actor, call, name)
   const own = identity === call.session.identity
-  demand(actor, 'editAnyParticipantAttributes', ...(own ? (['editOwnParticipantAttributes'] as const) : []))
+  demand(actor, 'editAnyParticipantAttributes', own && 'editOwnParticipantAttributes')
   const body = paramsOf(jsonOf(call.request), { attributes: 'Attributes' })
   const row = await writeKept<ParticipantRow>(call, 'update', participants, { parents: [conversation_sid], key: sid, body })
   return { status: 200, body: participantJson(call, row) }

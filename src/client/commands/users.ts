@@ -34,7 +34,7 @@ async function update(call: ClientCall, name: string) {
   const { sid } = await userNamed(call, view, name)
   const permissions = await servicePermissions(call, view)
   const own = sid === call.session.user_sid
-  demand({ permissions }, 'editAnyUserInfo', ...(own ? (['editOwnUserInfo'] as const) : []))
+  demand({ permissions }, 'editAnyUserInfo', own && 'editOwnUserInfo')
   const body = paramsOf(jsonOf(call.request), { friendly_name: 'FriendlyName', attributes: 'Attributes' })
   const row = await writeKept<UserRow>(call, 'update', users, { key: sid, body })
   return { status: 200, body: userJson(call, row) }

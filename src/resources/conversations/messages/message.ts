@@ -127,8 +127,7 @@ export const messages = resource<MessageRow, 'index'>()({
   steps(change, facts) {
     if (change.verb !== 'create') return [change]
     const [before] = facts.parents
-    const { message_index } = change.after
-    const { event_id: lastEventId } = change.after
+    const { message_index, event_id: lastEventId } = change.after
     const counted = { last_message_index: message_index, last_event_id: lastEventId, revision: before.revision + 1 }
     const after = { ...withNewMessage(before, facts.now), ...counted }
     return [change, stepOf(conversations, { verb: 'update', before, after, cause: 'consequence' }, { ...facts, parents: [] })]
