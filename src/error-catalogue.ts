@@ -669,12 +669,17 @@ export const catalogue = {
     message: 'Message author should be among Group MMS participants.',
     when: 'a message to a group MMS has no Author, or one that is not a participant',
   },
-  invalidContentSid: { code: 50526, status: 400, message: 'Invalid content SID', when: 'ContentSid is not HX and 32 hex digits' },
+  invalidContentSid: {
+    code: 50526,
+    status: 400,
+    message: 'Invalid content SID',
+    when: 'ContentSid is not HX and 32 hex digits, or names no template that the operator has registered',
+  },
   invalidContentVariables: {
     code: 50527,
     status: 400,
     message: 'Invalid content variables format',
-    when: 'ContentVariables is not a JSON object',
+    when: 'ContentVariables is not a JSON object, or a value in it is null, a list or an object',
   },
   contentSidMissing: {
     code: 50528,
