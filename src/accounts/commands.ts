@@ -1,5 +1,5 @@
 import type { Tx } from '../storage/database.ts'
-import { factByName, replaceFact } from '../storage/facts.ts'
+import { factByName, firstAccountFact, replaceFact } from '../storage/facts.ts'
 import { accountBySid, apiKeyOfAccount, apiKeysOfAccount } from '../storage/lookups.ts'
 import { deleteRow, insert, rowsBy, updateNames } from '../storage/rows.ts'
 import type { AccountRow, ApiKeyRow, RoleRow, ServiceRow } from '../storage/schema.ts'
@@ -30,7 +30,7 @@ export const accountCommands = {
    * Returns the SID of the first account.
    */
   async createFirstAccount(tx: Tx, { previous, ...created }: NewAccount & { previous: string | null }): Promise<string> {
-    const name = 'first_account'
+    const name = firstAccountFact
     const stored = await tx.one(factByName, { name })
     if (stored && stored.value !== previous) return stored.value
     if (!(await accountCommands.createAccount(tx, created))) return created.account.sid

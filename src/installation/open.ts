@@ -9,7 +9,7 @@ import type { PlantRequest } from '../seed/commands.ts'
 import type { Seed } from '../seed/read.ts'
 import { randomToken } from '../sids.ts'
 import type { Database } from '../storage/database.ts'
-import { factByName } from '../storage/facts.ts'
+import { factByName, firstAccountFact } from '../storage/facts.ts'
 import { accountBySid } from '../storage/lookups.ts'
 import { openDatabase } from '../storage/open.ts'
 import type { Vault } from '../vault.ts'
@@ -117,7 +117,7 @@ async function openFirstAccount(
   vault: Vault,
   clock: Clock,
 ): Promise<Omit<FirstAccount, 'tokenGivenBy'>> {
-  const stored = await database.read.one(factByName, { name: 'first_account' })
+  const stored = await database.read.one(factByName, { name: firstAccountFact })
   const sid = config.account_sid ?? stored?.value
   const account = sid === undefined ? undefined : await database.read.one(accountBySid, { sid })
   if (account) {

@@ -8,7 +8,7 @@ import { datedAt } from '../seed/plan.ts'
 import { planSeed } from '../seed/planner.ts'
 import { readSeed, type Seed } from '../seed/read.ts'
 import type { Database } from '../storage/database.ts'
-import { type Facts, factByName } from '../storage/facts.ts'
+import { type Facts, factByName, firstAccountFact } from '../storage/facts.ts'
 import { openDatabase } from '../storage/open.ts'
 import { Vault } from '../vault.ts'
 import { commandModule } from './command-module.ts'
@@ -27,7 +27,7 @@ export async function checkSeed(seed: Seed, config: Config, facts: Facts | null)
   // The key of the installation may not be there yet.
   const vault = new Vault(randomBytes(32).toString('hex'))
   const request = requestFor(seed, config, { now: Date.now(), seal: (secret) => vault.seal(secret) })
-  if (facts?.has('first_account') && !config.testMode && facts.get(seedFact) !== request.hash) {
+  if (facts?.has(firstAccountFact) && !config.testMode && facts.get(seedFact) !== request.hash) {
     throw new ConfigError(
       `this database was not made from ${seed.source} as it is now: start without PARLEY_SEED, or set PARLEY_DATABASE_URL to a ` +
         'new database. Only in test mode a changed seed takes the place of what is there',
@@ -53,7 +53,7 @@ export async function sow(
 ): Promise<PlantRequest> {
   const request = requestFor(seed, config, { now: clock.now(), seal: (secret) => vault.seal(secret) })
   const factOf = async (name: string) => (await database.read.one(factByName, { name }))?.value
-  const isNew = (await factOf('first_account')) === undefined
+  const isNew = (await factOf(firstAccountFact)) === undefined
   if (isNew) await plant(seed, () => database.write('plant', request))
   else if (config.testMode && (await factOf(seedFact)) !== request.hash) {
     if (clock instanceof TestClock) clock.reset()

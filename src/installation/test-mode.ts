@@ -11,7 +11,7 @@ import { vaultCheck } from './secrets.ts'
 
 const madeInTestMode = 'test_mode'
 /** The first account as it was created, with its default service: what a reset goes back to. */
-const firstAccountFact = 'test_mode_account'
+const emptyAccountFact = 'test_mode_account'
 
 const rolesOfService = rowsBy('roles', ['service_sid'])
 
@@ -37,7 +37,7 @@ export async function openPlan({ read, write }: Database<ParleyCommands>, { sid 
   if (!service) throw new Error('the first account has no default service')
   const current: NewAccount = { account, service, roles: await read.all(rolesOfService, { service_sid: service.sid }) }
   // Only the first start stores it: later ones find what tests have made of the account.
-  const stored = await write('claimFact', { name: firstAccountFact, value: JSON.stringify(current) })
+  const stored = await write('claimFact', { name: emptyAccountFact, value: JSON.stringify(current) })
   const first = parseStored<NewAccount>(stored)
   // PARLEY_ACCOUNT_SID may name another account since.
   const created = first.account.sid === sid ? first : current

@@ -5,7 +5,7 @@ import { ApiError } from '../errors.ts'
 import { change } from '../model/change.ts'
 import { registry } from '../resources/index.ts'
 import { long, type Tx } from '../storage/database.ts'
-import { factByName, factCommands } from '../storage/facts.ts'
+import { factByName, factCommands, firstAccountFact } from '../storage/facts.ts'
 import type { Plan, PlannedAccount } from './plan.ts'
 import { type AllRows, deleteAll, insertAll, readAll } from './tables.ts'
 
@@ -20,7 +20,7 @@ export const seedCommands = {
   /** Stores the accounts of a seed and what is in them, in a database without any. The details of a refusal have the `place` in the seed. */
   plant: long(async (tx: Tx, request: PlantRequest): Promise<void> => {
     // Of nodes that start at once, the first has stored it.
-    if (!(await tx.one(factByName, { name: 'first_account' }))) await plant(tx, request)
+    if (!(await tx.one(factByName, { name: firstAccountFact }))) await plant(tx, request)
   }),
 
   /** Empties the database, and stores the accounts of a seed. */
@@ -49,7 +49,7 @@ export interface PlantRequest {
 
 async function plant(tx: Tx, { plan: { accounts }, hash }: PlantRequest): Promise<void> {
   for (const account of accounts) await plantAccount(tx, account)
-  await factCommands.setFact(tx, { name: 'first_account', value: accounts[0].created.account.sid })
+  await factCommands.setFact(tx, { name: firstAccountFact, value: accounts[0].created.account.sid })
   if (hash !== null) await factCommands.setFact(tx, { name: seedFact, value: hash })
 }
 

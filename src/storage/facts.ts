@@ -7,6 +7,9 @@ import { deleteRow, insert, rowsBy, updateRow } from './rows.ts'
 /** A fact about the installation, by name. */
 export const factByName = rowsBy('installation', ['name'])
 
+/** The fact that names the first account, by its SID. */
+export const firstAccountFact = 'first_account'
+
 /** The facts of the test clock. */
 export const clockFacts = { offset: 'clock_offset_ms', others: 'clock_others' } as const
 
