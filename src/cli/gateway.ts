@@ -1,9 +1,7 @@
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { type Config, gatewayFolder } from '../config.ts'
 import type { Destination } from '../gateway/destinations.ts'
 import { type Credentials, type Variables, variablesFor } from '../gateway/variables.ts'
+import { makeTemporaryFolder, removeTemporaryFolder } from '../temporary.ts'
 import type { RunningServer } from './server.ts'
 
 /** What a program needs to reach a server by its gateway. */
@@ -48,9 +46,9 @@ export async function variablesOf(
 ): Promise<Variables & { dispose(): void }> {
   const { trustFiles } = await import('../gateway/trust.ts')
   const kept = gatewayFolder(config)
-  const folder = kept ?? mkdtempSync(join(tmpdir(), 'parley-gateway-'))
+  const folder = kept ?? makeTemporaryFolder('parley-gateway-')
   const dispose = () => {
-    if (kept === null) rmSync(folder, { recursive: true, force: true })
+    if (kept === null) removeTemporaryFolder(folder)
   }
   try {
     return { ...variablesFor(proxyUrl, trustFiles(folder, authority, process.env), credentials, process.env), dispose }

@@ -1,14 +1,14 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import type { SettingTexts } from '../config.ts'
 import { isJsonObject } from '../json.ts'
 import { moduleUrl } from '../package.ts'
+import { makeTemporaryFolder, removeTemporaryFolder } from '../temporary.ts'
 import type { Credentials } from './account.ts'
 import type { Connection } from './operator.ts'
 
@@ -103,7 +103,7 @@ async function startHere({ settings, seed, account, adminToken }: Prepared): Pro
 }
 
 async function startChild({ settings, seed, account, adminToken }: Prepared): Promise<Started> {
-  const folder = seed === undefined ? null : mkdtempSync(join(tmpdir(), 'parley-seed-'))
+  const folder = seed === undefined ? null : makeTemporaryFolder('parley-seed-')
   const file = folder && join(folder, 'seed.json')
   if (file) writeFileSync(file, JSON.stringify(seed), { mode: 0o600 })
   // The channel tells the child that this process is gone, however it ends.
@@ -116,7 +116,7 @@ async function startChild({ settings, seed, account, adminToken }: Prepared): Pr
     letGo(child)
     return { connection: { url, adminToken }, account, stop: () => end(child) }
   } finally {
-    if (folder) rmSync(folder, { recursive: true, force: true })
+    if (folder) removeTemporaryFolder(folder)
   }
 }
 
