@@ -160,10 +160,13 @@ class Session {
     this.#send(`${commands}\necho '${marker}'\n`)
     this.#servers += servers
     await this.#until(() => this.output.includes(marker, before) && this.#listening() >= this.#servers, before)
+    if (this.#servers === 0 || this.#hasAccount) return
+    // The first server prints it below the line that says where it listens, which may arrive alone.
+    await this.#until(() => account.test(this.output), before)
     const [, sid, token] = account.exec(this.output) ?? []
     // As a person does who reads the output.
-    if (sid && token && !this.#hasAccount) this.#send(`export SID=${sid} TOKEN=${token}\n`)
-    this.#hasAccount ||= sid !== undefined
+    this.#send(`export SID=${sid} TOKEN=${token}\n`)
+    this.#hasAccount = true
   }
 
   async end(): Promise<void> {

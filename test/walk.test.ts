@@ -44,9 +44,13 @@ test.each([
 
 test('the servers that a block starts are waited for, and what the first one prints is known to later blocks', async () => {
   const [sid, token] = [`AC${'a'.repeat(32)}`, 'b'.repeat(32)]
-  const printed = `Parley listens on http://x\\n\\n  account SID     ${sid}\\n  auth token      ${token}\\n`
-  const npm = `npm() { read -r < gate; printf '${printed}'; }\nmkfifo gate\n`
-  await tried(sh(`${npm}npm start &    # the server\n(echo > gate) &\n`), sh(`test "$SID $TOKEN" = "${sid} ${token}"\n`))
+  const account = `\\n  account SID     ${sid}\\n  auth token      ${token}\\n`
+  const npm = `npm() { read -r < first; echo 'Parley listens on http://x'; read -r < second; printf '${account}'; }\n`
+  const gates = '(echo > first; echo > second) &\n'
+  await tried(
+    sh(`mkfifo first second\n${npm}npm start &    # the server\n${gates}`),
+    sh(`test "$SID $TOKEN" = "${sid} ${token}"\n`),
+  )
 })
 
 test('the README has command blocks, and no language that the walk leaves out', () => {
