@@ -19,7 +19,7 @@ const engines_differ = [
   'test/webhooks/{dropped,pinned,post,timers}.test.ts',
   'test/admin/{clock,delivery-log}.test.ts',
   'test/channel/*.test.ts',
-  'test/client/{fuzz,model,reconnect}.test.ts',
+  'test/client/{fuzz,guards,model,reconnect}.test.ts',
   'test/media/*.test.ts',
 ]
 

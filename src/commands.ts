@@ -2,6 +2,7 @@ import { accountCommands } from './accounts/commands.ts'
 import { sealUrls } from './background/url-sealing.ts'
 import { channelCommands } from './channels/commands.ts'
 import { failedReport, settleMessage } from './channels/receipts.ts'
+import { checkNeeds } from './client/needs.ts'
 import { deliveryCommands } from './delivery/record.ts'
 import { mediaCommands } from './media/commands.ts'
 import { removeSomeMedia } from './media/rows.ts'
@@ -15,7 +16,7 @@ import { factCommands } from './storage/facts.ts'
 
 /** Every transaction, by name. The writer thread imports this module. */
 export const commands = {
-  change: (tx: Tx, input: NamedChange) => change(tx, registry, input),
+  change: (tx: Tx, input: NamedChange) => change(tx, registry, input, checkNeeds),
   changeAll: (tx: Tx, input: readonly [NamedChange, ...NamedChange[]]) => changeAll(tx, registry, input),
   sweep: long((tx: Tx, request: SweepRequest) => sweep(tx, registry, request)),
   ...removalCommands(registry, removeSomeMedia),

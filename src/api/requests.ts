@@ -36,6 +36,8 @@ export interface Call {
   readonly client_identity?: string
   /** Names the request, see `ChangeRequest`. */
   readonly once?: string
+  /** What is checked in the transaction, see `ChangeRequest`. */
+  readonly guard?: object
 }
 
 export interface Pipeline {
@@ -79,7 +81,7 @@ export async function write(pipeline: Pipeline, verb: ChangeVerb, call: Call): P
 
 /** As `write`, but returns the row, as of `now`. */
 export async function writeRow(pipeline: Pipeline, verb: ChangeVerb, call: Call): Promise<Changed & { readonly now: number }> {
-  const { resource, path, client_identity, once } = call
+  const { resource, path, client_identity, once, guard } = call
   const now = pipeline.clock.now(path.account_sid)
   const given = verb === 'remove' ? {} : await parseBody(pipeline, verb, call)
   const params = sealSecrets(resource.params, given, (secret) => pipeline.preAction.vault.seal(secret))
@@ -94,6 +96,7 @@ export async function writeRow(pipeline: Pipeline, verb: ChangeVerb, call: Call)
     webhooks: call.webhooks,
     ...by,
     ...(once !== undefined && { once }),
+    ...(guard && { guard }),
   }
   return { ...(await pipeline.write(resource, await runPreAction(pipeline, resource, request))), now }
 }

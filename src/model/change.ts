@@ -35,6 +35,8 @@ export interface ChangeRequest {
   readonly client_identity?: string
   /** Names the request: repeated under the same name it changes nothing more. */
   readonly once?: string
+  /** What a `Guard` checks; plain data. Absent for whoever may do everything. */
+  readonly guard?: object
   readonly inbound?: Inbound
   /** See `Facts`. */
   readonly quiet?: true
@@ -57,14 +59,22 @@ export interface Proposal {
 }
 
 /**
+ * Checks whether a request is allowed, by the rows that it is decided on: inside the transaction, before any rule runs. `before`: the
+ * row to be changed, null on create. Throws ApiError.
+ */
+export type Guard = (read: Reader, guard: object, facts: Facts, before: BaseRow | null) => Promise<void>
+
+/**
  * Decides on a request without writing. Reads through `read` only, so that the same rules run on committed rows before a
- * pre-action webhook and again inside the transaction. `ancestors`: given when they are not stored yet. Throws ApiError.
+ * pre-action webhook and again inside the transaction, where `check` is what the request's guard says of the facts. `ancestors`:
+ * given when they are not stored yet. Throws ApiError.
  */
 export async function propose(
   read: Reader,
   resource: AnyResource,
   request: ChangeRequest,
   ancestors?: Ancestors,
+  check?: (facts: Facts, before: BaseRow | null) => Promise<void>,
 ): Promise<Proposal> {
   const { verb, path, params, now, source, client_identity, inbound, quiet, setup } = request
   const located = ancestors ?? (await locate(read, resource, path))
@@ -72,6 +82,7 @@ export async function propose(
   const storedFacts = { ...located, now, ...by, ...(inbound && { inbound }), ...(quiet && { quiet }), ...(setup && { setup }) }
   const { facts, elapsed } = setup ? { facts: storedFacts, elapsed: [] } : withElapsedParents(resource, storedFacts)
   if (verb === 'create') {
+    await check?.(facts, null)
     const loaded: unknown = await resource.load?.(read, params, facts, null)
     const after = created(resource, request, facts, loaded)
     await checkUnique(read, resource, after)
@@ -84,6 +95,7 @@ export async function propose(
   const earlier: Step[] = elapsedRow
     ? [...elapsed, { resource, change: { verb: 'update', before: stored, after: before, cause: 'deadline' } }]
     : elapsed
+  await check?.(facts, before)
   const loaded: unknown = await resource.load?.(read, params, facts, before)
   if (verb === 'remove') {
     resource.remove?.(before, facts, loaded)
@@ -135,11 +147,16 @@ export interface Changed {
 }
 
 /** Runs a change in a transaction: decides on the rows as they are now, writes them and the deliveries. */
-export async function change(tx: Tx, registry: Registry, { resource: name, request }: NamedChange): Promise<Changed> {
+export async function change(
+  tx: Tx,
+  registry: Registry,
+  { resource: name, request }: NamedChange,
+  guard?: Guard,
+): Promise<Changed> {
   const resource = registry.named(name)
   const before = await madeBefore(tx, request)
   if (before) return repeated(tx, resource, request, before)
-  const { facts, steps, row } = await propose(tx, resource, request)
+  const { facts, steps, row } = await propose(tx, resource, request, undefined, checkOf(tx, request, guard))
   await applySteps(tx, registry, steps, facts, request)
   if (request.once !== undefined && facts.service) {
     await insert(tx, 'mutations', {
@@ -155,6 +172,13 @@ export async function change(tx: Tx, registry: Registry, { resource: name, reque
   }
   // The rows that a view joins may have changed too.
   return { row: row && resource.view ? await findInstance(tx, resource, facts, request.path) : row, ancestors }
+}
+
+function checkOf(tx: Tx, { guard: given }: ChangeRequest, guard: Guard | undefined) {
+  if (!given) return undefined
+  // Never let through because nobody looks.
+  if (!guard) throw new Error('a request with a guard, and nothing that checks it')
+  return (facts: Facts, before: BaseRow | null) => guard(tx, given, facts, before)
 }
 
 const mutationById = rowsBy('mutations', ['service_sid', 'id'])

@@ -10,6 +10,7 @@
  *                steps                      adds the changes that follow          may refuse
  *   3 ask        preAction                  calls the webhook, if there is one    vetoes, or amends the parameters
  *   4 decide     as 2, inside the transaction, on the rows as they are now
+ *                · guard                    before `load`: may the caller?        refuses
  *   5 write      number                     numbers it for client SDKs           must not refuse
  *                · save                     inserts, updates or deletes rows      ConflictError: decide again
  *                afterWrite                 writes rows without a step            must not refuse

@@ -4,51 +4,44 @@ import { refuse } from '../../errors.ts'
 import type { AnyResource, BaseRow, ChangeVerb } from '../../model/declare.ts'
 import { emptyForm, type Form } from '../../model/form.ts'
 import { elapse } from '../../resources/conversations/lifecycle.ts'
-import type { Permission } from '../../resources/role.ts'
 import { isSid } from '../../sids.ts'
-import { conversationByName, userBySid } from '../../storage/lookups.ts'
+import { conversationByName } from '../../storage/lookups.ts'
 import type { ConversationRow, ParticipantRow } from '../../storage/schema.ts'
 import type { ClientCall } from '../call.ts'
-import { type Permissions, permissionsOf, permissionsOfRole } from '../permissions.ts'
+import { type Act, type Actor, actorOf, demand, type Needs } from '../needs.ts'
 import { viewFor } from '../rows.ts'
-import { standingIn } from '../sync/access.ts'
+import type { Reading } from '../sync/access.ts'
 import type { View } from '../sync/changes.ts'
 
 /** A user in a conversation, and what they may do there. */
-export interface Actor {
+export interface ActorHere extends Actor {
   readonly view: View
   /** With deadlines that have passed applied. */
   readonly conversation: ConversationRow
   /** Null for its creator, or by a role, without being in it. */
   readonly member: ParticipantRow | null
-  readonly permissions: Permissions
-}
-
-/** Throws `userUnauthorized` unless the user has one of the permissions. `false`: one that does not count here. */
-export function demand({ permissions }: Pick<Actor, 'permissions'>, ...anyOf: readonly (Permission | false)[]): void {
-  if (!anyOf.some((permission) => permission !== false && permissions.has(permission))) throw refuse('userUnauthorized')
-}
-
-/** Throws `notParticipant` for a creator or an admin who is not in the conversation. */
-export function demandMember({ member }: Actor): ParticipantRow {
-  if (!member) throw refuse('notParticipant')
-  return member
 }
 
 /**
  * Returns the user of a client in a conversation, given by SID or unique name. Throws `conversationNotFound`, or `notParticipant`
  * when it is not for this user. What they may do is read anew for each request: a changed role counts at once.
  */
-export async function actorIn(call: ClientCall, name: string): Promise<Actor> {
-  const { session } = call
+export async function actorIn(call: ClientCall, name: string): Promise<ActorHere> {
   const view = await viewFor(call)
-  const { conversation, member } = await standingIn(view, session, await sidOf(view, name))
-  const [own, here] = await Promise.all([
-    servicePermissions(call, view),
-    conversationPermissions(call, view, conversation, member),
-  ])
-  const current = elapse(conversation, view.now) ?? conversation
-  return { view, conversation: current, member, permissions: new Set([...own, ...here]) }
+  const { standing, permissions } = await actorOf(view, readingOf(call), await sidOf(view, name))
+  if (!standing) throw new Error('an actor outside of the conversation that was asked for')
+  const { conversation, member } = standing
+  return { view, conversation: elapse(conversation, view.now) ?? conversation, member, standing, permissions }
+}
+
+/** Returns the user of a client in the service. */
+export async function actorInService(call: ClientCall): Promise<Actor & { readonly view: View }> {
+  const view = await viewFor(call)
+  return { ...(await actorOf(view, readingOf(call), null)), view }
+}
+
+function readingOf({ session: { service_sid, identity, user_sid } }: ClientCall): Reading {
+  return { service_sid, identity, user_sid }
 }
 
 async function sidOf({ read, service }: View, name: string): Promise<string> {
@@ -58,25 +51,33 @@ async function sidOf({ read, service }: View, name: string): Promise<string> {
   return found.sid
 }
 
-/** Reads what a user may do by their role in the service. */
-export async function servicePermissions({ session }: ClientCall, { read, service }: View): Promise<Permissions> {
-  const user = await read.one(userBySid, { service_sid: session.service_sid, sid: session.user_sid })
-  return user ? permissionsOf(read, service, user) : new Set()
+/** Throws `notParticipant` for a creator or an admin who is not in the conversation. */
+export function demandMember(call: ClientCall, actor: Actor): void {
+  needs(call, actor, { acts: [], member: true })
 }
 
-/** A creator who has not joined is judged by the role that they will have then (observed: they add others first). */
-async function conversationPermissions(
-  { session }: ClientCall,
-  { read, service }: View,
-  conversation: ConversationRow,
-  member: ParticipantRow | null,
-): Promise<Permissions> {
-  if (member) return permissionsOf(read, service, member)
-  if (conversation.created_by !== session.identity) return new Set()
-  return permissionsOfRole(read, service, service.default_conversation_creator_role_sid)
+interface Wanted {
+  readonly acts: readonly Act[]
+  /** Whether a creator or an admin has to be in the conversation, too. */
+  readonly member?: boolean
+  /** What is changed; absent for what is new. */
+  readonly row?: object
+}
+
+/**
+ * Throws `notParticipant` or `userUnauthorized` unless the actor may do all of the acts. Returns what `write` checks once more in its
+ * transaction.
+ */
+export function needs(call: ClientCall, actor: Actor, { acts, member = false, row }: Wanted): Needs {
+  const conversation_sid = actor.standing?.conversation.sid ?? null
+  const wanted: Needs = { user: readingOf(call), conversation_sid, member, acts }
+  demand(actor, wanted, row ?? null)
+  return wanted
 }
 
 interface Target {
+  /** See `needs`. */
+  readonly guard: Needs
   readonly parents?: readonly string[]
   readonly key?: string
   readonly body?: Form
@@ -87,7 +88,7 @@ export async function write<Row extends BaseRow>(
   call: ClientCall,
   verb: ChangeVerb,
   resource: AnyResource,
-  { parents = [], key, body = emptyForm }: Target,
+  { guard, parents = [], key, body = emptyForm }: Target,
 ): Promise<Row | null> {
   const { session, pipeline, connection, request } = call
   const { account_sid, service_sid, identity } = session
@@ -102,6 +103,7 @@ export async function write<Row extends BaseRow>(
     body,
     webhooks: true,
     client_identity: identity,
+    guard,
     ...(mutation !== undefined && { once: onceKey(session.user_sid, mutation) }),
   }
   const { row } = await writeRow(pipeline, verb, asked)

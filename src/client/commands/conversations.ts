@@ -2,9 +2,9 @@ import { conversations } from '../../resources/conversations/conversation.ts'
 import type { ConversationRow } from '../../storage/schema.ts'
 import { shape } from '../../storage/shapes.ts'
 import type { ClientCall } from '../call.ts'
-import { viewFor } from '../rows.ts'
+import { act } from '../needs.ts'
 import { jsonOf, paramsOf, type Route } from '../tunnel.ts'
-import { actorIn, demand, servicePermissions, write, writeKept } from './actor.ts'
+import { actorIn, actorInService, needs, write, writeKept } from './actor.ts'
 import { conversationJson } from './json.ts'
 
 const fields = { friendly_name: 'FriendlyName', unique_name: 'UniqueName', attributes: 'Attributes' } as const
@@ -19,9 +19,9 @@ const countParticipants = shape<{ service_sid: string; conversation_sid: string 
 
 /** There are no public conversations: `access` is not read. Who creates one is not in it yet (documented). */
 async function create(call: ClientCall) {
-  demand({ permissions: await servicePermissions(call, await viewFor(call)) }, 'createConversation')
+  const guard = needs(call, await actorInService(call), { acts: [act('createConversation')] })
   const body = paramsOf(jsonOf(call.request), fields)
-  const row = await writeKept<ConversationRow>(call, 'create', conversations, { body })
+  const row = await writeKept<ConversationRow>(call, 'create', conversations, { guard, body })
   return { status: 201, body: conversationJson(call, row) }
 }
 
@@ -36,17 +36,21 @@ async function fetch(call: ClientCall, key: string) {
 async function update(call: ClientCall, key: string) {
   const actor = await actorIn(call, key)
   const body = paramsOf(jsonOf(call.request), fields)
-  if (body.last('FriendlyName') !== undefined || body.last('UniqueName') !== undefined) demand(actor, 'editConversationName')
-  if (body.last('Attributes') !== undefined) demand(actor, 'editConversationAttributes')
+  const renames = body.last('FriendlyName') !== undefined || body.last('UniqueName') !== undefined
+  const acts = [
+    ...(renames ? [act('editConversationName')] : []),
+    ...(body.last('Attributes') === undefined ? [] : [act('editConversationAttributes')]),
+  ]
+  const guard = needs(call, actor, { acts })
   const { sid } = actor.conversation
-  const row = await writeKept<ConversationRow>(call, 'update', conversations, { key: sid, body })
+  const row = await writeKept<ConversationRow>(call, 'update', conversations, { guard, key: sid, body })
   return { status: 200, body: conversationJson(call, row) }
 }
 
 async function remove(call: ClientCall, key: string) {
   const actor = await actorIn(call, key)
-  demand(actor, 'deleteConversation')
-  await write(call, 'remove', conversations, { key: actor.conversation.sid })
+  const guard = needs(call, actor, { acts: [act('deleteConversation')] })
+  await write(call, 'remove', conversations, { guard, key: actor.conversation.sid })
   return { status: 204, body: null }
 }
 

@@ -7,8 +7,9 @@ import { messageBySid, participantsOfConversation } from '../../storage/lookups.
 import { rowsBy } from '../../storage/rows.ts'
 import type { MessageRow, ReceiptRow } from '../../storage/schema.ts'
 import type { ClientCall } from '../call.ts'
+import { type Act, act } from '../needs.ts'
 import { jsonOf, paramsOf, type Route } from '../tunnel.ts'
-import { type Actor, actorIn, demand, demandMember, write, writeKept } from './actor.ts'
+import { type ActorHere, actorIn, needs, write, writeKept } from './actor.ts'
 import { messageJson } from './json.ts'
 import { pageOf } from './pages.ts'
 
@@ -22,16 +23,25 @@ const fields = {
 
 const receiptsOf = rowsBy('receipts', ['service_sid', 'conversation_sid', 'message_sid'])
 
+const editBody: Act = { own: ['editOwnMessage', 'editAnyMessage'], others: ['editAnyMessage'] }
+const editAttributes: Act = {
+  own: ['editOwnMessageAttributes', 'editAnyMessageAttributes'],
+  others: ['editAnyMessageAttributes'],
+}
+const removal: Act = { own: ['deleteOwnMessage', 'deleteAnyMessage'], others: ['deleteAnyMessage'] }
+
 async function send(call: ClientCall, key: string) {
   const actor = await actorIn(call, key)
-  demandMember(actor)
   const json = jsonOf(call.request)
   const media = mediaOf(json.media_sids)
   const given = paramsOf(withoutNulls(json), fields)
-  if (media.length > 0) demand(actor, 'sendMediaMessage')
-  if (media.length === 0 || given.last('Body')) demand(actor, 'sendMessage')
+  const acts = [
+    ...(media.length > 0 ? [act('sendMediaMessage')] : []),
+    ...(media.length === 0 || given.last('Body') ? [act('sendMessage')] : []),
+  ]
+  const guard = needs(call, actor, { acts, member: true })
   const body = withMore(given, { Author: call.session.identity, ...(media.length > 0 && { MediaSid: media }) })
-  const row = await writeKept<MessageRow>(call, 'create', messages, { parents: [actor.conversation.sid], body })
+  const row = await writeKept<MessageRow>(call, 'create', messages, { guard, parents: [actor.conversation.sid], body })
   return { status: 201, body: messageJson(call, row) }
 }
 
@@ -56,7 +66,7 @@ function withMore(given: Form, more: Readonly<Record<string, string | readonly s
 }
 
 /** Returns a message of the conversation. Throws 404. */
-async function messageIn({ view, conversation }: Actor, call: ClientCall, sid: string): Promise<MessageRow> {
+async function messageIn({ view, conversation }: ActorHere, call: ClientCall, sid: string): Promise<MessageRow> {
   const { service_sid, sid: conversation_sid } = conversation
   const row = await view.read.one(messageBySid, { service_sid, conversation_sid, sid })
   if (!row) throw refuse('notFound', { path: `/${call.request.segments.join('/')}` })
@@ -66,20 +76,22 @@ async function messageIn({ view, conversation }: Actor, call: ClientCall, sid: s
 async function update(call: ClientCall, key: string, sid: string) {
   const actor = await actorIn(call, key)
   const row = await messageIn(actor, call, sid)
-  const own = row.author === call.session.identity
   const body = paramsOf(jsonOf(call.request), { body: 'Body', attributes: 'Attributes' })
-  if (body.last('Body') !== undefined) demand(actor, 'editAnyMessage', own && 'editOwnMessage')
-  if (body.last('Attributes') !== undefined) demand(actor, 'editAnyMessageAttributes', own && 'editOwnMessageAttributes')
-  const updated = await writeKept<MessageRow>(call, 'update', messages, { parents: [row.conversation_sid], key: row.sid, body })
+  const acts = [
+    ...(body.last('Body') === undefined ? [] : [editBody]),
+    ...(body.last('Attributes') === undefined ? [] : [editAttributes]),
+  ]
+  const guard = needs(call, actor, { acts, row })
+  const target = { guard, parents: [row.conversation_sid], key: row.sid, body }
+  const updated = await writeKept<MessageRow>(call, 'update', messages, target)
   return { status: 200, body: messageJson(call, updated) }
 }
 
 async function remove(call: ClientCall, key: string, sid: string) {
   const actor = await actorIn(call, key)
   const row = await messageIn(actor, call, sid)
-  const own = row.author === call.session.identity
-  demand(actor, 'deleteAnyMessage', own && 'deleteOwnMessage')
-  await write(call, 'remove', messages, { parents: [row.conversation_sid], key: row.sid })
+  const guard = needs(call, actor, { acts: [removal], row })
+  await write(call, 'remove', messages, { guard, parents: [row.conversation_sid], key: row.sid })
   return { status: 204, body: null }
 }
 

@@ -5,8 +5,9 @@ import { isSid } from '../../sids.ts'
 import { participantByIdentity, participantBySid } from '../../storage/lookups.ts'
 import type { ParticipantRow } from '../../storage/schema.ts'
 import type { ClientCall } from '../call.ts'
+import { type Act, act } from '../needs.ts'
 import { jsonOf, paramsOf, type Route } from '../tunnel.ts'
-import { type Actor, actorIn, demand, write, writeKept } from './actor.ts'
+import { type ActorHere, actorIn, needs, write, writeKept } from './actor.ts'
 import { participantJson } from './json.ts'
 
 const fields = {
@@ -20,6 +21,12 @@ const fields = {
   type: 'MessagingBinding.Type',
 } as const
 
+const edit: Act = {
+  own: ['editOwnParticipantAttributes', 'editAnyParticipantAttributes'],
+  others: ['editAnyParticipantAttributes'],
+}
+const removal: Act = { own: ['leaveConversation'], others: ['removeParticipant'] }
+
 /** Adds somebody. With the own identity it is joining: a creator gets the creator's role then (documented). */
 async function add(call: ClientCall, key: string) {
   const { session, request } = call
@@ -27,14 +34,14 @@ async function add(call: ClientCall, key: string) {
   const { identity, attributes, messaging_binding, role_sid } = jsonOf(request)
   const binding = isJsonObject(messaging_binding) ? messaging_binding : null
   const joins = !binding && identity === session.identity
-  if (joins) demand(actor, 'joinConversation')
-  else if (binding) demand(actor, 'addNonChatParticipant', 'addParticipant')
-  else demand(actor, 'addParticipant')
+  const adds = binding ? act('addNonChatParticipant', 'addParticipant') : act('addParticipant')
+  const guard = needs(call, actor, { acts: [joins ? act('joinConversation') : adds] })
   if (role_sid !== undefined) throw refuse('roleNotSettable')
   const creates = joins && actor.conversation.created_by === session.identity
   const role = creates && { role_sid: actor.view.service.default_conversation_creator_role_sid }
   const body = paramsOf({ identity, attributes, ...(binding && boundTo(binding)), ...role }, fields)
-  const row = await writeKept<ParticipantRow>(call, 'create', participants, { parents: [actor.conversation.sid], body })
+  const target = { guard, parents: [actor.conversation.sid], body }
+  const row = await writeKept<ParticipantRow>(call, 'create', participants, target)
   return { status: 201, body: participantJson(call, row) }
 }
 
@@ -46,7 +53,7 @@ function boundTo(binding: Readonly<Record<string, unknown>>) {
 }
 
 /** Returns a participant given by SID or identity. Throws 404. */
-async function participantIn({ view, conversation }: Actor, call: ClientCall, name: string): Promise<ParticipantRow> {
+async function participantIn({ view, conversation }: ActorHere, call: ClientCall, name: string): Promise<ParticipantRow> {
   const { service_sid, sid: conversation_sid } = conversation
   const key = { service_sid, conversation_sid }
   const row = isSid('participant', name)
@@ -58,19 +65,19 @@ async function participantIn({ view, conversation }: Actor, call: ClientCall, na
 
 async function update(call: ClientCall, key: string, name: string) {
   const actor = await actorIn(call, key)
-  const { sid, conversation_sid, identity } = await participantIn(actor, call, name)
-  const own = identity === call.session.identity
-  demand(actor, 'editAnyParticipantAttributes', own && 'editOwnParticipantAttributes')
+  const before = await participantIn(actor, call, name)
+  const guard = needs(call, actor, { acts: [edit], row: before })
   const body = paramsOf(jsonOf(call.request), { attributes: 'Attributes' })
-  const row = await writeKept<ParticipantRow>(call, 'update', participants, { parents: [conversation_sid], key: sid, body })
+  const target = { guard, parents: [before.conversation_sid], key: before.sid, body }
+  const row = await writeKept<ParticipantRow>(call, 'update', participants, target)
   return { status: 200, body: participantJson(call, row) }
 }
 
 async function remove(call: ClientCall, key: string, name: string) {
   const actor = await actorIn(call, key)
-  const { sid, conversation_sid, identity } = await participantIn(actor, call, name)
-  demand(actor, identity === call.session.identity ? 'leaveConversation' : 'removeParticipant')
-  await write(call, 'remove', participants, { parents: [conversation_sid], key: sid })
+  const row = await participantIn(actor, call, name)
+  const guard = needs(call, actor, { acts: [removal], row })
+  await write(call, 'remove', participants, { guard, parents: [row.conversation_sid], key: row.sid })
   return { status: 204, body: null }
 }
 

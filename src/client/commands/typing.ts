@@ -12,7 +12,7 @@ async function typing(call: ClientCall) {
   const conversation_sid = bodyForm(call.request).last('ChannelSid')
   if (!conversation_sid) throw refuse('missingParameter', { name: 'ChannelSid' })
   const actor = await actorIn(call, conversation_sid)
-  demandMember(actor)
+  demandMember(call, actor)
   const { identity, user_sid } = call.session
   call.publish({
     topic: 'typing',

@@ -6,11 +6,12 @@ import { isSid } from '../../sids.ts'
 import { userByIdentity, userBySid } from '../../storage/lookups.ts'
 import type { ParticipantRow, UserRow } from '../../storage/schema.ts'
 import type { ClientCall } from '../call.ts'
+import { type Act, act } from '../needs.ts'
 import { viewFor } from '../rows.ts'
 import type { View } from '../sync/changes.ts'
 import { membershipsFrom } from '../sync/rows.ts'
 import { jsonOf, paramsOf, type Route } from '../tunnel.ts'
-import { type Actor, actorIn, demand, demandMember, servicePermissions, writeKept } from './actor.ts'
+import { type ActorHere, actorIn, actorInService, needs, writeKept } from './actor.ts'
 import { conversationJson, syncObjects, userJson } from './json.ts'
 import { pageSize } from './pages.ts'
 
@@ -29,14 +30,14 @@ async function fetch(call: ClientCall, name: string) {
   return { status: 200, body: userJson(call, await userNamed(call, view, name)) }
 }
 
+const edit: Act = { own: ['editOwnUserInfo', 'editAnyUserInfo'], others: ['editAnyUserInfo'] }
+
 async function update(call: ClientCall, name: string) {
-  const view = await viewFor(call)
-  const { sid } = await userNamed(call, view, name)
-  const permissions = await servicePermissions(call, view)
-  const own = sid === call.session.user_sid
-  demand({ permissions }, 'editAnyUserInfo', own && 'editOwnUserInfo')
+  const actor = await actorInService(call)
+  const before = await userNamed(call, actor.view, name)
+  const guard = needs(call, actor, { acts: [edit], row: before })
   const body = paramsOf(jsonOf(call.request), { friendly_name: 'FriendlyName', attributes: 'Attributes' })
-  const row = await writeKept<UserRow>(call, 'update', users, { key: sid, body })
+  const row = await writeKept<UserRow>(call, 'update', users, { guard, key: before.sid, body })
   return { status: 200, body: userJson(call, row) }
 }
 
@@ -80,7 +81,7 @@ async function fetchMine(call: ClientCall, name: string, key: string) {
   return { status: 200, body: { ...conversationJson(call, conversation), ...mine, unread_messages_count: unreadMessagesCount } }
 }
 
-async function unread(call: ClientCall, { view, conversation }: Actor): Promise<number | null> {
+async function unread(call: ClientCall, { view, conversation }: ActorHere): Promise<number | null> {
   const { user_sid: sid, identity } = call.session
   return (await membershipIn(view.read, view, { sid, identity }, conversation.sid))?.unread ?? null
 }
@@ -90,19 +91,19 @@ async function updateMine(call: ClientCall, name: string, key: string) {
   await demandSelf(call, name)
   const { session, request } = call
   const actor = await actorIn(call, key)
-  demandMember(actor)
   const { last_read_message_index, notification_level } = jsonOf(request)
-  if (notification_level !== undefined) demand(actor, 'editNotificationLevel')
+  const acts = notification_level === undefined ? [] : [act('editNotificationLevel')]
+  const guard = needs(call, actor, { acts, member: true })
   const read =
     typeof last_read_message_index === 'number' ? Math.min(last_read_message_index, lastIndex(actor)) : last_read_message_index
   const json = { last_read_message_index: read === -1 ? null : read, notification_level }
   const body = paramsOf(json, { last_read_message_index: 'LastReadMessageIndex', notification_level: 'NotificationLevel' })
-  const target = { parents: [session.user_sid], key: actor.conversation.sid, body }
+  const target = { guard, parents: [session.user_sid], key: actor.conversation.sid, body }
   const row = await writeKept<MembershipRow>(call, 'update', userConversations, target)
   return { status: 200, body: { ...membershipJson(row, row.conversation_sid), unread_messages_count: row.unread } }
 }
 
-function lastIndex({ conversation }: Actor): number {
+function lastIndex({ conversation }: ActorHere): number {
   return conversation.last_message_index
 }
 
