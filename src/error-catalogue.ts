@@ -148,7 +148,12 @@ export const catalogue = {
     when: 'an address or an account has had too many failed logins; `Retry-After` says how long to wait',
   },
   serverError: { code: 20500, status: 500, message: 'Internal Server Error', when: 'the server fails because of a defect' },
-  unavailable: { code: 20503, status: 503, message: 'Service unavailable', when: 'the database cannot process the request now' },
+  unavailable: {
+    code: 20503,
+    status: 503,
+    message: 'Service unavailable',
+    when: 'the database cannot process the request now, or a client SDK would wait longer than 9 s',
+  },
   invalidPageToken: { code: 21481, status: 400, message: 'Invalid PageToken', when: 'PageToken was not issued for this list' },
   friendlyNameTooLong: {
     code: 50003,

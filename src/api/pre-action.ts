@@ -25,16 +25,24 @@ export function preActionHook(resource: AnyResource, request: ChangeRequest, fac
   return request.webhooks && event ? preActionTarget(facts.account, facts.service, event) : null
 }
 
+/** What a pre-action webhook is asked about. */
+interface Asked {
+  readonly request: ChangeRequest
+  readonly proposal: Proposal
+  /** Until when it has to respond, by `performance.now()`; undefined: as long as any webhook may take. */
+  readonly by: number | undefined
+}
+
 /**
  * Calls the pre-action webhook, with no transaction open: it may take seconds. Returns the request as amended. Throws `vetoed`,
- * or the refusal of an amended value. Without a response in time the change goes on as requested (documented).
+ * or the refusal of an amended value. Without a response in time the change goes on as requested (documented); but `unavailable` when
+ * the webhook was not given its time, or else whoever asks for much at once would get past it.
  */
 export async function callPreAction(
   hooks: PreActionHooks,
   target: Target,
   resource: AnyResource,
-  request: ChangeRequest,
-  proposal: Proposal,
+  { request, proposal, by }: Asked,
 ): Promise<ChangeRequest> {
   const { facts } = proposal
   const event = resource.events?.preAction[request.verb]
@@ -48,12 +56,15 @@ export async function callPreAction(
     auth_token: hooks.vault.open(facts.account.auth_token),
     idempotency_token: randomUUID(),
   })
-  const response = await hooks.client.send(prepared, webhookTimeoutMs)
+  const timeoutMs = Math.min(webhookTimeoutMs, by === undefined ? webhookTimeoutMs : Math.ceil(by - performance.now()))
+  if (timeoutMs <= 0) throw refuse('unavailable')
+  const response = await hooks.client.send(prepared, timeoutMs)
   const warn = (code: number, error: string) => hooks.warn({ code, event, target_sid: target.sid, error })
   // The status line suffices to veto, also when the body is cut off or late.
   if (response.status !== null && !isSuccess(response.status)) throw refuse('vetoed')
   // A success status without its complete body in time is no consent.
   if (response.kind !== 'answered' || response.status === null) {
+    if (timeoutMs < webhookTimeoutMs && response.kind === 'timeout') throw refuse('unavailable')
     warn(response.kind === 'timeout' ? 50076 : 50057, response.error ?? 'no response')
     return request
   }

@@ -38,6 +38,8 @@ export interface Call {
   readonly once?: string
   /** What is checked in the transaction, see `ChangeRequest`. */
   readonly guard?: object
+  /** Until when the pre-action webhook has to respond, by `performance.now()`; absent: as long as any webhook may take. */
+  readonly preActionBy?: number
 }
 
 export interface Pipeline {
@@ -81,7 +83,7 @@ export async function write(pipeline: Pipeline, verb: ChangeVerb, call: Call): P
 
 /** As `write`, but returns the row, as of `now`. */
 export async function writeRow(pipeline: Pipeline, verb: ChangeVerb, call: Call): Promise<Changed & { readonly now: number }> {
-  const { resource, path, client_identity, once, guard } = call
+  const { resource, path, client_identity, once, guard, preActionBy } = call
   const now = pipeline.clock.now(path.account_sid)
   const given = verb === 'remove' ? {} : await parseBody(pipeline, verb, call)
   const params = sealSecrets(resource.params, given, (secret) => pipeline.preAction.vault.seal(secret))
@@ -98,7 +100,7 @@ export async function writeRow(pipeline: Pipeline, verb: ChangeVerb, call: Call)
     ...(once !== undefined && { once }),
     ...(guard && { guard }),
   }
-  return { ...(await pipeline.write(resource, await runPreAction(pipeline, resource, request))), now }
+  return { ...(await pipeline.write(resource, await runPreAction(pipeline, resource, request, { by: preActionBy }))), now }
 }
 
 /** Parses the body. Throws 404 rather than the refusal of a parameter when what the path names does not exist. */
@@ -115,20 +117,20 @@ async function parseBody(pipeline: Pipeline, verb: 'create' | 'update', { resour
 
 /**
  * Calls the pre-action webhook, if one is configured, and returns the request as amended. The call may take seconds, so the clock
- * is read again after it. `ancestors`: given when they are not stored yet.
+ * is read again after it. `ancestors`: given when they are not stored yet; `by`: see `Call`.
  */
 export async function runPreAction(
   pipeline: Pipeline,
   resource: AnyResource,
   request: ChangeRequest,
-  ancestors?: Ancestors,
+  { ancestors, by }: { readonly ancestors?: Ancestors | undefined; readonly by?: number | undefined } = {},
 ): Promise<ChangeRequest> {
   if (!request.webhooks || !resource.events || (await madeBefore(pipeline.read, request))) return request
   const facts = { ...(ancestors ?? (await locate(pipeline.read, resource, request.path))), now: request.now }
   const target = preActionHook(resource, request, facts)
   if (!target) return request
   const proposal = await propose(pipeline.read, resource, request, facts)
-  const amended = await callPreAction(pipeline.preAction, target, resource, request, proposal)
+  const amended = await callPreAction(pipeline.preAction, target, resource, { request, proposal, by })
   const path = ancestors ? request.path : pinPath(request.path, resource, proposal)
   return { ...amended, path, now: pipeline.clock.now(path.account_sid) }
 }

@@ -10,6 +10,8 @@ export interface ClientCall {
   readonly connection: Connection
   readonly session: Session
   readonly request: TunnelRequest
+  /** Until when a pre-action webhook has to respond, by `performance.now()`. */
+  readonly preActionBy: number
   readonly hub: SyncHub
   /** Sends a notice to all nodes, this one included. */
   readonly publish: (notice: Notice) => void

@@ -17,6 +17,10 @@ export interface ConnectionLimits {
   readonly initTimeoutMs: number
   /** Of one frame from the client. */
   readonly maxFrameBytes: number
+  /** Until a request is answered, whatever it waits for: mobile clients give up after 10 s. */
+  readonly requestTimeoutMs: number
+  /** Of it, what is kept for the write behind a pre-action webhook. */
+  readonly writeMs: number
   /** Requests of one connection in progress; what comes beyond is not read yet. */
   readonly maxInFlight: number
   /** What may wait to be read by the client before it is sent elsewhere. */
@@ -32,6 +36,8 @@ export interface ConnectionLimits {
 export const defaultConnectionLimits: ConnectionLimits = {
   initTimeoutMs: 10_000,
   maxFrameBytes: 512 * 1024,
+  requestTimeoutMs: 9000,
+  writeMs: 1000,
   maxInFlight: 64,
   maxUnsentBytes: 8 * 1024 * 1024,
   maxPerUser: 100,
@@ -44,7 +50,13 @@ export interface ConnectionHandler {
   readonly limits: ConnectionLimits
   /** Admits a connection by its token, or renews the token of one. Throws ApiError. */
   readonly admit: (connection: Connection, token: string) => Promise<Session>
-  readonly respond: (connection: Connection, session: Session, request: TunnelRequest) => Promise<TunnelResponse>
+  /** `deadline`: when it has to be answered, by `performance.now()`. */
+  readonly respond: (
+    connection: Connection,
+    session: Session,
+    request: TunnelRequest,
+    deadline: number,
+  ) => Promise<TunnelResponse>
   readonly closed: (connection: Connection) => void
   readonly failed: (error: unknown) => void
 }
@@ -255,24 +267,36 @@ export class Connection {
     return { status, payload: code === 429 ? JSON.stringify(backoff(Math.max(1000, waitMs))) : '' }
   }
 
+  /** Replies in time. What takes longer is not given up: it may be done already, and what is repeated under its name is made once. */
   async #message(frame: Frame, session: Session): Promise<void> {
-    const response = await this.#responseTo(frame, session)
-    const { status: code, body } = response
+    const { requestTimeoutMs } = this.#handler.limits
+    const response = this.#responseTo(frame, session, performance.now() + requestTimeoutMs)
+    const late = Promise.withResolvers<TunnelResponse>()
+    const timer = setTimeout(() => late.resolve(asResponse(refuse('unavailable'))), requestTimeoutMs)
+    this.#respond(frame, await Promise.race([response, late.promise]))
+    clearTimeout(timer)
+    await response
+  }
+
+  #respond(frame: Frame, { status: code, body }: TunnelResponse): void {
     const payload = body === null ? '' : typeof body === 'string' ? body : JSON.stringify(body)
     this.#reply(frame, ok, { http_status: { code, status: statusText(code) }, http_headers: jsonHeaders }, payload)
   }
 
-  async #responseTo(frame: Frame, session: Session): Promise<TunnelResponse> {
+  async #responseTo(frame: Frame, session: Session, deadline: number): Promise<TunnelResponse> {
     try {
       const request = parseRequest(frame)
       const order = orderOf(request)
-      const run = () => this.#handler.respond(this, session, request)
+      const run = async () => {
+        // It has waited for those before it, and has been answered.
+        if (performance.now() >= deadline) throw refuse('unavailable')
+        return this.#handler.respond(this, session, request, deadline)
+      }
       return await (order === null ? run() : this.#inOrder(order, run))
     } catch (error) {
       const refusal = error instanceof FrameError ? refuse('invalidValue') : error
       if (!(refusal instanceof ApiError)) this.#handler.failed(error)
-      const { entry, body } = responseTo(refusal)
-      return { status: entry.status, body }
+      return asResponse(refusal)
     }
   }
 
@@ -320,9 +344,9 @@ const aboutToExpireMs = 180_000
 const jsonHeaders = { 'Content-Type': 'application/json' }
 
 /** A defect is reported as such, without its cause. */
-function responseTo(refusal: unknown) {
+function asResponse(refusal: unknown): TunnelResponse {
   const error = refusal instanceof ApiError ? refusal : refuse('serverError')
-  return { entry: error.entry, body: error.body() }
+  return { status: error.entry.status, body: error.body() }
 }
 
 function nothing(): void {}

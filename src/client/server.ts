@@ -87,7 +87,7 @@ export class ClientServer implements Worker {
     this.#handler = {
       limits,
       admit: (connection, token) => this.#admit(connection, token),
-      respond: (connection, session, request) => this.#respond(connection, session, request),
+      respond: (connection, session, request, deadline) => this.#respond(connection, session, request, deadline),
       closed: (connection) => this.#closed(connection),
       failed: (error) => {
         if (!isFailure(error)) options.log.error({ err: error }, 'a request of a client failed')
@@ -189,7 +189,7 @@ export class ClientServer implements Worker {
     return sessionOf(verified, user_sid)
   }
 
-  async #respond(connection: Connection, session: Session, request: TunnelRequest): Promise<TunnelResponse> {
+  async #respond(connection: Connection, session: Session, request: TunnelRequest, deadline: number): Promise<TunnelResponse> {
     const started = performance.now()
     const { route, args } = this.#router.find(request)
     const { method, path } = route
@@ -197,7 +197,12 @@ export class ClientServer implements Worker {
       this.#options.responded({ method, path, status, seconds: (performance.now() - started) / 1000, session })
     }
     try {
-      const response = await this.#run(route, args, { connection, session, request })
+      const response = await this.#run(route, args, {
+        connection,
+        session,
+        request,
+        preActionBy: deadline - this.#handler.limits.writeMs,
+      })
       respond(response.status)
       return response
     } catch (error) {
@@ -209,14 +214,15 @@ export class ClientServer implements Worker {
   async #run(
     route: Route<ClientCall>,
     args: Readonly<Record<string, string>>,
-    { connection, session, request }: Pick<ClientCall, 'connection' | 'session' | 'request'>,
+    asked: Pick<ClientCall, 'connection' | 'session' | 'request' | 'preActionBy'>,
   ): Promise<TunnelResponse> {
     const { pipeline, mediaMaxBytes } = this.#options
+    const { session, request } = asked
     if (args.service !== undefined && args.service !== session.service_sid)
       throw refuse('notFound', { path: `/${request.segments.join('/')}` })
     if (request.method === 'DELETE' && (await this.#isRepeated(session, request))) return { status: 204, body: null }
     const publish = (notice: Notice) => this.#options.database.publish([notice])
-    return route.run({ pipeline, session, connection, request, hub: this.#hub, publish, mediaMaxBytes }, args)
+    return route.run({ ...asked, pipeline, hub: this.#hub, publish, mediaMaxBytes }, args)
   }
 
   #closed(connection: Connection): void {

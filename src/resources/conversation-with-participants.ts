@@ -96,7 +96,7 @@ async function allowedChanges(
   const first = await runPreAction(pipeline, conversations, conversation)
   const ancestors =
     first.webhooks && members.length > 0 ? await ancestorsOfChildren(pipeline.read, conversations, first) : undefined
-  const rest = await Promise.all(members.map((member) => runPreAction(pipeline, participants, member, ancestors)))
+  const rest = await Promise.all(members.map((member) => runPreAction(pipeline, participants, member, { ancestors })))
   // All changes have one time, that of the transaction.
   const now = pipeline.clock.now(conversation.path.account_sid)
   const change = (resource: string) => (request: ChangeRequest) => ({ resource, request: { ...request, now } })

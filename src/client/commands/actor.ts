@@ -90,7 +90,7 @@ export async function write<Row extends BaseRow>(
   resource: AnyResource,
   { guard, parents = [], key, body = emptyForm }: Target,
 ): Promise<Row | null> {
-  const { session, pipeline, connection, request } = call
+  const { session, pipeline, connection, request, preActionBy } = call
   const { account_sid, service_sid, identity } = session
   const path = { account_sid, service_sid, parents, key: key ?? null, text: `/${request.segments.join('/')}` }
   const mutation = request.headers['x-twilio-mutation-id']
@@ -104,6 +104,7 @@ export async function write<Row extends BaseRow>(
     webhooks: true,
     client_identity: identity,
     guard,
+    preActionBy,
     ...(mutation !== undefined && { once: onceKey(session.user_sid, mutation) }),
   }
   const { row } = await writeRow(pipeline, verb, asked)
