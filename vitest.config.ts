@@ -8,6 +8,7 @@ import { defineConfig, type TestProjectInlineConfiguration } from 'vitest/config
  *                      postgres        of it, what storage touches: `engines_differ`
  *   npm run test:all   sqlite-more     what takes long: `slow`
  *   adds               postgres-more   `slow`, test/nodes, and everything else on PostgreSQL, too
+ *                      client-sdk-…    `client_sdk` once more, with earlier versions of the client SDK
  *
  * One file on one engine, wherever it belongs: `vitest run --project 'postgres*' test/sdk/users.test.ts`.
  */
@@ -34,6 +35,9 @@ const slow = [
   'test/support/postgres.test.ts',
 ]
 
+/** What the official client SDK does. */
+const client_sdk = 'test/client/{sdk,sdk-*,media,model,reconnect}.test.ts'
+
 /** Only on PostgreSQL can there be several. */
 const nodes = 'test/nodes/*.test.ts'
 const sqlite_only = 'test/storage/sqlite/*.test.ts'
@@ -47,12 +51,13 @@ function project(
   name: string,
   engine: 'sqlite' | 'postgres',
   { include, exclude }: { include: string[]; exclude: string[] },
+  env: Record<string, string> = {},
 ): TestProjectInlineConfiguration {
   return {
     extends: true,
     test: {
       name,
-      env: { PARLEY_TEST_ENGINE: engine },
+      env: { PARLEY_TEST_ENGINE: engine, ...env },
       include,
       exclude,
       ...(engine === 'postgres' && { globalSetup: 'test/support/postgres-setup.ts' }),
@@ -78,6 +83,9 @@ export default defineConfig({
         include: ['test/**/*.test.ts'],
         exclude: [...engines_differ, sqlite_only, ...no_engine],
       }),
+      ...['2.4.1', '2.6.5'].map((version) =>
+        project(`client-sdk-${version}`, 'sqlite', { include: [client_sdk], exclude: [] }, { PARLEY_TEST_CLIENT_SDK: version }),
+      ),
     ],
   },
 })

@@ -1,16 +1,10 @@
 import { request } from 'undici'
 import { describe, expect } from 'vitest'
-import { connected, next, opened, tokenFor } from '../support/client.ts'
+import { connected, conversationWith, next, opened, tokenFor } from '../support/client.ts'
 import { test } from '../support/fixtures.ts'
 import type { Tenant } from '../support/tenant.ts'
 
 const v1 = ({ sdk }: Tenant) => sdk.conversations.v1
-
-async function conversationWith(tenant: Tenant, ...identities: string[]): Promise<string> {
-  const { sid } = await v1(tenant).conversations.create({})
-  for (const identity of identities) await v1(tenant).conversations(sid).participants.create({ identity })
-  return sid
-}
 
 const serviceOf = async (tenant: Tenant) => (await v1(tenant).configuration().fetch()).defaultChatServiceSid
 

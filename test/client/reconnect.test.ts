@@ -1,18 +1,12 @@
 import { once } from 'node:events'
 import type { Conversation, Message } from '@twilio/conversations'
 import { expect, onTestFinished } from 'vitest'
-import { connected, next, opened, RawClient } from '../support/client.ts'
+import { connected, conversationWith, next, opened, RawClient } from '../support/client.ts'
 import { test } from '../support/fixtures.ts'
 import { startProxy } from '../support/tcp-proxy.ts'
 import type { Tenant } from '../support/tenant.ts'
 
 const v1 = ({ sdk }: Tenant) => sdk.conversations.v1
-
-async function conversationWith(tenant: Tenant, ...identities: string[]): Promise<string> {
-  const { sid } = await v1(tenant).conversations.create({ friendlyName: 'Order' })
-  for (const identity of identities) await v1(tenant).conversations(sid).participants.create({ identity })
-  return sid
-}
 
 /** A client whose network a test can cut. */
 async function behindProxy(tenant: Tenant, identity: string) {

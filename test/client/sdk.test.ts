@@ -1,17 +1,11 @@
 import type { Conversation, Message } from '@twilio/conversations'
 import { describe, expect } from 'vitest'
-import { connected, next, opened } from '../support/client.ts'
+import { connected, conversationWith, next, opened } from '../support/client.ts'
+import { ClientSdk } from '../support/client-sdk.ts'
 import { test } from '../support/fixtures.ts'
 import type { Tenant } from '../support/tenant.ts'
 
 const v1 = (tenant: Tenant) => tenant.sdk.conversations.v1
-
-/** A conversation made by REST with these members. */
-async function conversationWith(tenant: Tenant, ...identities: string[]): Promise<string> {
-  const { sid } = await v1(tenant).conversations.create({ friendlyName: 'Order', uniqueName: `order-${Math.random()}` })
-  for (const identity of identities) await v1(tenant).conversations(sid).participants.create({ identity })
-  return sid
-}
 
 async function all(
   first: Promise<{ items: Conversation[]; hasNextPage: boolean; nextPage(): Promise<never> }>,
@@ -24,6 +18,10 @@ async function all(
     page = await page.nextPage()
   }
 }
+
+test('the client is of the version that this run is about', () => {
+  expect(ClientSdk.version).toBe(process.env.PARLEY_TEST_CLIENT_SDK ?? '3.0.1')
+})
 
 describe('a client', () => {
   test('initializes, lists its conversations and reads them', async ({ tenant }) => {

@@ -1,8 +1,9 @@
 import { once } from 'node:events'
-import { Client, type ClientOptions, type Conversation } from '@twilio/conversations'
+import type { Client, ClientOptions, Conversation } from '@twilio/conversations'
 import { onTestFinished } from 'vitest'
 import WebSocket from 'ws'
 import { type Frame, formatFrame, parseFrame, payloadText } from '../../src/client/frames.ts'
+import { ClientSdk } from './client-sdk.ts'
 import type { Answer, Tenant } from './tenant.ts'
 
 /** Where the clients of a server connect to. */
@@ -23,7 +24,7 @@ export async function tokenFor({ admin, account_sid }: Tenant, identity: string,
 
 /** The official client SDK, led to the server; it is shut down with the test. */
 export function sdkClient(tenant: Tenant, token: string, options: Omit<ClientOptions, 'Twilsock'> = {}): Client {
-  const client = new Client(token, { logLevel: 'silent', ...options, Twilsock: { uri: socketUrl(tenant) } })
+  const client = new ClientSdk(token, { logLevel: 'silent', ...options, Twilsock: { uri: socketUrl(tenant) } })
   onTestFinished(() => client.shutdown().catch(() => {}))
   return client
 }
@@ -135,6 +136,14 @@ export function next<T = any>(
   wanted: (payload: T) => boolean = () => true,
 ): Promise<T> {
   return new Promise((resolve) => emitter.on(name, (payload: T) => wanted(payload) && resolve(payload)))
+}
+
+/** A conversation made by REST with these members; returns its SID. */
+export async function conversationWith({ sdk }: Tenant, ...identities: string[]): Promise<string> {
+  const { conversations } = sdk.conversations.v1
+  const { sid } = await conversations.create({ friendlyName: 'Order', uniqueName: `order-${Math.random()}` })
+  for (const identity of identities) await conversations(sid).participants.create({ identity })
+  return sid
 }
 
 /** A conversation whose messages the client follows: what was there when it began is not announced. */
