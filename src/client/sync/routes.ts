@@ -1,6 +1,7 @@
 import { milliseconds } from '../../dates.ts'
 import { refuse } from '../../errors.ts'
 import { isJsonObject } from '../../json.ts'
+import type { Form } from '../../model/form.ts'
 import { elapse } from '../../resources/conversations/lifecycle.ts'
 import { withCurrentRole } from '../../resources/role-holders.ts'
 import { type ObjectType, objectNamed, type SyncObject, typeOf } from '../../resources/sync-objects.ts'
@@ -55,7 +56,7 @@ async function root(call: ClientCall, name: string, type: ObjectType): Promise<T
     const { data } = conversationItem(elapse(found.conversation, view.now) ?? found.conversation)
     return { status: 200, body: { ...common, data } }
   }
-  const included = call.request.query.last('Include') === 'items' && (await page(call, opened, maxPage, 'asc', null))
+  const included = call.request.query.last('Include') === 'items' && (await page(call, opened, allOf))
   return { status: 200, body: { ...common, links: { items: `${base}/Items` }, ...(included && { items: included.items }) } }
 }
 
@@ -73,15 +74,45 @@ async function items(call: ClientCall, name: string, type: ObjectType): Promise<
   const { query } = call.request
   const opened = await open(call, name, type)
   const key = query.last(type === 'list' ? 'Index' : 'Key')
-  const from = key ?? query.last('From') ?? null
-  const direction = query.last('Order') === 'desc' ? 'desc' : 'asc'
-  const size = Math.min(Math.max(sizeOf(query.last('PageSize')), 1), maxPage)
   if (key !== undefined) {
     const item = await itemAt(opened, key)
     const found = item ? [toJson(call, opened.object, item)] : []
     return { status: 200, body: { items: found, meta: { previous_token: null, next_token: null } } }
   }
-  return { status: 200, body: await page(call, opened, size, direction, from) }
+  return { status: 200, body: await page(call, opened, placeOf(query)) }
+}
+
+/** Which page of the items: `size` of them, in this direction, from a key on (it included), or those before it. */
+interface Place {
+  readonly side: 'from' | 'before'
+  readonly direction: Direction
+  readonly size: number
+  /** Null: from the first one on. */
+  readonly key: string | null
+}
+
+/** Reads which page is asked for. SDK 3 names the key of its first item; SDK 2 sends a token of an earlier page and nothing else. */
+function placeOf(query: Form): Place {
+  const token = query.last('PageToken')
+  if (token !== undefined) return parseToken(token)
+  const size = Math.min(Math.max(sizeOf(query.last('PageSize')), 1), maxPage)
+  const direction = query.last('Order') === 'desc' ? 'desc' : 'asc'
+  return { side: 'from', direction, size, key: query.last('From') ?? null }
+}
+
+/** Throws `invalidPageToken`. */
+function parseToken(token: string): Place {
+  const parts = /^(?<side>from|before)\.(?<direction>asc|desc)\.(?<size>\d{1,3})\.(?<key>.+)$/.exec(token)?.groups
+  if (!parts) throw refuse('invalidPageToken')
+  const size = Math.min(Math.max(Number(parts.size), 1), maxPage)
+  const [side, direction] = [parts.side === 'before' ? 'before' : 'from', parts.direction === 'desc' ? 'desc' : 'asc'] as const
+  return { side, direction, size, key: parts.key ?? null }
+}
+
+const allOf: Place = { side: 'from', direction: 'asc', size: maxPage, key: null }
+
+function formatToken({ direction, size }: Place, side: Place['side'], key: Item['key']): string {
+  return `${side}.${direction}.${size}.${key}`
 }
 
 function sizeOf(text: string | undefined): number {
@@ -90,17 +121,28 @@ function sizeOf(text: string | undefined): number {
   return Number(text)
 }
 
-/** Reads a page from a key on, it included. Clients test the tokens for being there, and page by keys. */
-async function page(call: ClientCall, opened: Opened, size: number, direction: Direction, from: string | null) {
-  const [found, before] = await Promise.all([
-    readItems(opened, direction, from, size + 1),
-    from === null ? [] : readItems(opened, direction === 'asc' ? 'desc' : 'asc', from, 2),
-  ])
+/** Reads a page, and whether there is another one on either side: SDK 3 tests the tokens for being there. */
+async function page(call: ClientCall, opened: Opened, place: Place) {
+  const { side, size, direction, key } = place
+  const opposite = direction === 'asc' ? 'desc' : 'asc'
   // Reading the other way finds the key itself, too.
-  const earlier = before.some(({ key }) => String(key) !== from)
+  const before = async (limit: number) =>
+    key === null ? [] : (await readItems(opened, opposite, key, limit + 1)).filter((item) => String(item.key) !== key)
+  const back = side === 'before'
+  const [found, earlier] = await Promise.all([
+    back ? before(size + 1) : readItems(opened, direction, key, size + 1),
+    back ? [] : before(1),
+  ])
+  const shown = back ? found.slice(0, size).reverse() : found.slice(0, size)
+  const beyond = found[size]
+  const previous = back ? beyond && shown[0]?.key : earlier.length > 0 ? key : undefined
+  const next = back ? key : beyond?.key
   return {
-    items: found.slice(0, size).map((item) => toJson(call, opened.object, item)),
-    meta: { previous_token: earlier ? 'before' : null, next_token: found.length > size ? 'after' : null },
+    items: shown.map((item) => toJson(call, opened.object, item)),
+    meta: {
+      previous_token: previous === undefined || previous === null ? null : formatToken(place, 'before', previous),
+      next_token: next === undefined || next === null ? null : formatToken(place, 'from', next),
+    },
   }
 }
 
