@@ -20,7 +20,7 @@ const engines_differ = [
   'test/webhooks/{dropped,pinned,post,timers}.test.ts',
   'test/admin/{clock,delivery-log}.test.ts',
   'test/channel/*.test.ts',
-  'test/client/{fuzz,guards,model,reconnect}.test.ts',
+  'test/client/{fuzz,guards,model,presence,reconnect}.test.ts',
   'test/media/*.test.ts',
 ]
 

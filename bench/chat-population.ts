@@ -67,6 +67,7 @@ export function userOf(owner: Owner, identity: string, sid: string, nowMs: numbe
     role_sid: role_sid,
     is_online: null,
     is_notifiable: null,
+    reachability_epoch: 0,
     last_event_id: 0,
     date_created: nowMs,
     date_updated: nowMs,

@@ -3,7 +3,7 @@ import { Timers } from '../src/background/timers.ts'
 import { SystemClock } from '../src/clock.ts'
 import type { ParleyCommands } from '../src/commands.ts'
 import { resources } from '../src/resources/index.ts'
-import { type Database, onlySlot } from '../src/storage/database.ts'
+import { type Database, onlyNode, onlySlot } from '../src/storage/database.ts'
 import type { Deadline } from './added-rows.ts'
 import type { Contents } from './contents.ts'
 import { formatFigure, median, percentile } from './figures.ts'
@@ -147,6 +147,7 @@ export async function idlePoll(parley: Server): Promise<number> {
     capabilities: { soleOwner: true },
     read: reader.read,
     slots: onlySlot,
+    nodes: onlyNode(),
     write: () => Promise.reject(new Error('nothing should be due')),
     publish: () => {},
     subscribe: () => {},

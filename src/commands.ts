@@ -3,6 +3,7 @@ import { sealUrls } from './background/url-sealing.ts'
 import { channelCommands } from './channels/commands.ts'
 import { failedReport, settleMessage } from './channels/receipts.ts'
 import { checkNeeds } from './client/needs.ts'
+import { presenceCommands } from './client/presence-commands.ts'
 import { deliveryCommands } from './delivery/record.ts'
 import { mediaCommands } from './media/commands.ts'
 import { removeSomeMedia } from './media/rows.ts'
@@ -25,6 +26,7 @@ export const commands = {
   ...factCommands,
   ...mediaCommands,
   ...channelCommands,
+  ...presenceCommands,
   sealUrls,
   ...seedCommands,
 }

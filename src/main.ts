@@ -17,7 +17,8 @@ import { UrlSealing } from './background/url-sealing.ts'
 import { loopbackHandler, messageHandler } from './channels/message-delivery.ts'
 import type { ChannelReport } from './channels/receipts.ts'
 import { mediaBearers } from './client/bearers.ts'
-import type { ConnectionLimits } from './client/connection.ts'
+import { type ConnectionLimits, defaultConnectionLimits } from './client/connection.ts'
+import { Presence } from './client/presence.ts'
 import { ClientServer } from './client/server.ts'
 import { TestClock } from './clock.ts'
 import { type Config, mediaFolder } from './config.ts'
@@ -123,13 +124,15 @@ export async function start(config: Config, options: StartOptions = {}): Promise
     const testMode = config.testMode ? { deliveries, faults: new Faults() } : null
     const clock = sharedClock(shared)
     const logins = createLogins(shared)
-    const clients = createClients(shared, { pipeline, logins, beforeInit: clock?.follow, limits: options.clientLimits })
+    const presence = createPresence(shared, options.clientLimits)
+    const clients = createClients(shared, { pipeline, logins, presence, beforeInit: clock?.follow, limits: options.clientLimits })
     const parts = { pipeline, timers, idle, testMode, store, logins, beforeRequest: clock?.follow, limits: options.limits }
     const { server, gateway } = createServer(shared, parts)
     clients.attach(server.server)
     const workers: Worker[] = [
       timers,
       deliveries,
+      presence,
       createCleanup(shared),
       new MediaExpiry({ clock: installation.clock, database, onError: shared.onError }),
       new UrlSealing({ database, vault: installation.vault, onError: shared.onError }),
@@ -266,20 +269,29 @@ function createLogins({ config, installation: { log }, metrics }: Shared): Login
   }
 }
 
+function createPresence(
+  { installation: { clock, database }, onError }: Shared,
+  limits: Partial<ConnectionLimits> | undefined,
+): Presence {
+  const { offlineAfterMs } = { ...defaultConnectionLimits, ...limits }
+  return new Presence({ clock, database, offlineAfterMs, onError })
+}
+
 function createClients(
   { config, installation: { database, log }, metrics, checks }: Shared,
   parts: {
     readonly pipeline: Pipeline
     readonly logins: Logins
+    readonly presence: Presence
     readonly beforeInit: (() => Promise<void>) | undefined
     readonly limits: Partial<ConnectionLimits> | undefined
   },
 ): ClientServer {
-  const { pipeline, logins, beforeInit, limits } = parts
+  const { pipeline, logins, presence, beforeInit, limits } = parts
   const { publicUrl, mediaMaxBytes } = config
   const { throttle } = logins
   const clients = new ClientServer({
-    ...{ pipeline, database, throttle, publicUrl, ...checks, mediaMaxBytes, beforeInit, log, limits },
+    ...{ pipeline, database, throttle, publicUrl, ...checks, mediaMaxBytes, presence, beforeInit, log, limits },
     sent: (frames) => metrics.countClientFrames(frames),
     replayed: (events) => metrics.countClientReplay(events),
     responded: ({ method, path, status, seconds, session }) => {

@@ -11,7 +11,7 @@ import { createWebhookClient } from '../../src/delivery/client.ts'
 import { propose } from '../../src/model/change.ts'
 import { Metrics } from '../../src/observability/metrics.ts'
 import { resources } from '../../src/resources/index.ts'
-import { type Database, onlySlot, type Reader } from '../../src/storage/database.ts'
+import { type Database, onlyNode, onlySlot, type Reader } from '../../src/storage/database.ts'
 import { rowsBy } from '../../src/storage/rows.ts'
 import { Vault } from '../../src/vault.ts'
 import { serveParent } from '../child.ts'
@@ -33,6 +33,7 @@ const database: Database = {
   capabilities: { soleOwner: true },
   read,
   slots: onlySlot,
+  nodes: onlyNode(),
   write: () => Promise.reject(new Error('there is no storage')),
   publish: () => {},
   subscribe: () => {},

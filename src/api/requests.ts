@@ -186,7 +186,8 @@ export async function list(pipeline: Pipeline, call: Call): Promise<string> {
   const urls = urlsFor(call.base, ancestors, call.family)
   const collection = collectionUrl(resource, ancestors, urls)
   const shown = (stored: BaseRow): BaseRow => {
-    const row = currentRow(resource, stored, ancestors)
+    const current = currentRow(resource, stored, ancestors)
+    const row: BaseRow = declared.shown?.(current) ?? current
     return openedRow(pipeline, resource, resource.elapse?.(row, now) ?? row)
   }
   const found = await readPage(

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { SystemClock } from '../clock.ts'
 import type { removalCommands } from '../model/removals.ts'
-import { type Database, onlySlot } from '../storage/database.ts'
+import { type Database, onlyNode, onlySlot } from '../storage/database.ts'
 import { Cleanup } from './cleanup.ts'
 
 /** A database in which there is always more to remove. */
@@ -21,6 +21,7 @@ function endless(): Database<ReturnType<typeof removalCommands>> & { readonly ba
     capabilities: { soleOwner: true },
     read: { one: unused, all: unused, hold: unused },
     slots: onlySlot,
+    nodes: onlyNode(),
     failing: () => false,
     waiting: () => 0,
     close: async () => {},

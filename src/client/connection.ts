@@ -31,6 +31,8 @@ export interface ConnectionLimits {
   readonly pingAfterMs: number
   /** After so long without a frame from the client it is taken for dead: it acknowledges each ping. */
   readonly deadAfterMs: number
+  /** A user whose connection was lost counts as online for so long: most clients are back within a second or two. */
+  readonly offlineAfterMs: number
 }
 
 export const defaultConnectionLimits: ConnectionLimits = {
@@ -43,6 +45,7 @@ export const defaultConnectionLimits: ConnectionLimits = {
   maxPerUser: 100,
   pingAfterMs: 25_000,
   deadAfterMs: 80_000,
+  offlineAfterMs: 15_000,
 }
 
 /** What a connection needs of the server. */
@@ -108,6 +111,7 @@ export class Connection {
   #initializing = false
   #closing = false
   #inFlight = 0
+  #left = false
   #lastSent = this.opened
   #lastReceived = this.opened
   #warned = false
@@ -129,6 +133,11 @@ export class Connection {
   /** Null until the client is admitted. */
   get session(): Session | null {
     return this.#session
+  }
+
+  /** Whether the client has said that it will not come back by itself. */
+  get left(): boolean {
+    return this.#left
   }
 
   get inFlight(): number {
@@ -203,7 +212,10 @@ export class Connection {
 
   #handle(frame: Frame): void {
     if (frame.method === 'reply' || frame.method === 'telemetry.v1') return
-    if (frame.method === 'close') return void this.#refuse(1000)
+    if (frame.method === 'close') {
+      this.#left = true
+      return void this.#refuse(1000)
+    }
     if (frame.method === 'init') return void this.#init(frame)
     if (!this.#session) return void this.#refuse(protocolError, 'the first frame is no init')
     if (frame.method === 'update') return void this.#during(this.#update(frame))

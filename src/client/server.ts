@@ -24,6 +24,7 @@ import {
   notification,
   type Session,
 } from './connection.ts'
+import type { Presence } from './presence.ts'
 import { routes } from './routes.ts'
 import type { View } from './sync/changes.ts'
 import { SyncHub } from './sync/hub.ts'
@@ -41,6 +42,7 @@ export interface ClientServerOptions {
   readonly isOwnHost: HostCheck | null
   readonly isTrustedProxy: ProxyCheck | null
   readonly mediaMaxBytes: number
+  readonly presence: Pick<Presence, 'connected' | 'disconnected'>
   /** Awaited before a connection is admitted: a shared test clock may have been moved. */
   readonly beforeInit?: (() => Promise<void>) | undefined
   readonly log: Logger
@@ -174,8 +176,14 @@ export class ClientServer implements Worker {
     if (this.#connections.has(connection)) {
       this.#byUser.set(user.sid, (others ?? new Set()).add(connection))
       this.#admitted.set(connection, { user_sid: user.sid, token })
+      this.#present(verified, user.sid)
     }
     return sessionOf(verified, user.sid)
+  }
+
+  #present({ account_sid, service }: Verified, user_sid: string): void {
+    if (service.reachability_enabled === 0) return
+    this.#options.presence.connected({ account_sid, service_sid: service.sid, user_sid }, service.reachability_epoch)
   }
 
   #renew(connection: Connection, before: Session, verified: Verified, token: string): Session {
@@ -231,7 +239,9 @@ export class ClientServer implements Worker {
     const { user_sid = '' } = this.#admitted.get(connection) ?? {}
     const connections = this.#byUser.get(user_sid)
     connections?.delete(connection)
-    if (connections?.size === 0) this.#byUser.delete(user_sid)
+    if (connections?.size !== 0) return
+    this.#byUser.delete(user_sid)
+    this.#options.presence.disconnected(user_sid, connection.left)
   }
 
   #check(): void {

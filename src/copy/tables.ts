@@ -36,6 +36,7 @@ export const keys: { readonly [T in Copied]: readonly (keyof Tables[T] & string)
   removals: ['sid'],
   mutations: ['service_sid', 'id'],
   tombstones: ['service_sid', 'object', 'event_id'],
+  presence: ['service_sid', 'user_sid', 'node'],
   // Last: without these rows the target is no installation.
   installation: ['name'],
 }

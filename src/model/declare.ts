@@ -231,6 +231,8 @@ interface Wire<Row, P extends Params, L extends Params, Key extends string> {
     readonly max: number
     readonly params: L
     readonly order: (p: Parsed<L>) => Order<Row>
+    /** Returns a row as lists show it, where they show less of it than a fetch. */
+    readonly shown?: (row: Row) => Row
   }
 }
 

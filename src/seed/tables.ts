@@ -24,6 +24,7 @@ export const contentTables = [
   'removals',
   'tombstones',
   'mutations',
+  'presence',
 ] as const satisfies readonly Table[]
 
 type ContentTable = (typeof contentTables)[number]

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import type { ClockState } from '../clock.ts'
 import type { Shape } from './shapes.ts'
 
@@ -94,6 +95,14 @@ export interface Slots {
   stop(): Promise<void>
 }
 
+/** The processes that serve the database. */
+export interface Nodes {
+  /** Names this process, for as long as it has the database open. */
+  readonly id: string
+  /** Returns which of them are alive: those that have begun to acquire slots and renew what they have. */
+  live(): Promise<ReadonlySet<string>>
+}
+
 export interface SlotWorker {
   gained(slot: number): void
   /** Resolves when no work of that part is in progress: it is released then. */
@@ -105,6 +114,7 @@ export interface Database<C extends Commands = Commands> {
   readonly capabilities: Capabilities
   readonly read: Reader
   readonly slots: Slots
+  readonly nodes: Nodes
   /**
    * Resolves once the command's transaction is on disk. Throws ApiError: the command's own refusal; `unavailable` when the
    * database cannot take the write now; `serverError` when the command or the schema has a defect.
@@ -144,6 +154,12 @@ export interface OpenOptions {
 export interface Capabilities {
   /** No other process writes: cached rows stay valid until a notice says otherwise. */
   readonly soleOwner: boolean
+}
+
+/** Returns the nodes of an engine that one process owns: itself. */
+export function onlyNode(): Nodes {
+  const id = randomUUID()
+  return { id, live: async () => new Set([id]) }
 }
 
 /** The slots of an engine that one process owns: a single one, which it always has. */

@@ -57,6 +57,8 @@ export interface ServiceRow {
   default_chat_service_role_sid: string
   /** 0 or 1, as every flag. */
   reachability_enabled: number
+  /** How often it was turned on: what is known of users from before does not count. */
+  reachability_epoch: number
   /** JSON object of deleted roles that rows may still name, each with the role in its place: see `ReplacedRoles`. */
   replaced_roles: string
   /** JSON object: the settings of `Configuration/Notifications`, as shown. */
@@ -222,8 +224,11 @@ export interface UserRow {
   friendly_name: string | null
   attributes: string
   role_sid: string
+  /** As of `reachability_epoch`: in another one of the service it is not known. */
   is_online: number | null
+  /** Null until a device is registered for the first time. */
   is_notifiable: number | null
+  reachability_epoch: number
   /** Counts the changes of their memberships, as client SDKs are told of them. */
   last_event_id: number
   date_created: number
@@ -388,6 +393,14 @@ export interface MutationRow {
   date_created: number
 }
 
+/** A user who is connected to a node. */
+export interface PresenceRow {
+  service_sid: string
+  user_sid: string
+  node: string
+  account_sid: string
+}
+
 /** What one of several nodes has for a time: a part of the deliveries, or (`node:…`) a place among the living. */
 export interface LeaseRow {
   name: string
@@ -431,5 +444,6 @@ export interface Tables {
   removals: RemovalRow
   tombstones: TombstoneRow
   mutations: MutationRow
+  presence: PresenceRow
   leases: LeaseRow
 }

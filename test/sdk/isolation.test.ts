@@ -47,6 +47,7 @@ const tables = Object.keys({
   removals: true,
   tombstones: true,
   mutations: true,
+  presence: true,
 } satisfies Record<Exclude<Table, 'leases'>, true>) as Table[]
 
 const hook = { Target: 'webhook', 'Configuration.Url': 'https://example.com/', 'Configuration.Filters': 'onParticipantUpdated' }

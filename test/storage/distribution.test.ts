@@ -1,7 +1,10 @@
+import { once } from 'node:events'
 import Sqlite from 'better-sqlite3'
 import { Kysely, SqliteDialect } from 'kysely'
 import pg from 'pg'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
+import WebSocket from 'ws'
+import { formatFrame } from '../../src/client/frames.ts'
 import { migrate } from '../../src/storage/migrations/index.ts'
 import type { Table } from '../../src/storage/rows.ts'
 import { inspect, newDatabase, type TestDatabase } from '../support/databases.ts'
@@ -24,6 +27,7 @@ const distributed = [
   'deliveries',
   'tombstones',
   'mutations',
+  'presence',
 ] as const satisfies readonly Table[]
 
 /** Indexes that lead with neither the service nor the conversation, each with its reason. */
@@ -38,6 +42,7 @@ const other_leads: Readonly<Record<string, string>> = {
   media_unused: 'uploads that have expired',
   bindings_by_credential: 'credentials belong to the account',
   mutations_by_date: 'the removal of old ones asks for all services at once',
+  presence_by_node: 'a node that has died leaves users of all services',
   tombstones_by_date: 'the removal of old ones asks for all services at once',
   participants_open_pairs: 'a pair of addresses is in one open conversation of the account',
   participants_open_groups: 'a group MMS is compared with those of the account',
@@ -52,6 +57,7 @@ const fan_outs: readonly (readonly [text: RegExp, why: string])[] = [
   [/"status" = 'pending' and "slot" = /, 'the delivery loop looks for its slots'],
   [/delete from "deliveries" where "status" = \S+ and "id" in/, 'the old end of the delivery log'],
   [/delete from "(?:tombstones|mutations)" where "date_created" /, 'what is old'],
+  [/from "presence" where "node" /, 'who is connected to a node'],
   [/from "receipts" where "channel_message_sid" = /, 'a report of a channel'],
   [/from "media" where "sha256" = /, 'whether a file is still in use'],
   [/from "media" where "message_sid" is null/, 'uploads that have expired'],
@@ -211,8 +217,23 @@ async function walkOn(server: TestServer): Promise<void> {
   await admin('GET', `/deliveries/${deliveries[0].id}`)
   await make(`${room}/Participants`, { 'MessagingBinding.ProjectedAddress': proxy, Identity: 'frank' })
   await make(`${room}/Participants`, { 'MessagingBinding.Address': '+15550000008' })
+  await call('POST', `${service}/Configuration`, { ReachabilityEnabled: 'true' })
+  const socket = new WebSocket(`${server.url.replace('http', 'ws')}/v3/wsconnect`)
+  await once(socket, 'open')
+  const { token } = await admin('POST', '/tokens', {
+    account_sid: server.account_sid,
+    service_sid: sidOf(service),
+    identity: 'erin',
+  })
+  socket.send(formatFrame('init', 'TM1', { token }, ''))
+  const isOnline = async () => (await call('GET', `${service}/Users/erin`)).body.is_online
+  await vi.waitUntil(async () => (await isOnline()) === true, { timeout: 60_000 })
+  socket.send(formatFrame('close', 'TM2', {}, ''))
+  await vi.waitUntil(async () => (await isOnline()) === false, { timeout: 60_000 })
   for (const path of [message, `${service}/Users/erin`, room, service]) await call('DELETE', path)
 }
+
+const sidOf = (path: string) => path.split('/').at(-1) as string
 
 /** What of a statement for many is run for each of them; any other as it is. */
 function innerOf(text: string): string {

@@ -14,6 +14,7 @@ export function newService(sid: string): ServiceRow {
     default_conversation_role_sid: '',
     default_chat_service_role_sid: '',
     reachability_enabled: 0,
+    reachability_epoch: 0,
     replaced_roles: '{}',
     notifications: '{}',
     date_created: 0,

@@ -65,7 +65,7 @@ function whole(changes: readonly ItemChange[], position: number): Changes {
 }
 
 function changedUser({ service }: View, user: UserRow, after: number): Changes {
-  const items = user.revision > after ? userItems(user, service.reachability_enabled === 1) : []
+  const items = user.revision > after ? userItems(user, service) : []
   return whole(
     items.map((item) => ({ verb: 'updated', event_id: user.revision, item })),
     user.revision,

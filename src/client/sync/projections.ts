@@ -3,7 +3,8 @@ import { parseStored } from '../../json.ts'
 import type { MediaJson } from '../../media/rows.ts'
 import { projectedAddress } from '../../resources/conversations/email-binding.ts'
 import { conversationDocument, infoMap, messagesList, rosterMap } from '../../resources/sync-objects.ts'
-import type { ConversationRow, MessageRow, ParticipantRow, UserRow } from '../../storage/schema.ts'
+import { withReachability } from '../../resources/users/reachability.ts'
+import type { ConversationRow, MessageRow, ParticipantRow, ServiceRow, UserRow } from '../../storage/schema.ts'
 
 /** An item of a list or a map, or the content of a document, as of its last change. */
 export interface Item {
@@ -116,13 +117,16 @@ export function membershipItem(row: ParticipantRow): Item {
   }
 }
 
-/** A user, in the order of the keys. `reachable`: whether the service shows who is online. */
-export function userItems(row: UserRow, reachable: boolean): Item[] {
+/** A user, in the order of the keys. Clients apply what they are sent of reachability even where the service has it off. */
+export function userItems(user: UserRow, service: ServiceRow): Item[] {
+  const row = withReachability(user, service)
   const { revision, date_updated } = row
   const item = (key: string, data: object): Item => ({ key, event_id: revision, created_event_id: 1, date_updated, data })
   return [
     item('attributes', { value: row.attributes }),
     item('friendlyName', { value: row.friendly_name }),
-    ...(reachable ? [item('reachability', { online: row.is_online === 1, notifiable: row.is_notifiable === 1 })] : []),
+    ...(service.reachability_enabled === 1
+      ? [item('reachability', { online: row.is_online === 1, notifiable: row.is_notifiable === 1 })]
+      : []),
   ]
 }

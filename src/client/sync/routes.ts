@@ -156,7 +156,7 @@ async function readItems(
   const service_sid = service.sid
   if ('user' in found) {
     const { sid: user_sid, identity } = found.user
-    if (object.part === 'info') return sliced(userItems(found.user, service.reachability_enabled === 1), direction, from, limit)
+    if (object.part === 'info') return sliced(userItems(found.user, service), direction, from, limit)
     const start = from ?? firstKey(direction)
     const rows = await read.all(membershipsFrom[direction], { service_sid, user_sid, identity, from: start, limit })
     return rows.map(membershipItem)

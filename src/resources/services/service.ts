@@ -18,6 +18,7 @@ export function newService(friendly_name: string, roles: DefaultRoles) {
     default_conversation_role_sid: roles.participant.sid,
     default_chat_service_role_sid: roles.user.sid,
     reachability_enabled: 0,
+    reachability_epoch: 0,
     replaced_roles: '{}',
     notifications: JSON.stringify(defaultNotifications),
   }

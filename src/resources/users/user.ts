@@ -12,6 +12,7 @@ import { announce, buryParticipant } from '../client-events.ts'
 import { roleGiven } from '../role.ts'
 import { withCurrentRole } from '../role-holders.ts'
 import { infoMap } from '../sync-objects.ts'
+import { withoutReachability, withReachability } from './reachability.ts'
 
 /** The name by which the caller's application identifies a user. */
 export const identity = text({
@@ -32,6 +33,7 @@ export function newUser(service: ServiceRow, given: Pick<UserRow, 'identity'> & 
     role_sid: given.role_sid ?? service.default_chat_service_role_sid,
     is_online: null,
     is_notifiable: null,
+    reachability_epoch: service.reachability_epoch,
     last_event_id: 0,
   }
 }
@@ -146,7 +148,7 @@ export const users = resource<UserRow>()({
   },
   cleanUp: async (tx, { sid: user_sid, service_sid, date_created }, max) =>
     service_sid === null ? 0 : deleteClosed(tx, service_sid, user_sid, max, date_created),
-  current: (row, { service }) => withCurrentRole(row, service),
+  current: (row, { service }) => withReachability(withCurrentRole(row, service), service),
   represent: (row, self) => ({
     sid: row.sid,
     account_sid: row.account_sid,
@@ -162,7 +164,14 @@ export const users = resource<UserRow>()({
     url: self,
     links: { user_conversations: `${self}/Conversations` },
   }),
-  list: { key: 'users', size: 50, max: 1000, params: {}, order: () => ({ by: 'date_created', direction: 'asc', where: [] }) },
+  list: {
+    key: 'users',
+    size: 50,
+    max: 1000,
+    params: {},
+    order: () => ({ by: 'date_created', direction: 'asc', where: [] }),
+    shown: withoutReachability,
+  },
   events: {
     preAction: { update: 'onUserUpdate' },
     preActionPayload: (change) => ({
@@ -171,15 +180,18 @@ export const users = resource<UserRow>()({
     }),
     amendable: {},
     emits: ['onUserAdded', 'onUserUpdated'],
-    postAction: (change) => {
+    postAction: (change, { service }) => {
       const row = rowOf(change)
       if (change.verb === 'remove') return []
       const created = change.verb === 'create'
+      const reachability = !created && hasOtherReachability(change.before, change.after)
+      if (reachability && service.reachability_enabled === 0) return []
       return [
         {
           type: created ? 'onUserAdded' : 'onUserUpdated',
           subject_sid: row.sid,
-          always: false,
+          // Nobody requests it.
+          always: reachability,
           payload: () => ({
             ...toPayload(change),
             DateCreated: milliseconds(row.date_created),
@@ -192,6 +204,11 @@ export const users = resource<UserRow>()({
     },
   },
 })
+
+/** Whether it is their reachability that has changed, which no request changes. */
+function hasOtherReachability(before: UserRow, after: UserRow): boolean {
+  return before.is_online !== after.is_online || before.is_notifiable !== after.is_notifiable
+}
 
 /** The participants of a removed user leave the rosters. */
 async function buryAll(tx: Tx, members: readonly ParticipantRow[], now: number): Promise<void> {

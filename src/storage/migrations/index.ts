@@ -17,6 +17,7 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0008-expired-media': step(() => import('./0008-expired-media.ts')),
   '0009-messaging-services': step(() => import('./0009-messaging-services.ts')),
   '0010-client-events': step(() => import('./0010-client-events.ts')),
+  '0011-presence': step(() => import('./0011-presence.ts')),
 }
 
 function step(load: () => Promise<Migration>): Migration {

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import type { Pool } from 'pg'
 import { errorOf } from '../../errors.ts'
-import type { Slots, SlotWorker } from '../database.ts'
+import type { Nodes, Slots, SlotWorker } from '../database.ts'
 
 /** The number of parts, and so the most nodes that can share the deliveries. */
 export const slots = 16
@@ -51,10 +51,10 @@ export interface LeasesOptions {
  * A node measures its lease from before it sends the statement that takes or renews it, by its own monotonic clock: so it stops
  * using a slot before the database lets another node have it.
  */
-export class Leases implements Slots {
+export class Leases implements Slots, Nodes {
   readonly count = slots
   readonly #options: LeasesOptions
-  readonly #id = randomUUID()
+  readonly id = randomUUID()
   /** Until when, by this process's own clock. */
   readonly #until = new Map<number, number>()
   /** Slots that are leaving, and those of them whose work has ended. */
@@ -75,6 +75,11 @@ export class Leases implements Slots {
     return !this.#leaving.has(slot) && (this.#until.get(slot) ?? 0) - performance.now() > forMs
   }
 
+  async live(): Promise<ReadonlySet<string>> {
+    const { rows } = await this.#options.pool.query<{ node: string }>({ name: 'nodes', text: liveNodesQuery })
+    return new Set(rows.map(({ node }) => node))
+  }
+
   async start(worker: SlotWorker): Promise<void> {
     this.#worker = worker
     this.#stopped = false
@@ -92,7 +97,7 @@ export class Leases implements Slots {
     await this.#beating
     await Promise.all([...this.#until.keys()].map((slot) => this.#leave(slot)))
     await this.#release().catch(this.#options.failed)
-    await this.#options.pool.query("delete from leases where name = 'node:' || $1", [this.#id]).catch(this.#options.failed)
+    await this.#options.pool.query("delete from leases where name = 'node:' || $1", [this.id]).catch(this.#options.failed)
   }
 
   /** Beats never overlap. */
@@ -119,14 +124,14 @@ export class Leases implements Slots {
     if (!this.#made) await pool.query(make)
     this.#made = true
     await this.#release()
-    await pool.query({ name: 'beat', text: beat, values: [this.#id] })
-    const renewed = await pool.query<{ name: string }>({ name: 'renew', text: renew, values: [this.#id] })
+    await pool.query({ name: 'beat', text: beat, values: [this.id] })
+    const renewed = await pool.query<{ name: string }>({ name: 'renew', text: renew, values: [this.id] })
     const kept = new Set(renewed.rows.map(({ name }) => numberOf(name)))
     for (const slot of this.#until.keys()) if (!kept.has(slot)) void this.#leave(slot)
     for (const slot of kept) this.#hold(slot, askedAt)
     this.#since = Math.min(this.#since, askedAt)
-    const live = await pool.query({ name: 'nodes', text: liveNodesQuery })
-    const share = Math.ceil(slots / Math.max(1, live.rows.length))
+    const live = await this.live()
+    const share = Math.ceil(slots / Math.max(1, live.size))
     const staying = [...this.#until.keys()].filter((slot) => !this.#leaving.has(slot))
     // Not awaited: work in progress may take as long as an endpoint does.
     for (const slot of staying.slice(share)) void this.#leave(slot)
@@ -136,7 +141,7 @@ export class Leases implements Slots {
 
   async #take(max: number): Promise<void> {
     const askedAt = performance.now()
-    const values = [this.#id, max, askedAt - this.#since >= graceMs]
+    const values = [this.id, max, askedAt - this.#since >= graceMs]
     const taken = await this.#options.pool.query<{ name: string }>({ name: 'take', text: take, values })
     for (const { name } of taken.rows) this.#hold(numberOf(name), askedAt)
   }
@@ -151,7 +156,7 @@ export class Leases implements Slots {
   async #release(): Promise<void> {
     const ended = [...this.#left]
     if (ended.length === 0) return
-    await this.#options.pool.query(release, [this.#id, ended.map((slot) => `slot:${slot}`)])
+    await this.#options.pool.query(release, [this.id, ended.map((slot) => `slot:${slot}`)])
     for (const slot of ended) {
       this.#left.delete(slot)
       this.#leaving.delete(slot)

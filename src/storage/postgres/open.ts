@@ -52,6 +52,7 @@ export async function openPostgres<C extends Commands>(options: PostgresOptions)
       capabilities: { soleOwner: false },
       read: reader,
       slots: leases,
+      nodes: leases,
       write: (name, input) => writer.write({ name, input }),
       publish: (notices) => {
         exchange.publish(notices)

@@ -5,7 +5,7 @@ import { Kysely, SqliteDialect } from 'kysely'
 import { codeOf } from '../../errors.ts'
 import { makeFolder } from '../../folders.ts'
 import { makeTemporaryFolder, removeTemporaryFolder } from '../../temporary.ts'
-import { type Commands, type Database, type Notice, type OpenOptions, onlySlot } from '../database.ts'
+import { type Commands, type Database, type Notice, type OpenOptions, onlyNode, onlySlot } from '../database.ts'
 import { DatabaseInUseError } from '../errors.ts'
 import { isCurrent, migrate } from '../migrations/index.ts'
 import { type Connection, openConnection } from './connection.ts'
@@ -120,6 +120,7 @@ async function openLocked<C extends Commands>(
     capabilities: { soleOwner: true },
     read: reader,
     slots: onlySlot,
+    nodes: onlyNode(),
     write: (name, input) => writer.write({ name, input }),
     publish: (notices) => {
       for (const listener of listeners) listener(notices)

@@ -27,10 +27,10 @@ export const serviceConfiguration = resource<ServiceRow>()({
   },
   update: (before, p) => ({
     ...before,
+    ...reachability(before, p.ReachabilityEnabled),
     default_conversation_creator_role_sid: p.DefaultConversationCreatorRoleSid ?? before.default_conversation_creator_role_sid,
     default_conversation_role_sid: p.DefaultConversationRoleSid ?? before.default_conversation_role_sid,
     default_chat_service_role_sid: p.DefaultChatServiceRoleSid ?? before.default_chat_service_role_sid,
-    reachability_enabled: Number(p.ReachabilityEnabled ?? before.reachability_enabled),
   }),
   represent: (row, self) => ({
     chat_service_sid: row.sid,
@@ -45,3 +45,10 @@ export const serviceConfiguration = resource<ServiceRow>()({
     },
   }),
 })
+
+/** What was known of users is not true any more when it is turned on again (documented: null until the next connection). */
+function reachability(before: ServiceRow, enabled: boolean | null | undefined) {
+  const { reachability_enabled, reachability_epoch: epoch } = before
+  if (typeof enabled !== 'boolean' || Number(enabled) === reachability_enabled) return {}
+  return { reachability_enabled: Number(enabled), reachability_epoch: enabled ? epoch + 1 : epoch }
+}
