@@ -72,8 +72,8 @@ export default defineConfig({
     // What a file imports is loaded once for each worker, not once for each file: the official client alone takes half a second.
     isolate: false,
     // Bounds against hangs: no test is about how quick it is.
-    testTimeout: 120_000,
-    hookTimeout: 120_000,
+    testTimeout: 600_000,
+    hookTimeout: 600_000,
     expect: { poll: { timeout: 60_000, interval: 10 } },
     projects: [
       project('sqlite', 'sqlite', { include: ['src/**/*.test.ts', 'test/**/*.test.ts'], exclude: [nodes, ...slow] }),

@@ -41,7 +41,8 @@ export interface Load {
   stop(): Promise<void>
 }
 
-const timers: Record<string, string> = { 'Timers.Inactive': 'PT1M', 'Timers.Closed': 'PT10M' }
+/** So far away that none ends by itself while the load lasts. */
+const timers: Record<string, string> = { 'Timers.Inactive': 'PT1H', 'Timers.Closed': 'PT2H' }
 /** Who is refused comes again a little later. */
 const againMs = 25
 

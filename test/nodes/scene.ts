@@ -57,8 +57,8 @@ export async function scene({ what, count = 2, ...options }: SceneOptions): Prom
       await recovered(nodes)
       const checked = await verify(nodes, load, catcher, checks)
       const [by, ...others] = living()
-      await moveClock(by as Node, others, 'PT2M')
-      await moveClock(others[0] ?? (by as Node), [by as Node], 'PT1H')
+      await moveClock(by as Node, others, 'PT90M')
+      await moveClock(others[0] ?? (by as Node), [by as Node], 'PT3H')
       const timers = await verifyTimers(nodes, load, catcher)
       report({ what, faults, ...checked, timers, longest_ms: load.ledger.longest_ms, statuses: load.ledger.statuses })
     },
