@@ -134,6 +134,7 @@ export function messageOf(
     content_sid: null,
     content_variables: null,
     channel_metadata: null,
+    last_updated_by: null,
     delivery: null,
     source: 'API',
     event_id: 0,

@@ -172,6 +172,8 @@ export interface MessageRow {
   delivery: string | null
   /** `API`, `SDK`, or the channel it came in by: what events name as its source. */
   source: string
+  /** The identity of who changed it last, `system` for REST; null while nobody has. */
+  last_updated_by: string | null
   /** Its last change and its creation, as its conversation counts them. */
   event_id: number
   created_event_id: number

@@ -62,6 +62,7 @@ function messageData(row: MessageRow) {
     attributes: row.attributes,
     timestamp: milliseconds(row.date_created),
     dateUpdated: milliseconds(row.date_updated),
+    lastUpdatedBy: row.last_updated_by,
     memberSid: row.participant_sid,
     subject: row.subject,
     contentSid: row.content_sid,

@@ -103,6 +103,7 @@ export const messages = resource<MessageRow, 'index'>()({
       channel_metadata: facts.inbound?.channel_metadata ?? null,
       delivery: recipients.length === 0 ? null : JSON.stringify(summary(recipients.length, [])),
       source: facts.source ?? 'API',
+      last_updated_by: null,
       event_id: conversation.last_event_id + 1,
       created_event_id: conversation.last_event_id + 1,
     }
@@ -118,6 +119,7 @@ export const messages = resource<MessageRow, 'index'>()({
       body: p.Body ?? before.body,
       subject: given(p.Subject, before.subject),
       attributes: p.Attributes ?? before.attributes,
+      last_updated_by: facts.client_identity ?? 'system',
     }
   },
 
