@@ -31,14 +31,17 @@ interface Key {
   readonly sid: string
 }
 
-/** Returns the number of a change; 0 when the row that counts is being removed, and nobody keeps a copy any more. */
-async function nextEvent(tx: Tx, table: keyof typeof counters, key: Key): Promise<number> {
-  const { row, count } = counters[table]
+/**
+ * Takes the numbers of `count` changes. Returns the last of them; 0 when the row that counts is being removed, and nobody keeps a copy
+ * any more.
+ */
+async function nextEvent(tx: Tx, table: keyof typeof counters, key: Key, count = 1): Promise<number> {
+  const { row, count: save } = counters[table]
   // Locked until the end of the transaction, so that numbers become visible in their order.
   const counter = await tx.hold<Key, { last_event_id: number }>(row, key, 'change')
   if (!counter) return 0
-  const lastEventId = counter.last_event_id + 1
-  await tx.run(count, { service_sid: key.service_sid, sid: key.sid, last_event_id: lastEventId })
+  const lastEventId = counter.last_event_id + count
+  await tx.run(save, { service_sid: key.service_sid, sid: key.sid, last_event_id: lastEventId })
   return lastEventId
 }
 
@@ -78,6 +81,13 @@ export async function buryMessage(
   await tx.run(countRemoved, { service_sid, sid: conversation_sid })
   const object = messagesList(conversation_sid)
   if (eventId > 0) await bury(tx, { service_sid, object, item: String(message_index), event_id: eventId, created_event_id }, now)
+}
+
+/** Numbers so many changes of a conversation's roster. Returns the number of the first; 0 as `nextEvent`. */
+export async function nextRosterEvents(tx: Tx, service_sid: string, conversation_sid: string, count: number): Promise<number> {
+  const last = await nextEvent(tx, 'conversations', { service_sid, sid: conversation_sid }, count)
+  announce(tx, rosterMap(conversation_sid))
+  return last === 0 ? 0 : last - count + 1
 }
 
 /** Numbers a change of a participant, in the roster and, of a user, among their memberships. Returns the row with its numbers. */

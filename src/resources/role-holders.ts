@@ -5,6 +5,7 @@ import { serviceBySid } from '../storage/lookups.ts'
 import { insert, updateRow } from '../storage/rows.ts'
 import type { ParticipantRow, RemovalRow, RoleRow, ServiceRow, UserRow } from '../storage/schema.ts'
 import { shape } from '../storage/shapes.ts'
+import { nextRosterEvents } from './client-events.ts'
 
 /*
  * Who has a deleted role has the service's default from that moment on, however many they are. The first are changed in the
@@ -15,8 +16,8 @@ import { shape } from '../storage/shapes.ts'
 /** By the SID of a deleted role: which one takes its place, and since when. */
 type ReplacedRoles = Readonly<Record<string, { readonly sid: string; readonly at: number }>>
 
-/** Holders whose rows are changed with the deletion. */
-const maxAtOnce = 500
+/** Holders whose rows are changed with the deletion; behind it, this many at a time. */
+const maxAtOnce = 200
 
 type Holders = 'participants' | 'users'
 
@@ -28,23 +29,28 @@ interface Replacement {
   readonly max: number
 }
 
-const replaceSomeParticipants = shape<Replacement>()((db, a) =>
+type OneReplacement = Omit<Replacement, 'max'> & {
+  readonly conversation_sid: string
+  readonly sid: string
+  readonly event_id: number
+}
+
+const someParticipants = shape<{ service_sid: string; role_sid: string; max: number }>()((db, a) =>
+  db
+    .selectFrom('participants')
+    .select(['conversation_sid', 'sid'])
+    .where('service_sid', '=', a.service_sid)
+    .where('role_sid', '=', a.role_sid)
+    .limit(a.max),
+)
+const replaceParticipant = shape<OneReplacement>()((db, a) =>
   db
     .updateTable('participants')
-    .set((eb) => ({ role_sid: a.successor, date_updated: a.at, revision: eb('revision', '+', 1) }))
+    .set((eb) => ({ role_sid: a.successor, date_updated: a.at, event_id: a.event_id, revision: eb('revision', '+', 1) }))
     .where('service_sid', '=', a.service_sid)
-    .where(({ eb, refTuple, selectFrom }) =>
-      eb(
-        refTuple('conversation_sid', 'sid'),
-        'in',
-        selectFrom('participants')
-          .select(['conversation_sid', 'sid'])
-          .where('service_sid', '=', a.service_sid)
-          .where('role_sid', '=', a.role_sid)
-          .limit(a.max)
-          .$asTuple('conversation_sid', 'sid'),
-      ),
-    ),
+    .where('conversation_sid', '=', a.conversation_sid)
+    .where('sid', '=', a.sid)
+    .where('role_sid', '=', a.role_sid),
 )
 const replaceSomeUsers = shape<Replacement>()((db, a) =>
   db
@@ -60,7 +66,29 @@ const replaceSomeUsers = shape<Replacement>()((db, a) =>
         .limit(a.max),
     ),
 )
-const replaceSome = { participants: replaceSomeParticipants, users: replaceSomeUsers } as const
+const replaceSome: Readonly<Record<Holders, (tx: Tx, replacement: Replacement) => Promise<number>>> = {
+  participants: replaceSomeParticipants,
+  // Client SDKs are not shown the role of a user.
+  users: (tx, replacement) => tx.run(replaceSomeUsers, replacement),
+}
+
+/** Changes some participants, and numbers the changes: others in their conversations see the role. Returns how many were found. */
+async function replaceSomeParticipants(tx: Tx, { max, ...by }: Replacement): Promise<number> {
+  const { service_sid, role_sid } = by
+  const found = await tx.all(someParticipants, { service_sid, role_sid, max })
+  const rosters = Map.groupBy(found, ({ conversation_sid }) => conversation_sid)
+  await Promise.all(
+    [...rosters].map(async ([conversation_sid, members]) => {
+      const first = await nextRosterEvents(tx, service_sid, conversation_sid, members.length)
+      await Promise.all(
+        members.map(({ sid }, i) =>
+          tx.run(replaceParticipant, { ...by, conversation_sid, sid, event_id: first === 0 ? 0 : first + i }),
+        ),
+      )
+    }),
+  )
+  return found.length
+}
 
 const saveReplaced = updateRow('services', ['sid', 'revision'], ['replaced_roles', 'revision'])
 
@@ -78,7 +106,7 @@ export async function replaceDeletedRole(tx: Tx, role: RoleRow, service: Service
     role.type === 'conversation'
       ? ['participants', service.default_conversation_role_sid]
       : ['users', service.default_chat_service_role_sid]
-  const replaced = await tx.run(replaceSome[holders], { service_sid, role_sid: role.sid, successor, at, max: maxAtOnce })
+  const replaced = await replaceSome[holders](tx, { service_sid, role_sid: role.sid, successor, at, max: maxAtOnce })
   // A role that took another's place may itself be deleted before its rows are changed.
   const entries = Object.entries(parseStored<ReplacedRoles>(service.replaced_roles))
   const moved = entries.map(([sid, by]) => [sid, by.sid === role.sid ? { ...by, sid: successor } : by] as const)
@@ -102,8 +130,8 @@ export async function replaceMore(tx: Tx, { sid: role_sid, service_sid }: Remova
   const by = replaced[role_sid]
   if (!by) return 0
   const args = { service_sid: service.sid, role_sid, successor: by.sid, at: by.at }
-  const participants = await tx.run(replaceSome.participants, { ...args, max })
-  const users = participants < max ? await tx.run(replaceSome.users, { ...args, max: max - participants }) : 0
+  const participants = await replaceSome.participants(tx, { ...args, max })
+  const users = participants < max ? await replaceSome.users(tx, { ...args, max: max - participants }) : 0
   if (participants + users < max) {
     await saveReplacedRoles(
       tx,

@@ -1,4 +1,4 @@
-import type { Conversation, Message } from '@twilio/conversations'
+import type { Conversation, Message, Participant } from '@twilio/conversations'
 import { describe, expect } from 'vitest'
 import { connected, conversationWith, next, opened } from '../support/client.ts'
 import { ClientSdk } from '../support/client-sdk.ts'
@@ -75,10 +75,15 @@ describe('a client', () => {
     const added = next<Message>(there, 'messageAdded')
     await here.sendMessage('hello')
     const message = await added
+    expect(message.lastUpdatedBy).toBeNull()
     const edited = next<{ message: Message }>(there, 'messageUpdated')
     const [sent] = (await here.getMessages()).items
     await sent?.updateBody('hello again')
-    expect((await edited).message.body).toBe('hello again')
+    expect((await edited).message).toMatchObject({ body: 'hello again', lastUpdatedBy: 'ann' })
+    expect(sent?.author).toBe('ann')
+    const amended = next<{ message: Message }>(there, 'messageUpdated', ({ message: { body } }) => body === 'amended')
+    await v1(tenant).conversations(sid).messages(message.sid).update({ body: 'amended' })
+    expect((await amended).message.lastUpdatedBy).toBe('system')
     const typing = next(there, 'typingStarted')
     await here.typing()
     expect((await typing).identity).toBe('ann')
@@ -97,6 +102,21 @@ describe('a client', () => {
     const gone = next<Conversation>(bob, 'conversationRemoved')
     await v1(tenant).conversations(sid).remove()
     expect((await gone).sid).toBe(sid)
+  })
+
+  test('sees which role somebody has, also when it was deleted', async ({ tenant }) => {
+    const sid = await conversationWith(tenant, 'ann', 'bob')
+    const { roles, conversations } = v1(tenant)
+    const guest = (await roles.create({ type: 'conversation', friendlyName: 'guest', permission: ['sendMessage'] })).sid
+    const here = await opened(await connected(tenant, 'ann'), sid)
+    const bob = await here.getParticipantByIdentity('bob')
+    const plain = bob?.roleSid
+    const changed = next<{ participant: Participant }>(here, 'participantUpdated')
+    await conversations(sid).participants('bob').update({ roleSid: guest })
+    expect((await changed).participant).toMatchObject({ identity: 'bob', roleSid: guest })
+    const deleted = next<{ participant: Participant }>(here, 'participantUpdated')
+    await roles(guest).remove()
+    expect((await deleted).participant).toMatchObject({ identity: 'bob', roleSid: plain })
   })
 
   test('moves its read horizon, and others see it', async ({ tenant }) => {

@@ -1,5 +1,6 @@
 import { expect } from 'vitest'
 import type { ConversationRow, ParticipantRow } from '../../src/storage/schema.ts'
+import { RawClient } from '../support/client.ts'
 import type { FileServer } from '../support/file-server.ts'
 import { testWithRows as test } from '../support/fixtures.ts'
 import type { Tenant } from '../support/tenant.ts'
@@ -54,6 +55,40 @@ test('a role that 3,000 participants have is gone at once, and nobody has it any
   await expect.poll(() => server.rows('removals')).toEqual([])
   const services = await server.rows('services')
   expect(services.map((row) => row.replaced_roles)).toEqual(services.map(() => '{}'))
+})
+
+test('whoever follows a roster is told of each role that is taken from its members, however many they are', async ({
+  server,
+  tenant,
+}) => {
+  const role = { FriendlyName: 'Guest', Type: 'conversation', Permission: 'sendMessage' }
+  const { sid: role_sid } = (await tenant.call('POST', `${v1}/Roles`, role)).body
+  const { conversation, participant } = await model(server, tenant)
+  const sid = nth('CH', ++made)
+  const count = 750
+  await server.insert('conversations', { ...conversation, sid, created_by: 'alice', last_event_id: count })
+  for (let i = 0; i < count; i++) {
+    const member = {
+      sid: nth('MB', ++made),
+      conversation_sid: sid,
+      identity: i === 0 ? 'alice' : `i${i}`,
+      event_id: i + 1,
+      role_sid,
+    }
+    await server.insert('participants', { ...participant, ...member, created_event_id: i + 1 })
+  }
+  const following = await RawClient.admitted(tenant, 'alice')
+  const requests = [{ object_sid: `${sid}.roster`, last_event_id: count }]
+  const body = { action: 'establish', correlation_id: 1, requests }
+  expect((await following.request('POST', '/v4/Subscriptions', { body })).status).toBe(200)
+  await following.event('subscription_established')
+  expect((await tenant.call('DELETE', `${v1}/Roles/${role_sid}`)).status).toBe(204)
+  const told: { id: number; item_key: string; item_data: { roleSid: string } }[] = []
+  while (told.length < count) told.push(...(await following.event('map_item_updated')).events)
+  expect(new Set(told.map(({ item_key }) => item_key)).size).toBe(count)
+  expect(new Set(told.map(({ item_data }) => item_data.roleSid))).toEqual(new Set([participant.role_sid]))
+  expect(told.map(({ id }) => id)).toEqual(Array.from({ length: count }, (_, i) => count + 1 + i))
+  expect(following.takeEvents('map_item_updated')).toEqual([])
 })
 
 test('a user with 1,000 memberships in closed conversations has left them at once', async ({ server, tenant }) => {
