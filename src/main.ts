@@ -294,6 +294,7 @@ function createClients(
     ...{ pipeline, database, throttle, publicUrl, ...checks, mediaMaxBytes, presence, beforeInit, log, limits },
     sent: (frames) => metrics.countClientFrames(frames),
     replayed: (events) => metrics.countClientReplay(events),
+    lagged: (seconds) => metrics.clientLagSeconds.observe(seconds),
     responded: ({ method, path, status, seconds, session }) => {
       metrics.clientRequestSeconds.observe(seconds)
       const ms = Math.round(seconds * 1e6) / 1000

@@ -49,6 +49,8 @@ export interface ClientServerOptions {
   /** Called with the number of frames of events that were sent, and of the events of each replay. */
   readonly sent: (frames: number) => void
   readonly replayed: (events: number) => void
+  /** Called when the frames of a change have been handed to all sockets, with the time since its commit. */
+  readonly lagged: (seconds: number) => void
   /** Called after each request, with the path of its route. */
   readonly responded: (request: { method: string; path: string; status: number; seconds: number; session: Session }) => void
   readonly limits?: Partial<ConnectionLimits> | undefined
@@ -100,8 +102,9 @@ export class ClientServer implements Worker {
       failed: this.#handler.failed,
       sent: options.sent,
       replayed: options.replayed,
+      lagged: options.lagged,
     })
-    options.database.subscribe((notices) => this.#notified(notices))
+    options.database.subscribe((notices, at) => this.#notified(notices, at))
   }
 
   /** Whether a request to upgrade is a websocket of a client SDK. */
@@ -250,7 +253,7 @@ export class ClientServer implements Worker {
   }
 
   /** A suspended account, a key that is gone and a deleted user or service end their connections at once. */
-  #notified(notices: readonly Notice[]): void {
+  #notified(notices: readonly Notice[], at: number): void {
     for (const notice of notices) {
       if (notice.topic === 'clock') this.#check()
       if (notice.topic === 'missed') this.#missed()
@@ -259,7 +262,7 @@ export class ClientServer implements Worker {
       if (notice.topic === 'access') this.#accessChanged(notice.sid, notice.within)
     }
     for (const notice of notices) {
-      if (notice.topic === 'sync') this.#hub.changed(notice.object)
+      if (notice.topic === 'sync') this.#hub.changed(notice.object, at)
       if (notice.topic === 'typing') this.#typing(notice)
     }
   }

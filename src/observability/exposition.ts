@@ -66,8 +66,14 @@ export function expositionOf(metrics: Metrics): Exposition {
 }
 
 function clientMetrics(registry: Registry, metrics: Metrics): void {
-  const { clientRequestSeconds } = metrics
+  const { clientRequestSeconds, clientLagSeconds } = metrics
   histogram(registry, 'parley_client_request_duration_seconds', 'Time that a request of a client SDK took', clientRequestSeconds)
+  histogram(
+    registry,
+    'parley_client_lag_seconds',
+    'Time from the commit of a change until its frames were handed to the sockets of all client SDKs that follow it',
+    clientLagSeconds,
+  )
   counter(registry, 'parley_client_frames_total', 'Frames of events that client SDKs were sent', () => metrics.clientFrames)
   counter(
     registry,

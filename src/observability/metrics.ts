@@ -35,6 +35,7 @@ export class Metrics {
   readonly deliverySeconds = new Distribution([0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5])
   readonly latenessSeconds = new Distribution([0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60, 600])
   readonly clientRequestSeconds = new Distribution([0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10])
+  readonly clientLagSeconds = new Distribution([0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10])
   clientFrames = 0
   clientReplays = 0
   /** The connections of client SDKs. */

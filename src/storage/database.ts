@@ -109,6 +109,9 @@ export interface SlotWorker {
   lost(slot: number): Promise<void>
 }
 
+/** `at`: when it was committed, in epoch ms by the clock of the machine that did; of several commits, the first. */
+export type Listener = (notices: readonly Notice[], at: number) => void
+
 /** One of the engines. `C` is the type of the command module given when it was opened. */
 export interface Database<C extends Commands = Commands> {
   readonly capabilities: Capabilities
@@ -121,7 +124,7 @@ export interface Database<C extends Commands = Commands> {
    */
   write<N extends keyof C & string>(name: N, input: Parameters<C[N]>[1]): Promise<Awaited<ReturnType<C[N]>>>
   /** Registers a listener. It is called after each commit, before the writes of that transaction resolve. */
-  subscribe(listener: (notices: readonly Notice[]) => void): void
+  subscribe(listener: Listener): void
   /** Sends notices of what is not stored to the listeners of all nodes. */
   publish(notices: readonly Notice[]): void
   /** Whether a write has failed in the last seconds for want of a database or of room, or the database's file is gone. */

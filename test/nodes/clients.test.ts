@@ -42,6 +42,13 @@ test('what another node takes away is taken away here', async (context) => {
   await raw.event('subscription_established')
   await rest.messages.create({ body: 'for ann' })
   await raw.event('list_item_added')
+  const lag = async (name: string) => {
+    const text = await (await fetch(`${there.url}/metrics`)).text()
+    return Number(new RegExp(`^parley_client_lag_seconds_${name} (.*)$`, 'm').exec(text)?.[1])
+  }
+  // From the commit on the other node, which has told when it was.
+  await expect.poll(() => lag('count')).toBeGreaterThan(0)
+  expect(await lag('sum')).toBeLessThan(3600)
   const bob = await opened(await connected(there, 'bob'), sid)
   await rest.participants('ann').remove()
   const heard = next(bob, 'messageAdded')

@@ -19,6 +19,8 @@ interface Live {
   pending: number
   /** Whether there may be something newer. */
   dirty: boolean
+  /** When the first of what may be newer was committed, in epoch ms; null when it is not known. */
+  since: number | null
   sending: boolean
 }
 
@@ -45,6 +47,8 @@ export interface SyncHubOptions {
   /** Called for each frame that several connections are sent. */
   readonly sent: (frames: number) => void
   readonly replayed: (events: number) => void
+  /** Called for each change that was sent to all who follow its object, with the time since its commit. */
+  readonly lagged: (seconds: number) => void
 }
 
 const messageType = 'twilio.sync.event'
@@ -113,10 +117,12 @@ export class SyncHub {
     return this.#live.get(name)?.subscribers.keys() ?? []
   }
 
-  /** Says that there may be something new in an object. */
-  changed(name: string): void {
+  /** Says that there may be something new in an object, committed at this time (see `Listener`). */
+  changed(name: string, at: number): void {
     const live = this.#live.get(name)
-    if (live) this.#markDirty(live)
+    if (!live) return
+    live.since ??= at
+    this.#markDirty(live)
   }
 
   /** Notices of other nodes may have been lost. */
@@ -214,6 +220,7 @@ export class SyncHub {
       position: 0,
       pending: 0,
       dirty: false,
+      since: null,
       sending: false,
     }
     live.pending++
@@ -270,12 +277,16 @@ export class SyncHub {
 
   async #sendNew(live: Live): Promise<void> {
     while (live.dirty && live.subscribers.size > 0) {
+      const { since } = live
       live.dirty = false
+      live.since = null
       const view = await this.#options.view(live)
       const found = view && (await changesSince(view, live.object, live.position))
       if (!view) return
       if (!found) return this.#remove(live, view.now)
       await this.#broadcast(view, live, found)
+      // The clocks of two nodes may differ.
+      if (since !== null && found.changes.length > 0) this.#options.lagged(Math.max(0, Date.now() - since) / 1000)
       if (found.interrupted) live.dirty = true
     }
   }

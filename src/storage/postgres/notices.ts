@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import pg from 'pg'
 import { parseStored } from '../../json.ts'
-import type { Notice } from '../database.ts'
+import type { Listener, Notice } from '../database.ts'
 import { connectionSettings } from './connection.ts'
 
 const channel = 'parley'
@@ -31,16 +31,18 @@ const sharedTopics: readonly Notice['topic'][] = [
  */
 export class NoticeExchange {
   readonly #url: string
-  readonly #received: (notices: readonly Notice[]) => void
+  readonly #received: Listener
   readonly #failed: (error: Error) => void
   readonly #self = randomUUID()
   #client: pg.Client | undefined
   /** As JSON. */
   #outgoing = new Set<string>()
+  /** When the first of them was committed. */
+  #since = 0
   #timers = new Set<NodeJS.Timeout>()
   #closed = false
 
-  constructor(url: string, options: { received: (notices: readonly Notice[]) => void; failed: (error: Error) => void }) {
+  constructor(url: string, options: { received: Listener; failed: (error: Error) => void }) {
     this.#url = url
     this.#received = options.received
     this.#failed = options.failed
@@ -62,10 +64,14 @@ export class NoticeExchange {
     this.#ping(client)
   }
 
-  publish(notices: readonly Notice[]): void {
+  /** `at`: see `Listener`. */
+  publish(notices: readonly Notice[], at: number): void {
     for (const notice of notices) {
       if (!sharedTopics.includes(notice.topic)) continue
-      if (this.#outgoing.size === 0) this.#later(() => this.#send(), gatherMs)
+      if (this.#outgoing.size === 0) {
+        this.#since = at
+        this.#later(() => this.#send(), gatherMs)
+      }
       this.#outgoing.add(JSON.stringify(notice))
     }
   }
@@ -106,13 +112,14 @@ export class NoticeExchange {
   }
 
   #notify(notices: readonly string[]): void {
-    const values = [`${this.#self}[${notices}]`]
+    const values = [`${this.#self}${this.#since}[${notices}]`]
     this.#client?.query({ name: 'notify', text: `select pg_notify('${channel}', $1)`, values }).catch(this.#failed)
   }
 
   #receive(payload: string): void {
-    const [from, notices] = [payload.slice(0, this.#self.length), payload.slice(this.#self.length)]
-    if (from !== this.#self) this.#received(parseStored(notices))
+    const start = payload.indexOf('[')
+    const [from, at] = [payload.slice(0, this.#self.length), payload.slice(this.#self.length, start)]
+    if (from !== this.#self) this.#received(parseStored(payload.slice(start)), Number(at))
   }
 
   #lost(client: pg.Client): void {
@@ -124,7 +131,7 @@ export class NoticeExchange {
   #reconnect(): void {
     this.#later(() => {
       this.connect().then(
-        () => this.#received([{ topic: 'missed' }]),
+        () => this.#received([{ topic: 'missed' }], Date.now()),
         (error: Error) => {
           this.#failed(error)
           this.#reconnect()

@@ -1,5 +1,5 @@
 import type { Pool } from 'pg'
-import type { Commands, Database, Notice, OpenOptions } from '../database.ts'
+import type { Commands, Database, Listener, OpenOptions } from '../database.ts'
 import { commandsOf } from '../jobs.ts'
 import { createPool } from './connection.ts'
 import { Leases, slots } from './leases.ts'
@@ -23,13 +23,13 @@ export async function openPostgres<C extends Commands>(options: PostgresOptions)
   const { url, failed } = options
   await migratePostgres(url)
   const commands = await commandsOf(options)
-  const listeners: ((notices: readonly Notice[]) => void)[] = []
-  const notify = (notices: readonly Notice[]) => {
-    if (notices.length > 0) for (const listener of listeners) listener(notices)
+  const listeners: Listener[] = []
+  const notify: Listener = (notices, at) => {
+    if (notices.length > 0) for (const listener of listeners) listener(notices, at)
   }
   const pool = createPool(url, { max: maxConnections, failed })
   const exchange = new NoticeExchange(url, { received: notify, failed })
-  const leases = new Leases({ pool, failed, freed: () => exchange.publish([{ topic: 'slots' }]) })
+  const leases = new Leases({ pool, failed, freed: () => exchange.publish([{ topic: 'slots' }], Date.now()) })
   listeners.push((notices) => {
     if (notices.some(({ topic }) => topic === 'slots')) leases.beatNow()
   })
@@ -43,8 +43,9 @@ export async function openPostgres<C extends Commands>(options: PostgresOptions)
       slots,
       largestBatch: options.largestBatch ?? 200,
       committed(notices) {
-        exchange.publish(notices)
-        notify(notices)
+        const at = Date.now()
+        exchange.publish(notices, at)
+        notify(notices, at)
       },
       failed,
     })
@@ -55,8 +56,9 @@ export async function openPostgres<C extends Commands>(options: PostgresOptions)
       nodes: leases,
       write: (name, input) => writer.write({ name, input }),
       publish: (notices) => {
-        exchange.publish(notices)
-        notify(notices)
+        const at = Date.now()
+        exchange.publish(notices, at)
+        notify(notices, at)
       },
       subscribe: (listener) => void listeners.push(listener),
       failing: () => reader.lost || writer.failing,

@@ -15,6 +15,18 @@ export type Outcome =
 /** How a transaction ended: committed, or with everything undone. */
 type Ended = { readonly outcomes: Outcome[] } | { readonly error: unknown }
 
+/** A batch that has ended. */
+export interface Ran {
+  readonly outcomes: readonly Outcome[]
+  /** When, in epoch ms: other threads measure from it. */
+  readonly at: number
+}
+
+/** Runs a batch. */
+export async function ran(runner: BatchRunner, jobs: readonly Job[]): Promise<Ran> {
+  return { outcomes: await runner.run(jobs), at: Date.now() }
+}
+
 /** Runs each batch of jobs in one transaction: group commit, one fsync for all of them. */
 export class BatchRunner {
   readonly #db: Connection

@@ -5,7 +5,7 @@ import { Kysely, SqliteDialect } from 'kysely'
 import { codeOf } from '../../errors.ts'
 import { makeFolder } from '../../folders.ts'
 import { makeTemporaryFolder, removeTemporaryFolder } from '../../temporary.ts'
-import { type Commands, type Database, type Notice, type OpenOptions, onlyNode, onlySlot } from '../database.ts'
+import { type Commands, type Database, type Listener, type OpenOptions, onlyNode, onlySlot } from '../database.ts'
 import { DatabaseInUseError } from '../errors.ts'
 import { isCurrent, migrate } from '../migrations/index.ts'
 import { type Connection, openConnection } from './connection.ts'
@@ -96,17 +96,17 @@ async function openLocked<C extends Commands>(
   dispose: () => void,
 ): Promise<Database<C>> {
   const { file } = options
-  const listeners: ((notices: readonly Notice[]) => void)[] = []
+  const listeners: Listener[] = []
   const reader = new SqliteReader(openConnection(file, { readonly: true, durable }), options.failed)
   const writer = new Writer({
     runner: (durable ? threadRunner : inlineRunner)({ ...options, durable }),
     largestBatch: options.largestBatch ?? 1000,
     failed: options.failed,
     dead: options.dead ?? options.failed,
-    committed(notices) {
+    committed(notices, at) {
       // The next read must see the commit: a stale row that is rendered now would stay cached.
       reader.refresh()
-      if (notices.length > 0) for (const listener of listeners) listener(notices)
+      if (notices.length > 0) for (const listener of listeners) listener(notices, at)
     },
   })
   try {
@@ -123,7 +123,7 @@ async function openLocked<C extends Commands>(
     nodes: onlyNode(),
     write: (name, input) => writer.write({ name, input }),
     publish: (notices) => {
-      for (const listener of listeners) listener(notices)
+      for (const listener of listeners) listener(notices, Date.now())
     },
     subscribe: (listener) => {
       listeners.push(listener)

@@ -5,7 +5,7 @@ import { errorOf } from '../../errors.ts'
 import { moduleUrl } from '../../package.ts'
 import type { OpenOptions } from '../database.ts'
 import { commandsOf } from '../jobs.ts'
-import { BatchRunner, type Outcome } from './batch.ts'
+import { BatchRunner, type Ran, ran } from './batch.ts'
 import { openConnection } from './connection.ts'
 import type { Runner } from './writer.ts'
 import type { WriterData } from './writer-thread.ts'
@@ -28,9 +28,9 @@ export function threadRunner({ file, durable, commands }: RunnerOptions): Runner
   // A start that fails is reported by `ready`.
   ready.promise.catch(() => {})
   let closing = false
-  let running: PromiseWithResolvers<readonly Outcome[]> | undefined
+  let running: PromiseWithResolvers<Ran> | undefined
   worker.once('message', () => {
-    worker.on('message', (outcomes: Outcome[]) => running?.resolve(outcomes))
+    worker.on('message', (batch: Ran) => running?.resolve(batch))
     ready.resolve()
   })
   const end = (error: unknown) => {
@@ -73,7 +73,7 @@ export function inlineRunner({ file, durable, ...module }: RunnerOptions): Runne
     ready: opened.then(() => {}),
     // An error of a batch is the outcome of `run`.
     gone: new Promise(() => {}),
-    run: async (jobs) => (await opened).batches.run(jobs),
+    run: async (jobs) => ran((await opened).batches, jobs),
     close: async () => void (await opened).db.close(),
   }
 }

@@ -1,6 +1,6 @@
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads'
 import { importCommands, type Job } from '../jobs.ts'
-import { BatchRunner } from './batch.ts'
+import { BatchRunner, ran } from './batch.ts'
 import { openConnection } from './connection.ts'
 
 /** What the thread is started with. */
@@ -21,7 +21,7 @@ async function run(port: MessagePort, { file, durable, commands }: WriterData): 
       port.close()
       return
     }
-    port.postMessage(await runner.run(jobs))
+    port.postMessage(await ran(runner, jobs))
   })
   port.postMessage('ready')
 }

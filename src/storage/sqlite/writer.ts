@@ -1,8 +1,8 @@
 import { ApiError, errorOf, refuse } from '../../errors.ts'
-import type { Notice } from '../database.ts'
+import type { Listener } from '../database.ts'
 import { type Failure, reported } from '../failures.ts'
 import type { Job, PendingJob } from '../jobs.ts'
-import type { Outcome } from './batch.ts'
+import type { Ran } from './batch.ts'
 
 /** What runs the batches, each in one transaction and one at a time: a thread of its own, or this one. */
 export interface Runner {
@@ -10,7 +10,7 @@ export interface Runner {
   readonly ready: Promise<void>
   /** Resolves with the error that has ended it; never after `close`. */
   readonly gone: Promise<Error>
-  run(jobs: readonly Job[]): Promise<readonly Outcome[]>
+  run(jobs: readonly Job[]): Promise<Ran>
   close(): Promise<void>
 }
 
@@ -20,7 +20,7 @@ export interface Runner {
  */
 export class Writer {
   readonly #runner: Runner
-  readonly #committed: (notices: readonly Notice[]) => void
+  readonly #committed: Listener
   readonly #failed: (error: Error) => void
   readonly #dead: (error: Error) => void
   readonly #largest: number
@@ -39,7 +39,7 @@ export class Writer {
   constructor(options: {
     runner: Runner
     largestBatch: number
-    committed: (notices: readonly Notice[]) => void
+    committed: Listener
     failed: (error: Error) => void
     dead: (error: Error) => void
   }) {
@@ -91,17 +91,17 @@ export class Writer {
     if (this.#inflight.length > 0 || this.#queue.length === 0) return
     this.#inflight = this.#queue.splice(0, this.#largest)
     this.#runner.run(this.#inflight.map(({ job }) => job)).then(
-      (outcomes) => this.#settle(outcomes),
+      (ran) => this.#settle(ran),
       (error: unknown) => this.#break(errorOf(error)),
     )
   }
 
-  #settle(outcomes: readonly Outcome[]): void {
+  #settle({ outcomes, at }: Ran): void {
     const settled = this.#inflight
     this.#inflight = []
     this.#go()
     const notices = outcomes.flatMap((outcome) => ('value' in outcome ? outcome.notices : []))
-    this.#committed(notices)
+    this.#committed(notices, at)
     const logged = new Set<Failure>()
     for (const [i, outcome] of outcomes.entries()) {
       const pending = settled[i]
