@@ -131,14 +131,18 @@ export async function buryParticipant(tx: Tx, member: ParticipantRow, now: numbe
   if (user_sid !== null) await buryMembership(tx, { ...member, user_sid }, now)
 }
 
-/** Numbers the end of a membership: that of a participant, or of their conversation. */
-export async function buryMembership(tx: Tx, member: ParticipantRow & { readonly user_sid: string }, now: number): Promise<void> {
+/** Numbers the end of a membership. */
+async function buryMembership(tx: Tx, member: ParticipantRow & { readonly user_sid: string }, now: number): Promise<void> {
   const { service_sid, conversation_sid, user_sid, membership_created_event_id: createdEventId } = member
   const eventId = await nextEvent(tx, 'users', { service_sid, sid: user_sid })
   const object = membershipsMap(user_sid)
   if (eventId > 0)
     await bury(tx, { service_sid, object, item: conversation_sid, event_id: eventId, created_event_id: createdEventId }, now)
-  // First, so that nothing is sent any more of what may not be read.
+  announceEnd(tx, conversation_sid, user_sid)
+}
+
+/** What the user may not read any more comes first, so that nothing is sent of it. */
+export function announceEnd(tx: Tx, conversation_sid: string, user_sid: string): void {
   tx.notify({ topic: 'access', sid: user_sid, within: conversation_sid })
-  announce(tx, object)
+  announce(tx, membershipsMap(user_sid))
 }

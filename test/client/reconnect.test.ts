@@ -138,6 +138,40 @@ test('a subscription is replayed from any position, and nothing comes of what ma
   }
 })
 
+test('who was away when a conversation or a user was removed is told of it', async ({ tenant }) => {
+  const [sid, other] = [await conversationWith(tenant, 'ann', 'bob', 'carol'), await conversationWith(tenant, 'ann', 'carol')]
+  await v1(tenant).conversations(sid).participants.create({
+    'messagingBinding.address': '+15550001111',
+    'messagingBinding.proxyAddress': '+15550002222',
+  })
+  const [ann, bob] = [await RawClient.admitted(tenant, 'ann'), await RawClient.admitted(tenant, 'bob')]
+  const user = async (identity: string) => (await v1(tenant).users(identity).fetch()).sid
+  const [annsMap, bobsMap] = [`${await user('ann')}.channels`, `${await user('bob')}.channels`]
+  const positionOf = async (client: RawClient, map: string) => (await client.request('GET', `/v3/Maps/${map}`)).body.last_event_id
+  const removedSince = async (client: RawClient, object_sid: string, last_event_id: number) => {
+    const body = { action: 'establish', correlation_id: object_sid, requests: [{ object_sid, last_event_id }] }
+    await client.request('POST', '/v4/Subscriptions', { body })
+    const { event } = await client.event('subscription_established')
+    const found = client.takeEvents('map_item_removed').flatMap(({ events }) => events)
+    return {
+      keys: found.map(({ item_key }) => item_key),
+      ids: found.map(({ id }) => id),
+      now: event.last_event_id - last_event_id,
+    }
+  }
+  const before = [
+    await positionOf(ann, annsMap),
+    await positionOf(bob, bobsMap),
+    await positionOf(ann, `${other}.roster`),
+  ] as const
+  const carol = (await v1(tenant).conversations(other).participants('carol').fetch()).sid
+  await v1(tenant).conversations(sid).remove()
+  await v1(tenant).users('carol').remove()
+  expect(await removedSince(ann, annsMap, before[0])).toEqual({ keys: [sid], ids: [before[0] + 1], now: 1 })
+  expect(await removedSince(bob, bobsMap, before[1])).toEqual({ keys: [sid], ids: [before[1] + 1], now: 1 })
+  expect(await removedSince(ann, `${other}.roster`, before[2])).toEqual({ keys: [carol], ids: [before[2] + 1], now: 1 })
+})
+
 test('who is removed is sent nothing any more, in the instant of the removal', async ({ tenant }) => {
   const sid = await conversationWith(tenant, 'ann', 'bob')
   const raw = await RawClient.admitted(tenant, 'ann')

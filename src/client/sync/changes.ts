@@ -3,10 +3,10 @@ import { elapse } from '../../resources/conversations/lifecycle.ts'
 import { withCurrentRole } from '../../resources/role-holders.ts'
 import { type ObjectType, type SyncObject, typeOf } from '../../resources/sync-objects.ts'
 import type { Reader } from '../../storage/database.ts'
-import { conversationBySid, participantsOfConversation, userBySid } from '../../storage/lookups.ts'
-import type { ConversationRow, MessageRow, ParticipantRow, ServiceRow, TombstoneRow, UserRow } from '../../storage/schema.ts'
+import { conversationBySid, userBySid } from '../../storage/lookups.ts'
+import type { ConversationRow, MessageRow, ServiceRow, TombstoneRow, UserRow } from '../../storage/schema.ts'
 import { conversationItem, type Item, membershipItem, messageItem, participantItem, userItems } from './projections.ts'
-import { changedMemberships, changedMessages, messagesFrom, tombstonesAfter } from './rows.ts'
+import { changedMemberships, changedMessages, changedParticipants, messagesFrom, tombstonesAfter } from './rows.ts'
 
 /** Whose objects are read, and as of when. */
 export interface View {
@@ -86,11 +86,10 @@ async function changedMembershipsOf(view: View, { name }: SyncObject, user: User
 async function changedRoster(view: View, { name }: SyncObject, row: ConversationRow, after: number): Promise<Changes> {
   const { read, service } = view
   const [rows, gone] = await Promise.all([
-    read.all(participantsOfConversation, { service_sid: service.sid, conversation_sid: row.sid }),
+    read.all(changedParticipants, { service_sid: service.sid, conversation_sid: row.sid, after, limit: maxChanges }),
     read.all(tombstonesAfter, { service_sid: service.sid, object: name, after, limit: maxChanges }),
   ])
-  const changed = rows.filter((one: ParticipantRow) => one.event_id > after).sort((a, b) => a.event_id - b.event_id)
-  const items = changed.slice(0, maxChanges).map((one) => participantItem(withCurrentRole(one, service)))
+  const items = rows.map((one) => participantItem(withCurrentRole(one, service)))
   return merged(items, gone, after, row.last_event_id)
 }
 

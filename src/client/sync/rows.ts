@@ -101,6 +101,18 @@ function membershipsPage(direction: Direction) {
   )
 }
 
+/** Participants that have changed since an event. There are at most 1,000 to look through: an index would cost each change more. */
+export const changedParticipants = shape<OfConversation & { readonly after: number }>()((db, a) =>
+  db
+    .selectFrom('participants')
+    .selectAll()
+    .where('service_sid', '=', a.service_sid)
+    .where('conversation_sid', '=', a.conversation_sid)
+    .where('event_id', '>', a.after)
+    .orderBy('event_id')
+    .limit(a.limit),
+)
+
 /** Memberships that have changed since an event of their user. */
 export const changedMemberships = shape<Omit<OfUser, 'identity'> & { readonly after: number; readonly limit: number }>()(
   (db, a) =>

@@ -18,7 +18,8 @@ import { isSid } from '../../sids.ts'
 import { participantsOfConversation } from '../../storage/lookups.ts'
 import type { ConversationRow, ConversationState } from '../../storage/schema.ts'
 import { shape } from '../../storage/shapes.ts'
-import { announce, buryMembership } from '../client-events.ts'
+import { buryMemberships } from '../client-endings.ts'
+import { announce } from '../client-events.ts'
 import { refuseForeign } from '../messaging-service.ts'
 import { conversationDocument } from '../sync-objects.ts'
 import { isNoMailbox } from './address-formats.ts'
@@ -130,9 +131,7 @@ export const conversations = resource<ConversationRow, 'timers' | 'bindings'>()(
     if (after || !before) return after
     const { service_sid, sid: conversation_sid } = before
     const members = await tx.all(participantsOfConversation, { service_sid, conversation_sid })
-    await Promise.all(
-      members.map((member) => member.user_sid !== null && buryMembership(tx, { ...member, user_sid: member.user_sid }, now)),
-    )
+    await buryMemberships(tx, { service_sid, conversation_sid }, members, now)
     return null
   },
 

@@ -8,6 +8,7 @@ import type { Tx } from '../../storage/database.ts'
 import { insert, rowsBy } from '../../storage/rows.ts'
 import type { ParticipantRow, ServiceRow, UserRow } from '../../storage/schema.ts'
 import { shape } from '../../storage/shapes.ts'
+import { buryInOpenRosters } from '../client-endings.ts'
 import { announce, buryParticipant } from '../client-events.ts'
 import { roleGiven } from '../role.ts'
 import { withCurrentRole } from '../role-holders.ts'
@@ -134,7 +135,8 @@ export const users = resource<UserRow>()({
     if (after || !before) return
     // The user leaves every conversation; their messages remain.
     const { service_sid, sid: user_sid, identity } = before
-    await buryAll(tx, await tx.all(openMemberships, { service_sid, identity }), now)
+    const open = await tx.all(openMemberships, { service_sid, identity })
+    await buryInOpenRosters(tx, { service_sid, identity }, open, now)
     await tx.run(deleteOpenMemberships, before)
     const closed = await deleteClosed(tx, service_sid, user_sid, maxClosedAtOnce, now)
     if (closed === maxClosedAtOnce) {
