@@ -27,6 +27,7 @@ const engines_differ = [
 /** Starts processes or databases of its own, or goes through thousands of steps. */
 const slow = [
   'test/cli/*.test.ts',
+  'test/client/faults.test.ts',
   'test/package/*.test.ts',
   'test/fuzz/fuzz.test.ts',
   'test/storage/durability.test.ts',
