@@ -26,6 +26,13 @@ async function behindProxy(tenant: Tenant, identity: string) {
   return { client, meanwhile }
 }
 
+/** An event of a list. */
+interface Event {
+  readonly item_index: number
+  readonly id: number
+  readonly item_data: object
+}
+
 /** What a listener to some event of the SDK is given. */
 interface Told {
   readonly body?: string | null
@@ -65,6 +72,8 @@ test('what happened while a client was away is announced once', async ({ tenant 
     await rest.messages(brief.sid).remove()
     await rest.participants.create({ identity: 'carol' })
     await rest.participants('bob').remove()
+    const fresh = await rest.messages.create({ body: 'fresh' })
+    await rest.messages(fresh.sid).update({ body: 'fresh, edited' })
     await rest.messages.create({ body: 'last' })
     await v1(tenant).conversations(added.sid).participants.create({ identity: 'ann' })
     await v1(tenant).conversations(left).participants('ann').remove()
@@ -75,6 +84,7 @@ test('what happened while a client was away is announced once', async ({ tenant 
     [
       'messageUpdated edited',
       'messageRemoved d',
+      'messageAdded fresh, edited',
       'messageAdded last',
       'participantJoined carol',
       'participantLeft bob',
@@ -170,6 +180,32 @@ test('who was away when a conversation or a user was removed is told of it', asy
   expect(await removedSince(ann, annsMap, before[0])).toEqual({ keys: [sid], ids: [before[0] + 1], now: 1 })
   expect(await removedSince(bob, bobsMap, before[1])).toEqual({ keys: [sid], ids: [before[1] + 1], now: 1 })
   expect(await removedSince(ann, `${other}.roster`, before[2])).toEqual({ keys: [carol], ids: [before[2] + 1], now: 1 })
+})
+
+test('what was read after the position of a subscription is not stale: its later changes are told, too', async ({ tenant }) => {
+  const sid = await conversationWith(tenant, 'ann')
+  const rest = v1(tenant).conversations(sid)
+  const raw = await RawClient.admitted(tenant, 'ann')
+  const path = `/v3/Lists/${sid}.messages`
+  const { last_event_id } = (await raw.request('GET', path)).body
+  const [edited, deleted] = [await rest.messages.create({ body: 'e' }), await rest.messages.create({ body: 'd' })]
+  const read = (await raw.request('GET', `${path}/Items`)).body.items as { index: number; last_event_id: number }[]
+  await rest.messages(edited.sid).update({ body: 'edited' })
+  await rest.messages(deleted.sid).remove()
+  const requests = [{ object_sid: `${sid}.messages`, object_type: 'list', last_event_id }]
+  await raw.request('POST', '/v4/Subscriptions', { body: { action: 'establish', correlation_id: 1, requests } })
+  await raw.event('subscription_established')
+  const events = ['added', 'updated', 'removed'].flatMap((verb) =>
+    raw
+      .takeEvents(`list_item_${verb}`)
+      .flatMap(({ events }) => events.map(({ item_index, id, item_data }: Event) => ({ verb, item_index, id, item_data }))),
+  )
+  const ids = read.map((item) => item.last_event_id) as [number, number]
+  expect(events).toMatchObject([
+    { verb: 'added', item_index: 0, id: ids[0] },
+    { verb: 'updated', item_index: 0, id: ids[1] + 1, item_data: { text: 'edited' } },
+    { verb: 'removed', item_index: 1, id: ids[1] + 2 },
+  ])
 })
 
 test('who is removed is sent nothing any more, in the instant of the removal', async ({ tenant }) => {

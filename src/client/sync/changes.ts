@@ -15,7 +15,7 @@ export interface View {
   readonly now: number
 }
 
-/** A change of an object, as of now: an item that was changed twice is one. */
+/** A change of an object, as of now: two updates of an item are one. */
 export interface ItemChange {
   readonly verb: 'added' | 'updated' | 'removed'
   /** The number of the change. */
@@ -37,7 +37,7 @@ export const maxChanges = 200
 
 /**
  * Returns what is new in an object since `after`, oldest first; undefined when the object does not exist any more. Built from the rows
- * as they are: what was added and removed meanwhile is left out.
+ * as they are.
  */
 export async function changesSince(view: View, object: SyncObject, after: number): Promise<Changes | undefined> {
   const { read, service } = view
@@ -98,7 +98,7 @@ function merged(items: readonly Item[], gone: readonly TombstoneRow[], after: nu
   const changes = items.map((item): ItemChange => {
     return { verb: item.created_event_id > after ? 'added' : 'updated', event_id: item.event_id, item }
   })
-  return cut([{ changes, end: endOf(items) }, removed(gone, after)], last)
+  return cut([{ changes, end: endOf(items) }, removed(gone)], last)
 }
 
 /** Changes in the order of their events. `end`: where they were cut off; null when they are complete. */
@@ -111,10 +111,9 @@ function endOf(found: readonly { readonly event_id: number }[]): number | null {
   return found.length < maxChanges ? null : (found.at(-1)?.event_id ?? null)
 }
 
-/** What was added after the event as well is left out: the client has never had it. */
-function removed(gone: readonly TombstoneRow[], after: number): Some {
-  const known = gone.filter(({ created_event_id }) => created_event_id <= after)
-  const changes = known.map(({ item: key, event_id, created_event_id, date_created }): ItemChange => {
+/** Also of what was added after the event: a client may have read it in between, and one that has not ignores the removal. */
+function removed(gone: readonly TombstoneRow[]): Some {
+  const changes = gone.map(({ item: key, event_id, created_event_id, date_created }): ItemChange => {
     return { verb: 'removed', event_id, item: { key, event_id, created_event_id, date_updated: date_created, data: {} } }
   })
   return { changes, end: endOf(gone) }
@@ -135,15 +134,15 @@ async function changedMessagesOf(view: View, { name }: SyncObject, row: Conversa
     read.all(changedMessages, { service_sid, conversation_sid: row.sid, after, limit: maxChanges }),
     read.all(tombstonesAfter, { service_sid, object: name, after, limit: maxChanges }),
   ])
-  // By their creation: in this order they are found, and whoever is cut off there gets the later change of one once more.
+  // By their creation: in this order they are found. One that was changed since follows once more under the number of that change,
+  // for a client that has read it in between: it takes nothing for new that has the number of what it holds.
   const first = added.map(
     (message): ItemChange => ({ verb: 'added', event_id: message.created_event_id, item: messageItem(message) }),
   )
-  const known = changed.filter((message) => message.created_event_id <= after)
-  const updated = known.map(
+  const updated = changed.map(
     (message): ItemChange => ({ verb: 'updated', event_id: message.event_id, item: messageItem(message) }),
   )
-  const all = [{ changes: first, end: endOf(first) }, { changes: updated, end: endOf(changed) }, removed(gone, after)]
+  const all = [{ changes: first, end: endOf(first) }, { changes: updated, end: endOf(changed) }, removed(gone)]
   return cut(all, row.last_event_id)
 }
 
