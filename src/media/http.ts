@@ -162,7 +162,8 @@ class Media {
     const { Category, Filename } = parseParams(params, 'create', queryOf(request))
     const announced = Number(request.headers['content-length'] ?? 0)
     await this.#refuseFullQuota(account_sid)
-    const part = isForm(request.uploadedType) ? await mediaPart(body, request.uploadedType ?? '') : null
+    const fromApp = request.bearer !== null
+    const part = isForm(request.uploadedType) ? await mediaPart(body, request.uploadedType ?? '', fromApp) : null
     const content_type = uploadedType(part ? part.content_type : request.uploadedType)
     if (!part && announced > maxBytes) throw refuse('mediaTooLarge')
     const [category, filename] = [Category ?? 'media', baseName(Filename ?? part?.filename)]

@@ -14,18 +14,21 @@ const partName = 'Media'
 
 const limits = { fields: 20, fieldSize: 16_384, fieldNameSize: 100, files: 10, parts: 20, headerPairs: 20, headerSize: 16_384 }
 
-/** Returns the part `Media` of a multipart/form-data body as a stream. Throws a refusal when there is none. */
-export function mediaPart(body: Readable, content_type: string): Promise<MediaPart> {
+/**
+ * Returns the part `Media` of a multipart/form-data body as a stream. `ofAnyName`: or the first part that is a file, whatever its
+ * name; client SDKs send the form as the app has filled it. Throws a refusal when there is none.
+ */
+export function mediaPart(body: Readable, content_type: string, ofAnyName: boolean): Promise<MediaPart> {
   const malformed = refuse('invalidMediaType')
   return new Promise((resolve, reject) => {
-    const form = parser(content_type, malformed)
+    const form = parser(content_type, malformed, ofAnyName)
     let media: Readable | undefined
     const fail = () => {
       media?.destroy(malformed)
       reject(malformed)
     }
     form.on('file', (name, bytes, filename, _encoding, type) => {
-      if (name !== partName || media) return void bytes.resume()
+      if ((name !== partName && !ofAnyName) || media) return void bytes.resume()
       media = bytes
       // The parser reports a part that is cut short there.
       bytes.on('error', fail)
@@ -38,9 +41,10 @@ export function mediaPart(body: Readable, content_type: string): Promise<MediaPa
   })
 }
 
-function parser(content_type: string, malformed: ApiError): InstanceType<typeof Busboy> {
+function parser(content_type: string, malformed: ApiError, ofAnyName: boolean): InstanceType<typeof Busboy> {
   try {
-    const isPartAFile = (name: string | undefined) => name === partName
+    const isPartAFile = (name: string | undefined, _type: string | undefined, filename: string | undefined) =>
+      name === partName || (ofAnyName && filename !== undefined)
     return new Busboy({ headers: { 'content-type': content_type }, limits, isPartAFile })
   } catch {
     // No boundary.

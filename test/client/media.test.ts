@@ -99,6 +99,24 @@ describe('media by an access token', () => {
     expect(await seen()).toEqual([200, 404, 404])
   })
 
+  test('come in a form whose file has any name', async ({ tenant }) => {
+    const token = await tokenFor(tenant, 'ann')
+    const send = async (...parts: [string, string | Blob, string?][]) => {
+      const form = new FormData()
+      for (const [name, value, filename] of parts) {
+        if (typeof value === 'string') form.append(name, value)
+        else form.append(name, value, filename)
+      }
+      const made = new Request('http://localhost', { method: 'POST', body: form })
+      const type = { 'content-type': made.headers.get('content-type') ?? '' }
+      return ask(tenant, token, 'POST', `${service}/Media`, Buffer.from(await made.arrayBuffer()), type)
+    }
+    const file = new Blob(['content'], { type: 'text/plain' })
+    const { status, body } = await send(['note', 'x'], ['file', file, 'ü.txt'], ['more', file, 'b.txt'])
+    expect([status, body.filename, body.content_type, body.size]).toEqual([201, 'ü.txt', 'text/plain', 7])
+    expect((await send(['note', 'x'])).body).toMatchObject({ status: 400, code: 20001 })
+  })
+
   test('need a good token, of this service', async ({ tenant }) => {
     const other = (await v1(tenant).services.create({ friendlyName: 'x' })).sid
     const token = await tokenFor(tenant, 'ann')
