@@ -26,6 +26,7 @@ const engines_differ = [
 
 /** Starts processes or databases of its own, or goes through thousands of steps. */
 const slow = [
+  'test/browser/*.test.ts',
   'test/cli/*.test.ts',
   'test/client/faults.test.ts',
   'test/package/*.test.ts',
@@ -43,7 +44,12 @@ const client_sdk = 'test/client/{sdk,sdk-*,media,model,reconnect}.test.ts'
 const nodes = 'test/nodes/*.test.ts'
 const sqlite_only = 'test/storage/sqlite/*.test.ts'
 /** These meet no database, or always the same one. */
-const no_engine = ['test/*.test.ts', 'test/support/*.test.ts', 'test/fuzz/{checks,generator,soak,watch}.test.ts']
+const no_engine = [
+  'test/*.test.ts',
+  'test/browser/*.test.ts',
+  'test/support/*.test.ts',
+  'test/fuzz/{checks,generator,soak,watch}.test.ts',
+]
 
 // What a worker or a started process has compiled once need not be compiled by the next.
 process.env.NODE_COMPILE_CACHE ??= fileURLToPath(new URL('node_modules/.cache/compiled', import.meta.url))

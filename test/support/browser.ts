@@ -1,0 +1,55 @@
+import { existsSync, readFileSync } from 'node:fs'
+import { createServer } from 'node:http'
+import { type Browser, chromium, type Page } from 'playwright-core'
+import { afterAll, beforeAll, describe, onTestFinished } from 'vitest'
+
+const usual = '/usr/bin/chromium'
+const required = process.env.PARLEY_TEST_CHROMIUM
+const path = required ?? usual
+
+if (required && !existsSync(required)) throw new Error(`there is no browser at PARLEY_TEST_CHROMIUM=${required}`)
+
+/** Describes tests in a real browser, the system's Chromium. Without one they are skipped, unless `PARLEY_TEST_CHROMIUM` says where. */
+export function describeInBrowser(what: string, define: (open: () => Promise<Page>) => void): void {
+  const present = existsSync(path)
+  const skipped = `${what} (skipped: there is no ${usual}; install it, or say in PARLEY_TEST_CHROMIUM where Chromium is)`
+  describe.runIf(present)(present ? what : skipped, () => {
+    let browser: Browser
+    beforeAll(async () => {
+      // Chromium refuses its sandbox to root, and CI is root; it loads only what the tests serve.
+      browser = await chromium.launch({ executablePath: path, args: ['--no-sandbox'] })
+    })
+    afterAll(() => browser.close())
+    define(async () => {
+      // Of its own: nothing that is stored is shared.
+      const context = await browser.newContext()
+      onTestFinished(() => context.close())
+      return context.newPage()
+    })
+  })
+}
+
+/** Serves a page and its files by path, each from a file or as a text; returns its URL. Ends with the test. */
+export async function servePage(
+  files: Readonly<Record<string, { readonly type: string; readonly content: string }>>,
+): Promise<string> {
+  const server = createServer(({ url = '/' }, response) => {
+    const file = files[url]
+    response.writeHead(file ? 200 : 404, { 'content-type': file?.type ?? 'text/plain' }).end(file?.content)
+  })
+  const { promise, resolve } = Promise.withResolvers<void>()
+  server.listen(0, '127.0.0.1', resolve)
+  await promise
+  onTestFinished(() => {
+    server.closeAllConnections()
+    server.close()
+  })
+  const address = server.address()
+  return `http://localhost:${typeof address === 'object' ? address?.port : ''}/`
+}
+
+/** The SDK's own bundle for browsers. */
+export function sdkBundle(): string {
+  const file = new URL('../../node_modules/@twilio/conversations/builds/twilio-conversations.min.js', import.meta.url)
+  return readFileSync(file, 'utf8')
+}
