@@ -4,6 +4,7 @@ import { channelCommands } from './channels/commands.ts'
 import { failedReport, settleMessage } from './channels/receipts.ts'
 import { checkNeeds } from './client/needs.ts'
 import { presenceCommands } from './client/presence-commands.ts'
+import { registrationCommands } from './client/registrations.ts'
 import { deliveryCommands } from './delivery/record.ts'
 import { mediaCommands } from './media/commands.ts'
 import { removeSomeMedia } from './media/rows.ts'
@@ -27,6 +28,7 @@ export const commands = {
   ...mediaCommands,
   ...channelCommands,
   ...presenceCommands,
+  ...registrationCommands,
   sealUrls,
   ...seedCommands,
 }

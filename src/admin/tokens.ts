@@ -14,6 +14,7 @@ interface TokenBody {
   identity: string
   account_sid?: string
   service_sid?: string
+  push_credential_sid?: string
   lifetime?: number
 }
 
@@ -32,6 +33,7 @@ const createToken: OperationSchema = {
       identity: { ...shortText, description: 'Who the bearer is' },
       account_sid: { ...shortText, description: 'The first account by default' },
       service_sid: { ...shortText, description: 'The default service of the account by default' },
+      push_credential_sid: { ...shortText, description: 'SID of the credential by which its devices are notified' },
       lifetime: {
         type: 'integer',
         minimum: 1,
@@ -74,7 +76,13 @@ export function tokenRoutes(installation: Installation): FastifyPluginAsync {
       const key = await operatorsKey(installation, account_sid, now)
       if (!key) return notFound(reply, [account_sid])
       const bearer = { account_sid, service_sid, identity: body.identity }
-      const token = await signToken({ sid: key.sid, secret: vault.open(key.secret) }, bearer, lifetime, now)
+      const push_credential_sid = body.push_credential_sid ?? null
+      const token = await signToken(
+        { sid: key.sid, secret: vault.open(key.secret) },
+        { ...bearer, push_credential_sid },
+        lifetime,
+        now,
+      )
       const date_expires = milliseconds((Math.floor(now / 1000) + lifetime) * 1000)
       return reply.code(201).send({ token, ...bearer, key_sid: key.sid, date_expires })
     })

@@ -1,11 +1,14 @@
 import { expect, test } from 'vitest'
+import type { registrationCommands } from '../client/registrations.ts'
 import { SystemClock } from '../clock.ts'
 import type { removalCommands } from '../model/removals.ts'
 import { type Database, onlyNode, onlySlot } from '../storage/database.ts'
 import { Cleanup } from './cleanup.ts'
 
+type Commands = ReturnType<typeof removalCommands> & typeof registrationCommands
+
 /** A database in which there is always more to remove. */
-function endless(): Database<ReturnType<typeof removalCommands>> & { readonly batches: string[] } {
+function endless(): Database<Commands> & { readonly batches: string[] } {
   const batches: string[] = []
   const write = async (name: string) => {
     batches.push(name)
@@ -15,7 +18,7 @@ function endless(): Database<ReturnType<typeof removalCommands>> & { readonly ba
   const unused = () => Promise.reject(new Error('nothing is read'))
   return {
     batches,
-    write: write as Database<ReturnType<typeof removalCommands>>['write'],
+    write: write as Database<Commands>['write'],
     publish: () => {},
     subscribe: () => {},
     capabilities: { soleOwner: true },

@@ -1,3 +1,4 @@
+import type { registrationCommands } from '../client/registrations.ts'
 import type { Clock } from '../clock.ts'
 import { Loop, type Worker } from '../loop.ts'
 import type { removalCommands } from '../model/removals.ts'
@@ -8,12 +9,15 @@ const hourMs = 3_600_000
 /** A client repeats a request within a minute, or when it is connected again. */
 const mutationRetentionMs = 24 * hourMs
 
+/** As the vendor's: a device registers at each start of its app. */
+const bindingRetentionMs = 365 * 24 * hourMs
+
 /** Rows per transaction: requests wait at most for one batch, some 20 ms. */
 const batch = 500
 
 export interface CleanupOptions {
   readonly clock: Clock
-  readonly database: Database<ReturnType<typeof removalCommands>>
+  readonly database: Database<ReturnType<typeof removalCommands> & typeof registrationCommands>
   /** How long finished deliveries stay in the log. */
   readonly deliveryRetentionMs: number
   /** How long a client SDK may be away and still learn of what was removed. */
@@ -34,6 +38,9 @@ export class Cleanup implements Worker {
       while (!signal.aborted && (await database.write('removeOldTombstones', { before: buried, limit: batch })) === batch);
       const repeatable = clock.now() - mutationRetentionMs
       while (!signal.aborted && (await database.write('removeOldMutations', { before: repeatable, limit: batch })) === batch);
+      const now = clock.now()
+      const lost = { before: now - bindingRetentionMs, now, limit: batch }
+      while (!signal.aborted && (await database.write('removeOldBindings', lost)) === batch);
       return hourMs
     }, onError)
     database.subscribe((notices) => {

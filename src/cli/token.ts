@@ -5,6 +5,7 @@ import { configOf, withSettings } from './settings.ts'
 interface Options {
   readonly account?: string
   readonly service?: string
+  readonly pushCredential?: string
   readonly lifetime?: number
 }
 
@@ -14,11 +15,13 @@ export function tokenCommand(): Command {
     .argument('<identity>', 'who the bearer is')
     .option('--account <sid>', 'SID of the account (default: the first account)')
     .option('--service <sid>', 'SID of the conversation service (default: the default service of the account)')
+    .option('--push-credential <sid>', 'SID of the credential by which its devices are notified')
     .option('--lifetime <seconds>', 'how long it is valid (default: 3600)', seconds)
     .action((identity: string, options: Options, command: Command) =>
       asOperator(configOf(command), async (call) => {
-        const { account: account_sid, service: service_sid, lifetime } = options
-        const { token } = await call<{ token: string }>('POST', '/tokens', { identity, account_sid, service_sid, lifetime })
+        const { account: account_sid, service: service_sid, pushCredential: push_credential_sid, lifetime } = options
+        const asked = { identity, account_sid, service_sid, push_credential_sid, lifetime }
+        const { token } = await call<{ token: string }>('POST', '/tokens', asked)
         console.log(token)
       }),
     )

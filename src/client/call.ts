@@ -1,6 +1,8 @@
+import type { Logger } from 'pino'
 import type { Pipeline } from '../api/requests.ts'
-import type { Notice } from '../storage/database.ts'
+import type { Database, Notice } from '../storage/database.ts'
 import type { Connection, Session } from './connection.ts'
+import type { registrationCommands } from './registrations.ts'
 import type { SyncHub } from './sync/hub.ts'
 import type { TunnelRequest } from './tunnel.ts'
 
@@ -15,5 +17,8 @@ export interface ClientCall {
   readonly hub: SyncHub
   /** Sends a notice to all nodes, this one included. */
   readonly publish: (notice: Notice) => void
+  /** Registers devices for push. */
+  readonly devices: Pick<Database<typeof registrationCommands>, 'write'>
+  readonly log: Logger
   readonly mediaMaxBytes: number
 }

@@ -3,6 +3,7 @@ import { conversationRoutes } from './commands/conversations.ts'
 import { messageRoutes } from './commands/messages.ts'
 import { otherRoutes } from './commands/others.ts'
 import { participantRoutes } from './commands/participants.ts'
+import { registrationRoutes } from './commands/registrations.ts'
 import { typingRoutes } from './commands/typing.ts'
 import { userRoutes } from './commands/users.ts'
 import { configurationRoutes } from './configuration.ts'
@@ -18,5 +19,6 @@ export const routes: readonly Route<ClientCall>[] = [
   ...participantRoutes,
   ...userRoutes,
   ...typingRoutes,
+  ...registrationRoutes,
   ...otherRoutes,
 ]

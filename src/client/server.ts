@@ -25,6 +25,7 @@ import {
   type Session,
 } from './connection.ts'
 import type { Presence } from './presence.ts'
+import type { registrationCommands } from './registrations.ts'
 import { routes } from './routes.ts'
 import type { View } from './sync/changes.ts'
 import { SyncHub } from './sync/hub.ts'
@@ -34,7 +35,7 @@ import { userOf } from './users.ts'
 
 export interface ClientServerOptions {
   readonly pipeline: Pipeline
-  readonly database: Database
+  readonly database: Database<typeof registrationCommands>
   /** Slows down guessing of tokens, as of any credentials. */
   readonly throttle: LoginThrottle
   /** Null: derived from the request's Host header. */
@@ -227,13 +228,13 @@ export class ClientServer implements Worker {
     args: Readonly<Record<string, string>>,
     asked: Pick<ClientCall, 'connection' | 'session' | 'request' | 'preActionBy'>,
   ): Promise<TunnelResponse> {
-    const { pipeline, mediaMaxBytes } = this.#options
+    const { pipeline, mediaMaxBytes, database: devices, log } = this.#options
     const { session, request } = asked
     if (args.service !== undefined && args.service !== session.service_sid)
       throw refuse('notFound', { path: `/${request.segments.join('/')}` })
     if (request.method === 'DELETE' && (await this.#isRepeated(session, request))) return { status: 204, body: null }
     const publish = (notice: Notice) => this.#options.database.publish([notice])
-    return route.run({ ...asked, pipeline, hub: this.#hub, publish, mediaMaxBytes }, args)
+    return route.run({ ...asked, pipeline, hub: this.#hub, publish, devices, log, mediaMaxBytes }, args)
   }
 
   #closed(connection: Connection): void {
@@ -346,8 +347,8 @@ async function openSockets({ maxFrameBytes }: ConnectionLimits): Promise<WebSock
   })
 }
 
-function sessionOf({ account_sid, service_sid, identity, expires_ms, role_sid }: Verified, user_sid: string): Session {
-  return { account_sid, service_sid, identity, expires_ms, role_sid, user_sid }
+function sessionOf({ account: _account, service: _service, ...token }: Verified, user_sid: string): Session {
+  return { ...token, user_sid }
 }
 
 function refuseUpgrade(socket: Duplex, status: number): void {

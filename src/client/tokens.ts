@@ -15,6 +15,8 @@ export interface AccessToken {
   readonly expires_ms: number
   /** The service role of a user whom the token creates. */
   readonly role_sid: string | null
+  /** The credential by which its devices are notified. */
+  readonly push_credential_sid: string | null
 }
 
 /** A token that has been verified, with the rows that it refers to. */
@@ -65,10 +67,10 @@ export async function verifyToken({ read, vault, now: timeOf }: Verifier, token:
   const account = await read.one(accountBySid, { sid: sub })
   if (!account) throw refuse('tokenIssuer')
   if (account.status !== 'active') throw refuse('forbidden')
-  const { identity, service_sid, role_sid } = grantsOf(payload.grants)
+  const { service_sid, ...grants } = grantsOf(payload.grants)
   const service = await read.one(serviceOfAccount, { sid: service_sid, account_sid: sub })
   if (!service) throw refuse('tokenGrants')
-  return { account_sid: sub, service_sid, identity, expires_ms: exp * 1000, role_sid, account, service }
+  return { account_sid: sub, service_sid, ...grants, expires_ms: exp * 1000, account, service }
 }
 
 /** Reads who has issued the token, unverified. */
@@ -90,24 +92,30 @@ function refusalOf(error: unknown, errors: Jose['errors']): ApiError {
 }
 
 /** Reads the grants. `ip_messaging` is the name that the grant for chat had before. */
-function grantsOf(grants: unknown): { identity: string; service_sid: string; role_sid: string | null } {
+function grantsOf(grants: unknown): Omit<AccessToken, 'account_sid' | 'expires_ms'> {
   const { identity, chat, ip_messaging: former } = isJsonObject(grants) ? grants : {}
   const grant = chat ?? former
-  const { service_sid, deployment_role_sid } = isJsonObject(grant) ? grant : {}
+  const { service_sid, deployment_role_sid: role, push_credential_sid: credential } = isJsonObject(grant) ? grant : {}
   if (typeof identity !== 'string' || identity === '' || typeof service_sid !== 'string') throw refuse('tokenGrants')
-  return { identity, service_sid, role_sid: typeof deployment_role_sid === 'string' ? deployment_role_sid : null }
+  return { identity, service_sid, role_sid: textOrNull(role), push_credential_sid: textOrNull(credential) }
+}
+
+function textOrNull(value: unknown): string | null {
+  return typeof value === 'string' ? value : null
 }
 
 /** Returns an access token as the official server-side libraries make it. `lifetime_s`: at most `maxLifetimeS`; `now` in epoch ms. */
 export async function signToken(
   key: { readonly sid: string; readonly secret: string },
-  { account_sid, service_sid, identity }: Pick<AccessToken, 'account_sid' | 'service_sid' | 'identity'>,
+  bearer: Pick<AccessToken, 'account_sid' | 'service_sid' | 'identity' | 'push_credential_sid'>,
   lifetimeS: number,
   now: number,
 ): Promise<string> {
   const { SignJWT } = await jose()
   const issued = Math.floor(now / 1000)
-  return new SignJWT({ grants: { identity, chat: { service_sid } } })
+  const { account_sid, service_sid, identity, push_credential_sid } = bearer
+  const chat = { service_sid, ...(push_credential_sid !== null && { push_credential_sid }) }
+  return new SignJWT({ grants: { identity, chat } })
     .setProtectedHeader({ alg: 'HS256', typ: 'JWT', cty: contentType })
     .setJti(`${key.sid}-${issued}`)
     .setIssuer(key.sid)

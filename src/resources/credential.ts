@@ -2,8 +2,13 @@ import { seconds } from '../dates.ts'
 import { parseStored } from '../json.ts'
 import { resource } from '../model/declare.ts'
 import { flag, given, oneOf, type Parsed, required, secret, text } from '../model/params.ts'
-import { deleteRow, rowsBy } from '../storage/rows.ts'
-import type { CredentialRow } from '../storage/schema.ts'
+import type { Tx } from '../storage/database.ts'
+import { deleteRow, insert, updateRow } from '../storage/rows.ts'
+import type { CredentialRow, UserRow } from '../storage/schema.ts'
+import { shape } from '../storage/shapes.ts'
+import { announce } from './client-events.ts'
+import { unreachableWithout } from './services/binding.ts'
+import { infoMap } from './sync-objects.ts'
 
 /** The secrets of each type. */
 const secretsOf = { apn: ['Certificate', 'PrivateKey'], gcm: ['ApiKey'], fcm: ['Secret'] } as const
@@ -21,8 +26,9 @@ const params = {
 type Given = Parsed<typeof params>
 type Type = keyof typeof secretsOf
 
-const bindingsOf = rowsBy('bindings', ['credential_sid'])
-const deleteBindings = deleteRow('bindings', ['credential_sid'])
+const someBindings = shape<{ credential_sid: string; max: number }>()((db, a) =>
+  db.selectFrom('bindings').selectAll().where('credential_sid', '=', a.credential_sid).limit(a.max),
+)
 
 /** https://www.twilio.com/docs/conversations/api/credential-resource */
 export const credentials = resource<CredentialRow>()({
@@ -56,13 +62,22 @@ export const credentials = resource<CredentialRow>()({
 
   remove: () => {},
 
-  /** Removes the credential's bindings, which are useless without it. A notice for each: its response may be cached. */
-  async afterWrite(tx, { before, after }) {
-    if (!before || after) return
-    const bindings = await tx.all(bindingsOf, { credential_sid: before.sid })
-    if (bindings.length === 0) return
-    await tx.run(deleteBindings, { credential_sid: before.sid })
-    for (const { sid, revision } of bindings) tx.notify({ topic: 'changed', table: 'bindings', sid, revision })
+  /** The credential's bindings, which are useless without it, are gone from here on, and removed in batches. */
+  async afterWrite(tx, { before, after }, { now }) {
+    if (!before || after || (await tx.all(someBindings, { credential_sid: before.sid, max: 1 })).length === 0) return
+    await insert(tx, 'removals', { sid: before.sid, date_created: now, service_sid: null })
+    tx.notify({ topic: 'removal' })
+    // Clears the whole cache of responses.
+    tx.notify({ topic: 'changed', table: 'accounts', sid: before.account_sid, revision: 0 })
+  },
+  async cleanUp(tx, { sid: credential_sid }, max) {
+    const rows = await tx.all(someBindings, { credential_sid, max })
+    for (const row of rows) {
+      const user = await unreachableWithout(tx, row)
+      await tx.run(deleteBinding, row)
+      if (user) await setUnreachable(tx, user)
+    }
+    return rows.length
   },
 
   represent: (row, self) => ({
@@ -84,6 +99,17 @@ export const credentials = resource<CredentialRow>()({
     order: () => ({ by: 'date_created', direction: 'asc', where: [] }),
   },
 })
+
+const deleteBinding = deleteRow('bindings', ['service_sid', 'sid'])
+const updateUser = updateRow('users', ['service_sid', 'sid'], ['is_notifiable', 'revision'])
+
+/** Without an event: nothing has become of the devices, and there may be any number of them. */
+async function setUnreachable(tx: Tx, { service_sid, sid, revision: before }: UserRow): Promise<void> {
+  const revision = before + 1
+  await tx.run(updateUser, { service_sid, sid, is_notifiable: 0, revision })
+  tx.notify({ topic: 'changed', table: 'users', sid, revision })
+  announce(tx, infoMap(sid))
+}
 
 /** Only APN has a sandbox. */
 function sandbox(type: Type, p: Given, before: CredentialRow['sandbox']): CredentialRow['sandbox'] {

@@ -9,6 +9,7 @@ export const accountBySid = rowsBy('accounts', ['sid'])
 export const apiKeyOfAccount = rowsBy('api_keys', ['account_sid', 'sid'])
 export const apiKeysOfAccount = rowsBy('api_keys', ['account_sid'])
 export const contentOfAccount = rowsBy('contents', ['account_sid', 'sid'])
+export const credentialOfAccount = rowsBy('credentials', ['account_sid', 'sid'])
 export const channelByAddress = rowsBy('channels', ['account_sid', 'proxy_address'])
 /** For sids that are known to be of the account. */
 export const serviceBySid = rowsBy('services', ['sid'])

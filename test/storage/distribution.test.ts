@@ -41,6 +41,7 @@ const other_leads: Readonly<Record<string, string>> = {
   media_of_account: 'the quota of an account',
   media_unused: 'uploads that have expired',
   bindings_by_credential: 'credentials belong to the account',
+  bindings_by_update: 'the removal of old ones asks for all services at once',
   mutations_by_date: 'the removal of old ones asks for all services at once',
   presence_by_node: 'a node that has died leaves users of all services',
   tombstones_by_date: 'the removal of old ones asks for all services at once',
@@ -63,6 +64,7 @@ const fan_outs: readonly (readonly [text: RegExp, why: string])[] = [
   [/from "media" where "message_sid" is null/, 'uploads that have expired'],
   [/"url" from "(?:conversation_webhooks|deliveries)" where \(/, 'URLs stored before credentials in them were sealed'],
   [/"bindings" where "credential_sid" = /, 'the end of a credential'],
+  [/"bindings" where "date_updated" < /, 'devices that have not been seen for long'],
   [/from "participants" where "account_sid" = \S+ and "address" = /, 'address pairs and groups of the account'],
   [/from "deliveries" where (?:.* and )?"id" (=|<) /, "the operator's log"],
   [

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import { newSid } from '../../src/sids.ts'
 import type { BindingRow } from '../../src/storage/schema.ts'
 import type { FileServer } from './file-server.ts'
@@ -12,7 +13,7 @@ export async function registerBinding(server: FileServer, tenant: Tenant, given:
     sid: newSid('binding', now),
     account_sid: tenant.account_sid,
     identity: 'alice',
-    endpoint: `${given.identity ?? 'alice'}-endpoint`,
+    endpoint: `${given.identity ?? randomUUID()}-endpoint`,
     binding_type: 'fcm',
     credential_sid: `CR${'c'.repeat(32)}`,
     message_types: '["new_message"]',

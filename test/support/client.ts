@@ -14,6 +14,7 @@ export function socketUrl({ url }: Pick<Tenant, 'url'>): string {
 interface TokenOptions {
   readonly service_sid?: string
   readonly lifetime?: number
+  readonly push_credential_sid?: string
 }
 
 /** An access token of this tenant. */

@@ -1,6 +1,5 @@
 import { milliseconds } from '../../dates.ts'
 import { parseStored } from '../../json.ts'
-import { randomSid } from '../../sids.ts'
 import type { ContentRow } from '../../storage/schema.ts'
 import { shape } from '../../storage/shapes.ts'
 import type { ClientCall } from '../call.ts'
@@ -28,18 +27,6 @@ function templateJson(row: ContentRow) {
   }
 }
 
-/** No push is sent. A refusal would be repeated for ever, so a registration is accepted and forgotten. */
-async function register(): Promise<TunnelResponse> {
-  return { status: 201, body: { id: randomSid('binding') } }
-}
-
-async function unregister(): Promise<TunnelResponse> {
-  return { status: 204, body: null }
-}
-
 export const otherRoutes: readonly Route<ClientCall>[] = [
   { method: 'GET', path: '/Client/v2/ContentTemplates', run: contentTemplates },
-  { method: 'POST', path: '/v1/registrations', run: register },
-  { method: 'DELETE', path: '/v1/registrations', run: unregister },
-  { method: 'DELETE', path: '/v1/registrations/:id', run: unregister },
 ]

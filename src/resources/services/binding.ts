@@ -1,8 +1,23 @@
 import { seconds } from '../../dates.ts'
 import { parseStored } from '../../json.ts'
-import { resource, whenAny } from '../../model/declare.ts'
+import { revised } from '../../model/change.ts'
+import { type FactsUnder, resource, type Step, stepOf, whenAny } from '../../model/declare.ts'
 import { oneOf, repeated, text } from '../../model/params.ts'
-import type { BindingRow } from '../../storage/schema.ts'
+import type { Reader } from '../../storage/database.ts'
+import { userByIdentity } from '../../storage/lookups.ts'
+import type { BindingRow, UserRow } from '../../storage/schema.ts'
+import { shape } from '../../storage/shapes.ts'
+import { users } from '../users/user.ts'
+
+const anotherOf = shape<{ service_sid: string; identity: string; sid: string }>()((db, a) =>
+  db
+    .selectFrom('bindings')
+    .select('sid')
+    .where('service_sid', '=', a.service_sid)
+    .where('identity', '=', a.identity)
+    .where('sid', '<>', a.sid)
+    .limit(1),
+)
 
 /** https://www.twilio.com/docs/conversations/api/binding-resource */
 export const bindings = resource<BindingRow>()({
@@ -11,9 +26,13 @@ export const bindings = resource<BindingRow>()({
   under: 'only service',
   table: 'bindings',
   sid: 'binding',
-  // The API neither creates nor updates bindings: devices register themselves.
+  // The API neither creates nor updates bindings: devices register themselves (`client/registrations.ts`).
   params: {},
+  // A credential's bindings are removed in batches.
+  goneWith: { column: 'credential_sid', when: () => true },
+  load: async (read, _p, _facts, before) => before && unreachableWithout(read, before),
   remove: () => {},
+  steps: (change, facts, user) => (change.verb === 'remove' ? [change, ...notifiable(user, false, facts)] : [change]),
   represent: (row, self) => ({
     sid: row.sid,
     account_sid: row.account_sid,
@@ -42,3 +61,16 @@ export const bindings = resource<BindingRow>()({
     }),
   },
 })
+
+/** Reads and locks the user of a binding, if it is their last one. */
+export async function unreachableWithout(read: Reader, { service_sid, identity, sid }: BindingRow): Promise<UserRow | null> {
+  const user = await read.hold(userByIdentity, { service_sid, identity }, 'change')
+  return user && !(await read.one(anotherOf, { service_sid, identity, sid })) ? user : null
+}
+
+/** Returns the step that says whether a user has a device to be notified on; none when that is known. */
+export function notifiable(user: UserRow | null, is: boolean, facts: FactsUnder<'only service'>): Step[] {
+  if (!user || user.is_notifiable === Number(is)) return []
+  const after = revised({ ...user, is_notifiable: Number(is) })
+  return [stepOf(users, { verb: 'update', before: user, after, cause: 'consequence' }, facts)]
+}

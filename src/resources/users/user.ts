@@ -186,6 +186,7 @@ export const users = resource<UserRow>()({
       const row = rowOf(change)
       if (change.verb === 'remove') return []
       const created = change.verb === 'create'
+      const { is_online, is_notifiable } = withReachability(row, service)
       const reachability = !created && hasOtherReachability(change.before, change.after)
       if (reachability && service.reachability_enabled === 0) return []
       return [
@@ -198,8 +199,8 @@ export const users = resource<UserRow>()({
             ...toPayload(change),
             DateCreated: milliseconds(row.date_created),
             DateUpdated: created ? null : milliseconds(row.date_updated),
-            isOnline: row.is_online === null ? null : String(row.is_online === 1),
-            isNotifiable: row.is_notifiable === null ? null : String(row.is_notifiable === 1),
+            isOnline: is_online === null ? null : String(is_online === 1),
+            isNotifiable: is_notifiable === null ? null : String(is_notifiable === 1),
           }),
         },
       ]

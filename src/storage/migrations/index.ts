@@ -18,6 +18,7 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0009-messaging-services': step(() => import('./0009-messaging-services.ts')),
   '0010-client-events': step(() => import('./0010-client-events.ts')),
   '0011-presence': step(() => import('./0011-presence.ts')),
+  '0012-push': step(() => import('./0012-push.ts')),
   '0015-last-updated-by': step(() => import('./0015-last-updated-by.ts')),
 }
 
