@@ -4,7 +4,6 @@ import { isIP, type LookupFunction, Socket } from 'node:net'
 import ipaddr from 'ipaddr.js'
 import type { Agent, buildConnector, Dispatcher } from 'undici'
 import { authorize, parseChallenges } from './challenge.ts'
-import type { Prepared } from './signature.ts'
 
 export interface SendResult {
   /** HTTP status. Set when `kind` is 'answered', and when a response began but did not end; null otherwise. */
@@ -13,9 +12,29 @@ export interface SendResult {
   readonly body: string
   /** Why there is no response. Contains at most host and port: never credentials, path or query. */
   readonly error: string | null
-  /** `unsent`: no request was made, and none will be. */
-  readonly kind: 'answered' | 'timeout' | 'refused_address' | 'failed' | 'unsent'
+  /** `unsent`: no request was made, and none will be. `accepted`, `refused`: by a channel, whatever it speaks. */
+  readonly kind: 'answered' | 'timeout' | 'refused_address' | 'failed' | 'unsent' | 'accepted' | 'refused'
   readonly duration_ms: number
+  /** What the delivery log keeps of the response. */
+  readonly response?: string
+}
+
+/** A request, ready to be sent. */
+export interface ClientRequest {
+  readonly method: string
+  /** Serialised by WHATWG rules, without credentials and fragment. */
+  readonly url: string
+  readonly headers: Readonly<Record<string, string>>
+  readonly body: string | Uint8Array | null
+  /** Sent when the receiver asks for them; both empty if there are none. */
+  readonly username: string
+  readonly password: string
+}
+
+/** With what a program reads: `bytes` in place of `body`. */
+export interface RawResult extends Omit<SendResult, 'body'> {
+  readonly headers: IncomingHttpHeaders
+  readonly bytes: Buffer
 }
 
 export interface WebhookClient {
@@ -23,7 +42,9 @@ export interface WebhookClient {
    * Sends once and follows no redirect. `timeoutMs` covers everything from waiting for a connection to the last byte. `signal`
    * gives the request up at once.
    */
-  send(request: Prepared, timeoutMs: number, signal?: AbortSignal): Promise<SendResult>
+  send(request: ClientRequest, timeoutMs: number, signal?: AbortSignal): Promise<SendResult>
+  /** The same, with the headers and bytes of the response. */
+  request(request: ClientRequest, timeoutMs: number, signal?: AbortSignal): Promise<RawResult>
   /** Refuses new requests, waits for those in flight, then closes all connections. */
   close(): Promise<void>
 }
@@ -139,13 +160,13 @@ function kindOf(error: unknown): SendResult['kind'] {
   return code === 'UND_ERR_CONNECT_TIMEOUT' || code === 'ETIMEDOUT' ? 'timeout' : 'failed'
 }
 
-/** The result of one exchange, with the challenge that a second one may need. */
-interface Outcome extends Omit<SendResult, 'duration_ms'> {
-  readonly challenge: string | string[] | undefined
-}
+/** The result of one exchange. */
+type Outcome = Omit<RawResult, 'duration_ms'>
+
+const nothing = Buffer.alloc(0)
 
 function failure(kind: SendResult['kind'], error: string, status: number | null = null): Outcome {
-  return { kind, status, body: '', error, challenge: undefined }
+  return { kind, status, bytes: nothing, error, headers: {} }
 }
 
 /**
@@ -161,7 +182,7 @@ class Exchange implements Dispatcher.DispatchHandler {
   #released = false
   #controller: Dispatcher.DispatchController | null = null
   #status: number | null = null
-  #challenge: string | string[] | undefined
+  #headers: IncomingHttpHeaders = {}
   #chunks: Buffer[] = []
   #sizeBytes = 0
 
@@ -199,8 +220,8 @@ class Exchange implements Dispatcher.DispatchHandler {
   }
 
   #complete(): void {
-    const body = this.#chunks.length === 0 ? '' : new TextDecoder().decode(Buffer.concat(this.#chunks))
-    this.#settle({ kind: 'answered', status: this.#status, body, error: null, challenge: this.#challenge })
+    const bytes = this.#chunks.length === 0 ? nothing : Buffer.concat(this.#chunks)
+    this.#settle({ kind: 'answered', status: this.#status, bytes, error: null, headers: this.#headers })
   }
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
@@ -212,7 +233,7 @@ class Exchange implements Dispatcher.DispatchHandler {
   onResponseStart(_: Dispatcher.DispatchController, status: number, headers: IncomingHttpHeaders): void {
     if (status < 200) return
     this.#status = status
-    this.#challenge = headers['www-authenticate']
+    this.#headers = headers
   }
 
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
@@ -242,12 +263,12 @@ interface Lane {
 }
 
 interface ExchangeOptions {
-  readonly headers: Prepared['headers']
+  readonly headers: ClientRequest['headers']
   readonly timeoutMs: number
   readonly signal: AbortSignal | undefined
 }
 
-type Exchanger = (request: Prepared, options: ExchangeOptions) => Promise<Outcome>
+type Exchanger = (request: ClientRequest, options: ExchangeOptions) => Promise<Outcome>
 
 /**
  * Runs at most `limit` exchanges per origin. The others wait here rather than in undici's queue, which no request can leave
@@ -299,7 +320,7 @@ function createExchanger(agent: Agent, limit: number): Exchanger {
  */
 async function sendWithCredentials(
   exchange: Exchanger,
-  request: Prepared,
+  request: ClientRequest,
   { timeoutMs, signal }: Omit<ExchangeOptions, 'headers'>,
 ): Promise<Outcome> {
   const startMs = performance.now()
@@ -307,7 +328,7 @@ async function sendWithCredentials(
   const { method, username, password } = request
   if (first.kind !== 'answered' || first.status !== 401 || (username === '' && password === '')) return first
   const uri = splitUrl(request.url).path
-  const authorization = authorize(parseChallenges(first.challenge), { username, password, method, uri })
+  const authorization = authorize(parseChallenges(first.headers['www-authenticate']), { username, password, method, uri })
   if (authorization === null) return first
   const remainingMs = Math.max(1, timeoutMs - (performance.now() - startMs))
   return exchange(request, { headers: { ...request.headers, Authorization: authorization }, timeoutMs: remainingMs, signal })
@@ -336,7 +357,7 @@ export function createWebhookClient(options: WebhookClientOptions): WebhookClien
   let closing: Promise<void> | null = null
   let onIdle = () => {}
 
-  async function outcomeOf(request: Prepared, how: Omit<ExchangeOptions, 'headers'>): Promise<Outcome> {
+  async function outcomeOf(request: ClientRequest, how: Omit<ExchangeOptions, 'headers'>): Promise<Outcome> {
     if (closing) return failure('failed', 'the webhook client is closed')
     inFlight++
     try {
@@ -357,11 +378,17 @@ export function createWebhookClient(options: WebhookClientOptions): WebhookClien
     for (const socket of connecting) socket.destroy()
   }
 
+  async function request(request: ClientRequest, timeoutMs: number, signal?: AbortSignal): Promise<RawResult> {
+    const startMs = performance.now()
+    const outcome = await outcomeOf(request, { timeoutMs, signal })
+    return { ...outcome, duration_ms: performance.now() - startMs }
+  }
+
   return {
-    send: async (request, timeoutMs, signal) => {
-      const startMs = performance.now()
-      const { status, body, error, kind } = await outcomeOf(request, { timeoutMs, signal })
-      return { status, body, error, kind, duration_ms: performance.now() - startMs }
+    request,
+    send: async (...given) => {
+      const { status, bytes, error, kind, duration_ms } = await request(...given)
+      return { status, body: bytes.length === 0 ? '' : new TextDecoder().decode(bytes), error, kind, duration_ms }
     },
     close: () => {
       closing ??= shutDown()

@@ -3,21 +3,21 @@ import type { DeliveryRow } from '../storage/schema.ts'
 import type { SendResult } from './client.ts'
 
 /** Sends deliveries of one kind. A handler is passed in for each kind, so that this folder imports no channel. */
-export interface DeliveryHandler<Report = never> {
+export interface DeliveryHandler<Report = never, Result extends SendResult = SendResult> {
   /** Makes one attempt, after `tries` earlier ones. `signal` gives it up. */
-  send(row: DeliveryRow, tries: number, signal: AbortSignal): Promise<SendResult>
+  send(row: DeliveryRow, tries: number, signal: AbortSignal): Promise<Result>
   /** Whether another attempt follows this failed one. */
-  mayRetry(row: DeliveryRow, result: SendResult, tries: number): boolean
+  mayRetry(row: DeliveryRow, result: Result, tries: number): boolean
   /** Returns the report on the last attempt, for `Settle`. Plain data: it is sent to the writer thread. */
-  report?(result: SendResult, ok: boolean): Report
+  report?(result: Result, ok: boolean): Report
 }
 
 /** Writes what follows from the last attempt of a delivery, in the transaction that records it. `now` in epoch ms. */
 export type Settle<Report> = (tx: Tx, row: DeliveryRow, report: Report, now: number) => Promise<void>
 
-/** Whether an attempt got a 2xx response. */
+/** Whether an attempt got a 2xx response, or a channel has taken the message. */
 export function isDelivered({ kind, status }: SendResult): boolean {
-  return kind === 'answered' && isSuccess(status)
+  return kind === 'accepted' || (kind === 'answered' && isSuccess(status))
 }
 
 /** Whether a status is 2xx. */

@@ -12,9 +12,11 @@ import { deliveryById } from './log.ts'
 export interface Attempt {
   readonly at: number
   readonly duration_ms: number
-  /** HTTP status; null without a response. */
+  /** HTTP status, or the reply code of SMTP; null without a response. */
   readonly status: number | null
   readonly error: string | null
+  /** The first characters of what a channel responded. */
+  readonly response?: string
 }
 
 const key = ['service_sid', 'id'] as const

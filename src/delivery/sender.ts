@@ -14,6 +14,9 @@ export interface SenderOptions<Report> {
   readonly attempted?: (result: SendResult, row: DeliveryRow) => void
 }
 
+/** Of a channel's response, in the log. */
+const maxResponseChars = 1000
+
 /**
  * Makes one attempt of a delivery. Writes nothing: returns the row after it, and the handler's report if it was the last; undefined
  * when `signal` has given it up, which counts as no attempt.
@@ -30,13 +33,14 @@ export async function attemptDelivery<Report>(
   const result = isTooOld(row, clock, maxAgeMs) ? unsent('pending for too long') : await handler.send(row, earlier.length, signal)
   if (signal.aborted) return undefined
   attempted?.(result, row)
-  const { status, error } = result
+  const { status, error, response } = result
   const ok = isDelivered(result)
   const attempt: Attempt = {
     at,
     duration_ms: Math.round(result.duration_ms),
     status,
     error: ok ? null : (error ?? `HTTP ${status}`),
+    ...(response !== undefined && { response: response.slice(0, maxResponseChars) }),
   }
   const retry = !ok && handler.mayRetry(row, result, earlier.length)
   const next: DeliveryRow = {

@@ -1,16 +1,11 @@
 import { createHmac } from 'node:crypto'
 import { sameSecret } from '../vault.ts'
+import type { ClientRequest } from './client.ts'
 
-/** A signed request, ready to be sent. */
-export interface Prepared {
+/** A signed request: its URL is exactly the string that was signed, its credentials are those of the configured URL, decoded. */
+export interface Prepared extends ClientRequest {
   readonly method: 'GET' | 'POST'
-  /** Serialised by WHATWG rules, without credentials and fragment; exactly the string that was signed. */
-  readonly url: string
-  readonly headers: Readonly<Record<string, string>>
   readonly body: string | null
-  /** Credentials of the configured URL, decoded; both empty if it has none. */
-  readonly username: string
-  readonly password: string
 }
 
 /** Percent-decodes a user name or password; what does not decode to UTF-8 is returned as it is. */

@@ -19,7 +19,7 @@ import type { MediaRow } from '../storage/schema.ts'
 import type { Vault } from '../vault.ts'
 import type { mediaCommands } from './commands.ts'
 import { baseName, contentHeaders, isForm, isUnmodified, rangeOf, uploadedType } from './headers.ts'
-import { TemporaryLinks } from './links.ts'
+import { signedPath, TemporaryLinks } from './links.ts'
 import { mediaPart } from './multipart.ts'
 import { bytesOf, findMedia } from './rows.ts'
 import type { MediaStore } from './store.ts'
@@ -335,10 +335,6 @@ async function mediaSids(body: Readable): Promise<readonly string[]> {
 
 /** Codes of errors that the caller causes by disconnecting. */
 const disconnected = /^(?:ERR_STREAM_|ECONNRESET|EPIPE)/
-
-function signedPath(service_sid: string, sid: string): string {
-  return `/Services/${service_sid}/Media/${sid}/Content/Temporary`
-}
 
 /**
  * Passes the body to `work` as a stream. An idle sender is disconnected. After a refusal the rest of the body is read and dropped,

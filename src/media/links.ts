@@ -4,6 +4,14 @@ import { sameSecret, type Vault } from '../vault.ts'
 /** Long enough to start a download, too short for sharing the url. */
 const lifetimeS = 300
 
+/** Carriers fetch media minutes or hours after they have been told of them. */
+const channelLifetimeS = 24 * 3600
+
+/** Returns the path, below `/v1`, at which a signed url has the content of media. */
+export function signedPath(service_sid: string, sid: string): string {
+  return `/Services/${service_sid}/Media/${sid}/Content/Temporary`
+}
+
 /** Urls that need no credentials for a few minutes, for example for an `<img>`, which cannot send any. */
 export class TemporaryLinks {
   readonly #key: KeyObject
@@ -14,7 +22,16 @@ export class TemporaryLinks {
 
   /** Returns the query that makes `path` accessible without credentials for five minutes. */
   sign(path: string, now: number): string {
-    const expires = String(Math.ceil(now / 1000) + lifetimeS)
+    return this.#query(path, Math.ceil(now / 1000) + lifetimeS)
+  }
+
+  /** The same for a carrier: for a day. */
+  signForChannel(path: string, now: number): string {
+    return this.#query(path, Math.ceil(now / 1000) + channelLifetimeS)
+  }
+
+  #query(path: string, expiresS: number): string {
+    const expires = String(expiresS)
     return String(new URLSearchParams({ Expires: expires, Signature: this.#signature(path, expires) }))
   }
 

@@ -57,7 +57,8 @@ export class Metrics {
   }
 
   countDelivery({ kind, status, duration_ms }: SendResult): void {
-    count(this.deliveries, kind === 'answered' ? `${Math.floor((status ?? 0) / 100)}xx` : kind)
+    const isAnswered = kind === 'answered' || (kind === 'accepted' && status !== null)
+    count(this.deliveries, isAnswered ? `${Math.floor((status ?? 0) / 100)}xx` : kind)
     this.deliverySeconds.observe(duration_ms / 1000)
   }
 
