@@ -4,6 +4,7 @@ import { pino } from 'pino'
 import { adminRoutes } from '../src/admin/routes.ts'
 import { Faults } from '../src/api/faults.ts'
 import type { Pipeline } from '../src/api/requests.ts'
+import type { Carriers } from '../src/channels/carrier.ts'
 import { type Config, readConfig } from '../src/config.ts'
 import { DeliveryIdle } from '../src/delivery/idle.ts'
 import { openInstallation } from '../src/installation/open.ts'
@@ -85,6 +86,8 @@ export async function describeAdmin(): Promise<AdminDescription> {
         limits: null,
         logins: null,
         testMode,
+        // Never asked, like the pipeline.
+        carriers: {} as Carriers,
         gateway: { open: () => Promise.reject(new Error('nothing is served')) },
       }),
       {

@@ -1,6 +1,7 @@
 import { accountCommands } from './accounts/commands.ts'
 import { sealUrls } from './background/url-sealing.ts'
 import { channelCommands } from './channels/commands.ts'
+import { removeExternalIdsBelow } from './channels/external-ids.ts'
 import { failedReport, settleMessage } from './channels/receipts.ts'
 import { checkNeeds } from './client/needs.ts'
 import { presenceCommands } from './client/presence-commands.ts'
@@ -21,7 +22,7 @@ export const commands = {
   change: (tx: Tx, input: NamedChange) => change(tx, registry, input, checkNeeds),
   changeAll: (tx: Tx, input: readonly [NamedChange, ...NamedChange[]]) => changeAll(tx, registry, input),
   sweep: long((tx: Tx, request: SweepRequest) => sweep(tx, registry, request)),
-  ...removalCommands(registry, removeSomeMedia),
+  ...removalCommands(registry, removeMore),
   ...deliveryCommands(settleMessage, failedReport),
   ...accountCommands,
   ...factCommands,
@@ -31,6 +32,12 @@ export const commands = {
   ...registrationCommands,
   sealUrls,
   ...seedCommands,
+}
+
+/** What no resource declares goes with the conversation or service that it belongs to. */
+async function removeMore(tx: Tx, column: string, sid: string, max: number): Promise<number> {
+  const media = await removeSomeMedia(tx, column, sid, max)
+  return media + (await removeExternalIdsBelow(tx, column, sid, max - media))
 }
 
 export type ParleyCommands = typeof commands

@@ -14,7 +14,7 @@ import { closeHttp, createHttp, refuseOtherHosts } from './api/server.ts'
 import { Cleanup } from './background/cleanup.ts'
 import { Timers } from './background/timers.ts'
 import { UrlSealing } from './background/url-sealing.ts'
-import { loopbackHandler, messageHandler } from './channels/message-delivery.ts'
+import { Channels } from './channels/channels.ts'
 import type { ChannelReport } from './channels/receipts.ts'
 import { mediaBearers } from './client/bearers.ts'
 import { type ConnectionLimits, defaultConnectionLimits } from './client/connection.ts'
@@ -120,13 +120,24 @@ export async function start(config: Config, options: StartOptions = {}): Promise
     const timers = createTimers(shared)
     const pipeline = createPipeline(shared, timers)
     const idle = new DeliveryIdle(installation)
-    const deliveries = createDeliveries(shared, idle)
+    const channels = createChannels(shared, store)
+    const deliveries = createDeliveries(shared, idle, channels)
     const testMode = config.testMode ? { deliveries, faults: new Faults() } : null
     const clock = sharedClock(shared)
     const logins = createLogins(shared)
     const presence = createPresence(shared, options.clientLimits)
     const clients = createClients(shared, { pipeline, logins, presence, beforeInit: clock?.follow, limits: options.clientLimits })
-    const parts = { pipeline, timers, idle, testMode, store, logins, beforeRequest: clock?.follow, limits: options.limits }
+    const parts = {
+      pipeline,
+      timers,
+      idle,
+      testMode,
+      channels,
+      store,
+      logins,
+      beforeRequest: clock?.follow,
+      limits: options.limits,
+    }
     const { server, gateway } = createServer(shared, parts)
     clients.attach(server.server)
     const workers: Worker[] = [
@@ -148,6 +159,7 @@ export async function start(config: Config, options: StartOptions = {}): Promise
     )
     const listeners = listenersOf(config)
     const url = await listen(server, listeners.server)
+    channels.listensAt(url)
     if (config.gatewayPort !== null || config.gatewayTlsPort !== null) await gateway.open()
     const withdraw = announceUrl(config, url)
     opened.push(async () => withdraw())
@@ -187,7 +199,18 @@ function createTimers({ installation: { clock, database }, metrics, onError }: S
   })
 }
 
-function createDeliveries(shared: Shared, idle: DeliveryIdle): Deliveries<ChannelReport> {
+function createChannels({ config, installation, read, client, onError }: Shared, store: MediaStore): Channels {
+  const { database, vault, clock, log } = installation
+  const { publicUrl, testMode } = config
+  return new Channels({
+    ...{ database, read, client, vault, clock, store, publicUrl, testMode },
+    defaults: {},
+    warn: (facts, text) => log.warn(facts, text),
+    failed: onError,
+  })
+}
+
+function createDeliveries(shared: Shared, idle: DeliveryIdle, channels: Channels): Deliveries<ChannelReport> {
   const { config, installation, metrics, onError } = shared
   const { clock, database, log, vault } = installation
   const signed = { read: shared.read, client: shared.client, vault }
@@ -202,15 +225,16 @@ function createDeliveries(shared: Shared, idle: DeliveryIdle): Deliveries<Channe
         retries: config.webhookRetries,
         studioUrl: config.studioUrl,
       }),
-      message: messageHandler(signed, database.read),
-      loopback: loopbackHandler(database.read),
+      message: channels.handler,
+      loopback: channels.handler,
     },
     record: (results) => database.write('recordDeliveries', results).finally(() => idle.recorded()),
     failed: onError,
     attempted: (result, row) => {
       metrics.countDelivery(result)
       const { status, error } = result
-      if (!isDelivered(result)) log.warn({ delivery: row.id, event: row.event_type, status, error }, 'webhook failed')
+      const what = row.kind === 'webhook' ? 'webhook failed' : 'message to a channel failed'
+      if (!isDelivered(result)) log.warn({ delivery: row.id, event: row.event_type, status, error }, what)
     },
   })
 }
@@ -312,6 +336,7 @@ function createServer(
     readonly timers: Timers
     readonly idle: DeliveryIdle
     readonly testMode: { readonly deliveries: Deliveries<ChannelReport>; readonly faults: Faults } | null
+    readonly channels: Channels
     readonly store: MediaStore
     readonly logins: Logins
     readonly beforeRequest: (() => Promise<void>) | undefined
@@ -319,7 +344,7 @@ function createServer(
   },
 ): { server: FastifyInstance; gateway: Gateway } {
   const { database, vault, clock, log } = installation
-  const { pipeline, timers, idle, testMode, store, logins, beforeRequest } = parts
+  const { pipeline, timers, idle, testMode, channels, store, logins, beforeRequest } = parts
   const limits = { ...defaultLimits, maxConnections: config.maxConnections ?? defaultConnections(), ...parts.limits }
   const server = createHttp({
     pipeline,
@@ -348,7 +373,8 @@ function createServer(
     onResponse: (method, status, seconds) => metrics.countRequest(method, status, seconds),
   })
   const gateway = new Gateway({ config, http: server.server, maxConnections: limits.maxConnections, log })
-  server.register(adminRoutes({ installation, timers, idle, pipeline, limits, logins, gateway, testMode }), {
+  const { carriers } = channels
+  server.register(adminRoutes({ installation, timers, idle, pipeline, limits, logins, gateway, carriers, testMode }), {
     prefix: '/admin/v1',
   })
   server.register(homeRoutes())

@@ -1,12 +1,15 @@
 import type { FastifyPluginAsync } from 'fastify'
+import { type Carriers, checkCarrier } from '../channels/carrier.ts'
+import { type AnyKind, kindByName, kinds } from '../channels/kinds.ts'
+import { mask, openSettings, parseSettings, SettingError, sealSettings, shownSettings } from '../channels/settings.ts'
+import { webhook } from '../channels/webhook.ts'
 import { milliseconds } from '../dates.ts'
 import type { Installation } from '../installation/open.ts'
-import { proxyType } from '../resources/conversations/address-formats.ts'
+import { canonicalAddress, proxyType } from '../resources/conversations/address-formats.ts'
 import { newSid } from '../sids.ts'
-import { accountBySid } from '../storage/lookups.ts'
+import { accountBySid, channelByAddress } from '../storage/lookups.ts'
 import type { ChannelRow } from '../storage/schema.ts'
 import { shape } from '../storage/shapes.ts'
-import { sealCredentials, withoutCredentials } from '../urls.ts'
 import { notFound } from './replies.ts'
 import { bodyErrors, errors, instant, list, type OperationSchema, object, path, removed, response, sid } from './schemas.ts'
 
@@ -14,22 +17,63 @@ interface OfChannel {
   Params: { sid: string; address: string }
 }
 
+interface ChannelBody {
+  kind?: string
+  settings?: object
+  url?: string
+}
+
 const channelsOf = shape<{ account_sid: string }>()((db, a) =>
   db.selectFrom('channels').selectAll().where('account_sid', '=', a.account_sid).orderBy('proxy_address'),
 )
 
+const settings = { type: 'object', additionalProperties: true } as const
+const kind = { type: 'string', enum: kinds.map(({ name }) => name), description: 'See `GET /channel-kinds`' } as const
 const channel = object('Channel', {
-  sid: sid('channel', 'SID of the channel'),
+  sid: sid('channel', 'SID of the channel: providers call `/channels/{sid}`'),
   account_sid: sid('account', 'SID of its account'),
-  proxy_address: { type: 'string' },
-  url: { type: 'string', description: 'Without user name and password' },
+  proxy_address: { type: 'string', description: 'A proxy address or a mailbox' },
+  kind: { type: 'string' },
+  settings: { ...settings, description: `Secrets are shown as \`${mask}\`` },
+  url: { type: ['string', 'null'], description: 'Of the kind `webhook`; without user name and password' },
   date_created: instant,
   date_updated: instant,
 })
 const ofAccount = path({ sid: 'SID of the account' })
-const ofChannel = path({ sid: 'SID of the account', address: 'The proxy address, such as +15557654321' })
+const ofChannel = path({ sid: 'SID of the account', address: 'The address, such as +15557654321 or support@example.com' })
 const tags = ['Channels'] as const
 
+const listKinds: OperationSchema = {
+  operationId: 'listChannelKinds',
+  summary: 'List the kinds of channels with their settings',
+  tags,
+  response: {
+    200: response(
+      'The kinds',
+      list(
+        'ChannelKindList',
+        'kinds',
+        object('ChannelKind', {
+          name: { type: 'string' },
+          description: { type: 'string' },
+          serves: { type: 'array', items: { type: 'string' }, description: 'The types of addresses that it may carry' },
+          settings: {
+            type: 'array',
+            items: object('ChannelSetting', {
+              name: { type: 'string' },
+              description: { type: 'string' },
+              required: { type: 'boolean' },
+              secret: { type: 'boolean', description: `Shown as \`${mask}\`, which given back keeps it` },
+              schema: { ...settings, description: 'JSON schema of its values' },
+              default: { description: 'The value when it is left out' },
+            }),
+          },
+        }),
+      ),
+    ),
+    ...errors(400),
+  },
+}
 const listChannels: OperationSchema = {
   operationId: 'listChannels',
   summary: 'List the channels of an account',
@@ -39,17 +83,20 @@ const listChannels: OperationSchema = {
 }
 const setChannel: OperationSchema = {
   operationId: 'setChannel',
-  summary: 'Set the endpoint of a proxy address',
-  description: 'Messages from the proxy address are sent to it, and it delivers them.',
+  summary: 'Set the channel of an address',
+  description:
+    'Messages from the address are sent by it. `url` alone is the same as the kind `webhook` with that setting. Settings are ' +
+    `replaced as a whole; a secret given as \`${mask}\` is kept.`,
   tags,
   params: ofChannel,
   body: {
-    title: 'ChannelEndpoint',
+    title: 'ChannelSettings',
     type: 'object',
     properties: {
+      kind,
+      settings: { ...settings, description: 'As the kind declares them' },
       url: { type: 'string', maxLength: 2048, description: 'An http or https URL; it may contain a user name and password' },
     },
-    required: ['url'],
     additionalProperties: false,
   },
   response: { 200: response('The channel', channel), ...bodyErrors(404) },
@@ -57,19 +104,34 @@ const setChannel: OperationSchema = {
 const deleteChannel: OperationSchema = {
   operationId: 'deleteChannel',
   summary: 'Delete a channel',
-  description: 'Further messages from its proxy address are not sent to an endpoint.',
+  description: 'Messages from its address fail from then on, but for those of a test mode.',
   tags,
   params: ofChannel,
   response: { 204: removed, ...bodyErrors(404) },
 }
+const checkChannel: OperationSchema = {
+  operationId: 'checkChannel',
+  summary: 'Check whether the settings of a channel work',
+  description: 'It asks the provider; no message is sent.',
+  tags,
+  params: ofChannel,
+  response: {
+    200: response(
+      'What was found out',
+      object('ChannelCheck', { ok: { type: 'boolean' }, says: { type: 'string', description: 'A sentence' } }),
+    ),
+    ...bodyErrors(404),
+  },
+}
 
-/** Messaging channels: the endpoint that delivers the messages from a proxy address. */
-export function channelRoutes({
-  database,
-  vault,
-  clock,
-}: Pick<Installation, 'database' | 'vault' | 'clock'>): FastifyPluginAsync {
+/** Channels: how the messages of an address are sent. `carriers`: null on the command line, which checks nothing. */
+export function channelRoutes(
+  { database, vault, clock }: Pick<Installation, 'database' | 'vault' | 'clock'>,
+  carriers: Carriers | null,
+): FastifyPluginAsync {
   return async (routes) => {
+    routes.get('/channel-kinds', { schema: listKinds }, async () => ({ kinds: kinds.map(kindToJson) }))
+
     routes.get<{ Params: { sid: string } }>(
       '/accounts/:sid/channels',
       { schema: listChannels },
@@ -79,47 +141,99 @@ export function channelRoutes({
       },
     )
 
-    routes.put<OfChannel & { Body: { url: string } }>(
+    routes.put<OfChannel & { Body: ChannelBody }>(
       '/accounts/:sid/channels/:address',
       { schema: setChannel },
-      async ({ params, body: { url } }, reply) => {
-        const error = validate(params.address, url)
-        if (error) return reply.code(400).send({ error })
-        const now = clock.now(params.sid)
-        const channel: ChannelRow = {
-          account_sid: params.sid,
-          sid: newSid('channel', now),
-          proxy_address: params.address,
-          url: sealCredentials(url, (secret) => vault.seal(secret)),
-          date_created: now,
-          date_updated: now,
+      async ({ params, body }, reply) => {
+        const key = keyOf(params)
+        try {
+          const { name, settings: declared, given, kind } = kindOf(body, key.proxy_address)
+          const before = await database.read.one(channelByAddress, key)
+          const stored = before?.kind === name ? openSettings(declared, before.settings, (sealed) => vault.open(sealed)) : null
+          const values = parseSettings(declared, given, stored)
+          const problem = kind.problem?.(values)
+          if (problem !== undefined) throw new SettingError(problem)
+          const now = clock.now(params.sid)
+          const sealed = sealSettings(declared, values, (secret) => vault.seal(secret))
+          const dates = { date_created: now, date_updated: now }
+          const row = await database.write('setChannel', {
+            ...key,
+            sid: newSid('channel', now),
+            kind: name,
+            settings: sealed,
+            ...dates,
+          })
+          // Only its account can be missing: the channel itself would have been made.
+          return row ? toJson(row) : notFound(reply, [params.sid])
+        } catch (error) {
+          if (error instanceof SettingError) return reply.code(400).send({ error: sentenceOf(error, body) })
+          throw error
         }
-        const row = await database.write('setChannel', channel)
-        // Only its account can be missing: the channel itself would have been made.
-        return row ? toJson(row) : notFound(reply, [params.sid])
       },
     )
 
     routes.delete<OfChannel>('/accounts/:sid/channels/:address', { schema: deleteChannel }, async ({ params }, reply) => {
-      const removed = await database.write('removeChannel', { account_sid: params.sid, proxy_address: params.address })
+      const removed = await database.write('removeChannel', keyOf(params))
       return removed ? reply.code(204).send() : notFound(reply)
+    })
+
+    if (!carriers) return
+    routes.post<OfChannel>('/accounts/:sid/channels/:address/check', { schema: checkChannel }, async ({ params }, reply) => {
+      const row = await database.read.one(channelByAddress, keyOf(params))
+      if (!row) return notFound(reply)
+      const carrier = carriers.of(row)
+      const checked = carrier && (await checkCarrier(carriers, carrier))
+      return checked ?? reply.code(400).send({ error: `the kind ${row.kind} has no check` })
     })
   }
 }
 
-/** Returns what is wrong. Whether the endpoint may be called is checked at each call, as for webhooks. */
-function validate(address: string, url: string): string | undefined {
-  if (!proxyType(address)) return `${address} is not an address of a known format`
-  const parsed = URL.canParse(url) ? new URL(url) : undefined
-  return parsed && /^https?:$/.test(parsed.protocol) ? undefined : 'url must be an http or https URL'
+function keyOf({ sid, address }: OfChannel['Params']): Pick<ChannelRow, 'account_sid' | 'proxy_address'> {
+  return { account_sid: sid, proxy_address: canonicalAddress(address) }
+}
+
+/** Returns the kind that a request is about, and the settings as given. Throws SettingError. */
+function kindOf({ kind: name, settings, url }: ChannelBody, address: string) {
+  const type = proxyType(address)
+  if (!type) throw new SettingError(`${address} is not an address of a known format`)
+  if (name === undefined && url === undefined) throw new SettingError('kind is required, or url alone')
+  if (url !== undefined && (settings !== undefined || (name !== undefined && name !== webhook.name))) {
+    throw new SettingError('url stands alone: with a kind, it is one of its settings')
+  }
+  const kind = kindByName(name ?? webhook.name)
+  if (!kind) throw new SettingError(`${name} is not a kind of channel`)
+  if (!kind.serves.includes(type)) throw new SettingError(`the kind ${kind.name} does not carry ${type}`)
+  return { kind, name: kind.name, settings: kind.settings, given: url === undefined ? (settings ?? {}) : { url } }
+}
+
+/** Names the field that was given. */
+function sentenceOf({ message }: SettingError, { url }: ChannelBody): string {
+  return url === undefined ? message : message.replace(/^settings\./, '')
+}
+
+function kindToJson({ name, description, serves, settings }: AnyKind) {
+  const declared = Object.entries(settings).map(([setting, { description, schema, secret, default: value }]) => ({
+    name: setting,
+    description,
+    required: value === undefined,
+    secret: secret === 'value',
+    schema,
+    default: value ?? null,
+  }))
+  return { name, description, serves, settings: declared }
 }
 
 function toJson(row: ChannelRow) {
+  const kind = kindByName(row.kind)
+  // Of another version's kind nothing says what is secret.
+  const shown = kind ? shownSettings(kind.settings, row.settings) : {}
   return {
     sid: row.sid,
     account_sid: row.account_sid,
     proxy_address: row.proxy_address,
-    url: withoutCredentials(row.url),
+    kind: row.kind,
+    settings: shown,
+    url: typeof shown.url === 'string' && row.kind === webhook.name ? shown.url : null,
     date_created: milliseconds(row.date_created),
     date_updated: milliseconds(row.date_updated),
   }

@@ -30,15 +30,16 @@ const filter = { type: 'string', maxLength: 64 } as const
 const attempt = object('Attempt', {
   at: instant,
   duration_ms: { type: 'integer' },
-  status: { type: ['integer', 'null'], description: 'HTTP status; null when there was no response' },
+  status: { type: ['integer', 'null'], description: 'HTTP status or SMTP reply code; null when there was no response' },
   error: { type: ['string', 'null'] },
+  response: { type: ['string', 'null'], description: 'The first 1,000 characters of what a channel responded' },
 })
 const delivery = object('Delivery', {
   id: sid('delivery', 'Id of the delivery'),
   kind: {
     type: 'string',
     enum: deliveryKinds,
-    description: '`message`: sent to the endpoint of a channel; `loopback`: a message from a proxy address without a channel',
+    description: '`message`: sent by a channel; `loopback`: a message to an address that no channel carries',
   },
   account_sid: text,
   service_sid: text,
@@ -49,7 +50,7 @@ const delivery = object('Delivery', {
   subject_sid: { ...text, description: 'SID of the conversation or user that the event is about' },
   event_type: text,
   method: text,
-  url: { type: ['string', 'null'], description: 'Without user name and password; null for `loopback`' },
+  url: { type: ['string', 'null'], description: 'Without user name and password; null for a channel without one' },
   message_sid: { type: ['string', 'null'], description: 'SID of the message that is sent to a channel' },
   participant_sid: { type: ['string', 'null'], description: 'SID of the participant who receives that message' },
   params: { type: 'object', additionalProperties: text },
@@ -176,12 +177,12 @@ function toJson(row: DeliveryRow) {
     subject_sid: row.subject_sid,
     event_type: row.event_type,
     method: row.method,
-    url: row.kind === 'loopback' ? null : withoutCredentials(row.url),
+    url: row.url === '' ? null : withoutCredentials(row.url),
     message_sid: row.message_sid,
     participant_sid: row.participant_sid,
     params: parseStored<Record<string, string>>(row.form),
     status: row.status,
-    attempts: attempts.map((attempt) => ({ ...attempt, at: milliseconds(attempt.at) })),
+    attempts: attempts.map((attempt) => ({ ...attempt, at: milliseconds(attempt.at), response: attempt.response ?? null })),
     date_created: milliseconds(row.date_created),
     date_finished: row.date_finished === null ? null : milliseconds(row.date_finished),
   }

@@ -4,8 +4,8 @@ import { type HttpLimits, isEncoded, limitBodyTime } from '../api/limits.ts'
 import type { LoginThrottle } from '../api/login-throttle.ts'
 import { addressOf } from '../api/origin.ts'
 import type { Pipeline } from '../api/requests.ts'
-
 import type { Timers } from '../background/timers.ts'
+import type { Carriers } from '../channels/carrier.ts'
 import { TestClock } from '../clock.ts'
 import type { DeliveryIdle } from '../delivery/idle.ts'
 import { ApiError, isFailure, refuse } from '../errors.ts'
@@ -46,6 +46,8 @@ export interface AdminOptions {
   readonly logins: Logins | null
   /** Also null there: it would close at once. */
   readonly gateway: Pick<Gateway, 'open'> | null
+  /** Also null there: nothing is asked of a provider. */
+  readonly carriers: Carriers | null
   /** Null unless in test mode. */
   readonly testMode: Pick<TestModeOptions, 'deliveries' | 'faults'> | null
 }
@@ -64,6 +66,7 @@ export function adminRoutes({
   limits,
   logins,
   gateway,
+  carriers,
   testMode,
 }: AdminOptions): FastifyPluginAsync {
   const { database, clock, adminToken, log, plan } = installation
@@ -90,7 +93,7 @@ export function adminRoutes({
     await admin.register(accountRoutes(installation))
     await admin.register(keyRoutes(installation))
     await admin.register(tokenRoutes(installation))
-    await admin.register(channelRoutes(installation))
+    await admin.register(channelRoutes(installation, carriers))
     await admin.register(contentRoutes(installation))
     await admin.register(receiptRoutes(installation))
     if (pipeline) await admin.register(inboundRoutes(installation, pipeline))

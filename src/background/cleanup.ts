@@ -1,3 +1,4 @@
+import type { channelCommands } from '../channels/commands.ts'
 import type { registrationCommands } from '../client/registrations.ts'
 import type { Clock } from '../clock.ts'
 import { Loop, type Worker } from '../loop.ts'
@@ -17,7 +18,9 @@ const batch = 500
 
 export interface CleanupOptions {
   readonly clock: Clock
-  readonly database: Database<ReturnType<typeof removalCommands> & typeof registrationCommands>
+  readonly database: Database<
+    ReturnType<typeof removalCommands> & typeof registrationCommands & Pick<typeof channelCommands, 'removeOldExternalIds'>
+  >
   /** How long finished deliveries stay in the log. */
   readonly deliveryRetentionMs: number
   /** How long a client SDK may be away and still learn of what was removed. */
@@ -41,6 +44,7 @@ export class Cleanup implements Worker {
       const now = clock.now()
       const lost = { before: now - bindingRetentionMs, now, limit: batch }
       while (!signal.aborted && (await database.write('removeOldBindings', lost)) === batch);
+      while (!signal.aborted && (await database.write('removeOldExternalIds', { now, limit: batch })) >= batch);
       return hourMs
     }, onError)
     database.subscribe((notices) => {

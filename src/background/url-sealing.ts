@@ -20,7 +20,7 @@ const places = [
   place('accounts', ['sid'], ['pre_webhook_url', 'post_webhook_url']),
   place('services', ['sid'], ['pre_webhook_url', 'post_webhook_url']),
   place('addresses', ['account_sid', 'sid'], ['auto_creation']),
-  place('channels', ['account_sid', 'proxy_address'], ['url']),
+  place('channels', ['account_sid', 'proxy_address'], ['settings']),
   place('conversation_webhooks', ['conversation_sid', 'sid', 'service_sid'], ['url']),
   place('deliveries', ['service_sid', 'id'], ['url']),
 ]
@@ -119,9 +119,9 @@ async function* unsealed(
 function sealStored(stored: string, vault: Vault): string {
   const auto = parseJsonObject(stored)
   if (!auto) return sealUrl(stored, vault)
-  const { webhook_url } = auto
-  if (typeof webhook_url !== 'string') return stored
-  return JSON.stringify({ ...auto, webhook_url: sealUrl(webhook_url, vault) })
+  const name = ['webhook_url', 'url'].find((key) => typeof auto[key] === 'string')
+  if (name === undefined) return stored
+  return JSON.stringify({ ...auto, [name]: sealUrl(String(auto[name]), vault) })
 }
 
 function sealUrl(url: string, vault: Vault): string {

@@ -96,7 +96,8 @@ export interface Outbound {
   readonly from: string | null
   /** The address of the recipient, as it was given. */
   readonly to: string
-  readonly author: { readonly identity: string | null; readonly name: string | null }
+  /** `identity`: as the message has it, an identity or an address. `name`: the friendly name of a user. */
+  readonly author: { readonly identity: string; readonly name: string | null }
   readonly subject: string | null
   readonly text: string | null
   /** For kinds that carry a subject. */
@@ -187,10 +188,12 @@ export interface RawReply {
 export interface ChannelIo {
   readonly channel: { readonly account_sid: string; readonly sid: string; readonly address: string }
   /**
-   * HTTP with the same check of addresses, time limits and caps as webhooks; follows no redirect. Throws no error for a status, and
-   * RetryError when there is no response.
+   * HTTP with the same check of addresses as webhooks; follows no redirect. Throws no error for a status, RetryError when there is no
+   * response, and RefusedError when the address may not be called.
    */
   request(options: HttpRequest): Promise<HttpResponse>
+  /** POSTs a form, signed with the account's auth token like a webhook. Throws as `request`. */
+  signed(options: SignedForm): Promise<HttpResponse>
   /** Where the provider sends webhooks of this channel: `<public url>/channels/{channel sid}`. */
   readonly webhook_url: string
   /** Aborted when what was begun is no longer wanted. */
@@ -199,6 +202,13 @@ export interface ChannelIo {
   readonly now: () => number
   /** Writes a line to the log. Without personal data and secrets. */
   warn(text: string): void
+}
+
+export interface SignedForm {
+  /** With the user name and password that are sent when the receiver asks for them. */
+  readonly url: string
+  readonly form: Readonly<Record<string, string>>
+  readonly key: string
 }
 
 export interface HttpRequest {
@@ -215,19 +225,26 @@ export interface HttpResponse {
   readonly body: Buffer
 }
 
+interface RetryDetails extends Answer {
+  readonly error_code?: number | null
+  readonly status?: 'failed' | 'undelivered'
+}
+
 /** The message may be accepted later: 429, 5xx, an SMTP reply of 4xx, no connection. */
 export class RetryError extends Error {
   override readonly name = 'RetryError'
   readonly code = 'PARLEY_CHANNEL_RETRY'
   readonly answer: Answer
-  /** Of the receipt, should this have been the last attempt. */
+  /** Of the receipt, should this have been the last attempt, as `status`. */
   readonly errorCode: number | null
+  readonly status: 'failed' | 'undelivered'
 
   /** `message`: a sentence for the log, without secrets and personal data. */
-  constructor(message: string, { error_code = null, ...answer }: Answer & { readonly error_code?: number | null } = {}) {
+  constructor(message: string, { error_code = null, status = 'failed', ...answer }: RetryDetails = {}) {
     super(message)
     this.answer = answer
     this.errorCode = error_code
+    this.status = status
   }
 }
 

@@ -1,33 +1,41 @@
 import { ApiError } from '../errors.ts'
 import { changeAll } from '../model/change.ts'
 import { registry } from '../resources/index.ts'
-import type { Tx } from '../storage/database.ts'
+import { long, type Tx } from '../storage/database.ts'
 import { ConflictError } from '../storage/errors.ts'
 import { accountBySid, channelByAddress, contentOfAccount } from '../storage/lookups.ts'
 import { deleteRow, insert, updateRow } from '../storage/rows.ts'
 import type { ChannelRow, ContentRow } from '../storage/schema.ts'
+import { removeOldExternalIds } from './external-ids.ts'
 import { findDestination, type Plan, type Received, sameDestination } from './inbound.ts'
 import { reportStatus } from './receipts.ts'
 
 /** The commands of messaging channels and of those who configure them. Ids and time are part of the input. */
 export const channelCommands = {
-  /** Sets the endpoint of a proxy address; an existing row keeps its SID. Returns null if the account does not exist. */
+  /** Sets the channel of an address; an existing row keeps its SID. Returns null if the account does not exist. */
   async setChannel(tx: Tx, given: ChannelRow): Promise<ChannelRow | null> {
     const { account_sid, proxy_address } = given
     if (!(await tx.one(accountBySid, { sid: account_sid }))) return null
     const before = await tx.one(channelByAddress, { account_sid, proxy_address })
     if (!before) {
       await insert(tx, 'channels', given)
+      notifyOf(tx, given.sid)
       return given
     }
-    const after = { ...before, url: given.url, date_updated: given.date_updated }
-    await tx.run(updateRow('channels', ['account_sid', 'proxy_address'], ['url', 'date_updated']), after)
+    const { kind, settings, date_updated } = given
+    const after = { ...before, kind, settings, date_updated }
+    await tx.run(updateRow('channels', ['account_sid', 'proxy_address'], ['kind', 'settings', 'date_updated']), after)
+    notifyOf(tx, after.sid)
     return after
   },
 
-  /** Removes the endpoint of a proxy address: its messages go to the loopback again. Returns whether there was one. */
+  /** Removes the channel of an address. Returns whether there was one. */
   async removeChannel(tx: Tx, input: { account_sid: string; proxy_address: string }): Promise<boolean> {
-    return (await tx.run(deleteRow('channels', ['account_sid', 'proxy_address']), input)) > 0
+    const before = await tx.one(channelByAddress, input)
+    if (!before) return false
+    await tx.run(deleteRow('channels', ['account_sid', 'proxy_address']), input)
+    notifyOf(tx, before.sid)
+    return true
   },
 
   /** Registers a content template; an existing one is replaced. Returns null if the account does not exist. */
@@ -48,6 +56,8 @@ export const channelCommands = {
 
   reportStatus,
 
+  removeOldExternalIds: long(removeOldExternalIds),
+
   /** Stores a message as planned. Returns null, with nothing written, when its destination has changed since the plan. */
   async receive(tx: Tx, { parties, destination, changes, received }: Plan): Promise<Received | null> {
     if (!sameDestination(await findDestination(tx, parties), destination)) return null
@@ -63,4 +73,9 @@ export const channelCommands = {
     }
     return received
   },
+}
+
+/** What listens for the channel is begun anew or ended. */
+function notifyOf(tx: Tx, sid: string): void {
+  tx.notify({ topic: 'changed', table: 'channels', sid, revision: 0 })
 }

@@ -11,34 +11,15 @@ import type { Tx } from '../storage/database.ts'
 import { accountBySid, conversationBySid, messageBySid, participantBySid, serviceBySid } from '../storage/lookups.ts'
 import { rowsBy } from '../storage/rows.ts'
 import type { DeliveryRow, ReceiptRow, ReceiptStatus } from '../storage/schema.ts'
-
-/*
- *          ┌──────────────┬─▶ delivered ─▶ read
- *  new ──▶ sent ──────────┴──────────────▶ read
- *   │      └─▶ undelivered, failed
- *   └────────▶ undelivered, failed
- *
- * What is delivered or read can no longer fail. Only a redelivery restarts a failed receipt.
- */
-const next: Readonly<Record<ReceiptStatus, readonly ReceiptStatus[]>> = {
-  sent: ['delivered', 'read', 'undelivered', 'failed'],
-  delivered: ['read'],
-  read: [],
-  undelivered: [],
-  failed: [],
-}
-
-export const receiptStatuses = ['sent', 'delivered', 'read', 'failed', 'undelivered'] as const satisfies readonly ReceiptStatus[]
-
-/** The form of a channel's message SIDs: `SM…`, `MM…`, `WA…`. */
-export const channelMessageSids = /^[a-zA-Z]{2}[0-9a-fA-F]{32}$/
-
-/** The vendor's code for an unknown error. */
-const unknownError = 30008
+import { externalIdsOfAccount, findSentOrKeep, recordSent } from './external-ids.ts'
+import { channelMessageSids, nextStatuses, unknownError } from './statuses.ts'
 
 /** A channel's report on a message that it received. */
 export interface ChannelReport {
-  readonly channel_message_sid: string | null
+  /** The address of the channel; null when there is none. */
+  readonly channel: string | null
+  /** How the carrier calls the message; null when it has not said so. */
+  readonly external_id: string | null
   readonly status: ReceiptStatus
   /** Null when the channel reported none. */
   readonly error_code: number | null
@@ -48,7 +29,7 @@ const receiptsOf = rowsBy('receipts', ['service_sid', 'conversation_sid', 'messa
 const byChannelMessage = rowsBy('receipts', ['channel_message_sid'])
 
 /** Of a message that no channel was handed. */
-export const failedReport: ChannelReport = { channel_message_sid: null, status: 'failed', error_code: null }
+export const failedReport: ChannelReport = { channel: null, external_id: null, status: 'failed', error_code: null }
 
 const by = { webhooks: false, source: 'API' } as const
 
@@ -61,14 +42,33 @@ export async function settleMessage(tx: Tx, delivery: DeliveryRow, report: Chann
   if (message_sid === null || participant_sid === null) return
   const facts = await factsOf(tx, { service_sid, conversation_sid, message_sid }, now)
   if (!facts) return
+  const { sid, early } = await nameOf(tx, facts, report)
   const existing = await tx.all(receiptsOf, { service_sid, conversation_sid, message_sid })
   const before = existing.find((receipt) => receipt.participant_sid === participant_sid)
-  const receipt = before ? await restart(tx, facts, before, report) : await create(tx, facts, participant_sid, report)
+  const receipt = before ? await restart(tx, facts, before, report, sid) : await create(tx, facts, participant_sid, report, sid)
   if (receipt) await advance(tx, receipt, report, now)
+  // In the order in which they came; each reads what the one before has made of the receipt.
+  for (const status of early) await advanceAll(tx, facts.account.sid, sid ?? '', status, now)
+}
+
+/** Returns the channel's SID of the message, null when it has told none, and the statuses that came before it did. */
+async function nameOf(tx: Tx, { account, parents: [conversation], now }: ReceiptFacts, { channel, external_id }: ChannelReport) {
+  if (external_id === null || channel === null) return { sid: null, early: [] }
+  const key = { account_sid: account.sid, channel, external_id }
+  const own = channelMessageSids.test(external_id) ? external_id : randomSid('channelMessage')
+  const sent = { conversation_sid: conversation.sid, channel_message_sid: own, now }
+  const { channel_message_sid: sid, early } = await recordSent(tx, key, sent)
+  return { sid, early }
 }
 
 /** Creates the receipt of a message and a recipient. Returns it if it can advance: one reported as delivered starts as sent. */
-async function create(tx: Tx, facts: ReceiptFacts, participant_sid: string, report: ChannelReport): Promise<ReceiptRow | null> {
+async function create(
+  tx: Tx,
+  facts: ReceiptFacts,
+  participant_sid: string,
+  report: ChannelReport,
+  sid: string | null,
+): Promise<ReceiptRow | null> {
   const bad = isBad(report.status)
   const [conversation, message] = facts.parents
   const receipt: ReceiptRow = {
@@ -78,7 +78,7 @@ async function create(tx: Tx, facts: ReceiptFacts, participant_sid: string, repo
     sid: newSid('receipt', facts.now),
     account_sid: facts.account.sid,
     participant_sid,
-    channel_message_sid: report.channel_message_sid ?? randomSid('channelMessage'),
+    channel_message_sid: sid ?? randomSid('channelMessage'),
     status: bad ? report.status : 'sent',
     error_code: errorCode(report),
     date_created: facts.now,
@@ -92,24 +92,57 @@ async function create(tx: Tx, facts: ReceiptFacts, participant_sid: string, repo
 }
 
 /** Restarts a failed receipt if the channel accepts the redelivered message. Returns the receipt if it can advance. */
-async function restart(tx: Tx, facts: ReceiptFacts, before: ReceiptRow, report: ChannelReport): Promise<ReceiptRow | null> {
+async function restart(
+  tx: Tx,
+  facts: ReceiptFacts,
+  before: ReceiptRow,
+  report: ChannelReport,
+  sid: string | null,
+): Promise<ReceiptRow | null> {
   if (isBad(report.status)) return null
   if (!isBad(before.status)) return before
-  const channel_message_sid = report.channel_message_sid ?? before.channel_message_sid
+  const channel_message_sid = sid ?? before.channel_message_sid
   return update(tx, facts, before, { channel_message_sid, status: 'sent', error_code: 0 })
 }
 
+/** A status as it is reported later: of a message by the SID of its receipt, or by what the carrier calls it. */
+export interface StatusReport {
+  readonly message:
+    | { readonly channel_message_sid: string }
+    /** Without a channel: of any of the account. */
+    | { readonly external_id: string; readonly channel: string | null }
+  readonly status: ReceiptStatus
+  readonly error_code: number | null
+}
+
 /**
- * Applies a channel's status report. Returns the receipt; null when no message was sent under that SID. One SID may stand for
- * several recipients. A report that the state machine does not allow is ignored.
+ * Applies a channel's status report. Returns the receipt; `early` when the message is not known, and the status is kept for a minute
+ * in case its sending has not been recorded yet; null when it is not known and no channel was named. One id may stand for several
+ * recipients. A report that the state machine does not allow is ignored.
  */
 export async function reportStatus(
   tx: Tx,
-  input: { account_sid: string; report: ChannelReport; now: number },
-): Promise<ReceiptRow | null> {
-  const { account_sid, report, now } = input
-  if (report.channel_message_sid === null) return null
-  const found = await tx.all(byChannelMessage, { channel_message_sid: report.channel_message_sid })
+  { account_sid, report, now }: { account_sid: string; report: StatusReport; now: number },
+): Promise<ReceiptRow | 'early' | null> {
+  const { message, status, error_code } = report
+  if ('channel_message_sid' in message) return advanceAll(tx, account_sid, message.channel_message_sid, report, now)
+  const { external_id, channel } = message
+  if (channel === null) {
+    const found = await tx.all(externalIdsOfAccount, { account_sid, external_id })
+    const sids = found.flatMap((row) => (row.channel_message_sid === null ? [] : [row.channel_message_sid]))
+    let last: ReceiptRow | null = null
+    for (const sid of sids) last = await advanceAll(tx, account_sid, sid, report, now)
+    return last
+  }
+  const sid = await findSentOrKeep(tx, { account_sid, channel, external_id }, { status, error_code, at: now })
+  return sid === null ? 'early' : advanceAll(tx, account_sid, sid, report, now)
+}
+
+type Status = Pick<ChannelReport, 'status' | 'error_code'>
+
+/** Moves the receipts of one sending. Returns the last of them; null when there is none. */
+async function advanceAll(tx: Tx, account_sid: string, sid: string, report: Status, now: number): Promise<ReceiptRow | null> {
+  const found = await tx.all(byChannelMessage, { channel_message_sid: sid })
   let last: ReceiptRow | null = null
   // Channels of different accounts may use the same SID.
   for (const before of found) if (before.account_sid === account_sid) last = await advance(tx, before, report, now)
@@ -117,8 +150,8 @@ export async function reportStatus(
 }
 
 /** Moves a receipt to the reported status if the state machine allows it. Returns the receipt. */
-async function advance(tx: Tx, before: ReceiptRow, report: ChannelReport, now: number): Promise<ReceiptRow> {
-  if (!next[before.status].includes(report.status)) return before
+async function advance(tx: Tx, before: ReceiptRow, report: Status, now: number): Promise<ReceiptRow> {
+  if (!nextStatuses[before.status].includes(report.status)) return before
   const facts = await factsOf(tx, before, now)
   if (!facts) return before
   const after = await update(tx, facts, before, { status: report.status, error_code: errorCode(report) })
@@ -153,7 +186,7 @@ function isBad(status: ReceiptStatus): boolean {
 }
 
 /** Returns the error code of a failure; 0 for any other status. */
-function errorCode({ status, error_code }: ChannelReport): number {
+function errorCode({ status, error_code }: Status): number {
   return isBad(status) ? (error_code ?? unknownError) : 0
 }
 

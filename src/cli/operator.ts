@@ -80,6 +80,7 @@ async function onDatabase(installation: Installation, act: (call: Call) => Promi
       limits: null,
       logins: null,
       gateway: null,
+      carriers: null,
       testMode: null,
     }),
     {

@@ -1,5 +1,6 @@
 import { newAccount } from '../accounts/accounts.ts'
 import type { NewAccount } from '../accounts/commands.ts'
+import { webhook } from '../channels/webhook.ts'
 import { ConfigError } from '../config.ts'
 import { ApiError } from '../errors.ts'
 import { isJsonObject, parseJsonObject } from '../json.ts'
@@ -117,7 +118,8 @@ class Planner {
         account_sid: account.sid,
         sid: orderedSid('channel', now),
         proxy_address,
-        url: isWebUrl(url) ? sealCredentials(url, seal) : url,
+        kind: webhook.name,
+        settings: JSON.stringify({ url: isWebUrl(url) ? sealCredentials(url, seal) : url }),
         ...dates,
       }),
     )

@@ -20,6 +20,7 @@ export const contentTables = [
   'deliveries',
   'channels',
   'contents',
+  'external_ids',
   'media',
   'removals',
   'tombstones',

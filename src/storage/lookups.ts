@@ -11,6 +11,8 @@ export const apiKeysOfAccount = rowsBy('api_keys', ['account_sid'])
 export const contentOfAccount = rowsBy('contents', ['account_sid', 'sid'])
 export const credentialOfAccount = rowsBy('credentials', ['account_sid', 'sid'])
 export const channelByAddress = rowsBy('channels', ['account_sid', 'proxy_address'])
+/** Providers know no account. */
+export const channelBySid = rowsBy('channels', ['sid'])
 /** For sids that are known to be of the account. */
 export const serviceBySid = rowsBy('services', ['sid'])
 export const serviceOfAccount = rowsBy('services', ['sid', 'account_sid'])

@@ -330,12 +330,16 @@ export interface DeliveryRow {
   date_finished: number | null
 }
 
-/** Where an operator wants the messages of a proxy address handed to. */
+/** How the messages of an address are sent and received. */
 export interface ChannelRow {
   account_sid: string
   sid: string
+  /** A proxy address or a mailbox. */
   proxy_address: string
-  url: string
+  /** Of those in `channels/kinds.ts`. */
+  kind: string
+  /** JSON object of the kind's settings, with the secrets encrypted. */
+  settings: string
   date_created: number
   date_updated: number
 }
@@ -424,6 +428,30 @@ export interface ContentRow {
   date_updated: number
 }
 
+/**
+ * How a carrier calls a message. `in`: one that was received; `out`: one that was sent; `early`: statuses of one whose sending has not
+ * been recorded yet.
+ */
+export interface ExternalIdRow {
+  account_sid: string
+  /** The address of the channel. */
+  channel: string
+  external_id: string
+  direction: 'in' | 'out' | 'early'
+  /** Null for `early`, as everything down to `message_index`. */
+  service_sid: string | null
+  conversation_sid: string | null
+  participant_sid: string | null
+  message_sid: string | null
+  /** Of a message that was received. */
+  message_index: number | null
+  /** Of the receipts of a message that was sent. */
+  channel_message_sid: string | null
+  /** JSON array of `early` statuses. */
+  statuses: string
+  date_created: number
+}
+
 export interface Tables {
   installation: InstallationRow
   accounts: AccountRow
@@ -442,6 +470,7 @@ export interface Tables {
   deliveries: DeliveryRow
   channels: ChannelRow
   contents: ContentRow
+  external_ids: ExternalIdRow
   media: MediaRow
   removals: RemovalRow
   tombstones: TombstoneRow

@@ -33,6 +33,10 @@ async function channel(reply: (caught: Caught) => Reply | Promise<Reply> = () =>
   return { proxy, path, next: () => catcher.next(at(path)), all: () => catcher.requests.filter(at(path)) }
 }
 
+/** Makes the channel of a proxy address one of a kind. */
+const setKind = (proxy: string, kind: string, settings: object = {}, on = server) =>
+  on.admin('PUT', `/accounts/${on.account_sid}/channels/${encodeURIComponent(proxy)}`, { kind, settings })
+
 /** A conversation in a service that tells its events to a path of its own. */
 async function conversation(on = server) {
   const service = (await on.call('POST', '/v1/Services', { FriendlyName: 'Support' })).body.sid as string
@@ -80,6 +84,8 @@ test('endpoints are configured for each proxy address of an account', async () =
     sid: expect.stringMatching(/^CN[0-9a-f]{32}$/),
     account_sid: account.sid,
     proxy_address: 'whatsapp:+15550001111',
+    kind: 'webhook',
+    settings: { url: 'https://example.com/out?x=1' },
     url: 'https://example.com/out?x=1',
     date_created: expect.any(String),
     date_updated: expect.any(String),
@@ -336,9 +342,11 @@ test('a redelivery makes no second receipt; one that failed starts over', async 
   expect(all()).toHaveLength(4)
 })
 
-test('without an endpoint messages are sent and delivered at once', async () => {
+test('by the loopback messages are sent and delivered at once', async () => {
   const talk = await conversation()
-  const member = await talk.join(number())
+  const proxy = number()
+  const loopback = await setKind(proxy, 'loopback')
+  const member = await talk.join(proxy)
   const message = await talk.say()
   const [sent, delivered] = [await talk.next(), await talk.next()]
   expect([sent.params.Status, delivered.params.Status]).toEqual(['sent', 'delivered'])
@@ -356,8 +364,23 @@ test('without an endpoint messages are sent and delivered at once', async () => 
   })
   await expect(server.admin('GET', `/deliveries?conversation_sid=${talk.sid}`)).resolves.toMatchObject({
     deliveries: expect.arrayContaining([
-      expect.objectContaining({ kind: 'loopback', event_type: 'channelMessage', target_sid: null, url: null }),
+      expect.objectContaining({ kind: 'message', event_type: 'channelMessage', target_sid: loopback.sid, url: null }),
     ]),
+  })
+})
+
+test('a message to an address that no channel carries is not counted as delivered: it fails, and the log says what to do', async () => {
+  const talk = await conversation()
+  await talk.join(number())
+  const message = await talk.say()
+  await settled(message.path, ['failed'])
+  expect(await receiptsOf(message.path)).toEqual([expect.objectContaining({ error_code: 63007 })])
+  expect(await deliveryOf(message.path)).toMatchObject({ total: 1, sent: 'none', failed: 'all' })
+  const { deliveries } = await server.admin('GET', `/deliveries?conversation_sid=${talk.sid}`)
+  expect(deliveries.find((row: { event_type: string }) => row.event_type === 'channelMessage')).toMatchObject({
+    kind: 'loopback',
+    status: 'failed',
+    attempts: [{ status: null, error: expect.stringContaining('PUT /admin/v1/accounts/{sid}/channels/{address}') }],
   })
 })
 
@@ -415,7 +438,15 @@ test('media and content go to the channel as webhooks tell them', async () => {
   const { sid } = (await uploaded.body.json()) as { sid: string }
   await talk.say({ MediaSid: sid })
   const { params } = await next()
-  expect(JSON.parse(params.Media ?? '')).toEqual([{ Sid: sid, Filename: null, ContentType: 'image/png', Size: 6 }])
+  const [told, ...others] = JSON.parse(params.Media ?? '')
+  expect(told).toEqual({ Sid: sid, Filename: null, ContentType: 'image/png', Size: 6, Url: expect.any(String) })
+  expect(others).toEqual([])
+  // A carrier has no credentials, and comes hours later.
+  await server.advance('PT23H')
+  const fetched = await request(told.Url)
+  expect([fetched.statusCode, await fetched.body.text()]).toEqual([200, 'pixels'])
+  await server.advance('PT2H')
+  expect((await request(told.Url)).statusCode).toBe(403)
   expect(params).not.toHaveProperty('Body')
   const ContentSid = `HX${'1'.repeat(32)}`
   const template = { types: { 'twilio/text': { body: 'Hello {{1}}' } } }
@@ -429,7 +460,9 @@ test('media and content go to the channel as webhooks tell them', async () => {
 test('the official client reads receipts in both families', async () => {
   const { sid } = await server.sdk.conversations.v1.conversations.create({})
   const talk = server.sdk.conversations.v1.conversations(sid)
-  const address = { 'messagingBinding.address': number(), 'messagingBinding.proxyAddress': number() }
+  const proxy = number()
+  await setKind(proxy, 'loopback')
+  const address = { 'messagingBinding.address': number(), 'messagingBinding.proxyAddress': proxy }
   const member = await talk.participants.create(address)
   const message = await talk.messages.create({ body: 'Hello' })
   await expect.poll(async () => (await talk.messages(message.sid).fetch()).delivery).toMatchObject({ delivered: 'all' })

@@ -43,6 +43,7 @@ const tables = Object.keys({
   deliveries: true,
   channels: true,
   contents: true,
+  external_ids: true,
   media: true,
   removals: true,
   tombstones: true,

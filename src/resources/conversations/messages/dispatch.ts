@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { enqueueDelivery } from '../../../events/queue.ts'
+import { parseStored } from '../../../json.ts'
 import { mediaToPayload } from '../../../media/rows.ts'
 import type { Reader, Tx } from '../../../storage/database.ts'
 import { channelByAddress } from '../../../storage/lookups.ts'
@@ -64,7 +65,7 @@ export async function dispatch(tx: Tx, message: MessageRow, recipients: readonly
       subject_sid: conversation_sid,
       event_type: 'channelMessage',
       method: 'POST' as const,
-      url: channel?.url ?? '',
+      url: channel ? (parseStored<{ url?: string }>(channel.settings).url ?? '') : '',
       form: JSON.stringify(channelForm(message, to)),
       idempotency_token: randomUUID(),
       message_sid: message.sid,
@@ -85,6 +86,7 @@ function channelForm(message: MessageRow, to: ParticipantRow): Record<string, st
     Author: message.author,
     ...(to.address !== null && { To: to.address_as_given ?? to.address }),
     ...(to.proxy_address !== null && { From: to.proxy_address }),
+    ...(message.subject !== null && { Subject: message.subject }),
     ...(message.body !== null && { Body: message.body }),
     ...(message.media !== null && { Media: mediaToPayload(message.media) }),
     ...(message.content_sid !== null && { ContentSid: message.content_sid }),
