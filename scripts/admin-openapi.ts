@@ -3,8 +3,7 @@ import fastify from 'fastify'
 import { pino } from 'pino'
 import { adminRoutes } from '../src/admin/routes.ts'
 import { Faults } from '../src/api/faults.ts'
-import type { Pipeline } from '../src/api/requests.ts'
-import type { Carriers } from '../src/channels/carrier.ts'
+import type { Channels } from '../src/channels/channels.ts'
 import { type Config, readConfig } from '../src/config.ts'
 import { DeliveryIdle } from '../src/delivery/idle.ts'
 import { openInstallation } from '../src/installation/open.ts'
@@ -76,18 +75,16 @@ export async function describeAdmin(): Promise<AdminDescription> {
     const act = <T>(run: () => Promise<T>) => run()
     const testMode = { deliveries: { whileQuiet: act, whileGivenUp: act }, faults: new Faults() }
     const idle = new DeliveryIdle(installation)
-    // The pipeline is never used: the server receives no request.
     await server.register(
       adminRoutes({
         installation,
         timers,
         idle,
-        pipeline: {} as Pipeline,
         limits: null,
         logins: null,
         testMode,
-        // Never asked, like the pipeline.
-        carriers: {} as Carriers,
+        // Never used: the server receives no request.
+        channels: {} as Channels,
         gateway: { open: () => Promise.reject(new Error('nothing is served')) },
       }),
       {

@@ -120,7 +120,7 @@ export async function start(config: Config, options: StartOptions = {}): Promise
     const timers = createTimers(shared)
     const pipeline = createPipeline(shared, timers)
     const idle = new DeliveryIdle(installation)
-    const channels = createChannels(shared, store)
+    const channels = createChannels(shared, pipeline, store)
     const deliveries = createDeliveries(shared, idle, channels)
     const testMode = config.testMode ? { deliveries, faults: new Faults() } : null
     const clock = sharedClock(shared)
@@ -199,11 +199,15 @@ function createTimers({ installation: { clock, database }, metrics, onError }: S
   })
 }
 
-function createChannels({ config, installation, read, client, onError }: Shared, store: MediaStore): Channels {
+function createChannels(
+  { config, installation, read, client, onError }: Shared,
+  pipeline: Pipeline,
+  store: MediaStore,
+): Channels {
   const { database, vault, clock, log } = installation
-  const { publicUrl, testMode } = config
+  const { publicUrl, testMode, mediaMaxBytes, mediaQuotaBytes } = config
   return new Channels({
-    ...{ database, read, client, vault, clock, store, publicUrl, testMode },
+    ...{ database, pipeline, read, client, vault, clock, store, publicUrl, testMode, mediaMaxBytes, mediaQuotaBytes },
     defaults: {},
     warn: (facts, text) => log.warn(facts, text),
     failed: onError,
@@ -373,10 +377,10 @@ function createServer(
     onResponse: (method, status, seconds) => metrics.countRequest(method, status, seconds),
   })
   const gateway = new Gateway({ config, http: server.server, maxConnections: limits.maxConnections, log })
-  const { carriers } = channels
-  server.register(adminRoutes({ installation, timers, idle, pipeline, limits, logins, gateway, carriers, testMode }), {
+  server.register(adminRoutes({ installation, timers, idle, limits, logins, gateway, channels, testMode }), {
     prefix: '/admin/v1',
   })
+  server.register(channels.webhooks(limits))
   server.register(homeRoutes())
   server.register(healthRoutes({ database }))
   if (config.metricsPort === null) server.register(metricsRoutes({ metrics, token: config.metricsToken }))

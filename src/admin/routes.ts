@@ -3,9 +3,8 @@ import { type FailedLogin, hasBearer } from '../api/auth.ts'
 import { type HttpLimits, isEncoded, limitBodyTime } from '../api/limits.ts'
 import type { LoginThrottle } from '../api/login-throttle.ts'
 import { addressOf } from '../api/origin.ts'
-import type { Pipeline } from '../api/requests.ts'
 import type { Timers } from '../background/timers.ts'
-import type { Carriers } from '../channels/carrier.ts'
+import type { Channels } from '../channels/channels.ts'
 import { TestClock } from '../clock.ts'
 import type { DeliveryIdle } from '../delivery/idle.ts'
 import { ApiError, isFailure, refuse } from '../errors.ts'
@@ -39,15 +38,13 @@ export interface AdminOptions {
   readonly timers: Pick<Timers, 'catchUp' | 'nextOf'> | null
   /** Also null there. */
   readonly idle: DeliveryIdle | null
-  /** Also null there; then there is no route for inbound messages, whose webhooks nobody would send. */
-  readonly pipeline: Pipeline | null
   /** Also null there: nobody connects. */
   readonly limits: HttpLimits | null
   readonly logins: Logins | null
   /** Also null there: it would close at once. */
   readonly gateway: Pick<Gateway, 'open'> | null
-  /** Also null there: nothing is asked of a provider. */
-  readonly carriers: Carriers | null
+  /** Also null there: then there is no route for inbound messages, whose webhooks nobody would send, and no provider is asked. */
+  readonly channels: Pick<Channels, 'carriers' | 'receive'> | null
   /** Null unless in test mode. */
   readonly testMode: Pick<TestModeOptions, 'deliveries' | 'faults'> | null
 }
@@ -62,11 +59,10 @@ export function adminRoutes({
   installation,
   timers,
   idle,
-  pipeline,
   limits,
   logins,
   gateway,
-  carriers,
+  channels,
   testMode,
 }: AdminOptions): FastifyPluginAsync {
   const { database, clock, adminToken, log, plan } = installation
@@ -93,10 +89,10 @@ export function adminRoutes({
     await admin.register(accountRoutes(installation))
     await admin.register(keyRoutes(installation))
     await admin.register(tokenRoutes(installation))
-    await admin.register(channelRoutes(installation, carriers))
+    await admin.register(channelRoutes(installation, channels?.carriers ?? null))
     await admin.register(contentRoutes(installation))
     await admin.register(receiptRoutes(installation))
-    if (pipeline) await admin.register(inboundRoutes(installation, pipeline))
+    if (channels) await admin.register(inboundRoutes(installation, channels))
     await admin.register(deliveryRoutes(installation, idle), { prefix: '/deliveries' })
     if (gateway) await admin.register(gatewayRoutes(installation, gateway), { prefix: '/gateway' })
     if (clock instanceof TestClock && timers && idle) {

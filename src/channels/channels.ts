@@ -1,17 +1,27 @@
+import type { FastifyPluginAsync } from 'fastify'
+import type { HttpLimits } from '../api/limits.ts'
+import type { Pipeline } from '../api/requests.ts'
 import type { Clock } from '../clock.ts'
 import type { WebhookClient } from '../delivery/client.ts'
 import type { DeliveryHandler } from '../delivery/handler.ts'
+import type { mediaCommands } from '../media/commands.ts'
 import { TemporaryLinks } from '../media/links.ts'
 import type { MediaStore } from '../media/store.ts'
 import { addressType } from '../resources/conversations/address-formats.ts'
 import type { Database, Reader } from '../storage/database.ts'
 import type { AddressType, DeliveryRow } from '../storage/schema.ts'
 import type { Vault } from '../vault.ts'
+import type { ChannelEvent, ChannelIo } from './adapter.ts'
 import { type Carrier, Carriers } from './carrier.ts'
+import type { channelCommands } from './commands.ts'
+import { applyEvent, type EventsOptions } from './events.ts'
+import { type Incoming, type Received, receive } from './inbound.ts'
+import { storeMedia } from './inbound-media.ts'
 import type { AnyKind } from './kinds.ts'
 import { loopback } from './loopback.ts'
 import { messageHandler } from './message-delivery.ts'
 import { formOf } from './outbound.ts'
+import { providerWebhooks } from './provider-webhooks.ts'
 import type { ChannelReport } from './receipts.ts'
 import type { SettingValues } from './settings.ts'
 
@@ -19,13 +29,18 @@ import type { SettingValues } from './settings.ts'
 export type DefaultCarriers = Readonly<Partial<Record<AddressType, { readonly kind: AnyKind; readonly settings: SettingValues }>>>
 
 export interface ChannelsOptions {
-  readonly database: Pick<Database, 'read'>
+  readonly database: Database<typeof channelCommands & typeof mediaCommands>
+  readonly pipeline: Pipeline
   /** Reads accounts, cached where possible. */
   readonly read: Reader
   readonly client: WebhookClient
   readonly vault: Vault
   readonly clock: Clock
-  readonly store: Pick<MediaStore, 'open'>
+  readonly store: MediaStore
+  /** Of one file. */
+  readonly mediaMaxBytes: number
+  /** Of all files of an account; null: none. */
+  readonly mediaQuotaBytes: number | null
   readonly publicUrl: string | null
   /** In it, messages without a channel count as delivered. */
   readonly testMode: boolean
@@ -39,13 +54,21 @@ export class Channels {
   readonly carriers: Carriers
   readonly handler: DeliveryHandler<ChannelReport>
   readonly #options: ChannelsOptions
+  readonly #events: EventsOptions
   #listeningUrl = ''
 
   constructor(options: ChannelsOptions) {
     this.#options = options
-    const { database, vault, clock, store, failed } = options
+    const { database, pipeline, vault, clock, store, client, failed, warn } = options
     const publicUrl = () => options.publicUrl ?? this.#listeningUrl
     this.carriers = new Carriers({ ...options, publicUrl })
+    this.#events = {
+      database,
+      clock,
+      media: { store, database, client, clock, maxBytes: options.mediaMaxBytes, quotaBytes: options.mediaQuotaBytes },
+      receiver: { pipeline, write: (plan) => database.write('receive', plan) },
+      warn,
+    }
     this.handler = messageHandler({
       committed: database.read,
       store,
@@ -56,6 +79,18 @@ export class Channels {
       fallback: (row) => this.#fallback(row),
       failed,
     })
+  }
+
+  /** Receives a message that the operator hands in. */
+  receive(incoming: Incoming): Promise<Received> {
+    return receive({ ...this.#events.receiver, store: (owner, media) => storeMedia(this.#events.media, owner, media) }, incoming)
+  }
+
+  /** The routes that providers call. */
+  webhooks(limits: HttpLimits): FastifyPluginAsync {
+    const { database, publicUrl, warn, failed } = this.#options
+    const apply = (channel: ChannelIo['channel'], event: ChannelEvent) => applyEvent(this.#events, channel, event)
+    return providerWebhooks({ committed: database.read, carriers: this.carriers, apply, publicUrl, limits, warn, failed })
   }
 
   /** Where the server listens: what others call when no public URL is set. */

@@ -3,11 +3,11 @@ import { changeAll } from '../model/change.ts'
 import { registry } from '../resources/index.ts'
 import { long, type Tx } from '../storage/database.ts'
 import { ConflictError } from '../storage/errors.ts'
-import { accountBySid, channelByAddress, contentOfAccount } from '../storage/lookups.ts'
+import { accountBySid, channelByAddress, contentOfAccount, messageBySid } from '../storage/lookups.ts'
 import { deleteRow, insert, updateRow } from '../storage/rows.ts'
 import type { ChannelRow, ContentRow } from '../storage/schema.ts'
-import { removeOldExternalIds } from './external-ids.ts'
-import { findDestination, type Plan, type Received, sameDestination } from './inbound.ts'
+import { recordReceived, removeOldExternalIds } from './external-ids.ts'
+import { findDestination, type Plan, type Received, receivedBefore, sameDestination } from './inbound.ts'
 import { reportStatus } from './receipts.ts'
 
 /** The commands of messaging channels and of those who configure them. Ids and time are part of the input. */
@@ -58,8 +58,13 @@ export const channelCommands = {
 
   removeOldExternalIds: long(removeOldExternalIds),
 
-  /** Stores a message as planned. Returns null, with nothing written, when its destination has changed since the plan. */
-  async receive(tx: Tx, { parties, destination, changes, received }: Plan): Promise<Received | null> {
+  /**
+   * Stores a message as planned; one that was received before is returned as it was. Returns null, with nothing written, when its
+   * destination has changed since the plan.
+   */
+  async receive(tx: Tx, { parties, destination, changes, received, external }: Plan): Promise<Received | null> {
+    const before = external && (await receivedBefore(tx, external))
+    if (before) return before
     if (!sameDestination(await findDestination(tx, parties), destination)) return null
     try {
       await changeAll(tx, registry, changes)
@@ -71,8 +76,13 @@ export const channelCommands = {
       // A concurrent change of the destination is the cause: rolled back, and planned again.
       throw new ConflictError('the destination of a message')
     }
+    if (external) await recordReceived(tx, external, { ...received, message_index: await indexOf(tx, received) }, parties.now)
     return received
   },
+}
+
+async function indexOf(tx: Tx, { service_sid, conversation_sid, message_sid }: Received): Promise<number | null> {
+  return (await tx.one(messageBySid, { service_sid, conversation_sid, sid: message_sid }))?.message_index ?? null
 }
 
 /** What listens for the channel is begun anew or ended. */

@@ -1,34 +1,29 @@
 import { parseStored } from '../json.ts'
-import type { Tx } from '../storage/database.ts'
+import type { Reader, Tx } from '../storage/database.ts'
 import { insert, rowsBy, updateRow } from '../storage/rows.ts'
 import type { ExternalIdRow, ReceiptStatus } from '../storage/schema.ts'
 import { shape } from '../storage/shapes.ts'
 
 /*
- * What carriers call messages. A row is made once for each id of a channel, so transactions that concern one message come after each
- * other, on any node: the later one fails to insert, is run again and finds the row.
+ * What carriers call messages. There is one row for each id, channel and direction, so transactions that concern one message come
+ * after each other, on any node: of two that insert it the later one fails, is run again and finds the row.
  */
 
 /** A status that came before the sending was recorded counts for so long. */
-export const earlyLifetimeMs = 60_000
+const earlyLifetimeMs = 60_000
 
-/** Carriers repeat a webhook for days, and report that a message was read weeks later. */
-export const externalIdLifetimeMs = 90 * 86_400_000
+/** Carriers repeat a webhook for days, and report weeks later that a message was read. */
+const lifetimeMs = 90 * 86_400_000
 
-const keys = ['account_sid', 'external_id', 'channel'] as const
+const keys = ['account_sid', 'external_id', 'channel', 'direction'] as const
 
-export const externalId = rowsBy('external_ids', keys)
+const byKey = rowsBy('external_ids', keys)
 export const externalIdsOfAccount = rowsBy('external_ids', ['account_sid', 'external_id'])
 
-const stored = updateRow('external_ids', keys, [
-  'direction',
-  'channel_message_sid',
-  'statuses',
-  'conversation_sid',
-  'date_created',
-])
+const sentRow = updateRow('external_ids', keys, ['conversation_sid', 'channel_message_sid', 'early', 'date_created'])
 
-export type ExternalIdKey = Pick<ExternalIdRow, (typeof keys)[number]>
+/** A message as its carrier calls it. */
+export type ExternalId = Pick<ExternalIdRow, 'account_sid' | 'external_id' | 'channel'>
 
 export interface EarlyStatus {
   readonly status: ReceiptStatus
@@ -36,114 +31,114 @@ export interface EarlyStatus {
   readonly at: number
 }
 
-/** Records what the carrier calls a message that was sent. Returns the statuses that came before, in their order. */
+/**
+ * Records what the carrier calls a message that was sent. Returns the SID that its receipts have, the same for all recipients of one
+ * id, and the statuses that came before, in their order.
+ */
 export async function recordSent(
   tx: Tx,
-  key: ExternalIdKey,
+  id: ExternalId,
   sent: { readonly conversation_sid: string; readonly channel_message_sid: string; readonly now: number },
 ): Promise<{ readonly channel_message_sid: string; readonly early: readonly EarlyStatus[] }> {
   const { conversation_sid, channel_message_sid, now } = sent
-  const before = await tx.hold(externalId, key, 'change')
+  const before = await tx.hold(byKey, { ...id, direction: 'out' }, 'change')
   if (!before) {
-    await insert(tx, 'external_ids', { ...blank(key, now), direction: 'out', conversation_sid, channel_message_sid })
+    await insert(tx, 'external_ids', { ...blank(id, 'out', now), conversation_sid, channel_message_sid })
     return { channel_message_sid, early: [] }
   }
-  // One id may stand for several recipients.
-  if (before.direction === 'out') return { channel_message_sid: before.channel_message_sid ?? channel_message_sid, early: [] }
-  if (before.direction === 'in') return { channel_message_sid, early: [] }
-  const after = { ...before, direction: 'out' as const, conversation_sid, channel_message_sid, statuses: '[]', date_created: now }
-  await tx.run(stored, after)
-  const early = parseStored<EarlyStatus[]>(before.statuses).filter(({ at }) => now - at < earlyLifetimeMs)
+  if (before.channel_message_sid !== null) return { channel_message_sid: before.channel_message_sid, early: [] }
+  await tx.run(sentRow, { ...before, conversation_sid, channel_message_sid, early: null, date_created: now })
+  const early = parseStored<EarlyStatus[]>(before.early ?? '[]').filter(({ at }) => now - at < earlyLifetimeMs)
   return { channel_message_sid, early }
 }
 
 /** Statuses of one message; whoever sends more has lost count. */
 const maxEarly = 20
 
-/**
- * Returns the `channel_message_sid` of a message that was sent; null when none is known: then the status is kept, in case its sending
- * has not been recorded yet.
- */
-export async function findSentOrKeep(tx: Tx, key: ExternalIdKey, status: EarlyStatus): Promise<string | null> {
-  const before = await tx.hold(externalId, key, 'change')
+/** Returns the SID that the receipts of a sent message have; null when none is known: then the status is kept for a minute. */
+export async function findSentOrKeep(tx: Tx, id: ExternalId, status: EarlyStatus): Promise<string | null> {
+  const before = await tx.hold(byKey, { ...id, direction: 'out' }, 'change')
   if (!before) {
-    await insert(tx, 'external_ids', { ...blank(key, status.at), direction: 'early', statuses: JSON.stringify([status]) })
+    await insert(tx, 'external_ids', { ...blank(id, 'out', status.at), early: JSON.stringify([status]) })
     return null
   }
-  if (before.direction === 'out') return before.channel_message_sid
-  if (before.direction === 'in') return null
-  const statuses = [...parseStored<EarlyStatus[]>(before.statuses), status].slice(-maxEarly)
-  await tx.run(stored, { ...before, statuses: JSON.stringify(statuses), date_created: status.at })
+  if (before.channel_message_sid !== null) return before.channel_message_sid
+  const early = [...parseStored<EarlyStatus[]>(before.early ?? '[]'), status].slice(-maxEarly)
+  await tx.run(sentRow, { ...before, early: JSON.stringify(early), date_created: status.at })
   return null
 }
 
-/** Records what the carrier calls a message that was received. */
+/** Returns the row of a message that was received under this id. In a transaction no other one receives it meanwhile. */
+export async function findReceived(read: Reader, id: ExternalId): Promise<ExternalIdRow | undefined> {
+  return read.hold(byKey, { ...id, direction: 'in' }, 'keep')
+}
+
+/** Records what the carrier calls a message that was received. Throws ConflictError when it was received meanwhile. */
 export async function recordReceived(
   tx: Tx,
-  key: ExternalIdKey,
+  id: ExternalId,
   received: Pick<ExternalIdRow, 'service_sid' | 'conversation_sid' | 'participant_sid' | 'message_sid' | 'message_index'>,
   now: number,
 ): Promise<void> {
-  await insert(tx, 'external_ids', { ...blank(key, now), ...received, direction: 'in' })
+  const { service_sid, conversation_sid, participant_sid, message_sid, message_index } = received
+  const row = { ...blank(id, 'in', now), service_sid, conversation_sid, participant_sid, message_sid, message_index }
+  await insert(tx, 'external_ids', row)
 }
 
-function blank(key: ExternalIdKey, now: number): ExternalIdRow {
-  return {
-    ...key,
-    direction: 'early',
-    service_sid: null,
-    conversation_sid: null,
-    participant_sid: null,
-    message_sid: null,
-    message_index: null,
-    channel_message_sid: null,
-    statuses: '[]',
-    date_created: now,
-  }
+function blank(id: ExternalId, direction: ExternalIdRow['direction'], now: number): ExternalIdRow {
+  const { account_sid, external_id, channel } = id
+  const none = { service_sid: null, conversation_sid: null, participant_sid: null, message_sid: null, message_index: null }
+  return { account_sid, channel, external_id, direction, ...none, channel_message_sid: null, early: null, date_created: now }
 }
 
-const oldIds = shape<{ direction: ExternalIdRow['direction']; before: number; limit: number }>()((db, a) =>
-  db
-    .deleteFrom('external_ids')
-    .where(({ eb, refTuple, selectFrom }) =>
-      eb(
-        refTuple('account_sid', 'external_id', 'channel'),
+type Limited = { readonly before: number; readonly limit: number }
+
+/** Deletes the chosen rows; `early`: of those whose sending was never recorded. */
+const olderThan = (early: boolean) =>
+  shape<Limited>()((db, a) =>
+    db.deleteFrom('external_ids').where(({ eb, refTuple, selectFrom }) => {
+      const old = selectFrom('external_ids').select(keys).where('date_created', '<', a.before)
+      const chosen = early ? old.where('early', 'is not', null) : old
+      return eb(
+        refTuple(...keys),
         'in',
-        selectFrom('external_ids')
-          .select(['account_sid', 'external_id', 'channel'])
-          .where('direction', '=', a.direction)
-          .where('date_created', '<', a.before)
+        chosen
+          .orderBy('date_created')
           .limit(a.limit)
-          .$asTuple('account_sid', 'external_id', 'channel'),
-      ),
-    ),
-)
+          .$asTuple(...keys),
+      )
+    }),
+  )
+const oldEarly = olderThan(true)
+const oldIds = olderThan(false)
 
 /** Removes a batch of what is too old to matter. Returns how many. `now` in epoch ms. */
 export async function removeOldExternalIds(tx: Tx, { now, limit }: { now: number; limit: number }): Promise<number> {
-  const early = await tx.run(oldIds, { direction: 'early', before: now - earlyLifetimeMs, limit })
-  const before = now - externalIdLifetimeMs
-  const received = await tx.run(oldIds, { direction: 'in', before, limit })
-  return early + received + (await tx.run(oldIds, { direction: 'out', before, limit }))
+  const early = await tx.run(oldEarly, { before: now - earlyLifetimeMs, limit })
+  return early + (await tx.run(oldIds, { before: now - lifetimeMs, limit }))
 }
 
 const ofConversation = shape<{ conversation_sid: string; limit: number }>()((db, a) =>
-  db
-    .deleteFrom('external_ids')
-    .where(({ eb, refTuple, selectFrom }) =>
-      eb(
-        refTuple('account_sid', 'external_id', 'channel'),
-        'in',
-        selectFrom('external_ids')
-          .select(['account_sid', 'external_id', 'channel'])
-          .where('conversation_sid', '=', a.conversation_sid)
-          .limit(a.limit)
-          .$asTuple('account_sid', 'external_id', 'channel'),
-      ),
-    ),
+  db.deleteFrom('external_ids').where(({ eb, refTuple, selectFrom }) => {
+    const some = selectFrom('external_ids').select(keys).where('conversation_sid', '=', a.conversation_sid)
+    return eb(refTuple(...keys), 'in', some.limit(a.limit).$asTuple(...keys))
+  }),
 )
 
 /** Removes a batch of those of a removed conversation. Returns how many. */
 export async function removeExternalIdsBelow(tx: Tx, column: string, sid: string, limit: number): Promise<number> {
   return column === 'conversation_sid' && limit > 0 ? tx.run(ofConversation, { conversation_sid: sid, limit }) : 0
 }
+
+/** The last message that came from a participant, up to an index. */
+export const lastReceived = shape<{ conversation_sid: string; participant_sid: string; message_index: number }>()((db, a) =>
+  db
+    .selectFrom('external_ids')
+    .selectAll()
+    .where('conversation_sid', '=', a.conversation_sid)
+    .where('direction', '=', 'in')
+    .where('participant_sid', '=', a.participant_sid)
+    .where('message_index', '<=', a.message_index)
+    .orderBy('message_index', 'desc')
+    .limit(1),
+)

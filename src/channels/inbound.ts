@@ -22,6 +22,8 @@ import { rowsBy } from '../storage/rows.ts'
 import type { AccountRow, AddressRow } from '../storage/schema.ts'
 import { openCredentials } from '../urls.ts'
 import type { Vault } from '../vault.ts'
+import type { InboundMedia } from './adapter.ts'
+import { type ExternalId, findReceived } from './external-ids.ts'
 
 /** A message received from a channel. */
 export interface Incoming {
@@ -29,12 +31,29 @@ export interface Incoming {
   readonly from: string
   /** One proxy address, or the other numbers of a group MMS. */
   readonly to: readonly string[]
+  readonly subject: string | null
   readonly body: string | null
-  readonly media_sid: string | null
+  readonly media: readonly IncomingMedia[]
   /** JSON text. */
   readonly attributes: string | null
   /** The sender's name in the channel. */
   readonly profile_name: string | null
+  /** What the channel says about the message; null: the name alone. */
+  readonly metadata: Readonly<Record<string, unknown>> | null
+  /** How the carrier calls the message: one that was received under it already is not received again. Null: it has not said. */
+  readonly external: Pick<ExternalId, 'channel' | 'external_id'> | null
+}
+
+/** Media that were uploaded to the service of the message, or those that are stored with it. */
+export type IncomingMedia = { readonly sid: string } | InboundMedia
+
+/** What a message is received with. */
+export interface Receiver {
+  readonly pipeline: Pipeline
+  /** Returns null when the destination has changed since the plan. */
+  readonly write: (plan: Plan) => Promise<Received | null>
+  /** Stores media in a service. Returns their SID; null: the message goes without them. Throws what refuses the message. */
+  readonly store: (owner: { account_sid: string; service_sid: string }, media: InboundMedia) => Promise<string | null>
 }
 
 /** The sender's address and those of the receivers, at an instant. */
@@ -72,6 +91,8 @@ export interface Received {
   readonly message_sid: string
   /** Whether the conversation was created for the message. */
   readonly created: boolean
+  /** Whether the message had been received before, and nothing was done. */
+  readonly duplicate: boolean
 }
 
 /**
@@ -83,6 +104,7 @@ export interface Plan {
   readonly destination: Destination
   readonly changes: readonly [NamedChange, ...NamedChange[]]
   readonly received: Received
+  readonly external: ExternalId | null
 }
 
 /** Attempts when concurrent changes move the destination: a conversation that another message has created is found next time. */
@@ -91,7 +113,7 @@ const maxTries = 5
 const addressOf = rowsBy('addresses', ['account_sid', 'address'])
 
 /** A refusal of an inbound message; its text is part of the response. */
-class InboundError extends Error {
+export class InboundError extends Error {
   override readonly name = 'InboundError'
   readonly code = 'PARLEY_INBOUND'
   readonly statusCode: number
@@ -103,22 +125,56 @@ class InboundError extends Error {
 }
 
 /**
- * Receives a message from a channel: finds or creates its conversation, with the rules, webhooks and refusals of the API.
- * `write` returns null when the destination has changed since the plan. Throws InboundError or ApiError.
+ * Receives a message from a channel: finds or creates its conversation, with the rules, webhooks and refusals of the API. Throws
+ * InboundError or ApiError.
  */
-export async function receive(
-  pipeline: Pipeline,
-  write: (plan: Plan) => Promise<Received | null>,
-  incoming: Incoming,
-): Promise<Received> {
+export async function receive({ pipeline, write, store }: Receiver, incoming: Incoming): Promise<Received> {
   const source = addressType(incoming.from)?.toUpperCase()
   if (source === undefined) throw new InboundError(400, `${incoming.from} is not an address in a known format`)
   await checkAccount(pipeline.read, incoming.account_sid)
+  const external = incoming.external && { account_sid: incoming.account_sid, ...incoming.external }
+  const before = external && (await receivedBefore(pipeline.read, external))
+  if (before) return before
+  // Stored once, even if the destination moves.
+  const stored = new Map<string, Promise<readonly string[]>>()
+  const storedIn = (service_sid: string) => {
+    const sids = stored.get(service_sid) ?? storeAll(store, incoming, service_sid)
+    stored.set(service_sid, sids)
+    return sids
+  }
   for (let tries = 0; tries < maxTries; tries++) {
-    const received = await write(await planFor(pipeline, incoming, source))
+    const received = await write(await planFor(pipeline, { ...incoming, external, storedIn }, source))
     if (received) return received
   }
   throw refuse('unavailable')
+}
+
+/** Returns what was received under a carrier's id; null when nothing was. */
+export async function receivedBefore(read: Reader, external: ExternalId): Promise<Received | null> {
+  const row = await findReceived(read, external)
+  if (!row) return null
+  return {
+    account_sid: row.account_sid,
+    service_sid: row.service_sid ?? '',
+    conversation_sid: row.conversation_sid ?? '',
+    participant_sid: row.participant_sid ?? '',
+    message_sid: row.message_sid ?? '',
+    created: false,
+    duplicate: true,
+  }
+}
+
+async function storeAll(
+  store: Receiver['store'],
+  { account_sid, media }: Incoming,
+  service_sid: string,
+): Promise<readonly string[]> {
+  const sids: string[] = []
+  for (const one of media) {
+    const sid = 'sid' in one ? one.sid : await store({ account_sid, service_sid }, one)
+    if (sid !== null) sids.push(sid)
+  }
+  return sids
 }
 
 async function checkAccount(read: Reader, sid: string): Promise<void> {
@@ -201,7 +257,8 @@ export function sameDestination(one: Destination | undefined, other: Destination
   return JSON.stringify(one) === JSON.stringify(other)
 }
 
-async function planFor(pipeline: Pipeline, incoming: Incoming, source: string): Promise<Plan> {
+async function planFor(pipeline: Pipeline, given: Planned, source: string): Promise<Plan> {
+  const { storedIn, ...incoming } = given
   const { account_sid } = incoming
   const parties = partiesOf(incoming, pipeline.clock.now(account_sid))
   const destination = await findDestination(pipeline.read, parties)
@@ -213,7 +270,8 @@ async function planFor(pipeline: Pipeline, incoming: Incoming, source: string): 
     )
   }
   const sids = sidsFor(destination, parties.now)
-  const changes = await allowedChanges(pipeline, incoming, source, parties, destination, sids)
+  const media = await storedIn(destination.service_sid)
+  const changes = await allowedChanges(pipeline, { ...incoming, media }, source, parties, destination, sids)
   // All changes have one time, that of the transaction: the webhooks may have taken seconds.
   const now = pipeline.clock.now(account_sid)
   const [first, ...more] = changes
@@ -229,11 +287,21 @@ async function planFor(pipeline: Pipeline, incoming: Incoming, source: string): 
       participant_sid: sids.participant,
       message_sid: sids.message,
       created: destination.kind === 'new',
+      duplicate: false,
     },
+    external: given.external,
   }
 }
 
-function partiesOf({ account_sid, from, to }: Incoming, now: number): Parties {
+type Planned = Omit<Incoming, 'external'> & {
+  readonly external: ExternalId | null
+  readonly storedIn: (service_sid: string) => Promise<readonly string[]>
+}
+
+/** With its media stored, by their SIDs. */
+type Stored = Omit<Incoming, 'media' | 'external'> & { readonly media: readonly string[] }
+
+function partiesOf({ account_sid, from, to }: Pick<Incoming, 'account_sid' | 'from' | 'to'>, now: number): Parties {
   const [first, ...more] = new Set(to.filter((address) => to.length === 1 || address !== from))
   if (first === undefined) throw new InboundError(400, 'to has no address besides that of the sender')
   return { account_sid, address: from, to: [first, ...more], now }
@@ -257,7 +325,7 @@ function sidsFor(destination: Destination, now: number): Sids {
 /** Returns the changes for a message, each allowed and perhaps amended by its pre-action webhook. */
 async function allowedChanges(
   pipeline: Pipeline,
-  incoming: Incoming,
+  incoming: Stored,
   source: string,
   parties: Parties,
   destination: Destination,
@@ -271,7 +339,7 @@ async function allowedChanges(
     projected_address: isGroup && destination.kind === 'new' ? (destination.configured[0] ?? null) : null,
     body: incoming.body,
     media: await mediaForEvent(pipeline, destination, incoming),
-    channel_metadata: metadata(source, incoming.profile_name),
+    channel_metadata: metadata(source, incoming),
   }
   const { service_sid } = destination
   const { vault } = pipeline.preAction
@@ -283,11 +351,11 @@ async function allowedChanges(
 }
 
 /** Returns the media for the event of a new conversation, else null. Throws the refusal of the parameter or the media. */
-async function mediaForEvent({ read, clock }: Pipeline, destination: Destination, incoming: Incoming): Promise<string | null> {
+async function mediaForEvent({ read, clock }: Pipeline, destination: Destination, incoming: Stored): Promise<string | null> {
   const { MediaSid } = parseParams(messages.params, 'create', formOf(messageForm(incoming)))
-  const [media_sid] = MediaSid ?? []
-  if (destination.kind !== 'new' || !media_sid) return null
-  return mediaToJson([await freeMedia(read, destination.service_sid, media_sid, clock.now(incoming.account_sid))])
+  if (destination.kind !== 'new' || !MediaSid?.length) return null
+  const now = clock.now(incoming.account_sid)
+  return mediaToJson(await Promise.all(MediaSid.map((sid) => freeMedia(read, destination.service_sid, sid, now))))
 }
 
 type FormValues = Readonly<Record<string, string | string[]>>
@@ -354,11 +422,12 @@ function bindingsFor({ address, to, profile_name }: NamedParties, configured: re
   return [{ 'MessagingBinding.Address': address }, ...others]
 }
 
-function messageForm({ from, body, media_sid, attributes }: Incoming): FormValues {
+function messageForm({ from, subject, body, media, attributes }: Stored): FormValues {
   return {
     Author: from,
+    ...(subject !== null && { Subject: subject }),
     ...(body !== null && { Body: body }),
-    ...(media_sid !== null && { MediaSid: media_sid }),
+    ...(media.length > 0 && { MediaSid: [...media] }),
     ...(attributes !== null && { Attributes: attributes }),
   }
 }
@@ -376,8 +445,9 @@ function webhookForm(auto: AutoCreation, vault: Vault): FormValues | undefined {
   }
 }
 
-/** Returns the channel metadata with the sender's name where the vendor's channels put it. */
-function metadata(source: string, profile_name: string | null): string | null {
+/** Returns the channel metadata: what the channel says, else the sender's name where the vendor's channels put it. */
+function metadata(source: string, { metadata: data, profile_name }: Stored): string | null {
+  if (data !== null) return JSON.stringify({ type: source.toLowerCase(), data })
   if (profile_name === null) return null
   return JSON.stringify({ type: source.toLowerCase(), data: { context: { ProfileName: profile_name } } })
 }

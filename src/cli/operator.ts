@@ -76,11 +76,10 @@ async function onDatabase(installation: Installation, act: (call: Call) => Promi
       installation,
       timers: null,
       idle: null,
-      pipeline: null,
       limits: null,
       logins: null,
       gateway: null,
-      carriers: null,
+      channels: null,
       testMode: null,
     }),
     {

@@ -1,6 +1,7 @@
 import { type LookupAddress, lookup } from 'node:dns'
 import type { IncomingHttpHeaders } from 'node:http'
 import { isIP, type LookupFunction, Socket } from 'node:net'
+import type { Readable } from 'node:stream'
 import ipaddr from 'ipaddr.js'
 import type { Agent, buildConnector, Dispatcher } from 'undici'
 import { authorize, parseChallenges } from './challenge.ts'
@@ -45,8 +46,30 @@ export interface WebhookClient {
   send(request: ClientRequest, timeoutMs: number, signal?: AbortSignal): Promise<SendResult>
   /** The same, with the headers and bytes of the response. */
   request(request: ClientRequest, timeoutMs: number, signal?: AbortSignal): Promise<RawResult>
+  /** Begins a GET and returns its response as a stream, of any size; follows no redirect. Throws DownloadError. */
+  download(url: string, headers: Readonly<Record<string, string>>, timeoutMs: number): Promise<Download>
   /** Refuses new requests, waits for those in flight, then closes all connections. */
   close(): Promise<void>
+}
+
+export interface Download {
+  readonly status: number
+  readonly headers: IncomingHttpHeaders
+  /** To be read or destroyed. */
+  readonly body: Readable
+}
+
+/** There is no response, or the address may not be called. */
+export class DownloadError extends Error {
+  override readonly name = 'DownloadError'
+  readonly code = 'PARLEY_DOWNLOAD'
+  /** Whether it may succeed later. */
+  readonly temporary: boolean
+
+  constructor(message: string, temporary: boolean) {
+    super(message)
+    this.temporary = temporary
+  }
 }
 
 export interface WebhookClientOptions {
@@ -366,8 +389,32 @@ export function createWebhookClient(options: WebhookClientOptions): WebhookClien
     } catch (error) {
       return failure('failed', errorText(error))
     } finally {
-      inFlight--
-      if (inFlight === 0) onIdle()
+      released()
+    }
+  }
+
+  function released(): void {
+    inFlight--
+    if (inFlight === 0) onIdle()
+  }
+
+  async function download(url: string, headers: Readonly<Record<string, string>>, timeoutMs: number): Promise<Download> {
+    if (closing) throw new DownloadError('the client is closed', true)
+    inFlight++
+    try {
+      opened ??= openAgent(options, connecting)
+      const { agent } = await opened
+      const timeouts = { headersTimeout: timeoutMs, bodyTimeout: timeoutMs }
+      const {
+        statusCode,
+        headers: received,
+        body,
+      } = await agent.request({ ...splitUrl(url), method: 'GET', headers, ...timeouts })
+      body.once('close', released)
+      return { status: statusCode, headers: received, body }
+    } catch (error) {
+      released()
+      throw new DownloadError(errorText(error), kindOf(error) !== 'refused_address')
     }
   }
 
@@ -386,6 +433,7 @@ export function createWebhookClient(options: WebhookClientOptions): WebhookClien
 
   return {
     request,
+    download,
     send: async (...given) => {
       const { status, bytes, error, kind, duration_ms } = await request(...given)
       return { status, body: bytes.length === 0 ? '' : new TextDecoder().decode(bytes), error, kind, duration_ms }

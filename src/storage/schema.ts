@@ -428,17 +428,13 @@ export interface ContentRow {
   date_updated: number
 }
 
-/**
- * How a carrier calls a message. `in`: one that was received; `out`: one that was sent; `early`: statuses of one whose sending has not
- * been recorded yet.
- */
+/** How a carrier calls a message that was received or sent. */
 export interface ExternalIdRow {
   account_sid: string
   /** The address of the channel. */
   channel: string
   external_id: string
-  direction: 'in' | 'out' | 'early'
-  /** Null for `early`, as everything down to `message_index`. */
+  direction: 'in' | 'out'
   service_sid: string | null
   conversation_sid: string | null
   participant_sid: string | null
@@ -447,8 +443,8 @@ export interface ExternalIdRow {
   message_index: number | null
   /** Of the receipts of a message that was sent. */
   channel_message_sid: string | null
-  /** JSON array of `early` statuses. */
-  statuses: string
+  /** JSON array of statuses that came before the sending was recorded: nothing else is known then. Null otherwise. */
+  early: string | null
   date_created: number
 }
 

@@ -105,6 +105,7 @@ test('a message goes into the open conversation of the pair, by its participant,
     participant_sid: participant,
     message_sid: sid('IM'),
     created: false,
+    duplicate: false,
   })
   const common = {
     AccountSid: server.account_sid,
@@ -210,6 +211,7 @@ test('without an open conversation the configured address makes one, told in ord
     participant_sid: sid('MB'),
     message_sid: sid('IM'),
     created: true,
+    duplicate: false,
   })
   await next('onMessageAdded')
   expect(told()).toEqual(['onConversationAdd', 'onConversationAdded', 'onParticipantAdded', 'onMessageAdded'])
@@ -273,6 +275,7 @@ test('without an open conversation the configured address makes one, told in ord
   expect((await receive({ from, to, body: 'Second' })).body).toMatchObject({
     conversation_sid: body.conversation_sid,
     created: false,
+    duplicate: false,
   })
 })
 

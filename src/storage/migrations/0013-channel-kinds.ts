@@ -34,14 +34,20 @@ export async function up(db: Kysely<unknown>): Promise<void> {
     .addColumn('message_sid', text)
     .addColumn('message_index', 'bigint')
     .addColumn('channel_message_sid', text)
-    .addColumn('statuses', text, (c) => c.notNull().defaultTo('[]'))
+    .addColumn('early', text)
     .addColumn('date_created', 'bigint', (c) => c.notNull())
-    .addPrimaryKeyConstraint('external_ids_key', ['account_sid', 'external_id', 'channel'])
+    .addPrimaryKeyConstraint('external_ids_key', ['account_sid', 'external_id', 'channel', 'direction'])
     .execute()
   await db.schema
     .createIndex('external_ids_of_conversation')
     .on('external_ids')
     .columns(['conversation_sid', 'direction', 'message_index'])
     .execute()
-  await db.schema.createIndex('external_ids_by_date').on('external_ids').columns(['direction', 'date_created']).execute()
+  await db.schema.createIndex('external_ids_by_date').on('external_ids').columns(['date_created']).execute()
+  await db.schema
+    .createIndex('external_ids_early')
+    .on('external_ids')
+    .columns(['date_created'])
+    .where(sql.ref('early'), 'is not', null)
+    .execute()
 }

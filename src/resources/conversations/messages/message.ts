@@ -257,12 +257,12 @@ function contentBody(content: ContentRow | null, { ContentVariables }: Given): s
   return body === null ? null : params.Body.parse(body, [body])
 }
 
-/** REST attaches one, the last that is given; client SDKs up to ten. */
+/** REST attaches one, the last that is given; client SDKs up to ten, channels what has come. */
 async function mediaOf(read: Reader, p: Given, facts: ConversationChildFacts): Promise<readonly MediaRow[]> {
-  const { service, now, client_identity } = facts
+  const { service, now, client_identity, inbound } = facts
   const given = p.ContentSid ? [] : (p.MediaSid ?? [])
-  const sids = client_identity === undefined ? given.slice(-1) : given
-  if (sids.length > maxMedia) throw refuse('invalidParameter', { text: `A message has at most ${maxMedia} media` })
+  const sids = client_identity === undefined && !inbound ? given.slice(-1) : given
+  if (sids.length > maxMedia && !inbound) throw refuse('invalidParameter', { text: `A message has at most ${maxMedia} media` })
   return Promise.all(sids.map((sid) => freeMedia(read, service.sid, sid, now)))
 }
 

@@ -1,0 +1,122 @@
+import type { Clock } from '../clock.ts'
+import { ApiError, isFailure } from '../errors.ts'
+import { addressType, canonicalAddress } from '../resources/conversations/address-formats.ts'
+import { rosterMap } from '../resources/sync-objects.ts'
+import type { Database } from '../storage/database.ts'
+import { participantBySid } from '../storage/lookups.ts'
+import type { ChannelEvent, ChannelIo, MessageEvent, StatusEvent } from './adapter.ts'
+import type { channelCommands } from './commands.ts'
+import { findDestination, InboundError, type Receiver, receive } from './inbound.ts'
+import { InboundMediaError, type InboundMediaOptions, storeMedia } from './inbound-media.ts'
+import { isExternalId, receiptStatuses } from './statuses.ts'
+
+/** Of a subject; longer ones are cut, those of the API are refused. */
+const maxSubject = 256
+
+export interface EventsOptions {
+  readonly database: Database<typeof channelCommands>
+  readonly clock: Clock
+  readonly media: InboundMediaOptions
+  readonly receiver: Omit<Receiver, 'store'>
+  readonly warn: (facts: object, text: string) => void
+}
+
+type Channel = ChannelIo['channel']
+
+/**
+ * Does what an event of a channel says. Resolves when it is on disk, or when it will never be: then the log says why. Throws when it
+ * may succeed later.
+ */
+export async function applyEvent(options: EventsOptions, channel: Channel, event: ChannelEvent): Promise<void> {
+  if (event.kind === 'message') return receiveMessage(options, channel, event)
+  if (event.kind === 'status') return reportStatus(options, channel, event)
+  await announceTyping(options, channel, event)
+}
+
+async function receiveMessage(options: EventsOptions, channel: Channel, event: MessageEvent): Promise<void> {
+  const { account_sid, sid } = channel
+  const dropped = (why: string) => options.warn({ channel: sid, why }, 'a message from a channel was dropped')
+  if (!isExternalId(event.external_id)) return dropped('its id is empty, too long or no text')
+  if (!addressType(event.from)) return dropped('the sender has no address of a known format')
+  let failure: unknown
+  const text = event.text === '' ? null : event.text
+  const mustHaveMedia = text === null
+  const store: Receiver['store'] = async (owner, media) => {
+    try {
+      return await storeMedia(options.media, owner, media)
+    } catch (error) {
+      if (!(error instanceof InboundMediaError)) throw error
+      // A message without text that may have its media later is not taken without them.
+      if (error.temporary && mustHaveMedia) throw error
+      options.warn({ channel: sid, why: error.message }, 'media from a channel were left out')
+      return null
+    }
+  }
+  try {
+    await receive(
+      { ...options.receiver, store },
+      {
+        account_sid,
+        from: event.from,
+        to: event.to,
+        subject:
+          event.subject === null ? null : [...event.subject.toWellFormed().replaceAll('\0', '')].slice(0, maxSubject).join(''),
+        body: text === null && event.media.length > 0 ? null : storable(text ?? ''),
+        media: event.media,
+        attributes: null,
+        profile_name: event.name === null ? null : storable(event.name),
+        metadata: event.metadata,
+        external: { channel: channel.address, external_id: event.external_id },
+      },
+    )
+  } catch (error) {
+    failure = error
+  }
+  if (failure === undefined) return
+  if (failure instanceof InboundError && failure.statusCode !== 403)
+    return dropped(reasons[failure.statusCode] ?? 'it was refused')
+  if (failure instanceof ApiError && !isFailure(failure)) return dropped(`code ${failure.entry.code}`)
+  throw failure
+}
+
+/** By status: the texts of the errors name addresses, which are not logged. */
+const reasons: Readonly<Record<number, string>> = {
+  400: 'an address has no known format',
+  404: 'there is no open conversation, and no address configuration that creates one',
+}
+
+/** What either engine can store. */
+function storable(text: string): string {
+  return text.toWellFormed().replaceAll('\0', '')
+}
+
+async function reportStatus(options: EventsOptions, { account_sid, sid, address }: Channel, event: StatusEvent): Promise<void> {
+  const { external_id, status, error_code } = event
+  if (!isExternalId(external_id) || !receiptStatuses.includes(status)) {
+    return options.warn({ channel: sid }, 'a status from a channel was dropped: it names no message or no status')
+  }
+  const report = { message: { external_id, channel: address }, status, error_code }
+  await options.database.write('reportStatus', { account_sid, report, now: options.clock.now(account_sid) })
+}
+
+/** Tells the people inside that the other one types. It is not stored. */
+async function announceTyping(
+  { database, clock }: EventsOptions,
+  { account_sid }: Channel,
+  { from, to }: { readonly from: string; readonly to: string },
+): Promise<void> {
+  const parties = {
+    account_sid,
+    address: canonicalAddress(from),
+    to: [canonicalAddress(to)] as const,
+    now: clock.now(account_sid),
+  }
+  const found = await findDestination(database.read, { ...parties, to: [parties.to[0]] })
+  if (found?.kind !== 'open') return
+  const { service_sid, conversation_sid, participant_sid: sid } = found
+  const participant = await database.read.one(participantBySid, { service_sid, conversation_sid, sid })
+  if (!participant) return
+  const identity = participant.identity ?? participant.address_as_given ?? from
+  const object = rosterMap(conversation_sid)
+  database.publish([{ topic: 'typing', object, conversation_sid, identity, user_sid: participant.user_sid ?? '' }])
+}
