@@ -84,7 +84,7 @@ export async function describeAdmin(): Promise<AdminDescription> {
         logins: null,
         testMode,
         // Never used: the server receives no request.
-        channels: {} as Channels,
+        channels: { carriers: {} } as Channels,
         gateway: { open: () => Promise.reject(new Error('nothing is served')) },
       }),
       {

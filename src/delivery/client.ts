@@ -410,7 +410,8 @@ export function createWebhookClient(options: WebhookClientOptions): WebhookClien
         headers: received,
         body,
       } = await agent.request({ ...splitUrl(url), method: 'GET', headers, ...timeouts })
-      body.once('close', released)
+      // Whoever reads it is told of an error; whoever destroys it knows.
+      body.on('error', () => {}).once('close', released)
       return { status: statusCode, headers: received, body }
     } catch (error) {
       released()
