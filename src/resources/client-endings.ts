@@ -26,8 +26,7 @@ const countMembers = shape<OfConversation>()((db, a) =>
         .selectFrom('participants')
         .select(sql<string>`user_sid`.as('sid'))
         .where('service_sid', '=', a.service_sid)
-        .where('conversation_sid', '=', a.conversation_sid)
-        .where('user_sid', 'is not', null),
+        .where('conversation_sid', '=', a.conversation_sid),
     ),
 )
 
