@@ -1,6 +1,7 @@
 import { cpus } from 'node:os'
 import { chatPart } from './chat-part.ts'
 import { Child } from './child.ts'
+import { clientsPart } from './clients/part.ts'
 import { crashingFile, crashPart } from './crash-part.ts'
 import { deliveriesPart } from './deliveries-part.ts'
 import { formatFigure } from './figures.ts'
@@ -41,6 +42,7 @@ async function onFiles(sink: Child<Sink>, options: Options, folder: string): Pro
   if (parts.has('chat')) goals.push(...(await chatPart(sink, options, folder)))
   if (parts.has('load') || parts.has('timers') || parts.has('start')) goals.push(...(await withLarge(sink, options, folder)))
   if (parts.has('stalls')) goals.push(...(await stallsPart(sink.ready, options, folder)))
+  if (parts.has('clients')) goals.push(...(await clientsPart(sink.ready, options, folder)))
   if (parts.has('crash')) goals.push(...(await crashPart(sink.ready, options, crashingFile(`${folder}/crash.db`))))
   return goals
 }

@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util'
 
-export const parts = ['load', 'chat', 'timers', 'deliveries', 'start', 'stalls', 'crash'] as const
+export const parts = ['load', 'chat', 'timers', 'deliveries', 'start', 'stalls', 'clients', 'crash'] as const
 export type Part = (typeof parts)[number]
 
 /** The parts that also run on PostgreSQL. */
@@ -22,6 +22,8 @@ export interface Options {
   readonly profile: string | null
   /** `postgres`: a PostgreSQL server that the bench starts; a URL: that server; null: SQLite. */
   readonly database: string | null
+  /** Folder of an earlier commit with its dependencies, which the clients part compares with; null: it does not. */
+  readonly before: string | null
 }
 
 export const help = `npm run bench -- [options]
@@ -35,6 +37,7 @@ export const help = `npm run bench -- [options]
                    with --database 100000; --quick: 10000)
   --crash N        rounds of kill -9 (0: none; the design's goal is for 200)
   --folder PATH    folder for the databases; on a disk, not in memory
+  --before PATH    clients part: folder of an earlier commit, with its dependencies, to compare messages with
   --profile PATH   folder for CPU profiles of the Parley servers; profiling makes the figures worse
   --help`
 
@@ -52,6 +55,7 @@ export function readOptions(args: readonly string[]): Options | undefined {
       folder: { type: 'string' },
       profile: { type: 'string' },
       database: { type: 'string' },
+      before: { type: 'string' },
       help: { type: 'boolean', default: false },
     },
   })
@@ -70,6 +74,7 @@ export function readOptions(args: readonly string[]): Options | undefined {
     folder: values.folder ?? null,
     profile: values.profile ?? null,
     database,
+    before: values.before ?? null,
   }
 }
 

@@ -1,4 +1,5 @@
 import { request } from 'undici'
+import type { SettingTexts } from '../src/config.ts'
 import { Child, type Usage } from './child.ts'
 import type { Contents, Filling } from './contents.ts'
 import { DatabaseFile } from './database-file.ts'
@@ -28,6 +29,8 @@ export interface Parley extends Server {
   /** Looks at the turns of the server's loop from now on, until `held` tells of the longest. */
   watch(): Promise<unknown>
   held(): Promise<Held>
+  /** Resident memory; with the flag `--expose-gc`, without garbage. */
+  memory(): Promise<{ readonly bytes: number }>
 }
 
 export interface ParleyOptions {
@@ -36,6 +39,10 @@ export interface ParleyOptions {
   readonly sink: Sink
   readonly largestBatch?: number
   readonly profile: string | null
+  /** Besides those that all have. */
+  readonly settings?: SettingTexts
+  /** Of Node. */
+  readonly flags?: readonly string[]
   /** By default the population. */
   readonly filling?: (population: Population) => Filling
 }
@@ -44,7 +51,8 @@ export async function startParley(options: ParleyOptions): Promise<Parley> {
   const { path } = options
   const population = newPopulation(options.rows, Date.now())
   const services = await prepare(options, population)
-  const server = await spawn(options, options.profile === null ? [] : ['--cpu-prof', `--cpu-prof-dir=${options.profile}`])
+  const profiling = options.profile === null ? [] : ['--cpu-prof', `--cpu-prof-dir=${options.profile}`]
+  const server = await spawn(options, [...profiling, ...(options.flags ?? [])])
   const file = new DatabaseFile(path)
   const { port } = server.ready
   return {
@@ -56,6 +64,7 @@ export async function startParley(options: ParleyOptions): Promise<Parley> {
     usage: () => server.usage(),
     watch: () => server.request({ watch: true }),
     held: () => server.request<Held>({ held: true }),
+    memory: () => server.request<{ bytes: number }>({ memory: true }),
     drained: async (service_sid) => {
       while (file.hasPendingDeliveries(service_sid)) await new Promise((resolve) => setTimeout(resolve, 10))
     },
@@ -70,11 +79,11 @@ export async function startParley(options: ParleyOptions): Promise<Parley> {
   }
 }
 
-function spawn({ path, largestBatch }: ParleyOptions, flags: readonly string[] = []): Promise<Child<{ port: number }>> {
+function spawn({ path, largestBatch, settings }: ParleyOptions, flags: readonly string[] = []): Promise<Child<{ port: number }>> {
   const module = new URL('./contestants/parley.ts', import.meta.url)
   return Child.start(
     module,
-    { settings: { PARLEY_DATABASE_URL: `sqlite:${path}` }, ...(largestBatch && { largestBatch }) },
+    { settings: { PARLEY_DATABASE_URL: `sqlite:${path}`, ...settings }, ...(largestBatch && { largestBatch }) },
     flags,
   )
 }

@@ -1,6 +1,7 @@
 import { readConfig, type SettingTexts } from '../../src/config.ts'
 import { start } from '../../src/main.ts'
 import { input, serveParent } from '../child.ts'
+import { residentBytes } from '../clients/memory.ts'
 import { Watch } from '../stalls/watch.ts'
 import { account_sid, adminToken, auth_token } from '../workload.ts'
 
@@ -20,6 +21,9 @@ const running = await start(config, {
 const watch = new Watch()
 serveParent(
   { port: Number(new URL(running.url).port) },
-  (message) => ('watch' in message ? watch.start() : 'held' in message ? watch.stop() : {}),
+  (message) => {
+    if ('memory' in message) return residentBytes()
+    return 'watch' in message ? watch.start() : 'held' in message ? watch.stop() : {}
+  },
   () => running.stop(),
 )
