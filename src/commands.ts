@@ -2,20 +2,28 @@ import { accountCommands } from './accounts/commands.ts'
 import { sealUrls } from './background/url-sealing.ts'
 import { channelCommands } from './channels/commands.ts'
 import { removeExternalIdsBelow } from './channels/external-ids.ts'
-import { failedReport, settleMessage } from './channels/receipts.ts'
+import { type ChannelReport, failedReport, settleMessage } from './channels/receipts.ts'
 import { checkNeeds } from './client/needs.ts'
 import { presenceCommands } from './client/presence-commands.ts'
-import { registrationCommands } from './client/registrations.ts'
+import { registrationCommands, settlePush } from './client/registrations.ts'
 import { deliveryCommands } from './delivery/record.ts'
 import { mediaCommands } from './media/commands.ts'
 import { removeSomeMedia } from './media/rows.ts'
 import { change, changeAll, type NamedChange } from './model/change.ts'
 import { removalCommands } from './model/removals.ts'
 import { type SweepRequest, sweep } from './model/sweep.ts'
+import type { PushReport } from './push/handler.ts'
 import { registry } from './resources/index.ts'
 import { seedCommands } from './seed/commands.ts'
 import { long, type Tx } from './storage/database.ts'
 import { factCommands } from './storage/facts.ts'
+import type { DeliveryRow } from './storage/schema.ts'
+
+/** What follows from the last attempt of a delivery. Of a push that was dropped nothing does. */
+async function settle(tx: Tx, row: DeliveryRow, report: ChannelReport | PushReport, now: number): Promise<void> {
+  if ('gone' in report) await settlePush(tx, row, report, now)
+  else if (row.kind !== 'push') await settleMessage(tx, row, report, now)
+}
 
 /** Every transaction, by name. The writer thread imports this module. */
 export const commands = {
@@ -23,7 +31,7 @@ export const commands = {
   changeAll: (tx: Tx, input: readonly [NamedChange, ...NamedChange[]]) => changeAll(tx, registry, input),
   sweep: long((tx: Tx, request: SweepRequest) => sweep(tx, registry, request)),
   ...removalCommands(registry, removeMore),
-  ...deliveryCommands(settleMessage, failedReport),
+  ...deliveryCommands<ChannelReport | PushReport>(settle, failedReport),
   ...accountCommands,
   ...factCommands,
   ...mediaCommands,

@@ -180,6 +180,18 @@ const declarations = {
     default: { words: 'none: they are not sent', value: none },
     parse: publicUrl,
   }),
+  fcmUrl: declare({
+    env: 'PARLEY_FCM_URL',
+    description: 'base URL of Firebase Cloud Messaging, for pushes',
+    default: 'https://fcm.googleapis.com',
+    parse: publicUrl,
+  }),
+  apnsUrl: declare({
+    env: 'PARLEY_APNS_URL',
+    description: 'base URL of the Apple Push Notification service; http://… is HTTP/2 without TLS',
+    default: { words: 'https://api.push.apple.com; for a sandbox credential https://api.sandbox.push.apple.com', value: none },
+    parse: publicUrl,
+  }),
   deliveryLogDays: declare({
     env: 'PARLEY_DELIVERY_LOG_DAYS',
     description: 'days for which finished deliveries stay in the log',

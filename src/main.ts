@@ -41,9 +41,13 @@ import { MediaStore } from './media/store.ts'
 import { healthRoutes, metricsRoutes } from './observability/health.ts'
 import { homeRoutes } from './observability/home.ts'
 import { Metrics } from './observability/metrics.ts'
+import { type ApnsSender, createApnsSender } from './push/apns.ts'
+import { createFcmSender } from './push/fcm.ts'
+import { type PushReport, pushHandler } from './push/handler.ts'
 import { operations, resources } from './resources/index.ts'
 import type { Reader } from './storage/database.ts'
 import { accountBySid, serviceOfAccount } from './storage/lookups.ts'
+import type { DeliveryKind } from './storage/schema.ts'
 
 export interface StartOptions extends OpenOptions {
   /** For tests, which would wait too long for the usual ones. */
@@ -71,6 +75,9 @@ const clockIntervalMs = 1000
 
 const hourMs = 3_600_000
 const dayMs = 24 * hourMs
+
+/** What handlers report of a delivery's last attempt. */
+type Report = ChannelReport | PushReport
 
 /** What the parts of a server share. */
 interface Shared {
@@ -120,8 +127,10 @@ export async function start(config: Config, options: StartOptions = {}): Promise
     const timers = createTimers(shared)
     const pipeline = createPipeline(shared, timers)
     const idle = new DeliveryIdle(installation)
+    const apns = createApns(shared)
+    opened.push(async () => apns.close())
     const channels = createChannels(shared, pipeline, store)
-    const deliveries = createDeliveries(shared, idle, channels)
+    const deliveries = createDeliveries(shared, idle, { channels, apns })
     const testMode = config.testMode ? { deliveries, faults: new Faults() } : null
     const clock = sharedClock(shared)
     const logins = createLogins(shared)
@@ -214,11 +223,21 @@ function createChannels(
   })
 }
 
-function createDeliveries(shared: Shared, idle: DeliveryIdle, channels: Channels): Deliveries<ChannelReport> {
+/** The time of a push service's tokens is the true one. */
+function createApns({ config, installation: { clock } }: Shared): ApnsSender {
+  return createApnsSender({ baseUrl: config.apnsUrl, now: () => clock.now() - clock.offset() })
+}
+
+function createDeliveries(
+  shared: Shared,
+  idle: DeliveryIdle,
+  { channels, apns }: { readonly channels: Channels; readonly apns: ApnsSender },
+): Deliveries<Report> {
   const { config, installation, metrics, onError } = shared
   const { clock, database, log, vault } = installation
   const signed = { read: shared.read, client: shared.client, vault }
-  return new Deliveries<ChannelReport>({
+  const fcm = createFcmSender({ client: shared.client, baseUrl: config.fcmUrl, now: () => clock.now() - clock.offset() })
+  return new Deliveries<Report>({
     clock,
     database,
     maxAgeMs: config.deliveryMaxAgeHours * hourMs,
@@ -231,16 +250,25 @@ function createDeliveries(shared: Shared, idle: DeliveryIdle, channels: Channels
       }),
       message: channels.handler,
       loopback: channels.handler,
+      push: pushHandler({ committed: database.read, vault, fcm, apns }),
     },
     record: (results) => database.write('recordDeliveries', results).finally(() => idle.recorded()),
     failed: onError,
     attempted: (result, row) => {
-      metrics.countDelivery(result)
+      if (row.kind === 'push') metrics.countPush(result)
+      else metrics.countDelivery(result)
       const { status, error } = result
-      const what = row.kind === 'webhook' ? 'webhook failed' : 'message to a channel failed'
-      if (!isDelivered(result)) log.warn({ delivery: row.id, event: row.event_type, status, error }, what)
+      if (!isDelivered(result)) log.warn({ delivery: row.id, event: row.event_type, status, error }, failures[row.kind])
     },
   })
+}
+
+/** What the log says of a failed attempt. */
+const failures: Readonly<Record<DeliveryKind, string>> = {
+  webhook: 'webhook failed',
+  message: 'message to a channel failed',
+  loopback: 'message to a channel failed',
+  push: 'push failed',
 }
 
 function createCleanup({ config, installation: { clock, database }, onError }: Shared): Cleanup {
@@ -339,7 +367,7 @@ function createServer(
     readonly pipeline: Pipeline
     readonly timers: Timers
     readonly idle: DeliveryIdle
-    readonly testMode: { readonly deliveries: Deliveries<ChannelReport>; readonly faults: Faults } | null
+    readonly testMode: { readonly deliveries: Deliveries<Report>; readonly faults: Faults } | null
     readonly channels: Channels
     readonly store: MediaStore
     readonly logins: Logins

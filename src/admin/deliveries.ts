@@ -23,7 +23,7 @@ interface Query {
 /** Deliveries that are dropped in one transaction. */
 const maxDropped = 500
 
-const deliveryKinds: readonly DeliveryKind[] = ['webhook', 'message', 'loopback']
+const deliveryKinds: readonly DeliveryKind[] = ['webhook', 'message', 'loopback', 'push']
 const text = { type: 'string' } as const
 const filter = { type: 'string', maxLength: 64 } as const
 
@@ -39,20 +39,25 @@ const delivery = object('Delivery', {
   kind: {
     type: 'string',
     enum: deliveryKinds,
-    description: '`message`: sent by a channel; `loopback`: a message to an address that no channel carries',
+    description:
+      '`message`: sent by a channel; `loopback`: a message to an address that no channel carries; `push`: a notification of a device',
   },
   account_sid: text,
   service_sid: text,
   target_sid: {
     type: ['string', 'null'],
-    description: 'SID of the account, service, conversation webhook or channel that it is sent to; null for `loopback`',
+    description:
+      'SID of the account, service, conversation webhook, channel or credential that it is sent to; null for `loopback`',
   },
-  subject_sid: { ...text, description: 'SID of the conversation or user that the event is about' },
+  subject_sid: { ...text, description: 'SID of the conversation or user that the event is about; of the binding for `push`' },
   event_type: text,
   method: text,
-  url: { type: ['string', 'null'], description: 'Without user name and password; null for a channel without one' },
-  message_sid: { type: ['string', 'null'], description: 'SID of the message that is sent to a channel' },
-  participant_sid: { type: ['string', 'null'], description: 'SID of the participant who receives that message' },
+  url: { type: ['string', 'null'], description: 'Without user name and password; null for a channel without one and for `push`' },
+  message_sid: {
+    type: ['string', 'null'],
+    description: 'SID of the message that is sent to a channel, or that a push announces',
+  },
+  participant_sid: { type: ['string', 'null'], description: 'SID of the participant who receives it' },
   params: { type: 'object', additionalProperties: text },
   status: { type: 'string', enum: deliveryStatuses },
   attempts: { type: 'array', items: attempt },
@@ -64,7 +69,7 @@ const tags = ['Deliveries'] as const
 
 const listDeliveries: OperationSchema = {
   operationId: 'listDeliveries',
-  summary: 'List deliveries of webhooks and channel messages, newest first',
+  summary: 'List deliveries of webhooks, channel messages and pushes, newest first',
   tags,
   querystring: {
     type: 'object',

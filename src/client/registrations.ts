@@ -1,11 +1,12 @@
 import { applyStep } from '../model/change.ts'
 import { type FactsOf, type Step, stepOf } from '../model/declare.ts'
+import type { PushReport } from '../push/handler.ts'
 import { registry } from '../resources/index.ts'
 import { bindings, notifiable, unreachableWithout } from '../resources/services/binding.ts'
 import { long, type Tx } from '../storage/database.ts'
 import { accountBySid, serviceOfAccount, userBySid } from '../storage/lookups.ts'
 import { rowsBy } from '../storage/rows.ts'
-import type { BindingRow } from '../storage/schema.ts'
+import type { BindingRow, DeliveryRow } from '../storage/schema.ts'
 import { shape } from '../storage/shapes.ts'
 
 /*
@@ -81,6 +82,13 @@ export const registrationCommands = {
     for (const row of rows) await removeBinding(tx, row, input.now)
     return rows.length
   }),
+}
+
+/** Forgets a device that its push service calls gone, unless it has been seen since the push was made. */
+export async function settlePush(tx: Tx, row: DeliveryRow, { gone }: PushReport, now: number): Promise<void> {
+  const { service_sid, subject_sid: sid, date_created: made } = row
+  const binding = gone ? await tx.one(bySid, { service_sid, sid }) : undefined
+  if (binding && binding.date_updated <= made) await removeBinding(tx, binding, now)
 }
 
 /** Removes a binding, unless it has been removed or renewed since it was read. */

@@ -36,6 +36,16 @@ export function expositionOf(metrics: Metrics): Exposition {
       for (const [outcome, count] of metrics.deliveries) this.inc({ outcome }, count)
     },
   })
+  new Counter({
+    name: 'parley_push_attempts_total',
+    help: 'Attempts to send a push, by outcome',
+    labelNames: ['outcome'],
+    registers,
+    collect() {
+      this.reset()
+      for (const [outcome, count] of metrics.pushes) this.inc({ outcome }, count)
+    },
+  })
   histogram(registry, 'parley_webhook_duration_seconds', 'Time that a webhook endpoint took to respond', metrics.deliverySeconds)
   counter(registry, 'parley_logins_failed_total', 'Logins with wrong credentials', () => metrics.failedLogins)
   counter(registry, 'parley_timers_applied_total', 'State timers applied', () => metrics.timers)

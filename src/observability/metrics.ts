@@ -32,6 +32,8 @@ export class Metrics {
   readonly requestSeconds = new Distribution([0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10])
   /** By outcome. */
   readonly deliveries = new Map<string, number>()
+  /** Of pushes, by outcome. */
+  readonly pushes = new Map<string, number>()
   readonly deliverySeconds = new Distribution([0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5])
   readonly latenessSeconds = new Distribution([0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60, 600])
   readonly clientRequestSeconds = new Distribution([0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10])
@@ -56,10 +58,13 @@ export class Metrics {
     this.clientReplays += events
   }
 
-  countDelivery({ kind, status, duration_ms }: SendResult): void {
-    const isAnswered = kind === 'answered' || (kind === 'accepted' && status !== null)
-    count(this.deliveries, isAnswered ? `${Math.floor((status ?? 0) / 100)}xx` : kind)
-    this.deliverySeconds.observe(duration_ms / 1000)
+  countDelivery(result: SendResult): void {
+    count(this.deliveries, outcomeOf(result))
+    this.deliverySeconds.observe(result.duration_ms / 1000)
+  }
+
+  countPush(result: SendResult): void {
+    count(this.pushes, outcomeOf(result))
   }
 
   countRequest(method: string, status: number, seconds: number): void {
@@ -76,6 +81,11 @@ export class Metrics {
   countFailedLogin(): void {
     this.failedLogins++
   }
+}
+
+function outcomeOf({ kind, status }: SendResult): string {
+  const isAnswered = kind === 'answered' || (kind === 'accepted' && status !== null)
+  return isAnswered ? `${Math.floor((status ?? 0) / 100)}xx` : kind
 }
 
 function count(counts: Map<string, number>, key: string): void {

@@ -10,8 +10,11 @@ import { announce } from './client-events.ts'
 import { unreachableWithout } from './services/binding.ts'
 import { infoMap } from './sync-objects.ts'
 
-/** The secrets of each type. */
-const secretsOf = { apn: ['Certificate', 'PrivateKey'], gcm: ['ApiKey'], fcm: ['Secret'] } as const
+/**
+ * The secrets of each type. The vendor takes APNs certificates alone; the JSON in `Secret` is ours: `topic`, and for a key in place of a
+ * certificate `key_id` and `team_id`.
+ */
+const secretsOf = { apn: ['Certificate', 'PrivateKey', 'Secret'], gcm: ['ApiKey'], fcm: ['Secret'] } as const
 
 const params = {
   Type: required(oneOf(['apn', 'gcm', 'fcm'], { invalid: 'invalidValue' })),

@@ -297,15 +297,15 @@ export interface AddressRow {
 }
 
 export type DeliveryStatus = 'pending' | 'delivered' | 'failed'
-/** `loopback`: a message whose address no channel carries. */
-export type DeliveryKind = 'webhook' | 'message' | 'loopback'
+/** `loopback`: a message whose address no channel carries. `push`: a notification of a device, which is the subject. */
+export type DeliveryKind = 'webhook' | 'message' | 'loopback' | 'push'
 
 export interface DeliveryRow {
   id: string
   kind: DeliveryKind
   account_sid: string
   service_sid: string
-  /** Sid of the row that holds the webhook or channel configuration, empty for `loopback`: a slow target delays only itself. */
+  /** Sid of the row that holds the webhook or channel configuration or the credential, empty for `loopback`: a slow target delays only itself. */
   target_sid: string
   /** What the delivery is about: deliveries to one target about one subject are sent in order. */
   subject_sid: string
@@ -313,15 +313,15 @@ export interface DeliveryRow {
   slot: number
   event_type: string
   method: 'GET' | 'POST'
-  /** Empty for `loopback`. */
+  /** Empty for `loopback` and `push`. */
   url: string
-  /** JSON object of the form's parameters. */
+  /** JSON object of the form's parameters, or of the data of a push. */
   form: string
   idempotency_token: string
   status: DeliveryStatus
   /** When to try (again), while pending. */
   due: number
-  /** The message that is handed to a channel, and who it is for; both null for a webhook. */
+  /** The message that is handed to a channel or announced, and who it is for; both null for a webhook. */
   message_sid: string | null
   participant_sid: string | null
   /** JSON array of attempts: at, status, duration_ms, error. */

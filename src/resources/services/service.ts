@@ -2,9 +2,9 @@ import { seconds } from '../../dates.ts'
 import { refuse } from '../../errors.ts'
 import { resource, stepOf } from '../../model/declare.ts'
 import { createOnly, required, text } from '../../model/params.ts'
+import { defaultNotifications } from '../../push/settings.ts'
 import type { RoleRow, ServiceRow } from '../../storage/schema.ts'
 import { type DefaultRoles, defaultRoles, roles } from '../role.ts'
-import { defaultNotifications } from './configuration/notifications.ts'
 
 /** Returns the columns of a new service, also of the default service of a new account. */
 export function newService(friendly_name: string, roles: DefaultRoles) {

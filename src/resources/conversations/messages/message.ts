@@ -19,6 +19,7 @@ import {
   sid,
   text,
 } from '../../../model/params.ts'
+import { pushNewMessage } from '../../../push/enqueue.ts'
 import type { Reader } from '../../../storage/database.ts'
 import { contentOfAccount, participantByAddress, participantByIdentity } from '../../../storage/lookups.ts'
 import { rowsBy } from '../../../storage/rows.ts'
@@ -149,6 +150,7 @@ export const messages = resource<MessageRow, 'index'>()({
   async afterWrite(tx, { before, after }, facts, loaded) {
     await updateMediaOf(tx, before, after, facts.now)
     if (!before && after && loaded) await dispatch(tx, after, loaded.recipients, facts.now)
+    if (!before && after) await pushNewMessage(tx, after, facts.parents[0], facts)
   },
 
   represent: (row, self, urls) => ({

@@ -4,6 +4,7 @@ import { refuse } from '../../../errors.ts'
 import type { Payload } from '../../../events/event.ts'
 import { type Change, type Facts, resource, rowOf, type Step, stepOf } from '../../../model/declare.ts'
 import { createOnly, date, given, index, jsonText, type Parsed, sid, text, updateOnly } from '../../../model/params.ts'
+import { pushBadge, pushMembership } from '../../../push/enqueue.ts'
 import { newSid } from '../../../sids.ts'
 import type { Reader } from '../../../storage/database.ts'
 import {
@@ -209,6 +210,13 @@ export const participants = resource<ParticipantRow, 'messaging_binding'>()({
     if (after) return numberParticipant(tx, before, after)
     if (before) await buryParticipant(tx, before, now)
     return null
+  },
+
+  async afterWrite(tx, { before, after }, facts) {
+    const [conversation] = facts.parents
+    if (before && after) await pushBadge(tx, before, after, facts)
+    else if (after) await pushMembership(tx, 'added_to_conversation', after, conversation, facts)
+    else if (before) await pushMembership(tx, 'removed_from_conversation', before, conversation, facts)
   },
 
   represent: (row, self, urls) => ({

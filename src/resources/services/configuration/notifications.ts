@@ -1,38 +1,8 @@
 import { parseStored } from '../../../json.ts'
 import { resource } from '../../../model/declare.ts'
 import { flag, given, text } from '../../../model/params.ts'
+import type { Notifications } from '../../../push/settings.ts'
 import type { ServiceRow } from '../../../storage/schema.ts'
-
-interface PushSettings {
-  readonly enabled: boolean
-  readonly template: string | null
-  readonly sound: string | null
-}
-
-/** The JSON column, with its keys in the order of the representation. */
-interface Notifications {
-  readonly log_enabled: boolean
-  readonly added_to_conversation: PushSettings
-  readonly new_message: PushSettings & {
-    readonly badge_count_enabled: boolean
-    readonly with_media: Omit<PushSettings, 'sound'>
-  }
-  readonly removed_from_conversation: PushSettings
-}
-
-/** The settings of a new service: every flag off, every text unset. */
-export const defaultNotifications: Notifications = {
-  log_enabled: false,
-  added_to_conversation: { enabled: false, template: null, sound: null },
-  new_message: {
-    enabled: false,
-    template: null,
-    badge_count_enabled: false,
-    sound: null,
-    with_media: { enabled: false, template: null },
-  },
-  removed_from_conversation: { enabled: false, template: null, sound: null },
-}
 
 // The vendor documents no limit for either; push services accept far less.
 const template = text({ max: 1024, tooLong: 'notificationTemplateTooLong' })
