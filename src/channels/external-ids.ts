@@ -15,12 +15,10 @@ const earlyLifetimeMs = 60_000
 /** Carriers repeat a webhook for days, and report weeks later that a message was read. */
 const lifetimeMs = 90 * 86_400_000
 
-const keys = ['account_sid', 'external_id', 'channel', 'direction'] as const
-
-const byKey = rowsBy('external_ids', keys)
+const byId = rowsBy('external_ids', ['id'])
 export const externalIdsOfAccount = rowsBy('external_ids', ['account_sid', 'external_id'])
 
-const sentRow = updateRow('external_ids', keys, ['conversation_sid', 'channel_message_sid', 'early', 'date_created'])
+const sentRow = updateRow('external_ids', ['id'], ['conversation_sid', 'channel_message_sid', 'early', 'date_created'])
 
 /** A message as its carrier calls it. */
 export type ExternalId = Pick<ExternalIdRow, 'account_sid' | 'external_id' | 'channel'>
@@ -41,7 +39,7 @@ export async function recordSent(
   sent: { readonly conversation_sid: string; readonly channel_message_sid: string; readonly now: number },
 ): Promise<{ readonly channel_message_sid: string; readonly early: readonly EarlyStatus[] }> {
   const { conversation_sid, channel_message_sid, now } = sent
-  const before = await tx.hold(byKey, { ...id, direction: 'out' }, 'change')
+  const before = await tx.hold(byId, { id: idOf(id, 'out') }, 'change')
   if (!before) {
     await insert(tx, 'external_ids', { ...blank(id, 'out', now), conversation_sid, channel_message_sid })
     return { channel_message_sid, early: [] }
@@ -57,7 +55,7 @@ const maxEarly = 20
 
 /** Returns the SID that the receipts of a sent message have; null when none is known: then the status is kept for a minute. */
 export async function findSentOrKeep(tx: Tx, id: ExternalId, status: EarlyStatus): Promise<string | null> {
-  const before = await tx.hold(byKey, { ...id, direction: 'out' }, 'change')
+  const before = await tx.hold(byId, { id: idOf(id, 'out') }, 'change')
   if (!before) {
     await insert(tx, 'external_ids', { ...blank(id, 'out', status.at), early: JSON.stringify([status]) })
     return null
@@ -70,7 +68,7 @@ export async function findSentOrKeep(tx: Tx, id: ExternalId, status: EarlyStatus
 
 /** Returns the row of a message that was received under this id. In a transaction no other one receives it meanwhile. */
 export async function findReceived(read: Reader, id: ExternalId): Promise<ExternalIdRow | undefined> {
-  return read.hold(byKey, { ...id, direction: 'in' }, 'keep')
+  return read.hold(byId, { id: idOf(id, 'in') }, 'keep')
 }
 
 /** Records what the carrier calls a message that was received. Throws ConflictError when it was received meanwhile. */
@@ -85,28 +83,25 @@ export async function recordReceived(
   await insert(tx, 'external_ids', row)
 }
 
+function idOf({ account_sid, external_id, channel }: ExternalId, direction: ExternalIdRow['direction']): string {
+  return `${account_sid} ${direction} ${channel} ${external_id}`
+}
+
 function blank(id: ExternalId, direction: ExternalIdRow['direction'], now: number): ExternalIdRow {
   const { account_sid, external_id, channel } = id
   const none = { service_sid: null, conversation_sid: null, participant_sid: null, message_sid: null, message_index: null }
-  return { account_sid, channel, external_id, direction, ...none, channel_message_sid: null, early: null, date_created: now }
+  const key = { id: idOf(id, direction), account_sid, channel, external_id, direction }
+  return { ...key, ...none, channel_message_sid: null, early: null, date_created: now }
 }
 
 type Limited = { readonly before: number; readonly limit: number }
 
-/** Deletes the chosen rows; `early`: of those whose sending was never recorded. */
+/** `early`: only of those whose sending was never recorded. */
 const olderThan = (early: boolean) =>
   shape<Limited>()((db, a) =>
-    db.deleteFrom('external_ids').where(({ eb, refTuple, selectFrom }) => {
-      const old = selectFrom('external_ids').select(keys).where('date_created', '<', a.before)
-      const chosen = early ? old.where('early', 'is not', null) : old
-      return eb(
-        refTuple(...keys),
-        'in',
-        chosen
-          .orderBy('date_created')
-          .limit(a.limit)
-          .$asTuple(...keys),
-      )
+    db.deleteFrom('external_ids').where('id', 'in', (eb) => {
+      const old = eb.selectFrom('external_ids').select('id').where('date_created', '<', a.before)
+      return (early ? old.where('early', 'is not', null) : old).orderBy('date_created').limit(a.limit)
     }),
   )
 const oldEarly = olderThan(true)
@@ -119,10 +114,11 @@ export async function removeOldExternalIds(tx: Tx, { now, limit }: { now: number
 }
 
 const ofConversation = shape<{ conversation_sid: string; limit: number }>()((db, a) =>
-  db.deleteFrom('external_ids').where(({ eb, refTuple, selectFrom }) => {
-    const some = selectFrom('external_ids').select(keys).where('conversation_sid', '=', a.conversation_sid)
-    return eb(refTuple(...keys), 'in', some.limit(a.limit).$asTuple(...keys))
-  }),
+  db
+    .deleteFrom('external_ids')
+    .where('id', 'in', (eb) =>
+      eb.selectFrom('external_ids').select('id').where('conversation_sid', '=', a.conversation_sid).limit(a.limit),
+    ),
 )
 
 /** Removes a batch of those of a removed conversation. Returns how many. */

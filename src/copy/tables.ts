@@ -26,7 +26,7 @@ export const keys: { readonly [T in Copied]: readonly (keyof Tables[T] & string)
   addresses: ['account_sid', 'sid'],
   channels: ['account_sid', 'proxy_address'],
   contents: ['account_sid', 'sid'],
-  external_ids: ['account_sid', 'external_id', 'channel', 'direction'],
+  external_ids: ['id'],
   conversations: ['service_sid', 'sid'],
   participants: ['conversation_sid', 'sid', 'service_sid'],
   messages: ['conversation_sid', 'sid', 'service_sid'],

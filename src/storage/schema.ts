@@ -430,6 +430,8 @@ export interface ContentRow {
 
 /** How a carrier calls a message that was received or sent. */
 export interface ExternalIdRow {
+  /** Of account, direction, channel and external id: one row for each. */
+  id: string
   account_sid: string
   /** The address of the channel. */
   channel: string

@@ -24,6 +24,7 @@ export async function up(db: Kysely<unknown>): Promise<void> {
 
   await db.schema
     .createTable('external_ids')
+    .addColumn('id', text, (c) => c.notNull())
     .addColumn('account_sid', text, (c) => c.notNull())
     .addColumn('channel', text, (c) => c.notNull())
     .addColumn('external_id', text, (c) => c.notNull())
@@ -36,8 +37,9 @@ export async function up(db: Kysely<unknown>): Promise<void> {
     .addColumn('channel_message_sid', text)
     .addColumn('early', text)
     .addColumn('date_created', 'bigint', (c) => c.notNull())
-    .addPrimaryKeyConstraint('external_ids_key', ['account_sid', 'external_id', 'channel', 'direction'])
+    .addPrimaryKeyConstraint('external_ids_key', ['id'])
     .execute()
+  await db.schema.createIndex('external_ids_of_account').on('external_ids').columns(['account_sid', 'external_id']).execute()
   await db.schema
     .createIndex('external_ids_of_conversation')
     .on('external_ids')

@@ -187,7 +187,7 @@ export class Transaction {
         for (;;) {
           const row = (await rows<R>(query, args, locks[how]))[0]
           // After waiting it is read again: it may have been changed or removed.
-          const wait = row && this.#hold(sidOf(row), one, how)
+          const wait = row && this.#hold(nameOf(row), one, how)
           if (!wait) return row
           await wait
         }
@@ -256,9 +256,13 @@ export class Transaction {
   }
 }
 
-function sidOf(row: unknown): string {
-  if (typeof row === 'object' && row !== null && 'sid' in row && typeof row.sid === 'string') return row.sid
-  throw new Error('a row without a sid cannot be held')
+/** Returns the name of a row that no other row of any table has. */
+function nameOf(row: unknown): string {
+  if (typeof row === 'object' && row !== null) {
+    if ('sid' in row && typeof row.sid === 'string') return row.sid
+    if ('id' in row && typeof row.id === 'string') return row.id
+  }
+  throw new Error('a row without a sid or an id cannot be held')
 }
 
 function commitUnknown(cause: unknown, xid: string | undefined, ifCommitted: readonly Outcome[]): CommitUnknownError {
