@@ -153,6 +153,7 @@ export async function start(config: Config, options: StartOptions = {}): Promise
       timers,
       deliveries,
       presence,
+      channels.listeners,
       createCleanup(shared),
       new MediaExpiry({ clock: installation.clock, database, onError: shared.onError }),
       new UrlSealing({ database, vault: installation.vault, onError: shared.onError }),

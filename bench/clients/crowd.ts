@@ -53,7 +53,11 @@ const lifetimeS = 86_400
 async function open({ open: name, port, clients, key }: Open): Promise<{ ms: number }> {
   const group: Group = {
     followers: clients.map(({ objects }) => new Follower(objects, (bytes) => receive(group, bytes))),
-    tokens: await Promise.all(clients.map(({ identity }) => key && signToken(key, { ...key, identity }, lifetimeS, Date.now()))),
+    tokens: await Promise.all(
+      clients.map(
+        ({ identity }) => key && signToken(key, { ...key, identity, push_credential_sid: null }, lifetimeS, Date.now()),
+      ),
+    ),
     port,
     frames: 0,
     bytes: [],

@@ -4,6 +4,7 @@ import type { Pipeline } from '../api/requests.ts'
 import type { Clock } from '../clock.ts'
 import type { WebhookClient } from '../delivery/client.ts'
 import type { DeliveryHandler } from '../delivery/handler.ts'
+import type { Worker } from '../loop.ts'
 import type { mediaCommands } from '../media/commands.ts'
 import { TemporaryLinks } from '../media/links.ts'
 import type { MediaStore } from '../media/store.ts'
@@ -18,9 +19,11 @@ import { applyEvent, type EventsOptions } from './events.ts'
 import { type Incoming, type Received, receive } from './inbound.ts'
 import { storeMedia } from './inbound-media.ts'
 import type { AnyKind } from './kinds.ts'
+import { Listeners } from './listeners.ts'
 import { loopback } from './loopback.ts'
 import { messageHandler } from './message-delivery.ts'
 import { formOf } from './outbound.ts'
+import { Presence } from './presence.ts'
 import { providerWebhooks } from './provider-webhooks.ts'
 import type { ChannelReport } from './receipts.ts'
 import type { SettingValues } from './settings.ts'
@@ -53,6 +56,7 @@ export interface ChannelsOptions {
 export class Channels {
   readonly carriers: Carriers
   readonly handler: DeliveryHandler<ChannelReport>
+  readonly listeners: Worker
   readonly #options: ChannelsOptions
   readonly #events: EventsOptions
   #listeningUrl = ''
@@ -69,6 +73,8 @@ export class Channels {
       receiver: { pipeline, write: (plan) => database.write('receive', plan) },
       warn,
     }
+    this.listeners = new Listeners({ database, clock, carriers: this.carriers, apply: this.#apply, warn, failed })
+    new Presence({ database, carriers: this.carriers })
     this.handler = messageHandler({
       committed: database.read,
       store,
@@ -81,6 +87,8 @@ export class Channels {
     })
   }
 
+  #apply = (channel: ChannelIo['channel'], event: ChannelEvent) => applyEvent(this.#events, channel, event)
+
   /** Receives a message that the operator hands in. */
   receive(incoming: Incoming): Promise<Received> {
     return receive({ ...this.#events.receiver, store: (owner, media) => storeMedia(this.#events.media, owner, media) }, incoming)
@@ -89,8 +97,15 @@ export class Channels {
   /** The routes that providers call. */
   webhooks(limits: HttpLimits): FastifyPluginAsync {
     const { database, publicUrl, warn, failed } = this.#options
-    const apply = (channel: ChannelIo['channel'], event: ChannelEvent) => applyEvent(this.#events, channel, event)
-    return providerWebhooks({ committed: database.read, carriers: this.carriers, apply, publicUrl, limits, warn, failed })
+    return providerWebhooks({
+      committed: database.read,
+      carriers: this.carriers,
+      apply: this.#apply,
+      publicUrl,
+      limits,
+      warn,
+      failed,
+    })
   }
 
   /** Where the server listens: what others call when no public URL is set. */

@@ -118,5 +118,5 @@ async function announceTyping(
   if (!participant) return
   const identity = participant.identity ?? participant.address_as_given ?? from
   const object = rosterMap(conversation_sid)
-  database.publish([{ topic: 'typing', object, conversation_sid, identity, user_sid: participant.user_sid ?? '' }])
+  database.publish([{ topic: 'typing', object, service_sid, conversation_sid, identity, user_sid: participant.user_sid ?? '' }])
 }

@@ -51,9 +51,17 @@ export type Notice =
   | {
       readonly topic: 'typing'
       readonly object: string
+      readonly service_sid: string
       readonly conversation_sid: string
       readonly identity: string
       readonly user_sid: string
+    }
+  /** Somebody inside has read up to a message. */
+  | {
+      readonly topic: 'read'
+      readonly service_sid: string
+      readonly conversation_sid: string
+      readonly message_index: number
     }
   | { readonly topic: 'clock'; readonly state: ClockState }
   /** All rows were deleted or replaced: what is in memory is not true. */

@@ -421,3 +421,57 @@ describe('statuses', () => {
     expect((await ask(server, 'POST', '/receipts', { status: 'read' })).status).toBe(400)
   })
 })
+
+describe('a channel that listens', () => {
+  test('is begun with its settings, begun anew when they change or it fails, and ends with the channel', async () => {
+    const address = number()
+    const talk = await conversation(address)
+    const settings = { base_url: carrier.url, token: 'stream-1', urgent: true }
+    await set(address, { kind: 'faked', settings })
+    const streamOf = (name: string) => [...carrier.streams].find(([, given]) => given === name)?.[0]
+    await expect.poll(() => streamOf('stream-1')).toBeDefined()
+    const event = inbound(talk.address, address, 'streamed-1')
+    streamOf('stream-1')?.write(`${JSON.stringify(event)}\n`)
+    await expect.poll(async () => (await talk.messages()).length).toBe(1)
+
+    await set(address, { kind: 'faked', settings: { ...settings, token: 'stream-2' } })
+    await expect.poll(() => streamOf('stream-2')).toBeDefined()
+    expect(streamOf('stream-1')).toBeUndefined()
+    // It fails: begun again after a pause.
+    const failing = streamOf('stream-2')
+    failing?.destroy()
+    await expect.poll(() => carrier.streams.size).toBe(0)
+    await server.advance('PT5M')
+    await expect.poll(() => streamOf('stream-2')).toBeDefined()
+    streamOf('stream-2')?.write(`${JSON.stringify({ ...event, external_id: 'streamed-2' })}\n`)
+    await expect.poll(async () => (await talk.messages()).length).toBe(2)
+    await server.admin('DELETE', channelPath(address))
+    await expect.poll(() => streamOf('stream-2')).toBeUndefined()
+  })
+})
+
+test('what people inside have read is told outside, by the last message that came', async () => {
+  const one = await channel()
+  const talk = await conversation(one.address)
+  await server.call('POST', `${talk.path}/Participants`, { Identity: 'ann' })
+  await one.tell([inbound(talk.address, one.address, 'read-0'), inbound(talk.address, one.address, 'read-1')])
+  await talk.say()
+  const read = (index: string) => server.call('POST', `${talk.path}/Participants/ann`, { LastReadMessageIndex: index })
+  await read('0')
+  await expect.poll(() => carrier.told).toContain('/seen read-0')
+  await read('2')
+  await expect.poll(() => carrier.told).toContain('/seen read-1')
+  await read('1')
+  expect(carrier.told.filter((line) => line.startsWith('/seen'))).toHaveLength(2)
+})
+
+test('a group MMS is sent from the number behind which its author is', async () => {
+  const one = await channel()
+  const [ann, ben] = [number(), number()]
+  const { sid } = (await server.call('POST', '/v1/Conversations', {})).body
+  const path = `/v1/Conversations/${sid}`
+  for (const address of [ann, ben]) await server.call('POST', `${path}/Participants`, { 'MessagingBinding.Address': address })
+  await server.call('POST', `${path}/Participants`, { Identity: 'agent', 'MessagingBinding.ProjectedAddress': one.address })
+  await server.call('POST', `${path}/Messages`, { Author: 'agent', Body: 'Hello both' })
+  await expect.poll(() => one.handed().map(({ to }) => to)).toEqual([ann, ben])
+})

@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { createServer, type IncomingHttpHeaders } from 'node:http'
+import { createServer, type IncomingHttpHeaders, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { text } from 'node:stream/consumers'
 import {
@@ -57,6 +57,25 @@ export const faked: ChannelKind<ValuesOf<typeof settings>> = {
     const events: ChannelEvent[] = JSON.parse(request.body.toString())
     return { reply: { status: 202, content_type: 'text/plain', body: request.url }, events }
   },
+  async listen({ base_url, token, urgent }, io, emit) {
+    // Only those that hurry keep a socket.
+    if (!urgent) return { failed: new Promise(() => {}), [Symbol.asyncDispose]: async () => {} }
+    const response = await fetch(`${base_url}/stream`, { headers: { 'x-token': token }, signal: io.signal })
+    if (!response.body) throw new Error('there is no stream')
+    const { body } = response
+    const failed = (async () => {
+      for await (const chunk of body) {
+        for (const line of Buffer.from(chunk).toString().trim().split('\n')) await emit(JSON.parse(line))
+      }
+    })().catch((error: unknown) => error)
+    return { failed, [Symbol.asyncDispose]: async () => void (await failed) }
+  },
+  async typing({ base_url, token }, to, io) {
+    await io.request({ method: 'POST', url: `${base_url}/typing`, headers: { 'x-token': token }, body: JSON.stringify(to) })
+  },
+  async seen({ base_url, token }, external_id, io) {
+    await io.request({ method: 'POST', url: `${base_url}/seen`, headers: { 'x-token': token }, body: external_id })
+  },
   async check({ base_url }, io) {
     const { status } = await io.request({ method: 'GET', url: `${base_url}/account` })
     return { ok: status === 200, says: `the carrier said ${status}` }
@@ -80,6 +99,10 @@ export interface FakedCarrier {
   readonly url: string
   readonly handed: Handed[]
   readonly headers: IncomingHttpHeaders[]
+  /** What it was told besides messages: `path body`. */
+  readonly told: string[]
+  /** The streams that are open, with the token of each. */
+  readonly streams: Map<ServerResponse, string>
   /** By default each message is accepted, under the id `<key>`. */
   reply: (message: Handed) => CarrierReply | Promise<CarrierReply>
   [Symbol.asyncDispose](): Promise<void>
@@ -90,10 +113,25 @@ export async function startCarrier(): Promise<FakedCarrier> {
   if (!kindByName('faked')) addKind(faked)
   const handed: Handed[] = []
   const headers: IncomingHttpHeaders[] = []
+  const told: string[] = []
+  const streams = new Map<ServerResponse, string>()
   const accept = (message: Handed): CarrierReply => ({ body: { id: `wamid.${message.key}=` } })
   const server = createServer(async (request, response) => {
+    if (request.url === '/stream') {
+      streams.set(response, String(request.headers['x-token']))
+      response
+        .on('close', () => streams.delete(response))
+        .writeHead(200)
+        .flushHeaders()
+      return
+    }
     if (request.method === 'GET') return void response.writeHead(200).end()
-    const message: Handed = JSON.parse(await text(request))
+    const body_text = await text(request)
+    if (request.url !== '/messages') {
+      told.push(`${request.url} ${body_text}`)
+      return void response.writeHead(204).end()
+    }
+    const message: Handed = JSON.parse(body_text)
     headers.push(request.headers)
     handed.push(message)
     const { status = 200, body = {}, delayUntil } = await carrier.reply(message)
@@ -107,6 +145,8 @@ export async function startCarrier(): Promise<FakedCarrier> {
     url: `http://127.0.0.1:${port}`,
     handed,
     headers,
+    told,
+    streams,
     reply: accept,
     [Symbol.asyncDispose]: async () => {
       server.closeAllConnections()

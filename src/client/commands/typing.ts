@@ -17,6 +17,7 @@ async function typing(call: ClientCall) {
   call.publish({
     topic: 'typing',
     object: rosterMap(actor.conversation.sid),
+    service_sid: actor.conversation.service_sid,
     conversation_sid: actor.conversation.sid,
     identity,
     user_sid,

@@ -22,6 +22,9 @@ export async function up(db: Kysely<unknown>): Promise<void> {
   // Providers call a channel by its SID alone.
   await db.schema.createIndex('channels_by_sid').unique().on('channels').columns(['sid']).execute()
 
+  // Some kinds listen.
+  await db.schema.createIndex('channels_by_kind').on('channels').columns(['kind']).execute()
+
   await db.schema
     .createTable('external_ids')
     .addColumn('id', text, (c) => c.notNull())

@@ -57,7 +57,7 @@ type Given = Parsed<typeof params>
 
 interface Loaded {
   /** The author's participant; null when the author is none. */
-  readonly author: Pick<ParticipantRow, 'sid'> | null
+  readonly author: Pick<ParticipantRow, 'sid' | 'projected_address'> | null
   /** The participants that a new message is sent to by a messaging channel. */
   readonly recipients: readonly ParticipantRow[]
   /** The members of a group MMS; null for any other conversation. It is a group when it has a native member. */
@@ -244,7 +244,9 @@ async function load(read: Reader, p: Given, facts: ConversationChildFacts, befor
   const sender = senderOf(facts, author?.sid ?? null)
   const group = nonChat.some(isNative) ? await groupMembers(read, key) : null
   // The carrier has delivered an inbound group message to every native member itself.
-  const recipients = facts.quiet ? [] : nonChat.filter((row) => row.sid !== sender && !(facts.inbound && isNative(row)))
+  const others = facts.quiet ? [] : nonChat.filter((row) => row.sid !== sender && !(facts.inbound && isNative(row)))
+  // A group MMS comes from the number behind which its author is.
+  const recipients = others.map((row) => (isNative(row) ? { ...row, proxy_address: author?.projected_address ?? null } : row))
   return { author, recipients, group, media, content: content ?? null }
 }
 
@@ -280,7 +282,7 @@ async function authorOf(
   inbound: Inbound | undefined,
 ): Promise<Loaded['author']> {
   if (!author) return null
-  if (author === inbound?.address) return { sid: inbound.participant_sid }
+  if (author === inbound?.address) return { sid: inbound.participant_sid, projected_address: null }
   const found =
     (await read.one(participantByIdentity, { ...key, identity: author })) ??
     (await read.one(participantByAddress, { ...key, address: canonicalAddress(author) }))

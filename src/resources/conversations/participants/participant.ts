@@ -6,7 +6,7 @@ import { type Change, type Facts, resource, rowOf, type Step, stepOf } from '../
 import { createOnly, date, given, index, jsonText, type Parsed, sid, text, updateOnly } from '../../../model/params.ts'
 import { pushBadge, pushMembership } from '../../../push/enqueue.ts'
 import { newSid } from '../../../sids.ts'
-import type { Reader } from '../../../storage/database.ts'
+import type { Reader, Tx } from '../../../storage/database.ts'
 import {
   conversationBySid,
   participantByAddress,
@@ -214,8 +214,10 @@ export const participants = resource<ParticipantRow, 'messaging_binding'>()({
 
   async afterWrite(tx, { before, after }, facts) {
     const [conversation] = facts.parents
-    if (before && after) await pushBadge(tx, before, after, facts)
-    else if (after) await pushMembership(tx, 'added_to_conversation', after, conversation, facts)
+    if (before && after) {
+      announceRead(tx, before, after)
+      await pushBadge(tx, before, after, facts)
+    } else if (after) await pushMembership(tx, 'added_to_conversation', after, conversation, facts)
     else if (before) await pushMembership(tx, 'removed_from_conversation', before, conversation, facts)
   },
 
@@ -274,6 +276,14 @@ export const participants = resource<ParticipantRow, 'messaging_binding'>()({
     listeners: (read, event, _change, facts) => scopedTargets(read, event, facts.parents[0]),
   },
 })
+
+/** Channels that can say so tell the people outside how far somebody inside has read. */
+function announceRead(tx: Tx, before: ParticipantRow, after: ParticipantRow): void {
+  const messageIndex = after.last_read_message_index ?? -1
+  if (after.identity === null || messageIndex <= (before.last_read_message_index ?? -1)) return
+  const { service_sid, conversation_sid } = after
+  tx.notify({ topic: 'read', service_sid, conversation_sid, message_index: messageIndex })
+}
 
 const eventOf = { create: 'onParticipantAdded', update: 'onParticipantUpdated', remove: 'onParticipantRemoved' } as const
 
