@@ -19,13 +19,14 @@ const engines_differ = [
   'test/sdk/{all-operations,bindings,chat-concurrency,content,email,first,group-mms,isolation,pages,paging}.test.ts',
   'test/webhooks/{dropped,pinned,post,timers}.test.ts',
   'test/admin/{clock,delivery-log}.test.ts',
-  'test/channel/*.test.ts',
+  'test/channel/!(crash).test.ts',
   'test/client/{fuzz,guards,model,presence,reconnect}.test.ts',
   'test/media/*.test.ts',
 ]
 
 /** Starts processes or databases of its own, or goes through thousands of steps. */
 const slow = [
+  'test/channel/crash.test.ts',
   'test/browser/*.test.ts',
   'test/cli/*.test.ts',
   'test/client/faults.test.ts',

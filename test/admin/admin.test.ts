@@ -321,7 +321,9 @@ describe('the delivery log', () => {
       url: catcher.url('/hook?tenant=7'),
       params: event,
       status: 'delivered',
-      attempts: [{ at: expect.stringMatching(ms_date), duration_ms: expect.any(Number), status: 200, error: null }],
+      attempts: [
+        { at: expect.stringMatching(ms_date), duration_ms: expect.any(Number), status: 200, error: null, response: null },
+      ],
       date_created: expect.stringMatching(ms_date),
       date_finished: expect.any(String),
     })

@@ -35,7 +35,11 @@ const bodies: [method: string, path: string, field: string, values: readonly unk
     ['', 'nonsense', 'ftp://a/', 'http://', null, 7, {}, `http://a/${nul}`, `http://a/${'x'.repeat(2048)}`],
   ],
   ['PUT', address, 'method', ['GET'], { url: 'http://a/' }],
+  ['PUT', address, 'kind', ['', 'pigeon', 'constructor', '__proto__', ...no_text], { settings: {} }],
+  ['PUT', address, 'settings', ['', 'x', null, 7, true, [], ['a'], { a: 1 }, { url: nul }, { url: {} }], { kind: 'webhook' }],
   ['POST', '/receipts', 'channel_message_sid', ['', 'SM0', null, 7, {}, `${sms}0`, nul], { status: 'sent' }],
+  ['POST', '/receipts', 'external_id', ['', ...no_text], { status: 'sent' }],
+  ['POST', '/receipts', 'address', no_text, { external_id: 'x', status: 'sent' }],
   ['POST', '/receipts', 'status', ['', 'lost', null, 7, {}], { channel_message_sid: sms }],
   [
     'POST',
@@ -52,6 +56,22 @@ const bodies: [method: string, path: string, field: string, values: readonly unk
   ['POST', '/inbound', 'media', ['', 'ME0', ['ME0'], ['a', 'b'], [nul], [{}], [[]], { a: 1 }, [long]], pair],
   ['POST', '/inbound', 'attributes', ['{', nul, half_pair, {}, 'x'.repeat(100_000)], { ...pair, body: 'x' }],
   ['POST', '/inbound', 'profile_name', no_text, { ...pair, body: 'x' }],
+  ['POST', '/inbound', 'external_id', ['', 'a\nb', ...no_text], { ...pair, body: 'x' }],
+  ['POST', '/inbound', 'subject', [{}, ['a'], 7, true, nul, half_pair, long], { ...pair, body: 'x' }],
+  [
+    'POST',
+    '/inbound',
+    'media',
+    [
+      [{ url: 7 }],
+      [{ url: nul }],
+      [{ content: '*' }],
+      [{ content: 'YQ', content_type: 7 }],
+      [{ content: 'YQ', filename: {} }],
+      [{ uri: 'x' }],
+    ],
+    pair,
+  ],
   ['POST', '/inbound', 'author', ['x'], { ...pair, body: 'x' }],
   ['POST', '/clock', 'advance', ['', 'soon', '-PT1S', 'P99999Y', `P${'9'.repeat(400)}D`, null, 7, {}, nul]],
   ['POST', '/clock', 'now', ['', 'soon', '1999-01-01', '9999-12-31', '+275760-09-13', null, 7, {}, nul]],
@@ -80,7 +100,10 @@ test.each([
 ])('%s %s: what is no object, or is no JSON, is refused with a reason', async (method, path) => {
   const optional = path === '/accounts' || path.endsWith('/keys')
   for (const body of no_object) if (body !== '' || !optional) await expectRefusal(method, path, body)
-  const large = await ask(server, method, path.replace('self', server.account_sid), { friendly_name: 'x'.repeat(2 ** 21) })
+  const large = await ask(server, method, path.replace('self', server.account_sid), {
+    // Messages come with their media.
+    friendly_name: 'x'.repeat(path === '/inbound' ? 33 * 2 ** 20 : 2 ** 21),
+  })
   expect(large).toEqual({ status: 413, body: { error: expect.stringMatching(/\w+ \w+/) } })
 })
 

@@ -124,6 +124,7 @@ async function accountIds(): Promise<Ids> {
 }
 
 async function familyIds(root: string, proxy: string): Promise<Ids> {
+  await server.admin('PUT', `/accounts/${server.account_sid}/channels/${encodeURIComponent(proxy)}`, { kind: 'loopback' })
   const conversation = await make(`${root}/Conversations`, { UniqueName: named.Conversations })
   const path = `${root}/Conversations/${conversation}`
   const phone = { 'MessagingBinding.Address': '+15551234567', 'MessagingBinding.ProxyAddress': proxy }
@@ -211,7 +212,7 @@ test('every official operation is attempted', () => {
 
 test('the data of A is what the attempts look for: nothing is missing', async () => {
   const held = await dump()
-  const without = ['api_keys', 'channels', 'contents', 'media', 'removals', 'tombstones', 'mutations', 'presence']
+  const without = ['api_keys', 'contents', 'external_ids', 'media', 'removals', 'tombstones', 'mutations', 'presence']
   expect(tables.filter((table) => held[table]?.length === 0)).toEqual(without)
   expect(sidsIn(held)).toEqual(expect.arrayContaining([...Object.values(ids.default), ...Object.values(ids.service)]))
 })
