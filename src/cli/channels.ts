@@ -1,52 +1,133 @@
+import { readFileSync } from 'node:fs'
 import { Command } from 'commander'
-import { asOperator } from './operator.ts'
+import { ConfigError } from '../config.ts'
+import { asOperator, onServer } from './operator.ts'
+import type { Call } from './server.ts'
 import { configOf, withSettings } from './settings.ts'
 import { printRow } from './terminal.ts'
 
 interface Channel {
   sid: string
   proxy_address: string
-  url: string
+  kind: string
+  settings: Readonly<Record<string, unknown>>
 }
 
-/** `parley channels …`: lists, sets and deletes the endpoints of messaging channels. */
+interface Kind {
+  name: string
+  description: string
+  settings: {
+    name: string
+    description: string
+    required: boolean
+    secret: boolean
+    schema: { type: 'string' | 'boolean' | 'integer' }
+  }[]
+}
+
+interface SetOptions {
+  readonly kind?: string
+  readonly setting?: readonly string[]
+}
+
+/** `parley channels …`: lists, sets, checks and deletes the channels of addresses. */
 export function channelsCommand(): Command {
-  const channels = new Command('channels').description('list, set or delete the endpoints of messaging channels')
+  const channels = new Command('channels').description('list, set, check or delete the channels of addresses')
+  const command = (name: string, description: string) => withSettings(new Command(name).description(description))
+  const ofAccount = (one: Command) => one.argument('<account>', 'SID of the account')
+  const ofAddress = (one: Command) => ofAccount(one).argument('<address>', 'such as +15557654321 or support@example.com')
+
   channels.addCommand(
-    withSettings(new Command('list').description('list the channels of an account'))
-      .argument('<account>', 'SID of the account')
-      .action((account: string, _options, command: Command) =>
+    ofAccount(command('list', 'list the channels of an account')).action((account: string, _options, command: Command) =>
+      asOperator(configOf(command), async (call) => {
+        const { channels: all } = await call<{ channels: Channel[] }>('GET', pathOf(account))
+        if (all.length === 0) console.error('no channels')
+        for (const channel of all) print(channel)
+      }),
+    ),
+  )
+  channels.addCommand(
+    command('kinds', 'list the kinds of channels and their settings').action((_options, command: Command) =>
+      asOperator(configOf(command), async (call) => {
+        for (const { name, description, settings } of await kindsOf(call)) {
+          printRow(name, description)
+          for (const setting of settings) {
+            const notes = [...(setting.required ? ['required'] : []), ...(setting.secret ? ['secret'] : [])].join(', ')
+            printRow(`  ${setting.name}`, setting.description, notes)
+          }
+        }
+      }),
+    ),
+  )
+  channels.addCommand(
+    ofAddress(command('set', 'set the channel that sends the messages from an address'))
+      .argument('[url]', 'of the kind webhook: http or https URL of the endpoint; it may contain a user name and password')
+      .option('--kind <kind>', 'kind of the channel, see: parley channels kinds')
+      .option('--setting <name=value...>', 'a setting of the kind; name=@file reads it from a file, as a secret should be')
+      .action((account: string, address: string, url: string | undefined, _options, command: Command) =>
         asOperator(configOf(command), async (call) => {
-          const { channels: all } = await call<{ channels: Channel[] }>('GET', pathOf(account))
-          if (all.length === 0) console.error('no channels')
-          for (const { sid, proxy_address, url } of all) printRow(sid, proxy_address, url)
+          const body = await bodyOf(call, url, command.opts<SetOptions>())
+          print(await call<Channel>('PUT', pathOf(account, address), body))
         }),
       ),
   )
   channels.addCommand(
-    withSettings(new Command('set').description('set the endpoint that delivers the messages from a proxy address'))
-      .argument('<account>', 'SID of the account')
-      .argument('<address>', 'proxy address, such as +15557654321')
-      .argument('<url>', 'http or https URL of the endpoint; it may contain a user name and password')
-      .action((account: string, address: string, url: string, _options, command: Command) =>
-        asOperator(configOf(command), async (call) => {
-          const set = await call<Channel>('PUT', pathOf(account, address), { url })
-          printRow(set.sid, set.proxy_address, set.url)
+    ofAddress(command('check', 'ask the provider whether the settings of a channel work')).action(
+      (account: string, address: string, _options, command: Command) =>
+        onServer(configOf(command), async (call) => {
+          const { ok, says } = await call<{ ok: boolean; says: string }>('POST', `${pathOf(account, address)}/check`)
+          console.log(`${ok ? 'works' : 'does not work'}: ${says}`)
+          if (!ok) process.exitCode = 1
         }),
-      ),
+    ),
   )
   channels.addCommand(
-    withSettings(new Command('delete').description('delete a channel; messages from its address are not sent any more'))
-      .argument('<account>', 'SID of the account')
-      .argument('<address>', 'proxy address of the channel')
-      .action((account: string, address: string, _options, command: Command) =>
+    ofAddress(command('delete', 'delete a channel; messages from its address fail from then on')).action(
+      (account: string, address: string, _options, command: Command) =>
         asOperator(configOf(command), async (call) => {
           await call('DELETE', pathOf(account, address))
           console.log(`the channel of ${address} is deleted`)
         }),
-      ),
+    ),
   )
   return channels
+}
+
+function print({ sid, proxy_address, kind, settings }: Channel): void {
+  const shown = Object.entries(settings).filter(([, value]) => value !== null)
+  printRow(sid, proxy_address, kind, ...shown.map(([name, value]) => `${name}=${value}`))
+}
+
+async function kindsOf(call: Call): Promise<Kind[]> {
+  return (await call<{ kinds: Kind[] }>('GET', '/channel-kinds')).kinds
+}
+
+/** Returns the body of the request. Settings are texts on a command line: the kind says which of them stand for something else. */
+async function bodyOf(call: Call, url: string | undefined, { kind, setting = [] }: SetOptions): Promise<object> {
+  if (kind === undefined && setting.length === 0) return url === undefined ? {} : { url }
+  const declared = (await kindsOf(call)).find(({ name }) => name === (kind ?? 'webhook'))?.settings ?? []
+  const given = setting.map((text) => {
+    const [name = '', ...rest] = text.split('=')
+    if (rest.length === 0) throw new ConfigError(`--setting takes name=value, not ${name}`)
+    const schema = declared.find((one) => one.name === name)?.schema
+    return [name, parsedValue(textOf(rest.join('=')), schema?.type)]
+  })
+  return { kind: kind ?? 'webhook', settings: { ...(url !== undefined && { url }), ...Object.fromEntries(given) } }
+}
+
+function textOf(given: string): string {
+  if (!given.startsWith('@')) return given
+  try {
+    return readFileSync(given.slice(1), 'utf8').trim()
+  } catch {
+    throw new ConfigError(`${given.slice(1)} cannot be read`)
+  }
+}
+
+/** A text that is none of its type stays one: the server says what is wrong with it. */
+function parsedValue(text: string, type: 'string' | 'boolean' | 'integer' | undefined): unknown {
+  if (type === 'boolean' && /^(true|false)$/.test(text)) return text === 'true'
+  return type === 'integer' && /^-?\d+$/.test(text) ? Number(text) : text
 }
 
 function pathOf(account: string, ...address: string[]): string {

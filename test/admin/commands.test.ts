@@ -1,3 +1,5 @@
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { Command } from 'commander'
 import fc from 'fast-check'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
@@ -8,6 +10,8 @@ import { inboundCommand } from '../../src/cli/inbound.ts'
 import { LogFollower } from '../../src/cli/listen.ts'
 import { type Call, findServer } from '../../src/cli/server.ts'
 import { readConfig } from '../../src/config.ts'
+import { startCarrier } from '../support/faked-carrier.ts'
+import { folder as temporaryFolder } from '../support/process.ts'
 import { adminToken, startServer, type TestServer } from '../support/server.ts'
 import { catchWebhooks } from '../support/webhook-catcher.ts'
 
@@ -108,7 +112,7 @@ test('deliveries are listed, filtered, shown, dropped and sent again', async () 
 test('channels are set, listed and deleted, without the password in the URL', async () => {
   await using server = await startServer({ secretKey })
   const address = '+15557654321'
-  const row = expect.stringMatching(/^CN[0-9a-f]{32} {2}\+15557654321 {2}http:\/\/127\.0\.0\.1:1\/$/)
+  const row = expect.stringMatching(/^CN[0-9a-f]{32} {2}\+15557654321 {2}webhook {2}url=http:\/\/127\.0\.0\.1:1\/$/)
   expect(await run(server, 'channels', 'set', server.account_sid, address, 'http://me:hidden@127.0.0.1:1/')).toEqual([row])
   expect(await run(server, 'channels', 'list', server.account_sid)).toEqual([row])
   await expect(run(server, 'channels', 'set', server.account_sid, address, 'nonsense')).rejects.toThrow('url must be an http')
@@ -117,6 +121,28 @@ test('channels are set, listed and deleted, without the password in the URL', as
   expect(await run(server, 'channels', 'list', server.account_sid)).toEqual([])
   const gone = run(server, 'channels', 'delete', server.account_sid, address)
   await expect(gone).rejects.toThrow(`${address} of ${server.account_sid} was not found`)
+})
+
+test('channels of any kind are set with its settings, and checked', async () => {
+  await using carrier = await startCarrier()
+  await using server = await startServer({ secretKey })
+  using folder = temporaryFolder()
+  const file = join(folder.path, 'token')
+  writeFileSync(file, 'the-token\n')
+  const set = (...more: string[]) => run(server, 'channels', 'set', server.account_sid, '+15557654321', ...more)
+  expect((await run(server, 'channels', 'kinds')).join('\n')).toContain(
+    'token  What proves requests in both directions  required, secret',
+  )
+  const given = ['--setting', `base_url=${carrier.url}`, `token=@${file}`, 'ttl=5', 'urgent=false']
+  expect((await set('--kind', 'faked', ...given)).join('')).toContain('faked')
+  const [shown] = await run(server, 'channels', 'list', server.account_sid)
+  expect(shown).toContain(`base_url=${carrier.url}  token=********  region=eu  ttl=5  urgent=false`)
+  expect(await run(server, 'channels', 'check', server.account_sid, '+15557654321')).toEqual(['works: the carrier said 200'])
+  await expect(set('--kind', 'faked', '--setting', 'token')).rejects.toThrow('--setting takes name=value, not token')
+  await expect(set('--kind', 'faked', '--setting', 'token=@/nowhere')).rejects.toThrow('/nowhere cannot be read')
+  await expect(set('--kind', 'faked', '--setting', 'ttl=many')).rejects.toThrow('settings.base_url is required')
+  await expect(set('--kind', 'pigeon')).rejects.toThrow('kind must be one of')
+  await expect(set()).rejects.toThrow('kind is required, or url alone')
 })
 
 test('an inbound message is handed in', async () => {
