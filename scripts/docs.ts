@@ -5,6 +5,7 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { kinds } from '../src/channels/kinds.ts'
 import { settings } from '../src/config.ts'
 import { catalogue } from '../src/error-catalogue.ts'
 import { seedSchema } from '../src/seed/schema.ts'
@@ -56,6 +57,7 @@ export async function stalePages(): Promise<{ path: string; text: string }[]> {
     { path: 'docs/generated/seed.schema.json', text: `${JSON.stringify(seedSchema(), null, 2)}\n` },
     { path: 'docs/generated/errors.md', text: errorsPage() },
     { path: 'docs/generated/settings.md', text: settingsPage() },
+    { path: 'docs/generated/channels.md', text: channelsPage() },
     { path: 'docs/generated/reference.md', text: referencePage() },
     { path: 'docs/generated/compatibility.md', text: compatibilityPage(covered) },
     { path: 'README.md', text: withSummary(read('README.md'), covered) },
@@ -84,6 +86,27 @@ function settingsPage(): string {
       'environment. A setting that is true or false is a flag without a value: `--test-clock`, or `--no-test-clock` for false. ' +
       'An empty value counts as not set. Parley reads them once, when it starts.',
     table(['Variable', 'Flag', 'Default', 'Description'], rows),
+  ])
+}
+
+function channelsPage(): string {
+  return page('Kinds of channels', 'src/channels/kinds.ts', [
+    'What `PUT /admin/v1/accounts/{sid}/channels/{address}` takes as `kind` and `settings`, see [channels](../channels.md). ' +
+      'Secrets are stored encrypted and shown masked.',
+    ...kinds.flatMap(({ name, description, serves, settings, can }) => {
+      const rows = Object.entries(settings).map(([setting, { description, schema, secret, default: standard }]) => [
+        mono(setting),
+        schema.type + (secret === 'value' ? ', secret' : ''),
+        standard === undefined ? 'required' : String(standard ?? 'none'),
+        description,
+      ])
+      const sends = can.media ? `media (${can.media.types.map(mono).join(', ')})` : 'no media: their links are added to the text'
+      return [
+        `## ${name}`,
+        `${description}. Carries addresses of the types ${serves.map(mono).join(', ')}; ${sends}.`,
+        rows.length === 0 ? 'It has no settings.' : table(['Setting', 'Type', 'Default', 'Description'], rows),
+      ]
+    }),
   ])
 }
 

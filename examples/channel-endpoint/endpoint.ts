@@ -1,9 +1,8 @@
-import { randomBytes } from 'node:crypto'
+import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { text } from 'node:stream/consumers'
-import { setTimeout } from 'node:timers/promises'
 import twilio from 'twilio'
 import { accountSid, admin, authToken } from './parley.ts'
 
@@ -21,10 +20,10 @@ export async function startEndpoint(): Promise<{ readonly url: string; close(): 
       return
     }
     const token = String(request.headers['i-twilio-idempotency-token'])
-    const sid = carried.get(token) ?? carry(message)
-    carried.set(token, sid)
-    response.setHeader('content-type', 'application/json').end(JSON.stringify({ sid, status: 'sent' }))
-    await report(sid, 'delivered')
+    const id = carried.get(token) ?? carry(message)
+    carried.set(token, id)
+    response.setHeader('content-type', 'application/json').end(JSON.stringify({ external_id: id, status: 'sent' }))
+    await report(id, message.From, 'delivered')
   })
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
@@ -38,18 +37,20 @@ export async function startEndpoint(): Promise<{ readonly url: string; close(): 
   }
 }
 
-/** Where a call to the carrier belongs. Returns the carrier's name for the message. */
+/** Where a call to the carrier belongs. Returns what the carrier calls the message. */
 function carry({ From, To, Body }: Readonly<Record<string, string>>): string {
   console.log(`${From} -> ${To}: ${Body}`)
-  return `SM${randomBytes(16).toString('hex')}`
+  return `carried-${randomUUID()}`
 }
 
-/** Reports the status of a message. Until Parley has recorded the SID it returns 404: the report is repeated. */
-async function report(channel_message_sid: string, status: Status): Promise<void> {
-  for (let attempt = 1; ; attempt++) {
-    const response = await admin('POST', '/receipts', { account_sid: accountSid, channel_message_sid, status })
-    if (response.ok) return
-    if (response.status !== 404 || attempt === 30) throw new Error(`the report was refused: ${await response.text()}`)
-    await setTimeout(100 * attempt)
-  }
+/** Reports the status of a message, from the carrier's status callback. It may come before Parley has read the response. */
+async function report(external_id: string, address: string | undefined, status: Status): Promise<void> {
+  const response = await admin('POST', '/receipts', { account_sid: accountSid, external_id, address, status })
+  if (!response.ok) throw new Error(`the report was refused: ${await response.text()}`)
+}
+
+/** Hands in a message that the carrier has received. Carriers repeat what they are not sure of: it is received once. */
+export async function receive(message: { external_id: string; from: string; to: string; body: string }): Promise<void> {
+  const response = await admin('POST', '/inbound', { account_sid: accountSid, ...message })
+  if (!response.ok) throw new Error(`the message was refused: ${await response.text()}`)
 }

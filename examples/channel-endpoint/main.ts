@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { setTimeout } from 'node:timers/promises'
-import { startEndpoint } from './endpoint.ts'
+import { receive, startEndpoint } from './endpoint.ts'
 import { accountSid, admin, connect } from './parley.ts'
 
 /** Another one each time: a pair of addresses is in one open conversation at most. */
@@ -21,10 +21,11 @@ const message = await conversation.messages.create({ author: 'alice', body: 'You
 const receipt = await delivered(message.sid)
 console.log(`${receipt.channelMessageSid} is ${receipt.status}`)
 
-const reply = await admin('POST', '/inbound', { account_sid: accountSid, from: customer, to: shop, body: 'Thank you!' })
-assert.equal(reply.status, 201, await reply.text())
-const [last] = await conversation.messages.list({ order: 'desc', limit: 1 })
+const reply = { external_id: `reply-${Date.now()}`, from: customer, to: shop, body: 'Thank you!' }
+for (const message of [reply, reply]) await receive(message)
+const [last, before] = await conversation.messages.list({ order: 'desc', limit: 2 })
 assert.deepEqual([last?.author, last?.body], [customer, 'Thank you!'])
+assert.equal(before?.sid, message.sid, 'the message was handed in twice and received once')
 console.log(`${last?.author}: ${last?.body}`)
 endpoint.close()
 
