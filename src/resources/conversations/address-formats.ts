@@ -3,7 +3,8 @@ import type { AddressType } from '../../storage/schema.ts'
 /** The format of an address determines its channel. */
 const forms: readonly (readonly [AddressType, RegExp])[] = [
   ['sms', /^\+[1-9]\d{1,14}$/],
-  ['whatsapp', /^whatsapp:\+?\w{3,64}$/],
+  // A number, or the id of somebody who has hidden theirs: `US.13491208655302741918`.
+  ['whatsapp', /^whatsapp:(?:\+?\w{3,64}|[A-Z]{2}\.(?:ENT\.)?\w{1,128})$/],
   ['messenger', /^messenger:[\w.-]{1,240}$/],
   ['rcs', /^rcs:\S{1,240}$/],
   ['email', /^[^\s@:]+@[^\s@:]+\.[^\s@:]+$/],
