@@ -1,13 +1,14 @@
 import type { ChannelKind } from './adapter.ts'
 import { loopback } from './loopback.ts'
 import type { SettingValues } from './settings.ts'
+import { twilio } from './twilio/kind.ts'
 import { webhook } from './webhook.ts'
 
 /** A kind whose settings are known by name only. */
 export type AnyKind = ChannelKind<SettingValues>
 
 /** The kinds of Parley itself. Documented in this order. */
-export const kinds: readonly AnyKind[] = [webhook, loopback]
+export const kinds: readonly AnyKind[] = [twilio, webhook, loopback]
 
 const byName = new Map(kinds.map((kind) => [kind.name, kind]))
 
