@@ -3,12 +3,13 @@ import { loopback } from './loopback.ts'
 import type { SettingValues } from './settings.ts'
 import { twilio } from './twilio/kind.ts'
 import { webhook } from './webhook.ts'
+import { whatsapp } from './whatsapp/kind.ts'
 
 /** A kind whose settings are known by name only. */
 export type AnyKind = ChannelKind<SettingValues>
 
 /** The kinds of Parley itself. Documented in this order. */
-export const kinds: readonly AnyKind[] = [twilio, webhook, loopback]
+export const kinds: readonly AnyKind[] = [twilio, whatsapp, webhook, loopback]
 
 const byName = new Map(kinds.map((kind) => [kind.name, kind]))
 
