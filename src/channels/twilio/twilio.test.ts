@@ -171,32 +171,36 @@ describe('webhook', () => {
     expect(await eventsOf(params)).toMatchObject([{ from: theirs, to: [ours, other, third], metadata: null }])
   })
 
-  test('media are fetched from where the carrier redirects to, without credentials', async () => {
-    const bytes = Buffer.from('picture')
-    const url = carrier.keep(bytes, 'image/png')
-    const params = carrier.inbound(theirs, ours, {
-      NumMedia: '2',
-      MediaUrl0: url,
-      MediaContentType0: 'image/png',
-      MediaUrl1: 'ftp://x/',
-    })
-    const [event] = await eventsOf(params)
-    if (event?.kind !== 'message') expect.fail('no message')
-    expect(event.media).toEqual([
-      { filename: null, content_type: 'image/png', content: { url: expect.any(String), headers: {} } },
+  test('media are fetched with the credentials from the hosts of the carrier, and without them from elsewhere', async () => {
+    const mine = carrier.keep(Buffer.from('picture'), 'image/png')
+    const urls = [mine, 'https://evil.example/x', 'https://mcs.us1.twilio.com/x', 'ftp://x/', 'nonsense']
+    const media = Object.fromEntries(urls.map((url, i) => [`MediaUrl${i}`, url]))
+    const params = carrier.inbound(theirs, ours, { NumMedia: '5', MediaContentType0: 'image/png', ...media })
+    const known = async (given: TwilioSettings) => {
+      const { events } = (await twilio.webhook?.(given, signed(params), io)) ?? expect.fail('no webhook')
+      const [event] = events
+      if (event?.kind !== 'message') expect.fail('no message')
+      return event.media.map(({ content }) =>
+        'url' in content ? [content.url, content.headers?.authorization !== undefined] : [],
+      )
+    }
+    const [, evil, vendors] = urls
+    expect(await known(settings)).toEqual([
+      [mine, true],
+      [evil, false],
+      [vendors, false],
     ])
-    const content = event.media[0]?.content
-    if (!content || !('url' in content)) expect.fail('no URL')
-    expect(content.url).not.toContain(carrier.url)
-    expect(Buffer.from(await (await fetch(content.url)).arrayBuffer())).toEqual(bytes)
-    expect(io.requests.map(({ headers }) => headers?.authorization !== undefined)).toEqual([true, false])
-  })
-
-  test('a medium elsewhere gets no credentials', async () => {
-    await using elsewhere = await startCarrier({ account_sid, auth_token })
-    const url = elsewhere.keep(Buffer.from('x'), 'image/png')
-    await eventsOf(carrier.inbound(theirs, ours, { NumMedia: '1', MediaUrl0: url }))
-    expect(io.requests.map((request) => request.headers)).toEqual([{}])
+    const vendor = { ...settings, base_url: 'https://api.ie1.twilio.com' }
+    expect(await known(vendor)).toEqual([
+      [mine, false],
+      [evil, false],
+      [vendors, true],
+    ])
+    expect(await known({ ...settings, base_url: 'https://twilio.com.evil.example' })).toEqual([
+      [mine, false],
+      [evil, false],
+      [vendors, false],
+    ])
   })
 
   test.each([

@@ -1,12 +1,12 @@
 import {
   type ChannelEvent,
-  type ChannelIo,
+  type InboundMedia,
   type MessageEvent,
   type RawRequest,
   UnprovenError,
   type WebhookResult,
 } from '../adapter.ts'
-import { inboundMedia, type MediaParams } from './media.ts'
+import { inboundMedia } from './media.ts'
 import type { TwilioSettings } from './settings.ts'
 import { isProven } from './signature.ts'
 import { reportedStatus } from './status.ts'
@@ -29,11 +29,11 @@ const told =
   /^(?:AccountSid|ApiVersion|Body|From|To|NumMedia|NumSegments|MediaUrl\d+|MediaContentType\d+|Sms\w+|MessageSid|OtherRecipients\d*)$/
 
 /** Returns what a request of the carrier's meant: an inbound message or a status. Throws UnprovenError. */
-export async function webhook(settings: TwilioSettings, request: RawRequest, io: ChannelIo): Promise<WebhookResult> {
+export async function webhook(settings: TwilioSettings, request: RawRequest): Promise<WebhookResult> {
   const params = provenParams(settings, request)
   const status = params.get('MessageStatus') ?? params.get('SmsStatus')
   const isInbound = status === undefined || status === 'received' || status === 'receiving'
-  const event = isInbound ? await messageEvent(settings, params, io) : statusEvent(params, status)
+  const event = isInbound ? messageEvent(settings, params) : statusEvent(params, status)
   return { reply, events: event ? [event] : [] }
 }
 
@@ -79,11 +79,10 @@ function statusEvent(params: WebhookParams, given: string): ChannelEvent | undef
   return { kind: 'status', external_id: externalId, status, error_code: Number.isSafeInteger(code) && code > 0 ? code : null }
 }
 
-async function messageEvent(settings: TwilioSettings, params: WebhookParams, io: ChannelIo): Promise<MessageEvent | undefined> {
+function messageEvent(settings: TwilioSettings, params: WebhookParams): MessageEvent | undefined {
   const externalId = messageSid(params)
   const [from, to] = [params.get('From'), params.get('To')]
   if (externalId === undefined || !from || !to) return undefined
-  const found = mediaParams(params).map((each) => inboundMedia(settings, each, io))
   return {
     kind: 'message',
     external_id: externalId,
@@ -92,7 +91,7 @@ async function messageEvent(settings: TwilioSettings, params: WebhookParams, io:
     name: params.get('ProfileName') || null,
     subject: null,
     text: textOf(params),
-    media: await Promise.all(found),
+    media: mediaOf(settings, params),
     metadata: metadataOf(params),
   }
 }
@@ -117,12 +116,13 @@ function textOf(params: WebhookParams): string | null {
   return [params.get('Label'), params.get('Address'), `${latitude}, ${longitude}`].filter(Boolean).join('\n')
 }
 
-function mediaParams(params: WebhookParams): MediaParams[] {
+function mediaOf(settings: TwilioSettings, params: WebhookParams): InboundMedia[] {
   const count = Math.min(maxMedia, Number.parseInt(params.get('NumMedia') ?? '0', 10) || 0)
-  const all: MediaParams[] = []
+  const all: InboundMedia[] = []
   for (let i = 0; i < count; i++) {
     const url = params.get(`MediaUrl${i}`) ?? ''
-    if (/^https?:/i.test(url) && URL.canParse(url)) all.push({ url, content_type: params.get(`MediaContentType${i}`) || null })
+    const content_type = params.get(`MediaContentType${i}`) || null
+    if (/^https?:/i.test(url) && URL.canParse(url)) all.push(inboundMedia(settings, url, content_type))
   }
   return all
 }
