@@ -11,6 +11,12 @@ import { type AnyKind, kindByName } from './kinds.ts'
 import { openSettings, type SettingValues } from './settings.ts'
 import { unknownError } from './statuses.ts'
 
+/** For a provider's response: one that is given up may have been about to come, and the message goes out twice. */
+const requestTimeoutMs = 15_000
+
+/** The slowest upload that is waited for, besides. */
+const bytesPerSecond = 500_000
+
 export interface CarriersOptions {
   /** Reads accounts, cached where possible. */
   readonly read: Reader
@@ -61,7 +67,8 @@ export class Carriers {
   }
 
   async #request({ method, url, headers = {}, body }: HttpRequest, signal: AbortSignal): Promise<HttpResponse> {
-    return this.#exchange({ method, headers, body: body ?? null, ...deliverableUrl(url) }, signal)
+    const timeoutMs = requestTimeoutMs + ((body?.length ?? 0) / bytesPerSecond) * 1000
+    return this.#exchange({ method, headers, body: body ?? null, ...deliverableUrl(url) }, timeoutMs, signal)
   }
 
   async #signed(account_sid: string, { url, form, key }: SignedForm, signal: AbortSignal): Promise<HttpResponse> {
@@ -69,11 +76,11 @@ export class Carriers {
     const account = await read.one(accountBySid, { sid: account_sid })
     if (!account) throw new RefusedError(unknownError, 'the account does not exist')
     const auth_token = vault.open(account.auth_token)
-    return this.#exchange(prepare({ method: 'POST', url, form, auth_token, idempotency_token: key }), signal)
+    return this.#exchange(prepare({ method: 'POST', url, form, auth_token, idempotency_token: key }), webhookTimeoutMs, signal)
   }
 
-  async #exchange(request: ClientRequest, signal: AbortSignal): Promise<HttpResponse> {
-    const { kind, status, headers, bytes, error } = await this.#options.client.request(request, webhookTimeoutMs, signal)
+  async #exchange(request: ClientRequest, timeoutMs: number, signal: AbortSignal): Promise<HttpResponse> {
+    const { kind, status, headers, bytes, error } = await this.#options.client.request(request, timeoutMs, signal)
     if (kind === 'answered' && status !== null) return { status, headers: flat(headers), body: bytes }
     if (kind === 'refused_address') throw new RefusedError(unknownError, error ?? 'the address may not be called')
     throw new RetryError(error ?? 'no response')
