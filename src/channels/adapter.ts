@@ -135,9 +135,18 @@ export interface InboundMedia {
   readonly category?: 'media' | 'body' | 'history'
 }
 
+/** What an event is about. */
+interface AtAddress {
+  /**
+   * The address of another channel of the account, for providers that call one URL for several: the event is that channel's, and is
+   * dropped when there is none. Default: the channel that was called.
+   */
+  readonly address?: string
+}
+
 export type ChannelEvent = MessageEvent | StatusEvent | { readonly kind: 'typing'; readonly from: string; readonly to: string }
 
-export interface MessageEvent {
+export interface MessageEvent extends AtAddress {
   readonly kind: 'message'
   /** The carrier's, at most 255 characters: a message with one that the channel has had already is dropped. */
   readonly external_id: string
@@ -153,7 +162,7 @@ export interface MessageEvent {
   readonly metadata: Readonly<Record<string, unknown>> | null
 }
 
-export interface StatusEvent {
+export interface StatusEvent extends AtAddress {
   readonly kind: 'status'
   /** As `send` returned it. */
   readonly external_id: string

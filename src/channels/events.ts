@@ -3,7 +3,7 @@ import { ApiError, isFailure } from '../errors.ts'
 import { addressType, canonicalAddress } from '../resources/conversations/address-formats.ts'
 import { rosterMap } from '../resources/sync-objects.ts'
 import type { Database } from '../storage/database.ts'
-import { participantBySid } from '../storage/lookups.ts'
+import { channelByAddress, participantBySid } from '../storage/lookups.ts'
 import type { ChannelEvent, ChannelIo, MessageEvent, StatusEvent } from './adapter.ts'
 import type { channelCommands } from './commands.ts'
 import { findDestination, InboundError, type Receiver, receive } from './inbound.ts'
@@ -27,10 +27,20 @@ type Channel = ChannelIo['channel']
  * Does what an event of a channel says. Resolves when it is on disk, or when it will never be: then the log says why. Throws when it
  * may succeed later.
  */
-export async function applyEvent(options: EventsOptions, channel: Channel, event: ChannelEvent): Promise<void> {
+export async function applyEvent(options: EventsOptions, called: Channel, event: ChannelEvent): Promise<void> {
+  const channel = await channelOf(options, called, event)
+  if (!channel) return options.warn({ channel: called.sid }, 'an event of an address that has no channel was dropped')
   if (event.kind === 'message') return receiveMessage(options, channel, event)
   if (event.kind === 'status') return reportStatus(options, channel, event)
   await announceTyping(options, channel, event)
+}
+
+/** Returns the channel that an event is about: the one that was called, or another one of its account. */
+async function channelOf({ database }: EventsOptions, called: Channel, event: ChannelEvent): Promise<Channel | undefined> {
+  if (event.kind === 'typing' || event.address === undefined || event.address === called.address) return called
+  const { account_sid } = called
+  const row = await database.read.one(channelByAddress, { account_sid, proxy_address: canonicalAddress(event.address) })
+  return row && { account_sid, sid: row.sid, address: row.proxy_address }
 }
 
 async function receiveMessage(options: EventsOptions, channel: Channel, event: MessageEvent): Promise<void> {

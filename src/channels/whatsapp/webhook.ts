@@ -52,16 +52,12 @@ function prove({ app_secret }: WhatsAppSettings, { method, headers, body }: RawR
 
 async function eventsOf(settings: WhatsAppSettings, change: Change, io: ChannelIo): Promise<ChannelEvent[]> {
   for (const code of change.errors) io.warn(`Meta reports error ${code} of the number ${change.phone_number_id}`)
-  const address = addressOf(settings, change, io)
-  if (address === null) return []
+  const isOwn = change.phone_number_id === settings.phone_number_id
+  if (!isOwn && change.number === null) return []
+  const address = isOwn ? io.channel.address : `whatsapp:+${change.number}`
   const messages = await Promise.all(change.messages.map((message) => messageEvent(settings, change, message, address, io)))
-  return [...messages.filter((event) => event !== undefined), ...change.statuses]
-}
-
-/** Returns the address of the number that a change is about. */
-function addressOf({ phone_number_id }: WhatsAppSettings, change: Change, io: ChannelIo): string | null {
-  if (change.phone_number_id === phone_number_id) return io.channel.address
-  return change.number === null ? null : `whatsapp:+${change.number}`
+  const events = [...messages.filter((event) => event !== undefined), ...change.statuses]
+  return isOwn ? events : events.map((event) => ({ ...event, address }))
 }
 
 async function messageEvent(

@@ -392,7 +392,13 @@ describe('webhook', () => {
   })
 
   test('what is about another number of the app is for that number', async () => {
-    expect(await told(said(from, 'text', { body: 'x' }), anotherId)).toMatchObject([{ to: ['whatsapp:+15550783882'] }])
+    const address = 'whatsapp:+15550783882'
+    expect(await told(said(from, 'text', { body: 'x' }), anotherId)).toMatchObject([{ to: [address], address }])
+    const statuses = [became('wamid.1', 'read')]
+    expect(await receive((url) => cloud.notify(url, anotherId, { statuses }))).toMatchObject([
+      { external_id: 'wamid.1', address },
+    ])
+    expect(await receive((url) => cloud.notify(url, '999', { statuses }))).toEqual([])
   })
 
   test.each(['', '[]', 'null', '7', '{', '{"entry":', `${'['.repeat(5000)}`])('%s is no JSON object', async (body) => {
