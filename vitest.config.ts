@@ -32,7 +32,7 @@ const slow = [
   'test/client/faults.test.ts',
   'test/package/*.test.ts',
   'test/fuzz/fuzz.test.ts',
-  'test/storage/durability.test.ts',
+  'test/storage/{durability,sending}.test.ts',
   'test/testing/processes.test.ts',
   'test/sdk/chat-model.test.ts',
   'test/support/postgres.test.ts',

@@ -184,6 +184,15 @@ test('a group MMS finds its conversation from each of its members', async ({ ten
     { author: theirs },
     { author: other, body: 'Yes' },
   ])
+  await tenant.call('POST', `${path}/Messages`, { Author: ours, Body: 'To all of you' })
+  const reached = () =>
+    carrier.messages.map(({ params }) => Object.fromEntries(params)).filter(({ Body }) => Body === 'To all of you')
+  await expect
+    .poll(() => reached().map(({ From, To }) => [From, To]))
+    .toEqual([
+      [ours, theirs],
+      [ours, other],
+    ])
 })
 
 test('a WhatsApp number at the carrier, whose read status moves the read horizon', async ({ tenant, carrier }) => {

@@ -166,6 +166,12 @@ describe('webhook', () => {
     ])
   })
 
+  test('a request to the URL for failures is the same message', async () => {
+    const failed = { ErrorCode: '11200', ErrorUrl: hook }
+    const [event] = await eventsOf(carrier.inbound(theirs, ours, { Body: 'again', ...failed }))
+    expect(event).toMatchObject({ kind: 'message', text: 'again', metadata: null })
+  })
+
   test('a group MMS is for all its numbers', async () => {
     const params = carrier.inbound(theirs, ours, { Body: 'All', OtherRecipients0: other, OtherRecipients2: third })
     expect(await eventsOf(params)).toMatchObject([{ from: theirs, to: [ours, other, third], metadata: null }])

@@ -26,7 +26,7 @@ const reply = { status: 200, content_type: 'text/xml', body: '<?xml version="1.0
 
 /** Of a message: what the event says in another way, or what is of no use to whoever reads ChannelMetadata. */
 const told =
-  /^(?:AccountSid|ApiVersion|Body|From|To|NumMedia|NumSegments|MediaUrl\d+|MediaContentType\d+|Sms\w+|MessageSid|OtherRecipients\d*)$/
+  /^(?:AccountSid|ApiVersion|Body|From|To|NumMedia|NumSegments|MediaUrl\d+|MediaContentType\d+|Sms\w+|MessageSid|OtherRecipients\d*|Error\w+)$/
 
 /** Returns what a request of the carrier's meant: an inbound message or a status. Throws UnprovenError. */
 export async function webhook(settings: TwilioSettings, request: RawRequest): Promise<WebhookResult> {
