@@ -115,7 +115,7 @@ describe('settings', () => {
 
   test.each<[object, string]>([
     [{}, 'kind is required, or url alone'],
-    [{ kind: 'pigeon', settings: {} }, 'kind must be one of webhook, loopback'],
+    [{ kind: 'pigeon', settings: {} }, 'kind must be one of twilio, whatsapp, webhook, loopback'],
     [{ kind: 'faked' }, 'settings.base_url is required'],
     [{ kind: 'faked', settings: { base_url: 'x' } }, 'settings.token is required'],
     [{ kind: 'faked', settings: { base_url: 7, token: 'x' } }, 'settings.base_url must be of type string'],

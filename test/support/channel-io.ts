@@ -28,7 +28,9 @@ export function channelIo(address: string, webhook_url = 'https://parley.example
 }
 
 async function send({ method, url, headers, body }: HttpRequest): Promise<HttpResponse> {
-  const response = await request(url, { method: method as 'GET', headers: { ...headers }, body: body ?? null }).catch(() => {
+  // A connection that was kept may be closed by the server at the very moment at which it is used again.
+  const options = { method: method as 'GET', headers: { ...headers }, body: body ?? null, reset: true }
+  const response = await request(url, options).catch(() => {
     throw new RetryError('no response')
   })
   const read = Buffer.from(await response.body.arrayBuffer()).subarray(0, 64 * 1024)
