@@ -87,6 +87,8 @@ interface Shared {
   /** Reads committed rows; accounts and services come from memory where the engine allows it. */
   readonly read: Reader
   readonly client: WebhookClient
+  /** Of pushes. */
+  readonly pushClient: WebhookClient
   /** What the headers of a request are worth. */
   readonly checks: { readonly isOwnHost: HostCheck | null; readonly isTrustedProxy: ProxyCheck | null }
   /** Logs an error of background work. */
@@ -108,12 +110,15 @@ export async function start(config: Config, options: StartOptions = {}): Promise
       allowPrivate: config.webhookAllowPrivate,
       verifyTls: config.webhookVerifyTls,
     })
+    // Unlike an endpoint of the operator's, Google and Apple always have a good certificate.
+    const pushClient = createWebhookClient({ allowPrivate: config.webhookAllowPrivate, verifyTls: true })
     const shared: Shared = {
       config,
       installation,
       metrics: new Metrics(database),
       read: withRowCache(database, [accountBySid, serviceOfAccount], ['accounts', 'services']),
       client,
+      pushClient,
       checks: { isOwnHost: hostCheck(config), isTrustedProxy: proxyCheck(config.trustedProxies) },
       onError: (err) => {
         if (!isFailure(err)) log.error({ err }, 'background work failed')
@@ -123,6 +128,7 @@ export async function start(config: Config, options: StartOptions = {}): Promise
     opened.push(
       () => store.close(),
       () => client.close(),
+      () => pushClient.close(),
     )
     const timers = createTimers(shared)
     const pipeline = createPipeline(shared, timers)
@@ -237,7 +243,7 @@ function createDeliveries(
   const { config, installation, metrics, onError } = shared
   const { clock, database, log, vault } = installation
   const signed = { read: shared.read, client: shared.client, vault }
-  const fcm = createFcmSender({ client: shared.client, baseUrl: config.fcmUrl, now: () => clock.now() - clock.offset() })
+  const fcm = createFcmSender({ client: shared.pushClient, baseUrl: config.fcmUrl, now: () => clock.now() - clock.offset() })
   return new Deliveries<Report>({
     clock,
     database,

@@ -107,13 +107,13 @@ function textOrNull(value: unknown): string | null {
 /** Returns an access token as the official server-side libraries make it. `lifetime_s`: at most `maxLifetimeS`; `now` in epoch ms. */
 export async function signToken(
   key: { readonly sid: string; readonly secret: string },
-  bearer: Pick<AccessToken, 'account_sid' | 'service_sid' | 'identity' | 'push_credential_sid'>,
+  bearer: Pick<AccessToken, 'account_sid' | 'service_sid' | 'identity'> & Partial<Pick<AccessToken, 'push_credential_sid'>>,
   lifetimeS: number,
   now: number,
 ): Promise<string> {
   const { SignJWT } = await jose()
   const issued = Math.floor(now / 1000)
-  const { account_sid, service_sid, identity, push_credential_sid } = bearer
+  const { account_sid, service_sid, identity, push_credential_sid = null } = bearer
   const chat = { service_sid, ...(push_credential_sid !== null && { push_credential_sid }) }
   return new SignJWT({ grants: { identity, chat } })
     .setProtectedHeader({ alg: 'HS256', typ: 'JWT', cty: contentType })

@@ -65,6 +65,15 @@ export function createApnsSender({ baseUrl, now, ca }: ApnsOptions): ApnsSender 
   const sessions = new LRUCache<string, ClientHttp2Session>({ max: maxSessions, dispose: (session) => session.close() })
   const tokens = new LRUCache<string, { readonly value: string; readonly made: number }>({ max: maxSessions })
 
+  // Reading a key takes longer than all the rest.
+  const identities = new LRUCache<string, Identity>({ max: maxSessions })
+
+  function identityFor(push: ApnsPush): Identity | string {
+    const known = identities.get(push.name) ?? identityOf(push)
+    if (typeof known !== 'string') identities.set(push.name, known)
+    return known
+  }
+
   function sessionFor(name: string, origin: string, { certificate }: Identity): ClientHttp2Session {
     const known = sessions.get(name)
     if (known && !known.closed && !known.destroyed) return known
@@ -100,7 +109,7 @@ export function createApnsSender({ baseUrl, now, ca }: ApnsOptions): ApnsSender 
   return {
     async send(push, signal) {
       const { name, sandbox, token, id, payload, alert } = push
-      const identity = identityOf(push)
+      const identity = identityFor(push)
       if (typeof identity === 'string') return unsent(identity)
       const bearer = await tokenFor(name, identity)
       const headers = {

@@ -15,6 +15,8 @@ const earlyMs = 120_000
 /** Of a token whose response does not say. */
 const defaultLifetimeS = 3000
 const maxAccounts = 1000
+/** Of what the url of the tokens calls an error: the url is the account's. */
+const maxCodeChars = 100
 
 /** Sends pushes by FCM's HTTP v1 API. */
 export interface FcmSender {
@@ -51,10 +53,22 @@ type Token = { readonly value: string; readonly until: number } | { readonly ref
 export function createFcmSender({ client, baseUrl, now }: FcmOptions): FcmSender {
   // Promises: of several pushes at one time only the first asks for a token.
   const tokens = new LRUCache<string, Promise<Token>>({ max: maxAccounts })
+  // Reading a key takes longer than all the rest.
+  const accounts = new LRUCache<string, ServiceAccount>({ max: maxAccounts })
+
+  function accountOf({ name, account }: FcmPush): ServiceAccount | null {
+    const known = accounts.get(name) ?? parseAccount(account)
+    if (known) accounts.set(name, known)
+    return known
+  }
 
   async function tokenFor(name: string, account: ServiceAccount, signal: AbortSignal): Promise<Token> {
-    const known = await tokens.get(name)
+    const before = tokens.get(name)
+    const known = before && (await before)
     if (known && ('refused' in known || known.until > now())) return known
+    // Another push may have asked meanwhile.
+    const newer = tokens.get(name)
+    if (newer && newer !== before) return newer
     const asked = askForToken(account, signal)
     tokens.set(name, asked)
     const forget = () => {
@@ -80,8 +94,9 @@ export function createFcmSender({ client, baseUrl, now }: FcmOptions): FcmSender
   }
 
   return {
-    async send({ name, account: text, token, data }, signal) {
-      const account = parseAccount(text)
+    async send(push, signal) {
+      const { name, token, data } = push
+      const account = accountOf(push)
       if (!account) return unsent('the secret of the credential is not the JSON of a service account')
       const started = performance.now()
       const authorized = await tokenFor(name, account, signal)
@@ -107,7 +122,7 @@ export function createFcmSender({ client, baseUrl, now }: FcmOptions): FcmSender
 
 function whyNoToken({ error, status, body }: SendResult): string {
   const { error: code } = parseJsonObject(body) ?? {}
-  return `no access token from Google: ${error ?? (typeof code === 'string' ? code : `HTTP ${status}`)}`
+  return `no access token from Google: ${error ?? (typeof code === 'string' ? code.slice(0, maxCodeChars) : `HTTP ${status}`)}`
 }
 
 /** Parses the JSON file of a service account as the console makes it; null when it is none. */

@@ -89,7 +89,7 @@ test('a certificate authenticates the connection and names the topic', async () 
   const given = { name: 'CR2 1', certificate: plain.cert, private_key: plain.key }
   expect(await sender.send(push({ ...given, secret: '{"topic":"com.example.other"}' }), never)).toMatchObject({ status: 200 })
   expect(apns.pushes.at(-1)?.headers['apns-topic']).toBe('com.example.other')
-  expect(await sender.send(push(given), never)).toMatchObject({
+  expect(await sender.send(push({ ...given, name: 'CR2 2' }), never)).toMatchObject({
     kind: 'unsent',
     error: 'the certificate names no topic, and the Secret of the credential has none',
   })

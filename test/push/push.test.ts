@@ -187,6 +187,40 @@ describe('a new message', () => {
   })
 })
 
+test('of many pushes at one time only the first asks for a token, and each device gets its own in order', async () => {
+  const { fcm, rest, register, deliveries } = await scene(message)
+  const identities = Array.from({ length: 12 }, (_, i) => `user-${i}`)
+  for (const identity of identities) {
+    await rest.participants.create({ identity })
+    await register(identity, `${identity}-phone`)
+  }
+  for (const body of ['one', 'two', 'three']) await rest.messages.create({ author: 'ann', body })
+  await pushed(fcm, 36)
+  expect(fcm.tokens).toEqual({ granted: 1, refused: 0 })
+  const byDevice = Map.groupBy(fcm.pushes, ({ message }) => message.token)
+  expect([...byDevice.keys()].sort()).toEqual(identities.map((identity) => `${identity}-phone`).sort())
+  for (const pushes of byDevice.values()) expect(pushes.map(({ message }) => message.data.message_index)).toEqual(['0', '1', '2'])
+  await expect.poll(async () => new Set((await deliveries()).map(({ status }) => status))).toEqual(new Set(['delivered']))
+})
+
+test('a push can be sent once more, and is not sent to a device that has gone meanwhile', async () => {
+  const { server, fcm, rest, register, deliveries, service } = await scene(message)
+  await rest.participants.create({ identity: 'bob' })
+  const phone = await register('bob', 'phone')
+  await rest.messages.create({ author: 'ann', body: 'x' })
+  await expect.poll(async () => (await deliveries())[0]?.status).toBe('delivered')
+  const [{ id } = { id: '' }] = (await server.admin('GET', '/deliveries')).deliveries
+  await server.admin('POST', `/deliveries/${id}/redeliver`)
+  await pushed(fcm, 2)
+  expect(fcm.pushes[1]?.message).toEqual(fcm.pushes[0]?.message)
+  await service.bindings(phone).remove()
+  await server.admin('POST', `/deliveries/${id}/redeliver`)
+  await expect
+    .poll(async () => (await deliveries())[0])
+    .toMatchObject({ status: 'failed', attempts: [{ error: 'the device is not registered any more' }] })
+  expect(fcm.pushes).toHaveLength(2)
+})
+
 describe('somebody who is added or removed', () => {
   const settings = {
     'AddedToConversation.Enabled': 'true',
