@@ -1,8 +1,10 @@
 import { STATUS_CODES } from 'node:http'
+import type { Duplex } from 'node:stream'
 import type { WebSocket } from 'ws'
 import type { Clock } from '../clock.ts'
 import { ApiError, refuse } from '../errors.ts'
-import { type Frame, FrameError, formatFrame, type HeaderFields, parseFrame } from './frames.ts'
+import { type Frame, FrameError, formatFrame, type HeaderFields, isAcknowledgement, parseFrame } from './frames.ts'
+import type { Outlet } from './outlet.ts'
 import type { AccessToken } from './tokens.ts'
 import { orderOf, parseRequest, type TunnelRequest, type TunnelResponse } from './tunnel.ts'
 
@@ -61,6 +63,7 @@ export interface ConnectionHandler {
     deadline: number,
   ) => Promise<TunnelResponse>
   readonly closed: (connection: Connection) => void
+  readonly outlet: Outlet
   readonly failed: (error: unknown) => void
 }
 
@@ -97,6 +100,14 @@ export function backoff(reconnect_min_ms: number): object {
   return { backoff_policy: { reconnect_min_ms, reconnect_max_ms: 2 * reconnect_min_ms + 1000 } }
 }
 
+/** Where a connection comes from. */
+interface Origin {
+  readonly base: string
+  readonly address: string
+  /** What the websocket is made of. */
+  readonly transport: Duplex
+}
+
 /** One websocket of a client SDK: reads its frames, answers them, and sends it notifications. */
 export class Connection {
   /** Base of urls in responses, without `/v1`. */
@@ -104,9 +115,10 @@ export class Connection {
   readonly address: string
   readonly opened = performance.now()
   readonly #socket: WebSocket
+  readonly #transport: Duplex
   readonly #handler: ConnectionHandler
   /** The last write of each part of the client's data: they are made in the order in which they came. */
-  readonly #writes = new Map<string, Promise<unknown>>()
+  #writes: Map<string, Promise<unknown>> | undefined
   #session: Session | null = null
   #initializing = false
   #closing = false
@@ -116,8 +128,9 @@ export class Connection {
   #lastReceived = this.opened
   #warned = false
 
-  constructor(socket: WebSocket, from: { readonly base: string; readonly address: string }, handler: ConnectionHandler) {
+  constructor(socket: WebSocket, from: Origin, handler: ConnectionHandler) {
     this.#socket = socket
+    this.#transport = from.transport
     this.#handler = handler
     this.base = from.base
     this.address = from.address
@@ -148,6 +161,7 @@ export class Connection {
   sendBytes(bytes: Buffer): void {
     if (this.#closing) return
     this.#lastSent = performance.now()
+    this.#handler.outlet.hold(this.#transport)
     this.#socket.send(bytes, { binary: true, compress: false }, () => this.#flow())
     if (this.#socket.bufferedAmount > this.#handler.limits.maxUnsentBytes) this.offload(1000, 'the client reads too slowly')
   }
@@ -197,6 +211,7 @@ export class Connection {
     if (this.#closing) return
     this.#lastReceived = performance.now()
     if (!isBinary) return void this.#refuse(unsupportedData)
+    if (isAcknowledgement(data)) return
     try {
       this.#handle(parseFrame(data))
     } catch (error) {
@@ -313,13 +328,16 @@ export class Connection {
   }
 
   async #inOrder<T>(key: string, run: () => Promise<T>): Promise<T> {
-    const result = (this.#writes.get(key) ?? Promise.resolve()).then(run)
+    // Most connections that wait write nothing: without a map they are smaller.
+    this.#writes ??= new Map()
+    const writes = this.#writes
+    const result = (writes.get(key) ?? Promise.resolve()).then(run)
     const done = result.then(nothing, nothing)
-    this.#writes.set(key, done)
+    writes.set(key, done)
     try {
       return await result
     } finally {
-      if (this.#writes.get(key) === done) this.#writes.delete(key)
+      if (writes.get(key) === done) writes.delete(key)
     }
   }
 

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { FrameError, formatFrame, parseFrame, payloadText } from './frames.ts'
+import { FrameError, formatFrame, isAcknowledgement, parseFrame, payloadText } from './frames.ts'
 
 function frame(header: string, payload = '', size = Buffer.byteLength(header)): Buffer {
   return Buffer.from(`TWILSOCK V3.0 ${size}\r\n${header}\r\n${payload}`)
@@ -11,6 +11,15 @@ describe('frames', () => {
     const parsed = parseFrame(formatFrame('message', 'TM1', { note: '日本😀' }, '{"body":"é😀"}'))
     expect(parsed).toMatchObject({ method: 'message', id: 'TM1', header: { note: '日本😀', payload_type: 'application/json' } })
     expect(JSON.parse(payloadText(parsed))).toEqual({ body: 'é😀' })
+  })
+
+  test('what acknowledges a frame is known by its beginning', () => {
+    const status = { code: 200, status: 'OK' }
+    expect(isAcknowledgement(formatFrame('reply', 'TM1', { status }))).toBe(true)
+    expect(isAcknowledgement(formatFrame('message', 'TM1', { x: '{"method":"reply"' }))).toBe(false)
+    expect(isAcknowledgement(Buffer.from('{"method":"reply"'))).toBe(false)
+    expect(isAcknowledgement(Buffer.from(`${'x'.repeat(100)}\r\n{"method":"reply"}`))).toBe(false)
+    expect(isAcknowledgement(Buffer.alloc(0))).toBe(false)
   })
 
   test('a frame without a payload has size 0 and no type', () => {

@@ -46,6 +46,18 @@ export function parseFrame(bytes: Buffer): Frame {
   return { method, id, header, payload: payloadOf(bytes.subarray(end), payload_size) }
 }
 
+/** `"method":"reply"`, where the SDKs have it. */
+const reply = Buffer.from('{"method":"reply"')
+
+/**
+ * Whether a message is a reply, as clients send one for each notification: half of all messages. Nothing is done with it, so that the
+ * rest of it is not looked at.
+ */
+export function isAcknowledgement(bytes: Buffer): boolean {
+  const start = bytes.indexOf(lineEnd) + lineEnd.length
+  return start <= maxFirstLine + lineEnd.length && bytes.subarray(start, start + reply.length).equals(reply)
+}
+
 function parseHeader(bytes: Buffer): Readonly<Record<string, unknown>> {
   const header = parseJson(bytes)
   if (!isJsonObject(header)) throw new FrameError('the header is no JSON object')

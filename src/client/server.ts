@@ -24,6 +24,7 @@ import {
   notification,
   type Session,
 } from './connection.ts'
+import { Outlet } from './outlet.ts'
 import type { Presence } from './presence.ts'
 import type { registrationCommands } from './registrations.ts'
 import { routes } from './routes.ts'
@@ -94,6 +95,7 @@ export class ClientServer implements Worker {
       admit: (connection, token) => this.#admit(connection, token),
       respond: (connection, session, request, deadline) => this.#respond(connection, session, request, deadline),
       closed: (connection) => this.#closed(connection),
+      outlet: new Outlet(),
       failed: (error) => {
         if (!isFailure(error)) options.log.error({ err: error }, 'a request of a client failed')
       },
@@ -153,7 +155,7 @@ export class ClientServer implements Worker {
     if (isOwnHost && host !== undefined && !isOwnHost(host)) return void refuseUpgrade(socket, 421)
     if (this.#stopping) return void refuseUpgrade(socket, 503)
     const caller = { headers: request.headers, raw: request, server: { isTrustedProxy } }
-    const from = { base: baseOf(caller, publicUrl), address: addressOf(caller) }
+    const from = { base: baseOf(caller, publicUrl), address: addressOf(caller), transport: socket }
     this.#sockets ??= openSockets(this.#handler.limits)
     this.#sockets.then(
       (sockets) => {
@@ -285,7 +287,7 @@ export class ClientServer implements Worker {
 
   #missed(): void {
     this.#accessChanged('', undefined)
-    this.#hub.missed()
+    this.#hub.missed().catch(this.#handler.failed)
   }
 
   /** `sid`: of a user, or of an account, a service, a key or a role; empty for all. */

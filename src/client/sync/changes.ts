@@ -129,16 +129,18 @@ function cut(all: readonly Some[], last: number): Changes {
 async function changedMessagesOf(view: View, { name }: SyncObject, row: ConversationRow, after: number): Promise<Changes> {
   const { read, service } = view
   const service_sid = service.sid
-  const [added, changed, gone] = await Promise.all([
-    addedMessages(view, row, after),
-    read.all(changedMessages, { service_sid, conversation_sid: row.sid, after, limit: maxChanges }),
-    read.all(tombstonesAfter, { service_sid, object: name, after, limit: maxChanges }),
-  ])
+  const added = await addedMessages(view, row, after)
   // By their creation: in this order they are found. One that was changed since follows once more under the number of that change,
   // for a client that has read it in between: it takes nothing for new that has the number of what it holds.
   const first = added.map(
     (message): ItemChange => ({ verb: 'added', event_id: message.created_event_id, item: messageItem(message) }),
   )
+  // As long as nothing else happens in the conversation, there is nothing else to look for.
+  if (added.length === row.last_event_id - after) return cut([{ changes: first, end: endOf(first) }], row.last_event_id)
+  const [changed, gone] = await Promise.all([
+    read.all(changedMessages, { service_sid, conversation_sid: row.sid, after, limit: maxChanges }),
+    read.all(tombstonesAfter, { service_sid, object: name, after, limit: maxChanges }),
+  ])
   const updated = changed.map(
     (message): ItemChange => ({ verb: 'updated', event_id: message.event_id, item: messageItem(message) }),
   )
@@ -153,7 +155,9 @@ const tail = 50
 async function addedMessages({ read, service }: View, row: ConversationRow, after: number): Promise<MessageRow[]> {
   const key = { service_sid: service.sid, conversation_sid: row.sid }
   const isNew = ({ created_event_id }: MessageRow) => created_event_id > after
-  const last = await read.all(messagesFrom.desc, { ...key, from: row.last_message_index, limit: tail })
+  // There are not more new ones than events.
+  const limit = Math.min(tail, row.last_event_id - after)
+  const last = await read.all(messagesFrom.desc, { ...key, from: row.last_message_index, limit })
   const found = last.filter(isNew).reverse()
   const [oldest] = found
   if (!oldest || found.length < tail) return found

@@ -5,6 +5,7 @@ import type { Shape } from '../../storage/shapes.ts'
 import { type Connection, notification, type Session } from '../connection.ts'
 import { mayRead } from './access.ts'
 import { type Changes, changesSince, eventsOf, type ItemChange, removalOf, type View } from './changes.ts'
+import { Turns } from './turns.ts'
 
 /** An object to which connections of this node are subscribed. */
 interface Live {
@@ -52,6 +53,11 @@ export interface SyncHubOptions {
 }
 
 const messageType = 'twilio.sync.event'
+/** Requests to subscribe that are carried out at a time: each reads up to a thousand objects. */
+const maxEstablishing = 4
+const markedAtOnce = 100
+/** What one takes, about, of a client with ten conversations on a busy machine. */
+const turnMs = 5
 /** Between two attempts to read what is new. */
 const retryMs = 1000
 
@@ -61,6 +67,7 @@ const retryMs = 1000
  */
 export class SyncHub {
   readonly #options: SyncHubOptions
+  readonly #turns = new Turns(maxEstablishing)
   readonly #live = new Map<string, Live>()
   /** By connection: its objects, and whether it may read each without being a participant. */
   readonly #byConnection = new Map<Connection, Map<string, boolean>>()
@@ -79,22 +86,31 @@ export class SyncHub {
 
   /** Subscribes a connection: sends what it has missed, then a confirmation, then what is new. */
   establish(connection: Connection, session: Session, wanted: readonly Wanted[], correlationId: unknown): void {
-    this.#inOrder(connection, async () => {
-      const objects = wanted.flatMap(({ name }) => objectNamed(name) ?? [])
-      // Before any row is read: what is committed from now on marks them.
-      const live = new Map(objects.map((object) => [object.name, this.#pin(object, session)]))
-      try {
-        const fresh = await this.#options.view(session)
-        const view = fresh && { ...fresh, read: onceEach(fresh.read) }
-        if (!view) return
-        const asked = { view, fresh, connection, session, correlation_id: correlationId }
-        const refusals = await Promise.all(wanted.map((one) => this.#subscribe(asked, live.get(one.name), one)))
-        // Last: a client that is refused a conversation before it hears that it has left it does not announce that it has.
-        for (const [i, message] of refusals.entries()) if (message !== null) this.#refuse(asked, wanted[i]?.name ?? '', message)
-      } finally {
-        for (const one of live.values()) this.#unpin(one)
-      }
-    })
+    this.#inOrder(connection, () => this.#turns.run(() => this.#establish(connection, session, wanted, correlationId)))
+  }
+
+  /** For how long a subscription that is asked for now may have to wait, in ms. */
+  get waitMs(): number {
+    return this.#turns.waiting * turnMs
+  }
+
+  async #establish(connection: Connection, session: Session, wanted: readonly Wanted[], correlationId: unknown): Promise<void> {
+    // It may be gone by the time that it is its turn.
+    if (!this.#byConnection.has(connection)) return
+    const objects = wanted.flatMap(({ name }) => objectNamed(name) ?? [])
+    // Before any row is read: what is committed from now on marks them.
+    const live = new Map(objects.map((object) => [object.name, this.#pin(object, session)]))
+    try {
+      const fresh = await this.#options.view(session)
+      const view = fresh && { ...fresh, read: onceEach(fresh.read) }
+      if (!view) return
+      const asked = { view, fresh, connection, session, correlation_id: correlationId }
+      const refusals = await Promise.all(wanted.map((one) => this.#subscribe(asked, live.get(one.name), one)))
+      // Last: a client that is refused a conversation before it hears that it has left it does not announce that it has.
+      for (const [i, message] of refusals.entries()) if (message !== null) this.#refuse(asked, wanted[i]?.name ?? '', message)
+    } finally {
+      for (const one of live.values()) this.#unpin(one)
+    }
   }
 
   cancel(connection: Connection, names: readonly string[], correlationId: unknown): void {
@@ -126,8 +142,12 @@ export class SyncHub {
   }
 
   /** Notices of other nodes may have been lost. */
-  missed(): void {
-    for (const live of this.#live.values()) this.#markDirty(live)
+  async missed(): Promise<void> {
+    for (const [i, live] of [...this.#live.values()].entries()) {
+      this.#markDirty(live)
+      // Others have their turn in between: there may be a hundred thousand.
+      if (i % markedAtOnce === markedAtOnce - 1) await new Promise((resolve) => setImmediate(resolve))
+    }
   }
 
   /**

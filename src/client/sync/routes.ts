@@ -21,6 +21,7 @@ const lastSid = '~'
 const segmentOf = { map: 'Maps', list: 'Lists', document: 'Documents' } as const
 /** Objects that one request may subscribe to. */
 const maxBatch = 1000
+/** A client asks again after so long, and what waits behind it; it would only add to a crowd that comes back. */
 const establishedWithinMs = 5000
 const subscriptionS = 86_400
 
@@ -224,7 +225,7 @@ async function subscriptions({ connection, session, request, hub }: ClientCall):
     )
   return {
     status: 200,
-    body: { max_batch_size: maxBatch, estimated_delivery_in_ms: establishedWithinMs, ttl_in_s: subscriptionS },
+    body: { max_batch_size: maxBatch, estimated_delivery_in_ms: establishedWithinMs + hub.waitMs, ttl_in_s: subscriptionS },
   }
 }
 
