@@ -15,7 +15,10 @@ const libraries = ['index', 'testing', 'client']
 /** What the writer thread loads. */
 const thread = ['commands', 'storage/sqlite/writer-thread']
 
-const entries = ['cli/program', ...libraries, ...thread]
+/** Reads large mails: a thread as well, started when the first one comes. */
+const mailThread = 'channels/email/read-thread'
+
+const entries = ['cli/program', ...libraries, ...thread, mailThread]
 
 /** Installed beside the package: a native part cannot be bundled, and `pg` works without its own. */
 const external = ['better-sqlite3', 'pg-native']
