@@ -4,6 +4,7 @@ import { pino } from 'pino'
 import { adminRoutes } from '../src/admin/routes.ts'
 import { Faults } from '../src/api/faults.ts'
 import type { Channels } from '../src/channels/channels.ts'
+import { Outbox } from '../src/channels/email/outbox.ts'
 import { type Config, readConfig } from '../src/config.ts'
 import { DeliveryIdle } from '../src/delivery/idle.ts'
 import { openInstallation } from '../src/installation/open.ts'
@@ -53,6 +54,7 @@ const about = {
     'Deliveries',
     'Gateway',
     'Identity',
+    'Mail',
     'Test clock',
     'Test mode',
   ].map((name) => ({
@@ -85,6 +87,7 @@ export async function describeAdmin(): Promise<AdminDescription> {
         testMode,
         // Never used: the server receives no request.
         channels: { carriers: {} } as Channels,
+        email: { outbox: new Outbox() },
         gateway: { open: () => Promise.reject(new Error('nothing is served')) },
       }),
       {

@@ -1,6 +1,7 @@
 import { accountCommands } from './accounts/commands.ts'
 import { sealUrls } from './background/url-sealing.ts'
 import { channelCommands } from './channels/commands.ts'
+import { mailBlockCommands } from './channels/email/blocks.ts'
 import { removeExternalIdsBelow } from './channels/external-ids.ts'
 import { type ChannelReport, failedReport, settleMessage } from './channels/receipts.ts'
 import { checkNeeds } from './client/needs.ts'
@@ -38,6 +39,7 @@ export const commands = {
   ...channelCommands,
   ...presenceCommands,
   ...registrationCommands,
+  ...mailBlockCommands,
   sealUrls,
   ...seedCommands,
 }

@@ -223,6 +223,37 @@ const declarations = {
     default: { words: 'none', value: none },
     parse: integer(1, Number.MAX_SAFE_INTEGER),
   }),
+  mailRelay: declare({
+    env: 'PARLEY_MAIL_RELAY',
+    description: 'the mail server that sends mail: smtp://user:password@host:587 or smtps://user:password@host',
+    default: { words: 'none: mail cannot be sent; in test mode it is caught', value: none },
+    parse: mailUrl(/^smtps?:$/, 'smtp:// or smtps://'),
+  }),
+  mailListen: declare({
+    env: 'PARLEY_MAIL_LISTEN',
+    description: 'host:port on which mail is received by SMTP, or off',
+    default: { words: 'off; in test mode 127.0.0.1:2525, or another port if that is taken', value: none },
+    parse: listenAddress,
+  }),
+  mailTlsCert: declare({
+    env: 'PARLEY_MAIL_TLS_CERT',
+    description: 'PEM file with the certificate for STARTTLS of PARLEY_MAIL_LISTEN',
+    default: { words: 'none: no STARTTLS', value: none },
+    parse: anyText,
+  }),
+  mailTlsKey: declare({
+    env: 'PARLEY_MAIL_TLS_KEY',
+    description: 'PEM file with the key of PARLEY_MAIL_TLS_CERT',
+    default: { words: 'none: no STARTTLS', value: none },
+    parse: anyText,
+  }),
+  mailMaxBytes: declare({
+    env: 'PARLEY_MAIL_MAX_BYTES',
+    description: 'maximum size of a received mail, in bytes',
+    // 20 MiB.
+    default: '20971520',
+    parse: integer(1024, 256 * 1024 * 1024),
+  }),
   testClock: declare({
     env: 'PARLEY_TEST_CLOCK',
     description: 'whether /admin/v1/clock can move the time forward; for development and CI',
@@ -376,6 +407,26 @@ function networks(text: string, env: string): string[] {
   const isNetwork = (entry: string) => isIP(entry) !== 0 || (isIP(entry.replace(/\/.*/, '')) !== 0 && ipaddr.isValidCIDR(entry))
   if (entries.every(isNetwork)) return entries
   throw new ConfigError(`${env} must be addresses or networks such as 10.0.0.0/8, separated by commas, not ${text}`)
+}
+
+/** The error does not show the value, which has a password. */
+function mailUrl(protocols: RegExp, words: string): Parse<string> {
+  return (text, env) => {
+    const url = URL.canParse(text) ? new URL(text) : undefined
+    if (url && protocols.test(url.protocol) && url.hostname !== '') return text
+    throw new ConfigError(`${env} must be a URL with ${words} and a host`)
+  }
+}
+
+/** Where something listens; `off`: nowhere. */
+type ListenAddress = { readonly host: string; readonly port: number } | 'off'
+
+function listenAddress(text: string, env: string): ListenAddress {
+  if (text === 'off') return 'off'
+  const [, v6, host, port] = /^(?:\[([0-9a-f:.]+)\]|([^:\s]+)):(\d{1,5})$/i.exec(text) ?? []
+  const name = v6 ?? host
+  if (name !== undefined && Number(port) <= 65_535) return { host: name, port: Number(port) }
+  throw new ConfigError(`${env} must be host:port or off, not ${text}`)
 }
 
 function integer(min: number, max: number): Parse<number> {

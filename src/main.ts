@@ -15,6 +15,7 @@ import { Cleanup } from './background/cleanup.ts'
 import { Timers } from './background/timers.ts'
 import { UrlSealing } from './background/url-sealing.ts'
 import { Channels } from './channels/channels.ts'
+import { Email } from './channels/email/email.ts'
 import type { ChannelReport } from './channels/receipts.ts'
 import { mediaBearers } from './client/bearers.ts'
 import { type ConnectionLimits, defaultConnectionLimits } from './client/connection.ts'
@@ -135,7 +136,9 @@ export async function start(config: Config, options: StartOptions = {}): Promise
     const idle = new DeliveryIdle(installation)
     const apns = createApns(shared)
     opened.push(async () => apns.close())
-    const channels = createChannels(shared, pipeline, store)
+    const email = createEmail(shared)
+    opened.push(() => email.close())
+    const channels = createChannels(shared, pipeline, store, email)
     const deliveries = createDeliveries(shared, idle, { channels, apns })
     const testMode = config.testMode ? { deliveries, faults: new Faults() } : null
     const clock = sharedClock(shared)
@@ -148,6 +151,7 @@ export async function start(config: Config, options: StartOptions = {}): Promise
       idle,
       testMode,
       channels,
+      email,
       store,
       logins,
       beforeRequest: clock?.follow,
@@ -215,16 +219,31 @@ function createTimers({ installation: { clock, database }, metrics, onError }: S
   })
 }
 
+function createEmail({ config, installation: { database, vault } }: Shared): Email {
+  const email = new Email({
+    committed: database.read,
+    vault,
+    relay: config.mailRelay,
+    testMode: config.testMode,
+    block: (row) => database.write('blockMail', row),
+  })
+  database.subscribe((notices) => {
+    if (notices.some(({ topic }) => topic === 'emptied')) email.outbox?.clear()
+  })
+  return email
+}
+
 function createChannels(
   { config, installation, read, client, onError }: Shared,
   pipeline: Pipeline,
   store: MediaStore,
+  email: Email,
 ): Channels {
   const { database, vault, clock, log } = installation
   const { publicUrl, testMode, mediaMaxBytes, mediaQuotaBytes } = config
   return new Channels({
     ...{ database, pipeline, read, client, vault, clock, store, publicUrl, testMode, mediaMaxBytes, mediaQuotaBytes },
-    defaults: {},
+    defaults: email.carriers(),
     warn: (facts, text) => log.warn(facts, text),
     failed: onError,
   })
@@ -376,6 +395,7 @@ function createServer(
     readonly idle: DeliveryIdle
     readonly testMode: { readonly deliveries: Deliveries<Report>; readonly faults: Faults } | null
     readonly channels: Channels
+    readonly email: Email
     readonly store: MediaStore
     readonly logins: Logins
     readonly beforeRequest: (() => Promise<void>) | undefined
@@ -383,7 +403,7 @@ function createServer(
   },
 ): { server: FastifyInstance; gateway: Gateway } {
   const { database, vault, clock, log } = installation
-  const { pipeline, timers, idle, testMode, channels, store, logins, beforeRequest } = parts
+  const { email, pipeline, timers, idle, testMode, channels, store, logins, beforeRequest } = parts
   const limits = { ...defaultLimits, maxConnections: config.maxConnections ?? defaultConnections(), ...parts.limits }
   const server = createHttp({
     pipeline,
@@ -412,7 +432,7 @@ function createServer(
     onResponse: (method, status, seconds) => metrics.countRequest(method, status, seconds),
   })
   const gateway = new Gateway({ config, http: server.server, maxConnections: limits.maxConnections, log })
-  server.register(adminRoutes({ installation, timers, idle, limits, logins, gateway, channels, testMode }), {
+  server.register(adminRoutes({ installation, timers, idle, limits, logins, gateway, channels, email, testMode }), {
     prefix: '/admin/v1',
   })
   server.register(channels.webhooks(limits))

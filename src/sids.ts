@@ -52,6 +52,11 @@ export function newSid(kind: SidKind, nowMs: number): string {
   return prefixes[kind] + nowMs.toString(16).padStart(12, '0') + randomHex(10)
 }
 
+/** Returns 20 random hex digits, which nobody can guess. */
+export function randomTag(): string {
+  return randomHex(10)
+}
+
 /** Returns the time in a SID that `newSid` has made, in epoch ms. */
 export function timeOf(sid: string): number {
   return Number.parseInt(sid.slice(2, 14), 16)

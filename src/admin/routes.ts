@@ -5,6 +5,7 @@ import type { LoginThrottle } from '../api/login-throttle.ts'
 import { addressOf } from '../api/origin.ts'
 import type { Timers } from '../background/timers.ts'
 import type { Channels } from '../channels/channels.ts'
+import type { Email } from '../channels/email/email.ts'
 import { TestClock } from '../clock.ts'
 import type { DeliveryIdle } from '../delivery/idle.ts'
 import { ApiError, isFailure, refuse } from '../errors.ts'
@@ -19,6 +20,7 @@ import { gatewayRoutes } from './gateway.ts'
 import { identityRoutes } from './identity.ts'
 import { inboundRoutes } from './inbound.ts'
 import { keyRoutes } from './keys.ts'
+import { mailRoutes } from './mail.ts'
 import { receiptRoutes } from './receipts.ts'
 import { notFound } from './replies.ts'
 import { type TestModeOptions, testModeRoutes } from './test-mode.ts'
@@ -45,6 +47,8 @@ export interface AdminOptions {
   readonly gateway: Pick<Gateway, 'open'> | null
   /** Also null there: then there is no route for inbound messages, whose webhooks nobody would send, and no provider is asked. */
   readonly channels: Pick<Channels, 'carriers' | 'receive'> | null
+  /** Also null there: no mail comes or goes. */
+  readonly email: Pick<Email, 'outbox'> | null
   /** Null unless in test mode. */
   readonly testMode: Pick<TestModeOptions, 'deliveries' | 'faults'> | null
 }
@@ -63,6 +67,7 @@ export function adminRoutes({
   logins,
   gateway,
   channels,
+  email,
   testMode,
 }: AdminOptions): FastifyPluginAsync {
   const { database, clock, adminToken, log, plan } = installation
@@ -92,6 +97,7 @@ export function adminRoutes({
     await admin.register(channelRoutes(installation, channels?.carriers ?? null))
     await admin.register(contentRoutes(installation))
     await admin.register(receiptRoutes(installation))
+    await admin.register(mailRoutes(installation, email?.outbox ?? null))
     if (channels) await admin.register(inboundRoutes(installation, channels))
     await admin.register(deliveryRoutes(installation, idle), { prefix: '/deliveries' })
     if (gateway) await admin.register(gatewayRoutes(installation, gateway), { prefix: '/gateway' })

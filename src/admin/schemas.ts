@@ -15,6 +15,7 @@ export interface OperationSchema extends FastifySchema {
     | 'Deliveries'
     | 'Gateway'
     | 'Identity'
+    | 'Mail'
     | 'Test clock'
     | 'Test mode',
   ]

@@ -1,4 +1,5 @@
 import type { Readable } from 'node:stream'
+import type { MailHead } from '../resources/conversations/messages/mail.ts'
 import type { ReceiptStatus } from '../storage/schema.ts'
 import type { SettingsOf } from './settings.ts'
 
@@ -106,6 +107,8 @@ export interface Outbound {
   readonly content: { readonly sid: string; readonly variables: string | null } | null
   /** Without the parts of a mail's body. */
   readonly media: readonly OutboundMedia[]
+  /** The headers of a mail, which are the same for all its recipients; null for other channels, and without a mailbox. */
+  readonly mail: MailHead | null
   readonly sids: {
     readonly account: string
     readonly service: string

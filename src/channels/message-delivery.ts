@@ -2,11 +2,12 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { SendResult } from '../delivery/client.ts'
 import { type DeliveryHandler, unsent } from '../delivery/handler.ts'
 import { ApiError } from '../errors.ts'
+import { addressType } from '../resources/conversations/address-formats.ts'
 import { channelBySid, conversationBySid, messageBySid } from '../storage/lookups.ts'
 import type { DeliveryRow } from '../storage/schema.ts'
 import { type Accepted, type Answer, RefusedError, RetryError } from './adapter.ts'
 import type { Carrier, Carriers } from './carrier.ts'
-import { type OutboundOptions, outboundOf } from './outbound.ts'
+import { formOf, type OutboundOptions, outboundOf } from './outbound.ts'
 import { type ChannelReport, failedReport } from './receipts.ts'
 import { isExternalId, noChannelError, unknownError } from './statuses.ts'
 
@@ -56,11 +57,13 @@ async function carrierOf(
 }
 
 /** A message whose address has no channel: it is not counted as sent. */
-function uncarried({ kind }: DeliveryRow): ChannelResult {
+function uncarried(row: DeliveryRow): ChannelResult {
   const text =
-    kind === 'loopback'
-      ? 'no channel carries this address: set one with PUT /admin/v1/accounts/{sid}/channels/{address}'
-      : 'the channel was deleted, or is of a kind that this version does not have'
+    row.kind === 'loopback' && addressType(formOf(row).To) === 'email'
+      ? 'mail is not sent: set PARLEY_MAIL_RELAY'
+      : row.kind === 'loopback'
+        ? 'no channel carries this address: set one with PUT /admin/v1/accounts/{sid}/channels/{address}'
+        : 'the channel was deleted, or is of a kind that this version does not have'
   return { ...unsent(text), report: { ...failedReport, error_code: noChannelError }, retry: false }
 }
 

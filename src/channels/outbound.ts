@@ -4,6 +4,7 @@ import { parseStored } from '../json.ts'
 import { signedPath, type TemporaryLinks } from '../media/links.ts'
 import { type MediaJson, mediaBySid } from '../media/rows.ts'
 import type { MediaStore } from '../media/store.ts'
+import type { MailHead } from '../resources/conversations/messages/mail.ts'
 import type { Reader } from '../storage/database.ts'
 import { messageBySid, userByIdentity } from '../storage/lookups.ts'
 import type { DeliveryRow, MediaRow } from '../storage/schema.ts'
@@ -38,6 +39,7 @@ interface Form {
   readonly Media?: string
   readonly ContentSid?: string
   readonly ContentVariables?: string
+  readonly Mail?: string
 }
 
 /** Returns the form of a delivery to a channel. */
@@ -74,6 +76,7 @@ export async function outboundOf(
     content:
       can.template && form.ContentSid !== undefined ? { sid: form.ContentSid, variables: form.ContentVariables ?? null } : null,
     media,
+    mail: form.Mail === undefined ? null : parseStored<MailHead>(form.Mail),
     sids: {
       account: account_sid,
       service: service_sid,

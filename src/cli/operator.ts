@@ -80,6 +80,7 @@ async function onDatabase(installation: Installation, act: (call: Call) => Promi
       logins: null,
       gateway: null,
       channels: null,
+      email: null,
       testMode: null,
     }),
     {

@@ -27,6 +27,7 @@ export const keys: { readonly [T in Copied]: readonly (keyof Tables[T] & string)
   channels: ['account_sid', 'proxy_address'],
   contents: ['account_sid', 'sid'],
   external_ids: ['id'],
+  mail_blocks: ['account_sid', 'address'],
   conversations: ['service_sid', 'sid'],
   participants: ['conversation_sid', 'sid', 'service_sid'],
   messages: ['conversation_sid', 'sid', 'service_sid'],

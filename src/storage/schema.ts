@@ -91,6 +91,8 @@ export interface ConversationRow {
   /** The earlier of the two deadlines: what the sweep looks for. */
   next_due: number | null
   email_address: string | null
+  /** What distinguishes the conversation's own mail address; random, so that nobody can guess it. Null without a mailbox. */
+  email_tag: string | null
   email_name: string | null
   created_by: string
   /** Index of the last message ever accepted, -1 before the first: an index is never given twice. */
@@ -450,6 +452,17 @@ export interface ExternalIdRow {
   date_created: number
 }
 
+/** A mail address that gets no more mail: a server has said that it does not exist. */
+export interface MailBlockRow {
+  account_sid: string
+  /** In lower case. */
+  address: string
+  error_code: number
+  /** What the server said. */
+  reason: string
+  date_created: number
+}
+
 export interface Tables {
   installation: InstallationRow
   accounts: AccountRow
@@ -469,6 +482,7 @@ export interface Tables {
   channels: ChannelRow
   contents: ContentRow
   external_ids: ExternalIdRow
+  mail_blocks: MailBlockRow
   media: MediaRow
   removals: RemovalRow
   tombstones: TombstoneRow

@@ -2,8 +2,9 @@ import { Readable } from 'node:stream'
 import { buffer } from 'node:stream/consumers'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { compose, type OutgoingMail, referencesFor, replySubject } from '../../src/channels/email/compose.ts'
+import { compose, type OutgoingMail, referencesFor } from '../../src/channels/email/compose.ts'
 import { parseMail } from '../../src/channels/email/parse.ts'
+import { replySubject } from '../../src/resources/conversations/messages/mail.ts'
 
 const mail: OutgoingMail = {
   from: { name: 'Support', address: 'support@example.com' },

@@ -44,6 +44,7 @@ const tables = Object.keys({
   channels: true,
   contents: true,
   external_ids: true,
+  mail_blocks: true,
   media: true,
   removals: true,
   tombstones: true,

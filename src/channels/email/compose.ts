@@ -90,8 +90,3 @@ export function referencesFor({ message_id, references }: Pick<OutgoingMail, 'me
   }
   return [message_id, first, ...last]
 }
-
-/** Returns the subject of an answer: `Re: ` once, whatever others have put before it. */
-export function replySubject(subject: string): string {
-  return /^\s*(?:re|aw|sv|vs|antw|odp|rif|res|回复|答复|回覆)(?:\[\d+\])?\s*[:：]/iu.test(subject) ? subject : `Re: ${subject}`
-}

@@ -14,7 +14,7 @@ import {
   whenAny,
 } from '../../model/declare.ts'
 import { date, dateBound, duration, given, jsonText, oneOf, sid, text } from '../../model/params.ts'
-import { isSid } from '../../sids.ts'
+import { isSid, randomTag } from '../../sids.ts'
 import { participantsOfConversation } from '../../storage/lookups.ts'
 import type { ConversationRow, ConversationState } from '../../storage/schema.ts'
 import { shape } from '../../storage/shapes.ts'
@@ -89,6 +89,7 @@ export const conversations = resource<ConversationRow, 'timers' | 'bindings'>()(
       date_closed: null,
       next_due: null,
       email_address: p['Bindings.Email.Address'] ?? null,
+      email_tag: p['Bindings.Email.Address'] ? randomTag() : null,
       email_name: p['Bindings.Email.Name'] ?? null,
       created_by: client_identity ?? 'system',
       last_message_index: -1,
@@ -115,6 +116,7 @@ export const conversations = resource<ConversationRow, 'timers' | 'bindings'>()(
       inactive_after: given(inactive_after, before.inactive_after),
       closed_after: given(closed_after, before.closed_after),
       email_address: given(p['Bindings.Email.Address'], before.email_address),
+      email_tag: before.email_tag ?? (p['Bindings.Email.Address'] ? randomTag() : null),
       email_name: given(p['Bindings.Email.Name'], before.email_name),
     }
     const moved = withState(row, p.State ?? before.state, now)

@@ -1,16 +1,18 @@
 import type { ConversationRow } from '../../storage/schema.ts'
 
-type EmailBinding = Pick<ConversationRow, 'sid' | 'email_address'>
+type EmailBinding = Pick<ConversationRow, 'email_address' | 'email_tag'>
+
+/** RFC 5321: the characters before the `@`. */
+const maxLocal = 64
 
 /**
  * Returns the address to which mail for this conversation is sent: the mailbox with a plus tag that stands for the conversation
- * (documented by example). A mailbox with a tag of its own stays as it is. Null without a mailbox.
+ * (documented by example). A mailbox with a tag of its own, or one that is too long for a tag, stays as it is. Null without a mailbox.
  */
-export function projectedAddress({ sid, email_address }: EmailBinding): string | null {
-  if (email_address === null) return null
+export function projectedAddress({ email_address, email_tag }: EmailBinding): string | null {
+  if (email_address === null || email_tag === null) return email_address
   const at = email_address.lastIndexOf('@')
   const mailbox = email_address.slice(0, Math.max(0, at))
-  if (mailbox === '' || mailbox.includes('+')) return email_address
-  // The random digits of the SID: the same for the life of the conversation.
-  return `${mailbox}+${sid.slice(-20).toLowerCase()}${email_address.slice(at)}`
+  const local = `${mailbox}+${email_tag}`
+  return mailbox === '' || mailbox.includes('+') || local.length > maxLocal ? email_address : `${local}${email_address.slice(at)}`
 }

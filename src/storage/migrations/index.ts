@@ -21,6 +21,7 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0012-push': step(() => import('./0012-push.ts')),
   '0013-channel-kinds': step(() => import('./0013-channel-kinds.ts')),
   '0014-last-updated-by': step(() => import('./0014-last-updated-by.ts')),
+  '0015-mail': step(() => import('./0015-mail.ts')),
 }
 
 function step(load: () => Promise<Migration>): Migration {

@@ -6,6 +6,7 @@ import type { Reader, Tx } from '../../../storage/database.ts'
 import { channelByAddress } from '../../../storage/lookups.ts'
 import type { MessageRow, ParticipantRow } from '../../../storage/schema.ts'
 import { shape } from '../../../storage/shapes.ts'
+import { type MailHead, writeMailHead } from './mail.ts'
 
 const nonChat = shape<{ service_sid: string; conversation_sid: string }>()((db, a) =>
   db
@@ -51,9 +52,17 @@ export function summary(total: number, statuses: readonly string[]): DeliverySum
   }
 }
 
-/** Enqueues a delivery of a message for the channel of each recipient. */
-export async function dispatch(tx: Tx, message: MessageRow, recipients: readonly ParticipantRow[], now: number): Promise<void> {
+/** Enqueues a delivery of a message for the channel of each recipient. `members`: all with an address, whom a mail names as well. */
+export async function dispatch(
+  tx: Tx,
+  message: MessageRow,
+  recipients: readonly ParticipantRow[],
+  members: readonly ParticipantRow[],
+  now: number,
+): Promise<void> {
   const { account_sid, service_sid, conversation_sid } = message
+  const isMailed = recipients.some(({ binding_type }) => binding_type === 'email')
+  const mail = isMailed ? await writeMailHead(tx, message, members, now) : null
   for (const to of recipients) {
     const channel =
       to.proxy_address === null ? undefined : await tx.one(channelByAddress, { account_sid, proxy_address: to.proxy_address })
@@ -66,7 +75,7 @@ export async function dispatch(tx: Tx, message: MessageRow, recipients: readonly
       event_type: 'channelMessage',
       method: 'POST' as const,
       url: channel ? (parseStored<{ url?: string }>(channel.settings).url ?? '') : '',
-      form: JSON.stringify(channelForm(message, to)),
+      form: JSON.stringify(channelForm(message, to, mail)),
       idempotency_token: randomUUID(),
       message_sid: message.sid,
       participant_sid: to.sid,
@@ -76,7 +85,7 @@ export async function dispatch(tx: Tx, message: MessageRow, recipients: readonly
 }
 
 /** Returns the parameters of the request to the channel. */
-function channelForm(message: MessageRow, to: ParticipantRow): Record<string, string> {
+function channelForm(message: MessageRow, to: ParticipantRow, mail: MailHead | null): Record<string, string> {
   return {
     AccountSid: message.account_sid,
     ChatServiceSid: message.service_sid,
@@ -87,6 +96,7 @@ function channelForm(message: MessageRow, to: ParticipantRow): Record<string, st
     ...(to.address !== null && { To: to.address_as_given ?? to.address }),
     ...(to.proxy_address !== null && { From: to.proxy_address }),
     ...(message.subject !== null && { Subject: message.subject }),
+    ...(mail && to.binding_type === 'email' && { Mail: JSON.stringify(mail) }),
     ...(message.body !== null && { Body: message.body }),
     ...(message.media !== null && { Media: mediaToPayload(message.media) }),
     ...(message.content_sid !== null && { ContentSid: message.content_sid }),

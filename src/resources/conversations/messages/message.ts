@@ -60,6 +60,8 @@ interface Loaded {
   readonly author: Pick<ParticipantRow, 'sid' | 'projected_address'> | null
   /** The participants that a new message is sent to by a messaging channel. */
   readonly recipients: readonly ParticipantRow[]
+  /** All participants with an address. */
+  readonly nonChat: readonly ParticipantRow[]
   /** The members of a group MMS; null for any other conversation. It is a group when it has a native member. */
   readonly group: readonly Member[] | null
   /** The media of a new message. */
@@ -149,7 +151,7 @@ export const messages = resource<MessageRow, 'index'>()({
 
   async afterWrite(tx, { before, after }, facts, loaded) {
     await updateMediaOf(tx, before, after, facts.now)
-    if (!before && after && loaded) await dispatch(tx, after, loaded.recipients, facts.now)
+    if (!before && after && loaded) await dispatch(tx, after, loaded.recipients, loaded.nonChat, facts.now)
     if (!before && after) await pushNewMessage(tx, after, facts.parents[0], facts)
   },
 
@@ -243,11 +245,10 @@ async function load(read: Reader, p: Given, facts: ConversationChildFacts, befor
   ])
   const sender = senderOf(facts, author?.sid ?? null)
   const group = nonChat.some(isNative) ? await groupMembers(read, key) : null
-  // The carrier has delivered an inbound group message to every native member itself.
-  const others = facts.quiet ? [] : nonChat.filter((row) => row.sid !== sender && !(facts.inbound && isNative(row)))
+  const others = facts.quiet ? [] : nonChat.filter((row) => row.sid !== sender && !hasIt(facts, row))
   // A group MMS comes from the number behind which its author is.
   const recipients = others.map((row) => (isNative(row) ? { ...row, proxy_address: author?.projected_address ?? null } : row))
-  return { author, recipients, group, media, content: content ?? null }
+  return { author, recipients, nonChat, group, media, content: content ?? null }
 }
 
 /**
@@ -259,6 +260,14 @@ function contentBody(content: ContentRow | null, { ContentVariables }: Given): s
   const body = renderedText(content, ContentVariables ?? null)
   // Parsed like a given body: template and variables are JSON, which can express what cannot be stored.
   return body === null ? null : params.Body.parse(body, [body])
+}
+
+/**
+ * Whether a participant has an inbound message already: the carrier has delivered that of a group to every native member, and a mail
+ * went to whom its sender chose.
+ */
+function hasIt({ inbound, source }: Pick<Facts, 'inbound' | 'source'>, row: ParticipantRow): boolean {
+  return inbound !== undefined && (isNative(row) || (source === 'EMAIL' && row.binding_type === 'email'))
 }
 
 /** REST attaches one, the last that is given; client SDKs up to ten, channels what has come. */
