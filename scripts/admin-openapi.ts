@@ -87,7 +87,7 @@ export async function describeAdmin(): Promise<AdminDescription> {
         testMode,
         // Never used: the server receives no request.
         channels: { carriers: {} } as Channels,
-        email: { outbox: new Outbox() },
+        email: { outbox: new Outbox(), take: async () => [], maxBytes: 1 },
         gateway: { open: () => Promise.reject(new Error('nothing is served')) },
       }),
       {

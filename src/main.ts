@@ -32,7 +32,7 @@ import { ApiError, isFailure, refuse } from './errors.ts'
 import { Gateway } from './gateway/gateway.ts'
 import { announceUrl } from './installation/announcement.ts'
 import { type Installation, type OpenOptions, openInstallation } from './installation/open.ts'
-import { checkPorts, explainListenError, type Listener, listenersOf } from './installation/ports.ts'
+import { checkPorts, explainListenError, type Listener, listenersOf, mailListener } from './installation/ports.ts'
 import { followClock } from './installation/test-clock.ts'
 import { Loop, type Worker } from './loop.ts'
 import { MediaCleanup } from './media/cleanup.ts'
@@ -64,6 +64,7 @@ export interface Running {
   readonly installation: Installation
   /** The way in for programs that are not changed. */
   readonly gateway: Gateway
+  readonly email: Email
   /** Finishes the work in flight, then closes everything in reverse order. */
   stop(): Promise<void>
 }
@@ -180,12 +181,20 @@ export async function start(config: Config, options: StartOptions = {}): Promise
     const listeners = listenersOf(config)
     const url = await listen(server, listeners.server)
     channels.listensAt(url)
+    opened.push(() => email.stop())
+    await email
+      .open((incoming) => channels.receive(incoming))
+      .catch((error: unknown) => {
+        const at = mailListener(config)
+        throw at ? explainListenError(error, at) : error
+      })
+    if (email.port !== null) installation.log.info({ port: email.port }, 'mail is received by SMTP')
     if (config.gatewayPort !== null || config.gatewayTlsPort !== null) await gateway.open()
     const withdraw = announceUrl(config, url)
     opened.push(async () => withdraw())
     const metricsUrl = listeners.metrics ? await listenForMetrics(shared, listeners.metrics, opened) : url
     for (const worker of [...workers, clients]) worker.start()
-    return { url, metricsUrl, installation, gateway, stop }
+    return { url, metricsUrl, installation, gateway, email, stop }
   } catch (error) {
     await stop()
     throw error
@@ -219,13 +228,14 @@ function createTimers({ installation: { clock, database }, metrics, onError }: S
   })
 }
 
-function createEmail({ config, installation: { database, vault } }: Shared): Email {
+function createEmail({ config, installation: { database, vault, clock, log }, onError }: Shared): Email {
+  const { testMode, mailRelay: relay, mailTlsCert: cert, mailTlsKey: key, mailMaxBytes: maxBytes } = config
   const email = new Email({
-    committed: database.read,
-    vault,
-    relay: config.mailRelay,
-    testMode: config.testMode,
-    block: (row) => database.write('blockMail', row),
+    ...{ database, vault, clock, testMode, relay, maxBytes },
+    listen: mailListener(config),
+    tls: cert !== null && key !== null ? { cert, key } : null,
+    warn: (facts, text) => log.warn(facts, text),
+    failed: onError,
   })
   database.subscribe((notices) => {
     if (notices.some(({ topic }) => topic === 'emptied')) email.outbox?.clear()

@@ -1,12 +1,27 @@
 import type { FastifyPluginAsync } from 'fastify'
 import { mailBlocksOf } from '../channels/email/blocks.ts'
-import type { Outbox, SentMail } from '../channels/email/outbox.ts'
+import type { Email } from '../channels/email/email.ts'
+import { recipientsOf } from '../channels/email/envelope.ts'
+import type { SentMail } from '../channels/email/outbox.ts'
 import { readMail } from '../channels/email/read.ts'
+import { MailError, type Taken } from '../channels/email/take.ts'
 import { milliseconds } from '../dates.ts'
 import type { Installation } from '../installation/open.ts'
 import { accountBySid } from '../storage/lookups.ts'
 import { notFound } from './replies.ts'
-import { errors, instant, list, type OperationSchema, object, path, removed, response, sid } from './schemas.ts'
+import {
+  bodyErrors,
+  errors,
+  instant,
+  list,
+  type OperationSchema,
+  object,
+  path,
+  removed,
+  response,
+  shortText,
+  sid,
+} from './schemas.ts'
 
 const only = 'Only available with the setting PARLEY_TEST_MODE.'
 const tags = ['Mail'] as const
@@ -68,6 +83,45 @@ const clearMail: OperationSchema = {
   tags,
   response: { 204: removed, ...errors(404) },
 }
+const takeMail: OperationSchema = {
+  operationId: 'takeMail',
+  summary: 'Hand in a mail',
+  description:
+    'The body is the mail as it came (RFC 5322), with the content type `message/rfc822`. Use it behind a mail server, or for providers ' +
+    'that post mails as they are. The response comes once the mail is on disk. When it is 5xx, hand the mail in again: what was received ' +
+    'already is not received twice.',
+  tags,
+  consumes: ['message/rfc822'],
+  querystring: {
+    type: 'object',
+    properties: {
+      from: { ...shortText, description: 'Envelope sender; empty for a bounce. By default that of `Return-Path`' },
+      to: {
+        anyOf: [shortText, { type: 'array', items: shortText, maxItems: 100 }],
+        description: 'Envelope recipient, or several. By default those of `Delivered-To`, `X-Original-To`, `To` and `Cc`',
+      },
+    },
+    additionalProperties: false,
+  },
+  response: {
+    201: response(
+      'What became of it at each recipient',
+      object('TakenMail', {
+        results: {
+          type: 'array',
+          items: object('TakenMailResult', {
+            outcome: { type: 'string', enum: ['received', 'duplicate', 'reported', 'dropped'] },
+            why: { type: ['string', 'null'], description: 'With `dropped`' },
+            account_sid: { type: ['string', 'null'] },
+            conversation_sid: { type: ['string', 'null'] },
+            message_sid: { type: ['string', 'null'] },
+          }),
+        },
+      }),
+    ),
+    ...bodyErrors(422),
+  },
+}
 const listBlocks: OperationSchema = {
   operationId: 'listMailBlocks',
   summary: 'List the addresses that get no more mail',
@@ -99,9 +153,37 @@ const deleteBlock: OperationSchema = {
   response: { 204: removed, ...errors(404) },
 }
 
-/** Mails that were sent, in test mode, and addresses that get none. */
-export function mailRoutes({ database }: Pick<Installation, 'database'>, outbox: Outbox | null): FastifyPluginAsync {
+interface Handed {
+  Querystring: { from?: string; to?: string | string[] }
+  Body: Buffer
+}
+
+/** Mails that were sent, in test mode, mails that are handed in, and addresses that get none. */
+export function mailRoutes(
+  { database }: Pick<Installation, 'database'>,
+  email: Pick<Email, 'outbox' | 'take' | 'maxBytes'> | null,
+): FastifyPluginAsync {
   return async (routes) => {
+    const outbox = email?.outbox
+    if (email) {
+      const { maxBytes } = email
+      routes.addContentTypeParser('message/rfc822', { parseAs: 'buffer', bodyLimit: maxBytes }, (_request, body, done) =>
+        done(null, body),
+      )
+      routes.post<Handed>('/mail', { schema: takeMail, bodyLimit: maxBytes }, async ({ query, body }, reply) => {
+        if (!Buffer.isBuffer(body))
+          return reply.code(415).send({ error: 'the body must be a mail, with the content type message/rfc822' })
+        const from = query.from ?? null
+        const to = query.to === undefined ? await recipientsOf(body) : [query.to].flat()
+        try {
+          return await reply.code(201).send({ results: (await email.take({ from, to, raw: body })).map(takenToJson) })
+        } catch (error) {
+          if (!(error instanceof MailError)) throw error
+          return reply.code(error.replyCode < 500 ? 503 : 422).send({ error: error.message })
+        }
+      })
+    }
+
     if (outbox) {
       routes.get('/mail', { schema: listMail }, async () => ({ mail: outbox.list().map(toJson) }))
 
@@ -135,6 +217,17 @@ export function mailRoutes({ database }: Pick<Installation, 'database'>, outbox:
         return found ? reply.code(204).send() : notFound(reply)
       },
     )
+  }
+}
+
+function takenToJson(taken: Taken) {
+  const received = taken.outcome === 'received' ? taken.received : null
+  return {
+    outcome: received?.duplicate ? 'duplicate' : taken.outcome,
+    why: taken.outcome === 'dropped' ? taken.why : null,
+    account_sid: received?.account_sid ?? null,
+    conversation_sid: received?.conversation_sid ?? null,
+    message_sid: received?.message_sid ?? null,
   }
 }
 

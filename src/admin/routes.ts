@@ -48,7 +48,7 @@ export interface AdminOptions {
   /** Also null there: then there is no route for inbound messages, whose webhooks nobody would send, and no provider is asked. */
   readonly channels: Pick<Channels, 'carriers' | 'receive'> | null
   /** Also null there: no mail comes or goes. */
-  readonly email: Pick<Email, 'outbox'> | null
+  readonly email: Pick<Email, 'outbox' | 'take' | 'maxBytes'> | null
   /** Null unless in test mode. */
   readonly testMode: Pick<TestModeOptions, 'deliveries' | 'faults'> | null
 }
@@ -97,7 +97,7 @@ export function adminRoutes({
     await admin.register(channelRoutes(installation, channels?.carriers ?? null))
     await admin.register(contentRoutes(installation))
     await admin.register(receiptRoutes(installation))
-    await admin.register(mailRoutes(installation, email?.outbox ?? null))
+    await admin.register(mailRoutes(installation, email))
     if (channels) await admin.register(inboundRoutes(installation, channels))
     await admin.register(deliveryRoutes(installation, idle), { prefix: '/deliveries' })
     if (gateway) await admin.register(gatewayRoutes(installation, gateway), { prefix: '/gateway' })

@@ -52,6 +52,7 @@ const statuses = {
   409: 'The request conflicts with an existing resource',
   413: 'The body is too large',
   415: 'There is a body that is not JSON, or that has a Content-Encoding',
+  422: 'The mail is refused',
   429: 'The address has failed to log in too often; Retry-After has the seconds to wait',
 } as const
 

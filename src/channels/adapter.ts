@@ -135,7 +135,7 @@ export interface InboundMedia {
   /** Bytes, or where they are fetched, through the same check of addresses as webhooks. */
   readonly content: Uint8Array | { readonly url: string; readonly headers?: Readonly<Record<string, string>> }
   /** Default: `media`. */
-  readonly category?: 'media' | 'body' | 'history'
+  readonly category?: 'media' | 'body' | 'history' | 'source'
 }
 
 /** What an event is about. */

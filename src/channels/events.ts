@@ -122,7 +122,7 @@ async function announceTyping(
     now: clock.now(account_sid),
   }
   const found = await findDestination(database.read, { ...parties, to: [parties.to[0]] })
-  if (found?.kind !== 'open') return
+  if (found?.kind !== 'open' || found.participant_sid === null) return
   const { service_sid, conversation_sid, participant_sid: sid } = found
   const participant = await database.read.one(participantBySid, { service_sid, conversation_sid, sid })
   if (!participant) return

@@ -24,6 +24,7 @@ import { openCredentials } from '../urls.ts'
 import type { Vault } from '../vault.ts'
 import type { InboundMedia } from './adapter.ts'
 import { type ExternalId, findReceived } from './external-ids.ts'
+import { type MailFacts, type MailPerson, mailHome } from './mail-destination.ts'
 
 /** A message received from a channel. */
 export interface Incoming {
@@ -42,6 +43,8 @@ export interface Incoming {
   readonly metadata: Readonly<Record<string, unknown>> | null
   /** How the carrier calls the message: one that was received under it already is not received again. Null: it has not said. */
   readonly external: Pick<ExternalId, 'channel' | 'external_id'> | null
+  /** Of a mail: it is received once in each conversation, whichever mailboxes it was sent to. */
+  readonly mail?: MailFacts
 }
 
 /** Media that were uploaded to the service of the message, or those that are stored with it. */
@@ -62,6 +65,7 @@ interface Parties {
   readonly address: string
   readonly to: readonly [string, ...string[]]
   readonly now: number
+  readonly mail?: MailFacts
 }
 
 /** With the sender's name in the channel. */
@@ -73,7 +77,10 @@ type Destination =
       readonly kind: 'open'
       readonly service_sid: string
       readonly conversation_sid: string
-      readonly participant_sid: string
+      /** Null: the sender of a mail joins. */
+      readonly participant_sid: string | null
+      /** The other recipients of a mail, who join. */
+      readonly joining?: readonly MailPerson[]
     }
   | {
       readonly kind: 'new'
@@ -133,7 +140,7 @@ export async function receive({ pipeline, write, store }: Receiver, incoming: In
   if (source === undefined) throw new InboundError(400, `${incoming.from} is not an address in a known format`)
   await checkAccount(pipeline.read, incoming.account_sid)
   const external = incoming.external && { account_sid: incoming.account_sid, ...incoming.external }
-  const before = external && (await receivedBefore(pipeline.read, external))
+  const before = external && !incoming.mail && (await receivedBefore(pipeline.read, external))
   if (before) return before
   // Stored once, even if the destination moves.
   const stored = new Map<string, Promise<readonly string[]>>()
@@ -143,7 +150,8 @@ export async function receive({ pipeline, write, store }: Receiver, incoming: In
     return sids
   }
   for (let tries = 0; tries < maxTries; tries++) {
-    const received = await write(await planFor(pipeline, { ...incoming, external, storedIn }, source))
+    const plan = await planFor(pipeline, { ...incoming, external, storedIn }, source)
+    const received = 'duplicate' in plan ? plan : await write(plan)
     if (received) return received
   }
   throw refuse('unavailable')
@@ -188,11 +196,12 @@ export async function findDestination(read: Reader, parties: Parties): Promise<D
   const { account_sid } = parties
   const account = await read.one(accountBySid, { sid: account_sid })
   if (!account) return undefined
-  const open =
-    (await pairDestination(read, account, parties)) ??
-    (await mailDestination(read, parties)) ??
-    (await groupDestination(read, parties))
-  if (open) return open
+  const open = parties.mail
+    ? await homeDestination(read, parties, parties.mail)
+    : ((await pairDestination(read, account, parties)) ??
+      (await mailDestination(read, parties)) ??
+      (await groupDestination(read, parties)))
+  if (open || parties.mail?.opens === false) return open
   const configured = await configuredReceivers(read, parties)
   const enabled = configured.map((row) => parseStored<AutoCreation>(row.auto_creation)).find((auto) => auto.enabled)
   if (!enabled) return undefined
@@ -212,6 +221,13 @@ async function pairDestination(read: Reader, account: AccountRow, parties: Parti
   if (!holder?.conversation || holder.conversation.state === 'closed') return undefined
   const { service_sid, conversation_sid, sid } = holder.participant
   return { kind: 'open', service_sid, conversation_sid, participant_sid: sid }
+}
+
+async function homeDestination(read: Reader, parties: Parties, facts: MailFacts): Promise<Destination | undefined> {
+  const { address, to } = parties
+  const who = { address: canonicalAddress(address), mailbox: canonicalAddress(to[0]) }
+  const home = await mailHome(read, parties, who, facts)
+  return home && { kind: 'open', ...home }
 }
 
 /** Returns the open conversation of a mail participant: the one whose own address got the mail, else one of its mailbox. */
@@ -257,7 +273,8 @@ export function sameDestination(one: Destination | undefined, other: Destination
   return JSON.stringify(one) === JSON.stringify(other)
 }
 
-async function planFor(pipeline: Pipeline, given: Planned, source: string): Promise<Plan> {
+/** Returns what was received already, of a mail that is in its conversation. */
+async function planFor(pipeline: Pipeline, given: Planned, source: string): Promise<Plan | Received> {
   const { storedIn, ...incoming } = given
   const { account_sid } = incoming
   const parties = partiesOf(incoming, pipeline.clock.now(account_sid))
@@ -270,6 +287,9 @@ async function planFor(pipeline: Pipeline, given: Planned, source: string): Prom
     )
   }
   const sids = sidsFor(destination, parties.now)
+  const external = given.external && given.mail ? { ...given.external, channel: sids.conversation } : given.external
+  const before = given.mail && external && (await receivedBefore(pipeline.read, external))
+  if (before) return before
   const media = await storedIn(destination.service_sid)
   const changes = await allowedChanges(pipeline, { ...incoming, media }, source, parties, destination, sids)
   // All changes have one time, that of the transaction: the webhooks may have taken seconds.
@@ -289,7 +309,7 @@ async function planFor(pipeline: Pipeline, given: Planned, source: string): Prom
       created: destination.kind === 'new',
       duplicate: false,
     },
-    external: given.external,
+    external,
   }
 }
 
@@ -301,10 +321,13 @@ type Planned = Omit<Incoming, 'external'> & {
 /** With its media stored, by their SIDs. */
 type Stored = Omit<Incoming, 'media' | 'external'> & { readonly media: readonly string[] }
 
-function partiesOf({ account_sid, from, to }: Pick<Incoming, 'account_sid' | 'from' | 'to'>, now: number): Parties {
+function partiesOf(
+  { account_sid, from, to, mail }: Pick<Incoming, 'account_sid' | 'from' | 'to' | 'mail'>,
+  now: number,
+): Parties {
   const [first, ...more] = new Set(to.filter((address) => to.length === 1 || address !== from))
   if (first === undefined) throw new InboundError(400, 'to has no address besides that of the sender')
-  return { account_sid, address: from, to: [first, ...more], now }
+  return { account_sid, address: from, to: [first, ...more], now, ...(mail && { mail }) }
 }
 
 interface Sids {
@@ -317,7 +340,7 @@ function sidsFor(destination: Destination, now: number): Sids {
   const open = destination.kind === 'open'
   return {
     conversation: open ? destination.conversation_sid : newSid('conversation', now),
-    participant: open ? destination.participant_sid : orderedSid('participant', now),
+    participant: (open ? destination.participant_sid : null) ?? orderedSid('participant', now),
     message: newSid('message', now),
   }
 }
@@ -345,9 +368,19 @@ async function allowedChanges(
   const { vault } = pipeline.preAction
   const build = requestBuilder({ vault, parties, service_sid, conversation_sid: sids.conversation, source, inbound })
   const message = build(messages, sids.message, messageForm(incoming))
-  return destination.kind === 'open'
-    ? [{ resource: messages, request: await runPreAction(pipeline, messages, message) }]
-    : newConversation(pipeline, destination, build, { ...parties, profile_name: incoming.profile_name }, sids, message)
+  const named = { ...parties, profile_name: incoming.profile_name }
+  if (destination.kind === 'new') return newConversation(pipeline, destination, build, named, sids, message)
+  const allowed = { resource: messages, request: await runPreAction(pipeline, messages, message) }
+  // Who joins by a mail is in it already: nobody is asked.
+  const joining = joiningBindings(destination, named).map((form, i) => {
+    const isSender = i === 0 && destination.participant_sid === null
+    return {
+      resource: participants,
+      request: build(participants, isSender ? sids.participant : orderedSid('participant', message.now), form),
+    }
+  })
+  const [first, ...more] = [...joining, allowed]
+  return first ? [first, ...more] : [allowed]
 }
 
 /** Returns the media for the event of a new conversation, else null. Throws the refusal of the parameter or the media. */
@@ -413,13 +446,31 @@ async function newConversation(
 }
 
 /** Returns the forms of the participants, the sender first: one with a proxy address, or the native and projected ones of a group. */
-function bindingsFor({ address, to, profile_name }: NamedParties, configured: readonly string[]): FormValues[] {
-  if (isMail(address)) return [{ 'MessagingBinding.Address': address, 'MessagingBinding.Name': profile_name ?? '' }]
+function bindingsFor({ address, to, profile_name, mail }: NamedParties, configured: readonly string[]): FormValues[] {
+  if (isMail(address)) return [{ address, level: 'to' as const, name: profile_name }, ...(mail?.others ?? [])].map(mailBinding)
   if (to.length === 1) return [{ 'MessagingBinding.Address': address, 'MessagingBinding.ProxyAddress': to[0] }]
   const others = to.map((number) =>
     configured.includes(number) ? { 'MessagingBinding.ProjectedAddress': number } : { 'MessagingBinding.Address': number },
   )
   return [{ 'MessagingBinding.Address': address }, ...others]
+}
+
+/** Returns the forms of those who join an open conversation by a mail, the sender first. */
+function joiningBindings(
+  { participant_sid, joining = [] }: Extract<Destination, { kind: 'open' }>,
+  { address, profile_name }: NamedParties,
+): FormValues[] {
+  const sender = participant_sid === null ? [{ address, level: 'to' as const, name: profile_name }] : []
+  return [...sender, ...joining].map(mailBinding)
+}
+
+function mailBinding({ address, level, name }: MailPerson): FormValues {
+  return {
+    'MessagingBinding.Address': address,
+    'MessagingBinding.Type': 'email',
+    'MessagingBinding.Level': level,
+    'MessagingBinding.Name': name ?? '',
+  }
 }
 
 function messageForm({ from, subject, body, media, attributes }: Stored): FormValues {

@@ -14,6 +14,17 @@ export interface Listener {
 /** The gateway is on loopback alone. */
 const loopback = '127.0.0.1'
 
+/** The port that tools for mail in development use. */
+const testMailPort = 2525
+
+/** Returns where mail is received; null when it is not. In test mode any port will do: several servers may run side by side. */
+export function mailListener({ mailListen, testMode }: Config): (Listener & { readonly anyPort: boolean }) | null {
+  const setting = 'PARLEY_MAIL_LISTEN (--mail-listen)'
+  if (mailListen === 'off') return null
+  if (mailListen) return { ...mailListen, setting, anyPort: false }
+  return testMode ? { host: loopback, port: testMailPort, setting, anyPort: true } : null
+}
+
 /** Returns where `config` has the server listen, in the order in which it does. */
 export function listenersOf({ host, port, metricsPort, gatewayPort, gatewayTlsPort }: Config) {
   const server: Listener = { host, port, setting: 'PORT (--port)' }
@@ -31,7 +42,10 @@ export function listenersOf({ host, port, metricsPort, gatewayPort, gatewayTlsPo
  */
 export async function checkPorts(config: Config): Promise<void> {
   const { server, metrics, gateway } = listenersOf(config)
-  const listeners = [server, metrics, ...gateway].filter((one): one is Listener => one !== null && one.port !== null)
+  const mail = mailListener(config)
+  const listeners = [server, metrics, ...gateway, mail?.anyPort ? null : mail].filter(
+    (one): one is Listener => one !== null && one.port !== null,
+  )
   const opened: Server[] = []
   try {
     for (const [at, listener] of listeners.entries()) opened.push(await probe(listener, listeners.slice(0, at)))

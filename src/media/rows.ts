@@ -98,15 +98,28 @@ export function mediaToJson(media: readonly MediaRow[]): string {
   return JSON.stringify(elements)
 }
 
-/** Returns the media of a message as REST shows them: without categories, which only client SDKs know. */
-export function mediaToRest(media: string): readonly object[] {
-  return parseStored<MediaJson[]>(media).map(({ category: _category, ...shown }) => shown)
+/** Returns the media of a message that are shown: all but the source of a mail. */
+export function shownMedia(media: string | null): readonly MediaJson[] {
+  return media === null ? [] : parseStored<MediaJson[]>(media).filter(({ category }) => category !== 'source')
 }
 
-/** Returns the `Media` parameter of webhooks and channels. observed: capitals inside the JSON text, unlike REST. */
-export function mediaToPayload(media: string): string {
-  const stored = parseStored<MediaJson[]>(media)
-  return JSON.stringify(stored.map((m) => ({ Sid: m.sid, Filename: m.filename, ContentType: m.content_type, Size: m.size })))
+/** Returns the media of a message as REST shows them: without categories, which only client SDKs know. Null when there are none. */
+export function mediaToRest(media: string | null): readonly object[] | null {
+  const shown = shownMedia(media)
+  return shown.length === 0 ? null : shown.map(({ category: _category, ...element }) => element)
+}
+
+/** Returns the SID of a message's source; null when it is no mail, or its source is not kept. */
+export function sourceOf(media: string | null): string | null {
+  const all = media === null ? [] : parseStored<MediaJson[]>(media)
+  return all.find(({ category }) => category === 'source')?.sid ?? null
+}
+
+/** Returns the `Media` parameter of webhooks and channels; null without media. observed: capitals inside the JSON text, unlike REST. */
+export function mediaToPayload(media: string | null): string | null {
+  const shown = shownMedia(media)
+  if (shown.length === 0) return null
+  return JSON.stringify(shown.map((m) => ({ Sid: m.sid, Filename: m.filename, ContentType: m.content_type, Size: m.size })))
 }
 
 /** Assigns media to the message that is created with them; removes them with their message. */

@@ -358,7 +358,8 @@ export interface MediaRow {
   content_type: string
   /** In bytes. */
   size: number
-  category: 'media' | 'body' | 'history'
+  /** `source`: a mail as it came, which is shown to the operator alone. */
+  category: 'media' | 'body' | 'history' | 'source'
   author: string | null
   /** Both null until a message carries it. */
   conversation_sid: string | null

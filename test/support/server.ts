@@ -15,6 +15,8 @@ export const auth_token = '0123456789abcdef0123456789abcdef'
 /** A server as its first account sees it. */
 export interface TestServer extends Tenant {
   readonly metricsUrl: string
+  /** Where it receives mail by SMTP; null when it does not. */
+  readonly mailPort: number | null
   stop(): Promise<void>
   [Symbol.asyncDispose](): Promise<void>
 }
@@ -73,6 +75,7 @@ export async function startServer(overrides: Partial<Config> = {}, options: Star
   return {
     url,
     metricsUrl,
+    mailPort: running.email.port,
     account_sid,
     auth_token: self.password,
     credentials: self,

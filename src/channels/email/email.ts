@@ -1,30 +1,54 @@
-import type { Reader } from '../../storage/database.ts'
-import type { MailBlockRow } from '../../storage/schema.ts'
+import type { KeyObject } from 'node:crypto'
+import type { Clock } from '../../clock.ts'
+import { isFailure } from '../../errors.ts'
+import type { Database } from '../../storage/database.ts'
 import type { Vault } from '../../vault.ts'
 import type { DefaultCarriers } from '../channels.ts'
+import type { channelCommands } from '../commands.ts'
+import type { Incoming, Received } from '../inbound.ts'
+import type { mailBlockCommands } from './blocks.ts'
 import { mailKind } from './kind.ts'
+import type { MailListener } from './listener.ts'
+import { routeOf } from './mailboxes.ts'
 import { Outbox } from './outbox.ts'
+import { MailReader } from './reader.ts'
 import { type Relay, smtpRelay } from './relay.ts'
+import { SenderCap } from './sender-cap.ts'
+import { type RawMail, type Taken, type TakeOptions, take } from './take.ts'
 
 export interface EmailOptions {
-  /** Rows as they are now. */
-  readonly committed: Reader
+  readonly database: Database<typeof channelCommands & typeof mailBlockCommands>
   readonly vault: Vault
+  readonly clock: Clock
+  readonly testMode: boolean
   /** URL of the mail server that sends; null: none. */
   readonly relay: string | null
-  readonly testMode: boolean
-  readonly block: (row: MailBlockRow) => Promise<void>
+  /** Where mail is received by SMTP; null: nowhere. */
+  readonly listen: { readonly host: string; readonly port: number; readonly anyPort: boolean } | null
+  readonly tls: { readonly cert: string; readonly key: string } | null
+  readonly maxBytes: number
+  readonly warn: (facts: object, text: string) => void
+  readonly failed: (error: unknown) => void
 }
+
+/** Mails of one sender in an hour. */
+const maxOfSender = 100
 
 /** Mail: what of it runs in a server. */
 export class Email {
   /** Null outside test mode. */
   readonly outbox: Outbox | null
-  readonly #relay: Relay | null
   readonly #options: EmailOptions
+  readonly #key: KeyObject
+  readonly #relay: Relay | null
+  readonly #reader = new MailReader()
+  readonly #cap = new SenderCap(maxOfSender)
+  #receive: TakeOptions['receive'] | undefined
+  #listener: MailListener | undefined
 
   constructor(options: EmailOptions) {
     this.#options = options
+    this.#key = options.vault.derive('mail')
     this.outbox = options.testMode ? new Outbox() : null
     this.#relay = options.relay === null ? null : smtpRelay(options.relay)
   }
@@ -32,12 +56,59 @@ export class Email {
   /** What carries mails; nothing without a relay, except in test mode. */
   carriers(): DefaultCarriers {
     if (!this.#relay && !this.outbox) return {}
-    const { committed, vault, block } = this.#options
-    const kind = mailKind({ committed, key: vault.derive('mail'), relay: this.#relay, outbox: this.outbox, block })
+    const { database } = this.#options
+    const kind = mailKind({
+      committed: database.read,
+      key: this.#key,
+      relay: this.#relay,
+      outbox: this.outbox,
+      block: (row) => database.write('blockMail', row),
+    })
     return { email: { kind, settings: {} } }
+  }
+
+  /** Begins to receive mail. `receive`: takes a message into its conversation. Throws when it cannot listen. */
+  async open(receive: (incoming: Incoming) => Promise<Received>): Promise<void> {
+    this.#receive = receive
+    const { listen, tls, maxBytes, failed, database } = this.#options
+    if (!listen) return
+    const { MailListener } = await import('./listener.ts')
+    this.#listener = await MailListener.open({
+      ...{ ...listen, tls, maxBytes },
+      knows: async (address) => (await routeOf(database.read, address, this.#key)) !== null,
+      take: (mail) => this.take(mail),
+      failed: (error) => {
+        if (!isFailure(error)) failed(error)
+      },
+    })
+  }
+
+  get maxBytes(): number {
+    return this.#options.maxBytes
+  }
+
+  /** The port on which mail is received by SMTP; null when it is not. */
+  get port(): number | null {
+    return this.#listener?.port ?? null
+  }
+
+  /** Takes a mail in, whichever way it came. Throws MailError when it is not taken. */
+  async take(mail: RawMail): Promise<readonly Taken[]> {
+    const { database, clock, maxBytes, warn } = this.#options
+    const receive = this.#receive
+    if (!receive) throw new Error('mail is not received yet')
+    const taken = await take({ database, clock, key: this.#key, reader: this.#reader, cap: this.#cap, receive, maxBytes }, mail)
+    for (const one of taken) if (one.outcome === 'dropped') warn({ why: one.why }, 'a mail was dropped')
+    return taken
+  }
+
+  /** Receives no more mail. */
+  async stop(): Promise<void> {
+    await this.#listener?.close()
   }
 
   async close(): Promise<void> {
     this.#relay?.close()
+    await this.#reader.close()
   }
 }

@@ -66,6 +66,11 @@ export async function parseMail(raw: Uint8Array): Promise<ParsedMail> {
   }
 }
 
+/** Returns the headers alone, of the first 64 KB. */
+export async function parseHead(raw: Uint8Array): Promise<ParsedMail> {
+  return mailOf(await headOf(raw))
+}
+
 /** Returns what is known of a mail from its headers alone. */
 export async function unparsed(raw: Uint8Array, reason: string): Promise<ParsedMail> {
   return { ...mailOf(await headOf(raw)), unparsed: reason }
@@ -122,7 +127,8 @@ function mailOf(email: Email): ParsedMail {
   }
 }
 
-function mailboxesIn(value: string | undefined): readonly Mailbox[] {
+/** Returns the people in a header. */
+export function mailboxesIn(value: string | undefined): readonly Mailbox[] {
   if (!value) return []
   return addressParser(value.slice(0, maxAddressHeader), { flatten: true })
     .slice(0, maxMailboxes)

@@ -1,6 +1,6 @@
 import { milliseconds } from '../../dates.ts'
 import { parseStored } from '../../json.ts'
-import type { MediaJson } from '../../media/rows.ts'
+import { type MediaJson, shownMedia } from '../../media/rows.ts'
 import { projectedAddress } from '../../resources/conversations/email-binding.ts'
 import { conversationDocument, infoMap, messagesList, rosterMap } from '../../resources/sync-objects.ts'
 import { withReachability } from '../../resources/users/reachability.ts'
@@ -52,7 +52,7 @@ export function messageItem(row: MessageRow): Item {
 }
 
 function messageData(row: MessageRow) {
-  const medias = row.media === null ? [] : parseStored<MediaJson[]>(row.media).map(mediaData)
+  const medias = shownMedia(row.media).map(mediaData)
   const [media] = medias
   return {
     sid: row.sid,

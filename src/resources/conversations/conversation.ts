@@ -194,7 +194,7 @@ export const conversations = resource<ConversationRow, 'timers' | 'bindings'>()(
     preActionPayload: (change, { inbound }) => {
       const row = rowOf(change)
       if (change.verb === 'create') {
-        const Media = inbound?.media ? mediaToPayload(inbound.media) : null
+        const Media = mediaToPayload(inbound?.media ?? null)
         const opening = { ...bindingToPayload(inbound), MessageBody: inbound?.body, Media }
         return { ...toPayload(row), ...opening, DateCreated: milliseconds(row.date_created), ConversationSid: null }
       }

@@ -1,5 +1,6 @@
 import { refuse } from '../../../errors.ts'
 import { parseStored } from '../../../json.ts'
+import { sourceOf } from '../../../media/rows.ts'
 import { resource } from '../../../model/declare.ts'
 import type { MessageRow } from '../../../storage/schema.ts'
 import { messages } from './message.ts'
@@ -22,5 +23,10 @@ export const channelMetadata = resource<MessageRow, 'type' | 'data'>()({
       return message
     },
   },
-  represent: ({ channel_metadata }) => parseStored<{ type: string; data: object }>(channel_metadata ?? '{}'),
+  represent({ channel_metadata, media }) {
+    const { type, data } = parseStored<{ type: string; data: object }>(channel_metadata ?? '{}')
+    // The mail as it came: media of Parley's own, which the message does not show.
+    const source = sourceOf(media)
+    return { type, data: source === null ? data : { ...data, source } }
+  },
 })

@@ -86,6 +86,7 @@ export async function dispatch(
 
 /** Returns the parameters of the request to the channel. */
 function channelForm(message: MessageRow, to: ParticipantRow, mail: MailHead | null): Record<string, string> {
+  const media = mediaToPayload(message.media)
   return {
     AccountSid: message.account_sid,
     ChatServiceSid: message.service_sid,
@@ -98,7 +99,7 @@ function channelForm(message: MessageRow, to: ParticipantRow, mail: MailHead | n
     ...(message.subject !== null && { Subject: message.subject }),
     ...(mail && to.binding_type === 'email' && { Mail: JSON.stringify(mail) }),
     ...(message.body !== null && { Body: message.body }),
-    ...(message.media !== null && { Media: mediaToPayload(message.media) }),
+    ...(media !== null && { Media: media }),
     ...(message.content_sid !== null && { ContentSid: message.content_sid }),
     ...(message.content_variables !== null && { ContentVariables: message.content_variables }),
   }

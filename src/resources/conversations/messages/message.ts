@@ -161,7 +161,7 @@ export const messages = resource<MessageRow, 'index'>()({
     ...chatServiceSid(row, urls),
     conversation_sid: row.conversation_sid,
     body: row.body,
-    media: row.media === null ? null : mediaToRest(row.media),
+    media: mediaToRest(row.media),
     author: row.author,
     participant_sid: row.participant_sid,
     attributes: row.attributes,
@@ -306,7 +306,7 @@ function toPayload(row: MessageRow): Payload {
     Author: row.author,
     ParticipantSid: row.participant_sid,
     Attributes: row.attributes,
-    Media: row.media === null ? null : mediaToPayload(row.media),
+    Media: mediaToPayload(row.media),
   }
 }
 

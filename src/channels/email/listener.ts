@@ -1,0 +1,141 @@
+import { once } from 'node:events'
+import { readFile } from 'node:fs/promises'
+import type { AddressInfo } from 'node:net'
+import type { Readable } from 'node:stream'
+import { SMTPServer, type SMTPServerAddress, type SMTPServerDataStream, type SMTPServerSession } from 'smtp-server'
+import { codeOf } from '../../errors.ts'
+import { MailError, type RawMail } from './take.ts'
+
+export interface ListenerOptions {
+  readonly host: string
+  readonly port: number
+  /** Whether another port may be taken when this one is in use. */
+  readonly anyPort: boolean
+  /** PEM files for STARTTLS; null: it is not offered. */
+  readonly tls: { readonly cert: string; readonly key: string } | null
+  readonly maxBytes: number
+  /** Whether mail to an address is taken here. */
+  readonly knows: (address: string) => Promise<boolean>
+  /** Throws MailError. */
+  readonly take: (mail: RawMail, session: { readonly ip: string; readonly helo: string }) => Promise<unknown>
+  /** Called with an error that is a defect. */
+  readonly failed: (error: unknown) => void
+}
+
+/** Connections at a time; further ones are told to come back. */
+const maxClients = 100
+/** Recipients of one mail. */
+const maxRecipients = 100
+const silenceTimeoutMs = 60_000
+const closeTimeoutMs = 5000
+
+/** Receives mail by SMTP, for the mailboxes here and no others: it is never a relay. */
+export class MailListener {
+  readonly #options: ListenerOptions
+  readonly #server: SMTPServer
+
+  private constructor(options: ListenerOptions, tls: { cert: Buffer; key: Buffer } | null) {
+    this.#options = options
+    const starttls = tls ? [] : ['STARTTLS']
+    this.#server = new SMTPServer({
+      name: 'parley',
+      banner: 'Parley',
+      logger: false,
+      // Whoever has mail for a mailbox here may deliver it; there is nothing to log in for.
+      disabledCommands: ['AUTH', ...starttls],
+      authOptional: true,
+      disableReverseLookup: true,
+      size: options.maxBytes,
+      maxClients,
+      socketTimeout: silenceTimeoutMs,
+      closeTimeout: closeTimeoutMs,
+      ...tls,
+      onRcptTo: (address, session, done) => settle(this.#recipient(address, session), done),
+      onData: (stream, session, done) => settle(this.#mail(stream, session), done),
+    })
+    // A connection that breaks is the other side's concern.
+    this.#server.on('error', (error: Error) => {
+      if (codeOf(error) === 'EADDRINUSE') options.failed(error)
+    })
+  }
+
+  /** Throws when the port is in use or a file cannot be read. */
+  static async open(options: ListenerOptions): Promise<MailListener> {
+    const { tls, anyPort } = options
+    const files = tls && { cert: await readFile(tls.cert), key: await readFile(tls.key) }
+    try {
+      return await new MailListener(options, files).#listen(options.port)
+    } catch (error) {
+      if (!anyPort || codeOf(error) !== 'EADDRINUSE') throw error
+      return new MailListener(options, files).#listen(0)
+    }
+  }
+
+  get port(): number {
+    const address = this.#server.server.address()
+    return isTcp(address) ? address.port : 0
+  }
+
+  /** Takes no new connections; resolves when those that are open have ended, or a moment later. */
+  close(): Promise<void> {
+    return new Promise((resolve) => this.#server.close(() => resolve()))
+  }
+
+  async #listen(port: number): Promise<this> {
+    const listening = this.#server.listen(port, this.#options.host)
+    await once(listening, 'listening')
+    return this
+  }
+
+  async #recipient({ address }: SMTPServerAddress, { envelope }: SMTPServerSession): Promise<void> {
+    if (envelope.rcptTo.length >= maxRecipients) throw new MailError(452, '4.5.3 too many recipients')
+    const known = await this.#options.knows(address).catch((error: unknown) => {
+      throw this.#temporary(error)
+    })
+    if (!known) throw new MailError(550, '5.1.1 no such mailbox here')
+  }
+
+  async #mail(stream: SMTPServerDataStream, { envelope, remoteAddress, hostNameAppearsAs }: SMTPServerSession): Promise<void> {
+    const raw = await collect(stream, this.#options.maxBytes)
+    if (stream.sizeExceeded || !raw) throw new MailError(552, `5.3.4 the mail has more than ${this.#options.maxBytes} bytes`)
+    const from = envelope.mailFrom ? envelope.mailFrom.address : ''
+    const mail = { from, to: envelope.rcptTo.map(({ address }) => address), raw }
+    try {
+      await this.#options.take(mail, { ip: remoteAddress, helo: hostNameAppearsAs })
+    } catch (error) {
+      throw error instanceof MailError ? error : this.#temporary(error)
+    }
+  }
+
+  /** Whatever goes wrong here, the other server keeps the mail and tries again. */
+  #temporary(error: unknown): MailError {
+    if (!(error instanceof MailError)) this.#options.failed(error)
+    return new MailError(451, '4.3.0 try again later')
+  }
+}
+
+function isTcp(address: AddressInfo | string | null): address is AddressInfo {
+  return address !== null && typeof address !== 'string'
+}
+
+function settle(work: Promise<void>, done: (error?: Error | null) => void): void {
+  work.then(
+    () => done(null),
+    (error: unknown) => {
+      const { message, replyCode } = error instanceof MailError ? error : new MailError(451, '4.3.0 try again later')
+      done(Object.assign(new Error(message), { responseCode: replyCode }))
+    },
+  )
+}
+
+/** Reads a mail to its end; what is beyond the limit is not kept. Returns null when it was too large. */
+async function collect(stream: Readable, maxBytes: number): Promise<Buffer | null> {
+  const chunks: Buffer[] = []
+  let size = 0
+  for await (const chunk of stream) {
+    size += chunk.length
+    if (size <= maxBytes) chunks.push(chunk)
+    else chunks.length = 0
+  }
+  return size > maxBytes ? null : Buffer.concat(chunks)
+}

@@ -1,0 +1,244 @@
+import type { KeyObject } from 'node:crypto'
+import type { Clock } from '../../clock.ts'
+import { ApiError, isFailure } from '../../errors.ts'
+import { addressType } from '../../resources/conversations/address-formats.ts'
+import type { Database } from '../../storage/database.ts'
+import type { channelCommands } from '../commands.ts'
+import { InboundError, type Incoming, type Received } from '../inbound.ts'
+import { InboundMediaError } from '../inbound-media.ts'
+import type { MailPerson } from '../mail-destination.ts'
+import { type Automatic, automaticKind } from './automatic.ts'
+import { mailBlock, type mailBlockCommands } from './blocks.ts'
+import { takeReturned } from './bounce.ts'
+import { answersOf, digestId, storedId } from './ids.ts'
+import { type Mailbox, type Route, routeOf } from './mailboxes.ts'
+import { isAddress } from './parse.ts'
+import type { ReadMail } from './read.ts'
+import type { MailReader } from './reader.ts'
+import type { SenderCap } from './sender-cap.ts'
+
+/** A mail as it came, whichever way. */
+export interface RawMail {
+  /** The reverse path: empty for a bounce; null when the way in has lost it. */
+  readonly from: string | null
+  /** Envelope recipients. */
+  readonly to: readonly string[]
+  readonly raw: Uint8Array
+}
+
+/** What became of a mail at one of its recipients. */
+export type Taken =
+  | { readonly outcome: 'received'; readonly received: Received }
+  /** A bounce, or another report about a mail that was sent. */
+  | { readonly outcome: 'reported' }
+  /** An automatic mail without an open conversation, or one from ourselves. */
+  | { readonly outcome: 'dropped'; readonly why: string }
+
+/** A mail is not taken. `code`: SMTP reply; 4xx: it may be taken later. */
+export class MailError extends Error {
+  override readonly name = 'MailError'
+  readonly code = 'PARLEY_MAIL'
+  readonly replyCode: number
+
+  /** `message`: with its enhanced status code (RFC 3463), as it is sent. */
+  constructor(replyCode: number, message: string) {
+    super(message)
+    this.replyCode = replyCode
+  }
+}
+
+export interface TakeOptions {
+  readonly database: Database<typeof channelCommands & typeof mailBlockCommands>
+  readonly clock: Clock
+  /** Of return paths. */
+  readonly key: KeyObject
+  readonly reader: Pick<MailReader, 'read'>
+  readonly cap: SenderCap
+  readonly receive: (incoming: Incoming) => Promise<Received>
+  readonly maxBytes: number
+}
+
+/** People of a mail who join its conversation, besides the sender. */
+const maxOthers = 49
+/** Envelope recipients of one mail. */
+const maxRecipients = 100
+
+/**
+ * Takes a mail in, for each of its recipients. Resolves when all of it is on disk. Throws MailError when it is not taken: when it may
+ * be taken later, parts of it may have been, and they are not taken twice.
+ */
+export async function take(options: TakeOptions, mail: RawMail): Promise<readonly Taken[]> {
+  const { database, maxBytes, key, reader } = options
+  if (mail.raw.length > maxBytes) throw new MailError(552, `5.3.4 the mail has more than ${maxBytes} bytes`)
+  if (mail.to.length > maxRecipients) throw new MailError(452, '4.5.3 too many recipients')
+  try {
+    const routes = await Promise.all(mail.to.map((address) => routeOf(database.read, address, key)))
+    const known = routes.filter((route) => route !== null)
+    if (known.length === 0) throw new MailError(550, '5.1.1 no such mailbox here')
+    const read = await reader.read(mail.raw)
+    const taken: Taken[] = []
+    const refused: MailError[] = []
+    // One after the other: of two recipients that lead to one conversation the second finds the mail there.
+    for (const route of known) {
+      const result = await takeAt(options, mail, read, route).catch(refusal)
+      if (result instanceof MailError) refused.push(result)
+      else taken.push(result)
+    }
+    const [first] = refused.toSorted((a, b) => a.replyCode - b.replyCode)
+    if (first && (taken.length === 0 || first.replyCode < 500)) throw first
+    return taken
+  } catch (error) {
+    throw refusal(error)
+  }
+}
+
+/** Returns what a way in replies to an error. Throws what is a defect. */
+function refusal(error: unknown): MailError {
+  if (error instanceof MailError) return error
+  if (error instanceof InboundError) {
+    return error.statusCode === 404
+      ? new MailError(550, '5.7.1 the mailbox takes no new conversations')
+      : new MailError(550, '5.7.1 the mail is refused')
+  }
+  if (error instanceof InboundMediaError) {
+    return error.temporary ? new MailError(452, '4.3.1 no room for the mail') : new MailError(552, '5.2.2 no room for the mail')
+  }
+  if (error instanceof ApiError) {
+    return isFailure(error)
+      ? new MailError(451, '4.3.0 try again later')
+      : new MailError(550, `5.7.1 refused (${error.entry.code})`)
+  }
+  throw error
+}
+
+async function takeAt(options: TakeOptions, mail: RawMail, read: ReadMail, route: Route): Promise<Taken> {
+  const automatic = automaticKind(read, mail.from, false)
+  if (route.kind === 'returned' || read.dsn) {
+    const reported = await takeReturned(options, read, route)
+    if (reported === 'reported') return { outcome: 'reported' }
+    // An auto-responder writes to the return path: its mail belongs to the conversation of what it answers.
+    if (reported) return takeInto(options, mail, read, { automatic, tagged: reported.tagged, mailboxes: [reported.mailbox] })
+    if (read.dsn) return { outcome: 'dropped', why: 'a report about no mail of ours' }
+  }
+  return takeInto(options, mail, read, {
+    automatic,
+    tagged: route.kind === 'mailbox' ? route.tagged : null,
+    mailboxes: route.mailboxes,
+  })
+}
+
+interface Place {
+  readonly automatic: Automatic | null
+  readonly tagged: string | null
+  readonly mailboxes: readonly Mailbox[]
+}
+
+async function takeInto(options: TakeOptions, mail: RawMail, read: ReadMail, place: Place): Promise<Taken> {
+  const from = read.from?.address ?? mail.from ?? ''
+  if (!isAddress(from) || addressType(from) !== 'email') return { outcome: 'dropped', why: 'it has no sender' }
+  const { database, key, cap, clock } = options
+  const own = await routeOf(database.read, from, key)
+  if (own) return { outcome: 'dropped', why: 'its sender is a mailbox of ours' }
+  const others = await othersOf(options, read, from)
+  const [first] = place.mailboxes
+  if (!first) throw new MailError(550, '5.1.1 no such mailbox here')
+  if (!cap.admits(`${first.account_sid} ${from.toLowerCase()}`, clock.now(first.account_sid))) {
+    throw new MailError(450, '4.7.1 too many mails from this sender: try again later')
+  }
+  let last: unknown
+  // With several accounts: an open conversation in any of them comes before a new one.
+  const opening = place.automatic === null ? (place.mailboxes.length > 1 ? [false, true] : [true]) : [false]
+  for (const opens of opening) {
+    for (const mailbox of place.mailboxes) {
+      const incoming = incomingOf({ mail, read, from, mailbox, place, others, opens })
+      try {
+        const received = await options.receive(incoming)
+        await unblock(options, mailbox.account_sid, from)
+        return { outcome: 'received', received }
+      } catch (error) {
+        if (!(error instanceof InboundError) || error.statusCode !== 404) throw error
+        last = error
+      }
+    }
+  }
+  if (place.automatic !== null) return { outcome: 'dropped', why: `automatic: ${place.automatic}` }
+  throw last
+}
+
+function incomingOf({
+  mail,
+  read,
+  from,
+  mailbox,
+  place: { automatic, tagged },
+  others,
+  opens,
+}: {
+  readonly mail: RawMail
+  readonly read: ReadMail
+  readonly from: string
+  readonly mailbox: Mailbox
+  readonly place: Place
+  readonly others: readonly MailPerson[]
+  readonly opens: boolean
+}): Incoming {
+  const { content } = read
+  const source = { filename: 'mail.eml', content_type: 'message/rfc822', content: mail.raw, category: 'source' as const }
+  return {
+    account_sid: mailbox.account_sid,
+    from,
+    to: [mailbox.address],
+    subject: read.subject,
+    body: content.text ?? (content.files.length > 0 ? null : ''),
+    media: [...content.files, source],
+    attributes: null,
+    profile_name: nameOf(read),
+    metadata: metadataOf(read, automatic),
+    // Its channel is its conversation.
+    external: { channel: '', external_id: storedId(read.message_id ?? digestId(mail.raw)) },
+    mail: { tagged, answers: answersOf(read), others, opens },
+  }
+}
+
+/** observed: a sender who wants answers elsewhere is called `First Last (reply-to: other@example.com)`. */
+function nameOf({ from, reply_to }: ReadMail): string | null {
+  const name = from?.name ?? null
+  const [reply] = reply_to
+  if (!reply || reply.address.toLowerCase() === from?.address.toLowerCase()) return name
+  return `${name ?? ''} (reply-to: ${reply.address})`.trim().slice(0, 256)
+}
+
+/** observed: the keys of a mail's metadata. `automatic` and the others are Parley's own. */
+function metadataOf({ message_id, in_reply_to, references, content, unparsed }: ReadMail, automatic: Automatic | null) {
+  return {
+    message_id,
+    in_reply_to: in_reply_to.length > 0 ? in_reply_to.join(' ') : null,
+    references: references.length > 0 ? references.join(' ') : null,
+    ...(automatic !== null && { automatic }),
+    ...(content.omitted > 0 && { omitted_parts: content.omitted }),
+    ...(unparsed !== null && { unparsed }),
+  }
+}
+
+/** Returns the other people of a mail, without the operator's own mailboxes. */
+async function othersOf({ database, key }: TakeOptions, { to, cc }: ReadMail, from: string): Promise<readonly MailPerson[]> {
+  const people = new Map<string, MailPerson>()
+  const add = (level: 'to' | 'cc', list: ReadMail['to']) => {
+    for (const { address, name } of list) {
+      const key = address.toLowerCase()
+      if (key !== from.toLowerCase() && addressType(address) === 'email' && !people.has(key))
+        people.set(key, { address, level, name })
+    }
+  }
+  add('to', to)
+  add('cc', cc)
+  const asked = [...people.values()].slice(0, maxOthers)
+  const own = await Promise.all(asked.map(({ address }) => routeOf(database.read, address, key)))
+  return asked.filter((_, i) => own[i] === null)
+}
+
+/** Who writes from an address has it. */
+async function unblock({ database }: TakeOptions, account_sid: string, from: string): Promise<void> {
+  const key = { account_sid, address: from.toLowerCase() }
+  if (await database.read.one(mailBlock, key)) await database.write('unblockMail', key)
+}
