@@ -20,6 +20,7 @@ const engines_differ = [
   'test/webhooks/{dropped,pinned,post,timers}.test.ts',
   'test/admin/{clock,delivery-log}.test.ts',
   'test/channel/!(crash).test.ts',
+  'test/mail/{inbound,outbound}.test.ts',
   'test/client/{fuzz,guards,model,presence,reconnect}.test.ts',
   'test/media/*.test.ts',
 ]

@@ -1,5 +1,6 @@
 import { parseStored } from '../json.ts'
 import type { Reader, Tx } from '../storage/database.ts'
+import { externalIdKey } from '../storage/lookups.ts'
 import { insert, rowsBy, updateRow } from '../storage/rows.ts'
 import type { ExternalIdRow, ReceiptStatus } from '../storage/schema.ts'
 import { shape } from '../storage/shapes.ts'
@@ -39,7 +40,7 @@ export async function recordSent(
   sent: { readonly conversation_sid: string; readonly channel_message_sid: string; readonly now: number },
 ): Promise<{ readonly channel_message_sid: string; readonly early: readonly EarlyStatus[] }> {
   const { conversation_sid, channel_message_sid, now } = sent
-  const before = await tx.hold(byId, { id: idOf(id, 'out') }, 'change')
+  const before = await tx.hold(byId, { id: externalIdKey(id, 'out') }, 'change')
   if (!before) {
     await insert(tx, 'external_ids', { ...blank(id, 'out', now), conversation_sid, channel_message_sid })
     return { channel_message_sid, early: [] }
@@ -55,7 +56,7 @@ const maxEarly = 20
 
 /** Returns the SID that the receipts of a sent message have; null when none is known: then the status is kept for a minute. */
 export async function findSentOrKeep(tx: Tx, id: ExternalId, status: EarlyStatus): Promise<string | null> {
-  const before = await tx.hold(byId, { id: idOf(id, 'out') }, 'change')
+  const before = await tx.hold(byId, { id: externalIdKey(id, 'out') }, 'change')
   if (!before) {
     await insert(tx, 'external_ids', { ...blank(id, 'out', status.at), early: JSON.stringify([status]) })
     return null
@@ -68,7 +69,7 @@ export async function findSentOrKeep(tx: Tx, id: ExternalId, status: EarlyStatus
 
 /** Returns the row of a message that was received under this id. In a transaction no other one receives it meanwhile. */
 export async function findReceived(read: Reader, id: ExternalId): Promise<ExternalIdRow | undefined> {
-  return read.hold(byId, { id: idOf(id, 'in') }, 'keep')
+  return read.hold(byId, { id: externalIdKey(id, 'in') }, 'keep')
 }
 
 /** Records what the carrier calls a message that was received. Throws ConflictError when it was received meanwhile. */
@@ -83,14 +84,10 @@ export async function recordReceived(
   await insert(tx, 'external_ids', row)
 }
 
-function idOf({ account_sid, external_id, channel }: ExternalId, direction: ExternalIdRow['direction']): string {
-  return `${account_sid} ${direction} ${channel} ${external_id}`
-}
-
 function blank(id: ExternalId, direction: ExternalIdRow['direction'], now: number): ExternalIdRow {
   const { account_sid, external_id, channel } = id
   const none = { service_sid: null, conversation_sid: null, participant_sid: null, message_sid: null, message_index: null }
-  const key = { id: idOf(id, direction), account_sid, channel, external_id, direction }
+  const key = { id: externalIdKey(id, direction), account_sid, channel, external_id, direction }
   return { ...key, ...none, channel_message_sid: null, early: null, date_created: now }
 }
 

@@ -1,4 +1,5 @@
 import { rowsBy } from './rows.ts'
+import type { ExternalIdRow } from './schema.ts'
 
 /*
  * Rows by their keys, as several rooms read them. `…BySid` takes the sid and whatever the row belongs to: a row of another account,
@@ -27,3 +28,11 @@ export const userBySid = rowsBy('users', ['service_sid', 'sid'])
 export const userByIdentity = rowsBy('users', ['service_sid', 'identity'])
 export const roleBySid = rowsBy('roles', ['service_sid', 'sid'])
 export const mediaByHash = rowsBy('media', ['sha256'])
+
+/** Returns the key of a message as its carrier calls it: in one text, because a row is held by one column. */
+export function externalIdKey(
+  { account_sid, external_id, channel }: Pick<ExternalIdRow, 'account_sid' | 'external_id' | 'channel'>,
+  direction: ExternalIdRow['direction'],
+): string {
+  return `${account_sid} ${direction} ${channel} ${external_id}`
+}

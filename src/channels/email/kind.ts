@@ -6,8 +6,8 @@ import type { MailHead } from '../../resources/conversations/messages/mail.ts'
 import type { Reader } from '../../storage/database.ts'
 import { messageBySid } from '../../storage/lookups.ts'
 import type { ExternalIdRow, MailBlockRow } from '../../storage/schema.ts'
-import { shape } from '../../storage/shapes.ts'
 import { type Accepted, type ChannelIo, type ChannelKind, type Outbound, RefusedError } from '../adapter.ts'
+import { lastReceived } from '../external-ids.ts'
 import { noChannelError } from '../statuses.ts'
 import { mailBlock } from './blocks.ts'
 import { compose } from './compose.ts'
@@ -30,17 +30,6 @@ export interface MailKindOptions {
 
 /** Of messages that a program has written: the author by whom the API sends when none is named. */
 const automaticAuthor = 'system'
-
-const lastReceived = shape<{ conversation_sid: string; participant_sid: string }>()((db, a) =>
-  db
-    .selectFrom('external_ids')
-    .selectAll()
-    .where('conversation_sid', '=', a.conversation_sid)
-    .where('direction', '=', 'in')
-    .where('participant_sid', '=', a.participant_sid)
-    .orderBy('message_index', 'desc')
-    .limit(1),
-)
 
 /** Mail: carried by the installation's relay, not by a channel of one address. */
 export function mailKind(options: MailKindOptions): ChannelKind<Record<never, never>> {
@@ -103,7 +92,11 @@ function isAutomatic({ author }: Outbound): boolean {
 /** Whether the last mail of the recipient was an automatic one: two programs must not answer each other. */
 async function wroteAutomatically(read: Reader, { sids }: Outbound): Promise<boolean> {
   const { service: service_sid, conversation: conversation_sid, participant: participant_sid } = sids
-  const last: ExternalIdRow | undefined = await read.one(lastReceived, { conversation_sid, participant_sid })
+  const last: ExternalIdRow | undefined = await read.one(lastReceived, {
+    conversation_sid,
+    participant_sid,
+    message_index: Number.MAX_SAFE_INTEGER,
+  })
   if (!last) return false
   const message = await read.one(messageBySid, { service_sid, conversation_sid, sid: last.message_sid ?? '' })
   const metadata = parseStored<{ data?: { automatic?: unknown } }>(message?.channel_metadata ?? '{}')

@@ -23,7 +23,7 @@ export async function up(db: Kysely<unknown>): Promise<void> {
     .expression(sql`lower(email_address)`)
     .where(sql.ref('email_address'), 'is not', null)
     .execute()
-  await db.schema.createIndex('addresses_by_mailbox').on('addresses').expression(sql`lower(address)`).execute()
+  await db.schema.createIndex('addresses_by_mailbox').on('addresses').expression(sql`lower(address), sid`).execute()
   await db.schema
     .createTable('mail_blocks')
     .addColumn('account_sid', text, (c) => c.notNull())

@@ -1,5 +1,5 @@
 import type { Tx } from '../../../storage/database.ts'
-import { conversationBySid } from '../../../storage/lookups.ts'
+import { conversationBySid, externalIdKey } from '../../../storage/lookups.ts'
 import { insert } from '../../../storage/rows.ts'
 import type { ExternalIdRow, MessageRow, ParticipantRow } from '../../../storage/schema.ts'
 import { shape } from '../../../storage/shapes.ts'
@@ -34,16 +34,27 @@ export interface MailRecipient {
 /** Ids of a chain that are looked at: the first of them and the last matter. */
 const maxChain = 100
 
-const chain = shape<{ conversation_sid: string; channel: string; limit: number }>()((db, a) =>
-  db
-    .selectFrom('external_ids')
-    .selectAll()
-    .where('conversation_sid', '=', a.conversation_sid)
-    .where('direction', 'in', ['in', 'out'])
-    .where('channel', '=', a.channel)
-    .orderBy('message_index', 'desc')
-    .limit(a.limit),
+const latest = shape<{ conversation_sid: string; direction: ExternalIdRow['direction']; channel: string; limit: number }>()(
+  (db, a) =>
+    db
+      .selectFrom('external_ids')
+      .selectAll()
+      .where('conversation_sid', '=', a.conversation_sid)
+      .where('direction', '=', a.direction)
+      .where('channel', '=', a.channel)
+      .orderBy('message_index', 'desc')
+      .limit(a.limit),
 )
+
+/** Returns the Message-IDs of a conversation's mails, the oldest first. */
+async function chainOf(tx: Tx, conversation_sid: string): Promise<readonly string[]> {
+  const of = (direction: ExternalIdRow['direction']) =>
+    tx.all(latest, { conversation_sid, direction, channel: conversation_sid, limit: maxChain })
+  const rows = (await Promise.all([of('in'), of('out')])).flat()
+  const ordered = rows.sort((a, b) => (a.message_index ?? 0) - (b.message_index ?? 0))
+  // Mails without an id of their own, or with one that is too long, have been given another.
+  return ordered.map(({ external_id }) => external_id).filter((id) => !/@(?:none|long)>$/.test(id))
+}
 
 const firstSubject = shape<{ service_sid: string; conversation_sid: string }>()((db, a) =>
   db
@@ -69,17 +80,13 @@ export async function writeMailHead(
   const { account_sid, service_sid, conversation_sid, sid: message_sid, message_index } = message
   const conversation = await tx.one(conversationBySid, { service_sid, sid: conversation_sid })
   if (!conversation?.email_address) return null
-  const earlier = await tx.all(chain, { conversation_sid, channel: conversation_sid, limit: maxChain })
-  const references = earlier
-    .map(({ external_id }) => external_id)
-    .filter((id) => id.startsWith('<'))
-    .toReversed()
+  const references = await chainOf(tx, conversation_sid)
   const subject = message.subject ?? (await tx.one(firstSubject, { service_sid, conversation_sid }))?.subject ?? null
   const domain = conversation.email_address.slice(conversation.email_address.lastIndexOf('@') + 1)
   const messageId = `<${message_sid.toLowerCase()}@${domain.toLowerCase()}>`
   const key = { account_sid, channel: conversation_sid, external_id: messageId }
   const place = { service_sid, conversation_sid, message_sid, message_index, participant_sid: null, channel_message_sid: null }
-  const row: ExternalIdRow = { ...key, ...place, direction: 'out', early: null, date_created: now }
+  const row: ExternalIdRow = { id: externalIdKey(key, 'out'), ...key, ...place, direction: 'out', early: null, date_created: now }
   await insert(tx, 'external_ids', row)
   const mail = members.filter((one) => one.binding_type === 'email' && one.sid !== message.participant_sid)
   const at = (level: 'to' | 'cc') => mail.filter((one) => (one.binding_level ?? 'to') === level).map(recipient)
