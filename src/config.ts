@@ -254,6 +254,20 @@ const declarations = {
     default: '20971520',
     parse: integer(1024, 256 * 1024 * 1024),
   }),
+  mailAuth: declare({
+    env: 'PARLEY_MAIL_AUTH',
+    description:
+      'SPF, DKIM and DMARC of received mail: off, mark (results in ChannelMetadata) or reject (also refuse forged mail)',
+    default: 'off',
+    parse: wordOf('off', 'mark', 'reject'),
+  }),
+  mailTrust: declare({
+    env: 'PARLEY_MAIL_TRUST',
+    description:
+      'name of your own mail server in Authentication-Results: its results count in place of own checks, as do X-Spam-Flag and X-Spam-Status',
+    default: { words: 'none', value: none },
+    parse: matching(/^[A-Za-z0-9._-]{1,253}$/, 'the name of a mail server'),
+  }),
   testClock: declare({
     env: 'PARLEY_TEST_CLOCK',
     description: 'whether /admin/v1/clock can move the time forward; for development and CI',
@@ -441,6 +455,14 @@ function trueOrFalse(text: string, env: string): boolean {
   if (/^(1|true|yes|on)$/i.test(text)) return true
   if (/^(0|false|no|off)$/i.test(text)) return false
   throw new ConfigError(`${env} must be true or false, not ${text}`)
+}
+
+function wordOf<const W extends string>(...words: readonly W[]): Parse<W> {
+  return (text, env) => {
+    const found = words.find((word) => word === text)
+    if (found !== undefined) return found
+    throw new ConfigError(`${env} must be ${words.slice(0, -1).join(', ')} or ${words.at(-1)}, not ${text}`)
+  }
 }
 
 /** The error does not show the value, which may be a secret. */

@@ -15,7 +15,7 @@ import { Cleanup } from './background/cleanup.ts'
 import { Timers } from './background/timers.ts'
 import { UrlSealing } from './background/url-sealing.ts'
 import { Channels } from './channels/channels.ts'
-import { Email } from './channels/email/email.ts'
+import { Email, type EmailOptions } from './channels/email/email.ts'
 import type { ChannelReport } from './channels/receipts.ts'
 import { mediaBearers } from './client/bearers.ts'
 import { type ConnectionLimits, defaultConnectionLimits } from './client/connection.ts'
@@ -54,6 +54,8 @@ export interface StartOptions extends OpenOptions {
   /** For tests, which would wait too long for the usual ones. */
   readonly limits?: Partial<HttpLimits>
   readonly clientLimits?: Partial<ConnectionLimits>
+  /** For tests: what the DNS says about the senders of mail. */
+  readonly mailResolver?: EmailOptions['resolver']
 }
 
 export interface Running {
@@ -137,7 +139,7 @@ export async function start(config: Config, options: StartOptions = {}): Promise
     const idle = new DeliveryIdle(installation)
     const apns = createApns(shared)
     opened.push(async () => apns.close())
-    const email = createEmail(shared)
+    const email = createEmail(shared, options.mailResolver)
     opened.push(() => email.close())
     const channels = createChannels(shared, pipeline, store, email)
     const deliveries = createDeliveries(shared, idle, { channels, apns })
@@ -228,14 +230,26 @@ function createTimers({ installation: { clock, database }, metrics, onError }: S
   })
 }
 
-function createEmail({ config, installation: { database, vault, clock, log }, onError }: Shared): Email {
-  const { testMode, mailRelay: relay, mailTlsCert: cert, mailTlsKey: key, mailMaxBytes: maxBytes } = config
+function createEmail(
+  { config, installation: { database, vault, clock, log }, onError }: Shared,
+  resolver: EmailOptions['resolver'],
+): Email {
+  const {
+    testMode,
+    mailRelay: relay,
+    mailTlsCert: cert,
+    mailTlsKey: key,
+    mailMaxBytes: maxBytes,
+    mailAuth: auth,
+    mailTrust: trust,
+  } = config
   const email = new Email({
-    ...{ database, vault, clock, testMode, relay, maxBytes },
+    ...{ database, vault, clock, testMode, relay, maxBytes, auth, trust },
     listen: mailListener(config),
     tls: cert !== null && key !== null ? { cert, key } : null,
     warn: (facts, text) => log.warn(facts, text),
     failed: onError,
+    ...(resolver && { resolver }),
   })
   database.subscribe((notices) => {
     if (notices.some(({ topic }) => topic === 'emptied')) email.outbox?.clear()

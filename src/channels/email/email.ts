@@ -1,4 +1,5 @@
 import type { KeyObject } from 'node:crypto'
+import type { DNSResolver } from 'mailauth'
 import type { Clock } from '../../clock.ts'
 import { isFailure } from '../../errors.ts'
 import type { Database } from '../../storage/database.ts'
@@ -27,6 +28,9 @@ export interface EmailOptions {
   readonly listen: { readonly host: string; readonly port: number; readonly anyPort: boolean } | null
   readonly tls: { readonly cert: string; readonly key: string } | null
   readonly maxBytes: number
+  readonly auth: TakeOptions['auth']
+  readonly trust: string | null
+  readonly resolver?: DNSResolver
   readonly warn: (facts: object, text: string) => void
   readonly failed: (error: unknown) => void
 }
@@ -76,7 +80,7 @@ export class Email {
     this.#listener = await MailListener.open({
       ...{ ...listen, tls, maxBytes },
       knows: async (address) => (await routeOf(database.read, address, this.#key)) !== null,
-      take: (mail) => this.take(mail),
+      take: (mail, connection) => this.take({ ...mail, connection }),
       failed: (error) => {
         if (!isFailure(error)) failed(error)
       },
@@ -94,10 +98,10 @@ export class Email {
 
   /** Takes a mail in, whichever way it came. Throws MailError when it is not taken. */
   async take(mail: RawMail): Promise<readonly Taken[]> {
-    const { database, clock, maxBytes, warn } = this.#options
+    const { warn } = this.#options
     const receive = this.#receive
     if (!receive) throw new Error('mail is not received yet')
-    const taken = await take({ database, clock, key: this.#key, reader: this.#reader, cap: this.#cap, receive, maxBytes }, mail)
+    const taken = await take({ ...this.#options, key: this.#key, reader: this.#reader, cap: this.#cap, receive }, mail)
     for (const one of taken) if (one.outcome === 'dropped') warn({ why: one.why }, 'a mail was dropped')
     return taken
   }

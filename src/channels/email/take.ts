@@ -1,4 +1,5 @@
 import type { KeyObject } from 'node:crypto'
+import type { DNSResolver } from 'mailauth'
 import type { Clock } from '../../clock.ts'
 import { ApiError, isFailure } from '../../errors.ts'
 import { addressType } from '../../resources/conversations/address-formats.ts'
@@ -7,6 +8,7 @@ import type { channelCommands } from '../commands.ts'
 import { InboundError, type Incoming, type Received } from '../inbound.ts'
 import { InboundMediaError } from '../inbound-media.ts'
 import type { MailPerson } from '../mail-destination.ts'
+import { type Authentication, authenticated, type Connection, isForged, trustedResults } from './authentication.ts'
 import { type Automatic, automaticKind } from './automatic.ts'
 import { mailBlock, type mailBlockCommands } from './blocks.ts'
 import { takeReturned } from './bounce.ts'
@@ -24,6 +26,8 @@ export interface RawMail {
   /** Envelope recipients. */
   readonly to: readonly string[]
   readonly raw: Uint8Array
+  /** Where it was received from by SMTP. */
+  readonly connection?: Connection
 }
 
 /** What became of a mail at one of its recipients. */
@@ -56,6 +60,11 @@ export interface TakeOptions {
   readonly cap: SenderCap
   readonly receive: (incoming: Incoming) => Promise<Received>
   readonly maxBytes: number
+  readonly auth: 'off' | 'mark' | 'reject'
+  /** Name of the server whose headers count; null: none. */
+  readonly trust: string | null
+  /** For tests, which do not ask the DNS. */
+  readonly resolver?: DNSResolver
 }
 
 /** People of a mail who join its conversation, besides the sender. */
@@ -76,11 +85,12 @@ export async function take(options: TakeOptions, mail: RawMail): Promise<readonl
     const known = routes.filter((route) => route !== null)
     if (known.length === 0) throw new MailError(550, '5.1.1 no such mailbox here')
     const read = await reader.read(mail.raw)
+    const checked = { ...read, authentication: await authenticationOf(options, mail, read) }
     const taken: Taken[] = []
     const refused: MailError[] = []
     // One after the other: of two recipients that lead to one conversation the second finds the mail there.
     for (const route of known) {
-      const result = await takeAt(options, mail, read, route).catch(refusal)
+      const result = await takeAt(options, mail, checked, route).catch(refusal)
       if (result instanceof MailError) refused.push(result)
       else taken.push(result)
     }
@@ -111,8 +121,27 @@ function refusal(error: unknown): MailError {
   throw error
 }
 
-async function takeAt(options: TakeOptions, mail: RawMail, read: ReadMail, route: Route): Promise<Taken> {
-  const automatic = automaticKind(read, mail.from, false)
+/** With what is known about where it comes from. */
+type CheckedMail = ReadMail & { readonly authentication: Authentication | null }
+
+/** Returns the results of SPF, DKIM and DMARC; null when they are not asked for. Throws MailError for a forged mail. */
+async function authenticationOf(
+  { auth, trust, resolver }: TakeOptions,
+  { raw, from, connection }: RawMail,
+  { headers }: ReadMail,
+): Promise<Authentication | null> {
+  if (auth === 'off') return null
+  const trusted = trust === null ? null : trustedResults(headers, trust)
+  const found = trusted ?? (await authenticated(raw, from ?? '', connection ?? null, resolver))
+  // Without the connection SPF is missing, and DMARC may fail for that alone.
+  if (auth === 'reject' && isForged(found) && (trusted || connection)) {
+    throw new MailError(550, '5.7.1 the domain of the sender wants mail refused that it has not sent (DMARC)')
+  }
+  return found
+}
+
+async function takeAt(options: TakeOptions, mail: RawMail, read: CheckedMail, route: Route): Promise<Taken> {
+  const automatic = automaticKind(read, mail.from, options.trust !== null)
   if (route.kind === 'returned' || read.dsn) {
     const reported = await takeReturned(options, read, route)
     if (reported === 'reported') return { outcome: 'reported' }
@@ -133,7 +162,7 @@ interface Place {
   readonly mailboxes: readonly Mailbox[]
 }
 
-async function takeInto(options: TakeOptions, mail: RawMail, read: ReadMail, place: Place): Promise<Taken> {
+async function takeInto(options: TakeOptions, mail: RawMail, read: CheckedMail, place: Place): Promise<Taken> {
   const from = read.from?.address ?? mail.from ?? ''
   if (!isAddress(from) || addressType(from) !== 'email') return { outcome: 'dropped', why: 'it has no sender' }
   const { database, key, cap, clock } = options
@@ -175,7 +204,7 @@ function incomingOf({
   opens,
 }: {
   readonly mail: RawMail
-  readonly read: ReadMail
+  readonly read: CheckedMail
   readonly from: string
   readonly mailbox: Mailbox
   readonly place: Place
@@ -209,12 +238,16 @@ function nameOf({ from, reply_to }: ReadMail): string | null {
 }
 
 /** observed: the keys of a mail's metadata. `automatic` and the others are Parley's own. */
-function metadataOf({ message_id, in_reply_to, references, content, unparsed }: ReadMail, automatic: Automatic | null) {
+function metadataOf(
+  { message_id, in_reply_to, references, content, unparsed, authentication }: CheckedMail,
+  automatic: Automatic | null,
+) {
   return {
     message_id,
     in_reply_to: in_reply_to.length > 0 ? in_reply_to.join(' ') : null,
     references: references.length > 0 ? references.join(' ') : null,
     ...(automatic !== null && { automatic }),
+    ...(authentication && { authentication }),
     ...(content.omitted > 0 && { omitted_parts: content.omitted }),
     ...(unparsed !== null && { unparsed }),
   }
