@@ -36,6 +36,7 @@ const slow = [
   'test/storage/{durability,sending}.test.ts',
   'test/testing/processes.test.ts',
   'test/sdk/chat-model.test.ts',
+  'test/mail/imap.test.ts',
   'test/support/postgres.test.ts',
 ]
 

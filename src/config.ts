@@ -254,6 +254,12 @@ const declarations = {
     default: '20971520',
     parse: integer(1024, 256 * 1024 * 1024),
   }),
+  mailImap: declare({
+    env: 'PARLEY_MAIL_IMAP',
+    description: 'a mailbox whose unread mails are taken: imaps://user:password@host/INBOX',
+    default: { words: 'none', value: none },
+    parse: mailUrl(/^imaps?:$/, 'imap:// or imaps://'),
+  }),
   mailAuth: declare({
     env: 'PARLEY_MAIL_AUTH',
     description:

@@ -240,11 +240,12 @@ function createEmail(
     mailTlsCert: cert,
     mailTlsKey: key,
     mailMaxBytes: maxBytes,
+    mailImap: imap,
     mailAuth: auth,
     mailTrust: trust,
   } = config
   const email = new Email({
-    ...{ database, vault, clock, testMode, relay, maxBytes, auth, trust },
+    ...{ database, vault, clock, testMode, relay, imap, maxBytes, auth, trust },
     listen: mailListener(config),
     tls: cert !== null && key !== null ? { cert, key } : null,
     warn: (facts, text) => log.warn(facts, text),

@@ -2,6 +2,7 @@ import type { KeyObject } from 'node:crypto'
 import type { DNSResolver } from 'mailauth'
 import type { Clock } from '../../clock.ts'
 import { isFailure } from '../../errors.ts'
+import type { Worker } from '../../loop.ts'
 import type { Database } from '../../storage/database.ts'
 import type { Vault } from '../../vault.ts'
 import type { DefaultCarriers } from '../channels.ts'
@@ -27,6 +28,8 @@ export interface EmailOptions {
   /** Where mail is received by SMTP; null: nowhere. */
   readonly listen: { readonly host: string; readonly port: number; readonly anyPort: boolean } | null
   readonly tls: { readonly cert: string; readonly key: string } | null
+  /** URL of a mailbox that is emptied by IMAP; null: none. */
+  readonly imap: string | null
   readonly maxBytes: number
   readonly auth: TakeOptions['auth']
   readonly trust: string | null
@@ -49,6 +52,7 @@ export class Email {
   readonly #cap = new SenderCap(maxOfSender)
   #receive: TakeOptions['receive'] | undefined
   #listener: MailListener | undefined
+  #fetcher: Worker | undefined
 
   constructor(options: EmailOptions) {
     this.#options = options
@@ -74,12 +78,21 @@ export class Email {
   /** Begins to receive mail. `receive`: takes a message into its conversation. Throws when it cannot listen. */
   async open(receive: (incoming: Incoming) => Promise<Received>): Promise<void> {
     this.#receive = receive
-    const { listen, tls, maxBytes, failed, database } = this.#options
+    const { listen, tls, imap, maxBytes, failed, warn, database } = this.#options
+    const knows = async (address: string) => (await routeOf(database.read, address, this.#key)) !== null
+    if (imap !== null) {
+      const { ImapFetcher, imapBox } = await import('./imap.ts')
+      this.#fetcher = new ImapFetcher({
+        ...{ box: imapBox(imap), database, maxBytes, knows, failed, warn },
+        take: (mail) => this.take(mail),
+      })
+      this.#fetcher.start()
+    }
     if (!listen) return
     const { MailListener } = await import('./listener.ts')
     this.#listener = await MailListener.open({
       ...{ ...listen, tls, maxBytes },
-      knows: async (address) => (await routeOf(database.read, address, this.#key)) !== null,
+      knows,
       take: (mail, connection) => this.take({ ...mail, connection }),
       failed: (error) => {
         if (!isFailure(error)) failed(error)
@@ -108,7 +121,7 @@ export class Email {
 
   /** Receives no more mail. */
   async stop(): Promise<void> {
-    await this.#listener?.close()
+    await Promise.all([this.#listener?.close(), this.#fetcher?.stop()])
   }
 
   async close(): Promise<void> {
