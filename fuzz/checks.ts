@@ -86,9 +86,11 @@ function isJson(answer: Answer): boolean {
   return /^application\/json\b/.test(headerOf(answer, 'content-type') ?? '')
 }
 
-/** Contents of uploads, metrics and the page at `/`, which a raw request may also ask for, are what they are. */
-function isFile({ method, target }: Plan, { status, body }: Answer): boolean {
+/** Contents of uploads, metrics and pages for browsers, which a raw request may also ask for, are what they are. */
+function isFile({ method, target }: Plan, answer: Answer): boolean {
+  const { status, body } = answer
   if (method === 'HEAD') return true
+  if (status === 302) return headerOf(answer, 'location') === '/console'
   return status < 400 && (/\/Content\b|^\/+metrics/i.test(target) || body.includes('<title>Parley</title>'))
 }
 

@@ -3,6 +3,7 @@ import fastify from 'fastify'
 import { pino } from 'pino'
 import { adminRoutes } from '../src/admin/routes.ts'
 import { Faults } from '../src/api/faults.ts'
+import { Operator } from '../src/api/operator.ts'
 import type { Channels } from '../src/channels/channels.ts'
 import { Outbox } from '../src/channels/email/outbox.ts'
 import { type Config, readConfig } from '../src/config.ts'
@@ -38,23 +39,35 @@ const about = {
     title: 'Parley operator API',
     version: '1',
     description:
-      "The operator's own API: accounts, API keys, access tokens, messaging channels, content templates, the delivery log, the test clock and the test mode. Requests and responses are JSON; " +
+      "The operator's own API: accounts, API keys, access tokens, messaging channels, content templates, finding conversations, the delivery log, what changes as it changes, the test clock and the test mode. Requests and responses are JSON; " +
       'every error is `{"error": "what is wrong"}`, with the `code` of `/v1` where there is one.',
     license: { name: 'MIT', identifier: 'MIT' },
   },
   servers: [{ url: 'http://127.0.0.1:8080', description: 'The default address' }],
   security: [{ operator: [] }],
-  components: { securitySchemes: { operator: { type: 'http' as const, scheme: 'bearer', description: 'The operator token' } } },
+  components: {
+    securitySchemes: {
+      operator: {
+        type: 'http' as const,
+        scheme: 'bearer',
+        description: 'The operator token. In requests of the pages of this server, the cookie of `POST /session` takes its place',
+      },
+    },
+  },
   tags: [
     'Accounts',
     'API keys',
     'Access tokens',
     'Channels',
     'Content templates',
+    'Conversations',
     'Deliveries',
+    'Events',
     'Gateway',
     'Identity',
+    'Installation',
     'Mail',
+    'Session',
     'Test clock',
     'Test mode',
   ].map((name) => ({
@@ -83,7 +96,7 @@ export async function describeAdmin(): Promise<AdminDescription> {
         timers,
         idle,
         limits: null,
-        logins: null,
+        operator: new Operator({ ...installation, read: installation.database.read, logins: null }),
         testMode,
         // Never used: the server receives no request.
         channels: { carriers: {} } as Channels,

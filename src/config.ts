@@ -274,6 +274,12 @@ const declarations = {
     default: { words: 'none', value: none },
     parse: matching(/^[A-Za-z0-9._-]{1,253}$/, 'the name of a mail server'),
   }),
+  console: declare({
+    env: 'PARLEY_CONSOLE',
+    description: 'whether /console shows the installation to people, who sign in with the operator token',
+    default: 'true',
+    parse: trueOrFalse,
+  }),
   testClock: declare({
     env: 'PARLEY_TEST_CLOCK',
     description: 'whether /admin/v1/clock can move the time forward; for development and CI',
@@ -367,7 +373,8 @@ function dataPath({ database, dataDir }: Pick<Config, 'database' | 'dataDir'>, k
   return join(dataDir ?? dirname(database.file), `${parse(database.file).name}.${kind}`)
 }
 
-function isLoopback(host: string): boolean {
+/** Whether only programs on this machine reach what listens there. */
+export function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || /^127\./.test(host)
 }
 

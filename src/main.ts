@@ -1,11 +1,12 @@
 import fastify, { type FastifyInstance } from 'fastify'
 import { adminRoutes } from './admin/routes.ts'
-import { Authenticator, type FailedLogin } from './api/auth.ts'
+import { Authenticator } from './api/auth.ts'
 import { noCompilers } from './api/compilers.ts'
 import { Faults } from './api/faults.ts'
 import { type HostCheck, hostCheck } from './api/hosts.ts'
 import { defaultConnections, defaultLimits, type HttpLimits, limitConnections } from './api/limits.ts'
 import { defaultLogins, LoginThrottle } from './api/login-throttle.ts'
+import { type Logins, Operator } from './api/operator.ts'
 import { type ProxyCheck, proxyCheck } from './api/origin.ts'
 import type { Pipeline } from './api/requests.ts'
 import { ResponseCache } from './api/response-cache.ts'
@@ -23,6 +24,8 @@ import { Presence } from './client/presence.ts'
 import { ClientServer } from './client/server.ts'
 import { TestClock } from './clock.ts'
 import { type Config, mediaFolder } from './config.ts'
+import { homeRoutes } from './console/home.ts'
+import { consoleRoutes } from './console/routes.ts'
 import { createWebhookClient, type WebhookClient } from './delivery/client.ts'
 import { Deliveries } from './delivery/deliveries.ts'
 import { isDelivered } from './delivery/handler.ts'
@@ -40,7 +43,6 @@ import { MediaExpiry } from './media/expiry.ts'
 import { mediaSurfaces } from './media/http.ts'
 import { MediaStore } from './media/store.ts'
 import { healthRoutes, metricsRoutes } from './observability/health.ts'
-import { homeRoutes } from './observability/home.ts'
 import { Metrics } from './observability/metrics.ts'
 import { type ApnsSender, createApnsSender } from './push/apns.ts'
 import { createFcmSender } from './push/fcm.ts'
@@ -64,6 +66,8 @@ export interface Running {
   /** The base URL of `/metrics`. */
   readonly metricsUrl: string
   readonly installation: Installation
+  /** Whoever may act as the operator. */
+  readonly operator: Operator
   /** The way in for programs that are not changed. */
   readonly gateway: Gateway
   readonly email: Email
@@ -146,6 +150,7 @@ export async function start(config: Config, options: StartOptions = {}): Promise
     const testMode = config.testMode ? { deliveries, faults: new Faults() } : null
     const clock = sharedClock(shared)
     const logins = createLogins(shared)
+    const operator = new Operator({ ...installation, read: shared.read, logins })
     const presence = createPresence(shared, options.clientLimits)
     const clients = createClients(shared, { pipeline, logins, presence, beforeInit: clock?.follow, limits: options.clientLimits })
     const parts = {
@@ -157,6 +162,7 @@ export async function start(config: Config, options: StartOptions = {}): Promise
       email,
       store,
       logins,
+      operator,
       beforeRequest: clock?.follow,
       limits: options.limits,
     }
@@ -196,7 +202,7 @@ export async function start(config: Config, options: StartOptions = {}): Promise
     opened.push(async () => withdraw())
     const metricsUrl = listeners.metrics ? await listenForMetrics(shared, listeners.metrics, opened) : url
     for (const worker of [...workers, clients]) worker.start()
-    return { url, metricsUrl, installation, gateway, email, stop }
+    return { url, metricsUrl, installation, operator, gateway, email, stop }
   } catch (error) {
     await stop()
     throw error
@@ -361,11 +367,6 @@ function sharedClock({ installation: { clock, database }, onError }: Shared) {
   return { follow, worker: new Loop(async () => follow().then(() => clockIntervalMs), onError) }
 }
 
-interface Logins {
-  readonly throttle: LoginThrottle
-  readonly onFailedLogin: (login: FailedLogin) => void
-}
-
 function createLogins({ config, installation: { log }, metrics }: Shared): Logins {
   return {
     throttle: new LoginThrottle({ ...defaultLogins, maxFailed: config.maxFailedLogins }),
@@ -423,16 +424,18 @@ function createServer(
     readonly email: Email
     readonly store: MediaStore
     readonly logins: Logins
+    readonly operator: Operator
     readonly beforeRequest: (() => Promise<void>) | undefined
     readonly limits: Partial<HttpLimits> | undefined
   },
 ): { server: FastifyInstance; gateway: Gateway } {
   const { database, vault, clock, log } = installation
-  const { email, pipeline, timers, idle, testMode, channels, store, logins, beforeRequest } = parts
+  const { email, pipeline, timers, idle, testMode, channels, store, logins, operator, beforeRequest } = parts
   const limits = { ...defaultLimits, maxConnections: config.maxConnections ?? defaultConnections(), ...parts.limits }
   const server = createHttp({
     pipeline,
     authenticator: new Authenticator({ database, vault, ...logins }),
+    operator,
     ...(beforeRequest && { beforeRequest }),
     resources,
     operations,
@@ -457,11 +460,12 @@ function createServer(
     onResponse: (method, status, seconds) => metrics.countRequest(method, status, seconds),
   })
   const gateway = new Gateway({ config, http: server.server, maxConnections: limits.maxConnections, log })
-  server.register(adminRoutes({ installation, timers, idle, limits, logins, gateway, channels, email, testMode }), {
+  server.register(adminRoutes({ installation, timers, idle, limits, operator, gateway, channels, email, testMode }), {
     prefix: '/admin/v1',
   })
   server.register(channels.webhooks(limits))
-  server.register(homeRoutes())
+  server.register(homeRoutes(config))
+  if (config.console) server.register(consoleRoutes())
   server.register(healthRoutes({ database }))
   if (config.metricsPort === null) server.register(metricsRoutes({ metrics, token: config.metricsToken }))
   return { server, gateway }

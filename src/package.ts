@@ -11,6 +11,11 @@ export function moduleUrl(name: string): URL {
   return new URL(`./${name}${extname(import.meta.url)}`, import.meta.url)
 }
 
+/** Returns the folder of the built console, which need not be there. */
+export function consoleFolder(): URL {
+  return new URL('../dist/console/', import.meta.url)
+}
+
 /** Returns the version of Parley. */
 export function packageVersion(): string {
   return manifest().version

@@ -14,6 +14,8 @@ interface Query {
   service_sid?: string
   conversation_sid?: string
   status?: DeliveryStatus
+  event_type?: string
+  target_sid?: string
   /** The id of a delivery: older ones are returned. */
   before?: string
   limit?: number
@@ -77,6 +79,8 @@ const listDeliveries: OperationSchema = {
       service_sid: filter,
       conversation_sid: filter,
       status: { type: 'string', enum: deliveryStatuses },
+      event_type: { ...filter, description: 'Only with `service_sid` or `conversation_sid`' },
+      target_sid: { ...filter, description: 'Only with `service_sid` or `conversation_sid`' },
       before: { type: 'string', pattern: '^WD[0-9a-f]{32}$', description: 'The `next_before` of the previous page' },
       limit: { type: 'integer', minimum: 1, maximum: 1000, default: 50 },
       wait: {
@@ -144,8 +148,19 @@ export function deliveryRoutes(
         if (!config.testMode || !idle) return reply.code(400).send({ error: 'wait is only available with PARLEY_TEST_MODE' })
         await idle.wait({ signal: closedSignal(reply) })
       }
-      const { service_sid, conversation_sid, status, before = '~', limit = 50 } = query
-      const log = await readLog(database.read, { service_sid, subject_sid: conversation_sid, status, before, limit })
+      const { service_sid, conversation_sid, status, event_type, target_sid, before = '~', limit = 50 } = query
+      if ((event_type ?? target_sid) !== undefined && service_sid === undefined && conversation_sid === undefined) {
+        return reply.code(400).send({ error: 'event_type and target_sid need service_sid or conversation_sid' })
+      }
+      const log = await readLog(database.read, {
+        service_sid,
+        subject_sid: conversation_sid,
+        status,
+        event_type,
+        target_sid,
+        before,
+        limit,
+      })
       return { deliveries: log.rows.map(toJson), next_before: log.next_before }
     })
 

@@ -1,8 +1,6 @@
-import type { FastifyError, FastifyInstance, FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify'
-import { type FailedLogin, hasBearer } from '../api/auth.ts'
+import type { FastifyError, FastifyInstance, FastifyPluginAsync, FastifyReply } from 'fastify'
 import { type HttpLimits, isEncoded, limitBodyTime } from '../api/limits.ts'
-import type { LoginThrottle } from '../api/login-throttle.ts'
-import { addressOf } from '../api/origin.ts'
+import type { Operator } from '../api/operator.ts'
 import type { Timers } from '../background/timers.ts'
 import type { Channels } from '../channels/channels.ts'
 import type { Email } from '../channels/email/email.ts'
@@ -15,14 +13,18 @@ import { accountRoutes } from './accounts.ts'
 import { channelRoutes } from './channels.ts'
 import { clockRoutes } from './clock.ts'
 import { contentRoutes } from './contents.ts'
+import { conversationRoutes } from './conversations.ts'
 import { deliveryRoutes } from './deliveries.ts'
+import { eventRoutes } from './events.ts'
 import { gatewayRoutes } from './gateway.ts'
 import { identityRoutes } from './identity.ts'
 import { inboundRoutes } from './inbound.ts'
 import { keyRoutes } from './keys.ts'
 import { mailRoutes } from './mail.ts'
+import { overviewRoutes } from './overview.ts'
 import { receiptRoutes } from './receipts.ts'
 import { notFound } from './replies.ts'
+import { sessionRoutes } from './session.ts'
 import { type TestModeOptions, testModeRoutes } from './test-mode.ts'
 import { tokenRoutes } from './tokens.ts'
 import { loadValidator, refuseUnstorable, schemaError, validatorCompiler } from './validation.ts'
@@ -42,7 +44,7 @@ export interface AdminOptions {
   readonly idle: DeliveryIdle | null
   /** Also null there: nobody connects. */
   readonly limits: HttpLimits | null
-  readonly logins: Logins | null
+  readonly operator: Operator
   /** Also null there: it would close at once. */
   readonly gateway: Pick<Gateway, 'open'> | null
   /** Also null there: then there is no route for inbound messages, whose webhooks nobody would send, and no provider is asked. */
@@ -53,28 +55,23 @@ export interface AdminOptions {
   readonly testMode: Pick<TestModeOptions, 'deliveries' | 'faults'> | null
 }
 
-interface Logins {
-  readonly throttle: LoginThrottle
-  readonly onFailedLogin: (login: FailedLogin) => void
-}
-
 /** `/admin/v1`: the operator's own JSON API. Errors are `{ "error": "what is wrong" }`. */
 export function adminRoutes({
   installation,
   timers,
   idle,
   limits,
-  logins,
+  operator,
   gateway,
   channels,
   email,
   testMode,
 }: AdminOptions): FastifyPluginAsync {
-  const { database, clock, adminToken, log, plan } = installation
+  const { database, clock, log, plan } = installation
   return async (admin) => {
     admin.addHook('onRequest', async (request, reply) => {
       const { withoutToken } = request.routeOptions.config
-      if (!withoutToken && !authorize(request, adminToken, logins)) return unauthorized(reply)
+      if (!withoutToken && !operator.authorizes(request, reply)) return unauthorized(reply)
       if (request.is404) return notFound(reply)
       if (isEncoded(request.raw)) throw refuse('encodingNotSupported')
       if (limits) limitBodyTime(request.raw, limits)
@@ -91,6 +88,8 @@ export function adminRoutes({
     allowEmptyJson(admin)
 
     await admin.register(identityRoutes(installation))
+    await admin.register(sessionRoutes(operator))
+    await admin.register(overviewRoutes(installation, timers))
     await admin.register(accountRoutes(installation))
     await admin.register(keyRoutes(installation))
     await admin.register(tokenRoutes(installation))
@@ -99,6 +98,10 @@ export function adminRoutes({
     await admin.register(receiptRoutes(installation))
     await admin.register(mailRoutes(installation, email))
     if (channels) await admin.register(inboundRoutes(installation, channels))
+    if (timers) {
+      await admin.register(conversationRoutes(installation, timers))
+      await admin.register(eventRoutes(database))
+    }
     await admin.register(deliveryRoutes(installation, idle), { prefix: '/deliveries' })
     if (gateway) await admin.register(gatewayRoutes(installation, gateway), { prefix: '/gateway' })
     if (clock instanceof TestClock && timers && idle) {
@@ -106,24 +109,6 @@ export function adminRoutes({
       if (testMode && plan) await admin.register(testModeRoutes({ clock, database, plan, ...testMode }))
     }
   }
-}
-
-/** The name under which failures of any operator token count. */
-const operator = 'operator'
-
-/** Returns whether the caller has the operator token. Throws `tooManyRequests` after too many failures. */
-function authorize(request: FastifyRequest, adminToken: string, logins: Logins | null): boolean {
-  const right = hasBearer(request, adminToken)
-  if (!logins || request.headers.authorization === undefined) return right
-  const address = addressOf(request)
-  // Of the right token the hash is always the same: it is known once it has been given.
-  logins.throttle.check(address, operator, right ? operator : '')
-  if (right) logins.throttle.succeeded(address, operator, operator)
-  else {
-    logins.throttle.failed(address, operator)
-    logins.onFailedLogin({ address, username: operator })
-  }
-  return right
 }
 
 function unauthorized(reply: FastifyReply): FastifyReply {

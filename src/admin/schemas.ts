@@ -12,10 +12,14 @@ export interface OperationSchema extends FastifySchema {
     | 'Access tokens'
     | 'Channels'
     | 'Content templates'
+    | 'Conversations'
     | 'Deliveries'
+    | 'Events'
     | 'Gateway'
     | 'Identity'
+    | 'Installation'
     | 'Mail'
+    | 'Session'
     | 'Test clock'
     | 'Test mode',
   ]
@@ -46,7 +50,7 @@ const error = object('Error', {
 const statuses = {
   400: 'A parameter is unknown, missing or invalid',
   401: 'The operator token is missing or wrong',
-  403: 'The account is suspended, or a rule refuses the change',
+  403: 'The account is suspended, a rule refuses the change, or a page of another site has sent the request',
   404: 'The resource does not exist',
   408: 'The body was not complete in time',
   409: 'The request conflicts with an existing resource',
@@ -87,7 +91,7 @@ export const removed = { type: 'null', description: 'Deleted' } as const
 
 /** The error responses of an operation: those of the given statuses, and those that all operations share. */
 export function errors(...own: readonly Status[]) {
-  const described = ([401, 415, 429, ...own] as const).map((status) => [status, response(statuses[status], error)])
+  const described = ([401, 403, 415, 429, ...own] as const).map((status) => [status, response(statuses[status], error)])
   return { ...Object.fromEntries(described), '5xx': response('The server failed or is unavailable; try again later', error) }
 }
 

@@ -1,5 +1,5 @@
 import { isIP } from 'node:net'
-import type { Config } from '../config.ts'
+import { type Config, isLoopback } from '../config.ts'
 import { hostNameOf, isConversationsHost } from '../urls.ts'
 
 /** Whether a `Host` header names this server. */
@@ -27,8 +27,4 @@ export function hostCheck({ host, publicUrl, allowedHosts }: Pick<Config, 'host'
     return true
   }
   return check
-}
-
-function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '::1' || host.startsWith('127.')
 }

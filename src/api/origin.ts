@@ -49,7 +49,7 @@ export function baseOf(request: Caller, publicUrl: string | null): string {
 }
 
 /** Returns the host that the caller used, with its port if it has one. */
-function hostOf(request: Caller): string | undefined {
+export function hostOf(request: Caller): string | undefined {
   const forwarded = forwardedBy(request, 'x-forwarded-host')
   return forwarded !== undefined && isHost(forwarded) ? forwarded : request.headers.host
 }
@@ -74,7 +74,7 @@ export function addressOf(request: Caller): string {
   return address
 }
 
-function isSecure(request: Caller): boolean {
+export function isSecure(request: Caller): boolean {
   const forwarded = forwardedBy(request, 'x-forwarded-proto')?.toLowerCase()
   return forwarded === 'https' || (forwarded !== 'http' && 'encrypted' in request.raw.socket)
 }

@@ -168,7 +168,7 @@ function addSurface(v1: FastifyInstance, surface: Surface, options: HttpOptions,
     if (isForged(request)) return done(refuse('forbidden'))
     // Browsers send preflight requests without credentials.
     if (request.method === 'OPTIONS' || surface.withoutCredentials) return proceed()
-    const otherwise = surface.authenticate?.(request)
+    const otherwise = surface.authenticate?.(request) ?? options.operator?.actingAs(request)
     const account_sid = otherwise ? undefined : authenticator.cachedAccount(request.headers.authorization)
     if (account_sid !== undefined) {
       request.account_sid = account_sid

@@ -6,6 +6,7 @@ import type { Authenticator } from './auth.ts'
 import type { Faults } from './faults.ts'
 import type { HostCheck } from './hosts.ts'
 import type { HttpLimits } from './limits.ts'
+import type { Operator } from './operator.ts'
 import type { ProxyCheck } from './origin.ts'
 import type { Operation, Pipeline } from './requests.ts'
 
@@ -43,6 +44,8 @@ export interface HttpOptions {
   /** Awaited before each request whose credentials are not cached: a shared test clock may have been moved. */
   readonly beforeRequest?: () => Promise<void>
   readonly authenticator: Authenticator
+  /** Whoever may ask in the name of any account. */
+  readonly operator?: Pick<Operator, 'actingAs'>
   readonly resources: readonly AnyResource[]
   readonly operations: readonly Operation[]
   /** Surfaces under `/v1` that parse bodies differently. */

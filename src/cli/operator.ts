@@ -3,6 +3,7 @@ import fastify from 'fastify'
 import { pino } from 'pino'
 import { adminRoutes } from '../admin/routes.ts'
 import { noCompilers } from '../api/compilers.ts'
+import { Operator } from '../api/operator.ts'
 import { type Config, ConfigError, databaseLabel } from '../config.ts'
 import { explainErrors } from '../installation/explain-errors.ts'
 import { type Installation, markFirstAccountShown, openInstallation } from '../installation/open.ts'
@@ -77,7 +78,7 @@ async function onDatabase(installation: Installation, act: (call: Call) => Promi
       timers: null,
       idle: null,
       limits: null,
-      logins: null,
+      operator: new Operator({ ...installation, read: installation.database.read, logins: null }),
       gateway: null,
       channels: null,
       email: null,

@@ -21,6 +21,7 @@ const commands: Readonly<Record<string, () => Promise<Command>>> = {
   redeliver: async () => (await import('./deliveries.ts')).redeliverCommand(),
   listen: async () => (await import('./listen.ts')).listenCommand(),
   clock: async () => (await import('./clock.ts')).clockCommand(),
+  console: async () => (await import('./console.ts')).consoleCommand(),
   backup: async () => (await import('./backup.ts')).backupCommand(),
   token: async () => (await import('./token.ts')).tokenCommand(),
   migrate: async () => (await import('./migrate.ts')).migrateCommand(),

@@ -1,4 +1,5 @@
-import type { Config } from '../config.ts'
+import { linkPath } from '../admin/session.ts'
+import { type Config, isLoopback } from '../config.ts'
 import { explainErrors } from '../installation/explain-errors.ts'
 import { type FirstAccount, markFirstAccountShown } from '../installation/open.ts'
 import { type Running, start } from '../main.ts'
@@ -29,11 +30,14 @@ export async function serve(config: Config): Promise<void> {
   })
 }
 
-function printStart({ url, installation }: Running): void {
-  const { account } = installation
+function printStart({ url, installation, operator }: Running): void {
+  const { account, config } = installation
   const lines = [`Parley listens on ${url}`]
   if (account.unshownToken !== null) {
     lines.push('', ...firstStartNotice(installation))
+    if (config.console && isLoopback(config.host)) {
+      lines.push(`  console         ${url}${linkPath(operator.createLink().code)} (signs in once, within 10 minutes)`)
+    }
     // A log has no use for it.
     if (process.stdout.isTTY) {
       lines.push('', 'Try it (npm install twilio):', snippet(url, account.sid, tokenFor(account)))

@@ -1,5 +1,5 @@
 import { setImmediate as turn } from 'node:timers/promises'
-import { sql } from 'kysely'
+import { type RawBuilder, sql } from 'kysely'
 import type { Reader } from '../storage/database.ts'
 import type { DeliveryRow, DeliveryStatus } from '../storage/schema.ts'
 import { type Builder, type Shape, shape } from '../storage/shapes.ts'
@@ -11,6 +11,9 @@ export interface LogRequest {
   readonly service_sid?: string | undefined
   readonly subject_sid?: string | undefined
   readonly status?: DeliveryStatus | undefined
+  /** Both only together with a service or a subject. */
+  readonly event_type?: string | undefined
+  readonly target_sid?: string | undefined
   /** Deliveries older than this id. */
   readonly before: string
   readonly limit: number
@@ -33,7 +36,10 @@ const maxPageChars = 1_000_000
 interface Args {
   readonly service_sid: string
   readonly subject_sid: string
-  readonly status: DeliveryStatus
+  /** Empty for any, as are event and target. */
+  readonly status: DeliveryStatus | ''
+  readonly event_type: string
+  readonly target_sid: string
   readonly before: string
   readonly limit: number
 }
@@ -54,7 +60,7 @@ const ofStatus = (db: Builder, a: Args, status: DeliveryStatus) =>
     .orderBy('id', 'desc')
     .limit(a.limit)
 
-const byStatus = shape<Args>()((db, a) => ofStatus(db, a, a.status))
+const byStatus = shape<Args & { readonly status: DeliveryStatus }>()((db, a) => ofStatus(db, a, a.status))
 
 const everything = shape<Args>()((db, a) => {
   const part = (status: (typeof deliveryStatuses)[number]) => db.selectFrom(ofStatus(db, a, status).as(status)).selectAll()
@@ -71,6 +77,10 @@ function within(db: Builder, a: Args, scope: Scope) {
   return scoped.where('id', '<', a.before).orderBy('id', 'desc')
 }
 
+function isOrAny(column: RawBuilder<unknown>, value: string) {
+  return sql<boolean>`(${value} = '' or ${column} = ${value})`
+}
+
 const scopedQueries = (scope: Scope) => ({
   page: shape<Args>()((db, a) => within(db, a, scope).selectAll().limit(a.limit)),
   /** The oldest id of a window. */
@@ -80,13 +90,15 @@ const scopedQueries = (scope: Scope) => ({
       .limit(1)
       .offset(window - 1),
   ),
-  ofStatus: shape<Args>()((db, a) =>
+  matching: shape<Args>()((db, a) =>
     db
-      .selectFrom(within(db, a, scope).select(['id', 'status']).limit(sql.lit(window)).as('window'))
+      .selectFrom(within(db, a, scope).select(['id', 'status', 'event_type', 'target_sid']).limit(sql.lit(window)).as('window'))
       .innerJoin('deliveries as d', 'd.id', 'window.id')
       .selectAll('d')
       .where('d.service_sid', '=', a.service_sid)
-      .where('window.status', '=', a.status)
+      .where(isOrAny(sql.ref('window.status'), a.status))
+      .where(isOrAny(sql.ref('window.event_type'), a.event_type))
+      .where(isOrAny(sql.ref('window.target_sid'), a.target_sid))
       .orderBy('window.id', 'desc')
       .limit(a.limit),
   ),
@@ -96,19 +108,22 @@ const scoped = { service: scopedQueries('service'), subject: scopedQueries('subj
 /** Reads one page of the log, newest first. */
 export async function readLog(read: Reader, request: LogRequest): Promise<LogPage> {
   const { service_sid, subject_sid, status, before, limit } = request
-  const args: Args = { service_sid: '', subject_sid: subject_sid ?? '', status: status ?? 'pending', before, limit }
+  const { event_type = '', target_sid = '' } = request
+  const args = { service_sid: '', subject_sid: subject_sid ?? '', event_type, target_sid, before, limit }
   if (service_sid === undefined && subject_sid === undefined) {
-    return readSlices(read, status ? byStatus : everything, args)
+    return status ? readSlices(read, byStatus, { ...args, status }) : readSlices(read, everything, { ...args, status: '' })
   }
   const service = service_sid ?? (await read.one(serviceOfSubject, { subject_sid: args.subject_sid }))?.service_sid
   if (service === undefined) return { rows: [], next_before: null }
   const scope = subject_sid === undefined ? 'service' : 'subject'
-  const scopedArgs = { ...args, service_sid: service }
-  return status ? readStatus(read, scope, scopedArgs) : readSlices(read, scoped[scope].page, scopedArgs)
+  const scopedArgs: Args = { ...args, service_sid: service, status: status ?? '' }
+  return status || event_type || target_sid
+    ? readMatching(read, scope, scopedArgs)
+    : readSlices(read, scoped[scope].page, scopedArgs)
 }
 
 /** Reads a page in slices, with turns of the event loop between, until it has as many rows as asked for or as fit. */
-async function readSlices(read: Reader, query: Shape<Args, DeliveryRow>, args: Args): Promise<LogPage> {
+async function readSlices<A extends Args>(read: Reader, query: Shape<A, DeliveryRow>, args: A): Promise<LogPage> {
   const rows: DeliveryRow[] = []
   let before = args.before
   let chars = 0
@@ -128,17 +143,17 @@ async function readSlices(read: Reader, query: Shape<Args, DeliveryRow>, args: A
 }
 
 /**
- * Deliveries of one status within a scope have no index: most are delivered, and one more would have to be changed with each.
+ * Deliveries of one status, event or target within a scope have no index: most are delivered, and one more would have to be changed with each.
  * The page ends, with what was found, after a number of deliveries that were looked at.
  */
-async function readStatus(read: Reader, scope: Scope, args: Args): Promise<LogPage> {
-  const { end, ofStatus } = scoped[scope]
+async function readMatching(read: Reader, scope: Scope, args: Args): Promise<LogPage> {
+  const { end, matching } = scoped[scope]
   const found: DeliveryRow[] = []
   let before = args.before
   for (let i = 0; i < maxWindows; i++) {
     if (i > 0) await turn()
     const last = await read.one(end, { ...args, before })
-    const page = await readSlices(read, ofStatus, { ...args, before, limit: args.limit - found.length })
+    const page = await readSlices(read, matching, { ...args, before, limit: args.limit - found.length })
     found.push(...page.rows)
     if (!last && page.next_before === null) return { rows: found, next_before: null }
     const reached = page.rows.at(-1)?.id

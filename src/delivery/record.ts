@@ -64,6 +64,7 @@ export function deliveryCommands<Report>(settle: Settle<Report>, failure: Report
       for (const { row, report, date_finished } of bySubject(reported.filter((one) => one !== undefined))) {
         await settle(tx, row, report, date_finished ?? row.due)
       }
+      tx.notify({ topic: 'recorded' })
     },
 
     /** Fails a batch of the pending deliveries to a target. Returns how many. */

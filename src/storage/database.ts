@@ -36,6 +36,8 @@ export type Notice =
   | { readonly topic: 'deliveries'; readonly target_sid: string; readonly slot: number }
   /** Pending deliveries to the target are not to be sent any more: what of them is in memory is not true. */
   | { readonly topic: 'dropped'; readonly target_sid: string; readonly slot: number }
+  /** The log has results of deliveries. */
+  | { readonly topic: 'recorded' }
   | { readonly topic: 'due'; readonly at: number }
   | { readonly topic: 'removal' }
   /** The last row that referred to the file of this content is gone. */

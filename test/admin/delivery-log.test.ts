@@ -19,7 +19,17 @@ test('pages of the log have every delivery once, whatever the filters and the si
     // Few have failed, all of them long ago but for one; one in a hundred is large.
     const status = i < 150 || i === 1400 ? 'failed' : 'delivered'
     const form = i % 100 === 0 ? JSON.stringify({ Body: 'x'.repeat(300_000) }) : model.form
-    return { ...model, id: `WD${i.toString(16).padStart(32, '0')}`, status, form, subject_sid: i % 2 === 0 ? sid : `${sid}x` }
+    const event_type = i % 3 === 0 ? 'onMessageAdded' : model.event_type
+    const target_sid = i < 20 ? `WH${'0'.repeat(32)}` : model.target_sid
+    return {
+      ...model,
+      event_type,
+      target_sid,
+      id: `WD${i.toString(16).padStart(32, '0')}`,
+      status,
+      form,
+      subject_sid: i % 2 === 0 ? sid : `${sid}x`,
+    }
   })
   for (const row of made) await server.insert('deliveries', row)
   const ids = [...made.map(({ id }) => id), model.id].toReversed()
@@ -33,6 +43,12 @@ test('pages of the log have every delivery once, whatever the filters and the si
     [`&conversation_sid=${sid}`, ({ subject_sid }) => subject_sid === sid],
     [`&conversation_sid=${sid}&status=failed`, ({ subject_sid, status }) => subject_sid === sid && status === 'failed'],
     [`&service_sid=${model.service_sid}&status=delivered`, ({ status }) => status === 'delivered'],
+    [`&service_sid=${model.service_sid}&event_type=onMessageAdded`, ({ event_type }) => event_type === 'onMessageAdded'],
+    [
+      `&conversation_sid=${sid}&target_sid=WH${'0'.repeat(32)}&status=failed`,
+      ({ subject_sid, target_sid }) => subject_sid === sid && target_sid !== model.target_sid,
+    ],
+    [`&service_sid=${model.service_sid}&event_type=none`, () => false],
   ]
   for (const [query, wanted] of cases) {
     for (const limit of [70, 1000]) {

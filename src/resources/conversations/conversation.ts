@@ -129,7 +129,8 @@ export const conversations = resource<ConversationRow, 'timers' | 'bindings'>()(
 
   /** Its revision is its number. Whoever is in a removed one is told by their memberships. */
   async number(tx, { before, after }, { now }) {
-    if (before) announce(tx, conversationDocument(before.sid))
+    const row = before ?? after
+    if (row) announce(tx, conversationDocument(row.sid))
     if (after || !before) return after
     const { service_sid, sid: conversation_sid } = before
     const members = await tx.all(participantsOfConversation, { service_sid, conversation_sid })

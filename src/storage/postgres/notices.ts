@@ -15,6 +15,7 @@ const gatherMs = 5
 /** The topics that other nodes receive. The others concern state in memory, which only a sole owner of a database keeps. */
 const sharedTopics: readonly Notice['topic'][] = [
   'deliveries',
+  'recorded',
   'removal',
   'clock',
   'emptied',

@@ -1,0 +1,258 @@
+import { setImmediate as turn } from 'node:timers/promises'
+import type { FastifyPluginAsync } from 'fastify'
+import type { Timers } from '../background/timers.ts'
+import { milliseconds, parseInstant } from '../dates.ts'
+import type { Installation } from '../installation/open.ts'
+import { canonicalAddress } from '../resources/conversations/address-formats.ts'
+import { isSid } from '../sids.ts'
+import type { Reader } from '../storage/database.ts'
+import { serviceBySid } from '../storage/lookups.ts'
+import type { ConversationRow, ConversationState } from '../storage/schema.ts'
+import { type Builder, type Shape, shape } from '../storage/shapes.ts'
+import { notFound } from './replies.ts'
+import { errors, instant, type OperationSchema, object, response, shortText, sid } from './schemas.ts'
+
+/** Rows read at a time, and in all for one page, when a filter has no index. */
+const window = 500
+const maxWindows = 10
+
+const states: readonly ConversationState[] = ['initializing', 'active', 'inactive', 'closed']
+
+const shown = [
+  'sid',
+  'account_sid',
+  'service_sid',
+  'friendly_name',
+  'unique_name',
+  'state',
+  'date_inactive',
+  'date_closed',
+  'last_message_index',
+  'removed_messages',
+  'date_activity',
+  'date_created',
+] as const satisfies readonly (keyof ConversationRow)[]
+
+type Row = Pick<ConversationRow, (typeof shown)[number]>
+
+interface Query {
+  service_sid: string
+  state?: ConversationState
+  name?: string
+  identity?: string
+  address?: string
+  from?: string
+  to?: string
+  before?: string
+  limit?: number
+}
+
+interface Args {
+  readonly service_sid: string
+  readonly state: ConversationState
+  readonly who: string
+  readonly from: number
+  readonly to: number
+  readonly key: number
+  readonly sid: string
+  readonly limit: number
+}
+
+const text = { type: ['string', 'null'] } as const
+const date = { type: ['string', 'null'], format: 'date-time' } as const
+
+const conversation = object('ConversationSummary', {
+  sid: sid('conversation', 'SID of the conversation'),
+  account_sid: sid('account', 'SID of its account'),
+  service_sid: sid('service', 'SID of its service'),
+  friendly_name: text,
+  unique_name: text,
+  state: { type: 'string', enum: states },
+  date_inactive: { ...date, description: 'When the timer makes it inactive; null while none is running' },
+  date_closed: { ...date, description: 'When the timer closes it; null while none is running' },
+  messages: { type: 'integer', description: 'How many messages it has' },
+  date_activity: { ...instant, description: 'Its last message, or else its creation' },
+  date_created: instant,
+})
+
+const listConversations: OperationSchema = {
+  operationId: 'listConversations',
+  summary: 'Find conversations of a service',
+  description:
+    'The latest activity first; with `identity` or `address`, the latest created first. `/v1` has everything else about them: ' +
+    'see the header `X-Parley-Account`.',
+  tags: ['Conversations'],
+  querystring: {
+    type: 'object',
+    properties: {
+      service_sid: { ...shortText, description: 'The service' },
+      state: { type: 'string', enum: states },
+      name: { ...shortText, minLength: 1, description: 'Part of its friendly or unique name, in whatever case' },
+      identity: { ...shortText, minLength: 1, description: 'The identity of a participant' },
+      address: { ...shortText, minLength: 1, description: 'The address of a participant' },
+      from: { ...shortText, description: 'The earliest activity, as an ISO 8601 date' },
+      to: { ...shortText, description: 'The latest activity, as an ISO 8601 date' },
+      before: {
+        type: 'string',
+        pattern: '^(\\d{1,15}\\.)?CH[0-9a-f]{32}$',
+        description: 'The `next_before` of the previous page',
+      },
+      limit: { type: 'integer', minimum: 1, maximum: 100, default: 50 },
+    },
+    required: ['service_sid'],
+    additionalProperties: false,
+  },
+  response: {
+    200: response(
+      'A page of conversations',
+      object('ConversationPage', {
+        conversations: { type: 'array', items: conversation },
+        next_before: {
+          type: ['string', 'null'],
+          description: `Null on the last page. A page before it may have fewer than \`limit\`: it ends when ${window * maxWindows} were looked at`,
+        },
+      }),
+    ),
+    ...errors(400, 404),
+  },
+}
+
+/** By the indexes of activity. The key and the SID are the place of the previous row. */
+function byActivity(db: Builder, a: Args) {
+  return db
+    .selectFrom('conversations')
+    .select(shown)
+    .where('service_sid', '=', a.service_sid)
+    .where('date_activity', '>=', a.from)
+    .where(({ eb, refTuple, tuple }) => eb(refTuple('date_activity', 'sid'), '<', tuple(a.key, a.sid)))
+    .orderBy('date_activity', 'desc')
+    .orderBy('sid', 'desc')
+    .limit(a.limit)
+}
+
+function ofParticipant(column: 'identity' | 'address'): Shape<Args, Row> {
+  return shape<Args>()((db, a) =>
+    db
+      .selectFrom('participants as p')
+      .innerJoin('conversations as c', (join) =>
+        join.onRef('c.service_sid', '=', 'p.service_sid').onRef('c.sid', '=', 'p.conversation_sid'),
+      )
+      .select(shown.map((name) => `c.${name}` as const))
+      .where('p.service_sid', '=', a.service_sid)
+      .where(`p.${column}`, '=', a.who)
+      .where('p.conversation_sid', '<', a.sid)
+      .orderBy('p.conversation_sid', 'desc')
+      .limit(a.limit),
+  )
+}
+
+const queries = {
+  any: shape<Args>()((db, a) => byActivity(db, a)),
+  state: shape<Args>()((db, a) => byActivity(db, a).where('state', '=', a.state)),
+  identity: ofParticipant('identity'),
+  address: ofParticipant('address'),
+} as const
+
+/** Behind all SIDs. */
+const lastSid = 'CHg'
+
+/** Where a list begins. */
+const top = { key: Number.MAX_SAFE_INTEGER, sid: lastSid }
+
+/** Reads one page. `filter`: what no index has; the page ends after a bounded number of rows that were looked at. */
+async function readPage(read: Reader, query: Shape<Args, Row>, first: Args, size: number, filter: (row: Row) => boolean) {
+  const found: Row[] = []
+  let args: Args = { ...first, limit: Math.min(window, size + 1) }
+  for (let i = 0; i < maxWindows; i++) {
+    if (i > 0) await turn()
+    const rows = await read.all(query, args)
+    for (const [at, row] of rows.entries()) {
+      // Somebody may be in a conversation by several proxy addresses.
+      if (row.sid === found.at(-1)?.sid || !filter(row)) continue
+      // There is one more: the page ends with the row before it.
+      if (found.length === size) return { rows: found, next: at === 0 ? args : placeOf(rows[at - 1] ?? row) }
+      found.push(row)
+    }
+    const last = rows.at(-1)
+    if (!last || rows.length < args.limit) return { rows: found, next: null }
+    args = { ...args, ...placeOf(last), limit: window }
+  }
+  return { rows: found, next: args }
+}
+
+function placeOf({ date_activity, sid }: Row) {
+  return { key: date_activity, sid }
+}
+
+/** What an operator looks for among the conversations of a service. */
+export function conversationRoutes(
+  { database }: Pick<Installation, 'database'>,
+  timers: Pick<Timers, 'catchUp'>,
+): FastifyPluginAsync {
+  const { read } = database
+  return async (routes) => {
+    routes.get<{ Querystring: Query }>('/conversations', { schema: listConversations }, async ({ query }, reply) => {
+      const { service_sid, identity, address, limit = 50 } = query
+      const from = query.from === undefined ? 0 : parseInstant(query.from)
+      const to = query.to === undefined ? top.key : parseInstant(query.to, true)
+      if (from === undefined || to === undefined) {
+        return reply
+          .code(400)
+          .send({ error: `${from === undefined ? 'from' : 'to'} must be an ISO 8601 date, such as 2030-01-01` })
+      }
+      if (identity !== undefined && address !== undefined) {
+        return reply.code(400).send({ error: 'identity and address exclude each other' })
+      }
+      const who = identity ?? (address && canonicalAddress(address))
+      const place = placeIn(query.before, { key: to, sid: lastSid })
+      const keyed = query.before === undefined || query.before.includes('.') === (who === undefined)
+      if (!keyed) return reply.code(400).send({ error: 'before must be the next_before of a page with the same filters' })
+      if (!isSid('service', service_sid) || !(await read.one(serviceBySid, { sid: service_sid }))) {
+        return notFound(reply, [service_sid])
+      }
+      // A state is compared as it is stored, so the deadlines that have passed must be applied first.
+      await timers.catchUp()
+      const args: Args = { service_sid, state: query.state ?? 'active', who: who ?? '', from, to, ...place, limit }
+      const by =
+        identity !== undefined ? 'identity' : address !== undefined ? 'address' : query.state === undefined ? 'any' : 'state'
+      const page = await readPage(read, queries[by], args, limit, matching(query, from, to))
+      return {
+        conversations: page.rows.map(toJson),
+        next_before: page.next && (who === undefined ? `${page.next.key}.${page.next.sid}` : page.next.sid),
+      }
+    })
+  }
+}
+
+function placeIn(before: string | undefined, otherwise: typeof top): typeof top {
+  if (before === undefined) return otherwise
+  const [key = '', sid] = before.split('.')
+  return sid === undefined ? { ...top, sid: key } : { key: Number(key), sid }
+}
+
+function matching({ name, state, identity, address }: Query, from: number, to: number): (row: Row) => boolean {
+  const part = name?.toLowerCase()
+  const ofParticipant = identity !== undefined || address !== undefined
+  return (row) => {
+    if (ofParticipant && state !== undefined && row.state !== state) return false
+    if (ofParticipant && (row.date_activity < from || row.date_activity > to)) return false
+    if (part === undefined) return true
+    return [row.friendly_name, row.unique_name].some((each) => each?.toLowerCase().includes(part))
+  }
+}
+
+function toJson(row: Row) {
+  return {
+    sid: row.sid,
+    account_sid: row.account_sid,
+    service_sid: row.service_sid,
+    friendly_name: row.friendly_name,
+    unique_name: row.unique_name,
+    state: row.state,
+    date_inactive: row.date_inactive === null ? null : milliseconds(row.date_inactive),
+    date_closed: row.date_closed === null ? null : milliseconds(row.date_closed),
+    messages: row.last_message_index + 1 - row.removed_messages,
+    date_activity: milliseconds(row.date_activity),
+    date_created: milliseconds(row.date_created),
+  }
+}

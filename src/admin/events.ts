@@ -1,0 +1,182 @@
+import { randomBytes } from 'node:crypto'
+import type { ServerResponse } from 'node:http'
+import type { FastifyPluginAsync } from 'fastify'
+import { objectNamed } from '../resources/sync-objects.ts'
+import type { Database, Notice } from '../storage/database.ts'
+import { errors, type OperationSchema } from './schemas.ts'
+
+/** Changes within so long are one event for each thing that has changed. */
+const gatherMs = 100
+/** Beyond so many different things at a time, everything may have changed. */
+const maxGathered = 200
+/** Events kept for streams that come back. */
+const maxKept = 5000
+/** After so long without a stream nothing is kept. */
+const forgetMs = 5 * 60_000
+/** Proxies close what is silent. */
+const pingMs = 15_000
+/** A stream ends after so long and its browser opens the next: the session is checked again. */
+const streamMs = 10 * 60_000
+/** What a stream may have unread before it is cut off. */
+const maxUnreadBytes = 1024 * 1024
+const retryMs = 1000
+
+const streamEvents: OperationSchema = {
+  operationId: 'streamEvents',
+  summary: 'Follow what changes, on all nodes',
+  description:
+    'Server-sent events, which name what has changed and hold nothing of it: `conversation` (its state, names, messages or ' +
+    'participants) and `user`, with `{"sid":"…"}`; `deliveries` and `clock`, with `{}`; `reset` when anything may have changed. With ' +
+    '`Last-Event-ID`, as browsers send it, it goes on where it ended, or with `reset`. It ends after ten minutes.',
+  tags: ['Events'],
+  response: {
+    200: {
+      description: 'The stream',
+      content: { 'text/event-stream': { schema: { type: 'string' } } },
+    },
+    ...errors(400),
+  },
+}
+
+/** What an event is about; some are about no one thing. */
+interface FeedEvent {
+  readonly type: 'conversation' | 'user' | 'deliveries' | 'clock' | 'reset'
+  readonly sid?: string
+}
+
+interface Kept {
+  readonly seq: number
+  readonly text: string
+}
+
+/** Passes on what the notices of commits say. It works, and keeps events, only while somebody follows it or has just done so. */
+class EventFeed {
+  readonly #streams = new Set<ServerResponse>()
+  /** Of this process since it last forgot: the first half of each id. */
+  #epoch = newEpoch()
+  #seq = 0
+  #kept: Kept[] = []
+  #gathered = new Map<string, FeedEvent>()
+  #flush: NodeJS.Timeout | undefined
+  #forget: NodeJS.Timeout | undefined
+  #active = false
+
+  constructor({ subscribe }: Pick<Database, 'subscribe'>) {
+    subscribe((notices) => {
+      if (this.#active) for (const notice of notices) this.#add(eventOf(notice))
+    })
+  }
+
+  /** Begins to write events to a response, with those since `lastId`. */
+  open(response: ServerResponse, lastId: string | undefined): void {
+    clearTimeout(this.#forget)
+    this.#active = true
+    response.writeHead(200, {
+      'content-type': 'text/event-stream',
+      'cache-control': 'no-store',
+      'x-accel-buffering': 'no',
+      'x-content-type-options': 'nosniff',
+    })
+    response.write(`retry: ${retryMs}\n\n`)
+    this.#resume(response, lastId)
+    const ping = setInterval(() => this.#write(response, ': ping\n\n'), pingMs)
+    const end = setTimeout(() => response.end(), streamMs)
+    this.#streams.add(response)
+    response.once('close', () => {
+      clearInterval(ping)
+      clearTimeout(end)
+      this.#streams.delete(response)
+      if (this.#streams.size === 0) this.#forget = setTimeout(() => this.#stop(), forgetMs).unref()
+    })
+  }
+
+  /** Ends all streams. */
+  close(): void {
+    for (const response of this.#streams) response.end()
+    clearTimeout(this.#forget)
+    this.#stop()
+  }
+
+  #resume(response: ServerResponse, lastId: string | undefined): void {
+    const [epoch, last] = (lastId ?? '').split('-')
+    const first = this.#kept[0]?.seq ?? this.#seq + 1
+    const known = epoch === this.#epoch && Number(last) >= first - 1 && Number(last) <= this.#seq
+    if (!known) {
+      // The first event gives the stream its place, so that it can be resumed from here.
+      response.write(`id: ${this.#epoch}-${this.#seq}\nevent: ${lastId === undefined ? 'open' : 'reset'}\ndata: {}\n\n`)
+      return
+    }
+    for (const { seq, text } of this.#kept) if (seq > Number(last)) response.write(text)
+  }
+
+  #add(event: FeedEvent | undefined): void {
+    if (!event) return
+    this.#gathered.set(`${event.type} ${event.sid ?? ''}`, event)
+    this.#flush ??= setTimeout(() => this.#send(), gatherMs).unref()
+  }
+
+  #send(): void {
+    this.#flush = undefined
+    const events = this.#gathered.size > maxGathered ? [{ type: 'reset' } as const] : [...this.#gathered.values()]
+    this.#gathered = new Map()
+    for (const { type, sid } of events) {
+      const seq = ++this.#seq
+      const text = `id: ${this.#epoch}-${seq}\nevent: ${type}\ndata: ${JSON.stringify(sid === undefined ? {} : { sid })}\n\n`
+      this.#kept.push({ seq, text })
+      for (const response of this.#streams) this.#write(response, text)
+    }
+    if (this.#kept.length > maxKept) this.#kept = this.#kept.slice(-maxKept / 2)
+  }
+
+  #write(response: ServerResponse, text: string): void {
+    if (response.writableLength > maxUnreadBytes) response.destroy()
+    else response.write(text)
+  }
+
+  #stop(): void {
+    this.#active = false
+    clearTimeout(this.#flush)
+    this.#flush = undefined
+    this.#epoch = newEpoch()
+    this.#kept = []
+    this.#gathered = new Map()
+  }
+}
+
+function newEpoch(): string {
+  return randomBytes(6).toString('hex')
+}
+
+/** Returns what a notice means to somebody who looks on; undefined when it means nothing. */
+function eventOf(notice: Notice): FeedEvent | undefined {
+  switch (notice.topic) {
+    case 'sync': {
+      const object = objectNamed(notice.object)
+      return object && { type: object.part === 'info' || object.part === 'channels' ? 'user' : 'conversation', sid: object.sid }
+    }
+    case 'deliveries':
+    case 'dropped':
+    case 'recorded':
+      return { type: 'deliveries' }
+    case 'clock':
+      return { type: 'clock' }
+    case 'emptied':
+    case 'missed':
+      return { type: 'reset' }
+    default:
+      return undefined
+  }
+}
+
+/** The stream of changes. */
+export function eventRoutes(database: Pick<Database, 'subscribe'>): FastifyPluginAsync {
+  const feed = new EventFeed(database)
+  return async (routes) => {
+    routes.addHook('preClose', async () => feed.close())
+    routes.get('/events', { schema: streamEvents, exposeHeadRoute: false }, (request, reply) => {
+      reply.hijack()
+      const last = request.headers['last-event-id']
+      feed.open(reply.raw, typeof last === 'string' ? last : undefined)
+    })
+  }
+}

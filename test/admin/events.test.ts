@@ -1,0 +1,111 @@
+import fastify from 'fastify'
+import { expect, test as plain } from 'vitest'
+import { eventRoutes } from '../../src/admin/events.ts'
+import type { Listener, Notice } from '../../src/storage/database.ts'
+import { followEvents, type StreamedEvent } from '../support/events.ts'
+import { test } from '../support/fixtures.ts'
+import { startServer } from '../support/server.ts'
+
+const about = (sid: string) => (event: StreamedEvent) => event.type === 'conversation' && event.data.sid === sid
+const isOfType = (type: string) => (event: StreamedEvent) => event.type === type
+
+test('a new conversation, its messages and its participants are events, which hold nothing but its SID', async ({ tenant }) => {
+  await using events = await followEvents(tenant)
+  const { conversations } = tenant.sdk.conversations.v1
+  const { sid } = await conversations.create({ friendlyName: 'Secret name' })
+  expect((await events.next(about(sid))).data).toEqual({ sid })
+  await conversations(sid).messages.create({ body: 'Secret text' })
+  await events.next(about(sid))
+  const participant = await conversations(sid).participants.create({ identity: 'ann' })
+  await events.next(about(sid))
+  await conversations(sid).participants(participant.sid).remove()
+  await events.next(about(sid))
+  await conversations(sid).update({ state: 'closed' })
+  await events.next(about(sid))
+  await conversations(sid).remove()
+  await events.next(about(sid))
+})
+
+test('a stream that comes back with the id of its last event is sent what it has missed', async ({ tenant }) => {
+  const { conversations } = tenant.sdk.conversations.v1
+  const first = await (async () => {
+    await using events = await followEvents(tenant)
+    const { sid } = await conversations.create({})
+    return await events.next(about(sid))
+  })()
+  const { sid } = await conversations.create({})
+  await using witness = await followEvents(tenant)
+  const { sid: later } = await conversations.create({})
+  await witness.next(about(later))
+  await using events = await followEvents(tenant, first.id)
+  const types: string[] = []
+  await events.next((event) => {
+    types.push(event.type)
+    return about(sid)(event)
+  })
+  await events.next(about(later))
+  expect(types).not.toContain('reset')
+})
+
+test.each(['', 'nonsense', '00-7', 'x'.repeat(5000), '-', '-1'])(
+  'an id that is not known is answered by a reset: %s',
+  async (id) => {
+    await using server = await startServer()
+    await using events = await followEvents(server, id)
+    await events.next(isOfType('reset'))
+  },
+)
+
+test('deliveries are events when they are made and when they are answered, the clock when it is moved', async ({
+  tenant,
+  catcher,
+}) => {
+  await tenant.sdk.conversations.v1.configuration
+    .webhooks()
+    .update({ postWebhookUrl: catcher.url(), filters: ['onConversationAdded'] })
+  await using events = await followEvents(tenant)
+  await tenant.sdk.conversations.v1.conversations.create({ xTwilioWebhookEnabled: 'true' })
+  const delivered = async () => (await tenant.admin('GET', '/deliveries?status=pending')).deliveries.length === 0
+  do await events.next(isOfType('deliveries'))
+  while (!(await delivered()))
+  await tenant.advance('PT1S')
+  await events.next(isOfType('clock'))
+})
+
+plain('more than a page can take one by one is one reset', async () => {
+  let notify: Listener = () => {}
+  const subscribe = (listener: Listener) => {
+    notify = listener
+  }
+  await using server = fastify()
+  await server.register(eventRoutes({ subscribe }), { prefix: '/admin/v1' })
+  const url = await server.listen()
+  await using events = await followEvents({ url })
+  await events.next(isOfType('open'))
+  const about = (i: number): Notice => ({ topic: 'sync', object: `CH${i.toString(16).padStart(32, '0')}.channel` })
+  notify(
+    Array.from({ length: 200 }, (_, i) => about(i)),
+    0,
+  )
+  const types: string[] = []
+  for (let i = 0; i < 200; i++) types.push((await events.next(() => true)).type)
+  expect(new Set(types)).toEqual(new Set(['conversation']))
+  notify(
+    Array.from({ length: 201 }, (_, i) => about(i)),
+    0,
+  )
+  expect((await events.next(() => true)).type).toBe('reset')
+  notify([about(1), about(1)], 0)
+  expect((await events.next(() => true)).data.sid).toBe(`CH${'1'.padStart(32, '0')}`)
+})
+
+test('a stream ends when the server stops, and does not hold it up', async () => {
+  const server = await startServer()
+  const events = await followEvents(server)
+  await server.stop()
+  await events.ended
+})
+
+test('without the operator token there is no stream', async ({ tenant }) => {
+  await expect(followEvents(tenant, undefined, 'wrong-operator-token')).rejects.toThrow('401')
+})
