@@ -31,6 +31,7 @@ const slow = [
   'test/browser/*.test.ts',
   'test/cli/*.test.ts',
   'test/client/faults.test.ts',
+  'test/console/*.test.ts',
   'test/package/*.test.ts',
   'test/fuzz/fuzz.test.ts',
   'test/storage/{durability,sending}.test.ts',

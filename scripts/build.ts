@@ -2,6 +2,7 @@
 import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { type OutputOptions, type RolldownOutput, rolldown } from 'rolldown'
+import { buildConsole } from '../console/build.ts'
 import { writeDeclarations } from './declarations.ts'
 import { licenceTexts } from './licences.ts'
 
@@ -78,7 +79,8 @@ for (const file of bundled.output) {
   )
 }
 writeDeclarations({ root, entries: libraries, target: dist, packages: Object.keys(manifest.peerDependencies) })
-writeFileSync(`${dist}/THIRD-PARTY-LICENSES`, licenceTexts(modulesOf(bundled)))
+const ofConsole = await buildConsole()
+writeFileSync(`${dist}/THIRD-PARTY-LICENSES`, licenceTexts([...modulesOf(bundled), ...ofConsole]))
 for (const file of bundled.output) {
   if (file.type === 'chunk') console.log(`${String(Math.ceil(file.code.length / 1024)).padStart(6)} KB  ${file.fileName}`)
 }

@@ -49,6 +49,7 @@ test('the package has what is needed, and no sources', () => {
     'CHANGELOG.md',
     'bin/parley.cjs',
     'dist/THIRD-PARTY-LICENSES',
+    'dist/console/index.html',
     'docs/operations.md',
   ]) {
     expect(project.files).toContain(`package/${name}`)
@@ -77,6 +78,9 @@ describe.each(['node-22', 'this Node', 'node-26'])('on %s', (name) => {
       sid = (await v1.conversations.create(hello)).sid
       expect((await catcher.next()).params).toMatchObject({ EventType: 'onConversationAdded', ConversationSid: sid })
       expect(await (await fetch(`${server.url}/metrics`)).text()).toContain('parley_http_requests_total{method="POST"')
+      const page = await (await fetch(`${server.url}/console`)).text()
+      const [script = ''] = /\/console\/assets\/[\w-]+\.js/.exec(page) ?? []
+      expect((await fetch(server.url + script)).headers.get('content-encoding')).toBe('br')
       expect(await server.end('SIGTERM')).toMatchObject({ code: 0, stderr: '' })
     }
     expect(await parley(['migrate', '--check'], settings)).toMatchObject({ code: 0, stderr: '' })

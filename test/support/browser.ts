@@ -9,15 +9,22 @@ const path = required ?? usual
 
 if (required && !existsSync(required)) throw new Error(`there is no browser at PARLEY_TEST_CHROMIUM=${required}`)
 
+/** Whether there is a browser to test in. */
+export const hasBrowser = existsSync(path)
+
+/** Starts the system's Chromium, without a window. */
+export function launchBrowser(): Promise<Browser> {
+  // Chromium refuses its sandbox to root, and CI is root; it loads only what the tests serve.
+  return chromium.launch({ executablePath: path, args: ['--no-sandbox', '--disable-dev-shm-usage'] })
+}
+
 /** Describes tests in a real browser, the system's Chromium. Without one they are skipped, unless `PARLEY_TEST_CHROMIUM` says where. */
 export function describeInBrowser(what: string, define: (open: () => Promise<Page>) => void): void {
-  const present = existsSync(path)
   const skipped = `${what} (skipped: there is no ${usual}; install it, or say in PARLEY_TEST_CHROMIUM where Chromium is)`
-  describe.runIf(present)(present ? what : skipped, () => {
+  describe.runIf(hasBrowser)(hasBrowser ? what : skipped, () => {
     let browser: Browser
     beforeAll(async () => {
-      // Chromium refuses its sandbox to root, and CI is root; it loads only what the tests serve.
-      browser = await chromium.launch({ executablePath: path, args: ['--no-sandbox'] })
+      browser = await launchBrowser()
     })
     afterAll(() => browser.close())
     define(async () => {

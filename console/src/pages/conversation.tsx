@@ -1,0 +1,274 @@
+import { useInfiniteQuery, useQuery } from '@tanstack/react-query'
+import { getRouteApi, Link } from '@tanstack/react-router'
+import { useState } from 'react'
+import { type Conversation as ConversationJson, type Participant, post, remove } from '../api.ts'
+import { copy, Field, Loading, Problem, SelectField, Sid, StateBadge, TextField } from '../parts/basics.tsx'
+import { Composer } from '../parts/composer.tsx'
+import { FormDialog } from '../parts/form-dialog.tsx'
+import { People } from '../parts/people.tsx'
+import { Timeline } from '../parts/timeline.tsx'
+import { conversation, deliveries, messages, participants, placeOf, webhooks } from '../queries.ts'
+import { ShownContext, useActing, useShown } from '../shown.tsx'
+import { Countdown, Time } from '../time.tsx'
+
+const route = getRouteApi('/services/$service/conversations/$sid')
+
+export function Conversation() {
+  const { service, sid } = route.useParams()
+  const place = useQuery(placeOf(service))
+  if (place.error) {
+    return (
+      <main>
+        <h1>Conversation</h1>
+        <Problem error={place.error} />
+      </main>
+    )
+  }
+  if (!place.data) return <Loading what="the conversation" />
+  return <Loaded account={place.data.account_sid} service={service} sid={sid} />
+}
+
+function Loaded({ account, service, sid }: { readonly account: string; readonly service: string; readonly sid: string }) {
+  const itself = useQuery(conversation(account, service, sid))
+  const written = useInfiniteQuery(messages(account, service, sid))
+  const people = useQuery(participants(account, service, sid))
+  const sent = useInfiniteQuery(deliveries({ service, conversation: itself.data?.sid ?? sid }))
+  if (itself.error || !itself.data) {
+    return (
+      <main>
+        <h1>Conversation</h1>
+        {itself.error ? (
+          <Problem error={itself.error} retry={() => void itself.refetch()} />
+        ) : (
+          <Loading what="the conversation" />
+        )}
+        {itself.error && (
+          <Link to="/services/$service/conversations" params={{ service }} search={{}}>
+            All conversations
+          </Link>
+        )}
+      </main>
+    )
+  }
+  const { state } = itself.data
+  const members: readonly Participant[] = people.data?.items ?? []
+  return (
+    <ShownContext value={{ account, service, sid: itself.data.sid, state }}>
+      <main className="conversation">
+        <Head conversation={itself.data} />
+        <div className="columns">
+          <section className="chat" aria-label="Messages and events">
+            <Timeline
+              conversation={itself.data}
+              people={members}
+              messages={written.data?.pages.flatMap((page) => page.items) ?? []}
+              deliveries={sent.data?.pages.flatMap((page) => page.deliveries) ?? []}
+              isPending={written.isPending}
+              error={written.error ?? sent.error}
+              retry={() => void written.refetch()}
+              older={written.hasNextPage ? () => void written.fetchNextPage() : null}
+            />
+            <Composer people={members} />
+          </section>
+          <aside aria-label="About the conversation">
+            <People people={people} />
+            <Webhooks />
+            <Facts conversation={itself.data} />
+          </aside>
+        </div>
+      </main>
+    </ShownContext>
+  )
+}
+
+type Open = 'edit' | 'state' | 'timers' | 'delete' | null
+
+function Head({
+  conversation: { sid, friendly_name, unique_name, state, timers, attributes },
+}: {
+  readonly conversation: ConversationJson
+}) {
+  const { service } = useShown()
+  const { path, options } = useActing()
+  const navigate = route.useNavigate()
+  const [open, setOpen] = useState<Open>(null)
+  const close = () => setOpen(null)
+  const update = (form: Readonly<Record<string, string | undefined>>) => post(path, { ...options, form })
+  const closed = state === 'closed'
+  return (
+    <header className="page-header">
+      <div>
+        <Link to="/services/$service/conversations" params={{ service }} search={{}} className="back">
+          Conversations
+        </Link>
+        <h1>
+          {friendly_name || unique_name || sid} <StateBadge state={state} />
+        </h1>
+        <p className="timers">
+          {timers.date_inactive !== undefined && (
+            <span>
+              inactive in <Countdown to={timers.date_inactive} />
+            </span>
+          )}
+          {timers.date_closed !== undefined && (
+            <span>
+              closes in <Countdown to={timers.date_closed} />
+            </span>
+          )}
+          {timers.date_inactive === undefined && timers.date_closed === undefined && <span>no timer is running</span>}
+        </p>
+      </div>
+      <div className="acts">
+        <button type="button" disabled={closed} onClick={() => setOpen('edit')}>
+          Edit
+        </button>
+        <button type="button" disabled={closed} onClick={() => setOpen('timers')}>
+          Timers
+        </button>
+        <button type="button" disabled={closed} onClick={() => setOpen('state')}>
+          State
+        </button>
+        <button type="button" className="danger" onClick={() => setOpen('delete')}>
+          Delete
+        </button>
+      </div>
+      {open === 'edit' && (
+        <FormDialog
+          title="Edit the conversation"
+          act="Save"
+          done="The conversation was changed"
+          onClose={close}
+          run={({ name, unique, attributes: json }) => update({ FriendlyName: name, UniqueName: unique, Attributes: json })}
+        >
+          <Field label="Friendly name" name="name" defaultValue={friendly_name ?? ''} maxLength={256} />
+          <Field label="Unique name" name="unique" defaultValue={unique_name ?? ''} maxLength={256} />
+          <TextField
+            label="Attributes"
+            name="attributes"
+            className="code"
+            rows={8}
+            defaultValue={pretty(attributes)}
+            hint="JSON"
+          />
+        </FormDialog>
+      )}
+      {open === 'timers' && (
+        <FormDialog
+          title="Timers"
+          act="Set"
+          done="The timers were set"
+          onClose={close}
+          run={({ inactive, closes }) =>
+            update({ 'Timers.Inactive': inactive || undefined, 'Timers.Closed': closes || undefined })
+          }
+        >
+          <p>ISO 8601 durations, such as PT10M or P1D. PT0S switches a timer off; an empty field leaves it as it is.</p>
+          <Field label="Becomes inactive after" name="inactive" placeholder="PT10M" hint="At least PT1M" />
+          <Field label="Closes after" name="closes" placeholder="PT1H" hint="At least PT10M" />
+        </FormDialog>
+      )}
+      {open === 'state' && (
+        <FormDialog
+          title="State"
+          act="Change the state"
+          done="The state was changed"
+          onClose={close}
+          run={({ state: next }) => update({ State: next })}
+        >
+          <SelectField label="State" name="state" defaultValue={state}>
+            <option>active</option>
+            <option>inactive</option>
+            <option>closed</option>
+          </SelectField>
+          <p>A closed conversation stays closed: nothing can be written to it any more.</p>
+        </FormDialog>
+      )}
+      {open === 'delete' && (
+        <FormDialog
+          title="Delete the conversation?"
+          act="Delete"
+          danger
+          done="The conversation was deleted"
+          onClose={close}
+          run={async () => {
+            await remove(path, options)
+            await navigate({ to: '/services/$service/conversations', params: { service }, search: {} })
+          }}
+        >
+          <p>Its messages, participants and files go with it. This cannot be undone.</p>
+        </FormDialog>
+      )}
+    </header>
+  )
+}
+
+function pretty(json: string): string {
+  try {
+    return JSON.stringify(JSON.parse(json), null, 2)
+  } catch {
+    return json
+  }
+}
+
+function Webhooks() {
+  const { account, service, sid } = useShown()
+  const hooks = useQuery(webhooks(account, service, sid))
+  return (
+    <details>
+      <summary>Webhooks {hooks.data && `(${hooks.data.length})`}</summary>
+      <Problem error={hooks.error} />
+      {hooks.data?.length === 0 && <p>This conversation has no webhooks of its own.</p>}
+      <ul className="plain">
+        {hooks.data?.map((hook) => (
+          <li key={hook.sid}>
+            <strong>{hook.target}</strong> {hook.configuration.url ?? hook.configuration.flow_sid}
+            <br />
+            <small>{hook.configuration.filters?.join(', ')}</small>
+          </li>
+        ))}
+      </ul>
+    </details>
+  )
+}
+
+function Facts({ conversation }: { readonly conversation: ConversationJson }) {
+  const { service } = useShown()
+  const { path } = useActing()
+  const { sid, date_created, date_updated, attributes } = conversation
+  const curl = `curl -H "Authorization: Bearer $PARLEY_ADMIN_TOKEN" -H "X-Parley-Account: ${conversation.account_sid}" ${location.origin}${path}`
+  return (
+    <details>
+      <summary>Facts and attributes</summary>
+      <dl className="facts">
+        <dt>SID</dt>
+        <dd>
+          <Sid sid={sid} />
+        </dd>
+        <dt>Service</dt>
+        <dd>
+          <Sid sid={service} />
+        </dd>
+        <dt>Created</dt>
+        <dd>
+          <Time at={date_created} />
+        </dd>
+        <dt>Updated</dt>
+        <dd>
+          <Time at={date_updated} />
+        </dd>
+      </dl>
+      <pre className="code">{pretty(attributes)}</pre>
+      <div className="acts">
+        <button type="button" onClick={() => copy(JSON.stringify(conversation, null, 2), 'The conversation')}>
+          Copy as JSON
+        </button>
+        <button type="button" onClick={() => copy(curl, 'The command')}>
+          Copy as curl
+        </button>
+        <Link className="button" to="/deliveries" search={{ conversation: sid }}>
+          Its deliveries
+        </Link>
+      </div>
+    </details>
+  )
+}

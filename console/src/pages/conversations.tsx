@@ -1,0 +1,166 @@
+import { useInfiniteQuery, useQuery } from '@tanstack/react-query'
+import { getRouteApi, Link } from '@tanstack/react-router'
+import { type FormEvent, useState } from 'react'
+import { conversationPath, post, servicePath } from '../api.ts'
+import { Empty, Field, Loading, Problem, SelectField, StateBadge, textsOf } from '../parts/basics.tsx'
+import { FormDialog } from '../parts/form-dialog.tsx'
+import { conversations, placeOf } from '../queries.ts'
+import { useSetting } from '../settings.ts'
+import { Countdown, Time } from '../time.tsx'
+
+const route = getRouteApi('/services/$service/conversations')
+
+/** The conversations of a service. What is looked for is in the URL. */
+export function Conversations() {
+  const { service } = route.useParams()
+  const filters = route.useSearch()
+  const navigate = route.useNavigate()
+  const place = useQuery(placeOf(service))
+  const list = useInfiniteQuery(conversations(service, filters))
+  const [creating, setCreating] = useState(false)
+  const rows = list.data?.pages.flatMap((page) => page.conversations) ?? []
+  const filtered = Object.values(filters).some((value) => value !== undefined)
+  const apply = (event: FormEvent<HTMLFormElement>) => {
+    event.preventDefault()
+    const { state, name, who, from, to } = textsOf(event.currentTarget)
+    const isAddress = /^(\+\d|\w+:|.+@)/.test(who ?? '')
+    void navigate({
+      search: {
+        state: state || undefined,
+        name: name || undefined,
+        identity: (!isAddress && who) || undefined,
+        address: (isAddress && who) || undefined,
+        from: from || undefined,
+        to: to || undefined,
+      },
+    })
+  }
+  return (
+    <main>
+      <header className="page-header">
+        <h1>Conversations</h1>
+        <button type="button" className="primary" onClick={() => setCreating(true)}>
+          New conversation
+        </button>
+      </header>
+      <search>
+        <form className="filters" onSubmit={apply} key={JSON.stringify(filters)}>
+          <Field label="Name" name="name" defaultValue={filters.name} placeholder="part of a name" />
+          <Field
+            label="Participant"
+            name="who"
+            defaultValue={filters.identity ?? filters.address}
+            placeholder="identity or address"
+          />
+          <SelectField
+            label="State"
+            name="state"
+            defaultValue={filters.state ?? ''}
+            onChange={(event) => event.currentTarget.form?.requestSubmit()}
+          >
+            <option value="">any</option>
+            <option>active</option>
+            <option>inactive</option>
+            <option>closed</option>
+          </SelectField>
+          <Field label="Active from" name="from" type="date" defaultValue={filters.from} />
+          <Field label="to" name="to" type="date" defaultValue={filters.to} />
+          <div className="filter-acts">
+            <button type="submit">Filter</button>
+            {filtered && (
+              <Link className="button" to="/services/$service/conversations" params={{ service }} search={{}}>
+                Clear
+              </Link>
+            )}
+          </div>
+        </form>
+      </search>
+      {list.isStale && (list.data?.pages.length ?? 0) > 1 && !list.isFetching && (
+        <button type="button" className="news" onClick={() => void list.refetch()}>
+          There is new activity: show it
+        </button>
+      )}
+      <Problem error={list.error ?? place.error} retry={() => void list.refetch()} />
+      {list.isPending && <Loading what="conversations" />}
+      {list.isSuccess && rows.length === 0 && (
+        <Empty title={filtered ? 'No conversation matches' : 'No conversations yet'}>
+          <p>
+            {list.hasNextPage
+              ? 'Only the latest were looked at so far.'
+              : filtered
+                ? 'Clear the filters, or choose another service above.'
+                : 'Create one here, or with an SDK: it appears at once.'}
+          </p>
+        </Empty>
+      )}
+      {rows.length > 0 && (
+        <ul className="rows" aria-label="Conversations">
+          {rows.map((row) => (
+            <li key={row.sid}>
+              <Link to="/services/$service/conversations/$sid" params={{ service, sid: row.sid }} className="row">
+                <span className="row-title">{row.friendly_name || row.unique_name || row.sid}</span>
+                <StateBadge state={row.state} />
+                <span className="row-note">
+                  {row.unique_name !== null && row.friendly_name ? `${row.unique_name} · ` : ''}
+                  {row.messages === 1 ? '1 message' : `${row.messages.toLocaleString('en')} messages`}
+                  {(row.date_inactive ?? row.date_closed) !== null && (
+                    <>
+                      {' · '}
+                      {row.date_inactive !== null ? 'inactive in ' : 'closes in '}
+                      <Countdown to={row.date_inactive ?? row.date_closed ?? ''} />
+                    </>
+                  )}
+                </span>
+                <span className="row-time">
+                  <Time at={row.date_activity} />
+                </span>
+              </Link>
+            </li>
+          ))}
+        </ul>
+      )}
+      {list.hasNextPage && (
+        <button type="button" className="more" disabled={list.isFetching} onClick={() => void list.fetchNextPage()}>
+          {list.isFetchingNextPage ? 'Loading …' : 'Load more'}
+        </button>
+      )}
+      {creating && place.data && (
+        <NewConversation account={place.data.account_sid} service={service} onClose={() => setCreating(false)} />
+      )}
+    </main>
+  )
+}
+
+function NewConversation(props: { readonly account: string; readonly service: string; readonly onClose: () => void }) {
+  const { account, service, onClose } = props
+  const navigate = route.useNavigate()
+  const [webhooks] = useSetting('webhooks')
+  return (
+    <FormDialog
+      title="New conversation"
+      act="Create"
+      done="The conversation was created"
+      onClose={onClose}
+      run={async ({ name, unique, identity, inactive, closed }) => {
+        const options = { account, webhooks: webhooks === 'yes' }
+        const form = {
+          FriendlyName: name || undefined,
+          UniqueName: unique || undefined,
+          'Timers.Inactive': inactive || undefined,
+          'Timers.Closed': closed || undefined,
+        }
+        const { sid } = await post<{ sid: string }>(`${servicePath(service)}/Conversations`, { ...options, form })
+        if (identity) {
+          await post(`${conversationPath(service, sid)}/Participants`, { ...options, form: { Identity: identity } })
+        }
+        await navigate({ to: '/services/$service/conversations/$sid', params: { service, sid } })
+      }}
+    >
+      <Field label="Friendly name" name="name" maxLength={256} />
+      <Field label="Unique name" name="unique" maxLength={256} hint="Optional; it stands for the SID in URLs" />
+      <Field label="First participant" name="identity" maxLength={256} hint="Optional; the identity of a user" />
+      <Field label="Becomes inactive after" name="inactive" placeholder="PT10M" hint="ISO 8601 duration, at least PT1M" />
+      <Field label="Closes after" name="closed" placeholder="PT1H" hint="ISO 8601 duration, at least PT10M" />
+    </FormDialog>
+  )
+}

@@ -1,0 +1,259 @@
+import { useInfiniteQuery, useMutation, useQuery } from '@tanstack/react-query'
+import { getRouteApi, Link } from '@tanstack/react-router'
+import { type FormEvent, useState } from 'react'
+import { type Delivery, post } from '../api.ts'
+import { announce } from '../parts/announce.tsx'
+import { copy, Empty, Field, Loading, Problem, SelectField, Sid, StatusBadge, textsOf } from '../parts/basics.tsx'
+import { lastAttempt } from '../parts/delivery-link.tsx'
+import { deliveries, delivery, queryClient } from '../queries.ts'
+import { Time } from '../time.tsx'
+
+const listRoute = getRouteApi('/deliveries')
+const oneRoute = getRouteApi('/deliveries/$id')
+
+/** Events that webhooks are sent. */
+const events = [
+  'onConversationAdded',
+  'onConversationUpdated',
+  'onConversationRemoved',
+  'onConversationStateUpdated',
+  'onMessageAdded',
+  'onMessageUpdated',
+  'onMessageRemoved',
+  'onParticipantAdded',
+  'onParticipantUpdated',
+  'onParticipantRemoved',
+  'onDeliveryUpdated',
+  'onUserAdded',
+  'onUserUpdated',
+]
+
+function sendAgain(id: string): Promise<Delivery> {
+  return post(`/admin/v1/deliveries/${id}/redeliver`)
+}
+
+/** Webhooks and channel messages, newest first. */
+export function Deliveries() {
+  const filters = listRoute.useSearch()
+  const navigate = listRoute.useNavigate()
+  const list = useInfiniteQuery(deliveries(filters))
+  const [chosen, setChosen] = useState<ReadonlySet<string>>(new Set())
+  const rows = list.data?.pages.flatMap((page) => page.deliveries) ?? []
+  const filtered = Object.values(filters).some((value) => value !== undefined)
+  const again = useMutation({
+    mutationFn: async (ids: readonly string[]) => {
+      for (const id of ids) {
+        await sendAgain(id)
+        setChosen((before) => new Set([...before].filter((one) => one !== id)))
+      }
+      return ids.length
+    },
+    onSuccess: (count) => announce(count === 1 ? '1 delivery is sent again' : `${count} deliveries are sent again`),
+    onSettled: () => queryClient.invalidateQueries({ queryKey: ['deliveries'] }),
+  })
+  const apply = (event: FormEvent<HTMLFormElement>) => {
+    event.preventDefault()
+    const { status, event: type, conversation, service, target } = textsOf(event.currentTarget)
+    void navigate({
+      search: {
+        status: status || undefined,
+        event: type || undefined,
+        conversation: conversation || undefined,
+        service: service || undefined,
+        target: target || undefined,
+      },
+    })
+  }
+  const submit = (event: { readonly currentTarget: HTMLSelectElement }) => event.currentTarget.form?.requestSubmit()
+  return (
+    <main>
+      <header className="page-header">
+        <h1>Deliveries</h1>
+        <button
+          type="button"
+          className="primary"
+          disabled={chosen.size === 0 || again.isPending}
+          onClick={() => again.mutate([...chosen])}
+        >
+          Send again{chosen.size > 0 && ` (${chosen.size})`}
+        </button>
+      </header>
+      <search>
+        <form className="filters" onSubmit={apply} key={JSON.stringify(filters)}>
+          <SelectField label="Status" name="status" defaultValue={filters.status ?? ''} onChange={submit}>
+            <option value="">any</option>
+            <option>pending</option>
+            <option>delivered</option>
+            <option>failed</option>
+          </SelectField>
+          <SelectField label="Event" name="event" defaultValue={filters.event ?? ''} onChange={submit}>
+            <option value="">any</option>
+            {events.map((name) => (
+              <option key={name}>{name}</option>
+            ))}
+          </SelectField>
+          <Field label="Conversation" name="conversation" defaultValue={filters.conversation} placeholder="CH…" />
+          <Field label="Service" name="service" defaultValue={filters.service} placeholder="IS…" />
+          <Field label="Target" name="target" defaultValue={filters.target} placeholder="AC…, IS…, WH…" />
+          <div className="filter-acts">
+            <button type="submit">Filter</button>
+            {filtered && (
+              <Link className="button" to="/deliveries" search={{}}>
+                Clear
+              </Link>
+            )}
+          </div>
+        </form>
+      </search>
+      {list.isStale && (list.data?.pages.length ?? 0) > 1 && !list.isFetching && (
+        <button type="button" className="news" onClick={() => void list.refetch()}>
+          There are newer results: show them
+        </button>
+      )}
+      <Problem error={list.error ?? again.error} retry={() => void list.refetch()} />
+      {list.isPending && <Loading what="deliveries" />}
+      {list.isSuccess && rows.length === 0 && (
+        <Empty title={filtered ? 'No delivery matches' : 'Nothing has been sent yet'}>
+          <p>
+            {list.hasNextPage
+              ? 'Only the latest were looked at so far.'
+              : filtered
+                ? 'Clear the filters. Finished deliveries stay for PARLEY_DELIVERY_LOG_DAYS.'
+                : 'Set a webhook URL and its events, of the account, of a service or of a conversation: each event becomes a delivery.'}
+          </p>
+        </Empty>
+      )}
+      {rows.length > 0 && (
+        <ul className="rows" aria-label="Deliveries">
+          {rows.map((row) => (
+            <li key={row.id} className="chosen-row">
+              <input
+                type="checkbox"
+                aria-label={`Choose ${row.event_type} ${row.id}`}
+                checked={chosen.has(row.id)}
+                onChange={({ currentTarget: { checked } }) =>
+                  setChosen((before) => new Set(checked ? [...before, row.id] : [...before].filter((id) => id !== row.id)))
+                }
+              />
+              <Link to="/deliveries/$id" params={{ id: row.id }} className="row">
+                <span className="row-title">{row.event_type}</span>
+                <StatusBadge status={row.status} />
+                <span className="row-note">{`${lastAttempt(row)} · ${row.url ?? 'no channel'}`}</span>
+                <span className="row-time">
+                  <Time at={row.date_created} />
+                </span>
+              </Link>
+            </li>
+          ))}
+        </ul>
+      )}
+      {list.hasNextPage && (
+        <button type="button" className="more" disabled={list.isFetching} onClick={() => void list.fetchNextPage()}>
+          {list.isFetchingNextPage ? 'Loading …' : 'Load more'}
+        </button>
+      )}
+    </main>
+  )
+}
+
+/** One delivery: what was sent where, and how it went. */
+export function OneDelivery() {
+  const { id } = oneRoute.useParams()
+  const one = useQuery(delivery(id))
+  const navigate = oneRoute.useNavigate()
+  const again = useMutation({
+    mutationFn: () => sendAgain(id),
+    onSuccess: async (made) => {
+      announce('It is sent again')
+      await navigate({ to: '/deliveries/$id', params: { id: made.id } })
+    },
+  })
+  const row = one.data
+  if (!row) {
+    return (
+      <main>
+        <h1>Delivery</h1>
+        {one.isPending ? <Loading what="the delivery" /> : <Problem error={one.error} retry={() => void one.refetch()} />}
+      </main>
+    )
+  }
+  return (
+    <main>
+      <header className="page-header">
+        <h1>
+          {row.event_type} <StatusBadge status={row.status} />
+        </h1>
+        <div className="acts">
+          <button type="button" onClick={() => copy(JSON.stringify(row, null, 2), 'The delivery')}>
+            Copy as JSON
+          </button>
+          <button type="button" className="primary" disabled={again.isPending} onClick={() => again.mutate()}>
+            Send again
+          </button>
+        </div>
+      </header>
+      <Problem error={again.error} />
+      <dl className="facts">
+        <dt>Delivery</dt>
+        <dd>
+          <Sid sid={row.id} />
+        </dd>
+        <dt>Sent to</dt>
+        <dd>
+          {row.url === null ? 'nobody: no channel carries the address' : `${row.method} ${row.url}`}{' '}
+          {row.target_sid !== null && <Sid sid={row.target_sid} />}
+        </dd>
+        <dt>About</dt>
+        <dd>
+          {row.subject_sid.startsWith('CH') ? (
+            <Link to="/services/$service/conversations/$sid" params={{ service: row.service_sid, sid: row.subject_sid }}>
+              {row.subject_sid}
+            </Link>
+          ) : (
+            row.subject_sid
+          )}
+        </dd>
+        <dt>Created</dt>
+        <dd>
+          <Time at={row.date_created} />
+        </dd>
+        {row.date_finished !== null && (
+          <>
+            <dt>Finished</dt>
+            <dd>
+              <Time at={row.date_finished} />
+            </dd>
+          </>
+        )}
+      </dl>
+      <section>
+        <h2>Attempts</h2>
+        {row.attempts.length === 0 ? (
+          <p>
+            None yet. {row.status === 'pending' && 'It waits for its turn: deliveries about one conversation are sent in order.'}
+          </p>
+        ) : (
+          <ol className="attempts">
+            {row.attempts.map((attempt) => (
+              <li key={attempt.at}>
+                <strong>{attempt.status ?? (attempt.error === null ? 'done' : 'no response')}</strong> {attempt.error} in{' '}
+                {attempt.duration_ms} ms, <Time at={attempt.at} />
+              </li>
+            ))}
+          </ol>
+        )}
+      </section>
+      <section>
+        <h2>Parameters</h2>
+        <dl className="facts params">
+          {Object.entries(row.params).map(([name, value]) => (
+            <div key={name}>
+              <dt>{name}</dt>
+              <dd>{value}</dd>
+            </div>
+          ))}
+        </dl>
+      </section>
+    </main>
+  )
+}

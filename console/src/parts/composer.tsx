@@ -1,0 +1,77 @@
+import { useMutation } from '@tanstack/react-query'
+import { useRef, useState } from 'react'
+import { type Participant, post } from '../api.ts'
+import { useSetting } from '../settings.ts'
+import { useActing, useShown } from '../shown.tsx'
+import { Problem } from './basics.tsx'
+
+export function nameOf({ identity, messaging_binding, sid }: Participant): string {
+  return identity ?? messaging_binding?.address ?? sid
+}
+
+/** Writes a message as `system` or as any participant. */
+export function Composer({ people }: { readonly people: readonly Participant[] }) {
+  const { state } = useShown()
+  const { path, options } = useActing()
+  const [webhooks, setWebhooks] = useSetting('webhooks')
+  const [author, setAuthor] = useState('system')
+  const text = useRef<HTMLTextAreaElement>(null)
+  const send = useMutation({
+    mutationFn: (body: string) => post(`${path}/Messages`, { ...options, form: { Author: author, Body: body } }),
+    onSuccess: () => {
+      if (text.current) text.current.value = ''
+      text.current?.focus()
+    },
+  })
+  const submit = () => {
+    const body = text.current?.value ?? ''
+    if (body.trim() !== '' && !send.isPending) send.mutate(body)
+  }
+  if (state === 'closed') return <p className="composer-note">This conversation is closed: nothing can be written to it.</p>
+  return (
+    <form
+      className="composer"
+      onSubmit={(event) => {
+        event.preventDefault()
+        submit()
+      }}
+    >
+      <Problem error={send.error} />
+      <textarea
+        ref={text}
+        aria-label="Message"
+        rows={2}
+        placeholder="Write a message"
+        onKeyDown={(event) => {
+          if (event.key !== 'Enter' || event.shiftKey || event.nativeEvent.isComposing) return
+          event.preventDefault()
+          submit()
+        }}
+      />
+      <div className="composer-acts">
+        <label>
+          <span aria-hidden="true">as </span>
+          <select aria-label="as" value={author} onChange={(event) => setAuthor(event.target.value)}>
+            <option>system</option>
+            {people.map((one) => (
+              <option key={one.sid} value={nameOf(one)}>
+                {nameOf(one)}
+              </option>
+            ))}
+          </select>
+        </label>
+        <label>
+          <input
+            type="checkbox"
+            checked={webhooks === 'yes'}
+            onChange={(event) => setWebhooks(event.target.checked ? 'yes' : 'no')}
+          />{' '}
+          with webhooks
+        </label>
+        <button type="submit" className="primary" disabled={send.isPending}>
+          Send
+        </button>
+      </div>
+    </form>
+  )
+}

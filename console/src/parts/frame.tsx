@@ -1,0 +1,188 @@
+import { useQuery } from '@tanstack/react-query'
+import { Link, Outlet, useNavigate } from '@tanstack/react-router'
+import { type RefObject, useEffect, useRef, useState } from 'react'
+import { remove } from '../api.ts'
+import { useCurrentService } from '../current.ts'
+import { useLive } from '../live.ts'
+import { accounts, placeOf, queryClient, services } from '../queries.ts'
+import { useSetting } from '../settings.ts'
+import { Announcements } from './announce.tsx'
+import { Problem } from './basics.tsx'
+import { Palette } from './palette.tsx'
+
+/** What every page has: where one is, where one can go, and looking for a SID. */
+export function Frame() {
+  useLive()
+  const [palette, setPalette] = useState(false)
+  const search = useRef<HTMLInputElement>(null)
+  useEffect(() => {
+    const pressed = (event: KeyboardEvent) => {
+      if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === 'k') {
+        event.preventDefault()
+        setPalette(true)
+      }
+      const typing = event.target instanceof HTMLElement && event.target.matches('input, textarea, select, [contenteditable]')
+      if (event.key === '/' && !typing && !event.ctrlKey && !event.metaKey && !event.altKey) {
+        event.preventDefault()
+        search.current?.focus()
+      }
+    }
+    addEventListener('keydown', pressed)
+    return () => removeEventListener('keydown', pressed)
+  }, [])
+  return (
+    <>
+      <a className="skip" href="#page">
+        Skip to the page
+      </a>
+      <header className="top">
+        <Link to="/" className="brand">
+          Parley
+        </Link>
+        <nav aria-label="Pages">
+          <ConversationsLink />
+          <Link to="/deliveries" search={{}}>
+            Deliveries
+          </Link>
+          <Link to="/clock">Clock</Link>
+        </nav>
+        <Scope />
+        <Search input={search} />
+        <button type="button" className="quiet" onClick={() => setPalette(true)}>
+          <span aria-hidden="true">Ctrl K</span>
+          <span className="hidden">Commands</span>
+        </button>
+        <Settings />
+      </header>
+      <div id="page">
+        <Outlet />
+      </div>
+      <Announcements />
+      {palette && <Palette onClose={() => setPalette(false)} />}
+    </>
+  )
+}
+
+function ConversationsLink() {
+  const service = useCurrentService()
+  if (service === undefined) return null
+  return (
+    <Link to="/services/$service/conversations" params={{ service }} search={{}} activeOptions={{ includeSearch: false }}>
+      Conversations
+    </Link>
+  )
+}
+
+/** Which account and which service is looked at. */
+function Scope() {
+  const service = useCurrentService()
+  const all = useQuery(accounts)
+  const place = useQuery({ ...placeOf(service ?? ''), enabled: service !== undefined })
+  const account = place.data?.account_sid
+  const ofAccount = useQuery({ ...services(account ?? ''), enabled: account !== undefined })
+  const navigate = useNavigate()
+  const go = (chosen: string) =>
+    void navigate({ to: '/services/$service/conversations', params: { service: chosen }, search: {} })
+  if (all.error) return <Problem error={all.error} retry={() => void all.refetch()} />
+  return (
+    <div className="scope">
+      <select
+        aria-label="Account"
+        value={account ?? ''}
+        onChange={({ target: { value } }) => {
+          const chosen = all.data?.find(({ sid }) => sid === value)
+          if (chosen) go(chosen.default_chat_service_sid)
+        }}
+      >
+        {all.data?.map(({ sid, friendly_name, status }) => (
+          <option key={sid} value={sid}>
+            {`${friendly_name || sid}${status === 'suspended' ? ' (suspended)' : ''}`}
+          </option>
+        ))}
+      </select>
+      <select aria-label="Service" value={service ?? ''} onChange={({ target: { value } }) => go(value)}>
+        {ofAccount.data?.map(({ sid, friendly_name }) => (
+          <option key={sid} value={sid}>
+            {friendly_name || sid}
+          </option>
+        ))}
+        {service !== undefined && !ofAccount.data?.some(({ sid }) => sid === service) && (
+          <option value={service}>{service}</option>
+        )}
+      </select>
+    </div>
+  )
+}
+
+const aSid = /^[A-Z]{2}[0-9a-f]{32}$/
+
+/** A SID leads to its page, anything else to the conversations with that name. */
+function Search({ input }: { readonly input: RefObject<HTMLInputElement | null> }) {
+  const navigate = useNavigate()
+  const service = useCurrentService()
+  return (
+    <search>
+      <form
+        onSubmit={(event) => {
+          event.preventDefault()
+          const text = input.current?.value.trim() ?? ''
+          if (aSid.test(text)) void navigate({ to: '/$sid', params: { sid: text } })
+          else if (text && service) {
+            void navigate({ to: '/services/$service/conversations', params: { service }, search: { name: text } })
+          }
+          if (text && input.current) input.current.value = ''
+        }}
+      >
+        <input ref={input} type="search" aria-label="Look for a SID or a name" placeholder="SID or name ( / )" />
+      </form>
+    </search>
+  )
+}
+
+function Settings() {
+  const [theme, setTheme] = useSetting('theme')
+  const [time, setTime] = useSetting('time')
+  const [zone, setZone] = useSetting('zone')
+  return (
+    <>
+      <button type="button" className="quiet" popoverTarget="settings">
+        Settings
+      </button>
+      <div id="settings" popover="auto">
+        <label>
+          Theme{' '}
+          <select value={theme} onChange={({ target }) => setTheme(target.value as typeof theme)}>
+            <option value="system">as the system</option>
+            <option value="light">light</option>
+            <option value="dark">dark</option>
+          </select>
+        </label>
+        <label>
+          Times{' '}
+          <select value={time} onChange={({ target }) => setTime(target.value as typeof time)}>
+            <option value="relative">relative</option>
+            <option value="absolute">absolute</option>
+          </select>
+        </label>
+        <label>
+          Zone{' '}
+          <select value={zone} onChange={({ target }) => setZone(target.value as typeof zone)}>
+            <option value="local">local</option>
+            <option value="utc">UTC</option>
+          </select>
+        </label>
+        <button
+          type="button"
+          onClick={() => {
+            void remove('/admin/v1/session').then(() => {
+              queryClient.clear()
+              location.reload()
+            })
+          }}
+        >
+          Sign out
+        </button>
+      </div>
+    </>
+  )
+}

@@ -1,0 +1,171 @@
+import { useQuery } from '@tanstack/react-query'
+import { useState } from 'react'
+import { type Delivery, type Media, type Message, type Participant, pathOf, post, remove } from '../api.ts'
+import { mediaLink, receipts } from '../queries.ts'
+import { useActing, useShown } from '../shown.tsx'
+import { Time } from '../time.tsx'
+import { copy, Problem, StatusBadge, TextField } from './basics.tsx'
+import { nameOf } from './composer.tsx'
+import { DeliveryLink } from './delivery-link.tsx'
+import { FormDialog } from './form-dialog.tsx'
+
+interface BubbleProps {
+  readonly message: Message
+  readonly people: readonly Participant[]
+  /** What was sent about it. */
+  readonly deliveries: readonly Delivery[]
+}
+
+export function MessageBubble({ message, people, deliveries }: BubbleProps) {
+  const { state } = useShown()
+  const { path, options } = useActing()
+  const [open, setOpen] = useState<'edit' | 'delete' | null>(null)
+  const [details, setDetails] = useState(false)
+  const { sid, author, index, body, media, delivery, attributes, date_created, date_updated } = message
+  const at = `${path}/Messages/${sid}`
+  const readers = people.filter((one) => one.last_read_message_index === index)
+  const close = () => setOpen(null)
+  // Of a message with receipts, these change it too.
+  const edited = date_updated !== date_created && delivery === null
+  return (
+    <article
+      className={author === 'system' ? 'message from-system' : 'message'}
+      aria-label={`Message ${index} by ${author}`}
+      id={sid}
+    >
+      <header>
+        <strong>{author}</strong> <span className="row-note">#{index}</span> <Time at={date_created} />
+        {edited && <span className="badge">edited</span>}
+        <span className="message-acts">
+          <button type="button" className="quiet" aria-expanded={details} onClick={() => setDetails(!details)}>
+            Details
+          </button>
+          <button type="button" className="quiet" disabled={state === 'closed'} onClick={() => setOpen('edit')}>
+            Edit
+          </button>
+          <button type="button" className="quiet" disabled={state === 'closed'} onClick={() => setOpen('delete')}>
+            Delete
+          </button>
+        </span>
+      </header>
+      {body !== null && <p className="body">{body}</p>}
+      {media?.map((file) => (
+        <File key={file.sid} file={file} />
+      ))}
+      {delivery && <p className="row-note">{deliveryWords(delivery)}</p>}
+      {readers.length > 0 && <p className="row-note">Read up to here by {readers.map(nameOf).join(', ')}</p>}
+      {deliveries.length > 0 && (
+        <p className="sent">
+          {deliveries.map((one) => (
+            <DeliveryLink key={one.id} delivery={one} />
+          ))}
+        </p>
+      )}
+      {details && (
+        <div className="details">
+          {delivery && <Receipts message={sid} people={people} />}
+          {attributes !== '{}' && <pre className="code">{attributes}</pre>}
+          <button type="button" onClick={() => copy(JSON.stringify(message, null, 2), 'The message')}>
+            Copy as JSON
+          </button>
+          <button type="button" onClick={() => copy(sid, 'The SID')}>
+            Copy the SID
+          </button>
+        </div>
+      )}
+      {open === 'edit' && (
+        <FormDialog
+          title={`Edit message #${index}`}
+          act="Save"
+          done="The message was changed"
+          onClose={close}
+          run={({ body: text, attributes: json }) => post(at, { ...options, form: { Body: text, Attributes: json } })}
+        >
+          <TextField label="Text" name="body" rows={5} defaultValue={body ?? ''} />
+          <TextField label="Attributes" name="attributes" className="code" rows={4} defaultValue={attributes} hint="JSON" />
+        </FormDialog>
+      )}
+      {open === 'delete' && (
+        <FormDialog
+          title={`Delete message #${index}?`}
+          act="Delete"
+          danger
+          done="The message was deleted"
+          onClose={close}
+          run={() => remove(at, options)}
+        >
+          <p>Its files go with it. This cannot be undone.</p>
+        </FormDialog>
+      )}
+    </article>
+  )
+}
+
+/** Such as `to 2: sent all, delivered some`. */
+function deliveryWords({ total, ...counts }: NonNullable<Message['delivery']>): string {
+  const words = Object.entries(counts).flatMap(([status, count]) =>
+    count === 'none' || count === 0 ? [] : [`${status} ${count}`],
+  )
+  return `By a channel to ${total}: ${words.length > 0 ? words.join(', ') : 'on the way'}`
+}
+
+function Receipts({ message, people }: { readonly message: string; readonly people: readonly Participant[] }) {
+  const { account, service, sid } = useShown()
+  const found = useQuery(receipts(account, service, sid, message))
+  return (
+    <>
+      <Problem error={found.error} />
+      {found.data?.length === 0 && <p>No receipts yet.</p>}
+      <ul className="plain">
+        {found.data?.map((receipt) => {
+          const person = people.find((one) => one.sid === receipt.participant_sid)
+          return (
+            <li key={receipt.sid}>
+              {person ? nameOf(person) : receipt.participant_sid} <StatusBadge status={receipt.status} />
+              {receipt.error_code > 0 && ` error ${receipt.error_code}`} <Time at={receipt.date_updated} />
+            </li>
+          )
+        })}
+      </ul>
+    </>
+  )
+}
+
+/** Types that a browser shows without running anything of them. Any other file is a download. */
+const images = /^image\/(?:png|jpeg|gif|webp|avif)$/
+
+function File({ file }: { readonly file: Media }) {
+  const { account, service } = useShown()
+  const link = useQuery(mediaLink(account, service, file.sid))
+  const name = file.filename ?? 'File'
+  const [type = ''] = file.content_type.toLowerCase().split(';')
+  if (link.error) return <Problem error={link.error} retry={() => void link.refetch()} />
+  if (!link.data) return <p className="row-note">{name}</p>
+  const url = pathOf(link.data.links.content_direct_temporary)
+  return (
+    <figure>
+      {images.test(type) && <img src={url} alt={name} loading="lazy" />}
+      {type.startsWith('audio/') && (
+        // biome-ignore lint/a11y/useMediaCaption: what people send has no captions
+        <audio controls preload="none" src={url} aria-label={name} />
+      )}
+      {type.startsWith('video/') && (
+        // biome-ignore lint/a11y/useMediaCaption: what people send has no captions
+        <video controls preload="none" src={url} aria-label={name} />
+      )}
+      <figcaption>
+        <a href={url} target="_blank" rel="noreferrer">
+          {name}
+        </a>{' '}
+        <small>
+          {file.content_type}, {size(file.size)}
+        </small>
+      </figcaption>
+    </figure>
+  )
+}
+
+function size(bytes: number): string {
+  if (bytes < 1000) return `${bytes} bytes`
+  return bytes < 1_000_000 ? `${(bytes / 1000).toFixed(1)} kB` : `${(bytes / 1_000_000).toFixed(1)} MB`
+}

@@ -1,0 +1,104 @@
+import { type UseQueryResult, useQuery } from '@tanstack/react-query'
+import { useState } from 'react'
+import { type Participant, post, remove, type V1Page } from '../api.ts'
+import { roles } from '../queries.ts'
+import { useActing, useShown } from '../shown.tsx'
+import { Field, Loading, Problem, SelectField } from './basics.tsx'
+import { nameOf } from './composer.tsx'
+import { FormDialog } from './form-dialog.tsx'
+
+/** Who is in the conversation, with their roles and how far they have read. */
+export function People({ people }: { readonly people: UseQueryResult<V1Page<Participant>> }) {
+  const { account, service, state } = useShown()
+  const { path, options } = useActing()
+  const named = useQuery(roles(account, service))
+  const [adding, setAdding] = useState(false)
+  const [leaving, setLeaving] = useState<Participant | null>(null)
+  const roleOf = (sid: string | null) => named.data?.find((role) => role.sid === sid)?.friendly_name
+  const members = people.data?.items ?? []
+  return (
+    <details open>
+      <summary>Participants {people.data && `(${members.length}${people.data.next === null ? '' : ' of more'})`}</summary>
+      <Problem error={people.error} retry={() => void people.refetch()} />
+      {people.isPending && <Loading what="participants" />}
+      {people.data && members.length === 0 && <p>Nobody is in this conversation yet.</p>}
+      <ul className="plain people">
+        {members.map((one) => (
+          <li key={one.sid}>
+            <div>
+              <strong>{nameOf(one)}</strong>
+              <small>
+                {[
+                  one.messaging_binding?.type ?? 'chat',
+                  one.messaging_binding?.proxy_address && `by ${one.messaging_binding.proxy_address}`,
+                  roleOf(one.role_sid),
+                  one.last_read_message_index !== null && `has read up to #${one.last_read_message_index}`,
+                ]
+                  .filter(Boolean)
+                  .join(' · ')}
+              </small>
+            </div>
+            <button
+              type="button"
+              className="quiet"
+              aria-label={`Remove ${nameOf(one)}`}
+              disabled={state === 'closed'}
+              onClick={() => setLeaving(one)}
+            >
+              Remove
+            </button>
+          </li>
+        ))}
+      </ul>
+      <button type="button" disabled={state === 'closed'} onClick={() => setAdding(true)}>
+        Add a participant
+      </button>
+      {adding && (
+        <FormDialog
+          title="Add a participant"
+          act="Add"
+          done="The participant was added"
+          onClose={() => setAdding(false)}
+          run={({ identity, address, proxy, role }) =>
+            post(`${path}/Participants`, {
+              ...options,
+              form: {
+                Identity: identity || undefined,
+                'MessagingBinding.Address': address || undefined,
+                'MessagingBinding.ProxyAddress': proxy || undefined,
+                RoleSid: role || undefined,
+              },
+            })
+          }
+        >
+          <p>Somebody who chats has an identity; somebody with a phone has an address, and writes to an address of yours.</p>
+          <Field label="Identity" name="identity" maxLength={256} />
+          <Field label="Address" name="address" placeholder="+15551234567" />
+          <Field label="Your address" name="proxy" placeholder="+15557654321" />
+          <SelectField label="Role" name="role">
+            <option value="">the default of the service</option>
+            {named.data
+              ?.filter(({ type }) => type === 'conversation')
+              .map(({ sid, friendly_name }) => (
+                <option key={sid} value={sid}>
+                  {friendly_name}
+                </option>
+              ))}
+          </SelectField>
+        </FormDialog>
+      )}
+      {leaving && (
+        <FormDialog
+          title={`Remove ${nameOf(leaving)}?`}
+          act="Remove"
+          danger
+          done="The participant was removed"
+          onClose={() => setLeaving(null)}
+          run={() => remove(`${path}/Participants/${leaving.sid}`, options)}
+        >
+          <p>Their messages stay.</p>
+        </FormDialog>
+      )}
+    </details>
+  )
+}

@@ -1,0 +1,159 @@
+import { Fragment, type ReactNode, useEffect, useMemo, useRef, useState } from 'react'
+import type { Conversation, Delivery, Message, Participant } from '../api.ts'
+import { Time } from '../time.tsx'
+import { Empty, Loading, Problem } from './basics.tsx'
+import { DeliveryLink } from './delivery-link.tsx'
+import { MessageBubble } from './message.tsx'
+
+interface TimelineProps {
+  readonly conversation: Conversation
+  readonly people: readonly Participant[]
+  /** The latest first. */
+  readonly messages: readonly Message[]
+  readonly deliveries: readonly Delivery[]
+  readonly isPending: boolean
+  readonly error: unknown
+  readonly retry: () => void
+  /** Loads older messages; null when there are none. */
+  readonly older: (() => void) | null
+}
+
+interface Entry {
+  readonly key: string
+  readonly at: number
+  readonly shown: ReactNode
+}
+
+/** Messages, what has happened between them and what was sent about it, on one line of time. The latest is at the bottom. */
+export function Timeline(props: TimelineProps) {
+  const { messages, isPending, error, retry, older } = props
+  const entries = useMemo(() => entriesOf(props), [props])
+  const [count, setCount] = useState(0)
+  const box = useRef<HTMLDivElement>(null)
+  const latest = messages[0]?.sid
+  const seen = useRef(latest)
+  useEffect(() => {
+    if (latest === seen.current) return
+    // The box stays at its bottom by itself; whoever reads further up is told.
+    const scrolledUp = (box.current?.scrollTop ?? 0) < -40
+    if (seen.current !== undefined && scrolledUp) setCount((before) => before + 1)
+    seen.current = latest
+  }, [latest])
+  const toBottom = () => {
+    box.current?.scrollTo({ top: 0 })
+    setCount(0)
+  }
+  return (
+    <>
+      <div
+        className="timeline"
+        ref={box}
+        // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls has to be reached by keyboard
+        tabIndex={0}
+        role="log"
+        aria-label="Messages"
+        onScroll={({ currentTarget: { scrollTop } }) => scrollTop > -40 && setCount(0)}
+      >
+        <div className="timeline-entries">
+          {older && (
+            <button type="button" className="more" onClick={older}>
+              Load older messages
+            </button>
+          )}
+          <Problem error={error} retry={retry} />
+          {isPending && <Loading what="messages" />}
+          {!isPending && messages.length === 0 && (
+            <Empty title="No messages yet">
+              <p>Write one below, or with an SDK: it appears at once.</p>
+            </Empty>
+          )}
+          {entries.map(({ key, shown }) => (
+            <Fragment key={key}>{shown}</Fragment>
+          ))}
+        </div>
+      </div>
+      {count > 0 && (
+        <button type="button" className="news" onClick={toBottom}>
+          New messages below
+        </button>
+      )}
+    </>
+  )
+}
+
+function entriesOf({ conversation, people, messages, deliveries, older }: TimelineProps): Entry[] {
+  const ascending = messages.toReversed()
+  const loaded = new Set(messages.map(({ sid }) => sid))
+  const ofMessage = Map.groupBy(
+    deliveries.filter(({ params }) => loaded.has(params.MessageSid ?? '')),
+    ({ params }) => params.MessageSid ?? '',
+  )
+  const entries: Entry[] = []
+  let before = older ? null : -1
+  let at = 0
+  for (const message of ascending) {
+    const gap = before === null ? 0 : message.index - before - 1
+    const sent = (ofMessage.get(message.sid) ?? []).toReversed()
+    // An event has the date with its fraction of a second. The order of messages is that of their indexes in any case.
+    const added = sent.find(({ event_type }) => event_type === 'onMessageAdded')
+    at = Math.max(at, Date.parse(added?.params.DateCreated ?? message.date_created))
+    if (gap > 0) {
+      const which = gap === 1 ? `Message #${message.index - 1} was deleted` : `${gap} messages were deleted`
+      entries.push({ key: `gap ${message.index}`, at, shown: <p className="line">{which}</p> })
+    }
+    before = message.index
+    entries.push({ key: message.sid, at, shown: <MessageBubble message={message} people={people} deliveries={sent} /> })
+  }
+  const from = older ? (entries[0]?.at ?? 0) : 0
+  const others = deliveries.filter(
+    ({ params, date_created }) => !loaded.has(params.MessageSid ?? '') && Date.parse(date_created) >= from,
+  )
+  for (const one of others) entries.push({ key: one.id, at: Date.parse(one.date_created), shown: <EventLine delivery={one} /> })
+  if (!older) {
+    entries.push({
+      key: 'created',
+      // Dates of messages have no fraction of a second: nothing is before the creation.
+      at: 0,
+      shown: (
+        <p className="line">
+          Created <Time at={conversation.date_created} />
+        </p>
+      ),
+    })
+  }
+  // Sorting keeps the order of what has one time: messages before what has happened in their second.
+  return entries.sort((a, b) => a.at - b.at)
+}
+
+/** What has happened, as the event that was sent says it. */
+function EventLine({ delivery }: { readonly delivery: Delivery }) {
+  return (
+    <p className="line">
+      {wordsOf(delivery)} <Time at={delivery.date_created} /> <DeliveryLink delivery={delivery} />
+    </p>
+  )
+}
+
+function wordsOf({ event_type, params }: Delivery): string {
+  const who = params.Identity ?? params['MessagingBinding.Address'] ?? 'Somebody'
+  switch (event_type) {
+    case 'onConversationStateUpdated':
+      return `From ${params.StateFrom} to ${params.StateTo}, ${reasons[params.Reason ?? ''] ?? ''}`
+    case 'onParticipantAdded':
+      return `${who} was added`
+    case 'onParticipantRemoved':
+      return `${who} was removed`
+    case 'onParticipantUpdated':
+      return `${who} was changed`
+    case 'onMessageRemoved':
+      return `Message #${params.Index} was deleted`
+    case 'onConversationUpdated':
+      return 'The conversation was changed'
+    case 'onConversationAdded':
+      return 'The conversation was created'
+    default:
+      return ''
+  }
+}
+
+const reasons: Readonly<Record<string, string>> = { API: 'by a request', EVENT: 'by an event', TIMER: 'by its timer' }

@@ -1,0 +1,156 @@
+import { infiniteQueryOptions, QueryClient, queryOptions } from '@tanstack/react-query'
+import {
+  type Account,
+  type Conversation,
+  type ConversationPage,
+  conversationPath,
+  type Delivery,
+  type DeliveryPage,
+  get,
+  getPage,
+  type Message,
+  type Participant,
+  type Place,
+  type Receipt,
+  RefusedError,
+  type Role,
+  type Server,
+  type Service,
+  servicePath,
+  type Timer,
+  type V1Page,
+  type Webhook,
+  withQuery,
+} from './api.ts'
+
+export const queryClient = new QueryClient({
+  defaultOptions: {
+    queries: {
+      // Events say what has changed (live.ts); after a gap everything is read again.
+      staleTime: Number.POSITIVE_INFINITY,
+      refetchOnWindowFocus: false,
+      retry: (failures, error) => failures < 2 && !(error instanceof RefusedError && error.status >= 400 && error.status < 500),
+    },
+  },
+})
+
+export interface ConversationFilters {
+  readonly state?: string | undefined
+  readonly name?: string | undefined
+  readonly identity?: string | undefined
+  readonly address?: string | undefined
+  readonly from?: string | undefined
+  readonly to?: string | undefined
+}
+
+export interface DeliveryFilters {
+  readonly service?: string | undefined
+  readonly conversation?: string | undefined
+  readonly status?: string | undefined
+  readonly event?: string | undefined
+  readonly target?: string | undefined
+}
+
+export const server = queryOptions({ queryKey: ['server'], queryFn: () => get<Server>('/admin/v1/server') })
+
+export const session = queryOptions({
+  queryKey: ['session'],
+  queryFn: async () => (await get<{ signed_in: boolean }>('/admin/v1/session')).signed_in,
+})
+
+export const accounts = queryOptions({
+  queryKey: ['accounts'],
+  queryFn: async () => (await get<{ accounts: Account[] }>('/admin/v1/accounts')).accounts,
+})
+
+export const placeOf = (sid: string) =>
+  queryOptions({
+    queryKey: ['place', sid],
+    queryFn: () => get<Place>(`/admin/v1/sids/${encodeURIComponent(sid)}`),
+  })
+
+export const services = (account: string) =>
+  queryOptions({
+    queryKey: ['services', account],
+    queryFn: async () => (await getPage<Service>('/v1/Services?PageSize=1000', { account })).items,
+  })
+
+export const roles = (account: string, service: string) =>
+  queryOptions({
+    queryKey: ['roles', service],
+    queryFn: async () => (await getPage<Role>(`${servicePath(service)}/Roles?PageSize=1000`, { account })).items,
+  })
+
+export const conversations = (service: string, filters: ConversationFilters) =>
+  infiniteQueryOptions({
+    queryKey: ['conversations', service, filters],
+    queryFn: ({ pageParam, signal }) => {
+      const params = { service_sid: service, ...filters, before: pageParam, limit: 50 }
+      return get<ConversationPage>(withQuery('/admin/v1/conversations', params), { signal })
+    },
+    initialPageParam: '',
+    getNextPageParam: (page) => page.next_before,
+  })
+
+export const conversation = (account: string, service: string, sid: string) =>
+  queryOptions({
+    queryKey: ['conversation', sid, 'itself'],
+    queryFn: () => get<Conversation>(conversationPath(service, sid), { account }),
+  })
+
+export const messages = (account: string, service: string, sid: string) =>
+  infiniteQueryOptions({
+    queryKey: ['conversation', sid, 'messages'],
+    queryFn: ({ pageParam }): Promise<V1Page<Message>> => getPage(pageParam, { account }),
+    initialPageParam: `${conversationPath(service, sid)}/Messages?Order=desc&PageSize=50`,
+    getNextPageParam: (page) => page.next,
+  })
+
+export const participants = (account: string, service: string, sid: string) =>
+  queryOptions({
+    queryKey: ['conversation', sid, 'participants'],
+    queryFn: () => getPage<Participant>(`${conversationPath(service, sid)}/Participants?PageSize=200`, { account }),
+  })
+
+export const webhooks = (account: string, service: string, sid: string) =>
+  queryOptions({
+    queryKey: ['conversation', sid, 'webhooks'],
+    queryFn: async () => (await getPage<Webhook>(`${conversationPath(service, sid)}/Webhooks`, { account })).items,
+  })
+
+export const receipts = (account: string, service: string, sid: string, message: string) =>
+  queryOptions({
+    queryKey: ['conversation', sid, 'receipts', message],
+    queryFn: async () =>
+      (await getPage<Receipt>(`${conversationPath(service, sid)}/Messages/${message}/Receipts?PageSize=200`, { account })).items,
+  })
+
+/** A link to the bytes of a file that lives for minutes. */
+export const mediaLink = (account: string, service: string, media: string) =>
+  queryOptions({
+    queryKey: ['media', media],
+    queryFn: () => get<{ links: { content_direct_temporary: string } }>(`${servicePath(service)}/Media/${media}`, { account }),
+    staleTime: 60_000,
+  })
+
+export const deliveries = ({ service, conversation, status, event, target }: DeliveryFilters) =>
+  infiniteQueryOptions({
+    queryKey: ['deliveries', { service, conversation, status, event, target }],
+    queryFn: ({ pageParam, signal }) => {
+      const params = { service_sid: service, conversation_sid: conversation, status, event_type: event, target_sid: target }
+      return get<DeliveryPage>(withQuery('/admin/v1/deliveries', { ...params, before: pageParam, limit: 50 }), { signal })
+    },
+    initialPageParam: '',
+    getNextPageParam: (page) => page.next_before,
+  })
+
+export const delivery = (id: string) =>
+  queryOptions({
+    queryKey: ['deliveries', 'one', id],
+    queryFn: () => get<Delivery>(`/admin/v1/deliveries/${encodeURIComponent(id)}`),
+  })
+
+export const timers = queryOptions({
+  queryKey: ['timers'],
+  queryFn: async () => (await get<{ timers: Timer[] }>('/admin/v1/timers?limit=100')).timers,
+})

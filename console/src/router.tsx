@@ -1,0 +1,122 @@
+import { useQuery } from '@tanstack/react-query'
+import { createRootRoute, createRoute, createRouter, Navigate, useNavigate } from '@tanstack/react-router'
+import { useEffect } from 'react'
+import { Clock } from './pages/clock.tsx'
+import { Conversation } from './pages/conversation.tsx'
+import { Conversations } from './pages/conversations.tsx'
+import { Deliveries, OneDelivery } from './pages/deliveries.tsx'
+import { Empty, Loading, Problem } from './parts/basics.tsx'
+import { Frame } from './parts/frame.tsx'
+import { accounts, type ConversationFilters, type DeliveryFilters, placeOf, server } from './queries.ts'
+
+/** Keeps the texts among the search parameters of these names: a URL may have been edited by hand. */
+function textsAmong<N extends string>(search: Readonly<Record<string, unknown>>, names: readonly N[]): { [Name in N]?: string } {
+  const found: { [Name in N]?: string } = {}
+  for (const name of names) {
+    const value = search[name]
+    if (typeof value === 'string' && value !== '') found[name] = value
+    // The router reads a number where a name has only digits.
+    else if (typeof value === 'number' || typeof value === 'boolean') found[name] = String(value)
+  }
+  return found
+}
+
+const root = createRootRoute({
+  component: Frame,
+  notFoundComponent: () => (
+    <main>
+      <h1>Not found</h1>
+      <Empty title="The console has no such page">
+        <p>Press / to look for a SID, or choose a page above.</p>
+      </Empty>
+    </main>
+  ),
+})
+
+const routes = [
+  createRoute({ getParentRoute: () => root, path: '/', component: Start }),
+  createRoute({
+    getParentRoute: () => root,
+    path: '/services/$service/conversations',
+    validateSearch: (search): ConversationFilters => textsAmong(search, ['state', 'name', 'identity', 'address', 'from', 'to']),
+    component: Conversations,
+  }),
+  createRoute({ getParentRoute: () => root, path: '/services/$service/conversations/$sid', component: Conversation }),
+  createRoute({
+    getParentRoute: () => root,
+    path: '/deliveries',
+    validateSearch: (search): DeliveryFilters => textsAmong(search, ['service', 'conversation', 'status', 'event', 'target']),
+    component: Deliveries,
+  }),
+  createRoute({ getParentRoute: () => root, path: '/deliveries/$id', component: OneDelivery }),
+  createRoute({ getParentRoute: () => root, path: '/clock', component: Clock }),
+  createRoute({ getParentRoute: () => root, path: '/$sid', component: Jump }),
+] as const
+
+export const router = createRouter({ routeTree: root.addChildren(routes), basepath: '/console' })
+
+declare module '@tanstack/react-router' {
+  interface Register {
+    router: typeof router
+  }
+}
+
+/** The conversations of the first account. */
+function Start() {
+  const info = useQuery(server)
+  const all = useQuery(accounts)
+  const first = all.data?.find(({ sid }) => sid === info.data?.first_account_sid) ?? all.data?.[0]
+  if (first) {
+    return (
+      <Navigate to="/services/$service/conversations" params={{ service: first.default_chat_service_sid }} search={{}} replace />
+    )
+  }
+  return (
+    <main>
+      <h1>Parley</h1>
+      <Problem error={info.error ?? all.error} />
+      {all.data ? (
+        <Empty title="There is no account">
+          <p>Create one: npm run parley -- accounts create</p>
+        </Empty>
+      ) : (
+        <Loading what="accounts" />
+      )}
+    </main>
+  )
+}
+
+/** `/console/CH…` leads to the page of what the SID is of. */
+function Jump() {
+  const { sid } = routes[6].useParams()
+  const navigate = useNavigate()
+  const isDelivery = /^WD[0-9a-f]{32}$/.test(sid)
+  const place = useQuery({ ...placeOf(sid), enabled: !isDelivery })
+  useEffect(() => {
+    if (isDelivery) void navigate({ to: '/deliveries/$id', params: { id: sid }, replace: true })
+    if (!place.data) return
+    const { service_sid: service, conversation_sid } = place.data
+    if (conversation_sid === null) {
+      void navigate({ to: '/services/$service/conversations', params: { service }, search: {}, replace: true })
+    } else {
+      const params = { service, sid: conversation_sid }
+      void navigate({ to: '/services/$service/conversations/$sid', params, replace: true })
+    }
+  }, [isDelivery, navigate, place.data, sid])
+  return (
+    <main>
+      <h1>Look for a SID</h1>
+      {place.error ? (
+        <>
+          <Problem error={place.error} />
+          <p>
+            Accounts, services, conversations and deliveries are found by their SID. Messages and participants are in their
+            conversation.
+          </p>
+        </>
+      ) : (
+        <Loading what={sid} />
+      )}
+    </main>
+  )
+}

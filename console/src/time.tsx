@@ -1,0 +1,80 @@
+import { useQuery } from '@tanstack/react-query'
+import { createContext, type ReactNode, useContext, useEffect, useMemo, useState } from 'react'
+import { server } from './queries.ts'
+import { useSetting } from './settings.ts'
+
+/** The time of the server, which a test may have moved; it is redrawn each second. */
+const Now = createContext(Date.now())
+
+/** One interval for the whole page. */
+export function NowProvider({ children }: { readonly children: ReactNode }) {
+  const { data, dataUpdatedAt } = useQuery(server)
+  const offset = data ? Date.parse(data.now) - dataUpdatedAt : 0
+  const [local, setLocal] = useState(Date.now)
+  useEffect(() => {
+    const timer = setInterval(() => setLocal(Date.now()), 1000)
+    return () => clearInterval(timer)
+  }, [])
+  return <Now.Provider value={local + offset}>{children}</Now.Provider>
+}
+
+export function useNow(): number {
+  return useContext(Now)
+}
+
+const relative = new Intl.RelativeTimeFormat('en', { numeric: 'auto', style: 'short' })
+const units = [
+  ['day', 86_400_000],
+  ['hour', 3_600_000],
+  ['minute', 60_000],
+  ['second', 1000],
+] as const
+
+function inWords(ms: number): string {
+  const [unit, size] = units.find(([, size]) => Math.abs(ms) >= size) ?? ['second', 1000]
+  return relative.format(Math.trunc(ms / size), unit)
+}
+
+/** Such as `1 d 02:03:04`; two places but for days. */
+export function countdown(ms: number): string {
+  const seconds = Math.max(0, Math.ceil(ms / 1000))
+  const pad = (value: number) => String(value).padStart(2, '0')
+  const days = Math.floor(seconds / 86_400)
+  const clock = `${pad(Math.floor(seconds / 3600) % 24)}:${pad(Math.floor(seconds / 60) % 60)}:${pad(seconds % 60)}`
+  return days > 0 ? `${days} d ${clock}` : clock
+}
+
+/** An instant in the reader's way: relative or absolute, in their zone or in UTC. The other is in its title. */
+export function Time({ at }: { readonly at: string | number }) {
+  const now = useNow()
+  const [style] = useSetting('time')
+  const [zone] = useSetting('zone')
+  const format = useMemo(
+    () =>
+      new Intl.DateTimeFormat('en-GB', {
+        dateStyle: 'medium',
+        timeStyle: 'medium',
+        ...(zone === 'utc' && { timeZone: 'UTC' }),
+      }),
+    [zone],
+  )
+  const date = new Date(at)
+  const absolute = `${format.format(date)}${zone === 'utc' ? ' UTC' : ''}`
+  const words = inWords(date.getTime() - now)
+  return (
+    <time dateTime={date.toISOString()} title={style === 'relative' ? absolute : words}>
+      {style === 'relative' ? words : absolute}
+    </time>
+  )
+}
+
+/** A deadline that comes nearer. */
+export function Countdown({ to }: { readonly to: string }) {
+  const now = useNow()
+  const left = Date.parse(to) - now
+  return (
+    <time className="countdown" dateTime={to} title={new Date(to).toISOString()}>
+      {left <= 0 ? 'now' : countdown(left)}
+    </time>
+  )
+}

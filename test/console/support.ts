@@ -1,0 +1,69 @@
+import type { Browser, Page } from 'playwright-core'
+import { expect } from 'vitest'
+import { hasBrowser, launchBrowser } from '../support/browser.ts'
+import { freshConsole, watchErrors } from '../support/console.ts'
+import { testOn } from '../support/fixtures.ts'
+import { adminToken, startServer } from '../support/server.ts'
+
+/** A browser of its own, as somebody has it who looks at a server. */
+export interface Visitor {
+  /** A page of the console, below `/console`. */
+  open(path?: string): Promise<Page>
+  readonly errors: readonly string[]
+  close(): Promise<void>
+}
+
+const browsers: { running?: Promise<Browser> } = {}
+
+/** Somebody who has not signed in. What the page may not do is among the errors: none are expected. */
+export async function newVisitor(
+  server: { readonly url: string },
+  options: { width?: number; dark?: boolean } = {},
+): Promise<Visitor> {
+  browsers.running ??= freshConsole().then(launchBrowser)
+  const browser = await browsers.running
+  const context = await browser.newContext({
+    viewport: { width: options.width ?? 1200, height: 800 },
+    colorScheme: options.dark ? 'dark' : 'light',
+    reducedMotion: 'reduce',
+    permissions: ['clipboard-read', 'clipboard-write'],
+  })
+  const errors = watchErrors(context)
+  return {
+    errors,
+    async open(path = '') {
+      const page = await context.newPage()
+      await page.goto(`${server.url}/console${path}`)
+      return page
+    },
+    close: () => context.close(),
+  }
+}
+
+export async function signIn(page: Page, token = adminToken): Promise<void> {
+  await page.getByLabel('Operator token').fill(token)
+  await page.getByRole('button', { name: 'Sign in' }).click()
+}
+
+/** `visitor`: signed in, and expected to have met no error. */
+const always = testOn(startServer).extend('visitor', async ({ server }, { onCleanup }) => {
+  const visitor = await newVisitor(server)
+  onCleanup(async () => {
+    await visitor.close()
+    expect(visitor.errors).toEqual([])
+  })
+  const page = await visitor.open()
+  await signIn(page)
+  await page.getByRole('heading', { name: 'Conversations' }).waitFor()
+  await page.close()
+  return visitor
+})
+
+/** Skipped where there is no browser. */
+export const test = always.runIf(hasBrowser)
+
+/** After the last test of a file. */
+export async function closeBrowser(): Promise<void> {
+  await (await browsers.running)?.close()
+  delete browsers.running
+}
