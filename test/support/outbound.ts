@@ -16,6 +16,7 @@ export function outbound(more: Partial<Outbound> = {}): Outbound {
     html: null,
     content: null,
     media: [],
+    mail: null,
     sids: { account: sid('AC'), service: sid('IS'), conversation: sid('CH'), message: sid('IM'), participant: sid('MB') },
     ...more,
   }
