@@ -1,11 +1,12 @@
 import type { FastifyPluginAsync } from 'fastify'
 import { type Carriers, checkCarrier } from '../channels/carrier.ts'
+import { changedChannel } from '../channels/given-channel.ts'
 import { type AnyKind, allKinds, kindByName } from '../channels/kinds.ts'
-import { mask, openSettings, parseSettings, SettingError, sealSettings, shownSettings } from '../channels/settings.ts'
+import { mask, SettingError, shownSettings } from '../channels/settings.ts'
 import { webhook } from '../channels/webhook.ts'
 import { milliseconds } from '../dates.ts'
 import type { Installation } from '../installation/open.ts'
-import { canonicalAddress, proxyType } from '../resources/conversations/address-formats.ts'
+import { canonicalAddress } from '../resources/conversations/address-formats.ts'
 import { newSid } from '../sids.ts'
 import { accountBySid, channelByAddress } from '../storage/lookups.ts'
 import type { ChannelRow } from '../storage/schema.ts'
@@ -147,26 +148,15 @@ export function channelRoutes(
       async ({ params, body }, reply) => {
         const key = keyOf(params)
         try {
-          const { name, settings: declared, given, kind } = kindOf(body, key.proxy_address)
           const before = await database.read.one(channelByAddress, key)
-          const stored = before?.kind === name ? openSettings(declared, before.settings, (sealed) => vault.open(sealed)) : null
-          const values = parseSettings(declared, given, stored)
-          const problem = kind.problem?.(values)
-          if (problem !== undefined) throw new SettingError(problem)
+          const given = changedChannel(body, key.proxy_address, vault, before)
           const now = clock.now(params.sid)
-          const sealed = sealSettings(declared, values, (secret) => vault.seal(secret))
           const dates = { date_created: now, date_updated: now }
-          const row = await database.write('setChannel', {
-            ...key,
-            sid: newSid('channel', now),
-            kind: name,
-            settings: sealed,
-            ...dates,
-          })
+          const row = await database.write('setChannel', { ...key, sid: newSid('channel', now), ...given, ...dates })
           // Only its account can be missing: the channel itself would have been made.
           return row ? toJson(row) : notFound(reply, [params.sid])
         } catch (error) {
-          if (error instanceof SettingError) return reply.code(400).send({ error: sentenceOf(error, body) })
+          if (error instanceof SettingError) return reply.code(400).send({ error: error.message })
           throw error
         }
       },
@@ -190,28 +180,6 @@ export function channelRoutes(
 
 function keyOf({ sid, address }: OfChannel['Params']): Pick<ChannelRow, 'account_sid' | 'proxy_address'> {
   return { account_sid: sid, proxy_address: canonicalAddress(address) }
-}
-
-/** Returns the kind that a request is about, and the settings as given. Throws SettingError. */
-function kindOf({ kind: name, settings, url }: ChannelBody, address: string) {
-  const type = proxyType(address)
-  if (!type) throw new SettingError(`${address} is not an address of a known format`)
-  if (name === undefined && url === undefined) throw new SettingError('kind is required, or url alone')
-  if (url !== undefined && (settings !== undefined || (name !== undefined && name !== webhook.name))) {
-    throw new SettingError('url stands alone: with a kind, it is one of its settings')
-  }
-  const kind = kindByName(name ?? webhook.name)
-  if (!kind) {
-    const names = allKinds().map((known) => known.name)
-    throw new SettingError(`kind must be one of ${names.join(', ')}`)
-  }
-  if (!kind.serves.includes(type)) throw new SettingError(`the kind ${kind.name} does not carry ${type}`)
-  return { kind, name: kind.name, settings: kind.settings, given: url === undefined ? (settings ?? {}) : { url } }
-}
-
-/** Names the field that was given. */
-function sentenceOf({ message }: SettingError, { url }: ChannelBody): string {
-  return url === undefined ? message : message.replace(/^settings\./, '')
 }
 
 function kindToJson({ name, description, serves, settings }: AnyKind) {

@@ -1,5 +1,5 @@
 import type { Clock } from '../clock.ts'
-import { ApiError, isFailure } from '../errors.ts'
+import { ApiError, isFailure, refuse } from '../errors.ts'
 import { addressType, canonicalAddress } from '../resources/conversations/address-formats.ts'
 import { rosterMap } from '../resources/sync-objects.ts'
 import type { Database } from '../storage/database.ts'
@@ -86,7 +86,8 @@ async function receiveMessage(options: EventsOptions, channel: Channel, event: M
   if (failure instanceof InboundError && failure.statusCode !== 403)
     return dropped(reasons[failure.statusCode] ?? 'it was refused')
   if (failure instanceof ApiError && !isFailure(failure)) return dropped(`code ${failure.entry.code}`)
-  throw failure
+  // Of a suspended account: the provider tries again for some time.
+  throw failure instanceof InboundError ? refuse('unavailable') : failure
 }
 
 /** By status: the texts of the errors name addresses, which are not logged. */

@@ -38,8 +38,15 @@ export function messageHandler(options: MessageHandlerOptions): DeliveryHandler<
       if (await isRecalled(options, row)) {
         return { ...unsent('the message was removed before it was sent'), report: failedReport, retry: false }
       }
-      const carrier = await carrierOf(options, row)
-      return carrier ? sendBy(options, carrier, row, tries, signal) : uncarried(row)
+      try {
+        const carrier = await carrierOf(options, row)
+        return carrier ? await sendBy(options, carrier, row, tries, signal) : uncarried(row)
+      } catch (error) {
+        // The database is away, which is not the channel's fault.
+        if (error instanceof ApiError) throw error
+        options.failed(error)
+        return { ...unsent('internal error'), report: failedReport, retry: false }
+      }
     },
     /** Channels are retried longer than webhooks: a message must arrive. */
     mayRetry: (_row, { retry }, tries) => retry && tries < maxRetries,
@@ -84,10 +91,7 @@ async function sendBy(
     const duration_ms = performance.now() - startMs
     if (error instanceof RetryError) return { ...failedResult(error, 'failed', channel.address), retry: true, duration_ms }
     if (error instanceof RefusedError) return { ...failedResult(error, 'refused', channel.address), retry: false, duration_ms }
-    // The database is away, which is not the channel's fault.
-    if (error instanceof ApiError) throw error
-    options.failed(error)
-    return { ...unsent('internal error'), report: { ...failedReport, channel: channel.address }, retry: false, duration_ms }
+    throw error
   }
 }
 

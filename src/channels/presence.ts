@@ -62,6 +62,9 @@ export class Presence {
   async #tellOne(notice: Told, participant: ParticipantRow, { kind, settings, channel }: Carrier): Promise<void> {
     const { typing, seen } = kind
     if (notice.topic === 'typing' ? !typing : !seen) return
+    const address = participant.address_as_given ?? participant.address ?? ''
+    // Who types knows it.
+    if (notice.topic === 'typing' && notice.identity === address) return
     const { conversation_sid, sid: participant_sid } = participant
     const messageIndex = notice.topic === 'read' ? notice.message_index : Number.MAX_SAFE_INTEGER
     const last = await this.#options.database.read.one(lastReceived, {
@@ -71,7 +74,6 @@ export class Presence {
     })
     const externalId = last?.external_id ?? null
     const io = this.#options.carriers.io(channel, AbortSignal.timeout(timeoutMs))
-    const address = participant.address_as_given ?? participant.address ?? ''
     if (notice.topic === 'typing') await kind.typing?.(settings, { address, external_id: externalId }, io)
     else if (externalId !== null) await kind.seen?.(settings, externalId, io)
   }

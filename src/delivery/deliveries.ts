@@ -101,6 +101,7 @@ export class Deliveries<Report> implements Worker {
 
   start(): void {
     this.#stopped = false
+    if (this.#givingUp.signal.aborted) this.#givingUp = new AbortController()
     this.#options.database.slots
       .start({ gained: (slot) => this.#gained(slot), lost: (slot) => this.#lost(slot) })
       .catch(this.#options.failed)
@@ -108,11 +109,16 @@ export class Deliveries<Report> implements Worker {
     if (!this.#options.database.capabilities.soleOwner) this.#poll.start()
   }
 
-  /** Stops sending; resolves when the deliveries in flight are finished and recorded. */
+  /**
+   * Stops sending; resolves when the deliveries in flight are finished and recorded. Those that take long are given up, and sent again
+   * by whoever comes next.
+   */
   async stop(): Promise<void> {
     this.#stopped = true
     await this.#poll.stop()
     this.#sleepers.wake()
+    await within(Promise.all(this.#sending.keys()), webhookTimeoutMs)
+    this.#givingUp.abort()
     await Promise.all(this.#sending.keys())
     await this.#recorder.recording
     await this.#options.database.slots.stop()

@@ -112,7 +112,9 @@ export const operatorLists = {
   },
   channels: {
     proxy_address: text('Such as +15557654321', { type: 'address', required: true }),
-    url: { param: null, type: 'url', description: 'http(s) URL of the endpoint', required: true },
+    url: { param: null, type: 'url', description: 'http(s) URL of the endpoint, for the kind webhook' },
+    kind: text('Kind of the channel, in place of `url`'),
+    settings: { param: null, type: 'object', description: 'Settings of the kind' },
   },
   contents: {
     sid: { ...sidKey('content'), required: true },

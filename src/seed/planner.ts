@@ -1,6 +1,7 @@
 import { newAccount } from '../accounts/accounts.ts'
 import type { NewAccount } from '../accounts/commands.ts'
-import { webhook } from '../channels/webhook.ts'
+import { newChannel } from '../channels/given-channel.ts'
+import { SettingError } from '../channels/settings.ts'
 import { ConfigError } from '../config.ts'
 import { ApiError } from '../errors.ts'
 import { isJsonObject, parseJsonObject } from '../json.ts'
@@ -8,12 +9,11 @@ import type { ChangeRequest } from '../model/change.ts'
 import type { AnyResource } from '../model/declare.ts'
 import { longerThan, sealSecrets } from '../model/params.ts'
 import { nearest } from '../nearest.ts'
-import { proxyType } from '../resources/conversations/address-formats.ts'
+import { canonicalAddress, proxyType } from '../resources/conversations/address-formats.ts'
 import { conversations } from '../resources/conversations/conversation.ts'
 import { services } from '../resources/services/service.ts'
 import { orderedSid, prefixOf, randomToken, type SidKind } from '../sids.ts'
 import type { ApiKeyRow, ChannelRow, ContentRow } from '../storage/schema.ts'
-import { sealCredentials } from '../urls.ts'
 import { accountKeys, type Keys, keysOf, type Leaf, operatorLists, type Parts, partsOfAccount, verbOf } from './format.ts'
 import type { Plan, PlannedAccount, PlannedChange } from './plan.ts'
 import { Problems } from './problems.ts'
@@ -55,6 +55,8 @@ function plain(source: string, value: unknown): unknown {
     throw new ConfigError(`${source} is not a seed: it contains itself`)
   }
 }
+
+type SeededChannel = { readonly [Key in keyof (typeof operatorLists)['channels']]?: string }
 
 class Planner {
   readonly problems = new Problems()
@@ -114,12 +116,11 @@ class Planner {
       }),
     )
     const channels = operator('channels').map(
-      ({ proxy_address = '', url = '' }): ChannelRow => ({
+      (given, i): ChannelRow => ({
         account_sid: account.sid,
         sid: orderedSid('channel', now),
-        proxy_address,
-        kind: webhook.name,
-        settings: JSON.stringify({ url: isWebUrl(url) ? sealCredentials(url, seal) : url }),
+        proxy_address: canonicalAddress(given.proxy_address ?? ''),
+        ...this.#channel(`${place}.channels[${i}]`, given),
         ...dates,
       }),
     )
@@ -136,6 +137,21 @@ class Planner {
     const changes = this.#parts(partsOfAccount, place, value, { account: created, service_sid: created.service.sid, parents: [] })
     const ordered = changes.toSorted((a, b) => a.phase - b.phase).map(({ place, change }) => ({ place, change }))
     return { created, keys, channels, contents, changes: ordered }
+  }
+
+  #channel(at: string, { proxy_address = '', url, kind, settings }: SeededChannel): Pick<ChannelRow, 'kind' | 'settings'> {
+    const none = { kind: '', settings: '{}' }
+    if (url === undefined && kind === undefined) this.problems.add(at, 'needs url')
+    // What is wrong with these is said already.
+    if (!proxyType(proxy_address) || (url === undefined ? kind === undefined : !isWebUrl(url))) return none
+    try {
+      const values = settings === undefined ? {} : { settings: parseJsonObject(settings) }
+      return newChannel({ kind, url, ...values }, canonicalAddress(proxy_address), this.#options.seal)
+    } catch (error) {
+      if (!(error instanceof SettingError)) throw error
+      this.problems.add(at, error.message)
+      return none
+    }
   }
 
   /** Returns the value of the seed or of the setting, and refuses it where they contradict each other. */

@@ -27,7 +27,10 @@ const full = {
       friendly_name: 'Shop',
       default_chat_service_sid: sid('IS', '1'),
       keys: [{ sid: sid('SK', '1'), secret: 'theSecretOfTheKey', friendly_name: 'CI' }],
-      channels: [{ proxy_address: '+15557654321', url: 'http://user:pass@127.0.0.1:9/' }],
+      channels: [
+        { proxy_address: '+15557654321', url: 'http://user:pass@127.0.0.1:9/' },
+        { proxy_address: '+15557654322', kind: 'loopback' },
+      ],
       contents: [{ sid: sid('HX', '1'), types: { 'twilio/text': { body: 'Hello {{1}}' } }, variables: { 1: 'you' } }],
       configuration: { default_closed_timer: 'P7D' },
       webhooks: { post_webhook_url: 'http://127.0.0.1:9/', filters: ['onConversationStateUpdated', 'onMessageAdded'] },
@@ -122,7 +125,8 @@ test('a seed is there as it says, with its SIDs, as if the API had made it', asy
   const byKey = sdkFor(server, account_sid, '', { keySid: sid('SK', '1'), keySecret: 'theSecretOfTheKey' })
   expect((await byKey.conversations.v1.configuration().fetch()).defaultClosedTimer).toBe('P7D')
   expect((await server.admin('GET', `/accounts/${account_sid}/channels`)).channels).toMatchObject([
-    { url: 'http://127.0.0.1:9/' },
+    { kind: 'webhook', url: 'http://127.0.0.1:9/' },
+    { kind: 'loopback', url: null },
   ])
   expect((await server.admin('GET', `/accounts/${account_sid}/contents`)).contents).toMatchObject([{ sid: sid('HX', '1') }])
   // It states what has been: nothing is sent.
@@ -274,6 +278,10 @@ test.for<[seed: unknown, problems: string[]]>([
       'accounts[0].channels[0].proxy_address must be an address of a known format, such as +15557654321',
       'accounts[0].channels[0].url must be an http or https URL',
     ],
+  ],
+  [
+    one({ channels: [{ proxy_address: '+15557654321', kind: 'webhook', settings: { urll: 'x' } }] }),
+    ['accounts[0].channels[0] settings.urll is not a setting of this kind'],
   ],
   [one({ contents: [{ types: 'x' }] }), ['accounts[0].contents[0] needs sid', 'accounts[0].contents[0].types must be an object']],
   [one({ users: [{}] }), ['accounts[0].users[0] needs identity']],
