@@ -565,7 +565,13 @@ describe('order and independence', () => {
     const failed = await log(tenant, '&status=failed')
     expect(failed).toHaveLength(20)
     expect(failed[0]?.attempts).toEqual([
-      { at: expect.any(String), duration_ms: expect.any(Number), status: null, error: expect.stringContaining('ECONNREFUSED') },
+      {
+        at: expect.any(String),
+        duration_ms: expect.any(Number),
+        status: null,
+        error: expect.stringContaining('ECONNREFUSED'),
+        response: null,
+      },
     ])
     expect(catcher.requests).toHaveLength(1)
   })
