@@ -1,6 +1,6 @@
 import { createHmac } from 'node:crypto'
 import { sameSecret } from '../vault.ts'
-import type { ClientRequest } from './client.ts'
+import type { ClientRequest } from './exchange.ts'
 
 /** A signed request: its URL is exactly the string that was signed, its credentials are those of the configured URL, decoded. */
 export interface Prepared extends ClientRequest {
