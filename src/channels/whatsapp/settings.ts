@@ -1,8 +1,30 @@
+import { isJsonObject, parseJsonObject } from '../../json.ts'
 import { baseUrlProblem, withoutSlash } from '../base-url.ts'
-import { flagSetting, optional, secretSetting, textSetting, urlSetting, type ValuesOf, wordSetting } from '../settings.ts'
+import {
+  flagSetting,
+  optional,
+  type Setting,
+  secretSetting,
+  textSetting,
+  urlSetting,
+  type ValuesOf,
+  wordSetting,
+} from '../settings.ts'
 import { templateProblem } from './templates.ts'
 
 const token = { max: 1024, pattern: /^[\x21-\x7e]+$/, words: 'made of printable ASCII characters, without spaces' }
+
+/** The text of a JSON object, without line breaks; it may be given as an object, too. */
+function jsonSetting(description: string, max: number): Setting<string> {
+  const inner = textSetting({ description, max })
+  return {
+    ...inner,
+    parse(given) {
+      const parsed = typeof given === 'string' ? parseJsonObject(given) : given
+      return inner.parse(isJsonObject(parsed) ? JSON.stringify(parsed) : given)
+    },
+  }
+}
 
 export const settings = {
   phone_number_id: textSetting({
@@ -23,10 +45,7 @@ export const settings = {
   ),
   read_marks: optional(flagSetting({ description: 'Whether the sender sees that their message has been read' }), true),
   templates: optional(
-    textSetting({
-      description: 'JSON: which template stands for which `ContentSid`, and where its variables go',
-      max: 32 * 1024,
-    }),
+    jsonSetting('JSON object: which template stands for which `ContentSid`, and where its variables go', 32 * 1024),
   ),
   base_url: optional(urlSetting({ description: 'Where the Graph API is found' }), 'https://graph.facebook.com'),
   api_version: optional(

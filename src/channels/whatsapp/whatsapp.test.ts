@@ -520,6 +520,14 @@ describe('settings', () => {
     expect(whatsapp.problem?.({ ...settings, templates })).toMatch(words)
   })
 
+  test('templates may be given as an object, or as a text with line breaks', () => {
+    const given = { [template_sid]: plain }
+    for (const templates of [given, JSON.stringify(given), JSON.stringify(given, null, 2)]) {
+      expect(declared.templates.parse(templates)).toBe(JSON.stringify(given))
+    }
+    for (const wrong of [7, true, [given], 'a\nb']) expect(() => declared.templates.parse(wrong)).toThrow(/must/)
+  })
+
   test('the base has no query, and right settings have no problem', () => {
     expect(whatsapp.problem?.({ ...settings, base_url: 'https://x/?a=1' })).toMatch(/base_url/)
     expect(whatsapp.problem?.({ ...settings, templates: JSON.stringify({ [template_sid]: plain }) })).toBeUndefined()
