@@ -1,5 +1,6 @@
 import { expect } from 'vitest'
 import { ask } from '../support/admin.ts'
+import { connected, opened } from '../support/client.ts'
 import { test as base } from '../support/fixtures.ts'
 import type { Tenant } from '../support/tenant.ts'
 import { became, type CloudMessage, said, startWhatsAppCloud, type WhatsAppCloud } from '../support/whatsapp-cloud.ts'
@@ -211,12 +212,19 @@ test('refuses webhooks that Meta has not signed, and odd ones are no failure of 
   expect(bodies).toContainEqual(expect.stringMatching(/^x{10000}/))
 })
 
-test('when somebody inside reads, the sender sees it', async ({ tenant, cloud }) => {
+test('when somebody inside types or reads in the official client, the sender sees it', async ({ tenant, cloud }) => {
   const hook = await connect(tenant, cloud)
   const { path } = await conversation(tenant)
   await tenant.call('POST', `${path}/Participants`, { Identity: 'agent' })
-  const message = said(from, 'text', { body: 'seen?' })
-  await cloud.notify(hook, first_id, { contacts, messages: [message] })
-  await tenant.call('POST', `${path}/Participants/agent`, { LastReadMessageIndex: '0' })
-  await expect.poll(() => cloud.marks.find((mark) => mark.message_id === message.id)).toMatchObject({ status: 'read' })
+  const messages = [said(from, 'text', { body: 'one' }), said(from, 'text', { body: 'two' })] as const
+  await cloud.notify(hook, first_id, { contacts, messages })
+  const marksOf = (id: string) => cloud.marks.filter((mark) => mark.message_id === id)
+  const client = await opened(await connected(tenant, 'agent'), path.split('/').at(-1) ?? '')
+  await client.typing()
+  await expect.poll(() => marksOf(messages[1].id)).toMatchObject([{ status: 'read', typing_indicator: { type: 'text' } }])
+  await client.updateLastReadMessageIndex(0)
+  await expect.poll(() => marksOf(messages[0].id)).toMatchObject([{ status: 'read', phone_number_id: first_id }])
+  await client.setAllMessagesRead()
+  await expect.poll(() => marksOf(messages[1].id)).toHaveLength(2)
+  expect(marksOf(messages[1].id)[1]).not.toHaveProperty('typing_indicator')
 })
