@@ -1,6 +1,7 @@
 import { expect } from 'vitest'
 import { ask } from '../support/admin.ts'
 import { test as base } from '../support/fixtures.ts'
+import { startServer } from '../support/server.ts'
 import type { Tenant } from '../support/tenant.ts'
 import { type Carrier, type CarrierMessage, startCarrier } from '../support/twilio-carrier.ts'
 
@@ -231,6 +232,25 @@ test('refuses webhooks that the carrier has not signed, and leaves nothing behin
     expect((await carrier.call(`${tenant.url}/channels/${path}`, params)).status).toBe(404)
   }
   expect(await messages()).toEqual([])
+})
+
+test('behind a proxy the public URL counts, which the carrier calls', async ({ carrier }) => {
+  await using server = await startServer({ publicUrl: 'https://chat.example.com' })
+  const hook = await connect(server, carrier)
+  const { say, messages } = await conversation(server)
+  const path = await say({ Body: 'by the proxy' })
+  const message = await sent(carrier, 'by the proxy')
+  const callback = Object.fromEntries(message.params).StatusCallback ?? ''
+  expect(callback).toMatch(/^https:\/\/chat\.example\.com\/channels\/CN/)
+  const by = { via: hook }
+  for (const url of [callback, callback.replace('.com', '.com:443')]) {
+    expect((await carrier.call(url, carrier.inbound(theirs, ours, { Body: url }), by)).status).toBe(200)
+    expect((await carrier.call(url, carrier.inbound(theirs, ours, { Body: url }), { ...by, method: 'GET' })).status).toBe(200)
+  }
+  expect((await carrier.call(hook, carrier.inbound(theirs, ours, { Body: 'x' }))).status).toBe(403)
+  expect(await messages()).toHaveLength(5)
+  await carrier.call(callback, { MessageSid: message.sid, MessageStatus: 'delivered' }, by)
+  await settled(server, path, { status: 'delivered' })
 })
 
 test('odd messages that the carrier has signed are no failure of the server', async ({ tenant, carrier }) => {

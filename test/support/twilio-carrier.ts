@@ -72,17 +72,17 @@ export async function startCarrier({ account_sid, auth_token }: { account_sid: s
     return { status: 201, body: { sid, account_sid, status: 'queued', error_code: null, body: form.get('Body'), to } }
   }
 
-  /** Calls a webhook as the vendor does; returns the response. */
+  /** Calls a webhook as the vendor does; returns the response. `via`: where a proxy leads that URL to. */
   async function call(
     url: string,
     params: Record<string, string>,
-    { method = 'POST', token = auth_token } = {},
+    { method = 'POST', token = auth_token, via = url } = {},
   ): Promise<Response> {
     const isPost = method === 'POST'
     const form = new URLSearchParams(params).toString()
-    const target = isPost ? url : `${url}?${form}`
-    const signature = twilio.getExpectedTwilioSignature(token, target, isPost ? params : {})
-    return fetch(target, {
+    const query = isPost ? '' : `?${form}`
+    const signature = twilio.getExpectedTwilioSignature(token, url + query, isPost ? params : {})
+    return fetch(via + query, {
       method,
       headers: {
         'x-twilio-signature': signature,
