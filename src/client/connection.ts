@@ -162,8 +162,12 @@ export class Connection {
     if (this.#closing) return
     this.#lastSent = performance.now()
     this.#handler.outlet.hold(this.#transport)
-    this.#socket.send(bytes, { binary: true, compress: false }, () => this.#flow())
-    if (this.#socket.bufferedAmount > this.#handler.limits.maxUnsentBytes) this.offload(1000, 'the client reads too slowly')
+    const { maxUnsentBytes } = this.#handler.limits
+    const unsent = this.#socket.bufferedAmount + bytes.length
+    // Only where much waits is somebody to know when it has left.
+    this.#socket.send(bytes, { binary: true, compress: false }, unsent > maxUnsentBytes / 4 ? () => this.#flow() : undefined)
+    if (unsent > maxUnsentBytes) this.offload(1000, 'the client reads too slowly')
+    else if (unsent > maxUnsentBytes / 4) this.#flow()
   }
 
   /** Sends the client elsewhere: it connects again after about so long. */
