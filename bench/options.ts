@@ -9,7 +9,7 @@ const shared_parts: readonly Part[] = ['load', 'chat', 'timers', 'deliveries', '
 export interface Options {
   readonly parts: ReadonlySet<Part>
   readonly rounds: number
-  /** Runs only the operations of the load and chat parts whose name contains this. */
+  /** Runs only the operations of the load, chat and clients parts whose name contains this. */
   readonly operation: string
   /** Conversations in the large database, messages in the deep conversation. */
   readonly rows: number
@@ -31,8 +31,8 @@ export const help = `npm run bench -- [options]
   --database URL   postgres://…: runs the bench for PostgreSQL in new databases on that server, as a user who may create
                    databases; postgres: on a server that the bench starts
   --only PARTS     comma-separated, of: ${parts.join(', ')}
-  --operation TEXT load and chat parts: only operations whose name contains this
-  --rounds N       rounds of the load and chat parts (9; --quick: 2)
+  --operation TEXT load, chat and clients parts: only operations whose name contains this
+  --rounds N       rounds of the load, chat and clients parts (9; --quick: 2)
   --rows N         conversations in the large database, messages in the deep one (1000000,
                    with --database 100000; --quick: 10000)
   --crash N        rounds of kill -9 (0: none; the design's goal is for 200)

@@ -10,17 +10,17 @@ import type { Sink } from '../sink.ts'
 
 const burst_ms = 1000
 const conversations = 1000
+const operation = 'message create, no clients'
 const figure = 'clients: messages/s without any, of those of the commit before the feature'
 
 /** What a message costs nobody is connected for, beside an earlier commit, whose folder `--before` names. */
-export async function costUnused(sink: Sink, options: Options, folder: string): Promise<Goal> {
+async function measure(sink: Sink, options: Options, folder: string): Promise<Goal> {
   if (options.before === null) return atLeast(figure, 0.95, Number.NaN)
   const own = await contestant({ startParley }, sink, `${folder}/now.db`)
   // Its own bench, which fills a database of its own schema.
   const earlier = await import(pathToFileURL(join(options.before, 'bench/parley.ts')).href)
   const before = await contestant(earlier, sink, `${folder}/before.db`)
   const generator = await Child.start<object>(new URL('../load.ts', import.meta.url))
-  const operation = 'message create'
   const workload = { verb: 'message' as const, service_sid: null, first: 0, count: conversations }
   const samples: { now: Sample; before: Sample }[] = []
   for (let round = 0; round <= options.rounds; round++) {
@@ -53,3 +53,5 @@ async function contestant({ startParley: start }: Bench, sink: Sink, path: strin
   const { ports, population } = parley
   return { ports, population, parley, usage: () => parley.usage(), trim: async () => {}, stop: () => parley.stop() }
 }
+
+export const costUnused = { operation, measure }
