@@ -23,6 +23,8 @@ interface Live {
   /** When the first of what may be newer was committed, in epoch ms; null when it is not known. */
   since: number | null
   sending: boolean
+  /** Until when nothing more is sent of a document, by `performance.now()`. */
+  restsUntil: number
 }
 
 /** Who subscribes. `view` reads each row once for all objects of a request; `fresh` does not. */
@@ -58,6 +60,11 @@ const maxEstablishing = 4
 const markedAtOnce = 100
 /** What one takes, about, of a client with ten conversations on a busy machine. */
 const turnMs = 5
+/**
+ * Between two versions of a document: each message makes one, and whoever has the later does not need the earlier. The first is sent at
+ * once.
+ */
+const documentRestMs = 250
 /** Between two attempts to read what is new. */
 const retryMs = 1000
 
@@ -242,6 +249,7 @@ export class SyncHub {
       dirty: false,
       since: null,
       sending: false,
+      restsUntil: 0,
     }
     live.pending++
     this.#live.set(name, live)
@@ -278,6 +286,15 @@ export class SyncHub {
 
   #flush(live: Live): void {
     if (live.sending || live.subscribers.size === 0) return
+    const restMs = live.restsUntil - performance.now()
+    if (restMs > 0) {
+      live.sending = true
+      setTimeout(() => {
+        live.sending = false
+        this.#flush(live)
+      }, restMs).unref()
+      return
+    }
     live.sending = true
     this.#sendNew(live).then(
       () => {
@@ -308,6 +325,9 @@ export class SyncHub {
       // The clocks of two nodes may differ.
       if (since !== null && found.changes.length > 0) this.#options.lagged(Math.max(0, Date.now() - since) / 1000)
       if (found.interrupted) live.dirty = true
+      if (typeOf(live.object) !== 'document') continue
+      live.restsUntil = performance.now() + documentRestMs
+      return
     }
   }
 
