@@ -371,6 +371,28 @@ describe('serve', () => {
     expect(accounts.status).toBe(200)
   })
 
+  test('the first start prints a link that signs in to the console, once, and parley console another one', async () => {
+    await using database = await newDatabase()
+    const given = installation(database)
+    await using server = await serve(given)
+    const [, first = ''] = /console {9}(http\S+)/.exec(server.stdout()) ?? []
+    const printed = await parley(['console', '--port', new URL(server.url).port], given)
+    expect(printed).toMatchObject({ code: 0, stderr: '' })
+    for (const link of [first, printed.stdout.trim()]) {
+      expect(link).toMatch(/^http:\/\/127\.0\.0\.1:\d+\/console#code=[\w-]{32}$/)
+      const enter = () =>
+        fetch(`${server.url}/admin/v1/session`, {
+          method: 'POST',
+          headers: { 'content-type': 'application/json' },
+          body: JSON.stringify({ code: link.split('=')[1] }),
+        })
+      expect((await enter()).status).toBe(201)
+      expect((await enter()).status).toBe(401)
+    }
+    const off = await parley(['console'], { ...given, env: { ...given.env, PARLEY_CONSOLE: 'false' } })
+    expect(off).toMatchObject({ code: 1, stderr: 'parley: PARLEY_CONSOLE is false: there is no console\n' })
+  })
+
   test('given credentials are used, and a new token given later replaces the old one', async () => {
     await using database = await newDatabase()
     const sid = `AC${'a'.repeat(32)}`
