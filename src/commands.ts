@@ -6,7 +6,7 @@ import { removeExternalIdsBelow } from './channels/external-ids.ts'
 import { type ChannelReport, failedReport, settleMessage } from './channels/receipts.ts'
 import { checkNeeds } from './client/needs.ts'
 import { presenceCommands } from './client/presence-commands.ts'
-import { registrationCommands, settlePush } from './client/registrations.ts'
+import { forgetDevice, registrationCommands } from './client/registrations.ts'
 import { deliveryCommands } from './delivery/record.ts'
 import { mediaCommands } from './media/commands.ts'
 import { removeSomeMedia } from './media/rows.ts'
@@ -22,7 +22,7 @@ import type { DeliveryRow } from './storage/schema.ts'
 
 /** What follows from the last attempt of a delivery. Of a push that was dropped nothing does. */
 async function settle(tx: Tx, row: DeliveryRow, report: ChannelReport | PushReport, now: number): Promise<void> {
-  if ('gone' in report) await settlePush(tx, row, report, now)
+  if ('gone' in report) await forgetDevice(tx, row, now)
   else if (row.kind !== 'push') await settleMessage(tx, row, report, now)
 }
 

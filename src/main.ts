@@ -44,9 +44,8 @@ import { mediaSurfaces } from './media/http.ts'
 import { MediaStore } from './media/store.ts'
 import { healthRoutes, metricsRoutes } from './observability/health.ts'
 import { Metrics } from './observability/metrics.ts'
-import { type ApnsSender, createApnsSender } from './push/apns.ts'
-import { createFcmSender } from './push/fcm.ts'
-import { type PushReport, pushHandler } from './push/handler.ts'
+import type { PushReport } from './push/handler.ts'
+import { createPush, type Push } from './push/push.ts'
 import { operations, resources } from './resources/index.ts'
 import type { Reader } from './storage/database.ts'
 import { accountBySid, serviceOfAccount } from './storage/lookups.ts'
@@ -95,8 +94,6 @@ interface Shared {
   /** Reads committed rows; accounts and services come from memory where the engine allows it. */
   readonly read: Reader
   readonly client: WebhookClient
-  /** Of pushes. */
-  readonly pushClient: WebhookClient
   /** What the headers of a request are worth. */
   readonly checks: { readonly isOwnHost: HostCheck | null; readonly isTrustedProxy: ProxyCheck | null }
   /** Logs an error of background work. */
@@ -118,15 +115,12 @@ export async function start(config: Config, options: StartOptions = {}): Promise
       allowPrivate: config.webhookAllowPrivate,
       verifyTls: config.webhookVerifyTls,
     })
-    // Unlike an endpoint of the operator's, Google and Apple always have a good certificate.
-    const pushClient = createWebhookClient({ allowPrivate: config.webhookAllowPrivate, verifyTls: true })
     const shared: Shared = {
       config,
       installation,
       metrics: new Metrics(database),
       read: withRowCache(database, [accountBySid, serviceOfAccount], ['accounts', 'services']),
       client,
-      pushClient,
       checks: { isOwnHost: hostCheck(config), isTrustedProxy: proxyCheck(config.trustedProxies) },
       onError: (err) => {
         if (!isFailure(err)) log.error({ err }, 'background work failed')
@@ -136,17 +130,16 @@ export async function start(config: Config, options: StartOptions = {}): Promise
     opened.push(
       () => store.close(),
       () => client.close(),
-      () => pushClient.close(),
     )
     const timers = createTimers(shared)
     const pipeline = createPipeline(shared, timers)
     const idle = new DeliveryIdle(installation)
-    const apns = createApns(shared)
-    opened.push(async () => apns.close())
+    const push = createPush(shared)
+    opened.push(() => push.close())
     const email = createEmail(shared, options.mailResolver)
     opened.push(() => email.close())
     const channels = createChannels(shared, pipeline, store, email)
-    const deliveries = createDeliveries(shared, idle, { channels, apns })
+    const deliveries = createDeliveries(shared, idle, { channels, push })
     const testMode = config.testMode ? { deliveries, faults: new Faults() } : null
     const clock = sharedClock(shared)
     const logins = createLogins(shared)
@@ -280,20 +273,14 @@ function createChannels(
   })
 }
 
-/** The time of a push service's tokens is the true one. */
-function createApns({ config, installation: { clock } }: Shared): ApnsSender {
-  return createApnsSender({ baseUrl: config.apnsUrl, now: () => clock.now() - clock.offset() })
-}
-
 function createDeliveries(
   shared: Shared,
   idle: DeliveryIdle,
-  { channels, apns }: { readonly channels: Channels; readonly apns: ApnsSender },
+  { channels, push }: { readonly channels: Channels; readonly push: Push },
 ): Deliveries<Report> {
   const { config, installation, metrics, onError } = shared
   const { clock, database, log, vault } = installation
   const signed = { read: shared.read, client: shared.client, vault }
-  const fcm = createFcmSender({ client: shared.pushClient, baseUrl: config.fcmUrl, now: () => clock.now() - clock.offset() })
   return new Deliveries<Report>({
     clock,
     database,
@@ -307,7 +294,7 @@ function createDeliveries(
       }),
       message: channels.handler,
       loopback: channels.handler,
-      push: pushHandler({ committed: database.read, vault, fcm, apns }),
+      push: push.handler,
     },
     record: (results) => database.write('recordDeliveries', results).finally(() => idle.recorded()),
     failed: onError,

@@ -1,6 +1,5 @@
 import { applyStep } from '../model/change.ts'
 import { type FactsOf, type Step, stepOf } from '../model/declare.ts'
-import type { PushReport } from '../push/handler.ts'
 import { registry } from '../resources/index.ts'
 import { bindings, notifiable, unreachableWithout } from '../resources/services/binding.ts'
 import { long, type Tx } from '../storage/database.ts'
@@ -85,9 +84,9 @@ export const registrationCommands = {
 }
 
 /** Forgets a device that its push service calls gone, unless it has been seen since the push was made. */
-export async function settlePush(tx: Tx, row: DeliveryRow, { gone }: PushReport, now: number): Promise<void> {
+export async function forgetDevice(tx: Tx, row: DeliveryRow, now: number): Promise<void> {
   const { service_sid, subject_sid: sid, date_created: made } = row
-  const binding = gone ? await tx.one(bySid, { service_sid, sid }) : undefined
+  const binding = await tx.one(bySid, { service_sid, sid })
   if (binding && binding.date_updated <= made) await removeBinding(tx, binding, now)
 }
 

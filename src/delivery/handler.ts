@@ -8,8 +8,11 @@ export interface DeliveryHandler<Report = never, Result extends SendResult = Sen
   send(row: DeliveryRow, tries: number, signal: AbortSignal): Promise<Result>
   /** Whether another attempt follows this failed one. */
   mayRetry(row: DeliveryRow, result: Result, tries: number): boolean
-  /** Returns the report on the last attempt, for `Settle`. Plain data: it is sent to the writer thread. */
-  report?(result: Result, ok: boolean): Report
+  /**
+   * Returns the report on the last attempt, for `Settle`; undefined when there is nothing to settle. Plain data: it is sent to the
+   * writer thread.
+   */
+  report?(result: Result, ok: boolean): Report | undefined
 }
 
 /** Writes what follows from the last attempt of a delivery, in the transaction that records it. `now` in epoch ms. */

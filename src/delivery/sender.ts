@@ -50,7 +50,8 @@ export async function attemptDelivery<Report>(
     due: retry ? now() + backoffAfter(earlier.length) : row.due,
     date_finished: retry ? null : now(),
   }
-  return { row: next, ...(!retry && handler.report && { report: handler.report(result, ok) }) }
+  const report = retry ? undefined : handler.report?.(result, ok)
+  return { row: next, ...(report !== undefined && { report }) }
 }
 
 /** A clock that a test has moved says nothing about how long a delivery has been waiting. */

@@ -41,6 +41,8 @@ export interface ApnsOptions {
   readonly baseUrl: string | null
   /** Returns the time that Apple's clocks show, epoch ms: never that of a test clock. */
   readonly now: () => number
+  /** Of one push; by default that of webhooks. */
+  readonly timeoutMs?: number
   /** Certificate authorities in place of those that are known. */
   readonly ca?: string
 }
@@ -61,7 +63,7 @@ const tokenLifetimeMs = 2_400_000
 const lifetimeS = 86_400
 const maxBodyChars = 65_536
 
-export function createApnsSender({ baseUrl, now, ca }: ApnsOptions): ApnsSender {
+export function createApnsSender({ baseUrl, now, ca, timeoutMs = webhookTimeoutMs }: ApnsOptions): ApnsSender {
   const sessions = new LRUCache<string, ClientHttp2Session>({ max: maxSessions, dispose: (session) => session.close() })
   const tokens = new LRUCache<string, { readonly value: string; readonly made: number }>({ max: maxSessions })
 
@@ -124,7 +126,7 @@ export function createApnsSender({ baseUrl, now, ca }: ApnsOptions): ApnsSender 
       }
       const origin = baseUrl ?? appleApns[sandbox ? 'sandbox' : 'production']
       const started = performance.now()
-      const timeout = AbortSignal.timeout(webhookTimeoutMs)
+      const timeout = AbortSignal.timeout(timeoutMs)
       const answer = await exchange(
         () => sessionFor(name, origin, identity),
         headers,

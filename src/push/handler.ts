@@ -15,7 +15,7 @@ import { settingsOf } from './settings.ts'
 /** What a push service has said about a device at last. */
 export interface PushReport {
   /** It will never get a push again. */
-  readonly gone: boolean
+  readonly gone: true
 }
 
 export interface PushHandlerOptions {
@@ -67,7 +67,7 @@ export function pushHandler({ committed, vault, fcm, apns }: PushHandlerOptions)
       if (status === 401 || reasonOf(result) === 'ExpiredProviderToken') return tries === 0
       return tries < maxRetries && (status === null || status === 429 || status >= 500)
     },
-    report: (result) => ({ gone: isGone(result) }),
+    report: (result) => (isGone(result) ? { gone: true } : undefined),
   }
 }
 

@@ -122,3 +122,17 @@ test('what cannot be reached, and who gives up, is reported', async () => {
   giveUp.abort()
   expect(await sent).toMatchObject({ kind: 'failed', status: null })
 })
+
+test('a connection that does not answer is given up: the next push opens another', async () => {
+  const key = generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey.export({ type: 'pkcs8', format: 'pem' }) as string
+  const token = { private_key: key, secret: JSON.stringify({ key_id: 'K', team_id: 'T', topic: 'x' }) }
+  const apns = await startApns()
+  const { promise, resolve } = Promise.withResolvers<void>()
+  onTestFinished(() => resolve())
+  apns.reply(() => ({ status: 200, delayUntil: promise }))
+  const impatient = createApnsSender({ baseUrl: apns.url, now: () => Date.now(), timeoutMs: 100 })
+  onTestFinished(() => impatient.close())
+  expect(await impatient.send(push(token), never)).toMatchObject({ kind: 'timeout', status: null, error: 'no response in time' })
+  expect(await impatient.send(push(token), never)).toMatchObject({ kind: 'timeout' })
+  await expect.poll(() => apns.sessions.opened).toBe(2)
+})
