@@ -122,7 +122,7 @@ const declarations = {
   }),
   gatewayTlsPort: declare({
     env: 'PARLEY_GATEWAY_TLS_PORT',
-    description: 'port, on 127.0.0.1, that serves conversations.twilio.com with TLS',
+    description: 'port, on 127.0.0.1, that serves conversations.twilio.com and tsock.us1.twilio.com (client SDKs) with TLS',
     default: { words: 'any free port; opened together with the proxy', value: none },
     parse: integer(0, 65_535),
   }),

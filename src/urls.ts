@@ -47,7 +47,8 @@ function replaceCredentials(url: string, replace: (credentials: string) => strin
   return url.replace(authority, (_, start: string, credentials: string) => `${start}${replace(credentials)}@`)
 }
 
-const conversationsHost = /^conversations(?:\.[\w-]+){0,2}\.twilio\.com$/i
+/** `tsock…`: where client SDKs connect to, in their region. */
+const conversationsHost = /^(?:conversations(?:\.[\w-]+){0,2}|tsock\.[\w-]+)\.twilio\.com$/i
 
 /** Whether a host name is one of Twilio Conversations, alone or with an edge and a region: those that Parley stands in for. */
 export function isConversationsHost(name: string): boolean {

@@ -23,7 +23,10 @@ const openGateway: OperationSchema = {
       'Where it is, and with which credentials',
       object('Gateway', {
         proxy_url: { type: 'string', description: 'URL of the proxy' },
-        tls_port: { type: 'integer', description: 'Port on 127.0.0.1 that serves conversations.twilio.com with TLS' },
+        tls_port: {
+          type: 'integer',
+          description: 'Port on 127.0.0.1 that serves conversations.twilio.com and tsock.us1.twilio.com with TLS',
+        },
         authority: { type: 'string', description: 'The certificate of the authority to trust, PEM' },
         account_sid: sid('account', 'SID of the account'),
         auth_token: { type: 'string', description: 'Its auth token' },

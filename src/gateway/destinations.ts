@@ -43,5 +43,5 @@ export function decide({ host }: Pick<Destination, 'host'>, allowed: readonly st
 
 /** Says why a host was refused, and what to do. */
 export function refusal(host: string): string {
-  return `Parley stands in for conversations.twilio.com only and lets nothing through to ${host}: set PARLEY_GATEWAY_ALLOW=${host} if it should`
+  return `Parley stands in for conversations.twilio.com and tsock.us1.twilio.com only and lets nothing through to ${host}: set PARLEY_GATEWAY_ALLOW=${host} if it should`
 }

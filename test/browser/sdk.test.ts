@@ -18,13 +18,14 @@ declare global {
   var here: Conversation
   /** What the page was told of, in order. */
   var told: string[]
-  var start: (token: string, uri: string, sid: string) => Promise<void>
+  /** `uri`: null for the SDK's own. */
+  var start: (token: string, uri: string | null, sid: string) => Promise<void>
 }
 
 const script = `
   globalThis.told = []
   globalThis.start = async (token, uri, sid) => {
-    globalThis.client = new Twilio.Conversations.Client(token, { logLevel: 'silent', Twilsock: { uri } })
+    globalThis.client = new Twilio.Conversations.Client(token, { logLevel: 'silent', ...(uri && { Twilsock: { uri } }) })
     for (const event of ['tokenAboutToExpire', 'tokenExpired', 'connectionError']) client.on(event, () => told.push(event))
     await new Promise((resolve, reject) => {
       client.on('initialized', resolve)
@@ -106,6 +107,28 @@ describeInBrowser('the SDK in a browser', (open) => {
       return [media?.filename, media?.contentType, await response.text()]
     })
     expect(read).toEqual(['ü.txt', 'text/plain', 'content 😀'])
+  })
+
+  test('finds the server without any option where DNS leads its host to it', async ({ tenant }) => {
+    const sid = await conversationWith(tenant, 'ann')
+    const { tls_port } = await tenant.admin('POST', '/gateway', {})
+    const page = await open([`--host-resolver-rules=MAP tsock.us1.twilio.com 127.0.0.1:${tls_port}`])
+    const sockets: string[] = []
+    page.on('websocket', (socket) => sockets.push(socket.url()))
+    await page.goto(await servePage(files))
+    await page.evaluate((args) => start(...args), [await tokenFor(tenant, 'ann'), null, sid] as const)
+    await page.evaluate(async () => {
+      const form = new FormData()
+      form.append('file', new Blob(['content'], { type: 'text/plain' }), 'a.txt')
+      await here.prepareMessage().setBody('look').addMedia(form).build().send()
+    })
+    await expect.poll(() => told(page)).toEqual(['added look'])
+    const read = await page.evaluate(async () => {
+      const url = (await (await here.getMessages()).items[0]?.attachedMedia?.[0]?.getContentTemporaryUrl()) ?? ''
+      return [new URL(url).host, await (await fetch(url)).text()]
+    })
+    expect(read).toEqual(['tsock.us1.twilio.com', 'content'])
+    expect(sockets).toEqual(['wss://tsock.us1.twilio.com/v3/wsconnect'])
   })
 
   test('is warned before its token ends, told when it has ended, and goes on with a new one', async ({ tenant }) => {

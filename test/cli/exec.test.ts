@@ -44,6 +44,24 @@ describe('an unchanged program', () => {
     })
   })
 
+  test.each(['@twilio/conversations', 'twilio-conversations-2.4'])('with the client SDK finds Parley: %s', async (sdk) => {
+    const script = `
+      import { Client } from ${JSON.stringify(import.meta.resolve(sdk))}
+      const { PARLEY_URL, PARLEY_ADMIN_TOKEN } = process.env
+      const headers = { authorization: 'Bearer ' + PARLEY_ADMIN_TOKEN, 'content-type': 'application/json' }
+      const made = await fetch(PARLEY_URL + '/admin/v1/tokens', { method: 'POST', headers, body: '{"identity":"ann"}' })
+      const client = new Client((await made.json()).token)
+      client.on('connectionError', ({ message }) => console.log(message))
+      await new Promise((resolve) => client.on('initialized', resolve))
+      const conversation = await client.createConversation()
+      await conversation.join()
+      await conversation.sendMessage('hello')
+      console.log((await conversation.getMessages()).items.map(({ body }) => body))
+      process.exit()
+    `
+    expect(await exec(['--memory', '--test-mode'], script)).toMatchObject({ code: 0, stdout: "[ 'hello' ]\n", stderr: '' })
+  })
+
   test('has standard input and output for itself, and its own exit code', async () => {
     const ended = await exec(['--memory'], 'console.log("out"); console.error("err"); process.exitCode = 42')
     expect(ended).toEqual({ code: 42, signal: null, stdout: 'out\n', stderr: 'err\n' })

@@ -20,7 +20,7 @@ export async function newVisitor(
   server: { readonly url: string },
   options: { width?: number; dark?: boolean } = {},
 ): Promise<Visitor> {
-  browsers.running ??= freshConsole().then(launchBrowser)
+  browsers.running ??= freshConsole().then(() => launchBrowser())
   const browser = await browsers.running
   const context = await browser.newContext({
     viewport: { width: options.width ?? 1200, height: 800 },

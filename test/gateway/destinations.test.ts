@@ -62,9 +62,9 @@ describe('the target of a request in absolute form', () => {
 })
 
 describe('what happens to a host', () => {
-  test.each(['conversations.twilio.com', 'conversations.dublin.twilio.com', 'conversations.dublin.ie1.twilio.com'])(
-    '%s is Parley',
-    (host) => expect(decide({ host }, ['conversations.twilio.com'])).toBe('parley'),
+  const own = ['conversations.twilio.com', 'conversations.dublin.twilio.com', 'conversations.dublin.ie1.twilio.com']
+  test.each([...own, 'tsock.us1.twilio.com', 'tsock.ie1.twilio.com'])('%s is Parley', (host) =>
+    expect(decide({ host }, ['conversations.twilio.com'])).toBe('parley'),
   )
   test.each([
     'twilio.com',
@@ -72,6 +72,8 @@ describe('what happens to a host', () => {
     'conversations.a.b.c.twilio.com',
     'mcs.us1.twilio.com',
     'xconversations.twilio.com',
+    'tsock.twilio.com',
+    'tsock.a.us1.twilio.com',
   ])('%s is refused unless it is allowed', (host) => {
     expect(decide({ host }, [])).toBe('refuse')
     expect(decide({ host }, ['verify.twilio.com'])).toBe('refuse')

@@ -48,7 +48,7 @@ describe('CONNECT', () => {
     async (target) => {
       const { send, refusals } = await proxied()
       const sentence =
-        /Parley stands in for conversations\.twilio\.com only and lets nothing through to [\w.]+: set PARLEY_GATEWAY_ALLOW=/
+        /Parley stands in for conversations\.twilio\.com and tsock\.us1\.twilio\.com only and lets nothing through to [\w.]+: set PARLEY_GATEWAY_ALLOW=/
       const [head = '', body = ''] = (await send(connectHead(target)).closed).split('\r\n\r\n')
       expect(head).toMatch(/^HTTP\/1\.1 403 /)
       expect(head).toMatch(sentence)

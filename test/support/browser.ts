@@ -13,24 +13,28 @@ if (required && !existsSync(required)) throw new Error(`there is no browser at P
 export const hasBrowser = existsSync(path)
 
 /** Starts the system's Chromium, without a window. */
-export function launchBrowser(): Promise<Browser> {
+export function launchBrowser(args: readonly string[] = []): Promise<Browser> {
   // Chromium refuses its sandbox to root, and CI is root; it loads only what the tests serve.
-  return chromium.launch({ executablePath: path, args: ['--no-sandbox', '--disable-dev-shm-usage'] })
+  return chromium.launch({ executablePath: path, args: ['--no-sandbox', '--disable-dev-shm-usage', ...args] })
 }
 
+/** Opens a page in a context of its own: nothing that is stored is shared. `args`: of a browser for this page alone. */
+type Open = (args?: readonly string[]) => Promise<Page>
+
 /** Describes tests in a real browser, the system's Chromium. Without one they are skipped, unless `PARLEY_TEST_CHROMIUM` says where. */
-export function describeInBrowser(what: string, define: (open: () => Promise<Page>) => void): void {
+export function describeInBrowser(what: string, define: (open: Open) => void): void {
   const skipped = `${what} (skipped: there is no ${usual}; install it, or say in PARLEY_TEST_CHROMIUM where Chromium is)`
   describe.runIf(hasBrowser)(hasBrowser ? what : skipped, () => {
-    let browser: Browser
+    let shared: Browser
     beforeAll(async () => {
-      browser = await launchBrowser()
+      shared = await launchBrowser()
     })
-    afterAll(() => browser.close())
-    define(async () => {
-      // Of its own: nothing that is stored is shared.
-      const context = await browser.newContext()
-      onTestFinished(() => context.close())
+    afterAll(() => shared.close())
+    define(async (args) => {
+      const browser = args ? await launchBrowser(args) : shared
+      // Whoever leads names elsewhere cannot have certificates that the system trusts.
+      const context = await browser.newContext({ ignoreHTTPSErrors: args !== undefined })
+      onTestFinished(() => (args ? browser.close() : context.close()))
       return context.newPage()
     })
   })
