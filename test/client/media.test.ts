@@ -1,4 +1,5 @@
-import { request } from 'undici'
+// SDK 2 replaces the FormData of the process.
+import { FormData, Request, request } from 'undici'
 import { describe, expect } from 'vitest'
 import { connected, conversationWith, next, opened, tokenFor } from '../support/client.ts'
 import { test } from '../support/fixtures.ts'
