@@ -5,7 +5,7 @@ import { type Form, formOf } from '../../model/form.ts'
 import { messages } from '../../resources/conversations/messages/message.ts'
 import { messageBySid, participantsOfConversation } from '../../storage/lookups.ts'
 import { rowsBy } from '../../storage/rows.ts'
-import type { MessageRow, ReceiptRow } from '../../storage/schema.ts'
+import type { MessageRow, ParticipantRow, ReceiptRow } from '../../storage/schema.ts'
 import type { ClientCall } from '../call.ts'
 import { type Act, act } from '../needs.ts'
 import { jsonOf, paramsOf, type Route } from '../tunnel.ts'
@@ -126,19 +126,27 @@ function receiptJson(row: ReceiptRow) {
   }
 }
 
-/** Who the messages of a mail conversation go to: its participants with a mail address. */
+/**
+ * Whom the messages of a mail conversation go to: its participants with a mail address. Of one message also who it is from: one of
+ * them, or the conversation's mailbox.
+ */
 async function recipients(call: ClientCall, key: string) {
-  const { view, conversation } = await actorIn(call, key)
-  const { service_sid, sid: conversation_sid } = conversation
+  const actor = await actorIn(call, key)
+  const { view, conversation } = actor
+  const { service_sid, sid: conversation_sid, email_address, email_name } = conversation
   const message_sid = call.request.query.last('MessageSid') ?? null
+  const message = message_sid === null ? null : await messageIn(actor, call, message_sid)
   const rows = await view.read.all(participantsOfConversation, { service_sid, conversation_sid })
   const mail = rows.filter(({ binding_type }) => binding_type === 'email')
-  const { items, meta } = pageOf(call.request.query, mail)
-  const shown = items.map((row) => {
-    const { binding_level: level, binding_name: name, address_as_given, address } = row
-    return { type: 'email', message_sid, level, name, address: address_as_given ?? address }
+  const isFrom = (row: ParticipantRow) => message !== null && row.sid === message.participant_sid
+  const people = mail.map((row) => {
+    const { binding_level, binding_name: name, address_as_given, address } = row
+    return { level: isFrom(row) ? 'from' : binding_level, name, address: address_as_given ?? address }
   })
-  return { status: 200, body: { message_recipients: shown, meta } }
+  const ours = message && email_address !== null && !mail.some(isFrom)
+  const all = [...(ours ? [{ level: 'from', name: email_name, address: email_address }] : []), ...people]
+  const { items, meta } = pageOf(call.request.query, all)
+  return { status: 200, body: { message_recipients: items.map((one) => ({ type: 'email', message_sid, ...one })), meta } }
 }
 
 const conversation = '/Client/v2/Services/:service/Conversations/:key'
