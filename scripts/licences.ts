@@ -8,7 +8,7 @@ interface Manifest {
 }
 
 /** Licences that let their text be passed on with a bundle, and ask for nothing else. */
-const accepted = ['0BSD', 'Apache-2.0', 'BSD-2-Clause', 'BSD-3-Clause', 'BlueOak-1.0.0', 'ISC', 'MIT']
+const accepted = ['0BSD', 'Apache-2.0', 'BSD-2-Clause', 'BSD-3-Clause', 'BlueOak-1.0.0', 'ISC', 'MIT', 'MIT-0']
 
 /** The text of the MIT licence, for the few packages that only name it: that of Parley itself, below its title and copyright. */
 const mit = readFileSync(new URL('../LICENSE', import.meta.url), 'utf8')
