@@ -19,16 +19,16 @@ export const twilio: ChannelKind<TwilioSettings> = {
 
 /** Whether the carrier knows the account and its credentials. */
 async function check(given: TwilioSettings, io: ChannelIo): Promise<{ ok: boolean; says: string }> {
-  const { status, body } = await io.request({
+  const response = await io.request({
     method: 'GET',
     url: accountUrl(given),
     headers: { authorization: basicAuth(given), accept: 'application/json' },
   })
-  if (status === 401 || status === 403) return { ok: false, says: 'The carrier refuses the credentials.' }
-  if (status === 404)
-    return { ok: false, says: 'The carrier does not know the account, or base_url is not that of a Messages API.' }
-  const account = status === 200 ? parseJsonObject(body.toString()) : undefined
-  if (account?.sid !== given.account_sid) return { ok: false, says: `The carrier responded ${status} in an unknown form.` }
-  const ok = account.status === 'active'
-  return { ok, says: ok ? 'The account is active.' : `The account is ${String(account.status).slice(0, 40)}.` }
+  const code = response.status
+  if (code === 401 || code === 403) return { ok: false, says: 'The carrier refuses the credentials.' }
+  if (code === 404) return { ok: false, says: 'The carrier does not know the account, or has no Messages API at base_url.' }
+  const account = code === 200 ? parseJsonObject(response.body.toString()) : undefined
+  if (account?.sid !== given.account_sid) return { ok: false, says: `The carrier responded ${code} in an unknown form.` }
+  const status = typeof account.status === 'string' ? account.status.slice(0, 40) : 'in an unknown state'
+  return { ok: status === 'active', says: `The account is ${status}.` }
 }

@@ -63,8 +63,13 @@ function named(errorCode: number | null): string {
 
 /** What the delivery log shows of a response: what became of the message, not the message. */
 function summary(response: Readonly<Record<string, unknown>>): string {
-  const { sid, status, code, message, error_code, num_segments } = response
-  return JSON.stringify({ sid, status, code, message, error_code, num_segments })
+  const shown = ['sid', 'status', 'code', 'message', 'error_code', 'num_segments']
+  return JSON.stringify(Object.fromEntries(shown.map((name) => [name, brief(response[name])])))
+}
+
+/** Leaves out what is neither a text nor a number. */
+function brief(value: unknown): string | number | undefined {
+  return typeof value === 'string' || typeof value === 'number' ? value : undefined
 }
 
 function integer(value: unknown): number | null {

@@ -102,6 +102,7 @@ describe('send', () => {
     expect(error).toBeInstanceOf(RefusedError)
     expect(error).toMatchObject({ errorCode: 21211, status: 'failed', answer: { response_status: 400 } })
     expect((error as Error).message).not.toMatch(/not a number|secret/)
+    expect(error).toMatchObject({ answer: { response: expect.stringContaining("Invalid 'To' Phone Number") } })
   })
 
   test.each([429, 500, 502, 503])('%i is tried again', async (status) => {
@@ -137,6 +138,7 @@ describe('send', () => {
     [302, ''],
     [404, 'not found'],
     [400, '{"code":"x"}'],
+    [400, `{"code":${'['.repeat(30_000)}${']'.repeat(30_000)}}`],
   ])('an odd response is a refusal: %i %s', async (status, body) => {
     carrier.script(() => ({ status, body }))
     const error = await caught(send())

@@ -69,10 +69,11 @@ function contactText({ name, org, phones, emails }: Fields): string {
 }
 
 function orderText({ product_items, text: note }: Fields): string {
-  const items = objects(product_items).map(
-    ({ quantity, product_retailer_id }) => `${quantity ?? 1} × ${product_retailer_id ?? '?'}`,
-  )
-  return ['[order]', ...items, ...(text(note) === null ? [] : [text(note)])].join('\n')
+  const items = objects(product_items).map(({ quantity, product_retailer_id }) => {
+    const count = typeof quantity === 'number' ? quantity : (text(quantity) ?? 1)
+    return `${count} × ${text(product_retailer_id) ?? '?'}`
+  })
+  return ['[order]', ...items, text(note)].filter((line) => line !== null).join('\n')
 }
 
 function unsupportedType(message: Fields): string {

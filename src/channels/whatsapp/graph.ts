@@ -39,10 +39,14 @@ function errorOf(status: number, error: Readonly<Record<string, unknown>>): Retr
   const { message, is_transient, error_data, fbtrace_id } = error
   const code = errorCode(error.code)
   const details = isJsonObject(error_data) ? error_data.details : undefined
-  const answer = { response_status: status, response: JSON.stringify({ code, message, details, fbtrace_id }) }
+  const answer = { response_status: status, response: [code, message, details, fbtrace_id].filter(isBrief).join('; ') }
   const says = `Meta responded ${status}${code === null ? '' : ` with code ${code}`}`
   const passes = status === 429 || status >= 500 || is_transient === true || (code !== null && passing.includes(code))
   return passes ? new RetryError(says, { error_code: code, ...answer }) : new RefusedError(code ?? unknownError, says, answer)
+}
+
+function isBrief(value: unknown): value is string | number {
+  return typeof value === 'string' || typeof value === 'number'
 }
 
 /** Returns a code of Meta's as the receipt has it: a whole number above 0, else null. */

@@ -1,5 +1,6 @@
 import { type ChannelIo, type ChannelKind, type Reached, RefusedError } from '../adapter.ts'
 import { callGraph, postGraph } from './graph.ts'
+import { text } from './notification.ts'
 import { send } from './send.ts'
 import { graphUrl, problem, settings, type WhatsAppSettings } from './settings.ts'
 import { webhook } from './webhook.ts'
@@ -45,7 +46,7 @@ async function check(given: WhatsAppSettings, io: ChannelIo): Promise<{ ok: bool
   const url = `${graphUrl(given, given.phone_number_id)}?fields=display_phone_number`
   try {
     const { json } = await callGraph(given, io, { method: 'GET', url })
-    const digits = String(json.display_phone_number ?? '').replace(/\D/g, '')
+    const digits = (text(json.display_phone_number) ?? '').replace(/\D/g, '')
     if (`whatsapp:+${digits}` === io.channel.address) return { ok: true, says: 'Meta knows the number, and accepts the token.' }
     return { ok: false, says: 'phone_number_id belongs to another number than the address of the channel.' }
   } catch (error) {

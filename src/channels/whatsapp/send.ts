@@ -98,5 +98,5 @@ function accepted({ status, json }: GraphResponse): Accepted {
   const message: unknown = Array.isArray(json.messages) ? json.messages[0] : undefined
   const id = isJsonObject(message) ? message.id : undefined
   if (typeof id !== 'string' || id === '') throw new RefusedError(unknownError, 'Meta has given the message no id')
-  return { external_id: id, status: 'sent', response_status: status, response: JSON.stringify({ messages: [message] }) }
+  return { external_id: id, status: 'sent', response_status: status, response: id }
 }

@@ -138,5 +138,14 @@ function metadataOf(message: Fields, sender: string, name: string | undefined): 
     ...(fields(message.context).frequently_forwarded === true && { FrequentlyForwarded: 'true' }),
   }
   const { text: _, from: __, ...rest } = message
-  return { context, ...(JSON.stringify(rest).length <= maxMetadata && { message: rest }) }
+  return { context, ...(isShort(rest) && { message: rest }) }
+}
+
+function isShort(description: Fields): boolean {
+  try {
+    return JSON.stringify(description).length <= maxMetadata
+  } catch {
+    // It is nested too deeply to be written.
+    return false
+  }
 }

@@ -180,6 +180,7 @@ describe('send', () => {
     cloud.script(() => ({ status: 400, body: { error: { message: '(#131047) Re-engagement message', code: 131047 } } }))
     const error = await caught(send())
     expect(error).toBeInstanceOf(RefusedError)
+    expect(error).toMatchObject({ answer: { response: '131047; (#131047) Re-engagement message' } })
     expect(error).toMatchObject({ errorCode: 131047, message: 'Meta responded 400 with code 131047' })
     expect(await caught(send({}, { ...settings, access_token: 'expired' }))).toMatchObject({
       name: 'RefusedError',
@@ -341,6 +342,12 @@ describe('webhook', () => {
     ],
     ['reaction', { message_id: 'wamid.1', emoji: '👍' }, '👍'],
     ['order', { product_items: [{ product_retailer_id: 'sku', quantity: 2 }], text: 'Soon' }, '[order]\n2 × sku\nSoon'],
+    [
+      'order',
+      { product_items: [{ quantity: { toString: 1 }, product_retailer_id: [[]] }, { quantity: '3' }] },
+      '[order]\n1 × ?\n3 × ?',
+    ],
+    ['order', { product_items: 7, text: {} }, '[order]'],
     ['system', { body: 'User A changed from 1 to 2', type: 'user_changed_number' }, 'User A changed from 1 to 2'],
     ['unsupported', { type: 'poll_creation' }, '[unsupported message: poll_creation]'],
     ['hologram', {}, '[hologram message]'],
@@ -357,6 +364,20 @@ describe('webhook', () => {
     ['text', { body: '' }],
   ])('%s %o says nothing', async (type, content) => {
     expect(await told(said(from, type, content))).toEqual([])
+  })
+
+  test('what is too long or too deep to describe a message is left out', async () => {
+    const depth = 200_000
+    const deep = JSON.stringify(said(from, 'hologram', { a: 0 })).replace(
+      '{"a":0}',
+      `{"a":${'['.repeat(depth)}${']'.repeat(depth)}}`,
+    )
+    const metadata = { phone_number_id: phoneNumberId }
+    const body = JSON.stringify({ entry: [{ changes: [{ field: 'messages', value: { metadata, messages: ['deep'] } }] }] })
+    const [event] = await receive((url) => cloud.postRaw(url, body.replace('"deep"', deep)))
+    expect(event).toMatchObject({ text: '[hologram message]', metadata: { context: { WaId: from } } })
+    const long = await message(said(from, 'hologram', { a: 'x'.repeat(20_000) }))
+    for (const each of [event, long]) expect(each).not.toHaveProperty('metadata.message')
   })
 
   test('a message to a group is dropped with a warning', async () => {
@@ -423,6 +444,10 @@ describe('webhook', () => {
       'text',
       'body',
       'phone_number_id',
+      'order',
+      'product_items',
+      'quantity',
+      'toString',
       'profile',
       'wa_id',
       'status',
@@ -432,7 +457,20 @@ describe('webhook', () => {
       '__proto__',
     )
     const leaf = fc.oneof(
-      fc.constantFrom('messages', phoneNumberId, 'text', 'contacts', 'reaction', 'failed', 'sent', from),
+      fc.constantFrom(
+        'messages',
+        phoneNumberId,
+        'text',
+        'contacts',
+        'reaction',
+        'order',
+        'location',
+        'interactive',
+        'system',
+        'failed',
+        'sent',
+        from,
+      ),
       fc.jsonValue({ maxDepth: 1 }),
     )
     const { node } = fc.letrec((tie) => ({
