@@ -23,6 +23,7 @@ const sharedTopics: readonly Notice['topic'][] = [
   'access',
   'sync',
   'typing',
+  'read',
 ]
 
 /**
