@@ -30,6 +30,7 @@ import type { registrationCommands } from './registrations.ts'
 import { routes } from './routes.ts'
 import type { View } from './sync/changes.ts'
 import { SyncHub } from './sync/hub.ts'
+import { Turns } from './sync/turns.ts'
 import { type Verified, verifyToken } from './tokens.ts'
 import { type Route, Router, type TunnelRequest, type TunnelResponse } from './tunnel.ts'
 import { userOf } from './users.ts'
@@ -66,6 +67,8 @@ const checkMs = 1000
 const maxSpreadMs = 10_000
 /** Clients that come back in a second without hurting a node. */
 const returnsPerSecond = 500
+/** Tokens that are verified at a time: of a crowd the first are let in soon, instead of all of them late. */
+const maxVerifying = 16
 /** How long a stop waits for requests in progress: as long as a pre-action webhook may take. */
 const stopTimeoutMs = 5000
 const pollMs = 10
@@ -82,6 +85,7 @@ export class ClientServer implements Worker {
   readonly #byUser = new Map<string, Set<Connection>>()
   /** Of those that were admitted. */
   readonly #admitted = new WeakMap<Connection, { readonly user_sid: string; readonly token: string }>()
+  readonly #admissions = new Turns(maxVerifying)
   readonly #router = new Router<ClientCall>(routes)
   readonly #hub: SyncHub
   #timer: NodeJS.Timeout | undefined
@@ -173,7 +177,7 @@ export class ClientServer implements Worker {
   async #admit(connection: Connection, token: string): Promise<Session> {
     const { pipeline, throttle, beforeInit } = this.#options
     await beforeInit?.()
-    const verified = await verifyBearer(pipeline, throttle, token, connection.address)
+    const verified = await this.#admissions.run(() => verifyBearer(pipeline, throttle, token, connection.address))
     const before = connection.session
     if (before) return this.#renew(connection, before, verified, token)
     const user = await userOf(pipeline, verified)
