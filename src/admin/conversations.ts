@@ -51,8 +51,6 @@ interface Args {
   readonly service_sid: string
   readonly state: ConversationState
   readonly who: string
-  readonly from: number
-  readonly to: number
   readonly key: number
   readonly sid: string
   readonly limit: number
@@ -117,13 +115,15 @@ const listConversations: OperationSchema = {
   },
 }
 
-/** By the indexes of activity. The key and the SID are the place of the previous row. */
+/**
+ * By the indexes of activity. The key and the SID are the place of the previous row. With a lower bound as well, SQLite would take the
+ * index without the state: the list ends in `readPage`.
+ */
 function byActivity(db: Builder, a: Args) {
   return db
     .selectFrom('conversations')
     .select(shown)
     .where('service_sid', '=', a.service_sid)
-    .where('date_activity', '>=', a.from)
     .where(({ eb, refTuple, tuple }) => eb(refTuple('date_activity', 'sid'), '<', tuple(a.key, a.sid)))
     .orderBy('date_activity', 'desc')
     .orderBy('sid', 'desc')
@@ -159,14 +159,25 @@ const lastSid = 'CHg'
 /** Where a list begins. */
 const top = { key: Number.MAX_SAFE_INTEGER, sid: lastSid }
 
-/** Reads one page. `filter`: what no index has; the page ends after a bounded number of rows that were looked at. */
-async function readPage(read: Reader, query: Shape<Args, Row>, first: Args, size: number, filter: (row: Row) => boolean) {
+interface Wanted {
+  readonly query: Shape<Args, Row>
+  readonly args: Args
+  readonly size: number
+  /** What no index has. */
+  readonly filter: (row: Row) => boolean
+  /** Whether this row, and all after it, are too old. */
+  readonly isBehind: (row: Row) => boolean
+}
+
+/** Reads one page. It ends, with what was found, after a bounded number of rows that were looked at. */
+async function readPage(read: Reader, { query, args: first, size, filter, isBehind }: Wanted) {
   const found: Row[] = []
   let args: Args = { ...first, limit: Math.min(window, size + 1) }
   for (let i = 0; i < maxWindows; i++) {
     if (i > 0) await turn()
     const rows = await read.all(query, args)
     for (const [at, row] of rows.entries()) {
+      if (isBehind(row)) return { rows: found, next: null }
       // Somebody may be in a conversation by several proxy addresses.
       if (row.sid === found.at(-1)?.sid || !filter(row)) continue
       // There is one more: the page ends with the row before it.
@@ -212,10 +223,13 @@ export function conversationRoutes(
       }
       // A state is compared as it is stored, so the deadlines that have passed must be applied first.
       await timers.catchUp()
-      const args: Args = { service_sid, state: query.state ?? 'active', who: who ?? '', from, to, ...place, limit }
+      const args: Args = { service_sid, state: query.state ?? 'active', who: who ?? '', ...place, limit }
       const by =
         identity !== undefined ? 'identity' : address !== undefined ? 'address' : query.state === undefined ? 'any' : 'state'
-      const page = await readPage(read, queries[by], args, limit, matching(query, from, to))
+      const page = await readPage(read, {
+        ...{ query: queries[by], args, size: limit, filter: matching(query, from, to) },
+        isBehind: ({ date_activity }) => who === undefined && date_activity < from,
+      })
       return {
         conversations: page.rows.map(toJson),
         next_before: page.next && (who === undefined ? `${page.next.key}.${page.next.sid}` : page.next.sid),
