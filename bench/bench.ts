@@ -2,6 +2,7 @@ import { cpus } from 'node:os'
 import { chatPart } from './chat-part.ts'
 import { Child } from './child.ts'
 import { clientsPart } from './clients/part.ts'
+import { consolePart } from './console-part.ts'
 import { crashingFile, crashPart } from './crash-part.ts'
 import { deliveriesPart } from './deliveries-part.ts'
 import { formatFigure } from './figures.ts'
@@ -40,7 +41,8 @@ async function onFiles(sink: Child<Sink>, options: Options, folder: string): Pro
   const { parts } = options
   if (parts.has('deliveries')) goals.push(...(await deliveriesPart(sink, options, folder)))
   if (parts.has('chat')) goals.push(...(await chatPart(sink, options, folder)))
-  if (parts.has('load') || parts.has('timers') || parts.has('start')) goals.push(...(await withLarge(sink, options, folder)))
+  if (parts.has('load') || parts.has('timers') || parts.has('start') || parts.has('console'))
+    goals.push(...(await withLarge(sink, options, folder)))
   if (parts.has('stalls')) goals.push(...(await stallsPart(sink.ready, options, folder)))
   if (parts.has('clients')) goals.push(...(await clientsPart(sink.ready, options, folder)))
   if (parts.has('crash')) goals.push(...(await crashPart(sink.ready, options, crashingFile(`${folder}/crash.db`))))
@@ -56,6 +58,7 @@ async function withLarge(sink: Child<Sink>, options: Options, folder: string): P
   console.error(`${options.rows} rows loaded in ${formatFigure((performance.now() - startMs) / 1000)} s`)
   if (options.parts.has('load')) goals.push(...(await load(large, sink, options, folder)))
   if (options.parts.has('timers')) goals.push(...(await timersPart(large, options)))
+  if (options.parts.has('console')) goals.push(...(await consolePart(large, options)))
   await large.stop()
   if (options.parts.has('start')) goals.push(...(await startPart(path, options, folder)))
   return goals
