@@ -1,13 +1,17 @@
 /**
- * A complete example in one run: a support chat, a conversation with timers, their webhooks, and a server that is killed and
- * restarted. Starts a server process on a temporary database; exits 1 when anything differs from what is expected.
+ * A complete example in one run: a support chat, a conversation by mail, one with timers, their webhooks, and a server that is killed
+ * and restarted. Starts a server process on a temporary database; exits 1 when anything differs from what is expected.
  */
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
+import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import type { Twilio } from 'twilio'
 import { request } from 'undici'
+import { outside } from '../test/mail/outside.ts'
+import { catchMail } from '../test/mail/smtp-catcher.ts'
 import { type Serving, serve, folder as temporaryFolder } from '../test/support/process.ts'
 import { sdkFor } from '../test/support/sdk.ts'
 import { type Caught, catchWebhooks } from '../test/support/webhook-catcher.ts'
@@ -26,6 +30,8 @@ const patience_ms = 60_000
 
 using folder = temporaryFolder()
 await using catcher = await catchWebhooks({ authToken: auth_token })
+const relay = await catchMail()
+const mail_port = await freePort()
 let server = await startServer()
 
 try {
@@ -36,11 +42,13 @@ try {
   process.exitCode = 1
 } finally {
   await server.serving.end('SIGKILL')
+  await relay.close()
 }
 
 async function demo(): Promise<void> {
   say(`A server on ${server.url}, its database in a new file.`)
   await chat(server)
+  await mail(server)
   const earlier = catcher.requests.length
   const service = await server.sdk.conversations.v1.services.create({ friendlyName: 'Helpdesk' })
   const filters = ['onConversationStateUpdated', 'onConversationUpdated', 'onConversationAdded']
@@ -124,6 +132,47 @@ async function chat(server: Server): Promise<void> {
   await expectClosed(server, service.sid, sid)
 }
 
+/** A mail opens a conversation, an agent answers, and the reply comes back into it. */
+async function mail({ sdk }: Server): Promise<void> {
+  const ann = outside(mail_port)
+  const box = 'support@example.com'
+  const { conversations, addressConfigurations } = sdk.conversations.v1
+  await addressConfigurations.create({
+    type: 'email',
+    address: box,
+    'autoCreation.enabled': true,
+    'autoCreation.type': 'default',
+  })
+  say(`Ann sends a mail to ${box}, by SMTP on port ${mail_port}.`)
+  await ann.send({ to: box, headers: { Subject: 'My order' }, text: 'Where is it?' })
+  const [opened] = await conversations.list({ limit: 1 })
+  assert(opened, 'the mail has opened a conversation')
+  const { messages } = conversations(opened.sid)
+  await messages.create({ author: 'alice', body: 'On its way.' })
+  const answer = await relay.next()
+  const [replyTo] = answer.mail.reply_to
+  assert.equal(answer.mail.subject, 'Re: My order', 'the answer is in the thread')
+  assert.equal(replyTo?.address, opened.bindings.email.projected_address, 'replies come to the conversation')
+  say(`The answer leaves through the relay, to ${answer.to}, replies to ${replyTo?.address}.`)
+  await ann.send({
+    to: replyTo?.address ?? '',
+    text: 'It is here!\n\nOn Thursday, 26 November 2026, Support wrote:\n> On its way.',
+  })
+  ann.close()
+  const bodies = (await messages.list()).map(({ author, body }) => `${author}: ${body}`)
+  assert.deepEqual(bodies, ['ann@example.org: Where is it?', 'alice: On its way.', 'ann@example.org: It is here!'])
+  for (const line of bodies) console.log(`  ${line}`)
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer()
+  await once(server.listen(0, '127.0.0.1'), 'listening')
+  const address = server.address()
+  server.close()
+  assert(address !== null && typeof address === 'object')
+  return address.port
+}
+
 /** Expects the next event to be of this type, signed, with these parameters. */
 async function expectEvent(type: string, params: Readonly<Record<string, string>>): Promise<void> {
   const event = await catcher.next()
@@ -187,6 +236,8 @@ async function startServer(): Promise<Server> {
       PARLEY_AUTH_TOKEN: auth_token,
       PARLEY_ADMIN_TOKEN: adminToken,
       PARLEY_TEST_CLOCK: 'true',
+      PARLEY_MAIL_RELAY: relay.url,
+      PARLEY_MAIL_LISTEN: `127.0.0.1:${mail_port}`,
       PARLEY_LOG_LEVEL: 'error',
     },
   })
