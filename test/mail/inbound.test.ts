@@ -331,14 +331,23 @@ describe('threading', () => {
     expect(await bodies()).toHaveLength(3)
   })
 
-  test('mailboxes of two accounts that have the same name are told apart by their conversations', async () => {
-    const { address, bodies, tag } = await opened()
+  test('a mailbox is that of the account that has configured it first, whatever another one does', async () => {
+    const { tenant, address, bodies, tag } = await opened()
     const other = await newTenant(server)
     await other.call('POST', '/v1/Configuration/Addresses', { Type: 'email', Address: address, 'AutoCreation.Enabled': 'true' })
+    const made = (await other.call('POST', '/v1/Conversations', { 'Bindings.Email.Address': address })).body
+    for (const Address of ['ann@example.org', 'new@example.org']) {
+      await other.call('POST', `/v1/Conversations/${made.sid}/Participants`, { 'MessagingBinding.Address': Address })
+    }
     await world.send({ to: address, text: 'To the first' })
     await world.send({ to: tag, text: 'By the tag' })
+    await world.send({ from: 'new@example.org', to: address })
     expect(await bodies()).toHaveLength(3)
-    expect(await conversations(other)).toEqual([])
+    expect(await conversations(tenant)).toHaveLength(2)
+    expect(await messagesOf(other, made.sid)).toEqual([])
+    // The other one's own address is its own.
+    await world.send({ to: made.bindings.email.projected_address, text: 'By the tag of the other' })
+    expect(await messagesOf(other, made.sid)).toHaveLength(1)
   })
 })
 
@@ -376,11 +385,17 @@ describe('automatic mail', () => {
     expect((await relay.next()).mail.text?.trim()).toBe('When are you back?')
   })
 
-  test('a mail from a mailbox of ours is dropped: it would come back for ever', async () => {
+  test('a mail from a mailbox of the same account is dropped: it would come back for ever', async () => {
     const { tenant, address } = await mailbox()
-    const other = await mailbox()
-    await world.send({ from: other.address, to: address })
+    const second = address.replace('@', '.sales@')
+    await tenant.call('POST', '/v1/Configuration/Addresses', { Type: 'email', Address: second, 'AutoCreation.Enabled': 'true' })
+    await world.send({ from: second, to: address })
     expect(await conversations(tenant)).toEqual([])
+    // To another account it is a person's address like any other.
+    const other = await mailbox()
+    await world.send({ from: other.address, to: address, headers: { Cc: second } })
+    const { sid } = await only(tenant)
+    expect(await membersOf(tenant, sid)).toMatchObject([{ address: other.address }])
   })
 
   test('a sender who does not stop is told to wait', async () => {

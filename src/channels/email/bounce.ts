@@ -41,22 +41,21 @@ export async function takeReturned(
     if (status) await report(options, receipt, status, true)
     return 'reported'
   }
-  return dsn && (await reportByMessageId(options, dsn, route.mailboxes)) ? 'reported' : null
+  return dsn && (await reportByMessageId(options, dsn, route.mailbox)) ? 'reported' : null
 }
 
 /** The next server was quicker than the record of the sending: the report is kept for a minute. */
 async function reportEarly(
   { database, clock }: BounceOptions,
   { recipients: [recipient] }: Dsn,
-  { channel_message_sid: externalId, mailboxes }: Extract<Route, { kind: 'returned' }>,
+  { channel_message_sid: externalId, mailbox }: Extract<Route, { kind: 'returned' }>,
 ): Promise<'reported'> {
   const change = recipient && changeOf(recipient)
-  if (!change) return 'reported'
-  for (const { account_sid } of mailboxes) {
-    // Mail has no channel of its own.
-    const report = { message: { external_id: externalId, channel: '' }, ...change }
-    await database.write('reportStatus', { account_sid, report, now: clock.now(account_sid) })
-  }
+  if (!change || !mailbox) return 'reported'
+  const { account_sid } = mailbox
+  // Mail has no channel of its own.
+  const report = { message: { external_id: externalId, channel: '' }, ...change }
+  await database.write('reportStatus', { account_sid, report, now: clock.now(account_sid) })
   return 'reported'
 }
 
@@ -77,22 +76,21 @@ async function homeOf(read: Reader, { service_sid, conversation_sid }: ReceiptRo
 async function reportByMessageId(
   options: BounceOptions,
   { message_id, recipients }: Dsn,
-  mailboxes: readonly Mailbox[],
+  mailbox: Mailbox | null,
 ): Promise<boolean> {
-  if (message_id === null) return false
+  if (message_id === null || !mailbox) return false
   const { read } = options.database
+  const { account_sid } = mailbox
+  const rows = await read.all(externalIdsOfAccount, { account_sid, external_id: storedId(message_id) })
+  const sent = rows.find(({ direction, message_sid }) => direction === 'out' && message_sid !== null)
+  if (!sent) return false
+  const path = { service_sid: sent.service_sid ?? '', conversation_sid: sent.conversation_sid ?? '' }
   let found = false
-  for (const { account_sid } of mailboxes) {
-    const rows = await read.all(externalIdsOfAccount, { account_sid, external_id: storedId(message_id) })
-    const sent = rows.find(({ direction, message_sid }) => direction === 'out' && message_sid !== null)
-    if (!sent) continue
-    const path = { service_sid: sent.service_sid ?? '', conversation_sid: sent.conversation_sid ?? '' }
-    for (const receipt of await read.all(receiptsOfMessage, { ...path, message_sid: sent.message_sid ?? '' })) {
-      const to = await read.one(participantBySid, { ...path, sid: receipt.participant_sid })
-      const status = recipients.find(({ recipient }) => recipient !== null && recipient === to?.address)
-      if (status) await report(options, receipt, status, false)
-      found ||= status !== undefined
-    }
+  for (const receipt of await read.all(receiptsOfMessage, { ...path, message_sid: sent.message_sid ?? '' })) {
+    const to = await read.one(participantBySid, { ...path, sid: receipt.participant_sid })
+    const status = recipients.find(({ recipient }) => recipient !== null && recipient === to?.address)
+    if (status) await report(options, receipt, status, false)
+    found ||= status !== undefined
   }
   return found
 }

@@ -9,11 +9,10 @@ import { channelMessageOf, splitTag } from './tokens.ts'
 /** Where mail to an address goes. */
 export type Route =
   /** A return path: of one copy of a mail that was sent. */
-  | { readonly kind: 'returned'; readonly channel_message_sid: string; readonly mailboxes: readonly Mailbox[] }
+  | { readonly kind: 'returned'; readonly channel_message_sid: string; readonly mailbox: Mailbox | null }
   | {
       readonly kind: 'mailbox'
-      /** Of accounts that have it, usually one. */
-      readonly mailboxes: readonly Mailbox[]
+      readonly mailbox: Mailbox
       /** The conversation's own address, in lower case, when it is that. */
       readonly tagged: string | null
     }
@@ -31,7 +30,7 @@ const configured = shape<{ address: string }>()((db, a) =>
     .where(sql<string>`lower(address)`, '=', a.address)
     .where('type', '=', 'email')
     .orderBy('sid')
-    .limit(10),
+    .limit(1),
 )
 
 const bound = shape<{ address: string }>()((db, a) =>
@@ -52,23 +51,26 @@ export async function routeOf(read: Reader, given: string, key: KeyObject): Prom
   const { mailbox, tag } = splitTag(address)
   const channel_message_sid = tag === null ? null : channelMessageOf(tag, key)
   if (channel_message_sid !== null) {
-    return { kind: 'returned', channel_message_sid, mailboxes: await mailboxesAt(read, mailbox) }
+    return { kind: 'returned', channel_message_sid, mailbox: await mailboxAt(read, mailbox) }
   }
-  const exact = await mailboxesAt(read, address)
-  if (exact.length > 0) return { kind: 'mailbox', mailboxes: exact, tagged: null }
+  const exact = await mailboxAt(read, address)
+  if (exact) return { kind: 'mailbox', mailbox: exact, tagged: null }
   if (tag === null) return null
   const own = await conversationOfAddress(read, address)
   if (own?.email_address) {
-    return { kind: 'mailbox', mailboxes: [{ account_sid: own.account_sid, address: own.email_address }], tagged: address }
+    return { kind: 'mailbox', mailbox: { account_sid: own.account_sid, address: own.email_address }, tagged: address }
   }
-  const base = await mailboxesAt(read, mailbox)
-  return base.length > 0 ? { kind: 'mailbox', mailboxes: base, tagged: null } : null
+  const base = await mailboxAt(read, mailbox)
+  return base && { kind: 'mailbox', mailbox: base, tagged: null }
 }
 
-/** `address`: in lower case. */
-async function mailboxesAt(read: Reader, address: string): Promise<Mailbox[]> {
-  const rows: AddressRow[] = await read.all(configured, { address })
-  if (rows.length > 0) return rows.map((row) => ({ account_sid: row.account_sid, address: row.address }))
+/**
+ * Returns the account that has a mailbox: the first that has configured it, so that no other account gets its mail. `address`: in lower
+ * case.
+ */
+async function mailboxAt(read: Reader, address: string): Promise<Mailbox | null> {
+  const row: AddressRow | undefined = await read.one(configured, { address })
+  if (row) return { account_sid: row.account_sid, address: row.address }
   const conversation: ConversationRow | undefined = await read.one(bound, { address })
-  return conversation?.email_address ? [{ account_sid: conversation.account_sid, address: conversation.email_address }] : []
+  return conversation?.email_address ? { account_sid: conversation.account_sid, address: conversation.email_address } : null
 }

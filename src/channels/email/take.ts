@@ -146,52 +146,48 @@ async function takeAt(options: TakeOptions, mail: RawMail, read: CheckedMail, ro
     const reported = await takeReturned(options, read, route)
     if (reported === 'reported') return { outcome: 'reported' }
     // An auto-responder writes to the return path: its mail belongs to the conversation of what it answers.
-    if (reported) return takeInto(options, mail, read, { automatic, tagged: reported.tagged, mailboxes: [reported.mailbox] })
+    if (reported) return takeInto(options, mail, read, { automatic, tagged: reported.tagged, mailbox: reported.mailbox })
     if (read.dsn) return { outcome: 'dropped', why: 'a report about no mail of ours' }
   }
   return takeInto(options, mail, read, {
     automatic,
     tagged: route.kind === 'mailbox' ? route.tagged : null,
-    mailboxes: route.mailboxes,
+    mailbox: route.mailbox,
   })
 }
 
 interface Place {
   readonly automatic: Automatic | null
   readonly tagged: string | null
-  readonly mailboxes: readonly Mailbox[]
+  readonly mailbox: Mailbox | null
 }
 
 async function takeInto(options: TakeOptions, mail: RawMail, read: CheckedMail, place: Place): Promise<Taken> {
   const from = read.from?.address ?? mail.from ?? ''
   if (!isAddress(from) || addressType(from) !== 'email') return { outcome: 'dropped', why: 'it has no sender' }
-  const { database, key, cap, clock } = options
-  const own = await routeOf(database.read, from, key)
-  if (own) return { outcome: 'dropped', why: 'its sender is a mailbox of ours' }
-  const others = await othersOf(options, read, from)
-  const [first] = place.mailboxes
-  if (!first) throw new MailError(550, '5.1.1 no such mailbox here')
-  if (!cap.admits(`${first.account_sid} ${from.toLowerCase()}`, clock.now(first.account_sid))) {
+  const { cap, clock } = options
+  const { mailbox, automatic } = place
+  if (!mailbox) throw new MailError(550, '5.1.1 no such mailbox here')
+  const { account_sid } = mailbox
+  if (await isOwn(options, account_sid, from)) return { outcome: 'dropped', why: 'its sender is a mailbox of ours' }
+  if (!cap.admits(`${account_sid} ${from.toLowerCase()}`, clock.now(account_sid))) {
     throw new MailError(450, '4.7.1 too many mails from this sender: try again later')
   }
-  let last: unknown
-  // With several accounts: an open conversation in any of them comes before a new one.
-  const opening = place.automatic === null ? (place.mailboxes.length > 1 ? [false, true] : [true]) : [false]
-  for (const opens of opening) {
-    for (const mailbox of place.mailboxes) {
-      const incoming = incomingOf({ mail, read, from, mailbox, place, others, opens })
-      try {
-        const received = await options.receive(incoming)
-        await unblock(options, mailbox.account_sid, from)
-        return { outcome: 'received', received }
-      } catch (error) {
-        if (!(error instanceof InboundError) || error.statusCode !== 404) throw error
-        last = error
-      }
-    }
+  const others = await othersOf(options, account_sid, read, from)
+  try {
+    const received = await options.receive(incomingOf({ mail, read, from, mailbox, place, others }))
+    await unblock(options, account_sid, from)
+    return { outcome: 'received', received }
+  } catch (error) {
+    const isHomeless = error instanceof InboundError && error.statusCode === 404
+    if (isHomeless && automatic !== null) return { outcome: 'dropped', why: `automatic: ${automatic}` }
+    throw error
   }
-  if (place.automatic !== null) return { outcome: 'dropped', why: `automatic: ${place.automatic}` }
-  throw last
+}
+
+/** Whether an address is a mailbox of the account: a mail from it would come back for ever. Those of other accounts are people. */
+async function isOwn({ database, key }: TakeOptions, account_sid: string, address: string): Promise<boolean> {
+  return (await routeOf(database.read, address, key))?.mailbox?.account_sid === account_sid
 }
 
 function incomingOf({
@@ -201,7 +197,6 @@ function incomingOf({
   mailbox,
   place: { automatic, tagged },
   others,
-  opens,
 }: {
   readonly mail: RawMail
   readonly read: CheckedMail
@@ -209,7 +204,6 @@ function incomingOf({
   readonly mailbox: Mailbox
   readonly place: Place
   readonly others: readonly MailPerson[]
-  readonly opens: boolean
 }): Incoming {
   const { content } = read
   const source = { filename: 'mail.eml', content_type: 'message/rfc822', content: mail.raw, category: 'source' as const }
@@ -225,7 +219,7 @@ function incomingOf({
     metadata: metadataOf(read, automatic),
     // Its channel is its conversation.
     external: { channel: '', external_id: storedId(read.message_id ?? digestId(mail.raw)) },
-    mail: { tagged, answers: answersOf(read), others, opens },
+    mail: { tagged, answers: answersOf(read), others, opens: automatic === null },
   }
 }
 
@@ -254,7 +248,12 @@ function metadataOf(
 }
 
 /** Returns the other people of a mail, without the operator's own mailboxes. */
-async function othersOf({ database, key }: TakeOptions, { to, cc }: ReadMail, from: string): Promise<readonly MailPerson[]> {
+async function othersOf(
+  options: TakeOptions,
+  account_sid: string,
+  { to, cc }: ReadMail,
+  from: string,
+): Promise<readonly MailPerson[]> {
   const people = new Map<string, MailPerson>()
   const add = (level: 'to' | 'cc', list: ReadMail['to']) => {
     for (const { address, name } of list) {
@@ -266,8 +265,8 @@ async function othersOf({ database, key }: TakeOptions, { to, cc }: ReadMail, fr
   add('to', to)
   add('cc', cc)
   const asked = [...people.values()].slice(0, maxOthers)
-  const own = await Promise.all(asked.map(({ address }) => routeOf(database.read, address, key)))
-  return asked.filter((_, i) => own[i] === null)
+  const own = await Promise.all(asked.map(({ address }) => isOwn(options, account_sid, address)))
+  return asked.filter((_, i) => !own[i])
 }
 
 /** Who writes from an address has it. */
