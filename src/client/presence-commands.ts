@@ -5,7 +5,7 @@ import { withReachability } from '../resources/users/reachability.ts'
 import { users } from '../resources/users/user.ts'
 import { long, type Tx } from '../storage/database.ts'
 import { accountBySid, serviceOfAccount, userBySid } from '../storage/lookups.ts'
-import { deleteRow, insert, rowsBy } from '../storage/rows.ts'
+import { deleteRow, rowsBy } from '../storage/rows.ts'
 import type { PresenceRow } from '../storage/schema.ts'
 import { shape } from '../storage/shapes.ts'
 
@@ -16,6 +16,13 @@ export interface PresenceChange extends Omit<PresenceRow, 'node'> {
 }
 
 const nodesOfUser = rowsBy('presence', ['service_sid', 'user_sid'])
+/** Not a plain insert: no single column tells the rows apart, by which several would be merged. */
+const remember = shape<PresenceRow>()((db, { account_sid, service_sid, user_sid, node }) =>
+  db
+    .insertInto('presence')
+    .values({ account_sid, service_sid, user_sid, node })
+    .onConflict((on) => on.doNothing()),
+)
 const forget = deleteRow('presence', ['service_sid', 'user_sid', 'node'])
 
 const someOfNode = shape<{ node: string; limit: number }>()((db, a) =>
@@ -25,18 +32,18 @@ const someOfNode = shape<{ node: string; limit: number }>()((db, a) =>
 export const presenceCommands = {
   /** Stores who is connected to a node, and what follows for the users. Repeated, it changes nothing. */
   setPresence: long(async (tx: Tx, { node, changes }: { node: string; changes: readonly PresenceChange[] }): Promise<void> => {
-    for (const change of inOrder(changes)) await setOne(tx, node, change)
+    await Promise.all(inOrder(changes).map((change) => setOne(tx, node, change)))
   }),
 
   /** Ends the presence of some users on a node that is no more. Returns how many. */
   dropPresence: long(async (tx: Tx, { node, now, limit }: { node: string; now: number; limit: number }): Promise<number> => {
     const rows = await tx.claim(someOfNode, { node, limit })
-    for (const row of inOrder(rows)) await setOne(tx, node, { ...row, connected: false, now })
+    await Promise.all(inOrder(rows).map((row) => setOne(tx, node, { ...row, connected: false, now })))
     return rows.length
   }),
 }
 
-/** Nodes that lock several users in one order cannot deadlock. */
+/** Nodes that lock several users in one order cannot deadlock. All are asked about at once: over a network they share the round trips. */
 function inOrder<T extends { readonly user_sid: string }>(changes: readonly T[]): T[] {
   return changes.toSorted((a, b) => (a.user_sid < b.user_sid ? -1 : 1))
 }
@@ -46,7 +53,7 @@ async function setOne(tx: Tx, node: string, { connected, now, ...of }: PresenceC
   const user = await tx.hold(userBySid, { service_sid, sid: user_sid }, 'change')
   const nodes = await tx.all(nodesOfUser, { service_sid, user_sid })
   const stored = nodes.some((row) => row.node === node)
-  if (connected && user && !stored) await insert(tx, 'presence', { account_sid, service_sid, user_sid, node })
+  if (connected && user && !stored) await tx.run(remember, { ...of, node })
   if (!connected && stored) await tx.run(forget, { service_sid, user_sid, node })
   const [account, service] = await Promise.all([
     tx.one(accountBySid, { sid: account_sid }),

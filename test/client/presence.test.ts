@@ -139,3 +139,17 @@ test('a removed user leaves nothing behind', async () => {
   await raw.closed
   await expect.poll(() => server.rows('presence')).toEqual([])
 })
+
+test('many users who come and go at once are all known', async ({ server, tenant }) => {
+  await reachable(tenant)
+  const identities = Array.from({ length: 120 }, (_, i) => `user-${i}`)
+  const present = async () => (await server.rows('presence')).filter(({ account_sid }) => account_sid === tenant.account_sid)
+  const online = async () =>
+    (await server.rows('users')).filter(({ account_sid, is_online }) => account_sid === tenant.account_sid && is_online === 1)
+  const clients = await Promise.all(identities.map((identity) => RawClient.admitted(tenant, identity)))
+  await expect.poll(present).toHaveLength(120)
+  expect(await online()).toHaveLength(120)
+  for (const client of clients) client.send('close')
+  await expect.poll(present).toEqual([])
+  expect(await online()).toEqual([])
+})
