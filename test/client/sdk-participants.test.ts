@@ -85,15 +85,17 @@ describe('participants', () => {
 
 describe('roles', () => {
   test('are those of the creator and of the others', async ({ tenant }) => {
-    const ann = await connected(tenant, 'ann')
-    const conversation = await ann.createConversation({ friendlyName: 'Trip' })
+    const creator = await connected(tenant, 'ann')
+    const conversation = await creator.createConversation({ friendlyName: 'Trip' })
     await conversation.join()
     await conversation.add('bob')
-    const roles = (await conversation.getParticipants()).map(({ identity, roleSid }) => [identity, roleSid])
-    expect(Object.fromEntries(roles)).toEqual({
-      ann: await roleOf(tenant, 'channel admin'),
-      bob: await roleOf(tenant, 'channel user'),
-    })
+    const roles = async () => {
+      const members = await conversation.getParticipants()
+      return Object.fromEntries(members.map(({ identity, roleSid }) => [identity, roleSid]))
+    }
+    const [ann, bob] = [await roleOf(tenant, 'channel admin'), await roleOf(tenant, 'channel user')]
+    // The client hears of bob in its own time.
+    await expect.poll(roles).toEqual({ ann, bob })
   })
 
   test('are announced when they change, and count from then on', async ({ tenant }) => {
