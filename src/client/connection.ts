@@ -15,7 +15,7 @@ export interface Session extends AccessToken {
 
 /** What a client may take of memory and time before it is cut off. */
 export interface ConnectionLimits {
-  /** Until a connection has sent an `init` that was accepted. */
+  /** Until a connection has sent its `init`. */
   readonly initTimeoutMs: number
   /** Of one frame from the client. */
   readonly maxFrameBytes: number
@@ -193,7 +193,8 @@ export class Connection {
     const at = performance.now()
     const session = this.#session
     if (!session) {
-      if (at - this.opened > limits.initTimeoutMs) this.drop()
+      // One whose `init` waits for its turn in a crowd has done its part.
+      if (!this.#initializing && at - this.opened > limits.initTimeoutMs) this.drop()
       return
     }
     const now = clock.now(session.account_sid)

@@ -177,7 +177,11 @@ export class ClientServer implements Worker {
   async #admit(connection: Connection, token: string): Promise<Session> {
     const { pipeline, throttle, beforeInit } = this.#options
     await beforeInit?.()
-    const verified = await this.#admissions.run(() => verifyBearer(pipeline, throttle, token, connection.address))
+    const verified = await this.#admissions.run(() => {
+      // It may have given up while it waited for its turn.
+      if (!this.#connections.has(connection)) throw refuse('unavailable')
+      return verifyBearer(pipeline, throttle, token, connection.address)
+    })
     const before = connection.session
     if (before) return this.#renew(connection, before, verified, token)
     const user = await userOf(pipeline, verified)
