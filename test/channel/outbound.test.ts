@@ -384,6 +384,16 @@ test('a message to an address that no channel carries is not counted as delivere
   })
 })
 
+test('mail is handed to the channel of its mailbox, where there is one', async () => {
+  const path = '/mailbox'
+  await server.admin('PUT', `/accounts/${server.account_sid}/channels/Support%40example.com`, { url: catcher.url(path) })
+  const { sid } = (await server.call('POST', '/v1/Conversations', { 'Bindings.Email.Address': 'support@Example.com' })).body
+  await server.call('POST', `/v1/Conversations/${sid}/Participants`, { 'MessagingBinding.Address': 'ann@example.org' })
+  await server.call('POST', `/v1/Conversations/${sid}/Messages`, { Author: 'alice', Body: 'Hello', Subject: 'Order 7' })
+  const { params } = await catcher.next(at(path))
+  expect(params).toMatchObject({ From: 'support@example.com', To: 'ann@example.org', Subject: 'Order 7', Body: 'Hello' })
+})
+
 test('the summary counts how many of the recipients have come how far', async () => {
   let handed = 0
   const { proxy } = await channel(() => json({ sid: channelSid('def'[handed++] ?? '') }))

@@ -6,6 +6,7 @@ import type { Reader, Tx } from '../../../storage/database.ts'
 import { channelByAddress } from '../../../storage/lookups.ts'
 import type { MessageRow, ParticipantRow } from '../../../storage/schema.ts'
 import { shape } from '../../../storage/shapes.ts'
+import { canonicalAddress } from '../address-formats.ts'
 import { type MailHead, writeMailHead } from './mail.ts'
 
 const nonChat = shape<{ service_sid: string; conversation_sid: string }>()((db, a) =>
@@ -64,8 +65,10 @@ export async function dispatch(
   const isMailed = recipients.some(({ binding_type }) => binding_type === 'email')
   const mail = isMailed ? await writeMailHead(tx, message, members, now) : null
   for (const to of recipients) {
-    const channel =
-      to.proxy_address === null ? undefined : await tx.one(channelByAddress, { account_sid, proxy_address: to.proxy_address })
+    // A mail comes from the conversation's mailbox.
+    const mailbox = mail && to.binding_type === 'email' ? canonicalAddress(mail.from.address) : null
+    const own = to.proxy_address ?? mailbox
+    const channel = own === null ? undefined : await tx.one(channelByAddress, { account_sid, proxy_address: own })
     const delivery = {
       kind: channel ? ('message' as const) : ('loopback' as const),
       account_sid,
