@@ -241,6 +241,13 @@ export async function remove(path: string, options?: Options): Promise<void> {
   await request('DELETE', path, options)
 }
 
+/** Reads a file as text, by a link that needs nothing else. */
+export async function getText(path: string): Promise<string> {
+  const response = await fetch(path)
+  if (!response.ok) throw new RefusedError(response.status, 'The file cannot be read: reload the page.', null)
+  return response.text()
+}
+
 /** Reads one page of a list of `/v1`. */
 export async function getPage<T>(path: string, options: Options): Promise<V1Page<T>> {
   const body = await get<{ meta: { key: string; next_page_url: string | null } } & Record<string, unknown>>(path, options)
@@ -249,10 +256,10 @@ export async function getPage<T>(path: string, options: Options): Promise<V1Page
   return { items, next: next === null ? null : pathOf(next) }
 }
 
-/** A URL of a response has the public name of the server; the console stays where it is. */
+/** A URL of a response has the public name of the server, perhaps with a path before `/v1`; the console stays where it is. */
 export function pathOf(url: string): string {
   const { pathname, search } = new URL(url, location.href)
-  return pathname + search
+  return pathname.slice(Math.max(0, pathname.indexOf('/v1/'))) + search
 }
 
 /** Returns a path with those parameters that are set. */

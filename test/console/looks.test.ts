@@ -72,7 +72,11 @@ test('every page passes axe in light and dark, and fits a width of 360', async (
   }
 })
 
-test('nothing that people write runs, wherever it is shown', async ({ server, tenant, visitor, catcher }) => {
+test('nothing that people write runs, wherever it is shown', async ({ server, tenant, catcher }) => {
+  const visitor = await newVisitor(server)
+  const first = await visitor.open()
+  await signIn(first)
+  await first.getByRole('heading', { name: 'Conversations' }).waitFor()
   const v1 = tenant.sdk.conversations.v1
   await v1.configuration.webhooks().update({ postWebhookUrl: catcher.url(), filters: ['onMessageAdded', 'onParticipantAdded'] })
   const service = (await v1.configuration().fetch()).defaultChatServiceSid
@@ -86,10 +90,12 @@ test('nothing that people write runs, wherever it is shown', async ({ server, te
     })
     return ((await response.json()) as { sid: string }).sid
   }
+  const mail = `<h1>A mail with colours</h1><script>top.pwned=10;parent.pwned=11</script><img src="${catcher.url()}" onerror="top.pwned=12">
+    <form action="${catcher.url()}"><button>Go</button></form><style>@import url(${catcher.url()});</style><meta http-equiv="refresh" content="0;url=${catcher.url()}">`
   const svg = '<svg xmlns="http://www.w3.org/2000/svg" onload="parent.pwned=6"><script>parent.pwned=7</script></svg>'
   const files = [
     await upload('a"onerror="window.pwned=8.svg', 'image/svg+xml', svg),
-    await upload('<script>window.pwned=9</script>.html', 'text/html', '<script>parent.pwned=10;opener.pwned=11</script>'),
+    await upload('<script>window.pwned=9</script>.html', 'text/html', mail),
     await upload('lies.png', 'image/png', svg),
   ]
   const { sid } = await v1.conversations.create({
@@ -120,6 +126,8 @@ test('nothing that people write runs, wherever it is shown', async ({ server, te
   await page.getByText('lies.png').first().waitFor()
   for (const closed of await page.getByRole('button', { name: 'Details' }).all()) await closed.click()
   for (const summary of await page.locator('summary').all()) await summary.click()
+  await page.getByRole('button', { name: 'Show the page' }).click()
+  await page.frameLocator('iframe').getByText('A mail with colours').waitFor()
   await page.getByRole('button', { name: 'Edit' }).first().click()
   await page.getByRole('dialog').waitFor()
   await page.keyboard.press('Escape')
@@ -141,4 +149,10 @@ test('nothing that people write runs, wherever it is shown', async ({ server, te
     await page.getByRole('heading', { name: 'Parameters' }).waitFor()
     expect(await page.evaluate("'pwned' in window"), id).toBe(false)
   }
+  // What the frame of the mail tried was refused, and nothing else.
+  const [refused, other] = [true, false].map((is) => visitor.errors.filter((error) => /about:srcdoc/.test(error) === is))
+  expect(refused?.length).toBeGreaterThan(0)
+  expect(other).toEqual([])
+  expect(catcher.requests.filter(({ params }) => !params.EventType)).toEqual([])
+  await visitor.close()
 })

@@ -1,6 +1,6 @@
 import { useQuery } from '@tanstack/react-query'
 import { useState } from 'react'
-import { type Delivery, type Media, type Message, type Participant, pathOf, post, remove } from '../api.ts'
+import { type Delivery, getText, type Media, type Message, type Participant, pathOf, post, remove } from '../api.ts'
 import { mediaLink, receipts } from '../queries.ts'
 import { useActing, useShown } from '../shown.tsx'
 import { Time } from '../time.tsx'
@@ -131,6 +131,27 @@ function Receipts({ message, people }: { readonly message: string; readonly peop
   )
 }
 
+/** The most of a page that is shown. */
+const maxHtmlBytes = 1_000_000
+
+/**
+ * A mail as its sender laid it out, in a frame without any rights. It is under the policy of this page as well: nothing of it runs, and
+ * nothing is loaded, pictures that tell the sender who reads included.
+ */
+function Html({ url, name }: { readonly url: string; readonly name: string }) {
+  const [open, setOpen] = useState(false)
+  const html = useQuery({ queryKey: ['html', url], queryFn: () => getText(url), enabled: open })
+  return (
+    <>
+      <button type="button" aria-expanded={open} onClick={() => setOpen(!open)}>
+        {open ? 'Hide' : 'Show'} the page
+      </button>
+      <Problem error={html.error} />
+      {open && html.data !== undefined && <iframe title={name} sandbox="" srcDoc={html.data} />}
+    </>
+  )
+}
+
 /** Types that a browser shows without running anything of them. Any other file is a download. */
 const images = /^image\/(?:png|jpeg|gif|webp|avif)$/
 
@@ -145,6 +166,7 @@ function File({ file }: { readonly file: Media }) {
   return (
     <figure>
       {images.test(type) && <img src={url} alt={name} loading="lazy" />}
+      {type === 'text/html' && file.size <= maxHtmlBytes && <Html url={url} name={name} />}
       {type.startsWith('audio/') && (
         // biome-ignore lint/a11y/useMediaCaption: what people send has no captions
         <audio controls preload="none" src={url} aria-label={name} />
