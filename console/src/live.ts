@@ -10,14 +10,14 @@ let timer: ReturnType<typeof setTimeout> | undefined
 
 /**
  * Follows what changes, and reads again what is shown of it. A hidden page does not: browsers keep few connections to one server.
- * When it is shown again, it reads everything.
+ * When it is shown again, it begins anew and reads everything.
  */
 export function useLive(): void {
   useEffect(() => {
     let source: EventSource | undefined
     const open = () => {
       source = new EventSource('/admin/v1/events')
-      for (const type of ['conversation', 'deliveries', 'clock', 'reset']) {
+      for (const type of ['conversation', 'deliveries', 'clock', 'reset', 'start']) {
         source.addEventListener(type, ({ data }: MessageEvent<string>) => {
           const { sid } = JSON.parse(data) as { sid?: string }
           changed.add(sid === undefined ? type : `${type} ${sid}`)
@@ -29,10 +29,7 @@ export function useLive(): void {
       if (document.hidden) {
         source?.close()
         source = undefined
-      } else if (!source) {
-        open()
-        void queryClient.invalidateQueries()
-      }
+      } else if (!source) open()
     }
     if (!document.hidden) open()
     document.addEventListener('visibilitychange', follow)
@@ -43,28 +40,43 @@ export function useLive(): void {
   }, [])
 }
 
-function readAgain(): void {
-  timer = undefined
+/**
+ * One round after the other, and no read is broken off: under load it would never end, and the next page that somebody has asked
+ * for would not come. What was being read already may be old: it has another round.
+ */
+async function readAgain(): Promise<void> {
   const all = [...changed]
   changed.clear()
-  if (all.includes('reset')) return void queryClient.invalidateQueries()
-  if (all.includes('clock')) {
-    // What is due has been applied.
-    for (const key of ['server', 'timers']) void queryClient.invalidateQueries({ queryKey: [key] })
-  }
+  const busy = queryClient.getQueryCache().findAll({ fetchStatus: 'fetching' })
+  await Promise.allSettled([...readsOf(all), ...busy.map(({ promise }) => promise)])
+  if (busy.length > 0) for (const each of all) changed.add(each)
+  timer = changed.size > 0 ? setTimeout(readAgain, gatherMs) : undefined
+}
+
+const gently = { cancelRefetch: false }
+
+function readsOf(all: readonly string[]): Promise<void>[] {
+  // What was read before the stream began may have changed by then.
+  if (all.includes('reset') || all.includes('start')) return [queryClient.invalidateQueries({}, gently)]
+  const keys: (readonly string[])[] = []
+  // What is due when the clock moves is applied, and leads to events of its own.
+  if (all.includes('clock')) keys.push(['server'], ['timers'])
   const sids = all.flatMap((each) => (each.startsWith('conversation ') ? [each.slice('conversation '.length)] : []))
-  for (const sid of sids) void queryClient.invalidateQueries({ queryKey: ['conversation', sid] })
-  if (sids.length > 0) {
-    void queryClient.invalidateQueries({ queryKey: ['timers'] })
-    markLists('conversations')
-  }
-  if (all.includes('deliveries')) markLists('deliveries')
+  for (const sid of sids) keys.push(['conversation', sid])
+  if (sids.length > 0) keys.push(['timers'])
+  return [
+    ...keys.map((queryKey) => queryClient.invalidateQueries({ queryKey }, gently)),
+    ...(sids.length > 0 ? markLists('conversations') : []),
+    ...(all.includes('deliveries') ? markLists('deliveries') : []),
+  ]
 }
 
 /** Lists of one page are read again; of longer ones the reader is told, who would lose the place. */
-function markLists(key: string): void {
-  void queryClient.invalidateQueries({ queryKey: [key], predicate: ({ state }) => !isLong(state.data) })
-  void queryClient.invalidateQueries({ queryKey: [key], predicate: ({ state }) => isLong(state.data), refetchType: 'none' })
+function markLists(key: string): Promise<void>[] {
+  return [
+    queryClient.invalidateQueries({ queryKey: [key], predicate: ({ state }) => !isLong(state.data) }, gently),
+    queryClient.invalidateQueries({ queryKey: [key], predicate: ({ state }) => isLong(state.data), refetchType: 'none' }),
+  ]
 }
 
 function isLong(data: unknown): boolean {

@@ -26,7 +26,7 @@ const streamEvents: OperationSchema = {
   summary: 'Follow what changes, on all nodes',
   description:
     'Server-sent events, which name what has changed and hold nothing of it: `conversation` (its state, names, messages or ' +
-    'participants) and `user`, with `{"sid":"…"}`; `deliveries` and `clock`, with `{}`; `reset` when anything may have changed. With ' +
+    'participants) and `user`, with `{"sid":"…"}`; `deliveries` and `clock`, with `{}`; `reset` when anything may have changed; `start` where a stream begins. With ' +
     '`Last-Event-ID`, as browsers send it, it goes on where it ended, or with `reset`. It ends after ten minutes.',
   tags: ['Events'],
   response: {
@@ -103,7 +103,7 @@ class EventFeed {
     const known = epoch === this.#epoch && Number(last) >= first - 1 && Number(last) <= this.#seq
     if (!known) {
       // The first event gives the stream its place, so that it can be resumed from here.
-      response.write(`id: ${this.#epoch}-${this.#seq}\nevent: ${lastId === undefined ? 'open' : 'reset'}\ndata: {}\n\n`)
+      response.write(`id: ${this.#epoch}-${this.#seq}\nevent: ${lastId === undefined ? 'start' : 'reset'}\ndata: {}\n\n`)
       return
     }
     for (const { seq, text } of this.#kept) if (seq > Number(last)) response.write(text)

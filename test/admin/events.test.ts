@@ -81,7 +81,7 @@ plain('more than a page can take one by one is one reset', async () => {
   await server.register(eventRoutes({ subscribe }), { prefix: '/admin/v1' })
   const url = await server.listen()
   await using events = await followEvents({ url })
-  await events.next(isOfType('open'))
+  await events.next(isOfType('start'))
   const about = (i: number): Notice => ({ topic: 'sync', object: `CH${i.toString(16).padStart(32, '0')}.channel` })
   notify(
     Array.from({ length: 200 }, (_, i) => about(i)),
