@@ -173,6 +173,21 @@ test('a conversation shows what is written, changed and removed, and writes as a
   await page.getByText('No conversations yet').waitFor()
 })
 
+test('somebody with a phone writes from outside, as their carrier would hand it over', async ({ tenant, visitor, catcher }) => {
+  const service = await defaultService(tenant)
+  const v1 = tenant.sdk.conversations.v1
+  await v1.configuration.webhooks().update({ postWebhookUrl: catcher.url(), filters: ['onMessageAdded'] })
+  const { sid } = await v1.conversations.create({ friendlyName: 'By phone' })
+  const binding = { 'messagingBinding.address': '+15551234567', 'messagingBinding.proxyAddress': '+15557654321' }
+  await v1.conversations(sid).participants.create(binding)
+  const page = await visitor.open(`${listOf(service)}/${sid}`)
+  await page.getByLabel('as', { exact: true }).selectOption({ label: '+15551234567 from outside' })
+  await page.getByLabel('Message', { exact: true }).fill('Are you open?')
+  await page.keyboard.press('Enter')
+  await page.getByRole('article', { name: 'Message 0 by +15551234567' }).getByText('Are you open?').waitFor()
+  expect((await catcher.next()).params).toMatchObject({ Source: 'SMS', Author: '+15551234567', Body: 'Are you open?' })
+})
+
 test('older messages are loaded on demand, and pictures are shown', async ({ server, tenant, visitor }) => {
   const service = await defaultService(tenant)
   const v1 = tenant.sdk.conversations.v1

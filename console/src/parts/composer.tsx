@@ -9,15 +9,28 @@ export function nameOf({ identity, messaging_binding, sid }: Participant): strin
   return identity ?? messaging_binding?.address ?? sid
 }
 
-/** Writes a message as `system` or as any participant. */
+/** The value of the choice to let somebody write from outside, before their SID. */
+const fromOutside = 'from outside '
+
+/** Somebody with a phone writes from their address to one of ours. Mail comes in by mail alone. */
+function canWriteFromOutside({ messaging_binding: binding }: Participant): boolean {
+  return binding?.address !== undefined && Boolean(binding.proxy_address) && binding.type !== 'email'
+}
+
+/** Writes a message as `system`, as any participant, or lets somebody write from outside as a carrier would hand it over. */
 export function Composer({ people }: { readonly people: readonly Participant[] }) {
-  const { state } = useShown()
+  const { state, account } = useShown()
   const { path, options } = useActing()
   const [webhooks, setWebhooks] = useSetting('webhooks')
   const [author, setAuthor] = useState('system')
   const text = useRef<HTMLTextAreaElement>(null)
   const send = useMutation({
-    mutationFn: (body: string) => post(`${path}/Messages`, { ...options, form: { Author: author, Body: body } }),
+    mutationFn: (body: string) => {
+      const outside = people.find(({ sid }) => author === fromOutside + sid)?.messaging_binding
+      if (!outside) return post(`${path}/Messages`, { ...options, form: { Author: author, Body: body } })
+      const json = { account_sid: account, from: outside.address, to: outside.proxy_address, body }
+      return post('/admin/v1/inbound', { json })
+    },
     onSuccess: () => {
       if (text.current) text.current.value = ''
       text.current?.focus()
@@ -56,6 +69,11 @@ export function Composer({ people }: { readonly people: readonly Participant[] }
             {people.map((one) => (
               <option key={one.sid} value={nameOf(one)}>
                 {nameOf(one)}
+              </option>
+            ))}
+            {people.filter(canWriteFromOutside).map((one) => (
+              <option key={one.sid} value={fromOutside + one.sid}>
+                {`${nameOf(one)} from outside`}
               </option>
             ))}
           </select>
