@@ -1,9 +1,7 @@
-import { readdirSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
-import { extname } from 'node:path'
 import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify'
 import { pathOf } from '../api/respond.ts'
-import { refuse } from '../errors.ts'
+import { codeOf, refuse } from '../errors.ts'
 import { consoleFolder } from '../package.ts'
 import { notBuilt, page } from './pages.ts'
 
@@ -34,56 +32,60 @@ const pageHeaders = {
 }
 
 const types: Readonly<Record<string, string>> = {
-  '.css': 'text/css; charset=utf-8',
-  '.js': 'text/javascript; charset=utf-8',
-  '.svg': 'image/svg+xml',
+  css: 'text/css; charset=utf-8',
+  js: 'text/javascript; charset=utf-8',
+  svg: 'image/svg+xml',
 }
 
 /** Files have their hash in their names, and are compressed by the build. */
 const assetHeaders = { 'cache-control': 'public, max-age=31536000, immutable', 'x-content-type-options': 'nosniff' }
 
-interface Built {
-  readonly page: Buffer
-  /** Names of the files beside it, those that are compressed included. */
-  readonly assets: ReadonlySet<string>
-}
+/** Names that the build gives: none leads out of its folder. */
+const assetName = /^\w[\w-]*(?:\.[\w-]+)*\.(js|css|svg)$/
 
 /**
- * `/console` and all paths below it: one page, whose script reads the path. `folder`: where the build is. It is looked for when it
- * is first asked for, so that a start does not depend on it, and read once it is there.
+ * `/console` and all paths below it: one page, whose script reads the path. `folder`: where the build is. It is read when it is asked
+ * for, so that a start does not depend on it, and a newer one is served at once.
  */
 export function consoleRoutes({ folder = consoleFolder() } = {}): FastifyPluginAsync {
-  const assets = new URL('assets/', folder)
-  let built: Promise<Built> | undefined
-  const find = async (): Promise<Built | null> => {
-    built ??= readFile(new URL('index.html', folder)).then((page) => ({ page, assets: new Set(readdirSync(assets)) }))
-    return built.catch((error: { code?: string }) => {
-      built = undefined
-      if (error.code === 'ENOENT') return null
-      throw error
-    })
-  }
   const sendPage = async (_request: FastifyRequest, reply: FastifyReply) => {
-    const found = await find()
-    return found ? reply.headers(pageHeaders).send(found.page) : reply.code(404).headers(page.headers).send(notBuilt)
+    const built = await readIfThere(new URL('index.html', folder))
+    return built ? reply.headers(pageHeaders).send(built) : reply.code(404).headers(page.headers).send(notBuilt)
   }
   return async (server) => {
     server.get('/console', sendPage)
     server.get('/console/*', sendPage)
     server.get<{ Params: { name: string } }>('/console/assets/:name', async (request, reply) => {
       const { name } = request.params
-      const found = await find()
-      const type = types[extname(name)]
-      // Only what the folder lists: no name leads out of it.
-      if (!type || !found?.assets.has(name)) throw refuse('notFound', { path: pathOf(request) })
-      reply.headers({ ...assetHeaders, 'content-type': type, vary: 'accept-encoding' })
-      const coding = [['br', '.br'] as const, ['gzip', '.gz'] as const].find(
-        ([coding, end]) => found.assets.has(name + end) && accepts(request, coding),
-      )
-      if (coding) reply.header('content-encoding', coding[0])
-      return reply.send(await readFile(new URL(name + (coding?.[1] ?? ''), assets)))
+      const type = types[assetName.exec(name)?.[1] ?? '']
+      const file = type === undefined ? undefined : await readAccepted(new URL(`assets/${name}`, folder), request)
+      if (!file) throw refuse('notFound', { path: pathOf(request) })
+      if (file.coding !== null) reply.header('content-encoding', file.coding)
+      return reply.headers({ ...assetHeaders, 'content-type': type, vary: 'accept-encoding' }).send(file.bytes)
     })
   }
+}
+
+/** Reads a file as the caller accepts it best. */
+async function readAccepted(file: URL, request: FastifyRequest) {
+  for (const [coding, ending] of codings) {
+    const bytes = accepts(request, coding) && (await readIfThere(new URL(file.href + ending)))
+    if (bytes) return { bytes, coding }
+  }
+  const bytes = await readIfThere(file)
+  return bytes && { bytes, coding: null }
+}
+
+const codings = [
+  ['br', '.br'],
+  ['gzip', '.gz'],
+] as const
+
+async function readIfThere(file: URL): Promise<Buffer | undefined> {
+  return readFile(file).catch((error: unknown) => {
+    if (codeOf(error) === 'ENOENT') return undefined
+    throw error
+  })
 }
 
 function accepts({ headers }: FastifyRequest, coding: string): boolean {
