@@ -8,6 +8,7 @@ import { deliveriesPart } from './deliveries-part.ts'
 import { formatFigure } from './figures.ts'
 import { benchFolder, fsyncMs } from './folder.ts'
 import { loadPart } from './load-part.ts'
+import { mailPart } from './mail-part.ts'
 import { help, type Options, readOptions } from './options.ts'
 import { type Parley, startParley } from './parley.ts'
 import { onPostgres } from './postgres/parts.ts'
@@ -45,6 +46,7 @@ async function onFiles(sink: Child<Sink>, options: Options, folder: string): Pro
     goals.push(...(await withLarge(sink, options, folder)))
   if (parts.has('stalls')) goals.push(...(await stallsPart(sink.ready, options, folder)))
   if (parts.has('clients')) goals.push(...(await clientsPart(sink.ready, options, folder)))
+  if (parts.has('mail')) await mailPart(sink.ready, options, folder)
   if (parts.has('crash')) goals.push(...(await crashPart(sink.ready, options, crashingFile(`${folder}/crash.db`))))
   return goals
 }

@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util'
 
-export const parts = ['load', 'chat', 'timers', 'deliveries', 'start', 'console', 'stalls', 'clients', 'crash'] as const
+export const parts = ['load', 'chat', 'timers', 'deliveries', 'start', 'console', 'stalls', 'clients', 'mail', 'crash'] as const
 export type Part = (typeof parts)[number]
 
 /** The parts that also run on PostgreSQL. */

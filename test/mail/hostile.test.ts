@@ -1,9 +1,11 @@
+import { readdirSync, readFileSync } from 'node:fs'
 import { gzipSync } from 'node:zlib'
 import { describe, expect, test } from 'vitest'
 import { automaticKind } from '../../src/channels/email/automatic.ts'
 import { cutHtml, htmlToText } from '../../src/channels/email/html.ts'
 import { readMail } from '../../src/channels/email/read.ts'
 import { MailReader } from '../../src/channels/email/reader.ts'
+import { unwrapBase64 } from '../../src/channels/email/unwrap.ts'
 import { cutText } from '../../src/channels/email/visible.ts'
 
 const MiB = 1024 * 1024
@@ -125,4 +127,23 @@ test('a large mail is read in a thread, with the same result; the next one too a
   await reader.close()
   expect((await reader.read(raw)).content.text).toBe('Hello')
   await reader.close()
+})
+
+test('joining the lines of base64 changes nothing but the number of lines', async () => {
+  const folder = new URL('corpus/', import.meta.url)
+  for (const name of readdirSync(folder).filter((one) => one.endsWith('.eml'))) {
+    const raw = readFileSync(new URL(name, folder))
+    expect(await readMail(unwrapBase64(raw)), name).toEqual(await readMail(raw))
+  }
+  const photo = Buffer.from(Array.from({ length: 300_000 }, (_, i) => (i * 7919) & 255))
+  const wrapped = photo.toString('base64').replace(/.{76}/g, '$&\r\n')
+  const inText = 'Content-Transfer-Encoding: base64\r\n\r\nQUJD\r\nREVG\r\n'
+  const raw = Buffer.from(
+    `${head('multipart/mixed; boundary=b')}\r\n--b\r\n\r\n${inText}\r\n--b\r\nContent-Type: image/jpeg\r\ncontent-transfer-encoding : BASE64\r\n\r\n${wrapped}\r\n--b--\r\n`,
+  )
+  const joined = unwrapBase64(raw)
+  expect(joined.filter((byte) => byte === 10).length).toBeLessThan(100)
+  const { content } = await readMail(joined)
+  expect(content.text).toContain('QUJD\nREVG')
+  expect(Buffer.from(content.files.at(-1)?.content ?? [])).toEqual(photo)
 })

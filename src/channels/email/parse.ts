@@ -1,5 +1,6 @@
 import PostalMime, { type Attachment, addressParser, type Email } from 'postal-mime'
 import { type Headers, headerOf, messageIdsIn, oneLine } from './headers.ts'
+import { unwrapBase64 } from './unwrap.ts'
 
 /** A person in a header. */
 export interface Mailbox {
@@ -38,8 +39,9 @@ export interface ParsedMail {
 
 /** Far above what programs write; beyond them a mail is hostile, and is kept in one piece. */
 const limits = { maxNestingDepth: 64, maxHeadersSize: 512 * 1024, maxRfc822NestingDepth: 0 }
-/** The parser's cost is one of lines; 20 MB in base64 have 270,000. */
-const maxLines = 400_000
+/** The parser's cost, in time and memory, is one of lines. Those of base64 are joined before, in mails that are larger than this. */
+const maxLines = 150_000
+const maxWrapped = 256 * 1024
 /** Of the head of a mail that cannot be taken apart. */
 const maxHead = 64 * 1024
 const maxBare = 128 * 1024
@@ -55,7 +57,8 @@ const maxFilename = 256
  * Takes a mail apart, in time and memory linear in its size. Never throws: what is beyond the limits comes back `unparsed`, with the
  * headers of its first 64 KB. Mails inside a mail stay parts.
  */
-export async function parseMail(raw: Uint8Array): Promise<ParsedMail> {
+export async function parseMail(given: Uint8Array): Promise<ParsedMail> {
+  const raw = given.length > maxWrapped ? unwrapBase64(given) : given
   if (linesOf(raw, maxLines) >= maxLines) return unparsed(raw, `more than ${maxLines} lines`)
   try {
     const mail = mailOf(await PostalMime.parse(raw, { ...limits, forceRfc822Attachments: true }))

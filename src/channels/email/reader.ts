@@ -6,18 +6,20 @@ import { type ReadMail, readMail, readParsed } from './read.ts'
 
 /** Mails below both are read at once: a thread would cost more. */
 const small = { bytes: 256 * 1024, lines: 5000 }
-/** Of the thread: a mail of 20 MB needs some 100. */
-const maxHeapMb = 512
+/** Of the thread, without the bytes of the mail itself. */
+const maxHeapMb = 192
 
 /** Takes mails apart: large ones in a thread of its own, which is started with the first. */
 export class MailReader {
   #worker: Worker | undefined
   /** One mail at a time, which bounds the memory. */
   #last: Promise<unknown> = Promise.resolve()
+  #waiting = 0
 
   /** Never throws: a mail that no thread can take apart comes back with its headers. */
   read(raw: Uint8Array): Promise<ReadMail> {
     if (raw.length <= small.bytes && linesOf(raw, small.lines) < small.lines) return readMail(raw)
+    this.#waiting++
     const result = this.#last.then(() => this.#readInThread(raw))
     this.#last = result
     return result
@@ -25,6 +27,10 @@ export class MailReader {
 
   async close(): Promise<void> {
     await this.#last
+    await this.#end()
+  }
+
+  async #end(): Promise<void> {
     const worker = this.#worker
     this.#worker = undefined
     await worker?.terminate()
@@ -35,6 +41,9 @@ export class MailReader {
       return await this.#ask(raw)
     } catch (error) {
       return readParsed(await unparsed(raw, errorOf(error).message))
+    } finally {
+      // Its memory goes with it: large mails are few.
+      if (--this.#waiting === 0) await this.#end()
     }
   }
 
