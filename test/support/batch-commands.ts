@@ -1,10 +1,16 @@
 import { sql } from 'kysely'
 import { refuse } from '../../src/errors.ts'
 import type { Tx } from '../../src/storage/database.ts'
-import { insertRow, rowsBy } from '../../src/storage/rows.ts'
+import { insert, insertRow, rowsBy, updateRow } from '../../src/storage/rows.ts'
+import type { MailBlockRow } from '../../src/storage/schema.ts'
 import { shape } from '../../src/storage/shapes.ts'
 
 const byName = rowsBy('installation', ['name'])
+const blockByAddress = rowsBy('mail_blocks', ['account_sid', 'address'])
+const recountBlock = updateRow('mail_blocks', ['account_sid', 'address'], ['error_code'])
+
+/** All rows of a table that no single column names. */
+export const allBlocks = shape<{ none?: null }>()((db) => db.selectFrom('mail_blocks').selectAll().orderBy('address'))
 
 /** A query whose column is misspelt. */
 export const misspelt = shape<{ name: string }>()((db, a) =>
@@ -78,6 +84,19 @@ export const commands = {
   /** Throws an error that quotes its input. */
   async misread(_tx: Tx, input: Put): Promise<void> {
     JSON.parse(input.value)
+  },
+
+  /** Inserts a row that no single column names. */
+  async block(tx: Tx, row: MailBlockRow): Promise<void> {
+    await insert(tx, 'mail_blocks', row)
+  },
+
+  /** Locks such a row and changes it. */
+  async countBlock(tx: Tx, key: Pick<MailBlockRow, 'account_sid' | 'address'>): Promise<number> {
+    const row = await tx.hold(blockByAddress, key, 'change')
+    if (!row) throw new Error('there is no such row')
+    await tx.run(recountBlock, { ...row, error_code: row.error_code + 1 })
+    return row.error_code + 1
   },
 
   /** Takes the whole writer thread down, as running out of memory would. */

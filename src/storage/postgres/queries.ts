@@ -26,7 +26,7 @@ const maxMerged = 500
 
 /**
  * Sends all pending queries at once: those of one shape are merged into one statement, and statements are pipelined. Resolves when
- * every query has its result or its error.
+ * every query has its result or its error; never rejects.
  */
 export async function sendAll(client: ClientBase, queries: readonly PendingQuery[], types: ColumnTypes): Promise<void> {
   const groups: Group[] = []
@@ -49,7 +49,14 @@ export async function sendAll(client: ClientBase, queries: readonly PendingQuery
   const stream = streamOf(client)
   // One packet for all statements.
   stream.cork()
-  const sent = groups.map((group) => (group[0].kind === 'run' ? write(client, group, types) : read(client, group)))
+  const sent = groups.map(async (group) => {
+    try {
+      await (group[0].kind === 'run' ? write(client, group, types) : read(client, group))
+    } catch (error) {
+      // A defect in what makes the statement.
+      for (const query of group) query.fail(errorOf(error))
+    }
+  })
   stream.uncork()
   await Promise.all(sent)
 }
@@ -97,19 +104,22 @@ async function read(client: ClientBase, group: Group): Promise<void> {
 
 async function write(client: ClientBase, group: Group, types: ColumnTypes): Promise<void> {
   const [{ shape }] = group
-  if (!shape.plain || group.length === 1) {
+  const { plain } = shape
+  const inputs = group.map(({ args }) => args)
+  const statement = plain && inputs.length > 1 ? manyWrites(shape, plain, inputs, types) : undefined
+  if (!plain || !statement) {
     await Promise.all(
       group.map((query) => send(client, single(shape, query.args), [query], ({ rowCount }) => query.done([], rowCount ?? 0))),
     )
     return
   }
-  const { plain } = shape
-  const inputs = group.map(({ args }) => args)
-  await send(client, manyWrites(shape, plain, inputs, types), group, ({ rows }) => {
-    const changed = new Set(rows.map((row) => (plain.verb === 'insert' ? row.name : row[ordinal])))
-    const name = plain.verb === 'insert' ? { argument: nameColumn(plain.columns) } : null
+  await send(client, statement, group, ({ rows }) => {
+    const changed = new Set(rows.map((row) => row[ordinal]))
+    const name = plain.verb === 'insert' ? nameColumn(plain.columns) : undefined
     // Of two inserts with one name the first has made the row: each name counts once.
-    for (const [i, query] of group.entries()) query.done([], changed.delete(name ? boundValue(name, query.args) : i + 1) ? 1 : 0)
+    for (const [i, query] of group.entries()) {
+      query.done([], changed.delete(name === undefined ? i + 1 : boundValue({ argument: name }, query.args)) ? 1 : 0)
+    }
   })
 }
 

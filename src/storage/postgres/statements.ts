@@ -59,14 +59,25 @@ function typeOf(values: unknown): 'text' | 'bigint' | undefined {
 /** Types of columns, by `table.column`. */
 export type ColumnTypes = ReadonlyMap<string, string>
 
-/** Merges plain writes of one shape into one statement, which returns the name or `#` of those that took effect. */
-export function manyWrites(shape: AnyShape, plain: PlainWrite, all: readonly object[], types: ColumnTypes): Statement {
+/**
+ * Merges plain writes of one shape into one statement, which returns as `#` those that took effect: the ordinals of updates, of
+ * inserts the values of `nameColumn`, because an insert cannot return which of its inputs a row came from. Undefined when no column
+ * tells the rows of an insert apart.
+ */
+export function manyWrites(
+  shape: AnyShape,
+  plain: PlainWrite,
+  all: readonly object[],
+  types: ColumnTypes,
+): Statement | undefined {
+  const name = plain.verb === 'insert' ? nameColumn(plain.columns) : ordinal
+  if (name === undefined) return undefined
   const inputs = plain.verb === 'insert' ? plain.columns.map(same) : [...plain.changed.map(same), ...plain.key]
   const text = kept(`${shape.id} many`, () => {
     const arrays = inputs.map(({ column }, i) => `$${i + 1}::${types.get(`${plain.table}.${column}`)}[]`)
     const names = inputs.map((_, i) => `a${i + 1}`)
     const rows = `unnest(${arrays}) with ordinality as k(${names}, n)`
-    return plain.verb === 'insert' ? insertText(plain, names, rows) : updateText(plain, rows)
+    return plain.verb === 'insert' ? insertText(plain, names, rows, name) : updateText(plain, rows)
   })
   return {
     name: `${shape.id} many`,
@@ -77,17 +88,19 @@ export function manyWrites(shape: AnyShape, plain: PlainWrite, all: readonly obj
 
 const same = (column: string) => ({ column, argument: column })
 
-/** Returns the names of the inserted rows: an insert cannot return which of its inputs a row came from. */
-function insertText({ table, columns }: Extract<PlainWrite, { verb: 'insert' }>, names: string[], rows: string): string {
+function insertText(
+  { table, columns }: Extract<PlainWrite, { verb: 'insert' }>,
+  names: string[],
+  rows: string,
+  name: string,
+): string {
   const into = `"${table}" (${columns.map((column) => `"${column}"`)})`
-  return `insert into ${into} select ${names} from ${rows} order by n on conflict do nothing returning "${nameColumn(columns)}" as name`
+  return `insert into ${into} select ${names} from ${rows} order by n on conflict do nothing returning "${name}" as "${ordinal}"`
 }
 
-/** The column that tells the rows of one insert apart. */
-export function nameColumn(columns: readonly string[]): string {
-  const column = ['sid', 'id', 'name'].find((name) => columns.includes(name))
-  if (column === undefined) throw new Error(`no column of ${columns} names a row`)
-  return column
+/** Returns the column that tells the rows of one insert apart; undefined where no single one does. */
+export function nameColumn(columns: readonly string[]): string | undefined {
+  return ['sid', 'id', 'name'].find((name) => columns.includes(name))
 }
 
 function updateText({ table, key, changed }: Extract<PlainWrite, { verb: 'update' }>, rows: string): string {

@@ -6,7 +6,7 @@ import type { Job } from '../jobs.ts'
 import type { AnyShape, Shape } from '../shapes.ts'
 import { isGoingDown } from './failures.ts'
 import { type PendingQuery, sendAll } from './queries.ts'
-import type { ColumnTypes, Lock } from './statements.ts'
+import { type ColumnTypes, type Lock, single } from './statements.ts'
 
 /** What became of a job. `undone`: nothing of it is stored, and it may be run again. `unknown`: see CommitUnknownError. */
 export type Outcome =
@@ -42,7 +42,7 @@ const locks: Record<Hold, Lock> = { change: ' for no key update', keep: ' for ke
 interface Running {
   readonly job: Job
   readonly notices: Notice[]
-  /** Sids of the rows it has locked. */
+  /** Names of the rows it has locked. */
   readonly holds: Set<string>
   /** Writing statements in flight, and whether one has changed a row. */
   writing: number
@@ -187,7 +187,7 @@ export class Transaction {
         for (;;) {
           const row = (await rows<R>(query, args, locks[how]))[0]
           // After waiting it is read again: it may have been changed or removed.
-          const wait = row && this.#hold(nameOf(row), one, how)
+          const wait = row && this.#hold(nameOf(row, query, args), one, how)
           if (!wait) return row
           await wait
         }
@@ -256,13 +256,13 @@ export class Transaction {
   }
 }
 
-/** Returns the name of a row that no other row of any table has. */
-function nameOf(row: unknown): string {
+/** Returns the name of a row that no other row of any table has: its sid or id, or else the query that has found it. */
+function nameOf(row: unknown, query: AnyShape, args: object): string {
   if (typeof row === 'object' && row !== null) {
     if ('sid' in row && typeof row.sid === 'string') return row.sid
     if ('id' in row && typeof row.id === 'string') return row.id
   }
-  throw new Error('a row without a sid or an id cannot be held')
+  return `${query.id} ${JSON.stringify(single(query, args).values)}`
 }
 
 function commitUnknown(cause: unknown, xid: string | undefined, ifCommitted: readonly Outcome[]): CommitUnknownError {
