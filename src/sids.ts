@@ -44,12 +44,27 @@ function randomHex(bytes: number): string {
   return pool.toString('hex', used - bytes, used)
 }
 
+/** How many SIDs have been made in a millisecond, of the last milliseconds in which any was: the clocks of accounts differ. */
+const made = new Map<number, number>()
+const keptMs = 256
+
+/** Returns 4 hex digits that count up within a millisecond. */
+function orderWithin(ms: number): string {
+  const count = made.get(ms) ?? 0
+  if (count === 0 && made.size >= keptMs) {
+    const [oldest = ms] = made.keys()
+    made.delete(oldest)
+  }
+  made.set(ms, count + 1)
+  return Math.min(count, 0xffff).toString(16).padStart(4, '0')
+}
+
 /**
  * Returns a new SID. Its first 12 digits are the time in ms, so that inserts land at the end of their index and SIDs order rows
- * of the same date in pages.
+ * of the same date in pages; the next 4 order what one thread makes in the same millisecond, as a clock that stands makes it.
  */
 export function newSid(kind: SidKind, nowMs: number): string {
-  return prefixes[kind] + nowMs.toString(16).padStart(12, '0') + randomHex(10)
+  return prefixes[kind] + nowMs.toString(16).padStart(12, '0') + orderWithin(nowMs) + randomHex(8)
 }
 
 /** Returns 20 random hex digits, which nobody can guess. */
