@@ -82,10 +82,14 @@ export async function findMedia(read: Reader, service_sid: string, sid: string, 
   return row && isExpired(row, now) ? undefined : row
 }
 
-/** Reads and locks media for a new message. Throws a refusal when they do not exist or belong to another message. */
-export async function freeMedia(read: Reader, service_sid: string, sid: string, now: number): Promise<MediaRow> {
+/**
+ * Reads and locks media for a new message. `author`: of a message of a client, for whom nobody else's uploads exist. Throws a refusal
+ * when they do not exist or belong to another message.
+ */
+export async function freeMedia(read: Reader, service_sid: string, sid: string, now: number, author?: string): Promise<MediaRow> {
   const row = await read.hold(mediaBySid, { service_sid, sid }, 'change')
   if (!row || isExpired(row, now)) throw refuse('mediaNotFound')
+  if (author !== undefined && row.author !== author) throw refuse('mediaNotFound')
   if (row.message_sid !== null) throw refuse('mediaUsed')
   return row
 }

@@ -1,7 +1,7 @@
 // SDK 2 replaces the FormData of the process.
 import { FormData, Request, request } from 'undici'
 import { describe, expect } from 'vitest'
-import { connected, conversationWith, next, opened, tokenFor } from '../support/client.ts'
+import { connected, conversationWith, next, opened, RawClient, tokenFor } from '../support/client.ts'
 import { test } from '../support/fixtures.ts'
 import type { Tenant } from '../support/tenant.ts'
 
@@ -98,6 +98,27 @@ describe('media by an access token', () => {
     expect((await ask(tenant, ann, 'DELETE', path)).status).toBe(403)
     await v1(tenant).conversations(sid).participants('bob').remove()
     expect(await seen()).toEqual([200, 404, 404])
+  })
+
+  test('are not taken by a message of anybody else', async ({ tenant }) => {
+    const sid = await conversationWith(tenant, 'carol')
+    const ann = await tokenFor(tenant, 'ann')
+    await connected(tenant, 'ann')
+    const upload = async () =>
+      (await ask(tenant, ann, 'POST', `${service}/Media`, 'content', { 'content-type': 'text/plain' })).body.sid
+    const raw = await RawClient.admitted(tenant, 'carol')
+    const send = (media_sids: string[]) =>
+      raw.request('POST', `/Client/v2/Services/${service}/Conversations/${sid}/Messages`, { body: { media_sids } })
+    const unknown = await send([`ME${'0'.repeat(32)}`])
+    expect(unknown).toMatchObject({ status: 400, body: { code: 50507 } })
+    const free = await upload()
+    expect(await send([free])).toEqual(unknown)
+    const used = await upload()
+    await v1(tenant).conversations(sid).messages.create({ author: 'ann', mediaSid: used })
+    expect(await send([used])).toEqual(unknown)
+    // By REST, which is the administrator, they can be sent by anybody.
+    const { media } = await v1(tenant).conversations(sid).messages.create({ author: 'carol', mediaSid: free })
+    expect(media).toHaveLength(1)
   })
 
   test('come in a form whose file has any name', async ({ tenant }) => {

@@ -276,7 +276,7 @@ async function mediaOf(read: Reader, p: Given, facts: ConversationChildFacts): P
   const given = p.ContentSid ? [] : (p.MediaSid ?? [])
   const sids = client_identity === undefined && !inbound ? given.slice(-1) : given
   if (sids.length > maxMedia && !inbound) throw refuse('invalidParameter', { text: `A message has at most ${maxMedia} media` })
-  return Promise.all(sids.map((sid) => freeMedia(read, service.sid, sid, now)))
+  return Promise.all(sids.map((sid) => freeMedia(read, service.sid, sid, now, client_identity)))
 }
 
 /** Returns the participant that a message is not sent to: its inbound sender, even if a webhook has changed the author. */
