@@ -70,7 +70,7 @@ describe('hostile mail is taken apart, or kept in one piece, in bounded time and
     const mail = await readMail(raw)
     const { content } = mail
     automaticKind(mail, null, true)
-    expect(content.text?.length ?? 0).toBeLessThanOrEqual(32_768)
+    expect(Buffer.byteLength(content.text ?? '')).toBeLessThanOrEqual(32_768)
     expect(content.files.length).toBeLessThanOrEqual(103)
     // Nothing expands: what is kept is not larger than what came, but for a name on each image.
     const kept = content.files.reduce((sum, file) => sum + file.content.length, 0)
@@ -83,6 +83,21 @@ test('what is beyond the limits has its headers, and says why', async () => {
   for (const raw of [nested(2000), `${head('text/plain')}${'X-Filler: 1234567890\r\n'.repeat(100_000)}\r\nText\r\n`]) {
     const mail = await readMail(Buffer.from(raw))
     expect(mail).toMatchObject({ subject: 'Hostile', message_id: '<h@x>', unparsed: expect.stringMatching(/./) })
+  }
+})
+
+test('a text whose characters have several bytes is cut to what a body holds', async () => {
+  for (const [character, kept] of [
+    ['漢', 10_922],
+    ['é', 16_384],
+    ['😀', 8_192],
+  ] as const) {
+    const raw = Buffer.from(
+      `${head('text/plain; charset=utf-8')}Content-Transfer-Encoding: 8bit\r\n\r\n${character.repeat(40_000)}\r\n`,
+    )
+    const { content } = await readMail(raw)
+    expect(content.text).toBe(character.repeat(kept))
+    expect(content.files[0]?.content.length).toBe(Buffer.byteLength(character.repeat(40_000)))
   }
 })
 
