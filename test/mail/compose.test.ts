@@ -59,6 +59,14 @@ test('what is given comes back, in each header and part', async () => {
   expect(headers).not.toHaveProperty('bcc')
 })
 
+test('a name of several lines is one line in every header', async () => {
+  const from = { name: 'Support\r\nBcc: eve@example.org', address: mail.from.address }
+  const text = String(await buffer(compose({ ...mail, from }, [])))
+  expect(text).toContain('From: "Support Bcc: eve@example.org" <support@example.com>\r\n')
+  // An encoded line end is one again in programs that decode a header before they take it apart.
+  expect(text).not.toMatch(/=0D|=0A/)
+})
+
 test('nothing given adds a header, a recipient or a part', async () => {
   const evil = fc.string({
     unit: fc.constantFrom(

@@ -41,7 +41,7 @@ export function compose(mail: OutgoingMail, files: readonly OutgoingFile[]): Rea
     from: mailbox(mail.from),
     to: mail.to.map(mailbox),
     cc: mail.cc.map(mailbox),
-    ...(mail.reply_to !== null && { replyTo: { name: mail.from.name ?? '', address: mail.reply_to } }),
+    ...(mail.reply_to !== null && { replyTo: mailbox({ name: mail.from.name, address: mail.reply_to }) }),
     subject: oneLine(mail.subject),
     ...(mail.text !== null && { text: mail.text }),
     ...(mail.html !== null && { html: mail.html }),
