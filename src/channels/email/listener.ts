@@ -53,10 +53,8 @@ export class MailListener {
       onRcptTo: (address, session, done) => settle(this.#recipient(address, session), done),
       onData: (stream, session, done) => settle(this.#mail(stream, session), done),
     })
-    // A connection that breaks is the other side's concern.
-    this.#server.on('error', (error: Error) => {
-      if (codeOf(error) === 'EADDRINUSE') options.failed(error)
-    })
+    // A connection that breaks is the other side's concern; that it cannot listen is thrown by `open`.
+    this.#server.on('error', () => {})
   }
 
   /** Throws when the port is in use or a file cannot be read. */
