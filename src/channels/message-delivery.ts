@@ -34,6 +34,7 @@ interface ChannelResult extends SendResult {
 /** Returns the handler of messages to people with an address. */
 export function messageHandler(options: MessageHandlerOptions): DeliveryHandler<ChannelReport, ChannelResult> {
   return {
+    maxSendMs: sendTimeoutMs,
     async send(row, tries, signal) {
       if (await isRecalled(options, row)) {
         return { ...unsent('the message was removed before it was sent'), report: failedReport, retry: false }

@@ -17,8 +17,10 @@ const window = 512
 const lowWater = 64
 /** Deliveries written by other processes are polled for: a notice can be lost. */
 const pollMs = 1000
-/** The time for a webhook's response and for recording it, for which the process must still own the slot. */
-const maxSendMs = webhookTimeoutMs + 1000
+/** For recording an attempt: so much longer than it takes the process must own the slot. */
+const recordMs = 1000
+/** Between two attempts to extend a slot. */
+const extendMs = 1000
 
 export interface DeliveriesOptions<Report> extends SenderOptions<Report>, Pick<RecorderOptions<Report>, 'record' | 'failed'> {
   readonly database: Pick<Database, 'capabilities' | 'read' | 'slots' | 'subscribe'>
@@ -65,6 +67,8 @@ export class Deliveries<Report> implements Worker {
   readonly #sending = new Map<Promise<void>, number>()
   readonly #sleepers: Sleepers
   readonly #recorder: Recorder<Report>
+  /** What the slot is needed for at least: longer work extends it. */
+  readonly #minMs: number
   readonly #poll: Loop
   #stopped = true
   /** How many callers of `whileQuiet` and `whileGivenUp` there are. */
@@ -74,7 +78,8 @@ export class Deliveries<Report> implements Worker {
 
   constructor(options: DeliveriesOptions<Report>) {
     this.#options = options
-    const { clock, database, record, failed } = options
+    const { clock, database, handlers, record, failed } = options
+    this.#minMs = Math.min(...Object.values(handlers).map(({ maxSendMs }) => maxSendMs)) + recordMs
     const sleepers = new Sleepers(clock)
     this.#sleepers = sleepers
     this.#recorder = new Recorder({ record, failed, clock, sleepers, isStopped: () => this.#stopped })
@@ -225,7 +230,7 @@ export class Deliveries<Report> implements Worker {
 
   /** Whether deliveries of the slot may no longer be started. */
   #isStopped(slot: number): boolean {
-    return this.#isHeld(slot) || !this.#options.database.slots.mine(slot, maxSendMs)
+    return this.#isHeld(slot) || !this.#options.database.slots.mine(slot, this.#minMs)
   }
 
   #isHeld(slot: number): boolean {
@@ -329,6 +334,13 @@ export class Deliveries<Report> implements Worker {
         continue
       }
       try {
+        const forMs = this.#options.handlers[current.kind].maxSendMs + recordMs
+        const { slots } = this.#options.database
+        if (!slots.mine(queue.slot, forMs)) {
+          if (!(await slots.extend(queue.slot, forMs))) next = this.#now(current) + extendMs
+          // Meanwhile it may have been lost, or what is to be sent replaced.
+          continue
+        }
         const attempted = await attemptDelivery(this.#options, current, this.#givingUp.signal)
         if (!attempted) break
         const { row, report } = attempted

@@ -4,6 +4,8 @@ import type { SendResult } from './client.ts'
 
 /** Sends deliveries of one kind. A handler is passed in for each kind, so that this folder imports no channel. */
 export interface DeliveryHandler<Report = never, Result extends SendResult = SendResult> {
+  /** The most time that an attempt takes, in ms: for so long no other node may begin the same one. */
+  readonly maxSendMs: number
   /** Makes one attempt, after `tries` earlier ones. `signal` gives it up. */
   send(row: DeliveryRow, tries: number, signal: AbortSignal): Promise<Result>
   /** Whether another attempt follows this failed one. */

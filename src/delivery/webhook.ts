@@ -57,6 +57,7 @@ export interface WebhookHandlerOptions extends SignedSenderOptions {
 /** Returns the handler of webhooks. */
 export function webhookHandler({ committed, retries, studioUrl, ...options }: WebhookHandlerOptions): DeliveryHandler {
   return {
+    maxSendMs: webhookTimeoutMs,
     send: async (row, tries, signal) => {
       if (await isRemoved(committed, row)) return unsent('the webhook was removed')
       if (!isStudio(row)) return sendSigned(options, row, tries, signal)

@@ -1,4 +1,4 @@
-import type { SendResult } from '../delivery/client.ts'
+import { type SendResult, webhookTimeoutMs } from '../delivery/client.ts'
 import { type DeliveryHandler, unsent } from '../delivery/handler.ts'
 import { parseStored } from '../json.ts'
 import type { Reader } from '../storage/database.ts'
@@ -34,6 +34,8 @@ const bindingBySid = rowsBy('bindings', ['service_sid', 'sid'])
 /** Returns the handler of pushes. */
 export function pushHandler({ committed, vault, fcm, apns }: PushHandlerOptions): DeliveryHandler<PushReport> {
   return {
+    // Both services are given so long.
+    maxSendMs: webhookTimeoutMs,
     async send(row, _tries, signal) {
       const { account_sid, service_sid, subject_sid, form } = row
       const binding = await committed.one(bindingBySid, { service_sid, sid: subject_sid })

@@ -99,6 +99,8 @@ export interface Slots {
   readonly count: number
   /** Whether this process owns the part for at least so long: no other one begins work in it until then. */
   mine(slot: number, forMs: number): boolean
+  /** Sees to it that `mine` is true from now on; returns whether it is. */
+  extend(slot: number, forMs: number): Promise<boolean>
   /** Begins to acquire and release parts. Resolves when those that are free have been acquired. */
   start(worker: SlotWorker): Promise<void>
   /** Releases all parts. */
@@ -179,6 +181,7 @@ export function onlyNode(): Nodes {
 export const onlySlot: Slots = {
   count: 1,
   mine: () => true,
+  extend: async () => true,
   start: async (worker) => worker.gained(0),
   stop: async () => {},
 }

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { connected, opened } from '../support/client.ts'
-import { newDatabase } from '../support/databases.ts'
+import { inspect, newDatabase } from '../support/databases.ts'
 import { startCarrier } from '../support/faked-carrier.ts'
 import { startServer } from '../support/server.ts'
 import { newTenant } from '../support/tenant.ts'
@@ -50,4 +50,53 @@ test('one of two nodes listens for a channel and tells it what happens inside; t
   const messages = async () =>
     (await second.call('GET', `/v1/Conversations/${sid}/Messages`, undefined, { as })).body.messages.length
   await expect.poll(messages).toBe(2)
+})
+
+test('a message that is being sent is nobody else’s for as long as that may take', async ({ onTestFinished }) => {
+  await using carrier = await startCarrier()
+  const database = await newDatabase()
+  onTestFinished(() => database.dispose())
+  const server = await startServer(database.config)
+  onTestFinished(server.stop)
+  const address = '+15551230002'
+  const settings = { base_url: carrier.url, token: 'nodes' }
+  await server.admin('PUT', `/accounts/${server.account_sid}/channels/${encodeURIComponent(address)}`, {
+    kind: 'faked',
+    settings,
+  })
+  const { sid } = (await server.call('POST', '/v1/Conversations')).body
+  const phone = { 'MessagingBinding.Address': '+15551230001', 'MessagingBinding.ProxyAddress': address }
+  await server.call('POST', `/v1/Conversations/${sid}/Participants`, phone)
+
+  const leftMs = async () => {
+    await using inside = inspect(database.config)
+    const left = `select l.until - extract(epoch from clock_timestamp()) * 1000 as left_ms
+      from leases l join deliveries d on l.name = 'slot:' || d.slot where d.kind = 'message'`
+    return Number(((await inside.query(left)) as { left_ms: unknown }[])[0]?.left_ms)
+  }
+  const sending = Promise.withResolvers<number>()
+  const answered = Promise.withResolvers<void>()
+  carrier.reply = async ({ key }) => {
+    sending.resolve(await leftMs())
+    return { body: { id: key }, delayUntil: answered.promise }
+  }
+  await server.call('POST', `/v1/Conversations/${sid}/Messages`, { Body: 'Hi' })
+  // A send may take a minute.
+  expect(await sending.promise).toBeGreaterThan(60_000)
+  // A renewal does not shorten it: the one that is next is over when the lease of another slot is longer than it was.
+  const shortest = async () => {
+    await using inside = inspect(database.config)
+    const [row] = (await inside.query("select min(until) as until from leases where name like 'slot:%'")) as { until: unknown }[]
+    return Number(row?.until)
+  }
+  const before = await shortest()
+  await expect.poll(shortest).toBeGreaterThan(before)
+  expect(await leftMs()).toBeGreaterThan(55_000)
+  answered.resolve()
+  const delivered = async () => {
+    await using inside = inspect(database.config)
+    return (await inside.rows('deliveries')).map(({ status }) => status)
+  }
+  await expect.poll(delivered).toEqual(['delivered'])
+  expect(carrier.handed.length).toBe(1)
 })

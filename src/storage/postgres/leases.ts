@@ -16,13 +16,16 @@ const now = '(extract(epoch from clock_timestamp()) * 1000)::bigint'
 const beat = `insert into leases (name, owner, until) values ('node:' || $1, $1, ${now} + ${leaseMs})
   on conflict (name) do update set until = excluded.until`
 
-const renew = `update leases set until = ${now} + ${leaseMs} where owner = $1 and name like 'slot:%' returning name`
+/** Not shortened: work may be in progress for which it was extended. */
+const renew = `update leases set until = greatest(until, ${now} + ${leaseMs}) where owner = $1 and name like 'slot:%' returning name`
 
 /** Selects the ids of the nodes whose lease is valid. */
 export const liveNodesQuery = `select substr(name, 6) as node from leases where name like 'node:%' and until > ${now} order by name`
 
 const make = `insert into leases (name, owner, until) select 'slot:' || n, '', 0 from generate_series(0, ${slots - 1}) as n
   on conflict do nothing`
+
+const lengthen = `update leases set until = greatest(until, ${now} + $3::bigint) where owner = $1 and name = $2`
 
 /** Takes released slots and, when $3, expired ones. Rows that another node is taking are skipped, not waited for. */
 const take = `update leases set owner = $1, until = ${now} + ${leaseMs}
@@ -43,7 +46,8 @@ export interface LeasesOptions {
 }
 
 /**
- * Divides the slots among the live nodes. Each slot is leased to one node, for ten seconds, and renewed every two:
+ * Divides the slots among the live nodes. Each slot is leased to one node, for ten seconds, and renewed every two; it is extended
+ * before work that takes longer:
  *
  *   free → taken → renewed … → leaving (work in progress ends) → released → free
  *                     └ not renewed in time ─────────→ expired → taken by another node
@@ -60,6 +64,7 @@ export class Leases implements Slots, Nodes {
   /** Slots that are leaving, and those of them whose work has ended. */
   readonly #leaving = new Map<number, Promise<void>>()
   readonly #left = new Set<number>()
+  readonly #extending = new Map<number, Promise<void>>()
   #made = false
   #worker: SlotWorker | undefined
   #beating: Promise<void> = Promise.resolve()
@@ -73,6 +78,14 @@ export class Leases implements Slots, Nodes {
 
   mine(slot: number, forMs: number): boolean {
     return !this.#leaving.has(slot) && (this.#until.get(slot) ?? 0) - performance.now() > forMs
+  }
+
+  async extend(slot: number, forMs: number): Promise<boolean> {
+    // Those who ask at one time share a statement.
+    const extending = this.#extending.get(slot) ?? this.#lengthen(slot, forMs)
+    this.#extending.set(slot, extending)
+    await extending
+    return this.mine(slot, forMs)
   }
 
   async live(): Promise<ReadonlySet<string>> {
@@ -146,9 +159,24 @@ export class Leases implements Slots, Nodes {
     for (const { name } of taken.rows) this.#hold(numberOf(name), askedAt)
   }
 
-  #hold(slot: number, askedAt: number): void {
+  /** By a lease more than asked, which serves those who ask next. */
+  async #lengthen(slot: number, forMs: number): Promise<void> {
+    const lengthMs = forMs + leaseMs
+    const askedAt = performance.now()
+    try {
+      const values = [this.id, `slot:${slot}`, lengthMs]
+      const { rowCount } = await this.#options.pool.query({ name: 'lengthen', text: lengthen, values })
+      if (rowCount === 1 && this.#until.has(slot)) this.#hold(slot, askedAt, lengthMs)
+    } catch (error) {
+      this.#options.failed(errorOf(error))
+    } finally {
+      this.#extending.delete(slot)
+    }
+  }
+
+  #hold(slot: number, askedAt: number, lengthMs = leaseMs): void {
     const had = this.#until.has(slot)
-    this.#until.set(slot, askedAt + leaseMs)
+    this.#until.set(slot, Math.max(this.#until.get(slot) ?? 0, askedAt + lengthMs))
     if (!had) this.#worker?.gained(slot)
   }
 
