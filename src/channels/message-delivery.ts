@@ -35,6 +35,7 @@ interface ChannelResult extends SendResult {
 export function messageHandler(options: MessageHandlerOptions): DeliveryHandler<ChannelReport, ChannelResult> {
   return {
     maxSendMs: sendTimeoutMs,
+    failure: failedReport,
     async send(row, tries, signal) {
       if (await isRecalled(options, row)) {
         return { ...unsent('the message was removed before it was sent'), report: failedReport, retry: false }

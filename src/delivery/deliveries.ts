@@ -4,6 +4,7 @@ import { Loop, type Worker } from '../loop.ts'
 import type { Database, Notice } from '../storage/database.ts'
 import type { DeliveryRow } from '../storage/schema.ts'
 import { webhookTimeoutMs } from './client.ts'
+import type { DeliveryHandler } from './handler.ts'
 import { firstTarget, nextTarget, pendingOf } from './pending.ts'
 import { Recorder, type RecorderOptions } from './recorder.ts'
 import { attemptDelivery, backoffMs, type SenderOptions, withFailure } from './sender.ts'
@@ -353,9 +354,10 @@ export class Deliveries<Report> implements Worker {
           // The database is away, which is not the endpoint's fault: the attempt does not count.
           next = this.#now(row) + 1000
         } else {
-          // A defect would only be met again.
+          // A defect would only be met again. Of a kind that this version does not have there is no handler.
+          const handler: DeliveryHandler<Report> | undefined = this.#options.handlers[current.kind]
           current = withFailure(current, 'internal error', this.#now(row))
-          this.#record(queue, current)
+          this.#record(queue, current, handler?.failure)
         }
       }
     }

@@ -6,6 +6,8 @@ import type { SendResult } from './client.ts'
 export interface DeliveryHandler<Report = never, Result extends SendResult = SendResult> {
   /** The most time that an attempt takes, in ms: for so long no other node may begin the same one. */
   readonly maxSendMs: number
+  /** The report on a delivery that is given up without an attempt. */
+  readonly failure?: Report
   /** Makes one attempt, after `tries` earlier ones. `signal` gives it up. */
   send(row: DeliveryRow, tries: number, signal: AbortSignal): Promise<Result>
   /** Whether another attempt follows this failed one. */

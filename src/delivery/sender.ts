@@ -30,7 +30,8 @@ export async function attemptDelivery<Report>(
   const earlier = parseStored<Attempt[]>(row.attempts)
   const now = () => clock.now(row.account_sid)
   const at = now()
-  const result = isTooOld(row, clock, maxAgeMs) ? unsent('pending for too long') : await handler.send(row, earlier.length, signal)
+  const tooOld = isTooOld(row, clock, maxAgeMs)
+  const result = tooOld ? unsent('pending for too long') : await handler.send(row, earlier.length, signal)
   if (signal.aborted) return undefined
   attempted?.(result, row)
   const { status, error, response } = result
@@ -42,7 +43,7 @@ export async function attemptDelivery<Report>(
     error: ok ? null : (error ?? `HTTP ${status}`),
     ...(response !== undefined && { response: response.slice(0, maxResponseChars) }),
   }
-  const retry = !ok && handler.mayRetry(row, result, earlier.length)
+  const retry = !ok && !tooOld && handler.mayRetry(row, result, earlier.length)
   const next: DeliveryRow = {
     ...row,
     attempts: JSON.stringify([...earlier, attempt]),
@@ -50,7 +51,7 @@ export async function attemptDelivery<Report>(
     due: retry ? now() + backoffAfter(earlier.length) : row.due,
     date_finished: retry ? null : now(),
   }
-  const report = retry ? undefined : handler.report?.(result, ok)
+  const report = tooOld ? handler.failure : retry ? undefined : handler.report?.(result, ok)
   return { row: next, ...(report !== undefined && { report }) }
 }
 

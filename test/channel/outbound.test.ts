@@ -2,7 +2,7 @@ import { request } from 'undici'
 import { afterAll, expect } from 'vitest'
 import { summary } from '../../src/resources/conversations/messages/dispatch.ts'
 import { ask } from '../support/admin.ts'
-import { newDatabase } from '../support/databases.ts'
+import { inspect, newDatabase } from '../support/databases.ts'
 import { test } from '../support/fixtures.ts'
 import { auth_token, startServer, type TestServer } from '../support/server.ts'
 import { type Caught, catchWebhooks, type Reply, type WebhookCatcher } from '../support/webhook-catcher.ts'
@@ -561,6 +561,38 @@ test('what was not handed over before a restart is handed over after it', async 
   await settled(message.path, ['delivered'], after)
   expect((await receiptsOf(message.path, after))[0].channel_message_sid).toBe(channelSid('9'))
   expect([(await talk.next()).params.Status, (await talk.next()).params.Status]).toEqual(['sent', 'delivered'])
+})
+
+test('a message that was pending for too long, or dropped by the operator, has failed, and its receipt says so', async () => {
+  await using database = await newDatabase()
+  const config = { ...database.config, deliveryMaxAgeHours: 1 }
+  let on = await startServer(config)
+  const room = await conversation(on)
+  const { proxy } = await channel(() => ({ status: 503 }), on)
+  const { sid: participant_sid } = await room.join(proxy)
+  const old = await room.say()
+  const hasTried = async () => (await on.admin('GET', '/deliveries?status=pending')).deliveries[0]?.attempts.length > 0
+  await expect.poll(hasTried).toBe(true)
+  await on.stop()
+  {
+    await using inside = inspect(database.config)
+    await inside.query(`update deliveries set date_created = date_created - 3700000 where kind = 'message'`)
+  }
+
+  on = await startServer(config)
+  const failed = { participant_sid, status: 'failed', error_code: 30008 }
+  await expect.poll(() => receiptsOf(old.path, on)).toMatchObject([failed])
+  const { deliveries } = await on.admin('GET', '/deliveries?status=failed')
+  expect(deliveries[0].attempts.at(-1).error).toBe('pending for too long')
+
+  const { sid: message_sid } = (await on.call('POST', `${room.path}/Messages`, { Body: 'Hello' })).body
+  const dropped = `${room.path}/Messages/${message_sid}`
+  await expect.poll(hasTried).toBe(true)
+  expect(await receiptsOf(dropped, on)).toEqual([])
+  const [pending] = (await on.admin('GET', '/deliveries?status=pending')).deliveries
+  expect(await on.admin('DELETE', `/deliveries?target_sid=${pending.target_sid}`)).toEqual({ dropped: 1 })
+  expect(await receiptsOf(dropped, on)).toMatchObject([failed])
+  await on.stop()
 })
 
 test('an endpoint at a private address is not called where webhooks may not go there', async () => {
