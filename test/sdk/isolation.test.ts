@@ -107,6 +107,13 @@ test.beforeAll(async ({ server: started }) => {
     default: { ...own, ...(await familyIds('/v1', '+15550000001')) },
     service: { ...own, ...(await familyIds(`/v1/Services/${service}`, '+15550000002')) },
   }
+  await server.insert('mail_blocks', {
+    account_sid: server.account_sid,
+    address: 'gone@example.org',
+    error_code: 30005,
+    reason: '550 no such user',
+    date_created: 1,
+  })
   const told = async () => (await server.rows('deliveries')).every(({ status }) => status === 'delivered')
   await vi.waitUntil(told, { timeout: 60_000 })
 })
@@ -226,6 +233,16 @@ test('the data of A is what the attempts look for: nothing is missing', async ()
   ]
   expect(tables.filter((table) => held[table]?.length === 0)).toEqual(without)
   expect(sidsIn(held)).toEqual(expect.arrayContaining([...Object.values(ids.default), ...Object.values(ids.service)]))
+})
+
+test('addresses that get no more mail are shown of their own account alone', async () => {
+  const { account_sid } = await newTenant(server)
+  const blocked = async (sid: string) => (await server.admin('GET', `/accounts/${sid}/mail-blocks`)).mail_blocks
+  expect(await blocked(server.account_sid)).toMatchObject([{ address: 'gone@example.org' }])
+  expect(await blocked(account_sid)).toEqual([])
+  const foreign = server.admin('DELETE', `/accounts/${account_sid}/mail-blocks/gone%40example.org`)
+  await expect(foreign).rejects.toThrow()
+  expect(await blocked(server.account_sid)).toMatchObject([{ address: 'gone@example.org' }])
 })
 
 describe('another account', () => {
