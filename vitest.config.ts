@@ -16,12 +16,12 @@ import { defineConfig, type TestProjectInlineConfiguration } from 'vitest/config
 /** Where the engines could differ: transactions, locks, order, pages, sweeps, removal, what a process leaves behind. */
 const engines_differ = [
   'test/storage/{database,distribution,failures,holders,migrations,plans,removal,stop}.test.ts',
-  'test/sdk/{all-operations,bindings,chat-concurrency,content,email,first,group-mms,isolation,pages,paging}.test.ts',
+  'test/sdk/{all-operations,bindings,chat-concurrency,content,email,first,group-mms,pages}.test.ts',
   'test/webhooks/{dropped,pinned,post,timers}.test.ts',
   'test/admin/{clock,delivery-log}.test.ts',
-  'test/channel/!(crash).test.ts',
-  'test/mail/{inbound,outbound}.test.ts',
-  'test/client/{fuzz,guards,model,presence,reconnect}.test.ts',
+  'test/channel/{inbound,kinds,outbound}.test.ts',
+  'test/mail/outbound.test.ts',
+  'test/client/{model,presence}.test.ts',
   'test/media/*.test.ts',
 ]
 
@@ -37,7 +37,8 @@ const slow = [
   'test/storage/{durability,sending}.test.ts',
   'test/testing/processes.test.ts',
   'test/sdk/chat-model.test.ts',
-  'test/mail/imap.test.ts',
+  'test/mail/{hostile,imap}.test.ts',
+  'test/push/failures.test.ts',
   'test/support/postgres.test.ts',
 ]
 

@@ -224,7 +224,6 @@ test('the data of A is what the attempts look for: nothing is missing', async ()
     'api_keys',
     'contents',
     'external_ids',
-    'mail_blocks',
     'media',
     'removals',
     'tombstones',
