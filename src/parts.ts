@@ -1,0 +1,246 @@
+import type { HostCheck } from './api/hosts.ts'
+import { defaultLogins, LoginThrottle } from './api/login-throttle.ts'
+import type { Logins } from './api/operator.ts'
+import type { ProxyCheck } from './api/origin.ts'
+import type { Pipeline } from './api/requests.ts'
+import { ResponseCache } from './api/response-cache.ts'
+import { Cleanup } from './background/cleanup.ts'
+import { Timers } from './background/timers.ts'
+import { Channels } from './channels/channels.ts'
+import { Email, type EmailOptions } from './channels/email/email.ts'
+import type { ChannelReport } from './channels/receipts.ts'
+import { type ConnectionLimits, defaultConnectionLimits } from './client/connection.ts'
+import { Presence } from './client/presence.ts'
+import { ClientServer } from './client/server.ts'
+import { TestClock } from './clock.ts'
+import { type Config, mediaFolder } from './config.ts'
+import type { WebhookClient } from './delivery/client.ts'
+import { Deliveries } from './delivery/deliveries.ts'
+import { isDelivered } from './delivery/handler.ts'
+import type { DeliveryIdle } from './delivery/idle.ts'
+import { webhookHandler } from './delivery/webhook.ts'
+import type { Installation } from './installation/open.ts'
+import { mailListener } from './installation/ports.ts'
+import { followClock } from './installation/test-clock.ts'
+import { Loop } from './loop.ts'
+import { MediaStore } from './media/store.ts'
+import type { Metrics } from './observability/metrics.ts'
+import type { PushReport } from './push/handler.ts'
+import type { Push } from './push/push.ts'
+import { resources } from './resources/index.ts'
+import type { Reader } from './storage/database.ts'
+import type { DeliveryKind } from './storage/schema.ts'
+
+/** How long a node may miss a move of the test clock by another node. */
+const clockIntervalMs = 1000
+
+const hourMs = 3_600_000
+const dayMs = 24 * hourMs
+
+/** What handlers report of a delivery's last attempt. */
+export type Report = ChannelReport | PushReport
+
+/** What the parts of a server share. */
+export interface Shared {
+  readonly config: Config
+  readonly installation: Installation
+  readonly metrics: Metrics
+  /** Reads committed rows; accounts and services come from memory where the engine allows it. */
+  readonly read: Reader
+  readonly client: WebhookClient
+  /** What the headers of a request are worth. */
+  readonly checks: { readonly isOwnHost: HostCheck | null; readonly isTrustedProxy: ProxyCheck | null }
+  /** Logs an error of background work. */
+  readonly onError: (error: unknown) => void
+}
+
+export async function openMedia({ config, installation: { database }, onError }: Shared): Promise<MediaStore> {
+  const store = await MediaStore.open({ folder: mediaFolder(config), read: database.read, report: onError })
+  // In test mode a snapshot may still refer to a file that no row refers to.
+  if (!config.testMode) database.subscribe((notices) => store.notified(notices))
+  return store
+}
+
+export function createTimers({ installation: { clock, database }, metrics, onError }: Shared): Timers {
+  return new Timers({
+    clock,
+    database,
+    resources,
+    sweep: (request) => database.write('sweep', request),
+    onError,
+    onBatch: (rows, lateMs) => {
+      metrics.countTimers(rows, lateMs)
+    },
+  })
+}
+
+export function createEmail(
+  { config, installation: { database, vault, clock, log }, onError }: Shared,
+  resolver: EmailOptions['resolver'],
+): Email {
+  const {
+    testMode,
+    mailRelay: relay,
+    mailTlsCert: cert,
+    mailTlsKey: key,
+    mailMaxBytes: maxBytes,
+    mailImap: imap,
+    mailAuth: auth,
+    mailTrust: trust,
+  } = config
+  const email = new Email({
+    ...{ database, vault, clock, testMode, relay, imap, maxBytes, auth, trust },
+    listen: mailListener(config),
+    tls: cert !== null && key !== null ? { cert, key } : null,
+    warn: (facts, text) => log.warn(facts, text),
+    failed: onError,
+    ...(resolver && { resolver }),
+  })
+  database.subscribe((notices) => {
+    if (notices.some(({ topic }) => topic === 'emptied')) email.outbox?.clear()
+  })
+  return email
+}
+
+export function createChannels(
+  { config, installation, read, client, onError }: Shared,
+  pipeline: Pipeline,
+  store: MediaStore,
+  email: Email,
+): Channels {
+  const { database, vault, clock, log } = installation
+  const { publicUrl, testMode, mediaMaxBytes, mediaQuotaBytes } = config
+  return new Channels({
+    ...{ database, pipeline, read, client, vault, clock, store, publicUrl, testMode, mediaMaxBytes, mediaQuotaBytes },
+    defaults: email.carriers(),
+    warn: (facts, text) => log.warn(facts, text),
+    failed: onError,
+  })
+}
+
+export function createDeliveries(
+  shared: Shared,
+  idle: DeliveryIdle,
+  { channels, push }: { readonly channels: Channels; readonly push: Push },
+): Deliveries<Report> {
+  const { config, installation, metrics, onError } = shared
+  const { clock, database, log, vault } = installation
+  const signed = { read: shared.read, client: shared.client, vault }
+  return new Deliveries<Report>({
+    clock,
+    database,
+    maxAgeMs: config.deliveryMaxAgeHours * hourMs,
+    handlers: {
+      webhook: webhookHandler({
+        ...signed,
+        committed: database.read,
+        retries: config.webhookRetries,
+        studioUrl: config.studioUrl,
+      }),
+      message: channels.handler,
+      loopback: channels.handler,
+      push: push.handler,
+    },
+    record: (results) => database.write('recordDeliveries', results).finally(() => idle.recorded()),
+    failed: onError,
+    attempted: (result, row) => {
+      if (row.kind === 'push') metrics.countPush(result)
+      else metrics.countDelivery(result)
+      const { status, error } = result
+      if (!isDelivered(result)) log.warn({ delivery: row.id, event: row.event_type, status, error }, failures[row.kind])
+    },
+  })
+}
+
+/** What the log says of a failed attempt. */
+const failures: Readonly<Record<DeliveryKind, string>> = {
+  webhook: 'webhook failed',
+  message: 'message to a channel failed',
+  loopback: 'message to a channel failed',
+  push: 'push failed',
+}
+
+export function createCleanup({ config, installation: { clock, database }, onError }: Shared): Cleanup {
+  return new Cleanup({
+    clock,
+    database,
+    deliveryRetentionMs: config.deliveryLogDays * dayMs,
+    tombstoneRetentionMs: config.clientHistoryDays * dayMs,
+    onError,
+  })
+}
+
+export function createPipeline({ installation, read, client }: Shared, timers: Timers): Pipeline {
+  const { clock, database, log, vault } = installation
+  const responses = database.capabilities.soleOwner ? new ResponseCache() : null
+  database.subscribe((notices) => responses?.invalidate(notices))
+  return {
+    clock,
+    read,
+    responses,
+    write: (resource, request) => database.write('change', { resource: resource.name, request }),
+    writeAll: (changes) => database.write('changeAll', changes),
+    pageSecret: vault.derive('page tokens'),
+    preAction: { client, vault, warn: (facts) => log.warn(facts, 'pre-action webhook') },
+    catchUp: async () => void (await timers.catchUp()),
+  }
+}
+
+/** Keeps the test clocks of several nodes together: at each request, at each notice and every second. Undefined with one node. */
+export function sharedClock({ installation: { clock, database }, onError }: Shared) {
+  if (!(clock instanceof TestClock)) return undefined
+  const follow = followClock(clock, database)
+  database.subscribe((notices) => {
+    for (const notice of notices) if (notice.topic === 'clock') clock.follow(notice.state)
+    if (notices.some(({ topic }) => topic === 'missed')) follow().catch(onError)
+  })
+  if (database.capabilities.soleOwner) return undefined
+  // Because a notice can be lost. A clock that has not moved does not wake the timers.
+  return { follow, worker: new Loop(async () => follow().then(() => clockIntervalMs), onError) }
+}
+
+export function createLogins({ config, installation: { log }, metrics }: Shared): Logins {
+  return {
+    throttle: new LoginThrottle({ ...defaultLogins, maxFailed: config.maxFailedLogins }),
+    onFailedLogin: (login) => {
+      metrics.countFailedLogin()
+      log.warn(login, 'login failed')
+    },
+  }
+}
+
+export function createPresence(
+  { installation: { clock, database }, onError }: Shared,
+  limits: Partial<ConnectionLimits> | undefined,
+): Presence {
+  const { offlineAfterMs } = { ...defaultConnectionLimits, ...limits }
+  return new Presence({ clock, database, offlineAfterMs, onError })
+}
+
+export function createClients(
+  { config, installation: { database, log }, metrics, checks }: Shared,
+  parts: {
+    readonly pipeline: Pipeline
+    readonly logins: Logins
+    readonly presence: Presence
+    readonly beforeInit: (() => Promise<void>) | undefined
+    readonly limits: Partial<ConnectionLimits> | undefined
+  },
+): ClientServer {
+  const { pipeline, logins, presence, beforeInit, limits } = parts
+  const { publicUrl, mediaMaxBytes } = config
+  const { throttle } = logins
+  const clients = new ClientServer({
+    ...{ pipeline, database, throttle, publicUrl, ...checks, mediaMaxBytes, presence, beforeInit, log, limits },
+    sent: (frames) => metrics.countClientFrames(frames),
+    replayed: (events) => metrics.countClientReplay(events),
+    lagged: (seconds) => metrics.clientLagSeconds.observe(seconds),
+    responded: ({ method, path, status, seconds, session }) => {
+      metrics.clientRequestSeconds.observe(seconds)
+      const ms = Math.round(seconds * 1e6) / 1000
+      log.info({ method, path, status, ms, account: session.account_sid, user: session.user_sid }, 'client request')
+    },
+  })
+  metrics.clients = clients
+  return clients
+}
