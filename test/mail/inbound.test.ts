@@ -349,6 +349,17 @@ describe('threading', () => {
     await world.send({ to: made.bindings.email.projected_address, text: 'By the tag of the other' })
     expect(await messagesOf(other, made.sid)).toHaveLength(1)
   })
+
+  test('the own address of a conversation is no mailbox of another account', async () => {
+    const { tag, bodies } = await opened()
+    const other = await newTenant(server)
+    await other.call('POST', '/v1/Configuration/Addresses', { Type: 'email', Address: tag, 'AutoCreation.Enabled': 'true' })
+    const made = (await other.call('POST', '/v1/Conversations', { 'Bindings.Email.Address': tag })).body
+    await world.send({ to: tag, text: 'By the tag' })
+    expect(await bodies()).toEqual(['Hello', 'By the tag'])
+    expect(await conversations(other)).toMatchObject([{ sid: made.sid }])
+    expect(await messagesOf(other, made.sid)).toEqual([])
+  })
 })
 
 describe('automatic mail', () => {

@@ -53,13 +53,14 @@ export async function routeOf(read: Reader, given: string, key: KeyObject): Prom
   if (channel_message_sid !== null) {
     return { kind: 'returned', channel_message_sid, mailbox: await mailboxAt(read, mailbox) }
   }
-  const exact = await mailboxAt(read, address)
-  if (exact) return { kind: 'mailbox', mailbox: exact, tagged: null }
-  if (tag === null) return null
+  // First: whoever has got a mail knows this address, and another account could configure it as a mailbox.
   const own = await conversationOfAddress(read, address)
   if (own?.email_address) {
     return { kind: 'mailbox', mailbox: { account_sid: own.account_sid, address: own.email_address }, tagged: address }
   }
+  const exact = await mailboxAt(read, address)
+  if (exact) return { kind: 'mailbox', mailbox: exact, tagged: null }
+  if (tag === null) return null
   const base = await mailboxAt(read, mailbox)
   return base && { kind: 'mailbox', mailbox: base, tagged: null }
 }
