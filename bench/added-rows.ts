@@ -15,6 +15,7 @@ export function createdRow(sid: string, i: number, owner: Owner, nowMs: number):
     sid,
     friendly_name: `Order ${i}`,
     attributes: attributesOf(i),
+    date_state: nowMs,
     date_activity: nowMs,
     date_created: nowMs,
     date_updated: nowMs,

@@ -70,6 +70,7 @@ export function rowOf(population: Population, i: number, owner: Owner, nowMs: nu
     unique_name: nameOf(i),
     attributes: attributesOf(i),
     state: active ? 'active' : 'inactive',
+    date_state: created_ms,
     inactive_after: 'P395D',
     closed_after: 'P425D',
     date_inactive: active ? inactive_ms : null,

@@ -100,7 +100,7 @@ function largeConversation(sid: string, owner: Owner, nowMs: number): Conversati
     ...owner,
     ...{ sid, friendly_name: largest_name, attributes: largest_attributes },
     ...{ last_message_index: full_page - 1, webhook_count: maxWebhooks },
-    ...{ date_activity: nowMs, date_created: nowMs, date_updated: nowMs },
+    ...{ date_activity: nowMs, date_state: nowMs, date_created: nowMs, date_updated: nowMs },
   }
 }
 

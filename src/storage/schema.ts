@@ -80,6 +80,8 @@ export interface ConversationRow {
   /** JSON text, byte for byte as given. */
   attributes: string
   state: ConversationState
+  /** When it came to be in its state. */
+  date_state: number
   /** While it is initializing: the state that it will start in; else null. */
   initial_state: 'active' | 'inactive' | null
   /** ISO 8601 durations as given; the deadlines below are counted from one anchor. */

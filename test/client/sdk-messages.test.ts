@@ -115,6 +115,30 @@ test('receipts of a message come as they are reported, as a summary and one by o
   expect(new Set(receipts.map(({ messageSid }) => messageSid))).toEqual(new Set([message.sid]))
 })
 
+test('the date of the state is that of its last change, and other changes are not taken for one', async ({ tenant }) => {
+  const { there, rest } = await scene(tenant)
+  const stateDate = () => there.state?.dateUpdated.getTime()
+  const first = stateDate()
+  await tenant.advance('PT1S')
+  const renamed = next(there, 'updated', ({ updateReasons }) => updateReasons.includes('friendlyName'))
+  await rest.update({ friendlyName: 'Renamed' })
+  expect((await renamed).updateReasons).not.toContain('state')
+  expect(stateDate()).toBe(first)
+  expect(there.dateUpdated?.getTime()).toBeGreaterThan(first ?? Number.NaN)
+  const inactive = next(there, 'updated', ({ updateReasons }) => updateReasons.includes('state'))
+  await rest.update({ state: 'inactive' })
+  await inactive
+  expect(there.state?.current).toBe('inactive')
+  expect(stateDate()).toBeGreaterThan(first ?? Number.NaN)
+  const second = stateDate()
+  await tenant.advance('PT1S')
+  const active = next(there, 'updated', ({ updateReasons }) => updateReasons.includes('state'))
+  await rest.messages.create({ body: 'wakes it up' })
+  await active
+  expect(there.state?.current).toBe('active')
+  expect(stateDate()).toBeGreaterThan(second ?? Number.NaN)
+})
+
 test('a closed conversation is shown as such and refuses, an inactive one becomes active by a message', async ({ tenant }) => {
   const { here, there, rest } = await scene(tenant)
   await here.sendMessage('hello')

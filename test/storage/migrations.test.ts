@@ -65,6 +65,21 @@ test('a delivery of the first schema gets its kind, its message and its particip
   await db.destroy()
 })
 
+test('a conversation from before has been in its state since its last change', async () => {
+  await using database = await newDatabase({ untouched: true })
+  const db = connect(database)
+  const migrator = new Migrator({ db, provider: { getMigrations: async () => ({ ...migrations }) } })
+  expect((await migrator.migrateTo('0015-mail')).error).toBeUndefined()
+  await sql`insert into conversations
+    (service_sid, sid, account_sid, messaging_service_sid, attributes, state, created_by, last_message_index, webhook_count,
+      date_activity, date_created, date_updated, revision)
+    values ('IS1', 'CH1', 'AC1', 'MG1', '{}', 'inactive', 'system', -1, 0, 1, 1, 7, 3)`.execute(db)
+  await migrate(db)
+  const { rows } = await sql<{ date_state: unknown }>`select date_state from conversations`.execute(db)
+  expect(rows.map(({ date_state }) => Number(date_state))).toEqual([7])
+  await db.destroy()
+})
+
 test('migrations are numbered one after the other, and every file is one', () => {
   const files = readdirSync(new URL('../../src/storage/migrations/', import.meta.url)).filter((name) => name !== 'index.ts')
   expect(files.toSorted().map((name) => name.slice(0, -'.ts'.length))).toEqual(Object.keys(migrations))

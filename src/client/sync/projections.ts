@@ -22,7 +22,6 @@ export function conversationItem(row: ConversationRow): Item {
 }
 
 function conversationData(row: ConversationRow) {
-  const dateUpdated = milliseconds(row.date_updated)
   const lastMessage = row.last_message_index >= 0 && {
     lastMessage: { index: row.last_message_index, timestamp: milliseconds(row.date_activity) },
   }
@@ -34,8 +33,9 @@ function conversationData(row: ConversationRow) {
     createdBy: row.created_by,
     attributes: row.attributes,
     dateCreated: milliseconds(row.date_created),
-    dateUpdated,
-    state: { current: row.state, dateUpdated },
+    dateUpdated: milliseconds(row.date_updated),
+    // Its own date: clients take any other one for a change of the state.
+    state: { current: row.state, dateUpdated: milliseconds(row.date_state) },
     ...lastMessage,
     bindings: bindingsOf(row),
   }

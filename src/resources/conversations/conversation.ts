@@ -81,6 +81,7 @@ export const conversations = resource<ConversationRow, 'timers' | 'bindings'>()(
       unique_name: p.UniqueName ?? null,
       attributes: p.Attributes ?? '{}',
       state: p.State ?? 'active',
+      date_state: p.DateUpdated ?? p.DateCreated ?? now,
       initial_state: null,
       // An explicit PT0S switches an account default off.
       inactive_after: inactive_after === undefined ? account.default_inactive_timer : inactive_after,

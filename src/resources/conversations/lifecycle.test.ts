@@ -6,7 +6,7 @@ import type { AccountRow, ConversationRow, ServiceRow } from '../../storage/sche
 import { defaultRoles } from '../role.ts'
 import { newService } from '../services/service.ts'
 import { conversations } from './conversation.ts'
-import { elapse, initialize, refuseClosed, refuseUnusable, restartTimers, withState } from './lifecycle.ts'
+import { elapse, initialize, refuseClosed, refuseUnusable, restartTimers, withNewMessage, withState } from './lifecycle.ts'
 
 const minuteMs = 60_000
 const start = Date.UTC(2026, 0, 1)
@@ -92,6 +92,19 @@ describe('rules', () => {
     const row = made({ 'Timers.Inactive': 'PT10M', 'Timers.Closed': 'PT30M' })
     const given = { FriendlyName: 'x', Attributes: '[]', DateCreated: 0, DateUpdated: 0, UniqueName: null }
     expect(deadlines(changed(row, given, at(5)))).toEqual(deadlines(row))
+  })
+
+  test('the date of the state changes with the state alone, and is the deadline that has changed it', () => {
+    const row = made({ 'Timers.Inactive': 'PT10M', 'Timers.Closed': 'PT30M' })
+    expect(row.date_state).toBe(start)
+    const renamed = changed(row, { FriendlyName: 'x', State: 'active' }, at(5))
+    expect([renamed.date_state, withNewMessage(renamed, at(6)).date_state]).toEqual([start, start])
+    const inactive = elapse(row, at(14)) as ConversationRow
+    expect(inactive.date_state).toBe(at(10))
+    expect(changed(inactive, { State: 'inactive' }, at(20)).date_state).toBe(at(10))
+    expect(changed(inactive, { State: 'active' }, at(20)).date_state).toBe(at(20))
+    expect(withNewMessage(inactive, at(21)).date_state).toBe(at(21))
+    expect(made({ DateCreated: at(-9), DateUpdated: at(-8) }).date_state).toBe(at(-8))
   })
 
   test('imported dates do not affect the deadlines', () => {

@@ -18,7 +18,7 @@ import type { ConversationRow, ConversationState } from '../../storage/schema.ts
  * observed: a conversation with a lone closed timer of ten minutes closed exactly ten minutes after creation.
  */
 
-type Deadlines = Pick<ConversationRow, 'state' | 'initial_state' | 'date_inactive' | 'date_closed' | 'next_due'>
+type Deadlines = Pick<ConversationRow, 'state' | 'date_state' | 'initial_state' | 'date_inactive' | 'date_closed' | 'next_due'>
 type Timed = Deadlines & Pick<ConversationRow, 'inactive_after' | 'closed_after'>
 
 /** Restarts both deadlines from `anchor`. */
@@ -34,7 +34,8 @@ export function restartTimers<R extends Timed>(row: R, anchor: number): R {
  * its initial state.
  */
 export function initialize<R extends Deadlines>(row: R, now: number): R {
-  return { ...row, state: 'initializing', initial_state: row.state === 'inactive' ? 'inactive' : 'active', next_due: now }
+  const initialState = row.state === 'inactive' ? 'inactive' : 'active'
+  return { ...inState(row, 'initializing', now), initial_state: initialState, next_due: now }
 }
 
 /**
@@ -44,7 +45,7 @@ export function initialize<R extends Deadlines>(row: R, now: number): R {
 export function withState(row: ConversationRow, state: ConversationState, now: number): ConversationRow {
   refuseUnusable(row)
   if (state === row.state) return row
-  return restartTimers({ ...row, state }, now)
+  return restartTimers(inState(row, state, now), now)
 }
 
 /** Throws when the conversation is closed: it can only be read and deleted. */
@@ -60,7 +61,7 @@ export function refuseUnusable(row: Pick<ConversationRow, 'state'>): void {
 
 /** Applies a new message: the conversation is active, and both deadlines restart. Its `date_updated` is unchanged (documented). */
 export function withNewMessage(row: ConversationRow, now: number): ConversationRow {
-  return restartTimers({ ...row, state: 'active', date_activity: now }, now)
+  return restartTimers({ ...inState(row, 'active', now), date_activity: now }, now)
 }
 
 /**
@@ -71,14 +72,20 @@ export function elapse<R extends Deadlines & { date_updated: number }>(row: R, n
   if (row.next_due === null) return undefined
   // Over from the start, also for whoever has looked at the clock a moment before the row was created.
   if (row.state === 'initializing') {
-    const started = deadlines({ ...row, state: row.initial_state ?? 'active', initial_state: null }, row)
+    const initial = inState(row, row.initial_state ?? 'active', row.next_due)
+    const started = deadlines({ ...initial, initial_state: null }, row)
     return elapse(started, now) ?? started
   }
   if (row.next_due > now) return undefined
   const closed = row.date_closed !== null && row.date_closed <= now
   const state = closed ? 'closed' : 'inactive'
   const at = (closed ? row.date_closed : row.date_inactive) ?? row.next_due
-  return deadlines({ ...row, state, date_updated: at }, row)
+  return deadlines({ ...inState(row, state, at), date_updated: at }, row)
+}
+
+/** Puts a conversation into a state, in which it may be already. Whoever changes a state does it by this. */
+function inState<R extends Pick<ConversationRow, 'state' | 'date_state'>>(row: R, state: ConversationState, at: number): R {
+  return state === row.state ? row : { ...row, state, date_state: at }
 }
 
 /** Sets the deadlines that apply to the state: none when closed, the inactive one only when active. */

@@ -13,6 +13,7 @@ const conversationColumns = [
   'unique_name',
   'attributes',
   'state',
+  'date_state',
   'initial_state',
   'date_inactive',
   'date_closed',

@@ -22,6 +22,7 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0013-channel-kinds': step(() => import('./0013-channel-kinds.ts')),
   '0014-last-updated-by': step(() => import('./0014-last-updated-by.ts')),
   '0015-mail': step(() => import('./0015-mail.ts')),
+  '0016-state-changed': step(() => import('./0016-state-changed.ts')),
 }
 
 function step(load: () => Promise<Migration>): Migration {
