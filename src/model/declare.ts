@@ -160,6 +160,9 @@ export interface Step {
   readonly loaded?: unknown
 }
 
+/** Writes a step that no request has asked for, and the deliveries of its events. */
+export type ApplyConsequence = (step: Step, facts: Facts) => Promise<void>
+
 export type Condition<Row> =
   | { readonly column: keyof Row & string; readonly operator: '=' | '>=' | '<='; readonly value: string | number }
   /** `values`: at least one. */
@@ -277,9 +280,9 @@ interface Rules<Row, P extends Params, X, U> {
   readonly current?: (row: Row, facts: Pick<FactsUnder<U>, 'service'>) => Row
   /**
    * Changes a batch of the rows that refer to a removed one, once its transaction has recorded a removal. Returns how many; fewer
-   * than `max` when it is done.
+   * than `max` when it is done. `apply` writes a change that events tell of.
    */
-  readonly cleanUp?: (tx: Tx, removal: RemovalRow, max: number) => Promise<number>
+  readonly cleanUp?: (tx: Tx, removal: RemovalRow, max: number, apply: ApplyConsequence) => Promise<number>
   /** Present when the resource can be deleted. Throws a refusal when this row may not be. */
   readonly remove?: (before: Row, facts: FactsUnder<U>, loaded: X) => void
   /** Returns the change itself and those that follow from it, in order, also of other resources. Absent: the change alone. */

@@ -3,7 +3,8 @@ import { long, type Tx } from '../storage/database.ts'
 import { deleteNames, deleteRow, deleteSome, insert, someSids } from '../storage/rows.ts'
 import type { DeliveryStatus, RemovalRow } from '../storage/schema.ts'
 import { shape } from '../storage/shapes.ts'
-import type { AnyResource } from './declare.ts'
+import { applyStep } from './change.ts'
+import type { AnyResource, ApplyConsequence } from './declare.ts'
 import type { Registry } from './registry.ts'
 
 const someRemovals = shape<{ max: number }>()((db, a) => db.selectFrom('removals').selectAll().orderBy('sid').limit(a.max))
@@ -101,7 +102,8 @@ async function removeBelow(tx: Tx, registry: Registry, removeMore: RemoveMore, r
   const parent = registry.ofSid(removal.sid)
   const dependents = parent && registry.dependents(parent)
   let left = max
-  if (parent?.cleanUp) left -= await parent.cleanUp(tx, removal, left)
+  const apply: ApplyConsequence = (step, facts) => applyStep(tx, registry, step, facts, { webhooks: false, source: 'API' })
+  if (parent?.cleanUp) left -= await parent.cleanUp(tx, removal, left, apply)
   if (dependents) {
     left -= await removeMore(tx, dependents.column, removal.sid, left)
     for (const child of dependents.resources) {

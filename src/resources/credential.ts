@@ -1,14 +1,13 @@
 import { seconds } from '../dates.ts'
 import { parseStored } from '../json.ts'
-import { resource } from '../model/declare.ts'
+import { type FactsUnder, resource } from '../model/declare.ts'
 import { flag, given, oneOf, type Parsed, required, secret, text } from '../model/params.ts'
 import type { Tx } from '../storage/database.ts'
-import { deleteRow, insert, updateRow } from '../storage/rows.ts'
-import type { CredentialRow, UserRow } from '../storage/schema.ts'
+import { accountBySid, serviceOfAccount } from '../storage/lookups.ts'
+import { deleteRow, insert } from '../storage/rows.ts'
+import type { BindingRow, CredentialRow } from '../storage/schema.ts'
 import { shape } from '../storage/shapes.ts'
-import { announce } from './client-events.ts'
-import { unreachableWithout } from './services/binding.ts'
-import { infoMap } from './sync-objects.ts'
+import { notifiable, unreachableWithout } from './services/binding.ts'
 
 /**
  * The secrets of each type. The vendor takes APNs certificates alone; the JSON in `Secret` is ours: `topic`, and for a key in place of a
@@ -73,12 +72,13 @@ export const credentials = resource<CredentialRow>()({
     // Clears the whole cache of responses.
     tx.notify({ topic: 'changed', table: 'accounts', sid: before.account_sid, revision: 0 })
   },
-  async cleanUp(tx, { sid: credential_sid }, max) {
+  async cleanUp(tx, { sid: credential_sid, date_created: now }, max, apply) {
     const rows = await tx.all(someBindings, { credential_sid, max })
     for (const row of rows) {
       const user = await unreachableWithout(tx, row)
       await tx.run(deleteBinding, row)
-      if (user) await setUnreachable(tx, user)
+      const facts = user && (await factsOf(tx, row, now))
+      if (facts) for (const step of notifiable(user, false, facts)) await apply(step, facts)
     }
     return rows.length
   },
@@ -104,14 +104,16 @@ export const credentials = resource<CredentialRow>()({
 })
 
 const deleteBinding = deleteRow('bindings', ['service_sid', 'sid'])
-const updateUser = updateRow('users', ['service_sid', 'sid'], ['is_notifiable', 'revision'])
 
-/** Without an event: nothing has become of the devices, and there may be any number of them. */
-async function setUnreachable(tx: Tx, { service_sid, sid, revision: before }: UserRow): Promise<void> {
-  const revision = before + 1
-  await tx.run(updateUser, { service_sid, sid, is_notifiable: 0, revision })
-  tx.notify({ topic: 'changed', table: 'users', sid, revision })
-  announce(tx, infoMap(sid))
+/** Returns the facts of a service; undefined when it has been deleted. */
+async function factsOf(
+  tx: Tx,
+  { account_sid, service_sid }: BindingRow,
+  now: number,
+): Promise<FactsUnder<'only service'> | undefined> {
+  const account = await tx.one(accountBySid, { sid: account_sid })
+  const service = await tx.one(serviceOfAccount, { sid: service_sid, account_sid })
+  return account && service && { account, service, parents: [], now }
 }
 
 /** Only APN has a sandbox. */

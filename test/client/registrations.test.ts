@@ -1,8 +1,11 @@
-import { expect } from 'vitest'
-import { connected, RawClient, statusOf, tokenFor } from '../support/client.ts'
+import type { UserUpdatedEventArgs } from '@twilio/conversations'
+import { expect, onTestFinished } from 'vitest'
+import { connected, next, RawClient, statusOf, tokenFor } from '../support/client.ts'
 import { startFileServer } from '../support/file-server.ts'
 import { testOn } from '../support/fixtures.ts'
+import { settled } from '../support/hooked.ts'
 import type { Tenant } from '../support/tenant.ts'
+import { catchWebhooks } from '../support/webhook-catcher.ts'
 
 const test = testOn(() => startFileServer())
 
@@ -142,17 +145,32 @@ test('a user has at most fifty devices: the one that was not seen for longest gi
 test('the end of a credential is the end of its devices', async ({ server, tenant }) => {
   const service = await defaultService(tenant)
   await service.configuration().update({ reachabilityEnabled: true })
+  const catcher = await catchWebhooks({ authToken: tenant.auth_token })
+  onTestFinished(catcher.close)
+  await tenant.sdk.conversations.v1.configuration
+    .webhooks()
+    .update({ postWebhookUrl: catcher.url(), filters: ['onUserUpdated'], method: 'POST' })
   const [going, staying] = [await newCredential(tenant), await newCredential(tenant)]
   await register(await withPush(tenant, 'ann', going), registration('a'))
   await register(await withPush(tenant, 'bob', going), registration('b'))
   const kept = await register(await withPush(tenant, 'bob', staying), registration('c'))
+  const watched = await (await connected(tenant, 'eve')).getUser('ann')
+  await expect.poll(() => watched.isNotifiable).toBe(true)
+  const lost = next(watched, 'updated', ({ updateReasons }: UserUpdatedEventArgs) => {
+    return updateReasons.includes('reachabilityNotifiable') && watched.isNotifiable === false
+  })
   await tenant.sdk.conversations.v1.credentials(going).remove()
+  await lost
   expect((await service.bindings.list()).map(({ sid }) => sid)).toEqual([kept.body.id])
   await expect
     .poll(async () => (await server.rows('bindings')).filter(({ credential_sid }) => credential_sid === going))
     .toEqual([])
   expect((await service.users('ann').fetch()).isNotifiable).toBe(false)
   expect((await service.users('bob').fetch()).isNotifiable).toBe(true)
+  const { params } = await catcher.next(({ params }) => params.isNotifiable === 'false')
+  expect(params).toMatchObject({ EventType: 'onUserUpdated', Identity: 'ann' })
+  await settled(tenant)
+  expect(catcher.requests.filter(({ params }) => params.isNotifiable === 'false')).toHaveLength(1)
 })
 
 test('a device that has not been seen for a year is forgotten', async () => {
