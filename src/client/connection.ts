@@ -292,7 +292,7 @@ export class Connection {
   #refusalOf(error: unknown): { status: Status; payload: string } {
     if (!(error instanceof ApiError)) this.#handler.failed(error)
     const refusal = error instanceof ApiError ? error : undefined
-    const code = refusal?.entry.status ?? 500
+    const code = statusOfRefusal(refusal?.entry.status ?? 500)
     const name = code === 401 ? 'UNAUTHORIZED' : statusText(code).toUpperCase().replaceAll(' ', '_')
     const status = { code, status: name, description: refusal?.message ?? '', errorCode: refusal?.entry.code ?? 20500 }
     const waitMs = Number(refusal?.details.seconds ?? 0) * 1000
@@ -379,6 +379,11 @@ const aboutToExpireMs = 180_000
 const jsonHeaders = { 'Content-Type': 'application/json' }
 
 /** A defect is reported as such, without its cause. */
+/** The SDKs give up at 401 and 403 alone, and tell the app. At any other 4xx they would repeat for ever what is never accepted. */
+function statusOfRefusal(status: number): number {
+  return status >= 400 && status < 500 && status !== 401 && status !== 429 ? 403 : status
+}
+
 function asResponse(refusal: unknown): TunnelResponse {
   const error = refusal instanceof ApiError ? refusal : refuse('serverError')
   return { status: error.entry.status, body: error.body() }

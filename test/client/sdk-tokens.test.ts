@@ -1,8 +1,11 @@
 import type { Client, Message } from '@twilio/conversations'
+import twilio from 'twilio'
 import { expect } from 'vitest'
 import { connected, conversationWith, next, opened, sdkClient, tokenFor } from '../support/client.ts'
 import { test } from '../support/fixtures.ts'
 import type { Tenant } from '../support/tenant.ts'
+
+const { AccessToken } = twilio.jwt
 
 const lifetime = 600
 
@@ -65,6 +68,19 @@ test('a bad first token ends the start, and says why', async ({ tenant }) => {
   const failed = next<{ terminal: boolean; httpStatusCode: number; errorCode: number }>(client, 'connectionError')
   await next(client, 'initFailed')
   expect(await failed).toMatchObject({ terminal: true, httpStatusCode: 401, errorCode: 20101 })
+  expect(client.connectionState).toBe('denied')
+})
+
+test('a token whose identity no user may have ends the start, instead of being sent again for ever', async ({ tenant }) => {
+  const { sid, secret } = await tenant.admin('POST', `/accounts/${tenant.account_sid}/keys`, {})
+  const { defaultChatServiceSid: serviceSid } = await tenant.sdk.conversations.v1.configuration().fetch()
+  const ttl = 600 + Math.ceil(tenant.clock.offset_ms / 1000)
+  const token = new AccessToken(tenant.account_sid, sid, secret, { identity: 'x'.repeat(257), ttl })
+  token.addGrant(new AccessToken.ChatGrant({ serviceSid }))
+  const client = sdkClient(tenant, token.toJwt())
+  const failed = next(client, 'connectionError')
+  await next(client, 'initFailed')
+  expect(await failed).toMatchObject({ terminal: true, httpStatusCode: 403, errorCode: 50207 })
   expect(client.connectionState).toBe('denied')
 })
 

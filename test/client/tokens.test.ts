@@ -120,9 +120,11 @@ describe('an access token', () => {
     }
   })
 
-  test('with an identity that users may not have is refused with the code of it', async () => {
-    expect(await refusal(officialToken({ identity: 'system' }))).toEqual([400, 50203])
-    expect(await refusal(officialToken({ identity: 'x'.repeat(257) }))).toEqual([400, 50207])
+  test('with an identity that users may not have is refused for good, with the code of it', async () => {
+    expect(await refusal(officialToken({ identity: 'system' }))).toEqual([403, 50203])
+    expect(await refusal(officialToken({ identity: 'x'.repeat(257) }))).toEqual([403, 50207])
+    expect(await refusal(officialToken({ identity: 'a\0' }))).toEqual([403, 20422])
+    expect(await refusal(officialToken({ identity: `US${'0'.repeat(32)}` }))).toEqual([403, 50206])
   })
 
   test('creates the user, with the role that it names', async () => {
