@@ -45,6 +45,8 @@ interface Entry extends PresentUser {
   epoch: number
   /** Set while a lost connection may still come back. */
   timer?: NodeJS.Timeout
+  /** When one of several was lost, as `performance.now()`; the next that opens is taken to be it again. */
+  lostAt?: number | undefined
 }
 
 /**
@@ -93,9 +95,15 @@ export class Presence implements Worker {
     const { account_sid, service_sid, user_sid } = user
     const entry = this.#entries.get(user_sid) ?? { account_sid, service_sid, user_sid, connected: true, stored: null, epoch }
     clearTimeout(entry.timer)
-    Object.assign(entry, { connected: true, epoch })
+    Object.assign(entry, { connected: true, epoch, lostAt: undefined })
     this.#entries.set(user_sid, entry)
     this.#mark(entry)
+  }
+
+  /** A connection of a user was lost, and there are others. */
+  lost(user_sid: string): void {
+    const entry = this.#entries.get(user_sid)
+    if (entry) entry.lostAt = performance.now()
   }
 
   /** The last connection of a user has closed. `meant`: by the client, which will not come back by itself. */
@@ -107,8 +115,10 @@ export class Presence implements Worker {
       this.#mark(entry)
     }
     clearTimeout(entry.timer)
-    if (meant) end()
-    else entry.timer = setTimeout(end, this.#options.offlineAfterMs).unref()
+    const lostAt = meant ? entry.lostAt : performance.now()
+    const waitMs = lostAt === undefined ? 0 : lostAt + this.#options.offlineAfterMs - performance.now()
+    if (waitMs <= 0) end()
+    else entry.timer = setTimeout(end, waitMs).unref()
   }
 
   #mark(entry: Entry): void {

@@ -45,7 +45,7 @@ export interface ClientServerOptions {
   readonly isOwnHost: HostCheck | null
   readonly isTrustedProxy: ProxyCheck | null
   readonly mediaMaxBytes: number
-  readonly presence: Pick<Presence, 'connected' | 'disconnected'>
+  readonly presence: Pick<Presence, 'connected' | 'lost' | 'disconnected'>
   /** Awaited before a connection is admitted: a shared test clock may have been moved. */
   readonly beforeInit?: (() => Promise<void>) | undefined
   readonly log: Logger
@@ -253,9 +253,14 @@ export class ClientServer implements Worker {
     const { user_sid = '' } = this.#admitted.get(connection) ?? {}
     const connections = this.#byUser.get(user_sid)
     connections?.delete(connection)
-    if (connections?.size !== 0) return
+    if (!connections) return
+    const { presence } = this.#options
+    if (connections.size > 0) {
+      if (!connection.left) presence.lost(user_sid)
+      return
+    }
     this.#byUser.delete(user_sid)
-    this.#options.presence.disconnected(user_sid, connection.left)
+    presence.disconnected(user_sid, connection.left)
   }
 
   #check(): void {

@@ -120,6 +120,24 @@ test('a lost connection that comes back is no absence', async ({ tenant }) => {
   expect(catcher.requests).toHaveLength(2)
 })
 
+test('one of several that is lost may come back, although the others are closed', async () => {
+  await using server = await startFileServer({}, patient)
+  await reachable(server)
+  const [lost, closed] = [await RawClient.admitted(server, 'ann'), await RawClient.admitted(server, 'ann')]
+  lost.socket.terminate()
+  const metrics = async () => (await fetch(`${server.metricsUrl}/metrics`)).text()
+  await expect.poll(metrics).toContain('parley_client_connections 1\n')
+  closed.send('close')
+  await closed.closed
+  // What was to be stored of ann is stored with bob, or was before.
+  await RawClient.admitted(server, 'bob')
+  await expect.poll(async () => (await userOf(server, 'bob')).isOnline).toBe(true)
+  expect((await userOf(server, 'ann')).isOnline).toBe(true)
+  const back = await RawClient.admitted(server, 'ann')
+  back.send('close')
+  await expect.poll(async () => (await userOf(server, 'ann')).isOnline).toBe(false)
+})
+
 test('one that does not come back is', async () => {
   await using server = await startFileServer({}, { clientLimits: { offlineAfterMs: 20 } })
   await reachable(server)
