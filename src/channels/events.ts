@@ -8,6 +8,7 @@ import type { ChannelEvent, ChannelIo, MessageEvent, StatusEvent } from './adapt
 import type { channelCommands } from './commands.ts'
 import { findDestination, InboundError, type Receiver, receive } from './inbound.ts'
 import { InboundMediaError, type InboundMediaOptions, storeMedia } from './inbound-media.ts'
+import { fitting } from './long-text.ts'
 import { isExternalId, receiptStatuses } from './statuses.ts'
 
 /** Of a subject; longer ones are cut, those of the API are refused. */
@@ -49,8 +50,8 @@ async function receiveMessage(options: EventsOptions, channel: Channel, event: M
   if (!isExternalId(event.external_id)) return dropped('its id is empty, too long or no text')
   if (!addressType(event.from)) return dropped('the sender has no address of a known format')
   let failure: unknown
-  const text = event.text === '' ? null : event.text
-  const mustHaveMedia = text === null
+  const { text, media } = fitting(storable(event.text ?? ''))
+  const mustHaveMedia = event.text === null || event.text === ''
   const store: Receiver['store'] = async (owner, media) => {
     try {
       return await storeMedia(options.media, owner, media)
@@ -71,8 +72,8 @@ async function receiveMessage(options: EventsOptions, channel: Channel, event: M
         to: event.to,
         subject:
           event.subject === null ? null : [...event.subject.toWellFormed().replaceAll('\0', '')].slice(0, maxSubject).join(''),
-        body: text === null && event.media.length > 0 ? null : storable(text ?? ''),
-        media: event.media,
+        body: mustHaveMedia && event.media.length > 0 ? null : text,
+        media: [...event.media, ...media],
         attributes: null,
         profile_name: event.name === null ? null : storable(event.name),
         metadata: event.metadata,

@@ -280,6 +280,23 @@ test('odd messages that the carrier has signed are no failure of the server', as
   expect(bodies).toContainEqual(expect.stringContaining('and half'))
 })
 
+test('a text that no body holds is cut, and comes as a file besides', async ({ tenant, carrier }) => {
+  const hook = await connect(tenant, carrier)
+  const { messages } = await conversation(tenant)
+  const texts = ['x'.repeat(40_000), 'é'.repeat(20_000), '€'.repeat(11_000), `x${'😀'.repeat(9000)}`]
+  for (const Body of texts) expect((await carrier.call(hook, carrier.inbound(theirs, ours, { Body }))).status).toBe(200)
+  const stored = await messages()
+  expect(stored.map(({ body }: { body: string }) => body)).toEqual([
+    'x'.repeat(32_768),
+    'é'.repeat(16_384),
+    '€'.repeat(10_922),
+    `x${'😀'.repeat(8191)}`,
+  ])
+  expect(stored.map(({ media }: { media: object[] }) => media)).toMatchObject(
+    texts.map((text) => [{ filename: 'message.txt', content_type: 'text/plain', size: Buffer.byteLength(text) }]),
+  )
+})
+
 test('secrets are neither shown nor lost when the settings change', async ({ tenant, carrier }) => {
   await connect(tenant, carrier)
   const root = `/accounts/${tenant.account_sid}/channels`

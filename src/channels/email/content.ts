@@ -1,3 +1,4 @@
+import { beginningOf } from '../long-text.ts'
 import { cutHtml, htmlToText } from './html.ts'
 import type { ParsedMail, Part } from './parse.ts'
 import { cutText } from './visible.ts'
@@ -18,8 +19,6 @@ export interface MailContent {
   readonly omitted: number
 }
 
-/** Bytes of a message's body, in UTF-8. */
-const maxBody = 32_768
 /** Attachments that become media of their own. */
 const maxParts = 100
 
@@ -28,7 +27,7 @@ export function contentOf(mail: ParsedMail): MailContent {
   const parts = named(mail.parts.filter(({ content }) => content.length > 0).slice(0, maxParts))
   const html = mail.html === null ? null : cutHtml(withNames(mail.html, parts))
   const plain = cutText(mail.text ?? (html ? htmlToText(html.visible) : ''))
-  const text = beginning(plain.visible)
+  const text = beginningOf(plain.visible)
   // The HTML of a quote is what clients show; without HTML it is text.
   const history = html ? html.quoted : plain.quoted
   return {
@@ -41,11 +40,6 @@ export function contentOf(mail: ParsedMail): MailContent {
     ],
     omitted: Math.max(0, mail.parts.length - maxParts),
   }
-}
-
-/** Returns as many whole characters as a body holds. */
-function beginning(text: string): string {
-  return text.slice(0, encoder.encodeInto(text, new Uint8Array(maxBody)).read)
 }
 
 function file(category: MailFile['category'], content_type: string, text: string | null | undefined): MailFile[] {

@@ -79,7 +79,6 @@ async function messageEvent(
   if (content.text === null && content.media === null) return undefined
   const medium = content.media && (await fetchable(settings, content.media, io))
   const missing = content.media !== null && medium === null ? '[a file that is no longer available]' : null
-  const { text: shown, media } = fitting([content.text, missing].filter((line) => line !== null).join('\n'))
   return {
     kind: 'message',
     external_id: externalId,
@@ -87,22 +86,10 @@ async function messageEvent(
     to: [address],
     name: names.get(sender) ?? null,
     subject: null,
-    text: shown,
-    media: [...(medium ? [medium] : []), ...media],
+    text: [content.text, missing].filter((line) => line !== null).join('\n') || null,
+    media: medium ? [medium] : [],
     metadata: metadataOf(message, sender, names.get(sender)),
   }
-}
-
-/** A message of Parley's has no longer text. */
-const maxTextBytes = 32_768
-
-/** Returns a text; of one that is too long its beginning, and all of it as a file. */
-function fitting(given: string): { text: string | null; media: readonly InboundMedia[] } {
-  const bytes = Buffer.from(given)
-  if (bytes.length <= maxTextBytes) return { text: given || null, media: [] }
-  // A character that the cut has split is dropped.
-  const beginning = new TextDecoder().decode(bytes.subarray(0, maxTextBytes - 3)).replace(/\ufffd$/, '')
-  return { text: `${beginning}…`, media: [{ filename: 'message.txt', content_type: 'text/plain', content: bytes }] }
 }
 
 /** Returns where a medium is fetched: its URL lives for minutes. Null when Meta has it no longer. Throws RetryError. */

@@ -313,14 +313,6 @@ describe('webhook', () => {
     expect(await caught(receive(notify, away))).toBeInstanceOf(RetryError)
   })
 
-  test.each(['x', 'é', '€', '😀'])('a text of many %s is cut, and comes as a file besides', async (char) => {
-    const body = char.repeat(40_000)
-    const event = await message(said(from, 'text', { body }))
-    expect(Buffer.byteLength(event.text ?? '')).toBeLessThanOrEqual(32_768)
-    expect(body.startsWith(event.text?.slice(0, -1) ?? '-')).toBe(true)
-    expect(event.media).toEqual([{ filename: 'message.txt', content_type: 'text/plain', content: Buffer.from(body) }])
-  })
-
   test.each<[string, object | null, string]>([
     ['button', { text: 'Yes', payload: 'yes' }, 'Yes'],
     ['interactive', { type: 'button_reply', button_reply: { id: 'b1', title: 'Cancel' } }, 'Cancel'],
