@@ -350,6 +350,20 @@ describe('threading', () => {
     expect(await messagesOf(other, made.sid)).toHaveLength(1)
   })
 
+  test('a mail whose ids have control characters is taken, once', async () => {
+    const { tenant, address } = await mailbox()
+    const ids = { 'Message-ID': '<a\0b@x>', 'In-Reply-To': '<c\0d@x>', References: '<e\u0001f@x> <good@x>' }
+    for (let i = 0; i < 2; i++) {
+      expect(await world.send({ to: address, headers: ids, text: 'NUL' })).toMatch(/^250 /)
+    }
+    const { sid } = await only(tenant)
+    const messages = await messagesOf(tenant, sid)
+    expect(messages).toMatchObject([{ body: 'NUL' }])
+    expect(await metadataOf(tenant, messages[0])).toMatchObject({
+      data: { message_id: null, in_reply_to: null, references: '<good@x>' },
+    })
+  })
+
   test('the own address of a conversation is no mailbox of another account', async () => {
     const { tag, bodies } = await opened()
     const other = await newTenant(server)

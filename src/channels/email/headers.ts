@@ -15,11 +15,14 @@ const maxIds = 100
 /** RFC 5322 allows 998 in a line. */
 const maxIdLength = 998
 
-/** Returns the Message-IDs of a header such as `References`, each with its angle brackets, without repetitions. */
+/**
+ * Returns the Message-IDs of a header such as `References`, each with its angle brackets, without repetitions. One with a control
+ * character, which not every database stores, is none.
+ */
 export function messageIdsIn(value: string | undefined): readonly string[] {
   if (value === undefined) return []
   const ids = new Set<string>()
-  for (const [id] of value.matchAll(/<[^<>\s]+>/g)) if (id.length <= maxIdLength) ids.add(id)
+  for (const [id] of value.matchAll(/<[^<>\s\p{Cc}\p{Cs}]+>/gu)) if (id.length <= maxIdLength) ids.add(id)
   return [...ids].slice(-maxIds)
 }
 
