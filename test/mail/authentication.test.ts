@@ -128,6 +128,19 @@ describe('PARLEY_MAIL_AUTH', () => {
     expect(await last(rejecting)).toMatchObject({ authentication: { dmarc: 'fail', policy: 'none' } })
   })
 
+  // DMARC asks the one domain of the one From: without it nothing fails, and people would be shown a sender whom nobody has checked.
+  test.each([
+    ['two From headers', `From: ${from}\r\nFrom: eve@lax.example`],
+    ['two people in From', `From: ${from}, eve@lax.example`],
+    ['a group in From', `From: friends: ${from}, eve@lax.example;`],
+    ['Sender alone', `Sender: ${from}`],
+    ['the envelope alone', 'X-Nobody: x'],
+    ['a From without an address', `From: Ann\r\nSender: ${from}`],
+  ])('reject: who is named by %s is not checked, and refused', async (_, headers) => {
+    const raw = `${headers}\r\nTo: ${box}\r\nSubject: Forged\r\n\r\nForged\r\n`
+    await expect(rejecting.world.send({ from, to: box, raw })).rejects.toThrow(/550 5\.7\.1 .*one sender/)
+  })
+
   test('mark: a forged mail comes in, marked; spam as a trusted server sees it opens nothing', async () => {
     const marking = await started({ mailAuth: 'mark', mailTrust: 'mx.example.com' })
     const results = 'mx.example.com; dmarc=fail (p=reject) header.from=strict.example'

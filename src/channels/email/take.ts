@@ -12,9 +12,10 @@ import { type Authentication, authenticated, type Connection, isForged, trustedR
 import { type Automatic, automaticKind } from './automatic.ts'
 import { mailBlock, type mailBlockCommands } from './blocks.ts'
 import { takeReturned } from './bounce.ts'
+import { type Headers, headersOf } from './headers.ts'
 import { answersOf, digestId, storedId } from './ids.ts'
 import { type Mailbox, type Route, routeOf } from './mailboxes.ts'
-import { isAddress } from './parse.ts'
+import { isAddress, mailboxesIn } from './parse.ts'
 import type { ReadMail } from './read.ts'
 import type { MailReader } from './reader.ts'
 import type { SenderCap } from './sender-cap.ts'
@@ -121,6 +122,11 @@ function refusal(error: unknown): MailError {
   throw error
 }
 
+function hasOneAuthor(headers: Headers): boolean {
+  const given = headersOf(headers, 'from')
+  return given.length === 1 && mailboxesIn(given[0]).length === 1
+}
+
 /** With what is known about where it comes from. */
 type CheckedMail = ReadMail & { readonly authentication: Authentication | null }
 
@@ -128,9 +134,13 @@ type CheckedMail = ReadMail & { readonly authentication: Authentication | null }
 async function authenticationOf(
   { auth, trust, resolver }: TakeOptions,
   { raw, from, connection }: RawMail,
-  { headers }: ReadMail,
+  { headers, dsn }: ReadMail,
 ): Promise<Authentication | null> {
   if (auth === 'off') return null
+  // Without one author DMARC has no domain to ask (RFC 7489, 6.6.1). A bounce is from nobody, and joins nothing.
+  if (auth === 'reject' && dsn === null && !hasOneAuthor(headers)) {
+    throw new MailError(550, '5.7.1 the mail must have one sender in one From header')
+  }
   const trusted = trust === null ? null : trustedResults(headers, trust)
   const found = trusted ?? (await authenticated(raw, from ?? '', connection ?? null, resolver))
   // Without the connection SPF is missing, and DMARC may fail for that alone.
