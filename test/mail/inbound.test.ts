@@ -595,6 +595,10 @@ describe('POST /admin/v1/mail', () => {
       status: 201,
       body: { results: [{ outcome: 'duplicate', conversation_sid: sid }] },
     })
+    expect(await post(`?from=a@b.cd&to=${address}`, '')).toMatchObject({
+      status: 422,
+      body: { error: '5.6.0 the mail is empty' },
+    })
     const bulk = await post('', raw.replace('Message-ID', 'Precedence: bulk\r\nX-Old').replace('ann@', 'new@'))
     expect(bulk).toMatchObject({ status: 201, body: { results: [{ outcome: 'dropped', why: 'automatic: bulk' }] } })
   })

@@ -80,6 +80,7 @@ const maxRecipients = 100
 export async function take(options: TakeOptions, mail: RawMail): Promise<readonly Taken[]> {
   const { database, maxBytes, key, reader } = options
   if (mail.raw.length > maxBytes) throw new MailError(552, `5.3.4 the mail has more than ${maxBytes} bytes`)
+  if (mail.raw.length === 0) throw new MailError(550, '5.6.0 the mail is empty')
   if (mail.to.length > maxRecipients) throw new MailError(452, '4.5.3 too many recipients')
   try {
     const routes = await Promise.all(mail.to.map((address) => routeOf(database.read, address, key)))
