@@ -10,7 +10,7 @@ const blockByAddress = rowsBy('mail_blocks', ['account_sid', 'address'])
 const recountBlock = updateRow('mail_blocks', ['account_sid', 'address'], ['error_code'])
 
 /** All rows of a table that no single column names. */
-export const allBlocks = shape<{ none?: null }>()((db) => db.selectFrom('mail_blocks').selectAll().orderBy('address'))
+export const blocksOf = rowsBy('mail_blocks', ['account_sid'])
 
 /** A query whose column is misspelt. */
 export const misspelt = shape<{ name: string }>()((db, a) =>
