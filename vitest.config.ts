@@ -16,13 +16,12 @@ import { defineConfig, type TestProjectInlineConfiguration } from 'vitest/config
 /** Where the engines could differ: transactions, locks, order, pages, sweeps, removal, what a process leaves behind. */
 const engines_differ = [
   'test/storage/{database,distribution,failures,holders,migrations,plans,removal,stop}.test.ts',
-  'test/sdk/{all-operations,bindings,chat-concurrency,content,email,first,group-mms,pages}.test.ts',
+  'test/sdk/{chat-concurrency,email,first}.test.ts',
   'test/webhooks/{dropped,pinned,post,timers}.test.ts',
   'test/admin/{clock,delivery-log}.test.ts',
   'test/channel/{inbound,kinds,outbound}.test.ts',
   'test/mail/outbound.test.ts',
   'test/client/{model,presence}.test.ts',
-  'test/media/*.test.ts',
 ]
 
 /** Starts processes or databases of its own, or goes through thousands of steps. */
@@ -33,6 +32,7 @@ const slow = [
   'test/client/faults.test.ts',
   'test/console/*.test.ts',
   'test/package/*.test.ts',
+  'test/admin/test-mode.test.ts',
   'test/fuzz/fuzz.test.ts',
   'test/storage/{durability,sending}.test.ts',
   'test/testing/processes.test.ts',
