@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net'
 import type { Readable } from 'node:stream'
 import { SMTPServer, type SMTPServerAddress, type SMTPServerDataStream, type SMTPServerSession } from 'smtp-server'
 import { codeOf } from '../../errors.ts'
+import { type HeldMail, Intake, type IntakeLimits, sourceOf } from './intake.ts'
 import { MailError, type RawMail } from './take.ts'
 
 export interface ListenerOptions {
@@ -20,6 +21,15 @@ export interface ListenerOptions {
   readonly take: (mail: RawMail, session: { readonly ip: string; readonly helo: string }) => Promise<unknown>
   /** Called with an error that is a defect. */
   readonly failed: (error: unknown) => void
+  /** Other limits than those of a server. */
+  readonly limits?: Partial<ListenerLimits>
+  /** For tests, all of whose clients have one address: the network that a client counts to; null is not limited. */
+  readonly sourceOf?: (address: string) => string | null
+}
+
+export interface ListenerLimits extends IntakeLimits {
+  /** For one mail, from the connection or the mail before it to its last byte. */
+  readonly mailTimeoutMs: number
 }
 
 /** Connections at a time; further ones are told to come back. */
@@ -28,14 +38,30 @@ const maxClients = 100
 const maxRecipients = 100
 const silenceTimeoutMs = 60_000
 const closeTimeoutMs = 5000
+const limits = { connections: 10, bytes: 256 * 1024 * 1024, mailTimeoutMs: 600_000 } as const satisfies ListenerLimits
+/** Mails of the largest size for which there is room at a time, at least. */
+const minMails = 4
+
+/** A client that has been admitted. */
+interface Client {
+  readonly source: string | null
+  /** Ends the connection when no mail has come in time. */
+  deadline: NodeJS.Timeout | undefined
+}
 
 /** Receives mail by SMTP, for the mailboxes here and no others: it is never a relay. */
 export class MailListener {
   readonly #options: ListenerOptions
   readonly #server: SMTPServer
+  readonly #limits: ListenerLimits
+  readonly #intake: Intake
+  /** By the id of their sessions. */
+  readonly #clients = new Map<string, Client>()
 
   private constructor(options: ListenerOptions, tls: { cert: Buffer; key: Buffer } | null) {
     this.#options = options
+    this.#limits = { ...limits, bytes: Math.max(limits.bytes, minMails * options.maxBytes), ...options.limits }
+    this.#intake = new Intake(this.#limits)
     const starttls = tls ? [] : ['STARTTLS']
     this.#server = new SMTPServer({
       name: 'parley',
@@ -50,6 +76,8 @@ export class MailListener {
       socketTimeout: silenceTimeoutMs,
       closeTimeout: closeTimeoutMs,
       ...tls,
+      onConnect: (session, done) => settle(this.#connected(session), done),
+      onClose: ({ id }) => this.#closed(id),
       onRcptTo: (address, session, done) => settle(this.#recipient(address, session), done),
       onData: (stream, session, done) => settle(this.#mail(stream, session), done),
     })
@@ -85,6 +113,34 @@ export class MailListener {
     return this
   }
 
+  async #connected({ id, remoteAddress }: SMTPServerSession): Promise<void> {
+    const source = (this.#options.sourceOf ?? sourceOf)(remoteAddress)
+    if (!this.#intake.connect(source)) throw new MailError(421, '4.7.0 too many connections from your address')
+    this.#clients.set(id, { source, deadline: undefined })
+    this.#await(id)
+  }
+
+  #closed(id: string): void {
+    const client = this.#clients.get(id)
+    // Others were not admitted.
+    if (!client) return
+    clearTimeout(client.deadline)
+    this.#clients.delete(id)
+    this.#intake.disconnect(client.source)
+  }
+
+  /** Gives a client its time for the next mail. */
+  #await(id: string): void {
+    const client = this.#clients.get(id)
+    if (!client) return
+    clearTimeout(client.deadline)
+    client.deadline = setTimeout(() => {
+      const connection = [...this.#server.connections].find(({ session }) => session.id === id)
+      // This reply also ends the connection.
+      connection?.send(421, '4.4.2 the mail takes too long')
+    }, this.#limits.mailTimeoutMs).unref()
+  }
+
   async #recipient({ address }: SMTPServerAddress, { envelope }: SMTPServerSession): Promise<void> {
     if (envelope.rcptTo.length >= maxRecipients) throw new MailError(452, '4.5.3 too many recipients')
     const known = await this.#options.knows(address).catch((error: unknown) => {
@@ -93,9 +149,25 @@ export class MailListener {
     if (!known) throw new MailError(550, '5.1.1 no such mailbox here')
   }
 
-  async #mail(stream: SMTPServerDataStream, { envelope, remoteAddress, hostNameAppearsAs }: SMTPServerSession): Promise<void> {
-    const raw = await collect(stream, this.#options.maxBytes)
-    if (stream.sizeExceeded || !raw) throw new MailError(552, `5.3.4 the mail has more than ${this.#options.maxBytes} bytes`)
+  async #mail(stream: SMTPServerDataStream, session: SMTPServerSession): Promise<void> {
+    const client = this.#clients.get(session.id)
+    const held = this.#intake.mail(client?.source ?? null)
+    try {
+      const raw = await collect(stream, this.#options.maxBytes, held)
+      // From here on it is the client that waits.
+      clearTimeout(client?.deadline)
+      if (stream.sizeExceeded || raw === 'too large') {
+        throw new MailError(552, `5.3.4 the mail has more than ${this.#options.maxBytes} bytes`)
+      }
+      if (raw === 'no room') throw new MailError(451, '4.3.1 too much mail at a time: try again later')
+      await this.#take(raw, session)
+    } finally {
+      held.release()
+      this.#await(session.id)
+    }
+  }
+
+  async #take(raw: Buffer, { envelope, remoteAddress, hostNameAppearsAs }: SMTPServerSession): Promise<void> {
     const from = envelope.mailFrom ? envelope.mailFrom.address : ''
     const mail = { from, to: envelope.rcptTo.map(({ address }) => address), raw }
     try {
@@ -126,14 +198,22 @@ function settle(work: Promise<void>, done: (error?: Error | null) => void): void
   )
 }
 
-/** Reads a mail to its end; what is beyond the limit is not kept. Returns null when it was too large. */
-async function collect(stream: Readable, maxBytes: number): Promise<Buffer | null> {
+/** Reads a mail to its end; what is beyond the limits is not kept. */
+async function collect(stream: Readable, maxBytes: number, held: HeldMail): Promise<Buffer | 'too large' | 'no room'> {
   const chunks: Buffer[] = []
   let size = 0
+  let hasRoom = true
   for await (const chunk of stream) {
     size += chunk.length
-    if (size <= maxBytes) chunks.push(chunk)
-    else chunks.length = 0
+    const isKept: boolean = hasRoom && size <= maxBytes
+    hasRoom &&= !isKept || held.hold(chunk.length)
+    if (isKept && hasRoom) {
+      chunks.push(chunk)
+    } else {
+      chunks.length = 0
+      held.release()
+    }
   }
-  return size > maxBytes ? null : Buffer.concat(chunks)
+  if (size > maxBytes) return 'too large'
+  return hasRoom ? Buffer.concat(chunks) : 'no room'
 }
