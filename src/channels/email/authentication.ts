@@ -33,7 +33,18 @@ export function trustedResults(headers: Headers, server: string): Authentication
   return { spf: resultOf('spf'), dkim: resultOf('dkim'), dmarc: resultOf('dmarc'), policy: policy?.toLowerCase() ?? null }
 }
 
-/** Asks the DNS. `connection`: null where the way in has lost it; then there is no SPF. */
+/** Why a mail could not be checked, as a result (RFC 8601): for now, or for good. */
+export interface Unchecked {
+  readonly unchecked: 'temperror' | 'permerror'
+}
+
+/** What a check asks for besides the mail. `connection`: null where the way in has lost it; then there is no SPF. */
+export interface CheckRequest {
+  readonly sender: string
+  readonly connection: Connection | null
+}
+
+/** Asks the DNS. Its time is bounded for mails that are `checkable`. `connection`: as in CheckRequest. */
 export async function authenticated(
   raw: Uint8Array,
   sender: string,

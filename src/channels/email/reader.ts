@@ -1,8 +1,13 @@
+import { resolve as resolveDns } from 'node:dns/promises'
 import { Worker } from 'node:worker_threads'
+import type { DNSResolver } from 'mailauth'
 import { errorOf } from '../../errors.ts'
 import { moduleUrl } from '../../package.ts'
+import { type Authentication, authenticated, type CheckRequest, type Unchecked } from './authentication.ts'
 import { linesOf, unparsed } from './parse.ts'
 import { type ReadMail, readMail, readParsed } from './read.ts'
+import { checkable } from './signatures.ts'
+import { failureOf, type ThreadMessage, type ThreadReply, type ThreadTask } from './thread-messages.ts'
 
 /** Mails below both are read at once: a thread would cost more. */
 const small = { bytes: 256 * 1024, lines: 5000 }
@@ -19,10 +24,25 @@ export class MailReader {
   /** Never throws: a mail that no thread can take apart comes back with its headers. */
   read(raw: Uint8Array): Promise<ReadMail> {
     if (raw.length <= small.bytes && linesOf(raw, small.lines) < small.lines) return readMail(raw)
-    this.#waiting++
-    const result = this.#last.then(() => this.#readInThread(raw))
-    this.#last = result
-    return result
+    return this.#inThread({ kind: 'read', raw }, async (error) => readParsed(await unparsed(raw, error.message)))
+  }
+
+  /**
+   * Checks SPF, DKIM and DMARC. Never throws. The DNS is asked by this thread, `resolver` instead of it; what is computed for a large mail,
+   * or for one with many signatures, is computed in the other.
+   */
+  async check(given: Uint8Array, request: CheckRequest, resolver: DNSResolver = askDns): Promise<Authentication | Unchecked> {
+    const mail = checkable(given)
+    if (!mail) return { unchecked: 'permerror' }
+    const { raw, signatures } = mail
+    if (raw.length * Math.max(1, signatures) <= small.bytes) {
+      return authenticated(raw, request.sender, request.connection, resolver)
+    }
+    return this.#inThread<Authentication | Unchecked>(
+      { kind: 'check', raw, ...request },
+      async () => ({ unchecked: 'temperror' }),
+      resolver,
+    )
   }
 
   async close(): Promise<void> {
@@ -36,29 +56,43 @@ export class MailReader {
     await worker?.terminate()
   }
 
-  async #readInThread(raw: Uint8Array): Promise<ReadMail> {
-    try {
-      return await this.#ask(raw)
-    } catch (error) {
-      return readParsed(await unparsed(raw, errorOf(error).message))
-    } finally {
-      // Its memory goes with it: large mails are few.
-      if (--this.#waiting === 0) await this.#end()
-    }
+  #inThread<T>(task: ThreadTask, failed: (error: Error) => Promise<T>, resolver: DNSResolver = askDns): Promise<T> {
+    this.#waiting++
+    const result = this.#last.then(async () => {
+      try {
+        return await this.#ask<T>(task, resolver)
+      } catch (error) {
+        return await failed(errorOf(error))
+      } finally {
+        // Its memory goes with it: large mails are few.
+        if (--this.#waiting === 0) await this.#end()
+      }
+    })
+    this.#last = result
+    return result
   }
 
-  #ask(raw: Uint8Array): Promise<ReadMail> {
+  #ask<T>(task: ThreadTask, resolver: DNSResolver): Promise<T> {
     const worker = this.#worker ?? this.#start()
+    const send = (message: ThreadMessage) => worker.postMessage(message)
     return new Promise((resolve, reject) => {
-      const ended = (code: number) => reject(new Error(`the thread has ended with code ${code}`))
-      worker.once('error', reject)
-      worker.once('exit', ended)
-      worker.once('message', (mail: ReadMail) => {
-        worker.off('error', reject)
-        worker.off('exit', ended)
-        resolve(mail)
-      })
-      worker.postMessage(raw)
+      const settle = (done: () => void) => {
+        worker.off('error', failed).off('exit', ended).off('message', received)
+        done()
+      }
+      const failed = (error: Error) => settle(() => reject(error))
+      const ended = (code: number) => failed(new Error(`the thread has ended with code ${code}`))
+      const received = (reply: ThreadReply<T>) => {
+        if (reply.kind === 'done') return settle(() => resolve(reply.result))
+        if (reply.kind === 'failed') return failed(new Error(reply.message))
+        const { id, domain, type } = reply
+        resolver(domain, type).then(
+          (records) => send({ kind: 'records', id, records }),
+          (error: unknown) => send({ kind: 'no records', id, error: failureOf(error) }),
+        )
+      }
+      worker.on('error', failed).on('exit', ended).on('message', received)
+      send(task)
     })
   }
 
@@ -73,3 +107,6 @@ export class MailReader {
     return worker
   }
 }
+
+// Its own default; the type that it has for it leaves out the records of MX.
+const askDns = resolveDns as DNSResolver

@@ -8,7 +8,7 @@ import type { channelCommands } from '../commands.ts'
 import { InboundError, type Incoming, type Received } from '../inbound.ts'
 import { InboundMediaError } from '../inbound-media.ts'
 import type { MailPerson } from '../mail-destination.ts'
-import { type Authentication, authenticated, type Connection, isForged, trustedResults } from './authentication.ts'
+import { type Authentication, type Connection, isForged, trustedResults } from './authentication.ts'
 import { type Automatic, automaticKind } from './automatic.ts'
 import { mailBlock, type mailBlockCommands } from './blocks.ts'
 import { takeReturned } from './bounce.ts'
@@ -57,7 +57,7 @@ export interface TakeOptions {
   readonly clock: Clock
   /** Of return paths. */
   readonly key: KeyObject
-  readonly reader: Pick<MailReader, 'read'>
+  readonly reader: Pick<MailReader, 'read' | 'check'>
   readonly cap: SenderCap
   readonly receive: (incoming: Incoming) => Promise<Received>
   readonly maxBytes: number
@@ -133,7 +133,7 @@ type CheckedMail = ReadMail & { readonly authentication: Authentication | null }
 
 /** Returns the results of SPF, DKIM and DMARC; null when they are not asked for. Throws MailError for a forged mail. */
 async function authenticationOf(
-  { auth, trust, resolver }: TakeOptions,
+  { auth, trust, reader, resolver }: TakeOptions,
   { raw, from, connection }: RawMail,
   { headers, dsn }: ReadMail,
 ): Promise<Authentication | null> {
@@ -143,7 +143,14 @@ async function authenticationOf(
     throw new MailError(550, '5.7.1 the mail must have one sender in one From header')
   }
   const trusted = trust === null ? null : trustedResults(headers, trust)
-  const found = trusted ?? (await authenticated(raw, from ?? '', connection ?? null, resolver))
+  const found = trusted ?? (await reader.check(raw, { sender: from ?? '', connection: connection ?? null }, resolver))
+  if ('unchecked' in found) {
+    const { unchecked: result } = found
+    if (auth === 'mark') return { spf: null, dkim: result, dmarc: result, policy: null }
+    throw result === 'temperror'
+      ? new MailError(451, '4.7.0 the mail cannot be checked now: try again later')
+      : new MailError(550, '5.7.1 the headers of the mail are too large to be checked')
+  }
   // Without the connection SPF is missing, and DMARC may fail for that alone.
   if (auth === 'reject' && isForged(found) && (trusted || connection)) {
     throw new MailError(550, '5.7.1 the domain of the sender wants mail refused that it has not sent (DMARC)')
