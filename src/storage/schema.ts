@@ -96,6 +96,8 @@ export interface ConversationRow {
   /** What distinguishes the conversation's own mail address; random, so that nobody can guess it. Null without a mailbox. */
   email_tag: string | null
   email_name: string | null
+  /** Since when it has its mailbox, whatever an import says of its creation. Null without one. */
+  date_mailbox: number | null
   created_by: string
   /** Index of the last message ever accepted, -1 before the first: an index is never given twice. */
   last_message_index: number

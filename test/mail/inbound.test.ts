@@ -350,6 +350,33 @@ describe('threading', () => {
     expect(await messagesOf(other, made.sid)).toHaveLength(1)
   })
 
+  test('a mailbox of conversations alone is that of the account that had it first, also when another one configures it', async () => {
+    const [tenant, other] = [await newTenant(server), await newTenant(server)]
+    const address = `bound${++boxes}@example.com`
+    const binding = { 'Bindings.Email.Address': address }
+    // Older, and with the mailbox later; its date is one that an import may have.
+    const old = (await other.call('POST', '/v1/Conversations', { DateCreated: '2001-01-01T00:00:00Z' })).body
+    const { sid } = (await tenant.call('POST', '/v1/Conversations', binding)).body
+    await tenant.call('POST', `/v1/Conversations/${sid}/Participants`, { 'MessagingBinding.Address': 'ann@example.org' })
+    const form = { Type: 'email', Address: address.toUpperCase(), 'AutoCreation.Enabled': 'true' }
+    await other.call('POST', '/v1/Configuration/Addresses', form)
+    await other.call('POST', `/v1/Conversations/${old.sid}`, binding)
+    await other.call('POST', '/v1/Conversations', { ...binding, DateCreated: '2001-01-01T00:00:00Z' })
+    // What is no other mailbox changes nothing.
+    await tenant.call('POST', `/v1/Conversations/${sid}`, {
+      'Bindings.Email.Address': address.toUpperCase(),
+      FriendlyName: 'Later',
+    })
+    await world.send({ to: address, text: 'To the first' })
+    expect(await messagesOf(tenant, sid)).toMatchObject([{ body: 'To the first' }])
+    expect(await conversations(other)).toHaveLength(2)
+    // Once the first one has it no more, it is the other's.
+    await tenant.call('POST', `/v1/Conversations/${sid}`, { 'Bindings.Email.Address': `else${boxes}@example.com` })
+    await world.send({ to: address, text: 'To the second' })
+    expect(await messagesOf(tenant, sid)).toHaveLength(1)
+    expect(await conversations(other)).toHaveLength(3)
+  })
+
   test('a mail whose ids have control characters is taken, once', async () => {
     const { tenant, address } = await mailbox()
     const ids = { 'Message-ID': '<a\0b@x>', 'In-Reply-To': '<c\0d@x>', References: '<e\u0001f@x> <good@x>' }

@@ -80,6 +80,25 @@ test('a conversation from before has been in its state since its last change', a
   await db.destroy()
 })
 
+test('a mailbox of a conversation from before yields to the configurations that there are, and to no later one', async () => {
+  await using database = await newDatabase({ untouched: true })
+  const db = connect(database)
+  const migrator = new Migrator({ db, provider: { getMigrations: async () => ({ ...migrations }) } })
+  expect((await migrator.migrateTo('0016-state-changed')).error).toBeUndefined()
+  const conversation = (sid: string, mailbox: string | null) => sql`insert into conversations
+    (service_sid, sid, account_sid, messaging_service_sid, attributes, state, created_by, last_message_index, webhook_count,
+      date_activity, date_created, date_updated, revision, email_address)
+    values ('IS1', ${sid}, 'AC1', 'MG1', '{}', 'active', 'system', -1, 0, 1, 1, 7, 3, ${mailbox})`
+  await conversation('CH1', 'a@example.com').execute(db)
+  await conversation('CH2', null).execute(db)
+  await sql`insert into addresses (account_sid, sid, address, type, auto_creation, date_created, date_updated, revision)
+    values ('AC2', 'IG1', 'a@example.com', 'email', '{}', 5, 6, 1)`.execute(db)
+  await migrate(db)
+  const { rows } = await sql<{ date_mailbox: unknown }>`select date_mailbox from conversations order by sid`.execute(db)
+  expect(rows.map(({ date_mailbox }) => (date_mailbox === null ? null : Number(date_mailbox)))).toEqual([5, null])
+  await db.destroy()
+})
+
 test('migrations are numbered one after the other, and every file is one', () => {
   const files = readdirSync(new URL('../../src/storage/migrations/', import.meta.url)).filter((name) => name !== 'index.ts')
   expect(files.toSorted().map((name) => name.slice(0, -'.ts'.length))).toEqual(Object.keys(migrations))

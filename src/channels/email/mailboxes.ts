@@ -1,5 +1,6 @@
 import type { KeyObject } from 'node:crypto'
 import { sql } from 'kysely'
+import { timeOf } from '../../sids.ts'
 import type { Reader } from '../../storage/database.ts'
 import type { AddressRow, ConversationRow } from '../../storage/schema.ts'
 import { shape } from '../../storage/shapes.ts'
@@ -39,6 +40,8 @@ const bound = shape<{ address: string }>()((db, a) =>
     .selectAll()
     .where('email_address', 'is not', null)
     .where(sql<string>`lower(email_address)`, '=', a.address)
+    .orderBy('date_mailbox')
+    .orderBy('sid')
     .limit(1),
 )
 
@@ -66,12 +69,14 @@ export async function routeOf(read: Reader, given: string, key: KeyObject): Prom
 }
 
 /**
- * Returns the account that has a mailbox: the first that has configured it, so that no other account gets its mail. `address`: in lower
- * case.
+ * Returns the account that has a mailbox: the first that has configured it or has a conversation with it, so that no other account
+ * gets its mail. `address`: in lower case.
  */
 async function mailboxAt(read: Reader, address: string): Promise<Mailbox | null> {
   const row: AddressRow | undefined = await read.one(configured, { address })
-  if (row) return { account_sid: row.account_sid, address: row.address }
   const conversation: ConversationRow | undefined = await read.one(bound, { address })
+  const boundSince = conversation?.date_mailbox ?? Number.POSITIVE_INFINITY
+  // A configuration has no other date: its address never changes.
+  if (row && timeOf(row.sid) <= boundSince) return { account_sid: row.account_sid, address: row.address }
   return conversation?.email_address ? { account_sid: conversation.account_sid, address: conversation.email_address } : null
 }

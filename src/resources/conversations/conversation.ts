@@ -23,7 +23,7 @@ import { announce } from '../client-events.ts'
 import { refuseForeign } from '../messaging-service.ts'
 import { conversationDocument } from '../sync-objects.ts'
 import { isNoMailbox } from './address-formats.ts'
-import { projectedAddress } from './email-binding.ts'
+import { mailboxSince, projectedAddress } from './email-binding.ts'
 import { elapse, initialize, refuseUnusable, restartTimers, withState } from './lifecycle.ts'
 import { scopedTargets } from './webhooks/targets.ts'
 
@@ -92,6 +92,7 @@ export const conversations = resource<ConversationRow, 'timers' | 'bindings'>()(
       email_address: p['Bindings.Email.Address'] ?? null,
       email_tag: p['Bindings.Email.Address'] ? randomTag() : null,
       email_name: p['Bindings.Email.Name'] ?? null,
+      date_mailbox: p['Bindings.Email.Address'] ? now : null,
       created_by: client_identity ?? 'system',
       last_message_index: -1,
       last_event_id: 0,
@@ -119,6 +120,7 @@ export const conversations = resource<ConversationRow, 'timers' | 'bindings'>()(
       email_address: given(p['Bindings.Email.Address'], before.email_address),
       email_tag: before.email_tag ?? (p['Bindings.Email.Address'] ? randomTag() : null),
       email_name: given(p['Bindings.Email.Name'], before.email_name),
+      date_mailbox: mailboxSince(before, given(p['Bindings.Email.Address'], before.email_address), now),
     }
     const moved = withState(row, p.State ?? before.state, now)
     return inactive_after === undefined && closed_after === undefined ? moved : restartTimers(moved, now)

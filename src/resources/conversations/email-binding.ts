@@ -16,3 +16,13 @@ export function projectedAddress({ email_address, email_tag }: EmailBinding): st
   const local = `${mailbox}+${email_tag}`
   return mailbox === '' || mailbox.includes('+') || local.length > maxLocal ? email_address : `${local}${email_address.slice(at)}`
 }
+
+/** Returns since when a conversation has its mailbox, which is `address` from now on. Another mailbox is had from now. */
+export function mailboxSince(
+  before: Pick<ConversationRow, 'email_address' | 'date_mailbox'>,
+  address: string | null,
+  now: number,
+): number | null {
+  if (address === null) return null
+  return address.toLowerCase() === before.email_address?.toLowerCase() ? before.date_mailbox : now
+}

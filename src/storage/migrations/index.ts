@@ -23,6 +23,7 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0014-last-updated-by': step(() => import('./0014-last-updated-by.ts')),
   '0015-mail': step(() => import('./0015-mail.ts')),
   '0016-state-changed': step(() => import('./0016-state-changed.ts')),
+  '0017-mailbox-since': step(() => import('./0017-mailbox-since.ts')),
 }
 
 function step(load: () => Promise<Migration>): Migration {
