@@ -157,6 +157,7 @@ describe('what is checked of a mail', () => {
     ['long', `X: ${'a'.repeat(200_000)}\r\n`],
     ['of many lines', `X: a\r\n${' b\r\n'.repeat(5000)}`],
     ['many', 'X: a\r\n'.repeat(5000)],
+    ['of a long name', `X${' '.repeat(100_000)}\r: a\r\n`],
     ['without an end', 'X'.repeat(MiB)],
   ])('nothing when headers are %s', async (_, headers) => {
     expect(checkable(mailWith(headers))).toBeNull()

@@ -4,7 +4,9 @@ import { linesOf } from './parse.ts'
 const maxHead = 128 * 1024
 const maxHeadLines = 2000
 const maxSignatures = 10
-const maxSignature = 8 * 1024
+const maxSignature = 4 * 1024
+/** Of the name of a header, whose blanks cost their square. */
+const maxName = 1000
 /** Of bodies: each signature may ask for a hash of its own. */
 const maxHashed = 64 * 1024 * 1024
 
@@ -29,16 +31,31 @@ export function checkable(given: Uint8Array): Checkable | null {
   if (linesOf(raw.subarray(0, end), maxHeadLines) >= maxHeadLines) return null
   // One byte is one character.
   const fields = raw.toString('latin1', 0, end).split(fieldStart)
+  if (fields.some((field) => lengthOfName(field) > maxName)) return null
   const most = Math.max(1, Math.min(maxSignatures, Math.floor(maxHashed / (raw.length + 1))))
   let signatures = 0
   const named = fields.map((field) => {
-    const name = /^[^:]*/.exec(field)?.[0].trim().toLowerCase() ?? ''
+    const name = nameOf(field)
     if (name.startsWith('arc-')) return `X-${field}`
     if (name !== 'dkim-signature') return field
     return field.length <= maxSignature && ++signatures <= most ? field : `X-${field}`
   })
   const head = Buffer.from(named.join(''), 'latin1')
   return { raw: Buffer.concat([head, raw.subarray(end)]), signatures: Math.min(signatures, most) }
+}
+
+function lengthOfName(field: string): number {
+  const end = field.indexOf(':')
+  return end === -1 ? field.length : end
+}
+
+/** As the library that checks reads it. */
+function nameOf(field: string): string {
+  return field
+    .slice(0, lengthOfName(field))
+    .replaceAll(/\r?\n/g, '')
+    .replaceAll(/^[ \t]+|[ \t]+$/g, '')
+    .toLowerCase()
 }
 
 /** Returns where the headers end, before the empty line; the end of the mail when there is none. */
