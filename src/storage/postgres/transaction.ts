@@ -15,24 +15,31 @@ export type Outcome =
   | { readonly kind: 'undone'; readonly error: Error }
   | { readonly kind: 'unknown'; readonly error: CommitUnknownError }
 
-/** The commit was sent and no answer came: the transaction may be committed or not. The database knows it by `xid`. */
+/** Names a transaction. After a crash of the database the number of one that was not committed may be given to another one. */
+export interface TransactionId {
+  readonly xid: string
+  /** When the database was started that has given the number. */
+  readonly started: string
+}
+
+/** The commit was sent and no answer came: the transaction may be committed or not. The database knows it by `id`. */
 export class CommitUnknownError extends Error {
   override readonly name = 'CommitUnknownError'
   readonly code = 'PARLEY_COMMIT_UNKNOWN'
   /** Undefined when not even the number of the transaction was received. */
-  readonly xid: string | undefined
+  readonly id: TransactionId | undefined
   /** What became of its jobs if it is committed. */
   readonly ifCommitted: readonly Outcome[]
 
-  constructor(message: string, cause: unknown, xid: string | undefined, ifCommitted: readonly Outcome[]) {
+  constructor(message: string, cause: unknown, id: TransactionId | undefined, ifCommitted: readonly Outcome[]) {
     super(message, { cause })
-    this.xid = xid
+    this.id = id
     this.ifCommitted = ifCommitted
   }
 }
 
 /** Begins a transaction and returns its number, by which its outcome can be asked for later. */
-const begin = 'begin; select pg_current_xact_id()::text as xid'
+const begin = 'begin; select pg_current_xact_id()::text as xid, pg_postmaster_start_time()::text as started'
 
 const notRun: Outcome = { kind: 'undone', error: new Error('not run') }
 
@@ -85,12 +92,12 @@ export class Transaction {
 
   /** Throws CommitUnknownError; any other error means that the connection cannot be used any more. */
   async run(jobs: readonly Job[]): Promise<Outcome[]> {
-    let xid: string | undefined
+    let id: TransactionId | undefined
     // Sent together with the first round. Of two statements there are two results.
     const begun: Promise<unknown> = this.#client.query(begin)
     begun.then(
       (results) => {
-        xid = xidOf(results)
+        id = idOf(results)
       },
       (error: unknown) => this.#fail(errorOf(error)),
     )
@@ -110,7 +117,7 @@ export class Transaction {
       for (const one of running) void this.#start(one)
     })
     const outcomes = () => running.map(({ outcome }) => outcome)
-    if (!this.#failure) await this.#commit((cause) => commitUnknown(cause, xid, outcomes()))
+    if (!this.#failure) await this.#commit((cause) => commitUnknown(cause, id, outcomes()))
     if (this.#failure) {
       await this.#rollBack(this.#failure)
       const undone: Outcome = { kind: 'undone', error: this.#failure }
@@ -265,13 +272,13 @@ function nameOf(row: unknown, query: AnyShape, args: object): string {
   return `${query.id} ${JSON.stringify(single(query, args).values)}`
 }
 
-function commitUnknown(cause: unknown, xid: string | undefined, ifCommitted: readonly Outcome[]): CommitUnknownError {
-  return new CommitUnknownError(`no answer to a commit: ${errorOf(cause).message}`, cause, xid, ifCommitted)
+function commitUnknown(cause: unknown, id: TransactionId | undefined, ifCommitted: readonly Outcome[]): CommitUnknownError {
+  return new CommitUnknownError(`no answer to a commit: ${errorOf(cause).message}`, cause, id, ifCommitted)
 }
 
 /** Reads the number from the results of `begin`. */
-function xidOf(results: unknown): string | undefined {
+function idOf(results: unknown): TransactionId | undefined {
   const [, numbered] = Array.isArray(results) ? results : []
-  const xid: unknown = numbered?.rows?.[0]?.xid
-  return typeof xid === 'string' ? xid : undefined
+  const { xid, started } = numbered?.rows?.[0] ?? {}
+  return typeof xid === 'string' && typeof started === 'string' ? { xid, started } : undefined
 }

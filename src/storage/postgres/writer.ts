@@ -8,7 +8,7 @@ import type { Job, PendingJob } from '../jobs.ts'
 import { connect } from './connection.ts'
 import { isContention, isLost, isOutOfRoom, isUnavailable, OverdueError } from './failures.ts'
 import type { ColumnTypes } from './statements.ts'
-import { CommitUnknownError, type Outcome, Transaction } from './transaction.ts'
+import { CommitUnknownError, type Outcome, Transaction, type TransactionId } from './transaction.ts'
 
 interface PendingWrite extends PendingJob {
   /** When it is given up instead of run again, by the monotonic clock of the process. */
@@ -32,7 +32,7 @@ const maxAlone = 4
 
 /** Of two questions about a commit whose answer was lost. */
 const statusIntervalMs = 100
-const xactStatus = 'select pg_xact_status($1::xid8) as status'
+const xactStatus = 'select pg_xact_status($1::xid8) as status, pg_postmaster_start_time()::text = $2 as same'
 
 export interface WriterOptions {
   readonly pool: Pool
@@ -192,7 +192,7 @@ export class PostgresWriter {
     const [outcome] = outcomes
     if (outcome?.kind !== 'unknown') return
     const { error } = outcome
-    const status = await this.#statusOf(error.xid)
+    const status = await this.#statusOf(error.id)
     if (status === 'committed') return this.#settle(batch, error.ifCommitted)
     if (status === 'aborted') {
       for (const pending of batch) this.#retry(pending, errorOf(error.cause))
@@ -208,12 +208,17 @@ export class PostgresWriter {
   }
 
   /** Asks until the transaction has ended, at most for `writeTimeoutMs`. Undefined when there is no answer in time. */
-  async #statusOf(xid: string | undefined): Promise<string | undefined> {
+  async #statusOf(id: TransactionId | undefined): Promise<string | undefined> {
     const deadline = performance.now() + writeTimeoutMs
-    while (xid !== undefined && performance.now() < deadline) {
+    while (id !== undefined && performance.now() < deadline) {
       try {
-        const { rows } = await this.#options.pool.query<{ status: string | null }>(xactStatus, [xid])
-        const status = rows[0]?.status
+        const { rows } = await this.#options.pool.query<{ status: string | null; same: boolean }>(xactStatus, [
+          id.xid,
+          id.started,
+        ])
+        const { status = null, same = false } = rows[0] ?? {}
+        // Of another transaction, perhaps: what was not committed gives its number away in a crash.
+        if (status === 'committed' && !same) return undefined
         if (status !== 'in progress') return status ?? undefined
       } catch {
         // The database is still away, or away again.
