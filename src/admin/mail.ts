@@ -142,7 +142,7 @@ const listBlocks: OperationSchema = {
         }),
       ),
     ),
-    ...errors(404),
+    ...errors(400, 404),
   },
 }
 const deleteBlock: OperationSchema = {
@@ -150,7 +150,7 @@ const deleteBlock: OperationSchema = {
   summary: 'Send mail to an address again',
   tags,
   params: path({ sid: 'SID of the account', address: 'The mail address' }),
-  response: { 204: removed, ...errors(404) },
+  response: { 204: removed, ...errors(400, 404) },
 }
 
 interface Handed {
