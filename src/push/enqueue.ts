@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { enqueueDelivery } from '../events/queue.ts'
+import { shownMedia } from '../media/rows.ts'
 import type { Tx } from '../storage/database.ts'
 import { conversationBySid, participantByIdentity, userByIdentity } from '../storage/lookups.ts'
 import { rowsBy } from '../storage/rows.ts'
@@ -50,7 +51,8 @@ const devicesOf = rowsBy('bindings', ['service_sid', 'identity'])
 
 /** Enqueues the pushes for a new message. */
 export async function pushNewMessage(tx: Tx, message: MessageRow, conversation: Named, scope: PushScope): Promise<void> {
-  const happening = { occasion: 'new_message', with_media: message.media !== null, by: message.author } as const
+  const withMedia = shownMedia(message.media).length > 0
+  const happening = { occasion: 'new_message', with_media: withMedia, by: message.author } as const
   await push(tx, scope, happening, {
     conversation,
     message,

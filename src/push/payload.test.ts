@@ -34,6 +34,17 @@ test('a conversation without names has its SID, and what a message says is no te
   ).toBe('u u')
 })
 
+test('the source of a mail is not among its media', () => {
+  const source = { sid: 'ME0', size: 9, content_type: 'message/rfc822', filename: 'mail.eml', category: 'source' }
+  const file = { sid: 'ME1', size: 1, content_type: 'image/png', filename: 'a.png' }
+  const mail = (...media: object[]) => described({ message: message({ media: JSON.stringify(media) }) })
+  const dataOf = (what: Described) => pushData('new_message', what, { text: null, sound: null })
+  expect(dataOf(mail(source))).not.toHaveProperty('media_count')
+  expect(dataOf(mail(source))).not.toHaveProperty('media')
+  expect(dataOf(mail(source, file))).toMatchObject({ media_count: '1', media: expect.stringContaining('ME1') })
+  expect(textOf(`\${MEDIA_COUNT} \${MEDIA}`, mail(source, file))).toBe('1 a.png')
+})
+
 test('the text ends after 178 characters, never in the middle of one', () => {
   const long = (body: string) => textOf(`\${MESSAGE}`, described({ message: message({ body }) }))
   expect(long('x'.repeat(500))).toBe('x'.repeat(178))

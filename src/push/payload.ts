@@ -1,5 +1,4 @@
-import { parseStored } from '../json.ts'
-import type { MediaJson } from '../media/rows.ts'
+import { type MediaJson, shownMedia } from '../media/rows.ts'
 import type { ConversationRow, MessageRow } from '../storage/schema.ts'
 import type { Occasion } from './decision.ts'
 
@@ -35,7 +34,7 @@ export interface Described {
 /** Returns the values of a template's variables (documented). */
 function variables({ conversation, actor, message }: Described): Readonly<Record<string, string>> {
   const { sid, friendly_name: friendly, unique_name: unique } = conversation
-  const media = message?.media == null ? [] : parseStored<MediaJson[]>(message.media)
+  const media = shownMedia(message?.media ?? null)
   return {
     PARTICIPANT: actor.name,
     PARTICIPANT_FRIENDLY_NAME: actor.name,
@@ -81,7 +80,7 @@ export function pushData(
     conversation_sid: conversation.sid,
     conversation_title: titleOf(conversation),
     ...(message && { author: message.author, message_sid: message.sid, message_index: String(message.message_index) }),
-    ...(message?.media != null && mediaData(parseStored<MediaJson[]>(message.media))),
+    ...mediaData(shownMedia(message?.media ?? null)),
   })
 }
 

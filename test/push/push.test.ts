@@ -1,5 +1,6 @@
 import { Client } from '@twilio/conversations'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, onTestFinished, test } from 'vitest'
+import { outside } from '../mail/outside.ts'
 import { connected, opened } from '../support/client.ts'
 import { message, pushed, scene } from '../support/push-scene.ts'
 
@@ -112,6 +113,27 @@ describe('a new message', () => {
       content_type: 'image/png',
       sid: media.body.sid,
     })
+  })
+
+  test('that is a mail has no media of its source alone', async () => {
+    const config = { mailListen: { host: '127.0.0.1', port: 0 } }
+    const { server, fcm, v1, register } = await scene({ ...message, 'NewMessage.WithMedia.Enabled': 'true' }, config)
+    const to = 'support@example.com'
+    const form = { Type: 'email', Address: to, 'AutoCreation.Enabled': 'true', 'AutoCreation.Type': 'default' }
+    expect((await server.call('POST', '/v1/Configuration/Addresses', form)).status).toBe(201)
+    const world = outside(server.mailPort ?? expect.unreachable())
+    onTestFinished(() => world.close())
+    const id = '<first@example.org>'
+    await world.send({ to, text: '', headers: { 'Message-ID': id } })
+    const mailed = (await v1.conversations.list()).find(({ bindings }) => bindings !== null)
+    await v1.conversations(mailed?.sid ?? '').participants.create({ identity: 'bob' })
+    await register('bob', 'bob-phone')
+    await world.send({ to, text: '', headers: { 'In-Reply-To': id } })
+    await pushed(fcm, 1)
+    const { data } = fcm.pushes[0]?.message ?? {}
+    expect(data).toMatchObject({ conversation_sid: mailed?.sid, twi_body: expect.stringMatching(/;ann@example\.org: $/) })
+    expect(Object.keys(data)).not.toContain('media')
+    expect(Object.keys(data)).not.toContain('media_count')
   })
 })
 

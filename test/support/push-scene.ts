@@ -1,5 +1,6 @@
 import { generateKeyPairSync } from 'node:crypto'
 import { expect, onTestFinished } from 'vitest'
+import type { Config } from '../../src/config.ts'
 import { RawClient, statusOf, tokenFor } from './client.ts'
 import { type FileServer, startFileServer } from './file-server.ts'
 import { type ApnsStandIn, type FcmStandIn, startApns, startFcm } from './push-services.ts'
@@ -8,10 +9,10 @@ const apple = generateKeyPairSync('ec', { namedCurve: 'P-256' })
 export const team = { key_id: 'ABC1234567', team_id: 'DEF7654321' }
 
 /** A server with both push services, and its default service with what is enabled. */
-export async function scene(settings: Record<string, string> = {}) {
+export async function scene(settings: Record<string, string> = {}, config: Partial<Config> = {}) {
   const fcm = await startFcm()
   const apns = await startApns({ tokens: { key: apple.publicKey, ...team } })
-  const server = await startFileServer({ fcmUrl: fcm.url, apnsUrl: apns.url })
+  const server = await startFileServer({ fcmUrl: fcm.url, apnsUrl: apns.url, ...config })
   onTestFinished(server.stop)
   const { v1 } = server.sdk.conversations
   const { defaultChatServiceSid } = await v1.configuration().fetch()
