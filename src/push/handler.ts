@@ -4,12 +4,12 @@ import { parseStored } from '../json.ts'
 import type { Reader } from '../storage/database.ts'
 import { credentialOfAccount, serviceOfAccount } from '../storage/lookups.ts'
 import { rowsBy } from '../storage/rows.ts'
-import type { BindingRow, CredentialRow, DeliveryRow } from '../storage/schema.ts'
+import type { BindingRow, CredentialRow } from '../storage/schema.ts'
 import type { Vault } from '../vault.ts'
 import { type ApnsSender, isGoneFromApns, reasonOf } from './apns.ts'
 import { unreadConversations } from './badge.ts'
 import { type FcmSender, isGoneFromFcm } from './fcm.ts'
-import { apnsPayload, type PushData } from './payload.ts'
+import { apnsPayload, messageTypes, type PushData } from './payload.ts'
 import { settingsOf } from './settings.ts'
 
 /** What a push service has said about a device at last. */
@@ -56,7 +56,7 @@ export function pushHandler({ committed, vault, fcm, apns }: PushHandlerOptions)
           secret: secrets('Secret'),
           sandbox: credential.sandbox === 'True',
           id: row.idempotency_token,
-          payload: apnsPayload(data, await badgeOf(committed, row, binding)),
+          payload: apnsPayload(data, await badgeOf(committed, data, binding)),
           alert: data.twi_body !== undefined,
         },
         signal,
@@ -86,9 +86,13 @@ function secretsOf({ secrets }: CredentialRow, vault: Vault): (name: string) => 
 }
 
 /** The badge as it is when the push is sent: one that was made earlier may be sent later. Only messages have one. */
-async function badgeOf(read: Reader, row: DeliveryRow, { service_sid, identity }: BindingRow): Promise<number | null> {
-  if (parseStored<PushData>(row.form).twi_message_type !== 'twilio.conversations.new_message') return null
-  const service = await read.one(serviceOfAccount, { sid: service_sid, account_sid: row.account_sid })
+async function badgeOf(
+  read: Reader,
+  { twi_message_type }: PushData,
+  { account_sid, service_sid, identity }: BindingRow,
+): Promise<number | null> {
+  if (twi_message_type !== messageTypes.new_message) return null
+  const service = await read.one(serviceOfAccount, { sid: service_sid, account_sid })
   if (!service || !settingsOf(service)?.new_message.badge_count_enabled) return null
   return unreadConversations(read, service_sid, identity)
 }

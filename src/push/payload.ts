@@ -9,7 +9,8 @@ const maxBytes = 4096
 /** Left out, in this order, of a push that is too long. */
 const expendable = ['media', 'conversation_title', 'author'] as const
 
-const messageTypes: Readonly<Record<Occasion, string>> = {
+/** What a push is about, as client SDKs name it: also where they register for it. */
+export const messageTypes: Readonly<Record<Occasion, string>> = {
   new_message: 'twilio.conversations.new_message',
   added_to_conversation: 'twilio.conversations.added_to_conversation',
   removed_from_conversation: 'twilio.conversations.removed_from_conversation',

@@ -1,3 +1,4 @@
+import { messageTypes } from '../../push/payload.ts'
 import { newSid, randomSid } from '../../sids.ts'
 import { credentialOfAccount } from '../../storage/lookups.ts'
 import type { CredentialRow } from '../../storage/schema.ts'
@@ -5,11 +6,7 @@ import type { ClientCall } from '../call.ts'
 import { jsonOf, type Route, type TunnelResponse } from '../tunnel.ts'
 
 /** What a device can be notified of: as clients call it, and as bindings do. */
-const messageTypes = new Map([
-  ['twilio.conversations.new_message', 'new_message'],
-  ['twilio.conversations.added_to_conversation', 'added_to_conversation'],
-  ['twilio.conversations.removed_from_conversation', 'removed_from_conversation'],
-])
+const occasions = new Map<unknown, string>(Object.entries(messageTypes).map(([occasion, type]) => [type, occasion]))
 
 /** Far above the tokens of either service. No blanks, no control characters. */
 const deviceTokens = /^[\x21-\x7e]{1,1024}$/
@@ -46,7 +43,7 @@ async function register(call: ClientCall): Promise<TunnelResponse> {
   }
   const now = pipeline.clock.now(account_sid)
   const given = { account_sid, service_sid, identity, user_sid, ...device, credential_sid: credential.sid, now }
-  const types = (Array.isArray(message_types) ? message_types : []).flatMap((type) => messageTypes.get(type) ?? [])
+  const types = (Array.isArray(message_types) ? message_types : []).flatMap((type) => occasions.get(type) ?? [])
   const sid = newSid('binding', now)
   const id = await devices.write('registerDevice', { ...given, sid, message_types: JSON.stringify([...new Set(types)].sort()) })
   return { status: 201, body: { id: id ?? sid } }
