@@ -1,10 +1,11 @@
 import { applyStep, revised } from '../model/change.ts'
 import { stepOf } from '../model/declare.ts'
+import { factsInService } from '../model/scope.ts'
 import { registry } from '../resources/index.ts'
 import { withReachability } from '../resources/users/reachability.ts'
 import { users } from '../resources/users/user.ts'
 import { long, type Tx } from '../storage/database.ts'
-import { accountBySid, serviceOfAccount, userBySid } from '../storage/lookups.ts'
+import { userBySid } from '../storage/lookups.ts'
 import { deleteRow, rowsBy } from '../storage/rows.ts'
 import type { PresenceRow } from '../storage/schema.ts'
 import { shape } from '../storage/shapes.ts'
@@ -49,22 +50,20 @@ function inOrder<T extends { readonly user_sid: string }>(changes: readonly T[])
 }
 
 async function setOne(tx: Tx, node: string, { connected, now, ...of }: PresenceChange): Promise<void> {
-  const { account_sid, service_sid, user_sid } = of
+  const { service_sid, user_sid } = of
   const user = await tx.hold(userBySid, { service_sid, sid: user_sid }, 'change')
   const nodes = await tx.all(nodesOfUser, { service_sid, user_sid })
   const stored = nodes.some((row) => row.node === node)
   if (connected && user && !stored) await tx.run(remember, { ...of, node })
   if (!connected && stored) await tx.run(forget, { service_sid, user_sid, node })
-  const [account, service] = await Promise.all([
-    tx.one(accountBySid, { sid: account_sid }),
-    tx.one(serviceOfAccount, { sid: service_sid, account_sid }),
-  ])
-  if (!account || !service || !user || service.reachability_enabled === 0) return
+  const facts = await factsInService(tx, of, now)
+  if (!facts || !user || facts.service.reachability_enabled === 0) return
+  const { service } = facts
   const before = withReachability(user, service)
   const online = Number(connected || nodes.some((row) => row.node !== node))
   // Somebody who has not connected since the service turned it on is not known to be offline.
   if (before.is_online === online || (online === 0 && before.is_online === null)) return
   const after = revised({ ...before, is_online: online, reachability_epoch: service.reachability_epoch })
   const step = stepOf(users, { verb: 'update', before, after, cause: 'consequence' })
-  await applyStep(tx, registry, step, { account, service, parents: [], now }, { webhooks: false, source: 'SDK' })
+  await applyStep(tx, registry, step, facts, { webhooks: false, source: 'SDK' })
 }

@@ -1,9 +1,10 @@
 import { applyStep } from '../model/change.ts'
 import { type FactsOf, type Step, stepOf } from '../model/declare.ts'
+import { factsInService } from '../model/scope.ts'
 import { registry } from '../resources/index.ts'
 import { bindings, notifiable, unreachableWithout } from '../resources/services/binding.ts'
 import { long, type Tx } from '../storage/database.ts'
-import { accountBySid, serviceOfAccount, userBySid } from '../storage/lookups.ts'
+import { userBySid } from '../storage/lookups.ts'
 import { rowsBy } from '../storage/rows.ts'
 import type { BindingRow, DeliveryRow } from '../storage/schema.ts'
 import { shape } from '../storage/shapes.ts'
@@ -48,7 +49,7 @@ export const registrationCommands = {
   async registerDevice(tx: Tx, registration: Registration): Promise<string | null> {
     const { user_sid, now, ...given } = registration
     const { service_sid, endpoint, binding_type, identity } = given
-    const facts = await factsOf(tx, registration)
+    const facts = await factsInService(tx, given, now)
     const before = facts && (await tx.hold(byDevice, { service_sid, endpoint, binding_type }, 'change'))
     const user = facts && (await tx.hold(userBySid, { service_sid, sid: user_sid }, 'change'))
     if (!facts || !user) return null
@@ -92,7 +93,7 @@ export async function forgetDevice(tx: Tx, row: DeliveryRow, now: number): Promi
 
 /** Removes a binding, unless it has been removed or renewed since it was read. */
 export async function removeBinding(tx: Tx, { account_sid, service_sid, sid, revision }: BindingRow, now: number): Promise<void> {
-  const facts = await factsOf(tx, { account_sid, service_sid, now })
+  const facts = await factsInService(tx, { account_sid, service_sid }, now)
   const row = facts && (await tx.hold(bySid, { service_sid, sid }, 'change'))
   if (facts && row?.revision === revision) await remove(tx, row, facts)
 }
@@ -105,12 +106,4 @@ async function remove(tx: Tx, before: BindingRow, facts: FactsOf<typeof bindings
 
 async function apply(tx: Tx, steps: readonly Step[], facts: FactsOf<typeof bindings>): Promise<void> {
   for (const step of steps) await applyStep(tx, registry, step, facts, { webhooks: false, source: 'SDK' })
-}
-
-async function factsOf(tx: Tx, { account_sid, service_sid, now }: OfService): Promise<FactsOf<typeof bindings> | undefined> {
-  const [account, service] = await Promise.all([
-    tx.one(accountBySid, { sid: account_sid }),
-    tx.one(serviceOfAccount, { sid: service_sid, account_sid }),
-  ])
-  return account && service && { account, service, parents: [], now }
 }

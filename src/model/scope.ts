@@ -3,7 +3,7 @@ import { isSid } from '../sids.ts'
 import type { Reader } from '../storage/database.ts'
 import { accountBySid, serviceOfAccount } from '../storage/lookups.ts'
 import { rowsBy, rowsByNames } from '../storage/rows.ts'
-import type { Ancestors, AnyResource, BaseRow, Facts, Under } from './declare.ts'
+import type { Ancestors, AnyResource, BaseRow, Facts, FactsUnder, Under } from './declare.ts'
 
 /** The parsed path of a request. Plain data: it is resolved again inside the transaction. */
 export interface ResourcePath {
@@ -46,6 +46,19 @@ export async function locate(read: Reader, resource: AnyResource, path: Resource
     parents.push(await find(read, parent, { account, service, parents }, path.parents[i] ?? null, path.text))
   }
   return { account, service, parents }
+}
+
+/** Reads the facts of a change in a service that no request has asked for; undefined when the service is gone. `now`: epoch ms. */
+export async function factsInService(
+  read: Reader,
+  { account_sid, service_sid }: { readonly account_sid: string; readonly service_sid: string },
+  now: number,
+): Promise<FactsUnder<'only service'> | undefined> {
+  const [account, service] = await Promise.all([
+    read.one(accountBySid, { sid: account_sid }),
+    read.one(serviceOfAccount, { sid: service_sid, account_sid }),
+  ])
+  return account && service && { account, service, parents: [], now }
 }
 
 /** Returns the scope columns of a resource with their values: service and parents, or the account. */

@@ -1,11 +1,10 @@
 import { seconds } from '../dates.ts'
 import { parseStored } from '../json.ts'
-import { type FactsUnder, resource } from '../model/declare.ts'
+import { resource } from '../model/declare.ts'
 import { flag, given, oneOf, type Parsed, required, secret, text } from '../model/params.ts'
-import type { Tx } from '../storage/database.ts'
-import { accountBySid, serviceOfAccount } from '../storage/lookups.ts'
+import { factsInService } from '../model/scope.ts'
 import { deleteRow, insert } from '../storage/rows.ts'
-import type { BindingRow, CredentialRow } from '../storage/schema.ts'
+import type { CredentialRow } from '../storage/schema.ts'
 import { shape } from '../storage/shapes.ts'
 import { notifiable, unreachableWithout } from './services/binding.ts'
 
@@ -77,7 +76,7 @@ export const credentials = resource<CredentialRow>()({
     for (const row of rows) {
       const user = await unreachableWithout(tx, row)
       await tx.run(deleteBinding, row)
-      const facts = user && (await factsOf(tx, row, now))
+      const facts = user && (await factsInService(tx, row, now))
       if (facts) for (const step of notifiable(user, false, facts)) await apply(step, facts)
     }
     return rows.length
@@ -104,17 +103,6 @@ export const credentials = resource<CredentialRow>()({
 })
 
 const deleteBinding = deleteRow('bindings', ['service_sid', 'sid'])
-
-/** Returns the facts of a service; undefined when it has been deleted. */
-async function factsOf(
-  tx: Tx,
-  { account_sid, service_sid }: BindingRow,
-  now: number,
-): Promise<FactsUnder<'only service'> | undefined> {
-  const account = await tx.one(accountBySid, { sid: account_sid })
-  const service = await tx.one(serviceOfAccount, { sid: service_sid, account_sid })
-  return account && service && { account, service, parents: [], now }
-}
 
 /** Only APN has a sandbox. */
 function sandbox(type: Type, p: Given, before: CredentialRow['sandbox']): CredentialRow['sandbox'] {
