@@ -39,6 +39,11 @@ export function act(...anyOf: readonly Permission[]): Act {
   return { own: anyOf, others: anyOf }
 }
 
+/** Returns an act that `own` allows to what is the user's own, and `any` to anything. */
+export function actOn(own: Permission, any: Permission): Act {
+  return { own: [own, any], others: [any] }
+}
+
 /**
  * Reads what a user is allowed, in a conversation or in the service. Throws `conversationNotFound`, or `notParticipant` when the
  * conversation is not for this user.

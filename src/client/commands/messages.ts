@@ -7,7 +7,7 @@ import { messageBySid, participantsOfConversation } from '../../storage/lookups.
 import { rowsBy } from '../../storage/rows.ts'
 import type { MessageRow, ParticipantRow, ReceiptRow } from '../../storage/schema.ts'
 import type { ClientCall } from '../call.ts'
-import { type Act, act } from '../needs.ts'
+import { act, actOn } from '../needs.ts'
 import { jsonOf, paramsOf, type Route } from '../tunnel.ts'
 import { type ActorHere, actorIn, needs, write, writeKept } from './actor.ts'
 import { messageJson } from './json.ts'
@@ -23,12 +23,9 @@ const fields = {
 
 const receiptsOf = rowsBy('receipts', ['service_sid', 'conversation_sid', 'message_sid'])
 
-const editBody: Act = { own: ['editOwnMessage', 'editAnyMessage'], others: ['editAnyMessage'] }
-const editAttributes: Act = {
-  own: ['editOwnMessageAttributes', 'editAnyMessageAttributes'],
-  others: ['editAnyMessageAttributes'],
-}
-const removal: Act = { own: ['deleteOwnMessage', 'deleteAnyMessage'], others: ['deleteAnyMessage'] }
+const editBody = actOn('editOwnMessage', 'editAnyMessage')
+const editAttributes = actOn('editOwnMessageAttributes', 'editAnyMessageAttributes')
+const removal = actOn('deleteOwnMessage', 'deleteAnyMessage')
 
 async function send(call: ClientCall, key: string) {
   const actor = await actorIn(call, key)

@@ -5,7 +5,7 @@ import { isSid } from '../../sids.ts'
 import { participantByIdentity, participantBySid } from '../../storage/lookups.ts'
 import type { ParticipantRow } from '../../storage/schema.ts'
 import type { ClientCall } from '../call.ts'
-import { type Act, act } from '../needs.ts'
+import { type Act, act, actOn } from '../needs.ts'
 import { jsonOf, paramsOf, type Route } from '../tunnel.ts'
 import { type ActorHere, actorIn, needs, write, writeKept } from './actor.ts'
 import { participantJson } from './json.ts'
@@ -21,10 +21,7 @@ const fields = {
   type: 'MessagingBinding.Type',
 } as const
 
-const edit: Act = {
-  own: ['editOwnParticipantAttributes', 'editAnyParticipantAttributes'],
-  others: ['editAnyParticipantAttributes'],
-}
+const edit = actOn('editOwnParticipantAttributes', 'editAnyParticipantAttributes')
 const removal: Act = { own: ['leaveConversation'], others: ['removeParticipant'] }
 
 /** Adds somebody. With the own identity it is joining: a creator gets the creator's role then (documented). */

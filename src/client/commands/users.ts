@@ -6,7 +6,7 @@ import { isSid } from '../../sids.ts'
 import { userByIdentity, userBySid } from '../../storage/lookups.ts'
 import type { ParticipantRow, UserRow } from '../../storage/schema.ts'
 import type { ClientCall } from '../call.ts'
-import { type Act, act } from '../needs.ts'
+import { act, actOn } from '../needs.ts'
 import { viewFor } from '../rows.ts'
 import type { View } from '../sync/changes.ts'
 import { membershipsFrom } from '../sync/rows.ts'
@@ -30,7 +30,7 @@ async function fetch(call: ClientCall, name: string) {
   return { status: 200, body: userJson(call, await userNamed(call, view, name)) }
 }
 
-const edit: Act = { own: ['editOwnUserInfo', 'editAnyUserInfo'], others: ['editAnyUserInfo'] }
+const edit = actOn('editOwnUserInfo', 'editAnyUserInfo')
 
 async function update(call: ClientCall, name: string) {
   const actor = await actorInService(call)
