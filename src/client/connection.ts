@@ -378,12 +378,12 @@ const aboutToExpireMs = 180_000
 
 const jsonHeaders = { 'Content-Type': 'application/json' }
 
-/** A defect is reported as such, without its cause. */
 /** The SDKs give up at 401 and 403 alone, and tell the app. At any other 4xx they would repeat for ever what is never accepted. */
 function statusOfRefusal(status: number): number {
   return status >= 400 && status < 500 && status !== 401 && status !== 429 ? 403 : status
 }
 
+/** A defect is reported as such, without its cause. */
 function asResponse(refusal: unknown): TunnelResponse {
   const error = refusal instanceof ApiError ? refusal : refuse('serverError')
   return { status: error.entry.status, body: error.body() }
