@@ -112,8 +112,9 @@ function parseToken(token: string): Place {
 
 const allOf: Place = { side: 'from', direction: 'asc', size: maxPage, key: null }
 
-function formatToken({ direction, size }: Place, side: Place['side'], key: Item['key']): string {
-  return `${side}.${direction}.${size}.${key}`
+/** `key`: none when there is nothing on that side. */
+function formatToken({ direction, size }: Place, side: Place['side'], key: Item['key'] | null | undefined): string | null {
+  return key === null || key === undefined ? null : `${side}.${direction}.${size}.${key}`
 }
 
 function sizeOf(text: string | undefined): number {
@@ -141,8 +142,8 @@ async function page(call: ClientCall, opened: Opened, place: Place) {
   return {
     items: shown.map((item) => toJson(call, opened.object, item)),
     meta: {
-      previous_token: previous === undefined || previous === null ? null : formatToken(place, 'before', previous),
-      next_token: next === undefined || next === null ? null : formatToken(place, 'from', next),
+      previous_token: formatToken(place, 'before', previous),
+      next_token: formatToken(place, 'from', next),
     },
   }
 }
