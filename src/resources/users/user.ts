@@ -6,7 +6,7 @@ import { createOnly, given, jsonText, required, sid, text } from '../../model/pa
 import { isSid } from '../../sids.ts'
 import type { Tx } from '../../storage/database.ts'
 import { insert, rowsBy } from '../../storage/rows.ts'
-import type { ParticipantRow, ServiceRow, UserRow } from '../../storage/schema.ts'
+import type { ServiceRow, UserRow } from '../../storage/schema.ts'
 import { shape } from '../../storage/shapes.ts'
 import { buryInOpenRosters } from '../client-endings.ts'
 import { announce, buryParticipant } from '../client-events.ts'
@@ -214,12 +214,9 @@ function hasOtherReachability(before: UserRow, after: UserRow): boolean {
 }
 
 /** The participants of a removed user leave the rosters. */
-async function buryAll(tx: Tx, members: readonly ParticipantRow[], now: number): Promise<void> {
-  await Promise.all(members.map((member) => buryParticipant(tx, member, now)))
-}
-
 async function deleteClosed(tx: Tx, service_sid: string, user_sid: string, max: number, now: number): Promise<number> {
-  await buryAll(tx, await tx.all(closedMemberships, { service_sid, user_sid, max }), now)
+  const members = await tx.all(closedMemberships, { service_sid, user_sid, max })
+  await Promise.all(members.map((member) => buryParticipant(tx, member, now)))
   return tx.run(deleteClosedMemberships, { service_sid, user_sid, max })
 }
 
