@@ -1,6 +1,6 @@
 import type { UserUpdatedEventArgs } from '@twilio/conversations'
 import { expect, onTestFinished } from 'vitest'
-import { connected, next, RawClient, statusOf, tokenFor } from '../support/client.ts'
+import { connected, next, RawClient } from '../support/client.ts'
 import { startFileServer } from '../support/file-server.ts'
 import { testOn } from '../support/fixtures.ts'
 import { settled } from '../support/hooked.ts'
@@ -18,11 +18,8 @@ async function newCredential({ sdk }: Tenant, type: 'fcm' | 'apn' = 'fcm') {
   return (await sdk.conversations.v1.credentials.create({ type, secret: '{}' })).sid
 }
 
-async function withPush(tenant: Tenant, identity: string, push_credential_sid: string): Promise<RawClient> {
-  const raw = await RawClient.open(tenant)
-  const reply = await raw.ask('init', { token: await tokenFor(tenant, identity, { push_credential_sid }) })
-  expect(statusOf(reply).code).toBe(200)
-  return raw
+function withPush(tenant: Tenant, identity: string, push_credential_sid: string): Promise<RawClient> {
+  return RawClient.admitted(tenant, identity, { push_credential_sid })
 }
 
 const registration = (registration_id: unknown, more: object = {}) => ({

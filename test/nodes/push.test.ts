@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { RawClient, statusOf, tokenFor } from '../support/client.ts'
+import { RawClient } from '../support/client.ts'
 import { newDatabase } from '../support/databases.ts'
 import { startFcm } from '../support/push-services.ts'
 import { startServer } from '../support/server.ts'
@@ -23,9 +23,7 @@ test('a push is sent once, by whichever node has it, for devices that have regis
   const { sid } = await v1.conversations.create()
   for (const identity of devices) {
     await v1.conversations(sid).participants.create({ identity })
-    const raw = await RawClient.open(there)
-    const token = await tokenFor(here, identity, { push_credential_sid })
-    expect(statusOf(await raw.ask('init', { token })).code).toBe(200)
+    const raw = await RawClient.admitted(there, identity, { push_credential_sid })
     const message_types = ['twilio.conversations.new_message']
     const body = { channel_type: 'fcm', message_types, data: { registration_id: `${identity}-phone` } }
     expect((await raw.request('POST', '/v1/registrations', { body })).status).toBe(201)

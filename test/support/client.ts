@@ -69,9 +69,9 @@ export class RawClient {
   }
 
   /** One that has been admitted. */
-  static async admitted(tenant: Tenant, identity: string): Promise<RawClient> {
+  static async admitted(tenant: Tenant, identity: string, options: TokenOptions = {}): Promise<RawClient> {
     const raw = await RawClient.open(tenant)
-    const reply = await raw.ask('init', { token: await tokenFor(tenant, identity) })
+    const reply = await raw.ask('init', { token: await tokenFor(tenant, identity, options) })
     if (statusOf(reply).code !== 200) throw new Error(`init: ${JSON.stringify(reply.header)}`)
     return raw
   }

@@ -1,7 +1,7 @@
 import { generateKeyPairSync } from 'node:crypto'
 import { expect, onTestFinished } from 'vitest'
 import type { Config } from '../../src/config.ts'
-import { RawClient, statusOf, tokenFor } from './client.ts'
+import { RawClient } from './client.ts'
 import { type FileServer, startFileServer } from './file-server.ts'
 import { type ApnsStandIn, type FcmStandIn, startApns, startFcm } from './push-services.ts'
 
@@ -61,9 +61,7 @@ interface Registered {
 
 /** Registers a device and goes offline. Returns the SID of its binding. */
 async function registerDevice(server: FileServer, identity: string, device: Registered): Promise<string> {
-  const raw = await RawClient.open(server)
-  const token = await tokenFor(server, identity, { push_credential_sid: device.credential })
-  expect(statusOf(await raw.ask('init', { token })).code).toBe(200)
+  const raw = await RawClient.admitted(server, identity, { push_credential_sid: device.credential })
   const message_types = device.message_types.map((type) => `twilio.conversations.${type}`)
   const body = { channel_type: device.type, version: '4', message_types, data: { registration_id: device.token } }
   const { body: registered } = await raw.request('POST', '/v1/registrations', { body })
