@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs'
-import { createServer } from 'node:http'
 import { type Browser, chromium, type Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, onTestFinished } from 'vitest'
+import { standIn } from './http-stand-in.ts'
 
 const usual = '/usr/bin/chromium'
 const required = process.env.PARLEY_TEST_CHROMIUM
@@ -44,19 +44,12 @@ export function describeInBrowser(what: string, define: (open: Open) => void): v
 export async function servePage(
   files: Readonly<Record<string, { readonly type: string; readonly content: string }>>,
 ): Promise<string> {
-  const server = createServer(({ url = '/' }, response) => {
-    const file = files[url]
-    response.writeHead(file ? 200 : 404, { 'content-type': file?.type ?? 'text/plain' }).end(file?.content)
+  const server = await standIn(({ path }) => {
+    const file = files[path]
+    return file ? { status: 200, headers: { 'content-type': file.type }, body: file.content } : { status: 404 }
   })
-  const { promise, resolve } = Promise.withResolvers<void>()
-  server.listen(0, '127.0.0.1', resolve)
-  await promise
-  onTestFinished(() => {
-    server.closeAllConnections()
-    server.close()
-  })
-  const address = server.address()
-  return `http://localhost:${typeof address === 'object' ? address?.port : ''}/`
+  onTestFinished(() => server[Symbol.asyncDispose]())
+  return `${server.url.replace('127.0.0.1', 'localhost')}/`
 }
 
 /** The SDK's own bundle for browsers. */

@@ -1,6 +1,5 @@
 import { generateKeyPairSync, type KeyObject } from 'node:crypto'
 import { once } from 'node:events'
-import { createServer, type IncomingMessage } from 'node:http'
 import {
   createServer as createHttp2,
   createSecureServer,
@@ -14,6 +13,7 @@ import { text } from 'node:stream/consumers'
 import type { TLSSocket } from 'node:tls'
 import { jwtVerify } from 'jose'
 import { onTestFinished } from 'vitest'
+import { type Asked, standIn } from './http-stand-in.ts'
 
 /** What a stand-in replies to a push; by default that it takes it. */
 export interface PushReply {
@@ -57,13 +57,13 @@ export async function startFcm(): Promise<FcmStandIn> {
   let tokenReply: () => PushReply | null = () => null
   const client_email = 'push@parley-test.iam.gserviceaccount.com'
 
-  async function grant(request: IncomingMessage): Promise<PushReply> {
+  async function grant(asked: Asked): Promise<PushReply> {
     const given = tokenReply()
     if (given) {
       tokens.refused++
       return given
     }
-    const form = new URLSearchParams(await text(request))
+    const form = new URLSearchParams(asked.body.toString())
     try {
       if (form.get('grant_type') !== 'urn:ietf:params:oauth:grant-type:jwt-bearer') throw new Error('grant_type')
       const audience = `${url}/token`
@@ -84,35 +84,23 @@ export async function startFcm(): Promise<FcmStandIn> {
     return { status: 200, body: { access_token, expires_in: 3599, token_type: 'Bearer' } }
   }
 
-  async function push(request: IncomingMessage): Promise<PushReply> {
-    const project = /^\/v1\/projects\/([^/]+)\/messages:send$/.exec(request.url ?? '')?.[1]
-    if (request.method !== 'POST' || project === undefined) return { status: 404 }
-    const { authorization } = request.headers
+  async function push({ method, path, headers: { authorization }, body }: Asked): Promise<PushReply> {
+    const project = /^\/v1\/projects\/([^/]+)\/messages:send$/.exec(path)?.[1]
+    if (method !== 'POST' || project === undefined) return { status: 404 }
     if (!valid.has(authorization?.replace('Bearer ', '') ?? '')) return { status: 401, body: fcmError(401, 'UNAUTHENTICATED') }
-    const { message } = JSON.parse(await text(request))
+    const { message } = JSON.parse(body.toString())
     const made = { project, authorization, message }
     pushes.push(made)
     return reply(made)
   }
 
-  const server = createServer((request, response) => {
-    const answer = request.url === '/token' ? grant(request) : push(request)
-    answer
-      .then(async ({ status, body, hangUp, delayUntil }) => {
-        await delayUntil
-        if (hangUp) return request.socket.destroy()
-        response.writeHead(status, { 'content-type': 'application/json' })
-        response.end(JSON.stringify(body ?? {}))
-      })
-      .catch(() => response.destroy())
+  const server = await standIn(async (asked) => {
+    const { delayUntil, body = {}, ...answered } = await (asked.path === '/token' ? grant(asked) : push(asked))
+    await delayUntil
+    return { ...answered, body }
   })
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  onTestFinished(() => {
-    server.close()
-    server.closeAllConnections()
-  })
-  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+  onTestFinished(() => server[Symbol.asyncDispose]())
+  const { url } = server
   return {
     url,
     account: (changes = {}) =>
