@@ -1,10 +1,9 @@
-import { readFileSync } from 'node:fs'
 import type { Locator } from 'playwright-core'
 import { expect, onTestFinished, test } from 'vitest'
 import { startChatDemo } from '../../demo/chat/server.ts'
 import { describeInBrowser } from '../support/browser.ts'
+import { violationsOf } from '../support/console.ts'
 
-const axe = readFileSync(new URL('../../node_modules/axe-core/axe.min.js', import.meta.url), 'utf8')
 /** The smallest PNG there is: one pixel. */
 const png = Buffer.from('iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mNkYAAAAAYAAjCB0C8AAAAASUVORK5CYII=', 'base64')
 
@@ -85,8 +84,6 @@ describeInBrowser('the demo with two people on one page', (open) => {
     const { page, ann, bob } = await demo()
     await say(ann, 'Hello')
     await waitFor(bob.getByRole('log'), /Hello/)
-    await page.evaluate(axe)
-    const { violations } = await page.evaluate(() => (globalThis as unknown as { axe: typeof import('axe-core') }).axe.run())
-    expect(violations.map(({ id, nodes }) => [id, nodes.map(({ html }) => html)])).toEqual([])
+    expect(await violationsOf(page)).toEqual([])
   })
 })
