@@ -64,11 +64,16 @@ export async function dispatch(
   const { account_sid, service_sid, conversation_sid } = message
   const isMailed = recipients.some(({ binding_type }) => binding_type === 'email')
   const mail = isMailed ? await writeMailHead(tx, message, members, now) : null
+  // A mail comes from the conversation's mailbox.
+  const mailbox = mail && canonicalAddress(mail.from.address)
+  const ownOf = (to: ParticipantRow) => to.proxy_address ?? (to.binding_type === 'email' ? mailbox : null)
+  // Most recipients of a conversation have one in common.
+  const own = [...new Set(recipients.map(ownOf))].filter((address) => address !== null)
+  const find = async (proxy_address: string) =>
+    [proxy_address, await tx.one(channelByAddress, { account_sid, proxy_address })] as const
+  const channels = new Map(await Promise.all(own.map(find)))
   for (const to of recipients) {
-    // A mail comes from the conversation's mailbox.
-    const mailbox = mail && to.binding_type === 'email' ? canonicalAddress(mail.from.address) : null
-    const own = to.proxy_address ?? mailbox
-    const channel = own === null ? undefined : await tx.one(channelByAddress, { account_sid, proxy_address: own })
+    const channel = channels.get(ownOf(to) ?? '')
     const delivery = {
       kind: channel ? ('message' as const) : ('loopback' as const),
       account_sid,
