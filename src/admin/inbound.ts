@@ -1,7 +1,7 @@
 import type { FastifyPluginAsync } from 'fastify'
 import type { Channels } from '../channels/channels.ts'
-import type { Incoming, IncomingMedia } from '../channels/inbound.ts'
 import { InboundMediaError } from '../channels/inbound-media.ts'
+import type { Incoming, IncomingMedia } from '../channels/incoming.ts'
 import { maxExternalId } from '../channels/statuses.ts'
 import type { Installation } from '../installation/open.ts'
 import { canonicalAddress } from '../resources/conversations/address-formats.ts'

@@ -6,8 +6,10 @@ import { ConflictError } from '../storage/errors.ts'
 import { accountBySid, channelByAddress, contentOfAccount, messageBySid } from '../storage/lookups.ts'
 import { deleteRow, insert, updateRow } from '../storage/rows.ts'
 import type { ChannelRow, ContentRow } from '../storage/schema.ts'
+import { findDestination, sameDestination } from './destination.ts'
 import { recordReceived, removeOldExternalIds } from './external-ids.ts'
-import { findDestination, type Plan, type Received, receivedBefore, sameDestination } from './inbound.ts'
+import type { Plan } from './inbound-plan.ts'
+import { type Received, receivedBefore } from './incoming.ts'
 import { reportStatus } from './receipts.ts'
 
 /** The commands of messaging channels and of those who configure them. Ids and time are part of the input. */
