@@ -1,3 +1,4 @@
+import type { IncomingHttpHeaders } from 'node:http'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Clock } from '../clock.ts'
 import { type ClientRequest, type WebhookClient, webhookTimeoutMs } from '../delivery/client.ts'
@@ -81,13 +82,14 @@ export class Carriers {
 
   async #exchange(request: ClientRequest, timeoutMs: number, signal: AbortSignal): Promise<HttpResponse> {
     const { kind, status, headers, bytes, error } = await this.#options.client.request(request, timeoutMs, signal)
-    if (kind === 'answered' && status !== null) return { status, headers: flat(headers), body: bytes }
+    if (kind === 'answered' && status !== null) return { status, headers: joined(headers), body: bytes }
     if (kind === 'refused_address') throw new RefusedError(unknownError, error ?? 'the address may not be called')
     throw new RetryError(error ?? 'no response')
   }
 }
 
-function flat(headers: Readonly<Record<string, string | readonly string[] | undefined>>): Record<string, string> {
+/** Returns headers as kinds get them: those that came several times are joined by a comma. */
+export function joined(headers: IncomingHttpHeaders): Record<string, string> {
   const entries = Object.entries(headers).flatMap(([name, value]) =>
     value === undefined ? [] : [[name, [value].flat().join(', ')]],
   )

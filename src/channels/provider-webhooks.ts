@@ -6,7 +6,7 @@ import { isSid } from '../sids.ts'
 import type { Reader } from '../storage/database.ts'
 import { channelBySid } from '../storage/lookups.ts'
 import { type ChannelEvent, type ChannelIo, UnprovenError } from './adapter.ts'
-import type { Carrier, Carriers } from './carrier.ts'
+import { type Carrier, type Carriers, joined } from './carrier.ts'
 
 /** Of one request: a batch of statuses, or a message with its media by URL. */
 const maxBodyBytes = 4 * 1024 * 1024
@@ -101,14 +101,11 @@ async function answer(options: ProviderWebhooksOptions, request: FastifyRequest<
 function rawRequest({ publicUrl }: ProviderWebhooksOptions, request: FastifyRequest<OfChannel>) {
   const target = request.raw.url ?? ''
   const path = (target.split('?')[0] ?? '').slice(`/channels/${request.params.sid}`.length)
-  const headers = Object.entries(request.headers).flatMap(([name, value]) =>
-    value === undefined ? [] : [[name, [value].flat().join(', ')] as const],
-  )
   return {
     method: request.method,
     url: `${baseOf(request, publicUrl)}${target}`,
     path: path === '' ? '/' : path,
-    headers: Object.fromEntries(headers),
+    headers: joined(request.headers),
     body: Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0),
   }
 }
