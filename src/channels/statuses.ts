@@ -30,6 +30,11 @@ export function isExternalId(id: string): boolean {
   return id !== '' && id.length <= maxExternalId && !/\p{Cc}/u.test(id) && id.isWellFormed()
 }
 
+/** Returns what a carrier gives as the code of an error; null unless it is a whole number above 0. */
+export function errorCodeOf(given: unknown): number | null {
+  return typeof given === 'number' && Number.isSafeInteger(given) && given > 0 ? given : null
+}
+
 /** The vendor's code for an unknown error. */
 export const unknownError = 30008
 

@@ -1,7 +1,7 @@
 import { parseJsonObject } from '../json.ts'
 import { type Accepted, type ChannelKind, type HttpResponse, type Outbound, RefusedError, RetryError } from './adapter.ts'
 import { urlSetting, type ValuesOf } from './settings.ts'
-import { isExternalId, receiptStatuses, unknownError } from './statuses.ts'
+import { errorCodeOf, isExternalId, receiptStatuses, unknownError } from './statuses.ts'
 
 const settings = {
   url: urlSetting({ description: 'http or https URL of the endpoint; it may contain a user name and password' }),
@@ -59,7 +59,7 @@ function acceptedBy({ status: responseStatus, body }: HttpResponse): Accepted {
     error_code,
   } = parseJsonObject(response) ?? {}
   const reported = receiptStatuses.find((candidate) => candidate === status)
-  const code = typeof error_code === 'number' && Number.isSafeInteger(error_code) && error_code > 0 ? error_code : null
+  const code = errorCodeOf(error_code)
   if (responseStatus < 200 || responseStatus > 299) {
     const answer = { response_status: responseStatus, response, ...(reported === 'undelivered' && { status: reported }) }
     const message = `HTTP ${responseStatus}`

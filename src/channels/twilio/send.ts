@@ -1,6 +1,6 @@
 import { parseJsonObject } from '../../json.ts'
 import { type Accepted, type ChannelIo, type HttpResponse, type Outbound, RefusedError, RetryError } from '../adapter.ts'
-import { unknownError } from '../statuses.ts'
+import { errorCodeOf, unknownError } from '../statuses.ts'
 import { accountUrl, basicAuth, type TwilioSettings } from './settings.ts'
 import { reportedStatus } from './status.ts'
 
@@ -41,7 +41,7 @@ function messageForm(settings: TwilioSettings, out: Outbound, webhook_url: strin
 function accepted({ status, body }: HttpResponse): Accepted {
   const message = parseJsonObject(body.toString()) ?? {}
   const { sid, code } = message
-  const errorCode = integer(message.error_code ?? code)
+  const errorCode = errorCodeOf(message.error_code ?? code)
   const answer = { response_status: status, response: summary(message) }
   if (status === 429 || status >= 500) {
     throw new RetryError(`the carrier responded ${status}`, { error_code: errorCode, ...answer })
@@ -70,8 +70,4 @@ function summary(response: Readonly<Record<string, unknown>>): string {
 /** Leaves out what is neither a text nor a number. */
 function brief(value: unknown): string | number | undefined {
   return typeof value === 'string' || typeof value === 'number' ? value : undefined
-}
-
-function integer(value: unknown): number | null {
-  return typeof value === 'number' && Number.isSafeInteger(value) && value > 0 ? value : null
 }

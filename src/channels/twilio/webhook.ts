@@ -6,6 +6,7 @@ import {
   UnprovenError,
   type WebhookResult,
 } from '../adapter.ts'
+import { errorCodeOf } from '../statuses.ts'
 import { inboundMedia } from './media.ts'
 import type { TwilioSettings } from './settings.ts'
 import { isProven } from './signature.ts'
@@ -75,8 +76,7 @@ function statusEvent(params: WebhookParams, given: string): ChannelEvent | undef
   const externalId = messageSid(params)
   const status = reportedStatus(given)
   if (externalId === undefined || status === undefined) return undefined
-  const code = Number(params.get('ErrorCode') ?? '')
-  return { kind: 'status', external_id: externalId, status, error_code: Number.isSafeInteger(code) && code > 0 ? code : null }
+  return { kind: 'status', external_id: externalId, status, error_code: errorCodeOf(Number(params.get('ErrorCode') ?? '')) }
 }
 
 function messageEvent(settings: TwilioSettings, params: WebhookParams): MessageEvent | undefined {

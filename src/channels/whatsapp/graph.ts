@@ -1,6 +1,6 @@
 import { isJsonObject, parseJsonObject } from '../../json.ts'
 import { type ChannelIo, type HttpRequest, RefusedError, RetryError } from '../adapter.ts'
-import { unknownError } from '../statuses.ts'
+import { errorCodeOf, unknownError } from '../statuses.ts'
 import { bearer, type WhatsAppSettings } from './settings.ts'
 
 /**
@@ -37,7 +37,7 @@ export function postGraph(settings: WhatsAppSettings, io: ChannelIo, url: string
 
 function errorOf(status: number, error: Readonly<Record<string, unknown>>): RetryError | RefusedError {
   const { message, is_transient, error_data, fbtrace_id } = error
-  const code = errorCode(error.code)
+  const code = errorCodeOf(error.code)
   const details = isJsonObject(error_data) ? error_data.details : undefined
   const answer = { response_status: status, response: [code, message, details, fbtrace_id].filter(isBrief).join('; ') }
   const says = `Meta responded ${status}${code === null ? '' : ` with code ${code}`}`
@@ -47,9 +47,4 @@ function errorOf(status: number, error: Readonly<Record<string, unknown>>): Retr
 
 function isBrief(value: unknown): value is string | number {
   return typeof value === 'string' || typeof value === 'number'
-}
-
-/** Returns a code of Meta's as the receipt has it: a whole number above 0, else null. */
-export function errorCode(code: unknown): number | null {
-  return typeof code === 'number' && Number.isSafeInteger(code) && code > 0 ? code : null
 }

@@ -1,7 +1,7 @@
 import { isJsonObject, parseJsonObject } from '../../json.ts'
 import type { ReceiptStatus } from '../../storage/schema.ts'
 import type { StatusEvent } from '../adapter.ts'
-import { errorCode } from './graph.ts'
+import { errorCodeOf } from '../statuses.ts'
 
 /*
  * What Meta posts: entries of changes, each about one number of the app, with messages or statuses. All of it is read with suspicion:
@@ -41,7 +41,7 @@ function changeOf({ field, value }: Fields): Change[] {
       number: digits || null,
       messages: objects(value.messages),
       statuses: objects(value.statuses).flatMap(statusOf),
-      errors: objects(value.errors).map(({ code }) => errorCode(code) ?? 0),
+      errors: objects(value.errors).map(({ code }) => errorCodeOf(code) ?? 0),
       names: namesOf(objects(value.contacts)),
     },
   ]
@@ -72,7 +72,7 @@ function statusOf({ id, status, errors }: Fields): StatusEvent[] {
   if (externalId === null || known === undefined) return []
   const [error] = objects(errors)
   return [
-    { kind: 'status', external_id: externalId, status: known, error_code: known === 'failed' ? errorCode(error?.code) : null },
+    { kind: 'status', external_id: externalId, status: known, error_code: known === 'failed' ? errorCodeOf(error?.code) : null },
   ]
 }
 
