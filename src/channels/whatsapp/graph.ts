@@ -1,6 +1,7 @@
-import { isJsonObject, parseJsonObject } from '../../json.ts'
+import { parseJsonObject } from '../../json.ts'
 import { type ChannelIo, type HttpRequest, RefusedError, RetryError } from '../adapter.ts'
 import { errorCodeOf, unknownError } from '../statuses.ts'
+import { type Fields, fields } from './notification.ts'
 import { bearer, type WhatsAppSettings } from './settings.ts'
 
 /**
@@ -13,7 +14,7 @@ const passing = [2, 4, 80007, 130429, 131000, 131016, 131056, 131057, 133004]
 /** The response to a request that succeeded. */
 export interface GraphResponse {
   readonly status: number
-  readonly json: Readonly<Record<string, unknown>>
+  readonly json: Fields
 }
 
 /** Calls the Graph API. Throws RetryError or RefusedError with the code of Meta's error. */
@@ -22,7 +23,7 @@ export async function callGraph(settings: WhatsAppSettings, io: ChannelIo, reque
   const { status, body } = await io.request({ ...request, headers })
   const json = parseJsonObject(body.toString())
   if (status >= 200 && status <= 299 && json) return { status, json }
-  throw errorOf(status, isJsonObject(json?.error) ? json.error : {})
+  throw errorOf(status, fields(json?.error))
 }
 
 /** Calls the Graph API with a JSON body. */
@@ -35,10 +36,10 @@ export function postGraph(settings: WhatsAppSettings, io: ChannelIo, url: string
   })
 }
 
-function errorOf(status: number, error: Readonly<Record<string, unknown>>): RetryError | RefusedError {
-  const { message, is_transient, error_data, fbtrace_id } = error
+function errorOf(status: number, error: Fields): RetryError | RefusedError {
+  const { message, is_transient, fbtrace_id } = error
   const code = errorCodeOf(error.code)
-  const details = isJsonObject(error_data) ? error_data.details : undefined
+  const { details } = fields(error.error_data)
   const answer = { response_status: status, response: [code, message, details, fbtrace_id].filter(isBrief).join('; ') }
   const says = `Meta responded ${status}${code === null ? '' : ` with code ${code}`}`
   const passes = status === 429 || status >= 500 || is_transient === true || (code !== null && passing.includes(code))

@@ -1,8 +1,8 @@
 import { buffer } from 'node:stream/consumers'
-import { isJsonObject } from '../../json.ts'
 import { type Accepted, type ChannelIo, type Outbound, type OutboundMedia, RefusedError } from '../adapter.ts'
 import { unknownError } from '../statuses.ts'
 import { callGraph, type GraphResponse, postGraph } from './graph.ts'
+import { objects, text } from './notification.ts'
 import { graphUrl, type WhatsAppSettings } from './settings.ts'
 import { templateMessage } from './templates.ts'
 
@@ -95,8 +95,7 @@ async function upload(settings: WhatsAppSettings, media: OutboundMedia, io: Chan
 }
 
 function accepted({ status, json }: GraphResponse): Accepted {
-  const message: unknown = Array.isArray(json.messages) ? json.messages[0] : undefined
-  const id = isJsonObject(message) ? message.id : undefined
-  if (typeof id !== 'string' || id === '') throw new RefusedError(unknownError, 'Meta has given the message no id')
+  const id = text(objects(json.messages)[0]?.id)
+  if (id === null) throw new RefusedError(unknownError, 'Meta has given the message no id')
   return { external_id: id, status: 'sent', response_status: status, response: id }
 }
