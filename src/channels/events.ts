@@ -51,7 +51,6 @@ async function receiveMessage(options: EventsOptions, channel: Channel, event: M
   const dropped = (why: string) => options.warn({ channel: sid, why }, 'a message from a channel was dropped')
   if (!isExternalId(event.external_id)) return dropped('its id is empty, too long or no text')
   if (!addressType(event.from)) return dropped('the sender has no address of a known format')
-  let failure: unknown
   const { text, media } = fitting(storable(event.text ?? ''))
   const mustHaveMedia = event.text === null || event.text === ''
   const store: Receiver['store'] = async (owner, media) => {
@@ -72,8 +71,7 @@ async function receiveMessage(options: EventsOptions, channel: Channel, event: M
         account_sid,
         from: event.from,
         to: event.to,
-        subject:
-          event.subject === null ? null : [...event.subject.toWellFormed().replaceAll('\0', '')].slice(0, maxSubject).join(''),
+        subject: event.subject === null ? null : [...storable(event.subject)].slice(0, maxSubject).join(''),
         body: mustHaveMedia && event.media.length > 0 ? null : text,
         media: [...event.media, ...media],
         attributes: null,
@@ -83,14 +81,11 @@ async function receiveMessage(options: EventsOptions, channel: Channel, event: M
       },
     )
   } catch (error) {
-    failure = error
+    if (error instanceof InboundError && error.statusCode !== 403) return dropped(reasons[error.statusCode] ?? 'it was refused')
+    if (error instanceof ApiError && !isFailure(error)) return dropped(`code ${error.entry.code}`)
+    // Of a suspended account: the provider tries again for some time.
+    throw error instanceof InboundError ? refuse('unavailable') : error
   }
-  if (failure === undefined) return
-  if (failure instanceof InboundError && failure.statusCode !== 403)
-    return dropped(reasons[failure.statusCode] ?? 'it was refused')
-  if (failure instanceof ApiError && !isFailure(failure)) return dropped(`code ${failure.entry.code}`)
-  // Of a suspended account: the provider tries again for some time.
-  throw failure instanceof InboundError ? refuse('unavailable') : failure
 }
 
 /** By status: the texts of the errors name addresses, which are not logged. */
@@ -119,13 +114,8 @@ async function announceTyping(
   { account_sid }: Channel,
   { from, to }: { readonly from: string; readonly to: string },
 ): Promise<void> {
-  const parties = {
-    account_sid,
-    address: canonicalAddress(from),
-    to: [canonicalAddress(to)] as const,
-    now: clock.now(account_sid),
-  }
-  const found = await findDestination(database.read, { ...parties, to: [parties.to[0]] })
+  const [address, proxy] = [canonicalAddress(from), canonicalAddress(to)]
+  const found = await findDestination(database.read, { account_sid, address, to: [proxy], now: clock.now(account_sid) })
   if (found?.kind !== 'open' || found.participant_sid === null) return
   const { service_sid, conversation_sid, participant_sid: sid } = found
   const participant = await database.read.one(participantBySid, { service_sid, conversation_sid, sid })
