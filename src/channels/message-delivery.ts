@@ -1,4 +1,3 @@
-import { setTimeout as delay } from 'node:timers/promises'
 import type { SendResult } from '../delivery/client.ts'
 import { type DeliveryHandler, unsent } from '../delivery/handler.ts'
 import { ApiError } from '../errors.ts'
@@ -99,19 +98,14 @@ async function sendBy(
 
 /** Resolves or rejects with the work. Throws RetryError when it is given up, whether or not the kind heeds that. */
 async function before<T>(over: AbortSignal, work: Promise<T>): Promise<T> {
-  const ended = new AbortController()
-  const late = delay(sendTimeoutMs * 2, undefined, { signal: AbortSignal.any([over, ended.signal]) }).catch(() => undefined)
+  const late = Promise.withResolvers<never>()
+  const giveUp = () => late.reject(new RetryError('no answer in time'))
+  over.addEventListener('abort', giveUp)
+  if (over.aborted) giveUp()
   try {
-    return await Promise.race([
-      work,
-      late.then(() => {
-        if (ended.signal.aborted) return work
-        work.catch(() => {})
-        throw new RetryError('no answer in time')
-      }),
-    ])
+    return await Promise.race([work, late.promise])
   } finally {
-    ended.abort()
+    over.removeEventListener('abort', giveUp)
   }
 }
 
