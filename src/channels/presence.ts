@@ -4,7 +4,6 @@ import { channelByAddress, participantsOfConversation } from '../storage/lookups
 import type { ParticipantRow } from '../storage/schema.ts'
 import type { Carrier, Carriers } from './carrier.ts'
 import { lastReceived } from './external-ids.ts'
-import { allKinds } from './kinds.ts'
 
 /** More are dropped: nobody misses one of many. */
 const maxUnderWay = 100
@@ -36,7 +35,7 @@ export class Presence {
   #tell(notice: Told): void {
     const { slots } = this.#options.database
     const isMine = slots.mine(slotOf(notice.conversation_sid, slots.count), 0)
-    if (!isMine || this.#underWay >= maxUnderWay || !allKinds().some(({ typing, seen }) => typing ?? seen)) return
+    if (!isMine || this.#underWay >= maxUnderWay) return
     this.#underWay++
     this.#tellAll(notice)
       .catch(() => {})
