@@ -109,7 +109,8 @@ async function mediaOf(options: OutboundOptions, row: DeliveryRow, form: Form, c
     // Media that are gone went with their message.
     attached: rows.filter((one) => one !== undefined).map((one) => outboundMedia(options, one)),
     html: can.subject ? await part('text/html') : null,
-    plain: await part('text/plain'),
+    // The message's own text comes first.
+    plain: form.Body === undefined ? await part('text/plain') : null,
   }
 }
 
