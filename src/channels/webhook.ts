@@ -1,7 +1,7 @@
 import { parseJsonObject } from '../json.ts'
 import { type Accepted, type ChannelKind, type HttpResponse, type Outbound, RefusedError, RetryError } from './adapter.ts'
 import { urlSetting, type ValuesOf } from './settings.ts'
-import { errorCodeOf, isExternalId, receiptStatuses, unknownError } from './statuses.ts'
+import { errorCodeOf, receiptStatuses, unknownError } from './statuses.ts'
 
 const settings = {
   url: urlSetting({ description: 'http or https URL of the endpoint; it may contain a user name and password' }),
@@ -67,7 +67,7 @@ function acceptedBy({ status: responseStatus, body }: HttpResponse): Accepted {
     throw new RefusedError(code ?? unknownError, message, answer)
   }
   return {
-    external_id: typeof external_id === 'string' && isExternalId(external_id) ? external_id : null,
+    external_id: typeof external_id === 'string' ? external_id : null,
     status: reported ?? 'sent',
     ...(code !== null && { error_code: code }),
     response_status: responseStatus,
