@@ -1,7 +1,7 @@
 import type { FastifyPluginAsync } from 'fastify'
 import type { Channels } from '../channels/channels.ts'
 import { InboundMediaError } from '../channels/inbound-media.ts'
-import type { Incoming, IncomingMedia } from '../channels/incoming.ts'
+import { InboundError, type Incoming, type IncomingMedia } from '../channels/incoming.ts'
 import { maxExternalId } from '../channels/statuses.ts'
 import type { Installation } from '../installation/open.ts'
 import { canonicalAddress } from '../resources/conversations/address-formats.ts'
@@ -110,39 +110,27 @@ export function inboundRoutes(
       '/inbound',
       { schema: receiveMessage, bodyLimit: maxBodyBytes },
       async ({ body }, reply) => {
-        const media = (body.media ?? []).map((one, i) => mediaOf(one, i))
-        const error = media.find((one) => typeof one === 'string')
-        if (error !== undefined) return reply.code(400).send({ error })
-        try {
-          const received = await channels.receive(
-            incoming(
-              body,
-              media.filter((one) => typeof one !== 'string'),
-              account.sid,
-            ),
-          )
-          return reply.code(received.duplicate ? 200 : 201).send(received)
-        } catch (failure) {
-          if (!(failure instanceof InboundMediaError)) throw failure
-          return reply.code(400).send({ error: `media could not be stored: ${failure.message}` })
-        }
+        const received = await channels.receive(incoming(body, account.sid)).catch((error: unknown) => {
+          throw error instanceof InboundMediaError ? new InboundError(400, `media could not be stored: ${error.message}`) : error
+        })
+        return reply.code(received.duplicate ? 200 : 201).send(received)
       },
     )
   }
 }
 
-/** Returns the media, or what is wrong with them. */
-function mediaOf(given: string | MediaBody, at: number): IncomingMedia | string {
+/** Returns media as they are received. Throws InboundError. */
+function mediaOf(given: string | MediaBody, at: number): IncomingMedia {
   if (typeof given === 'string') return { sid: given }
   const { url, content, content_type = null, filename = null } = given
-  if ((url === undefined) === (content === undefined)) return `media.${at} needs either url or content`
+  if ((url === undefined) === (content === undefined)) throw new InboundError(400, `media.${at} needs either url or content`)
   if (url !== undefined) return { filename, content_type, content: { url } }
   const base64 = content?.replace(/\s/g, '') ?? ''
-  if (!/^[A-Za-z0-9+/_-]*={0,2}$/.test(base64)) return `media.${at}.content is not base64`
+  if (!/^[A-Za-z0-9+/_-]*={0,2}$/.test(base64)) throw new InboundError(400, `media.${at}.content is not base64`)
   return { filename, content_type, content: Buffer.from(base64, 'base64') }
 }
 
-function incoming(body: InboundBody, media: readonly IncomingMedia[], defaultAccountSid: string): Incoming {
+function incoming(body: InboundBody, defaultAccountSid: string): Incoming {
   const to = [body.to].flat()
   const externalId = body.external_id ?? null
   return {
@@ -151,7 +139,7 @@ function incoming(body: InboundBody, media: readonly IncomingMedia[], defaultAcc
     to,
     subject: body.subject || null,
     body: body.body ?? null,
-    media,
+    media: (body.media ?? []).map(mediaOf),
     attributes: body.attributes ?? null,
     profile_name: body.profile_name ?? null,
     metadata: null,
