@@ -1,3 +1,4 @@
+import { createHmac } from 'node:crypto'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { became, said } from '../../../test/support/whatsapp-cloud.ts'
@@ -164,7 +165,6 @@ describe('webhook', () => {
       node,
       fc.record({ entry: fc.array(fc.record({ changes: fc.array(change, { maxLength: 2 }) }), { maxLength: 2 }) }),
     )
-    const { createHmac } = await import('node:crypto')
     await fc.assert(
       fc.asyncProperty(bodies, async (given) => {
         const body = Buffer.from(JSON.stringify(given))
