@@ -1,5 +1,6 @@
 import { expect } from 'vitest'
 import { ask } from '../support/admin.ts'
+import { autoCreate, conversationOver, settled } from '../support/channel.ts'
 import { test as base } from '../support/fixtures.ts'
 import { startServer } from '../support/server.ts'
 import type { Tenant } from '../support/tenant.ts'
@@ -25,24 +26,7 @@ async function connect(tenant: Tenant, carrier: Carrier, address: string = ours,
   return `${tenant.url}/channels/${body.sid}`
 }
 
-/** A conversation with somebody who has a number. */
-async function conversation(tenant: Tenant, address: string = theirs, proxy: string = ours) {
-  const { sid } = (await tenant.call('POST', '/v1/Conversations', {})).body
-  const path = `/v1/Conversations/${sid}`
-  const binding = { 'MessagingBinding.Address': address, 'MessagingBinding.ProxyAddress': proxy }
-  expect((await tenant.call('POST', `${path}/Participants`, binding)).status).toBe(201)
-  return {
-    path,
-    say: async (form: Record<string, string>) =>
-      `${path}/Messages/${(await tenant.call('POST', `${path}/Messages`, form)).body.sid}`,
-    messages: async () => (await tenant.call('GET', `${path}/Messages`)).body.messages,
-  }
-}
-
-const receiptsOf = async (tenant: Tenant, message: string) =>
-  (await tenant.call('GET', `${message}/Receipts`)).body.delivery_receipts
-const settled = (tenant: Tenant, message: string, ...expected: object[]) =>
-  expect.poll(() => receiptsOf(tenant, message)).toMatchObject(expected)
+const conversation = (tenant: Tenant, address: string = theirs, proxy: string = ours) => conversationOver(tenant, proxy, address)
 
 /** What the carrier has got for a text: the file shares it. */
 async function sent(carrier: Carrier, text: string): Promise<CarrierMessage> {
@@ -50,14 +34,6 @@ async function sent(carrier: Carrier, text: string): Promise<CarrierMessage> {
   await expect.poll(find).toBeDefined()
   return find() ?? expect.fail('no message')
 }
-
-const autoCreate = (tenant: Tenant, Address: string, Type = 'sms') =>
-  tenant.call('POST', '/v1/Configuration/Addresses', {
-    Type,
-    Address,
-    'AutoCreation.Enabled': 'true',
-    'AutoCreation.Type': 'default',
-  })
 
 test('a message goes out by the carrier, whose statuses become receipts', async ({ tenant, carrier }) => {
   const hook = await connect(tenant, carrier)
@@ -125,7 +101,7 @@ test('who writes for the first time gets a conversation, with their name, and th
   carrier,
 }) => {
   const hook = await connect(tenant, carrier)
-  await autoCreate(tenant, ours)
+  await autoCreate(tenant, ours, 'sms')
   const params = carrier.inbound(theirs, ours, { Body: 'Hello', ProfileName: 'Ann', WaId: '15551234567' })
   for (const method of ['POST', 'POST', 'GET']) {
     const response = await carrier.call(hook, params, { method })
@@ -169,7 +145,7 @@ test('the media of a message are stored', async ({ tenant, carrier }) => {
 
 test('a group MMS finds its conversation from each of its members', async ({ tenant, carrier }) => {
   const hook = await connect(tenant, carrier)
-  await autoCreate(tenant, ours)
+  await autoCreate(tenant, ours, 'sms')
   await carrier.call(hook, carrier.inbound(theirs, ours, { Body: 'All here?', OtherRecipients0: other }))
   await carrier.call(hook, carrier.inbound(other, ours, { Body: 'Yes', OtherRecipients0: theirs }))
   const { conversations } = (await tenant.call('GET', '/v1/Conversations')).body

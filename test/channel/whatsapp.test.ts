@@ -1,5 +1,6 @@
 import { expect } from 'vitest'
 import { ask } from '../support/admin.ts'
+import { autoCreate, conversationOver, receiptsOf, settled } from '../support/channel.ts'
 import { connected, opened } from '../support/client.ts'
 import { test as base } from '../support/fixtures.ts'
 import type { Tenant } from '../support/tenant.ts'
@@ -35,23 +36,7 @@ async function connect(
   return `${tenant.url}/channels/${body.sid}`
 }
 
-async function conversation(tenant: Tenant, proxy: string = first, address: string = theirs) {
-  const { sid } = (await tenant.call('POST', '/v1/Conversations', {})).body
-  const path = `/v1/Conversations/${sid}`
-  const binding = { 'MessagingBinding.Address': address, 'MessagingBinding.ProxyAddress': proxy }
-  expect((await tenant.call('POST', `${path}/Participants`, binding)).status).toBe(201)
-  return {
-    path,
-    say: async (form: Record<string, string>) =>
-      `${path}/Messages/${(await tenant.call('POST', `${path}/Messages`, form)).body.sid}`,
-    messages: async () => (await tenant.call('GET', `${path}/Messages`)).body.messages,
-  }
-}
-
-const receiptsOf = async (tenant: Tenant, message: string) =>
-  (await tenant.call('GET', `${message}/Receipts`)).body.delivery_receipts
-const settled = (tenant: Tenant, message: string, ...expected: object[]) =>
-  expect.poll(() => receiptsOf(tenant, message)).toMatchObject(expected)
+const conversation = (tenant: Tenant, proxy: string = first, address: string = theirs) => conversationOver(tenant, proxy, address)
 
 async function sent(cloud: WhatsAppCloud, text: string): Promise<CloudMessage> {
   const find = () => cloud.messages.find((message) => message.text?.body === text)
@@ -60,13 +45,6 @@ async function sent(cloud: WhatsAppCloud, text: string): Promise<CloudMessage> {
 }
 
 const contacts = [{ profile: { name: 'Sheena' }, wa_id: from }]
-const autoCreate = (tenant: Tenant, Address: string) =>
-  tenant.call('POST', '/v1/Configuration/Addresses', {
-    Type: 'whatsapp',
-    Address,
-    'AutoCreation.Enabled': 'true',
-    'AutoCreation.Type': 'default',
-  })
 
 test('a message goes out, and its statuses come batched and in any order', async ({ tenant, cloud }) => {
   const hook = await connect(tenant, cloud)
@@ -123,7 +101,7 @@ test('the URL is verified by the verify token alone', async ({ tenant, cloud }) 
 
 test('messages and files come in, once each', async ({ tenant, cloud }) => {
   const hook = await connect(tenant, cloud)
-  await autoCreate(tenant, first)
+  await autoCreate(tenant, first, 'whatsapp')
   const picture = Buffer.from('a picture')
   const image = { id: cloud.keep(picture, 'image/jpeg'), mime_type: 'image/jpeg', caption: 'Look' }
   const place = { latitude: 48.1, longitude: 11.5, name: 'Office' }
