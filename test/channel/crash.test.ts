@@ -1,9 +1,6 @@
-import { once } from 'node:events'
-import { createServer, type ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
-import { text } from 'node:stream/consumers'
 import { expect, test } from 'vitest'
 import { engine, newDatabase } from '../support/databases.ts'
+import { standIn } from '../support/http-stand-in.ts'
 import { type Serving, serve } from '../support/process.ts'
 import { sdkFor } from '../support/sdk.ts'
 
@@ -20,29 +17,22 @@ const headers = { authorization: `Bearer ${adminToken}`, 'content-type': 'applic
 /** A carrier that answers when it is told to, and keeps what it was handed. */
 async function startEndpoint() {
   const handed: { readonly message: string; readonly key: string }[] = []
-  const held: ServerResponse[] = []
-  let holding = false
-  const accept = (response: ServerResponse) => response.setHeader('content-type', 'application/json').end('{"status":"sent"}')
-  const server = createServer(async (request, response) => {
-    const form = new URLSearchParams(await text(request))
-    handed.push({ message: form.get('MessageSid') ?? '', key: String(request.headers['i-twilio-idempotency-token']) })
-    if (holding) held.push(response)
-    else accept(response)
+  let released = Promise.withResolvers<void>()
+  released.resolve()
+  const { url, [Symbol.asyncDispose]: dispose } = await standIn(async ({ headers, body }) => {
+    const form = new URLSearchParams(body.toString())
+    handed.push({ message: form.get('MessageSid') ?? '', key: String(headers['i-twilio-idempotency-token']) })
+    await released.promise
+    return { status: 200, body: { status: 'sent' } }
   })
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
   return {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/`,
+    url: `${url}/`,
     handed,
-    held,
     hold: (hold: boolean) => {
-      holding = hold
-      if (!hold) for (const response of held.splice(0)) accept(response)
+      if (hold) released = Promise.withResolvers()
+      else released.resolve()
     },
-    [Symbol.asyncDispose]: async () => {
-      server.closeAllConnections()
-      server.close()
-    },
+    [Symbol.asyncDispose]: dispose,
   }
 }
 
