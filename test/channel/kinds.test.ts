@@ -1,11 +1,9 @@
-import { once } from 'node:events'
-import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { afterAll, describe, expect, test } from 'vitest'
 import type { ChannelEvent } from '../../src/channels/adapter.ts'
 import { ask } from '../support/admin.ts'
 import { type CarrierReply, type FakedCarrier, type Handed, startCarrier } from '../support/faked-carrier.ts'
 import { startFileServer } from '../support/file-server.ts'
+import { standIn } from '../support/http-stand-in.ts'
 import type { TestServer } from '../support/server.ts'
 
 let server: Awaited<ReturnType<typeof startFileServer>>
@@ -140,7 +138,6 @@ describe('settings', () => {
   })
 
   test('belong to an address that the kind carries', async () => {
-    await startCarrier()
     const refused = await set('messenger:ann', { kind: 'faked', settings: { base_url: 'x', token: 'x' } })
     expect([refused.status, refused.body.error]).toEqual([400, 'the kind faked does not carry messenger'])
   })
@@ -308,19 +305,16 @@ describe('what providers tell', () => {
   })
 
   test('media come by value and by URL, several, with the sender and what the channel says', async () => {
-    const host = createServer((request, response) => {
-      if (request.url === '/moved') return void response.writeHead(302, { location: '/file' }).end()
-      if (request.url === '/gone') return void response.writeHead(404).end()
-      if (request.headers.authorization !== 'Bearer x') return void response.writeHead(401).end()
-      response.writeHead(200, { 'content-type': 'image/jpeg' }).end('fetched')
+    await using host = await standIn(({ path, headers }) => {
+      if (path === '/moved') return { status: 302, headers: { location: '/file' } }
+      if (path === '/gone') return { status: 404 }
+      if (headers.authorization !== 'Bearer x') return { status: 401 }
+      return { status: 200, headers: { 'content-type': 'image/jpeg' }, body: 'fetched' }
     })
-    host.listen(0, '127.0.0.1')
-    await once(host, 'listening')
-    const base = `http://127.0.0.1:${(host.address() as AddressInfo).port}`
     const one = await channel()
     const talk = await conversation(one.address)
     const headers = { authorization: 'Bearer x' }
-    const by = (path: string) => ({ filename: null, content_type: null, content: { url: base + path, headers } })
+    const by = (path: string) => ({ filename: null, content_type: null, content: { url: host.url + path, headers } })
     const event = inbound(talk.address, one.address, 'wamid.media', {
       text: 'Look',
       name: 'Ann',
@@ -337,8 +331,6 @@ describe('what providers tell', () => {
         { content: Buffer.from('more').toString('base64') },
       ],
     })
-    host.close()
-    host.closeAllConnections()
     const [first, second] = await talk.messages()
     // What is not there is left out.
     expect(first?.media).toEqual([expect.objectContaining({ content_type: 'image/jpeg', size: 7, filename: null })])
