@@ -1,5 +1,6 @@
+import pg from 'pg'
 import { pino } from 'pino'
-import { describe, expect, onTestFinished, test } from 'vitest'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { type Config, readConfig } from '../../src/config.ts'
 import { ApiError } from '../../src/errors.ts'
 import { start } from '../../src/main.ts'
@@ -10,6 +11,7 @@ import { everything, misspelt, type TestCommands } from '../support/batch-comman
 import { inspect, newDatabase } from '../support/databases.ts'
 import { postgresOnly } from '../support/only.ts'
 import { startPostgres } from '../support/postgres.ts'
+import { startProxy } from '../support/tcp-proxy.ts'
 
 const commands = new URL('../support/batch-commands.ts', import.meta.url)
 
@@ -144,4 +146,43 @@ postgresOnly('a database that is away', () => {
     await postgres.restart()
     expect(await names(database)).toEqual(['a'])
   })
+
+  test('after one of its processes has crashed: a write is done if it is stored, though its number was given to another one', async () => {
+    // What is written before the commit is lost.
+    await using postgres = await startPostgres({ settings: { synchronous_commit: 'on', wal_writer_delay: '10s' } })
+    const url = await postgres.createDatabase()
+    await using proxy = await startProxy(url)
+    const { database } = await open({ database: { engine: 'postgres', url: proxy.url } })
+    await database.write('put', row('a'))
+    const frozen = proxy.freezeAt('commit')
+    const kind = kindOf(database.write('put', row('b')))
+    await frozen
+    const witness = new pg.Client({ connectionString: url })
+    const crashed = new Promise((resolve) => witness.once('error', resolve))
+    await witness.connect()
+    const open_ones = "select pid, backend_xid::text as xid from pg_stat_activity where state = 'idle in transaction'"
+    const [victim] = (await witness.query<{ pid: number; xid: string }>(open_ones)).rows
+    if (!victim) throw new Error('no transaction is open')
+    process.kill(victim.pid, 'SIGKILL')
+    await crashed
+    proxy.cut()
+    await vi.waitUntil(async () => Number(await nextNumber(url)) >= Number(victim.xid), { timeout: 60_000 })
+    proxy.heal()
+    const isDone = (await kind) === 'done'
+    expect(await names(database)).toEqual(isDone ? ['a', 'b'] : ['a'])
+  })
 })
+
+/** Commits a transaction and returns its number; undefined while the database is away. */
+async function nextNumber(connectionString: string): Promise<string | undefined> {
+  const client = new pg.Client({ connectionString })
+  client.on('error', () => {})
+  try {
+    await client.connect()
+    return (await client.query<{ xid: string }>('select pg_current_xact_id()::text as xid')).rows[0]?.xid
+  } catch {
+    return undefined
+  } finally {
+    await client.end()
+  }
+}

@@ -18,8 +18,8 @@ export type Outcome =
 /** Names a transaction. After a crash of the database the number of one that was not committed may be given to another one. */
 export interface TransactionId {
   readonly xid: string
-  /** When the database was started that has given the number. */
-  readonly started: string
+  /** The `databaseRun` in which the number was given. */
+  readonly run: string
 }
 
 /** The commit was sent and no answer came: the transaction may be committed or not. The database knows it by `id`. */
@@ -38,8 +38,14 @@ export class CommitUnknownError extends Error {
   }
 }
 
+/**
+ * Differs before and after a crash. When a single process of the database has crashed, it recovers without a start of the first one:
+ * its statistics are reset then.
+ */
+export const databaseRun = "concat(pg_postmaster_start_time(), ' ', pg_stat_get_bgwriter_stat_reset_time())"
+
 /** Begins a transaction and returns its number, by which its outcome can be asked for later. */
-const begin = 'begin; select pg_current_xact_id()::text as xid, pg_postmaster_start_time()::text as started'
+const begin = `begin; select pg_current_xact_id()::text as xid, ${databaseRun} as run`
 
 const notRun: Outcome = { kind: 'undone', error: new Error('not run') }
 
@@ -279,6 +285,6 @@ function commitUnknown(cause: unknown, id: TransactionId | undefined, ifCommitte
 /** Reads the number from the results of `begin`. */
 function idOf(results: unknown): TransactionId | undefined {
   const [, numbered] = Array.isArray(results) ? results : []
-  const { xid, started } = numbered?.rows?.[0] ?? {}
-  return typeof xid === 'string' && typeof started === 'string' ? { xid, started } : undefined
+  const { xid, run } = numbered?.rows?.[0] ?? {}
+  return typeof xid === 'string' && typeof run === 'string' ? { xid, run } : undefined
 }

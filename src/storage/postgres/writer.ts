@@ -8,7 +8,7 @@ import type { Job, PendingJob } from '../jobs.ts'
 import { connect } from './connection.ts'
 import { isContention, isLost, isOutOfRoom, isUnavailable, OverdueError } from './failures.ts'
 import type { ColumnTypes } from './statements.ts'
-import { CommitUnknownError, type Outcome, Transaction, type TransactionId } from './transaction.ts'
+import { CommitUnknownError, databaseRun, type Outcome, Transaction, type TransactionId } from './transaction.ts'
 
 interface PendingWrite extends PendingJob {
   /** When it is given up instead of run again, by the monotonic clock of the process. */
@@ -32,7 +32,7 @@ const maxAlone = 4
 
 /** Of two questions about a commit whose answer was lost. */
 const statusIntervalMs = 100
-const xactStatus = 'select pg_xact_status($1::xid8) as status, pg_postmaster_start_time()::text = $2 as same'
+const xactStatus = `select pg_xact_status($1::xid8) as status, ${databaseRun} = $2 as same`
 
 export interface WriterOptions {
   readonly pool: Pool
@@ -212,10 +212,7 @@ export class PostgresWriter {
     const deadline = performance.now() + writeTimeoutMs
     while (id !== undefined && performance.now() < deadline) {
       try {
-        const { rows } = await this.#options.pool.query<{ status: string | null; same: boolean }>(xactStatus, [
-          id.xid,
-          id.started,
-        ])
+        const { rows } = await this.#options.pool.query<{ status: string | null; same: boolean }>(xactStatus, [id.xid, id.run])
         const { status = null, same = false } = rows[0] ?? {}
         // Of another transaction, perhaps: what was not committed gives its number away in a crash.
         if (status === 'committed' && !same) return undefined
