@@ -35,36 +35,50 @@ export function prefixOf(kind: SidKind): string {
 const pool = Buffer.allocUnsafe(8192)
 let used = pool.length
 
-function randomHex(bytes: number): string {
+/** Returns where in the pool so many bytes are that nobody has had yet. */
+function takeRandom(bytes: number): number {
   if (used + bytes > pool.length) {
     randomFillSync(pool)
     used = 0
   }
   used += bytes
-  return pool.toString('hex', used - bytes, used)
+  return used - bytes
 }
 
-/** How many SIDs have been made in a millisecond, of the last milliseconds in which any was: the clocks of accounts differ. */
-const made = new Map<number, number>()
+function randomHex(bytes: number): string {
+  const at = takeRandom(bytes)
+  return pool.toString('hex', at, at + bytes)
+}
+
+function randomInteger(bytes: number): number {
+  return pool.readUIntBE(takeRandom(bytes), bytes)
+}
+
+/** The last place within a millisecond, of the last milliseconds in which a SID was made: the clocks of accounts differ. */
+const lastPlaces = new Map<number, number>()
 const keptMs = 256
 
-/** Returns 4 hex digits that count up within a millisecond. */
+/**
+ * Returns 8 hex digits that grow within a millisecond. They begin at random and grow by random steps of all magnitudes: nobody can
+ * tell from their own SIDs how many other accounts have made in between.
+ */
 function orderWithin(ms: number): string {
-  const count = made.get(ms) ?? 0
-  if (count === 0 && made.size >= keptMs) {
-    const [oldest = ms] = made.keys()
-    made.delete(oldest)
+  const last = lastPlaces.get(ms)
+  if (last === undefined && lastPlaces.size >= keptMs) {
+    const [oldest = ms] = lastPlaces.keys()
+    lastPlaces.delete(oldest)
   }
-  made.set(ms, count + 1)
-  return Math.min(count, 0xffff).toString(16).padStart(4, '0')
+  const place = last === undefined ? randomInteger(4) >>> 1 : last + 1 + (randomInteger(2) >>> (randomInteger(1) & 15))
+  lastPlaces.set(ms, place)
+  return Math.min(place, 0xffff_ffff).toString(16).padStart(8, '0')
 }
 
 /**
  * Returns a new SID. Its first 12 digits are the time in ms, so that inserts land at the end of their index and SIDs order rows
- * of the same date in pages; the next 4 order what one thread makes in the same millisecond, as a clock that stands makes it.
+ * of the same date in pages; the next 8 order what one thread makes in the same millisecond, as a clock that stands makes it.
  */
 export function newSid(kind: SidKind, nowMs: number): string {
-  return prefixes[kind] + nowMs.toString(16).padStart(12, '0') + orderWithin(nowMs) + randomHex(8)
+  return prefixes[kind] + nowMs.toString(16).padStart(12, '0') + orderWithin(nowMs) + randomHex(6)
 }
 
 /** Returns 20 random hex digits, which nobody can guess. */
