@@ -187,6 +187,17 @@ describe('the time budget', () => {
     await close()
   })
 
+  test('close gives up a download that has no end', async () => {
+    const { authority } = await endpoint((_request, response) => void response.writeHead(200).write('begun'))
+    const { download, close } = client()
+    const { status, body } = await download(`http://${authority}/endless`, {}, PATIENT_MS)
+    const received = expect(text(body)).rejects.toThrow()
+    await close()
+    await received
+    expect(status).toBe(200)
+    await expect(download(`http://${authority}/endless`, {}, PATIENT_MS)).rejects.toThrow('the client is closed')
+  })
+
   test('covers waiting for a free connection; what times out there is not sent later', async () => {
     const held = once<ServerResponse>()
     const { authority, seen } = await endpoint((incoming, response) => {

@@ -30,9 +30,12 @@ export interface WebhookClient {
   send(request: ClientRequest, timeoutMs: number, signal?: AbortSignal): Promise<SendResult>
   /** The same, with the headers and bytes of the response. */
   request(request: ClientRequest, timeoutMs: number, signal?: AbortSignal): Promise<RawResult>
-  /** Begins a GET and returns its response as a stream, of any size; follows no redirect. Throws DownloadError. */
+  /**
+   * Begins a GET and returns its response as a stream, of any size; follows no redirect. `timeoutMs` is the longest silence. Throws
+   * DownloadError.
+   */
   download(url: string, headers: Readonly<Record<string, string>>, timeoutMs: number): Promise<Download>
-  /** Refuses new requests, waits for those in flight, then closes all connections. */
+  /** Refuses new requests, waits for those in flight, then closes all connections. Gives up downloads, which may take any time. */
   close(): Promise<void>
 }
 
@@ -164,18 +167,13 @@ export function createWebhookClient(options: WebhookClientOptions): WebhookClien
     } catch (error) {
       return failure('failed', errorText(error))
     } finally {
-      released()
+      inFlight--
+      if (inFlight === 0) onIdle()
     }
-  }
-
-  function released(): void {
-    inFlight--
-    if (inFlight === 0) onIdle()
   }
 
   async function download(url: string, headers: Readonly<Record<string, string>>, timeoutMs: number): Promise<Download> {
     if (closing) throw new DownloadError('the client is closed', true)
-    inFlight++
     try {
       opened ??= openAgent(options, connecting)
       const { agent } = await opened
@@ -186,10 +184,9 @@ export function createWebhookClient(options: WebhookClientOptions): WebhookClien
         body,
       } = await agent.request({ ...splitUrl(url), method: 'GET', headers, ...timeouts })
       // Whoever reads it is told of an error; whoever destroys it knows.
-      body.on('error', () => {}).once('close', released)
+      body.on('error', () => {})
       return { status: statusCode, headers: received, body }
     } catch (error) {
-      released()
       throw new DownloadError(errorText(error), kindOf(error) !== 'refused_address')
     }
   }
