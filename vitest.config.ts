@@ -5,7 +5,7 @@ import { defineConfig, type TestProjectInlineConfiguration } from 'vitest/config
  * Each file runs in at most one project of each engine:
  *
  *   npm test           sqlite          everything that is quick
- *                      postgres        of it, what storage touches: `engines_differ`
+ *                      postgres        of it, where the engines differ most: `engines_differ`
  *   npm run test:all   sqlite-more     what takes long: `slow`
  *   adds               postgres-more   `slow`, test/nodes, and everything else on PostgreSQL, too
  *                      client-sdk-…    `client_sdk` once more, with earlier versions of the client SDK
@@ -13,7 +13,7 @@ import { defineConfig, type TestProjectInlineConfiguration } from 'vitest/config
  * One file on one engine, wherever it belongs: `vitest run --project 'postgres*' test/sdk/users.test.ts`.
  */
 
-/** Where the engines could differ: transactions, locks, order, pages, sweeps, removal, what a process leaves behind. */
+/** Where the engines are likeliest to differ, kept short: `npm test` takes less than two minutes on two idle cores. */
 const engines_differ = [
   'test/storage/{database,distribution,failures,holders,migrations,plans,removal,stop}.test.ts',
   'test/sdk/{chat-concurrency,email,first}.test.ts',
