@@ -39,11 +39,6 @@ const maxLinks = 100
 /** The name under which failures of any operator token count. */
 const operator = 'operator'
 
-interface Session {
-  readonly session: string
-  readonly issued: number
-}
-
 /**
  * Who may act as the operator: whoever sends the operator token, and a browser that has signed in with it. A browser holds a
  * sealed cookie, which every node of the installation opens and which is void when the token changes; nothing is stored. A cookie
@@ -75,10 +70,10 @@ export class Operator {
   authorizes(request: FastifyRequest, reply?: FastifyReply): boolean {
     const { adminToken } = this.#options
     if (request.headers.authorization !== undefined) return this.#counted(request, hasBearer(request, adminToken))
-    const session = this.#sessionOf(request)
-    if (!session) return false
+    const issued = this.#sessionOf(request)
+    if (issued === undefined) return false
     if (!isOwnPage(request)) throw refuse('forbidden')
-    if (reply && this.#clock.now() - session.issued > renewAfterMs) this.#grant(request, reply)
+    if (reply && this.#clock.now() - issued > renewAfterMs) this.#grant(request, reply)
     return true
   }
 
@@ -146,8 +141,8 @@ export class Operator {
 
   #grant(request: FastifyRequest, reply: FastifyReply): number {
     const issued = this.#clock.now()
-    const session: Session = { session: this.#generation, issued }
-    const sealed = Buffer.from(this.#options.vault.seal(JSON.stringify(session)), 'base64').toString('base64url')
+    const session = JSON.stringify({ session: this.#generation, issued })
+    const sealed = Buffer.from(this.#options.vault.seal(session), 'base64').toString('base64url')
     reply.header('set-cookie', this.#setCookie(request, sealed, sessionMs / 1000))
     return issued + sessionMs
   }
@@ -158,28 +153,27 @@ export class Operator {
     return `${name}=${value}; Path=/; Max-Age=${maxAgeS}; HttpOnly; SameSite=Strict${secure ? '; Secure' : ''}`
   }
 
-  #sessionOf({ headers: { cookie } }: FastifyRequest): Session | null {
-    if (cookie === undefined) return null
+  /** Returns when the session of the request was issued; undefined without one. */
+  #sessionOf({ headers: { cookie = '' } }: FastifyRequest): number | undefined {
     for (const pair of cookie.split(';')) {
       const [name = '', value = ''] = pair.trim().split('=', 2)
       if (name !== this.#cookie && name !== `__Host-${this.#cookie}`) continue
-      const session = this.#opened(value)
-      if (session) return session
+      const issued = this.#opened(value)
+      if (issued !== undefined) return issued
     }
-    return null
+    return undefined
   }
 
-  #opened(value: string): Session | null {
+  #opened(value: string): number | undefined {
     let text: string
     try {
-      text = this.#options.vault.open(Buffer.from(value, 'base64url').toString('base64'))
+      text = this.#options.vault.open(value)
     } catch {
-      return null
+      return undefined
     }
     const { session, issued } = parseJsonObject(text) ?? {}
-    if (session !== this.#generation || typeof issued !== 'number') return null
-    const age = this.#clock.now() - issued
-    return age < sessionMs ? { session: this.#generation, issued } : null
+    if (session !== this.#generation || typeof issued !== 'number') return undefined
+    return this.#clock.now() - issued < sessionMs ? issued : undefined
   }
 }
 
