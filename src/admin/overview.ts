@@ -127,7 +127,7 @@ const locateSid: OperationSchema = {
       object('Place', {
         kind: { type: 'string', enum: ['account', 'service', 'conversation'] },
         account_sid: sid('account', 'SID of its account'),
-        service_sid: { ...sid('service', 'SID of its service, or of the default service of the account') },
+        service_sid: sid('service', 'SID of its service, or of the default service of the account'),
         conversation_sid: { type: ['string', 'null'] },
       }),
     ),
