@@ -2,8 +2,9 @@ import { useInfiniteQuery, useQuery } from '@tanstack/react-query'
 import { getRouteApi, Link } from '@tanstack/react-router'
 import { type FormEvent, useState } from 'react'
 import { conversationPath, post, servicePath } from '../api.ts'
-import { Empty, Field, Loading, Problem, SelectField, StateBadge, textsOf } from '../parts/basics.tsx'
+import { Field, SelectField, StateBadge, textsOf } from '../parts/basics.tsx'
 import { FormDialog } from '../parts/form-dialog.tsx'
+import { PagedList } from '../parts/paged-list.tsx'
 import { conversations, placeOf } from '../queries.ts'
 import { useSetting } from '../settings.ts'
 import { Countdown, Time } from '../time.tsx'
@@ -75,55 +76,41 @@ export function Conversations() {
           </div>
         </form>
       </search>
-      {list.isStale && (list.data?.pages.length ?? 0) > 1 && !list.isFetching && (
-        <button type="button" className="news" onClick={() => void list.refetch()}>
-          There is new activity: show it
-        </button>
-      )}
-      <Problem error={list.error ?? place.error} retry={() => void list.refetch()} />
-      {list.isPending && <Loading what="conversations" />}
-      {list.isSuccess && rows.length === 0 && (
-        <Empty title={filtered ? 'No conversation matches' : 'No conversations yet'}>
-          <p>
-            {list.hasNextPage
-              ? 'Only the latest were looked at so far.'
-              : filtered
-                ? 'Clear the filters, or choose another service above.'
-                : 'Create one here, or with an SDK: it appears at once.'}
-          </p>
-        </Empty>
-      )}
-      {rows.length > 0 && (
-        <ul className="rows" aria-label="Conversations">
-          {rows.map((row) => (
-            <li key={row.sid}>
-              <Link to="/services/$service/conversations/$sid" params={{ service, sid: row.sid }} className="row">
-                <span className="row-title">{row.friendly_name || row.unique_name || row.sid}</span>
-                <StateBadge state={row.state} />
-                <span className="row-note">
-                  {row.unique_name !== null && row.friendly_name ? `${row.unique_name} · ` : ''}
-                  {row.messages === 1 ? '1 message' : `${row.messages.toLocaleString('en')} messages`}
-                  {(row.date_inactive ?? row.date_closed) !== null && (
-                    <>
-                      {' · '}
-                      {row.date_inactive !== null ? 'inactive in ' : 'closes in '}
-                      <Countdown to={row.date_inactive ?? row.date_closed ?? ''} />
-                    </>
-                  )}
-                </span>
-                <span className="row-time">
-                  <Time at={row.date_activity} />
-                </span>
-              </Link>
-            </li>
-          ))}
-        </ul>
-      )}
-      {list.hasNextPage && (
-        <button type="button" className="more" disabled={list.isFetching} onClick={() => void list.fetchNextPage()}>
-          {list.isFetchingNextPage ? 'Loading …' : 'Load more'}
-        </button>
-      )}
+      <PagedList
+        list={list}
+        name="Conversations"
+        error={place.error}
+        news="There is new activity: show it"
+        none={filtered ? 'No conversation matches' : 'No conversations yet'}
+        next={
+          filtered
+            ? 'Clear the filters, or choose another service above.'
+            : 'Create one here, or with an SDK: it appears at once.'
+        }
+      >
+        {rows.map((row) => (
+          <li key={row.sid}>
+            <Link to="/services/$service/conversations/$sid" params={{ service, sid: row.sid }} className="row">
+              <span className="row-title">{row.friendly_name || row.unique_name || row.sid}</span>
+              <StateBadge state={row.state} />
+              <span className="row-note">
+                {row.unique_name !== null && row.friendly_name ? `${row.unique_name} · ` : ''}
+                {row.messages === 1 ? '1 message' : `${row.messages.toLocaleString('en')} messages`}
+                {(row.date_inactive ?? row.date_closed) !== null && (
+                  <>
+                    {' · '}
+                    {row.date_inactive !== null ? 'inactive in ' : 'closes in '}
+                    <Countdown to={row.date_inactive ?? row.date_closed ?? ''} />
+                  </>
+                )}
+              </span>
+              <span className="row-time">
+                <Time at={row.date_activity} />
+              </span>
+            </Link>
+          </li>
+        ))}
+      </PagedList>
       {creating && place.data && (
         <NewConversation account={place.data.account_sid} service={service} onClose={() => setCreating(false)} />
       )}

@@ -3,8 +3,9 @@ import { getRouteApi, Link } from '@tanstack/react-router'
 import { type FormEvent, useState } from 'react'
 import { type Delivery, post } from '../api.ts'
 import { announce } from '../parts/announce.tsx'
-import { copy, Empty, Field, Loading, Problem, SelectField, Sid, StatusBadge, textsOf } from '../parts/basics.tsx'
+import { copy, Field, Loading, Problem, SelectField, Sid, StatusBadge, textsOf } from '../parts/basics.tsx'
 import { lastAttempt } from '../parts/delivery-link.tsx'
+import { PagedList } from '../parts/paged-list.tsx'
 import { deliveries, delivery, queryClient } from '../queries.ts'
 import { Time } from '../time.tsx'
 
@@ -105,53 +106,39 @@ export function Deliveries() {
           </div>
         </form>
       </search>
-      {list.isStale && (list.data?.pages.length ?? 0) > 1 && !list.isFetching && (
-        <button type="button" className="news" onClick={() => void list.refetch()}>
-          There are newer results: show them
-        </button>
-      )}
-      <Problem error={list.error ?? again.error} retry={() => void list.refetch()} />
-      {list.isPending && <Loading what="deliveries" />}
-      {list.isSuccess && rows.length === 0 && (
-        <Empty title={filtered ? 'No delivery matches' : 'Nothing has been sent yet'}>
-          <p>
-            {list.hasNextPage
-              ? 'Only the latest were looked at so far.'
-              : filtered
-                ? 'Clear the filters. Finished deliveries stay for PARLEY_DELIVERY_LOG_DAYS.'
-                : 'Set a webhook URL and its events, of the account, of a service or of a conversation: each event becomes a delivery.'}
-          </p>
-        </Empty>
-      )}
-      {rows.length > 0 && (
-        <ul className="rows" aria-label="Deliveries">
-          {rows.map((row) => (
-            <li key={row.id} className="chosen-row">
-              <input
-                type="checkbox"
-                aria-label={`Choose ${row.event_type} ${row.id}`}
-                checked={chosen.has(row.id)}
-                onChange={({ currentTarget: { checked } }) =>
-                  setChosen((before) => new Set(checked ? [...before, row.id] : [...before].filter((id) => id !== row.id)))
-                }
-              />
-              <Link to="/deliveries/$id" params={{ id: row.id }} className="row">
-                <span className="row-title">{row.event_type}</span>
-                <StatusBadge status={row.status} />
-                <span className="row-note">{`${lastAttempt(row)} · ${row.url ?? 'no channel'}`}</span>
-                <span className="row-time">
-                  <Time at={row.date_created} />
-                </span>
-              </Link>
-            </li>
-          ))}
-        </ul>
-      )}
-      {list.hasNextPage && (
-        <button type="button" className="more" disabled={list.isFetching} onClick={() => void list.fetchNextPage()}>
-          {list.isFetchingNextPage ? 'Loading …' : 'Load more'}
-        </button>
-      )}
+      <PagedList
+        list={list}
+        name="Deliveries"
+        error={again.error}
+        news="There are newer results: show them"
+        none={filtered ? 'No delivery matches' : 'Nothing has been sent yet'}
+        next={
+          filtered
+            ? 'Clear the filters. Finished deliveries stay for PARLEY_DELIVERY_LOG_DAYS.'
+            : 'Set a webhook URL and its events, of the account, of a service or of a conversation: each event becomes a delivery.'
+        }
+      >
+        {rows.map((row) => (
+          <li key={row.id} className="chosen-row">
+            <input
+              type="checkbox"
+              aria-label={`Choose ${row.event_type} ${row.id}`}
+              checked={chosen.has(row.id)}
+              onChange={({ currentTarget: { checked } }) =>
+                setChosen((before) => new Set(checked ? [...before, row.id] : [...before].filter((id) => id !== row.id)))
+              }
+            />
+            <Link to="/deliveries/$id" params={{ id: row.id }} className="row">
+              <span className="row-title">{row.event_type}</span>
+              <StatusBadge status={row.status} />
+              <span className="row-note">{`${lastAttempt(row)} · ${row.url ?? 'no channel'}`}</span>
+              <span className="row-time">
+                <Time at={row.date_created} />
+              </span>
+            </Link>
+          </li>
+        ))}
+      </PagedList>
     </main>
   )
 }

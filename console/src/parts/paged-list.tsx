@@ -1,0 +1,49 @@
+import type { InfiniteData, UseInfiniteQueryResult } from '@tanstack/react-query'
+import type { ReactNode } from 'react'
+import { Empty, Loading, Problem } from './basics.tsx'
+
+interface PagedListProps {
+  readonly list: UseInfiniteQueryResult<InfiniteData<unknown>>
+  readonly name: string
+  /** Of something else on the page. */
+  readonly error: unknown
+  /** What is said when the list has changed while several of its pages are shown. */
+  readonly news: string
+  /** What is said when nothing was found, and the next step. */
+  readonly none: string
+  readonly next: string
+  /** The rows. */
+  readonly children: readonly ReactNode[]
+}
+
+/** A list that is loaded page by page. */
+export function PagedList({ list, name, error, news, none, next, children }: PagedListProps) {
+  const isLong = (list.data?.pages.length ?? 0) > 1
+  const reload = () => void list.refetch()
+  return (
+    <>
+      {list.isStale && isLong && !list.isFetching && (
+        <button type="button" className="news" onClick={reload}>
+          {news}
+        </button>
+      )}
+      <Problem error={list.error ?? error} retry={reload} />
+      {list.isPending && <Loading what={name.toLowerCase()} />}
+      {list.isSuccess && children.length === 0 && (
+        <Empty title={none}>
+          <p>{list.hasNextPage ? 'Only the latest were looked at so far.' : next}</p>
+        </Empty>
+      )}
+      {children.length > 0 && (
+        <ul className="rows" aria-label={name}>
+          {children}
+        </ul>
+      )}
+      {list.hasNextPage && (
+        <button type="button" className="more" disabled={list.isFetching} onClick={() => void list.fetchNextPage()}>
+          {list.isFetchingNextPage ? 'Loading …' : 'Load more'}
+        </button>
+      )}
+    </>
+  )
+}
