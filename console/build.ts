@@ -2,7 +2,7 @@
  * Builds the console into `dist/console`, where the server looks for it. `--if-possible`: as `npm ci` does it, which must not fail
  * where only what production needs is installed.
  */
-import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { brotliCompressSync, gzipSync } from 'node:zlib'
 
@@ -17,8 +17,7 @@ export async function buildConsole(): Promise<string[]> {
   const folder = `${target}.${process.pid}`
   const built = await build({ root, configFile: `${root}vite.config.ts`, logLevel: 'warn', build: { outDir: folder } })
   compressAll(`${folder}/assets`)
-  mkdirSync(target, { recursive: true })
-  rmSync(target, { recursive: true })
+  rmSync(target, { recursive: true, force: true })
   renameSync(folder, target)
   const outputs = Array.isArray(built) ? built : 'output' in built ? [built] : []
   return outputs.flatMap(({ output }) => output).flatMap((file) => (file.type === 'chunk' ? file.moduleIds : []))

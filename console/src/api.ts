@@ -193,7 +193,6 @@ async function request(method: string, path: string, { account, form, json, webh
   const given = form && Object.entries(form).flatMap(([name, value]) => (value === undefined ? [] : [[name, value]]))
   const response = await fetch(path, {
     method,
-    credentials: 'same-origin',
     headers: {
       ...(account !== undefined && { 'x-parley-account': account }),
       ...(json && { 'content-type': 'application/json' }),

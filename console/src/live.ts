@@ -31,7 +31,7 @@ export function useLive(): void {
         source = undefined
       } else if (!source) open()
     }
-    if (!document.hidden) open()
+    follow()
     document.addEventListener('visibilitychange', follow)
     return () => {
       document.removeEventListener('visibilitychange', follow)

@@ -4,7 +4,7 @@ import { type RefObject, useEffect, useRef, useState } from 'react'
 import { remove } from '../api.ts'
 import { useCurrentService } from '../current.ts'
 import { useLive } from '../live.ts'
-import { accounts, placeOf, queryClient, services } from '../queries.ts'
+import { accounts, placeOf, services } from '../queries.ts'
 import { useSetting } from '../settings.ts'
 import { Announcements } from './announce.tsx'
 import { Problem } from './basics.tsx'
@@ -174,10 +174,7 @@ function Settings() {
         <button
           type="button"
           onClick={() => {
-            void remove('/admin/v1/session').then(() => {
-              queryClient.clear()
-              location.reload()
-            })
+            void remove('/admin/v1/session').then(() => location.reload())
           }}
         >
           Sign out

@@ -1,4 +1,4 @@
-import { Fragment, type ReactNode, useEffect, useMemo, useRef, useState } from 'react'
+import { Fragment, type ReactNode, useEffect, useRef, useState } from 'react'
 import type { Conversation, Delivery, Message, Participant } from '../api.ts'
 import { Time } from '../time.tsx'
 import { Empty, Loading, Problem } from './basics.tsx'
@@ -27,7 +27,6 @@ interface Entry {
 /** Messages, what has happened between them and what was sent about it, on one line of time. The latest is at the bottom. */
 export function Timeline(props: TimelineProps) {
   const { messages, isPending, error, retry, older } = props
-  const entries = useMemo(() => entriesOf(props), [props])
   const [count, setCount] = useState(0)
   const box = useRef<HTMLDivElement>(null)
   const latest = messages[0]?.sid
@@ -67,7 +66,7 @@ export function Timeline(props: TimelineProps) {
               <p>Write one below, or with an SDK: it appears at once.</p>
             </Empty>
           )}
-          {entries.map(({ key, shown }) => (
+          {entriesOf(props).map(({ key, shown }) => (
             <Fragment key={key}>{shown}</Fragment>
           ))}
         </div>
