@@ -8,8 +8,8 @@ const choices = {
   webhooks: ['yes', 'no'],
 } as const
 
-type Name = keyof typeof choices
-type Choice<N extends Name> = (typeof choices)[N][number]
+export type Name = keyof typeof choices
+export type Choice<N extends Name> = (typeof choices)[N][number]
 
 const listeners = new Set<() => void>()
 

@@ -5,7 +5,7 @@ import { remove } from '../api.ts'
 import { useCurrentService } from '../current.ts'
 import { useLive } from '../live.ts'
 import { accounts, placeOf, services } from '../queries.ts'
-import { useSetting } from '../settings.ts'
+import { type Choice, type Name, useSetting } from '../settings.ts'
 import { Announcements } from './announce.tsx'
 import { Problem } from './basics.tsx'
 import { Palette } from './palette.tsx'
@@ -139,38 +139,38 @@ function Search({ input }: { readonly input: RefObject<HTMLInputElement | null> 
   )
 }
 
+interface SettingProps<N extends Name> {
+  readonly name: N
+  readonly label: string
+  readonly words: Readonly<Record<Choice<N>, string>>
+}
+
+function Setting<N extends Name>({ name, label, words }: SettingProps<N>) {
+  const [value, set] = useSetting(name)
+  return (
+    <label>
+      {label}{' '}
+      <select value={value} onChange={({ target }) => set(target.value as Choice<N>)}>
+        {Object.entries<string>(words).map(([choice, text]) => (
+          <option key={choice} value={choice}>
+            {text}
+          </option>
+        ))}
+      </select>
+    </label>
+  )
+}
+
 function Settings() {
-  const [theme, setTheme] = useSetting('theme')
-  const [time, setTime] = useSetting('time')
-  const [zone, setZone] = useSetting('zone')
   return (
     <>
       <button type="button" className="quiet" popoverTarget="settings">
         Settings
       </button>
       <div id="settings" popover="auto">
-        <label>
-          Theme{' '}
-          <select value={theme} onChange={({ target }) => setTheme(target.value as typeof theme)}>
-            <option value="system">as the system</option>
-            <option value="light">light</option>
-            <option value="dark">dark</option>
-          </select>
-        </label>
-        <label>
-          Times{' '}
-          <select value={time} onChange={({ target }) => setTime(target.value as typeof time)}>
-            <option value="relative">relative</option>
-            <option value="absolute">absolute</option>
-          </select>
-        </label>
-        <label>
-          Zone{' '}
-          <select value={zone} onChange={({ target }) => setZone(target.value as typeof zone)}>
-            <option value="local">local</option>
-            <option value="utc">UTC</option>
-          </select>
-        </label>
+        <Setting name="theme" label="Theme" words={{ system: 'as the system', light: 'light', dark: 'dark' }} />
+        <Setting name="time" label="Times" words={{ relative: 'relative', absolute: 'absolute' }} />
+        <Setting name="zone" label="Zone" words={{ local: 'local', utc: 'UTC' }} />
         <button
           type="button"
           onClick={() => {
