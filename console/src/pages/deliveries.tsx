@@ -1,6 +1,7 @@
 import { useInfiniteQuery, useMutation, useQuery } from '@tanstack/react-query'
 import { getRouteApi, Link } from '@tanstack/react-router'
 import { type FormEvent, useState } from 'react'
+import { postActionEvents } from '../../../src/events/names.ts'
 import { type Delivery, post } from '../api.ts'
 import { announce } from '../parts/announce.tsx'
 import { copy, Field, Loading, Problem, SelectField, Sid, StatusBadge, textsOf } from '../parts/basics.tsx'
@@ -11,23 +12,6 @@ import { Time } from '../time.tsx'
 
 const listRoute = getRouteApi('/deliveries')
 const oneRoute = getRouteApi('/deliveries/$id')
-
-/** Events that webhooks are sent. */
-const events = [
-  'onConversationAdded',
-  'onConversationUpdated',
-  'onConversationRemoved',
-  'onConversationStateUpdated',
-  'onMessageAdded',
-  'onMessageUpdated',
-  'onMessageRemoved',
-  'onParticipantAdded',
-  'onParticipantUpdated',
-  'onParticipantRemoved',
-  'onDeliveryUpdated',
-  'onUserAdded',
-  'onUserUpdated',
-]
 
 function sendAgain(id: string): Promise<Delivery> {
   return post(`/admin/v1/deliveries/${id}/redeliver`)
@@ -89,7 +73,7 @@ export function Deliveries() {
           </SelectField>
           <SelectField label="Event" name="event" defaultValue={filters.event ?? ''} onChange={submit}>
             <option value="">any</option>
-            {events.map((name) => (
+            {postActionEvents.map((name) => (
               <option key={name}>{name}</option>
             ))}
           </SelectField>
