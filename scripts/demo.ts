@@ -4,14 +4,13 @@
  */
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
-import { once } from 'node:events'
-import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import type { Twilio } from 'twilio'
 import { request } from 'undici'
 import { outside } from '../test/mail/outside.ts'
 import { catchMail } from '../test/mail/smtp-catcher.ts'
+import { freePort } from '../test/support/postgres.ts'
 import { type Serving, serve, folder as temporaryFolder } from '../test/support/process.ts'
 import { sdkFor } from '../test/support/sdk.ts'
 import { type Caught, catchWebhooks } from '../test/support/webhook-catcher.ts'
@@ -162,15 +161,6 @@ async function mail({ sdk }: Server): Promise<void> {
   const bodies = (await messages.list()).map(({ author, body }) => `${author}: ${body}`)
   assert.deepEqual(bodies, ['ann@example.org: Where is it?', 'alice: On its way.', 'ann@example.org: It is here!'])
   for (const line of bodies) console.log(`  ${line}`)
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer()
-  await once(server.listen(0, '127.0.0.1'), 'listening')
-  const address = server.address()
-  server.close()
-  assert(address !== null && typeof address === 'object')
-  return address.port
 }
 
 /** Expects the next event to be of this type, signed, with these parameters. */
