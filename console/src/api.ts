@@ -119,7 +119,7 @@ export interface Attempt {
 
 export interface Delivery {
   readonly id: string
-  readonly kind: 'webhook' | 'message' | 'loopback'
+  readonly kind: 'webhook' | 'message' | 'loopback' | 'push'
   readonly account_sid: string
   readonly service_sid: string
   readonly target_sid: string | null

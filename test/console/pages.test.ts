@@ -1,5 +1,6 @@
 import type { Page } from 'playwright-core'
 import { afterAll, expect } from 'vitest'
+import { startCarrier } from '../support/faked-carrier.ts'
 import { adminToken, startServer } from '../support/server.ts'
 import type { Tenant } from '../support/tenant.ts'
 import { closeBrowser, newVisitor, signIn, test } from './support.ts'
@@ -234,6 +235,25 @@ test('failed deliveries are found, looked at and sent again, one or several', as
   await page.getByRole('button', { name: 'Send again (2)' }).click()
   await boxes.nth(3).waitFor()
   await expect.poll(() => catcher.requests.length).toBe(4)
+})
+
+test('a delivery without a URL says who it was for: a channel, or nobody', async ({ tenant, visitor }) => {
+  await using carrier = await startCarrier()
+  const [customer, carried, alone] = ['+15551234567', '+15557654321', '+15557654322']
+  const settings = { base_url: carrier.url, token: 'a-token-of-the-carrier' }
+  await tenant.admin('PUT', `/accounts/${tenant.account_sid}/channels/${carried}`, { kind: 'faked', settings })
+  const { conversations } = tenant.sdk.conversations.v1
+  const sentOn = async (proxy: string) => {
+    const { sid } = await conversations.create({})
+    const binding = { 'messagingBinding.address': customer, 'messagingBinding.proxyAddress': proxy }
+    await conversations(sid).participants.create(binding)
+    await conversations(sid).messages.create({ body: 'Hello' })
+    const page = await visitor.open(`/deliveries?conversation=${sid}`)
+    await row(page, 'channelMessage').click()
+    return page.locator('dt:text-is("Sent to") + dd')
+  }
+  expect(await (await sentOn(carried)).textContent()).toMatch(/^a channel CN[0-9a-f]{32}$/)
+  expect(await (await sentOn(alone)).textContent()).toBe('nobody: no channel carries the address ')
 })
 
 test('the clock is moved to the next deadline, and another tab shows what that did', async ({ visitor }) => {

@@ -5,7 +5,7 @@ import { postActionEvents } from '../../../src/events/names.ts'
 import { type Delivery, post } from '../api.ts'
 import { announce } from '../parts/announce.tsx'
 import { copy, Field, Loading, Problem, SelectField, Sid, StatusBadge, textsOf } from '../parts/basics.tsx'
-import { lastAttempt } from '../parts/delivery-link.tsx'
+import { lastAttempt, sentTo } from '../parts/delivery-link.tsx'
 import { PagedList } from '../parts/paged-list.tsx'
 import { deliveries, delivery, queryClient } from '../queries.ts'
 import { Time } from '../time.tsx'
@@ -115,7 +115,7 @@ export function Deliveries() {
             <Link to="/deliveries/$id" params={{ id: row.id }} className="row">
               <span className="row-title">{row.event_type}</span>
               <StatusBadge status={row.status} />
-              <span className="row-note">{`${lastAttempt(row)} · ${row.url ?? 'no channel'}`}</span>
+              <span className="row-note">{`${lastAttempt(row)} · ${sentTo(row)}`}</span>
               <span className="row-time">
                 <Time at={row.date_created} />
               </span>
@@ -171,8 +171,7 @@ export function OneDelivery() {
         </dd>
         <dt>Sent to</dt>
         <dd>
-          {row.url === null ? 'nobody: no channel carries the address' : `${row.method} ${row.url}`}{' '}
-          {row.target_sid !== null && <Sid sid={row.target_sid} />}
+          {row.url === null ? sentTo(row) : `${row.method} ${row.url}`} {row.target_sid !== null && <Sid sid={row.target_sid} />}
         </dd>
         <dt>About</dt>
         <dd>

@@ -10,13 +10,19 @@ export function lastAttempt({ attempts }: Pick<Delivery, 'attempts'>): string {
   return `${last.error ?? last.status ?? 'done'} in ${last.duration_ms} ms${times}`
 }
 
+/** To whom it is sent. Pushes have no URL, nor have channels whose kind knows it. */
+export function sentTo({ kind, url }: Pick<Delivery, 'kind' | 'url'>): string {
+  if (kind === 'loopback') return 'nobody: no channel carries the address'
+  return url ?? (kind === 'push' ? 'a device' : 'a channel')
+}
+
 export function DeliveryLink({ delivery }: { readonly delivery: Delivery }) {
   return (
     <Link
       to="/deliveries/$id"
       params={{ id: delivery.id }}
       className="delivery-link"
-      title={`${delivery.url ?? 'no channel'}: ${lastAttempt(delivery)}`}
+      title={`${sentTo(delivery)}: ${lastAttempt(delivery)}`}
     >
       {delivery.event_type} <StatusBadge status={delivery.status} />
     </Link>
