@@ -2,7 +2,7 @@ import { useInfiniteQuery, useQuery } from '@tanstack/react-query'
 import { getRouteApi, Link } from '@tanstack/react-router'
 import { type FormEvent, useState } from 'react'
 import { conversationPath, post, servicePath } from '../api.ts'
-import { Field, SelectField, StateBadge, textsOf } from '../parts/basics.tsx'
+import { Field, filledTextsOf, SelectField, StateBadge } from '../parts/basics.tsx'
 import { FormDialog } from '../parts/form-dialog.tsx'
 import { PagedList } from '../parts/paged-list.tsx'
 import { conversations, placeOf } from '../queries.ts'
@@ -23,18 +23,9 @@ export function Conversations() {
   const filtered = Object.values(filters).some((value) => value !== undefined)
   const apply = (event: FormEvent<HTMLFormElement>) => {
     event.preventDefault()
-    const { state, name, who, from, to } = textsOf(event.currentTarget)
+    const { who, ...search } = filledTextsOf(event.currentTarget)
     const isAddress = /^(\+\d|\w+:|.+@)/.test(who ?? '')
-    void navigate({
-      search: {
-        state: state || undefined,
-        name: name || undefined,
-        identity: (!isAddress && who) || undefined,
-        address: (isAddress && who) || undefined,
-        from: from || undefined,
-        to: to || undefined,
-      },
-    })
+    void navigate({ search: { ...search, [isAddress ? 'address' : 'identity']: who } })
   }
   return (
     <main>

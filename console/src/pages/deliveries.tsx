@@ -4,7 +4,7 @@ import { type FormEvent, useState } from 'react'
 import { postActionEvents } from '../../../src/events/names.ts'
 import { type Delivery, post } from '../api.ts'
 import { announce } from '../parts/announce.tsx'
-import { copy, Field, Loading, Problem, SelectField, Sid, StatusBadge, textsOf } from '../parts/basics.tsx'
+import { copy, Field, filledTextsOf, Loading, Problem, SelectField, Sid, StatusBadge } from '../parts/basics.tsx'
 import { lastAttempt, sentTo } from '../parts/delivery-link.tsx'
 import { PagedList } from '../parts/paged-list.tsx'
 import { deliveries, delivery, queryClient } from '../queries.ts'
@@ -38,16 +38,7 @@ export function Deliveries() {
   })
   const apply = (event: FormEvent<HTMLFormElement>) => {
     event.preventDefault()
-    const { status, event: type, conversation, service, target } = textsOf(event.currentTarget)
-    void navigate({
-      search: {
-        status: status || undefined,
-        event: type || undefined,
-        conversation: conversation || undefined,
-        service: service || undefined,
-        target: target || undefined,
-      },
-    })
+    void navigate({ search: filledTextsOf(event.currentTarget) })
   }
   const submit = (event: { readonly currentTarget: HTMLSelectElement }) => event.currentTarget.form?.requestSubmit()
   return (

@@ -138,3 +138,8 @@ export function SelectField({ label, children, ...input }: FieldProps & Componen
 export function textsOf(form: HTMLFormElement): Readonly<Record<string, string>> {
   return Object.fromEntries([...new FormData(form)].map(([name, value]) => [name, String(value)]))
 }
+
+/** The same without those of empty fields. */
+export function filledTextsOf(form: HTMLFormElement): Readonly<Record<string, string>> {
+  return Object.fromEntries(Object.entries(textsOf(form)).filter(([, text]) => text !== ''))
+}
