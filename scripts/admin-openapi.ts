@@ -2,6 +2,7 @@ import swagger from '@fastify/swagger'
 import fastify from 'fastify'
 import { pino } from 'pino'
 import { adminRoutes } from '../src/admin/routes.ts'
+import { subjects } from '../src/admin/schemas.ts'
 import { Faults } from '../src/api/faults.ts'
 import { Operator } from '../src/api/operator.ts'
 import type { Channels } from '../src/channels/channels.ts'
@@ -54,25 +55,7 @@ const about = {
       },
     },
   },
-  tags: [
-    'Accounts',
-    'API keys',
-    'Access tokens',
-    'Channels',
-    'Content templates',
-    'Conversations',
-    'Deliveries',
-    'Events',
-    'Gateway',
-    'Identity',
-    'Installation',
-    'Mail',
-    'Session',
-    'Test clock',
-    'Test mode',
-  ].map((name) => ({
-    name,
-  })),
+  tags: subjects.map((name) => ({ name })),
 }
 
 /** Returns the description of the admin API, from its routes on a server that does not listen. */

@@ -1,28 +1,31 @@
 import type { FastifySchema } from 'fastify'
 import { prefixOf, type SidKind } from '../sids.ts'
 
+/** What operations are about: their tags, in the order of the description. */
+export const subjects = [
+  'Accounts',
+  'API keys',
+  'Access tokens',
+  'Channels',
+  'Content templates',
+  'Conversations',
+  'Deliveries',
+  'Events',
+  'Gateway',
+  'Identity',
+  'Installation',
+  'Mail',
+  'Session',
+  'Test clock',
+  'Test mode',
+] as const
+
 /** The published description of a route. Requests are validated against it, responses are not (see `routes.ts`). */
 export interface OperationSchema extends FastifySchema {
   readonly operationId: string
   readonly summary: string
   readonly description?: string
-  readonly tags: readonly [
-    | 'Accounts'
-    | 'API keys'
-    | 'Access tokens'
-    | 'Channels'
-    | 'Content templates'
-    | 'Conversations'
-    | 'Deliveries'
-    | 'Events'
-    | 'Gateway'
-    | 'Identity'
-    | 'Installation'
-    | 'Mail'
-    | 'Session'
-    | 'Test clock'
-    | 'Test mode',
-  ]
+  readonly tags: readonly [(typeof subjects)[number]]
   /** Empty: no token is needed. */
   readonly security?: readonly []
   readonly response: Readonly<Record<string, object>>
