@@ -81,14 +81,10 @@ test('nothing that people write runs, wherever it is shown', async ({ server, te
   await v1.configuration.webhooks().update({ postWebhookUrl: catcher.url(), filters: ['onMessageAdded', 'onParticipantAdded'] })
   const service = (await v1.configuration().fetch()).defaultChatServiceSid
   await tenant.admin('POST', `/accounts/${tenant.account_sid}`, { friendly_name: hostile[0] })
-  const { username, password } = tenant.credentials
-  const upload = async (name: string, content_type: string, body: string) => {
-    const response = await fetch(`${server.url}/v1/Services/${service}/Media?${new URLSearchParams({ Filename: name })}`, {
-      method: 'POST',
-      headers: { authorization: `Basic ${btoa(`${username}:${password}`)}`, 'content-type': content_type },
-      body,
-    })
-    return ((await response.json()) as { sid: string }).sid
+  const upload = async (name: string, content_type: string, body: string): Promise<string> => {
+    const path = `/v1/Services/${service}/Media?${new URLSearchParams({ Filename: name })}`
+    const made = await tenant.call('POST', path, body, { headers: { 'content-type': content_type }, check: false })
+    return made.body.sid
   }
   const mail = `<h1>A mail with colours</h1><script>top.pwned=10;parent.pwned=11</script><img src="${catcher.url()}" onerror="top.pwned=12">
     <form action="${catcher.url()}"><button>Go</button></form><style>@import url(${catcher.url()});</style><meta http-equiv="refresh" content="0;url=${catcher.url()}">`
