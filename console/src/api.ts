@@ -268,6 +268,8 @@ export function withQuery(path: string, params: Readonly<Record<string, string |
   return query.size === 0 ? path : `${path}?${query}`
 }
 
+export const aSid = /^[A-Z]{2}[0-9a-f]{32}$/
+
 export function servicePath(service: string): string {
   return `/v1/Services/${service}`
 }

@@ -1,7 +1,7 @@
 import { useQuery } from '@tanstack/react-query'
 import { Link, Outlet, useNavigate } from '@tanstack/react-router'
 import { type RefObject, useEffect, useRef, useState } from 'react'
-import { remove } from '../api.ts'
+import { aSid, remove } from '../api.ts'
 import { useCurrentService } from '../current.ts'
 import { useLive } from '../live.ts'
 import { accounts, placeOf, services } from '../queries.ts'
@@ -113,8 +113,6 @@ function Scope() {
     </div>
   )
 }
-
-const aSid = /^[A-Z]{2}[0-9a-f]{32}$/
 
 /** A SID leads to its page, anything else to the conversations with that name. */
 function Search({ input }: { readonly input: RefObject<HTMLInputElement | null> }) {

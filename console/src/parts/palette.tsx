@@ -1,5 +1,6 @@
 import { useNavigate } from '@tanstack/react-router'
 import { type KeyboardEvent, useId, useState } from 'react'
+import { aSid } from '../api.ts'
 import { useCurrentService } from '../current.ts'
 import { useSetting } from '../settings.ts'
 import { Dialog } from './basics.tsx'
@@ -38,7 +39,7 @@ export function Palette({ onClose }: { readonly onClose: () => void }) {
     },
   ]
   const wanted = text.trim()
-  const sid = /^[A-Z]{2}[0-9a-f]{32}$/.test(wanted)
+  const sid = aSid.test(wanted)
     ? [{ name: `Go to ${wanted}`, run: () => void navigate({ to: '/$sid', params: { sid: wanted } }) }]
     : []
   const found = [...sid, ...all.filter(({ name }) => name.toLowerCase().includes(wanted.toLowerCase()))]
