@@ -1,7 +1,7 @@
 import type { FastifyPluginAsync } from 'fastify'
 import { mailBlocksOf } from '../channels/email/blocks.ts'
 import type { Email } from '../channels/email/email.ts'
-import { recipientsOf } from '../channels/email/envelope.ts'
+import { envelopeOf } from '../channels/email/envelope.ts'
 import type { SentMail } from '../channels/email/outbox.ts'
 import { readMail } from '../channels/email/read.ts'
 import { MailError, type Taken } from '../channels/email/take.ts'
@@ -173,8 +173,9 @@ export function mailRoutes(
       routes.post<Handed>('/mail', { schema: takeMail, bodyLimit: maxBytes }, async ({ query, body }, reply) => {
         if (!Buffer.isBuffer(body))
           return reply.code(415).send({ error: 'the body must be a mail, with the content type message/rfc822' })
-        const from = query.from ?? null
-        const to = query.to === undefined ? await recipientsOf(body) : [query.to].flat()
+        const lost = await envelopeOf(body)
+        const from = query.from ?? lost.from
+        const to = query.to === undefined ? lost.to : [query.to].flat()
         try {
           return await reply.code(201).send({ results: (await email.take({ from, to, raw: body })).map(takenToJson) })
         } catch (error) {

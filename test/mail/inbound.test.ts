@@ -630,6 +630,16 @@ describe('POST /admin/v1/mail', () => {
     expect(bulk).toMatchObject({ status: 201, body: { results: [{ outcome: 'dropped', why: 'automatic: bulk' }] } })
   })
 
+  test('without an envelope in the query has that of the headers', async () => {
+    const { tenant, address } = await mailbox()
+    const raw = `Return-Path: <ann@example.org>\r\nDelivered-To: ${address}\r\nTo: list@example.net\r\n\r\nWithout a From\r\n`
+    expect(await post('', raw)).toMatchObject({ status: 201, body: { results: [{ outcome: 'received' }] } })
+    expect(await membersOf(tenant, (await only(tenant)).sid)).toMatchObject([
+      { address: 'ann@example.org' },
+      { address: 'list@example.net' },
+    ])
+  })
+
   test.for([
     ['', 'From: a@b.cd\r\nTo: nobody@nowhere.example\r\n\r\nx', 'message/rfc822', 422],
     ['', '', 'message/rfc822', 422],

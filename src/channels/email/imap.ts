@@ -2,9 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { ImapFlow } from 'imapflow'
 import { Loop, type Worker } from '../../loop.ts'
 import type { Database } from '../../storage/database.ts'
-import { recipientsOf } from './envelope.ts'
-import { headerOf } from './headers.ts'
-import { parseHead } from './parse.ts'
+import { envelopeOf } from './envelope.ts'
 import { MailError, type RawMail } from './take.ts'
 
 /** A mailbox that is emptied by IMAP: `imaps://user:password@host/INBOX`. */
@@ -181,10 +179,9 @@ export class ImapFetcher implements Worker {
   /** Returns a mail with the envelope that its headers show: of the mailbox itself when they name none that is known here. */
   async #withEnvelope(raw: Buffer): Promise<RawMail> {
     const { knows, box } = this.#options
-    const path = headerOf((await parseHead(raw)).headers, 'return-path')
-    const named = await recipientsOf(raw)
+    const { from, to: named } = await envelopeOf(raw)
     const known = await Promise.all(named.map(knows))
     const to = named.filter((_, i) => known[i])
-    return { from: path === undefined ? null : path.replace(/^<|>$/g, ''), to: to.length > 0 ? to : [box.user], raw }
+    return { from, to: to.length > 0 ? to : [box.user], raw }
   }
 }
