@@ -163,6 +163,26 @@ describe('a message to people with a mail address', () => {
     expect(await receipts(tenant, `${path}/Messages/${sent.sid}`, 1)).toMatchObject([{ status: 'failed', error_code: 63007 }])
   })
 
+  test('reaches the others when somebody has an address that no mail can be sent to', async () => {
+    const tenant = await newTenant(server)
+    const { path } = await conversation(tenant, [mailed('ann@example.org'), mailed('no,such@example.org')])
+    const sent = (await tenant.call('POST', `${path}/Messages`, { Author: 'alice', Body: 'Hello' })).body
+    const { mail } = await relay.next()
+    expect(mail.to).toEqual([{ address: 'ann@example.org', name: null }])
+    const found = await receipts(tenant, `${path}/Messages/${sent.sid}`, 2)
+    expect(found).toMatchObject([{ status: 'sent' }, { status: 'failed', error_code: 30005 }])
+  })
+
+  test('of a mailbox that no mail can be sent from has failed, with a reason', async () => {
+    const tenant = await newTenant(server)
+    const from = { 'Bindings.Email.Address': 'sup,port@example.com' }
+    const { path, sid } = await conversation(tenant, [mailed('ann@example.org')], from)
+    const sent = (await tenant.call('POST', `${path}/Messages`, { Author: 'alice', Body: 'From whom?' })).body
+    expect(await receipts(tenant, `${path}/Messages/${sent.sid}`, 1)).toMatchObject([{ status: 'failed', error_code: 63007 }])
+    const { deliveries } = await tenant.admin('GET', `/deliveries?conversation_sid=${sid}`)
+    expect(deliveries[0].attempts).toMatchObject([{ error: expect.stringContaining('Bindings.Email.Address') }])
+  })
+
   test('cannot add a header or a recipient', async () => {
     const tenant = await newTenant(server)
     const evil = 'x\r\nBcc: eve@example.org\r\n\r\n<script>'

@@ -72,6 +72,9 @@ async function send(options: MailKindOptions, out: Outbound, io: ChannelIo): Pro
 async function sendable({ committed }: MailKindOptions, out: Outbound): Promise<MailHead> {
   const { mail, to, sids } = out
   if (!mail) throw new RefusedError(noChannelError, 'the conversation has no Bindings.Email.Address to send from')
+  if (!isAddress(mail.from.address)) {
+    throw new RefusedError(noChannelError, "the conversation's Bindings.Email.Address is none that mail can be sent from")
+  }
   if (!isAddress(to)) throw new RefusedError(errorCodeFor('5.1.3'), 'the address is none that mail can be sent to')
   const block = await committed.one(mailBlock, { account_sid: sids.account, address: to.toLowerCase() })
   if (block) {
@@ -82,7 +85,9 @@ async function sendable({ committed }: MailKindOptions, out: Outbound): Promise<
   if (isAutomatic(out) && (await wroteAutomatically(committed, out))) {
     throw new RefusedError(errorCodeFor('5.7.0'), 'an automatic mail is not sent in answer to an automatic one')
   }
-  return mail
+  // Participants may have addresses that no mail can be sent to: they are no reason to send none to the others.
+  const named = (people: MailHead['to']) => people.filter(({ address }) => isAddress(address))
+  return { ...mail, to: named(mail.to), cc: named(mail.cc) }
 }
 
 function isAutomatic({ author }: Outbound): boolean {
