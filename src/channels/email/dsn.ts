@@ -8,8 +8,6 @@ export interface RecipientStatus {
   readonly action: 'failed' | 'delayed' | 'delivered' | 'relayed' | 'expanded'
   /** Enhanced status code (RFC 3463) such as `5.1.1`; null without one. */
   readonly status: string | null
-  /** What the other server said. */
-  readonly text: string | null
 }
 
 export interface Dsn {
@@ -20,7 +18,7 @@ export interface Dsn {
 
 const maxRecipients = 100
 const maxReport = 64 * 1024
-const maxText = 500
+const maxReason = 500
 
 /**
  * Parses a bounce: the status part of a report, else what older programs say in headers (`X-Failed-Recipients`) or in their text.
@@ -38,7 +36,7 @@ export function parseDsn(mail: ParsedMail): Dsn | null {
     .slice(0, maxRecipients)
     .map((one) => one.trim().toLowerCase())
   return {
-    recipients: recipients.map((recipient) => ({ recipient, action: 'failed', status: enhanced(text), text })),
+    recipients: recipients.map((recipient) => ({ recipient, action: 'failed', status: enhanced(text) })),
     message_id: messageId,
   }
 }
@@ -62,7 +60,7 @@ function statusesIn(report: string): RecipientStatus[] {
     const recipient = addressIn(fields.get('original-recipient')) ?? addressIn(fields.get('final-recipient'))
     const diagnostic = fields.get('diagnostic-code')?.replace(/^[\w-]+\s*;\s*/, '') ?? null
     const status = enhanced(fields.get('status') ?? null) ?? enhanced(diagnostic)
-    return [{ recipient, action, status, text: diagnostic === null ? null : cut(diagnostic, maxText) }]
+    return [{ recipient, action, status }]
   })
 }
 
@@ -106,8 +104,7 @@ function informal(mail: ParsedMail, messageId: string | null): Dsn | null {
   )
     return null
   const recipient = /^\s*<?([^\s<>@]{1,64}@[^\s<>@:]{1,190})>?:?\s*$/m.exec(text)?.[1]?.toLowerCase() ?? null
-  const reason = firstReason(text)
-  return { recipients: [{ recipient, action: 'failed', status: enhanced(reason), text: reason }], message_id: messageId }
+  return { recipients: [{ recipient, action: 'failed', status: enhanced(firstReason(text)) }], message_id: messageId }
 }
 
 /** Returns the line of a text that has the answer of the other server. */
@@ -116,7 +113,7 @@ function firstReason(text: string): string | null {
     .slice(0, maxReport)
     .split('\n')
     .find((one) => /\b[45]\d\d[ -]|\b[45]\.\d{1,3}\.\d{1,3}\b/.test(one))
-  return line === undefined ? null : cut(line.trim(), maxText)
+  return line === undefined ? null : cut(line.trim(), maxReason)
 }
 
 /** Returns the Message-ID in the returned mail or its headers, which come as a part or, from older programs, in the text. */

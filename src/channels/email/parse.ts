@@ -13,7 +13,6 @@ export interface Mailbox {
 export interface Part {
   readonly filename: string | null
   readonly content_type: string
-  readonly disposition: string | null
   /** Without angle brackets. */
   readonly content_id: string | null
   readonly content: Uint8Array
@@ -148,11 +147,10 @@ export function isAddress(text: string): boolean {
   return text.length <= 254 && /^[^\s@:<>()[\]\\,;"]{1,64}@[^\s@:<>()[\]\\,;"]+\.[^\s@:<>()[\]\\,;"]+$/.test(text)
 }
 
-function partOf({ filename, mimeType, disposition, contentId, content }: Attachment): Part {
+function partOf({ filename, mimeType, contentId, content }: Attachment): Part {
   return {
     filename: cut(oneLine(clean(filename ?? '')).replace(/[/\\]/g, '_'), maxFilename) || null,
     content_type: /^[\w.+-]{1,64}\/[\w.+-]{1,64}$/.test(mimeType) ? mimeType : 'application/octet-stream',
-    disposition,
     content_id: contentId?.replace(/^<|>$/g, '').trim() || null,
     content: typeof content === 'string' ? new TextEncoder().encode(content) : new Uint8Array(content),
   }

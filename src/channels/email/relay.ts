@@ -13,8 +13,6 @@ export interface Envelope {
 export interface Relay {
   /** Returns the server's reply. Throws RetryError or RefusedError. */
   send(envelope: Envelope, mail: Readable): Promise<{ readonly response: string }>
-  /** Returns what is wrong with the connection; null when nothing is. */
-  check(): Promise<string | null>
   close(): void
 }
 
@@ -43,14 +41,6 @@ export function smtpRelay(url: string): Relay {
         return { response }
       } catch (error) {
         throw errorFor(error)
-      }
-    },
-    async check() {
-      try {
-        await transport.verify()
-        return null
-      } catch (error) {
-        return error instanceof Error ? error.message.slice(0, 300) : 'the connection failed'
       }
     },
     close: () => transport.close(),
