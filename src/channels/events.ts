@@ -10,7 +10,7 @@ import { findDestination } from './destination.ts'
 import { type Receiver, receive } from './inbound.ts'
 import { InboundMediaError, type InboundMediaOptions, storeMedia } from './inbound-media.ts'
 import { InboundError } from './incoming.ts'
-import { fitting } from './long-text.ts'
+import { fitting, storable } from './long-text.ts'
 import { isExternalId, receiptStatuses } from './statuses.ts'
 
 /** Of a subject; longer ones are cut, those of the API are refused. */
@@ -92,11 +92,6 @@ async function receiveMessage(options: EventsOptions, channel: Channel, event: M
 const reasons: Readonly<Record<number, string>> = {
   400: 'an address has no known format',
   404: 'there is no open conversation, and no address configuration that creates one',
-}
-
-/** What either engine can store. */
-function storable(text: string): string {
-  return text.toWellFormed().replaceAll('\0', '')
 }
 
 async function reportStatus(options: EventsOptions, { account_sid, sid, address }: Channel, event: StatusEvent): Promise<void> {

@@ -10,6 +10,7 @@ import { newSid } from '../sids.ts'
 import type { Database } from '../storage/database.ts'
 import type { MediaRow } from '../storage/schema.ts'
 import type { InboundMedia } from './adapter.ts'
+import { storable } from './long-text.ts'
 
 export interface InboundMediaOptions {
   readonly store: Pick<MediaStore, 'add'>
@@ -63,8 +64,11 @@ export async function storeMedia(
         account_sid,
         sha256,
         size,
-        content_type: typeOf(media.content_type ?? received_type),
-        filename: baseName(media.filename)?.slice(0, maxFilename).toWellFormed() ?? null,
+        content_type: typeOf(storable(media.content_type ?? received_type ?? '')),
+        filename:
+          baseName(storable(media.filename ?? ''))
+            ?.slice(0, maxFilename)
+            .toWellFormed() ?? null,
         category: media.category ?? 'media',
         author: null,
         conversation_sid: null,
@@ -118,9 +122,9 @@ async function fetched(
   return fetched(client, next.href, next.origin === new URL(url).origin ? headers : {}, redirects - 1)
 }
 
-function typeOf(given: string | null): string {
+function typeOf(given: string): string {
   try {
-    return uploadedType(given ?? undefined)
+    return uploadedType(given)
   } catch {
     return 'application/octet-stream'
   }

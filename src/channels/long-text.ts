@@ -3,6 +3,11 @@ import type { InboundMedia } from './adapter.ts'
 /** Bytes of a message's body, in UTF-8. */
 const maxBodyBytes = 32_768
 
+/** Returns a text as either engine can store it. */
+export function storable(text: string): string {
+  return text.toWellFormed().replaceAll('\0', '')
+}
+
 /** Returns as many whole characters as a body holds. */
 export function beginningOf(text: string): string {
   return text.slice(0, encoder.encodeInto(text, new Uint8Array(maxBodyBytes)).read)

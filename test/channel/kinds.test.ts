@@ -347,6 +347,21 @@ describe('what providers tell', () => {
     expect(again).toEqual({ status: 200, body: { ...body, duplicate: true } })
   })
 
+  test('a file is stored whatever its name and type are, without what no engine can store', async () => {
+    await using host = await standIn(() => ({ status: 200, body: 'a file' }))
+    const one = await channel()
+    const talk = await conversation(one.address)
+    const odd = (filename: string, content_type: string) => ({ filename, content_type, content: { url: `${host.url}/file` } })
+    const media = [odd('a\0b.txt', 'text/plain'), odd('c\ud800.txt', 'text/plain; x=\0'), odd('\0', '\0')]
+    const event = inbound(talk.address, one.address, 'wamid.odd', { text: null, media })
+    expect((await one.tell([event])).status).toBe(202)
+    expect((await talk.messages())[0]?.media).toEqual([
+      expect.objectContaining({ filename: 'ab.txt', content_type: 'text/plain' }),
+      expect.objectContaining({ filename: 'c\ufffd.txt', content_type: 'text/plain; x=' }),
+      expect.objectContaining({ filename: null, content_type: 'application/octet-stream' }),
+    ])
+  })
+
   test.each<[object, string]>([
     [{ media: [{}] }, 'media.0 needs either url or content'],
     [{ media: [{ url: 'http://a.test', content: 'YQ==' }] }, 'media.0 needs either url or content'],
