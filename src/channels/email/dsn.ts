@@ -1,5 +1,6 @@
 import { headerOf, messageIdsIn } from './headers.ts'
 import { clean, cut, type ParsedMail } from './parse.ts'
+import { enhancedStatus } from './relay.ts'
 
 /** What a delivery status notification (RFC 3464) says about one recipient. */
 export interface RecipientStatus {
@@ -36,7 +37,7 @@ export function parseDsn(mail: ParsedMail): Dsn | null {
     .slice(0, maxRecipients)
     .map((one) => one.trim().toLowerCase())
   return {
-    recipients: recipients.map((recipient) => ({ recipient, action: 'failed', status: enhanced(text) })),
+    recipients: recipients.map((recipient) => ({ recipient, action: 'failed', status: enhancedStatus(text) })),
     message_id: messageId,
   }
 }
@@ -59,7 +60,7 @@ function statusesIn(report: string): RecipientStatus[] {
     if (!action) return []
     const recipient = addressIn(fields.get('original-recipient')) ?? addressIn(fields.get('final-recipient'))
     const diagnostic = fields.get('diagnostic-code')?.replace(/^[\w-]+\s*;\s*/, '') ?? null
-    const status = enhanced(fields.get('status') ?? null) ?? enhanced(diagnostic)
+    const status = enhancedStatus(fields.get('status')) ?? enhancedStatus(diagnostic)
     return [{ recipient, action, status }]
   })
 }
@@ -88,10 +89,6 @@ function addressIn(field: string | undefined): string | null {
   return given?.includes('@') ? cut(given.toLowerCase(), 254) : null
 }
 
-function enhanced(text: string | null): string | null {
-  return /(?:^|[^\d.])([245]\.\d{1,3}\.\d{1,3})(?![\d.])/.exec(text ?? '')?.[1] ?? null
-}
-
 /** Mail servers without reports (qmail, old Postfix, some Exchange) say it in words; they are recognised by sender and form. */
 function informal(mail: ParsedMail, messageId: string | null): Dsn | null {
   const isDaemon = /^(?:mailer-daemon|postmaster|mail-daemon)@/i.test(mail.from?.address ?? '')
@@ -104,7 +101,7 @@ function informal(mail: ParsedMail, messageId: string | null): Dsn | null {
   )
     return null
   const recipient = /^\s*<?([^\s<>@]{1,64}@[^\s<>@:]{1,190})>?:?\s*$/m.exec(text)?.[1]?.toLowerCase() ?? null
-  return { recipients: [{ recipient, action: 'failed', status: enhanced(firstReason(text)) }], message_id: messageId }
+  return { recipients: [{ recipient, action: 'failed', status: enhancedStatus(firstReason(text)) }], message_id: messageId }
 }
 
 /** Returns the line of a text that has the answer of the other server. */

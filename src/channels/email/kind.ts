@@ -62,7 +62,7 @@ async function send(options: MailKindOptions, out: Outbound, io: ChannelIo): Pro
     const { response } = await withFiles(out, (files) => relay.send(envelope, composed(head, out, files)))
     return { external_id: externalId, status: 'sent', response_status: 250, response }
   } catch (error) {
-    const status = error instanceof RefusedError ? enhancedStatus(error.answer.response ?? '') : null
+    const status = error instanceof RefusedError ? enhancedStatus(error.answer.response) : null
     if (isDead(status)) await options.block(blockFor(out, status, io.now()))
     throw error
   }

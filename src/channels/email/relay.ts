@@ -63,7 +63,7 @@ function errorFor(thrown: unknown): Error {
   if (responseCode === undefined) return new RetryError(`no reply of the mail server (${code ?? thrown.name})`)
   const answer = { response_status: responseCode, ...(response !== undefined && { response }) }
   if (settingsReplies.includes(responseCode)) return new RetryError(`the mail server replied ${responseCode}`, answer)
-  const status = enhancedStatus(response ?? '')
+  const status = enhancedStatus(response)
   if (responseCode < 500) {
     return new RetryError(`the mail server replied ${responseCode}`, { ...answer, error_code: errorCodeFor(status) })
   }
@@ -72,9 +72,9 @@ function errorFor(thrown: unknown): Error {
   return new RefusedError(errorCodeFor(status ?? unknown), `the mail server replied ${responseCode}`, answer)
 }
 
-/** Returns the enhanced status code (RFC 3463) of a reply. */
-export function enhancedStatus(reply: string): string | null {
-  return /(?:^|[^\d.])([245]\.\d{1,3}\.\d{1,3})(?![\d.])/.exec(reply)?.[1] ?? null
+/** Returns the enhanced status code (RFC 3463) in a reply or a report. */
+export function enhancedStatus(text: string | null | undefined): string | null {
+  return /(?:^|[^\d.])([245]\.\d{1,3}\.\d{1,3})(?![\d.])/.exec(text ?? '')?.[1] ?? null
 }
 
 /**
