@@ -107,8 +107,9 @@ async function find(
   const column = resource.sid !== null && resource.alsoFoundBy && !isSid(resource.sid, sid) ? resource.alsoFoundBy : 'sid'
   // Locks parents first, so that changes within one conversation are serialised on every node.
   const query = rowsByNames<BaseRow>(resource.table, [...Object.keys(columns), column])
-  const row = await read.hold(query, { ...columns, [column]: sid }, 'change')
-  if (!row || (await isGone(read, resource, row))) throw refuse('notFound', { path: text })
+  const stored = () => read.hold(query, { ...columns, [column]: sid }, 'change')
+  const row = await stored()
+  if (!row || (await isGone(read, resource, row, stored))) throw refuse('notFound', { path: text })
   return currentRow(resource, row, ancestors)
 }
 
@@ -117,9 +118,17 @@ export function currentRow(resource: AnyResource, row: BaseRow, ancestors: Ances
   return resource.current?.(row, ancestors) ?? row
 }
 
-/** Whether a row is one of those that are still to be removed with another. */
-async function isGone(read: Reader, { goneWith }: AnyResource, row: BaseRow): Promise<boolean> {
+/**
+ * Whether a row is one of those that are still to be removed with another. Both may have been removed for good since the row was
+ * read, hence `again`.
+ */
+async function isGone(
+  read: Reader,
+  { goneWith }: AnyResource,
+  row: BaseRow,
+  again: () => Promise<BaseRow | undefined>,
+): Promise<boolean> {
   if (!goneWith?.when(row)) return false
   const values: Readonly<Record<string, unknown>> = { ...row }
-  return (await read.one(removalBySid, { sid: String(values[goneWith.column]) })) !== undefined
+  return (await read.one(removalBySid, { sid: String(values[goneWith.column]) })) !== undefined || !(await again())
 }
