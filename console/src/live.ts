@@ -1,3 +1,4 @@
+import type { Query } from '@tanstack/react-query'
 import { useEffect } from 'react'
 import { queryClient } from './queries.ts'
 
@@ -53,32 +54,28 @@ async function readAgain(): Promise<void> {
   timer = changed.size > 0 ? setTimeout(readAgain, gatherMs) : undefined
 }
 
-const gently = { cancelRefetch: false }
-
 function readsOf(all: readonly string[]): Promise<void>[] {
   // What was read before the stream began may have changed by then.
-  if (all.includes('reset') || all.includes('start')) return [queryClient.invalidateQueries({}, gently)]
+  if (all.includes('reset') || all.includes('start')) return invalidate([])
   const keys: (readonly string[])[] = []
   // What is due when the clock moves is applied, and leads to events of its own.
   if (all.includes('clock')) keys.push(['server'], ['timers'])
   const sids = all.flatMap((each) => (each.startsWith('conversation ') ? [each.slice('conversation '.length)] : []))
   for (const sid of sids) keys.push(['conversation', sid])
-  if (sids.length > 0) keys.push(['timers'])
+  if (sids.length > 0) keys.push(['timers'], ['conversations'])
+  if (all.includes('deliveries')) keys.push(['deliveries'])
+  return keys.flatMap(invalidate)
+}
+
+/** Reads again what is shown under a key; of lists of several pages the reader is told, who would lose the place. */
+function invalidate(queryKey: readonly string[]): Promise<void>[] {
   return [
-    ...keys.map((queryKey) => queryClient.invalidateQueries({ queryKey }, gently)),
-    ...(sids.length > 0 ? markLists('conversations') : []),
-    ...(all.includes('deliveries') ? markLists('deliveries') : []),
+    queryClient.invalidateQueries({ queryKey, predicate: (query) => !isLongList(query) }, { cancelRefetch: false }),
+    queryClient.invalidateQueries({ queryKey, predicate: isLongList, refetchType: 'none' }),
   ]
 }
 
-/** Lists of one page are read again; of longer ones the reader is told, who would lose the place. */
-function markLists(key: string): Promise<void>[] {
-  return [
-    queryClient.invalidateQueries({ queryKey: [key], predicate: ({ state }) => !isLong(state.data) }, gently),
-    queryClient.invalidateQueries({ queryKey: [key], predicate: ({ state }) => isLong(state.data), refetchType: 'none' }),
-  ]
-}
-
-function isLong(data: unknown): boolean {
+function isLongList({ queryKey: [key], state: { data } }: Query): boolean {
+  if (key !== 'conversations' && key !== 'deliveries') return false
   return typeof data === 'object' && data !== null && 'pages' in data && Array.isArray(data.pages) && data.pages.length > 1
 }

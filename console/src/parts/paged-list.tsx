@@ -40,7 +40,7 @@ export function PagedList({ list, name, error, news, none, next, children }: Pag
         </ul>
       )}
       {list.hasNextPage && (
-        <button type="button" className="more" disabled={list.isFetching} onClick={() => void list.fetchNextPage()}>
+        <button type="button" className="more" disabled={list.isFetchingNextPage} onClick={() => void list.fetchNextPage()}>
           {list.isFetchingNextPage ? 'Loading …' : 'Load more'}
         </button>
       )}
