@@ -51,6 +51,8 @@ async function readAgain(): Promise<void> {
   const busy = queryClient.getQueryCache().findAll({ fetchStatus: 'fetching' })
   await Promise.allSettled([...readsOf(all), ...busy.map(({ promise }) => promise)])
   if (busy.length > 0) for (const each of all) changed.add(each)
+  // Says that what is shown follows what happens: until then everything is read twice.
+  else if (all.includes('start')) document.documentElement.dataset.live = ''
   timer = changed.size > 0 ? setTimeout(readAgain, gatherMs) : undefined
 }
 

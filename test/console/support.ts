@@ -34,6 +34,8 @@ export async function newVisitor(
     async open(path = '') {
       const page = await context.newPage()
       await page.goto(`${server.url}/console${path}`)
+      // Until then everything is read twice: what moves meanwhile is missed by a click.
+      await page.locator('html[data-live], main.sign-in').first().waitFor()
       return page
     },
     close: () => context.close(),

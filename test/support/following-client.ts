@@ -4,7 +4,7 @@ import WebSocket from 'ws'
 import { formatFrame, type HeaderFields, parseFrame, payloadText } from '../../src/client/frames.ts'
 import { isJsonObject } from '../../src/json.ts'
 
-/** Why a request was not answered: its connection was lost. */
+/** Why a client connects again: its connection was lost, or the server has no time. */
 class LostError extends Error {
   override readonly name = 'LostError'
 }
@@ -131,7 +131,7 @@ export class FollowingClient {
   }
 
   async #open(): Promise<void> {
-    await this.#ask('init', { token: this.#options.token })
+    served(await this.#ask('init', { token: this.#options.token }))
     this.connects++
     if (this.#position === null) await this.#read()
     await this.#subscribe()
@@ -139,9 +139,10 @@ export class FollowingClient {
 
   async #read(): Promise<void> {
     const path = `/v3/Lists/${this.#list}`
-    const { last_event_id } = (await this.#request('GET', path)).body
+    const { last_event_id } = served(await this.#request('GET', path)).body
     for (let from: number | null = 0; from !== null; ) {
-      const { items, meta }: Page = (await this.#request('GET', `${path}/Items`, { params: { From: from, PageSize: 100 } })).body
+      const answer = served(await this.#request('GET', `${path}/Items`, { params: { From: from, PageSize: 100 } }))
+      const { items, meta }: Page = answer.body
       for (const item of items) this.#hold(item.index, item.last_event_id, item.data)
       from = meta.next_token === null ? null : (items.at(-1)?.index ?? 0) + 1
     }
@@ -150,7 +151,7 @@ export class FollowingClient {
 
   async #subscribe(): Promise<void> {
     const requests = [{ object_sid: this.#list, object_type: 'list', last_event_id: this.#position }]
-    await this.#request('POST', '/v4/Subscriptions', { body: { action: 'establish', correlation_id: 1, requests } })
+    served(await this.#request('POST', '/v4/Subscriptions', { body: { action: 'establish', correlation_id: 1, requests } }))
   }
 
   get #list(): string {
@@ -185,7 +186,7 @@ export class FollowingClient {
     if (event_type === 'list_item_added') for (const one of events) this.#added(one)
     if (event_type !== 'subscription_established') return
     this.#position = Math.max(this.#position ?? 0, event.last_event_id)
-    if (event.replay_status === 'interrupted') this.#subscribe().catch(() => {})
+    if (event.replay_status === 'interrupted') this.#subscribe().catch(() => this.#socket?.terminate())
     else this.#subscribed.resolve()
   }
 
@@ -215,6 +216,12 @@ export class FollowingClient {
       socket.send(formatFrame(method, id, fields, payload))
     })
   }
+}
+
+/** Returns an answer of a server that had the time for it. Throws LostError. */
+function served(answer: Answer): Answer {
+  if (answer.status === 503 || answer.status === 429) throw new LostError()
+  return answer
 }
 
 function isNetworkError(error: unknown): boolean {
