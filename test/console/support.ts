@@ -1,6 +1,6 @@
 import type { Browser, Page } from 'playwright-core'
 import { expect } from 'vitest'
-import { hasBrowser, launchBrowser } from '../support/browser.ts'
+import { hasBrowser, launchBrowser, patienceMs } from '../support/browser.ts'
 import { freshConsole, watchErrors } from '../support/console.ts'
 import { testOn } from '../support/fixtures.ts'
 import { adminToken, startServer } from '../support/server.ts'
@@ -28,6 +28,7 @@ export async function newVisitor(
     reducedMotion: 'reduce',
     permissions: ['clipboard-read', 'clipboard-write'],
   })
+  context.setDefaultTimeout(patienceMs)
   const errors = watchErrors(context)
   return {
     errors,

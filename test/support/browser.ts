@@ -9,6 +9,9 @@ const path = required ?? usual
 
 if (required && !existsSync(required)) throw new Error(`there is no browser at PARLEY_TEST_CHROMIUM=${required}`)
 
+/** A bound against hangs, like those of vitest.config.ts. */
+export const patienceMs = 120_000
+
 /** Whether there is a browser to test in. */
 export const hasBrowser = existsSync(path)
 
@@ -34,6 +37,7 @@ export function describeInBrowser(what: string, define: (open: Open) => void): v
       const browser = args ? await launchBrowser(args) : shared
       // Whoever leads names elsewhere cannot have certificates that the system trusts.
       const context = await browser.newContext({ ignoreHTTPSErrors: args !== undefined })
+      context.setDefaultTimeout(patienceMs)
       onTestFinished(() => (args ? browser.close() : context.close()))
       return context.newPage()
     })
