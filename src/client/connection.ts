@@ -4,6 +4,7 @@ import type { WebSocket } from 'ws'
 import type { Clock } from '../clock.ts'
 import { ApiError, refuse } from '../errors.ts'
 import { type Frame, FrameError, formatFrame, type HeaderFields, isAcknowledgement, parseFrame } from './frames.ts'
+import { messageOf } from './message-bytes.ts'
 import type { Outlet } from './outlet.ts'
 import type { AccessToken } from './tokens.ts'
 import { orderOf, parseRequest, type TunnelRequest, type TunnelResponse } from './tunnel.ts'
@@ -90,9 +91,9 @@ function nextId(): string {
   return `TM${frames.toString(36)}`
 }
 
-/** Returns the bytes of a notification, which several connections may be sent. */
+/** Returns the message of a notification, which several connections may be sent. */
 export function notification(message_type: string, payload: object): Buffer {
-  return formatFrame('notification', nextId(), { message_type }, JSON.stringify(payload))
+  return messageOf(formatFrame('notification', nextId(), { message_type }, JSON.stringify(payload)))
 }
 
 /** The backoff that a client is asked for, in ms. Mobile clients insist on a minimum below the maximum. */
@@ -157,15 +158,16 @@ export class Connection {
     return this.#inFlight
   }
 
-  /** Sends a frame that was made by `notification`. */
+  /** Sends a message that was made by `notification`. */
   sendBytes(bytes: Buffer): void {
-    if (this.#closing) return
+    if (this.#closing || this.#socket.readyState !== this.#socket.OPEN) return
     this.#lastSent = performance.now()
     this.#handler.outlet.hold(this.#transport)
     const { maxUnsentBytes } = this.#handler.limits
     const unsent = this.#socket.bufferedAmount + bytes.length
     // Only where much waits is somebody to know when it has left.
-    this.#socket.send(bytes, { binary: true, compress: false }, unsent > maxUnsentBytes / 4 ? () => this.#flow() : undefined)
+    if (unsent > maxUnsentBytes / 4) this.#transport.write(bytes, () => this.#flow())
+    else this.#transport.write(bytes)
     if (unsent > maxUnsentBytes) this.offload(1000, 'the client reads too slowly')
     else if (unsent > maxUnsentBytes / 4) this.#flow()
   }
@@ -209,7 +211,7 @@ export class Connection {
   }
 
   #send(method: string, id: string, fields: HeaderFields, payload = ''): void {
-    this.sendBytes(formatFrame(method, id, fields, payload))
+    this.sendBytes(messageOf(formatFrame(method, id, fields, payload)))
   }
 
   #receive(data: Buffer, isBinary: boolean): void {
