@@ -5,6 +5,7 @@ import type { Shape } from '../../storage/shapes.ts'
 import { type Connection, notification, type Session } from '../connection.ts'
 import { mayRead } from './access.ts'
 import { type Changes, changesSince, eventsOf, type ItemChange, removalOf, type View } from './changes.ts'
+import { Pace } from './pace.ts'
 import { Turns } from './turns.ts'
 
 /** An object to which connections of this node are subscribed. */
@@ -23,7 +24,7 @@ interface Live {
   /** When the first of what may be newer was committed, in epoch ms; null when it is not known. */
   since: number | null
   sending: boolean
-  /** Until when nothing more is sent of a document, by `performance.now()`. */
+  /** Until when nothing more is sent of it, by `performance.now()`. */
   restsUntil: number
 }
 
@@ -60,11 +61,6 @@ const maxEstablishing = 4
 const markedAtOnce = 100
 /** What one takes, about, of a client with ten conversations on a busy machine. */
 const turnMs = 5
-/**
- * Between two versions of a document: each message makes one, and whoever has the later does not need the earlier. The first is sent at
- * once.
- */
-const documentRestMs = 250
 /** Between two attempts to read what is new. */
 const retryMs = 1000
 
@@ -75,6 +71,7 @@ const retryMs = 1000
 export class SyncHub {
   readonly #options: SyncHubOptions
   readonly #turns = new Turns(maxEstablishing)
+  readonly #pace = new Pace()
   readonly #live = new Map<string, Live>()
   /** By connection: its objects, and whether it may read each without being a participant. */
   readonly #byConnection = new Map<Connection, Map<string, boolean>>()
@@ -286,16 +283,14 @@ export class SyncHub {
 
   #flush(live: Live): void {
     if (live.sending || live.subscribers.size === 0) return
-    const restMs = live.restsUntil - performance.now()
-    if (restMs > 0) {
-      live.sending = true
-      setTimeout(() => {
-        live.sending = false
-        this.#flush(live)
-      }, restMs).unref()
-      return
-    }
     live.sending = true
+    if (live.restsUntil > performance.now()) {
+      return void this.#pace.wait(live.object, live.restsUntil, () => {
+        live.sending = false
+        live.restsUntil = 0
+        this.#flush(live)
+      })
+    }
     this.#sendNew(live).then(
       () => {
         live.sending = false
@@ -324,10 +319,12 @@ export class SyncHub {
       await this.#broadcast(view, live, found)
       // The clocks of two nodes may differ.
       if (since !== null && found.changes.length > 0) this.#options.lagged(Math.max(0, Date.now() - since) / 1000)
-      if (found.interrupted) live.dirty = true
-      if (typeOf(live.object) !== 'document') continue
-      live.restsUntil = performance.now() + documentRestMs
-      return
+      if (found.interrupted) {
+        live.dirty = true
+        continue
+      }
+      live.restsUntil = this.#pace.restsUntil(live.object)
+      if (live.restsUntil > performance.now()) return
     }
   }
 
@@ -371,6 +368,7 @@ export class SyncHub {
     for (const frame of eventsOf(object, changes)) {
       const bytes = notification(messageType, frame)
       for (const connection of connections) connection.sendBytes(bytes)
+      this.#pace.count(connections.length * frame.events.length)
       this.#options.sent(connections.length)
     }
   }
