@@ -26,6 +26,7 @@ await take('conversation', `${list}/${ids.conversation}`, 'by its timer')
 await take('conversation-dark', `${list}/${ids.conversation}`, 'by its timer', { dark: true, width: 380, height: 720 })
 await take('deliveries', '/deliveries', 'onConversationStateUpdated')
 await take('clock', '/clock', 'Complaint about the delivery')
+await take('webhooks', `/services/${ids.service}/webhooks`, 'After a change')
 await browser.close()
 
 /** What a support team has on a quiet morning. */

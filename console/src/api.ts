@@ -27,6 +27,7 @@ export interface Place {
 export interface Service {
   readonly sid: string
   readonly friendly_name: string
+  readonly date_created: string
 }
 
 export type State = 'initializing' | 'active' | 'inactive' | 'closed'
@@ -171,10 +172,13 @@ export class RefusedError extends Error {
   }
 }
 
+export type Form = Readonly<Record<string, string | readonly string[] | undefined>>
+
 interface Options {
   /** In whose name `/v1` is asked. */
   readonly account?: string
-  readonly form?: Readonly<Record<string, string | undefined>>
+  /** Several texts of a name repeat it. */
+  readonly form?: Form
   readonly json?: object
   /** Whether webhooks are sent, as for a request of the account. */
   readonly webhooks?: boolean
@@ -190,7 +194,8 @@ export function onSignedOut(listener: () => void): () => void {
 }
 
 async function request(method: string, path: string, { account, form, json, webhooks, signal }: Options = {}): Promise<unknown> {
-  const given = form && Object.entries(form).flatMap(([name, value]) => (value === undefined ? [] : [[name, value]]))
+  const given =
+    form && Object.entries(form).flatMap(([name, value]) => [value ?? []].flat().map((text): [string, string] => [name, text]))
   const response = await fetch(path, {
     method,
     headers: {

@@ -1,5 +1,13 @@
 import { useQuery } from '@tanstack/react-query'
-import { createRootRoute, createRoute, createRouter, Navigate, useNavigate } from '@tanstack/react-router'
+import {
+  createRootRoute,
+  createRoute,
+  createRouter,
+  getRouteApi,
+  lazyRouteComponent,
+  Navigate,
+  useNavigate,
+} from '@tanstack/react-router'
 import { useEffect } from 'react'
 import { Clock } from './pages/clock.tsx'
 import { Conversation } from './pages/conversation.tsx'
@@ -51,9 +59,44 @@ const routes = [
   createRoute({ getParentRoute: () => root, path: '/deliveries/$id', component: OneDelivery }),
   createRoute({ getParentRoute: () => root, path: '/clock', component: Clock }),
   createRoute({ getParentRoute: () => root, path: '/$sid', component: Jump }),
+  // The configuration is loaded when somebody goes there.
+  createRoute({
+    getParentRoute: () => root,
+    path: '/services/$service',
+    component: lazyRouteComponent(() => import('./pages/service.tsx'), 'OneService'),
+  }),
+  createRoute({
+    getParentRoute: () => root,
+    path: '/services/$service/webhooks',
+    component: lazyRouteComponent(() => import('./pages/webhook-settings.tsx'), 'ServiceWebhooks'),
+  }),
+  createRoute({
+    getParentRoute: () => root,
+    path: '/services/$service/notifications',
+    component: lazyRouteComponent(() => import('./pages/notifications.tsx'), 'Notifications'),
+  }),
+  createRoute({
+    getParentRoute: () => root,
+    path: '/accounts/$account/services',
+    component: lazyRouteComponent(() => import('./pages/services.tsx'), 'Services'),
+  }),
+  createRoute({
+    getParentRoute: () => root,
+    path: '/accounts/$account/defaults',
+    component: lazyRouteComponent(() => import('./pages/defaults.tsx'), 'Defaults'),
+  }),
+  createRoute({
+    getParentRoute: () => root,
+    path: '/accounts/$account/webhooks',
+    component: lazyRouteComponent(() => import('./pages/webhook-settings.tsx'), 'AccountWebhooks'),
+  }),
 ] as const
 
-export const router = createRouter({ routeTree: root.addChildren(routes), basepath: '/console' })
+export const router = createRouter({
+  routeTree: root.addChildren(routes),
+  basepath: '/console',
+  defaultPendingComponent: () => <Loading what="the page" />,
+})
 
 declare module '@tanstack/react-router' {
   interface Register {
@@ -88,7 +131,7 @@ function Start() {
 
 /** `/console/CH…` leads to the page of what the SID is of. */
 function Jump() {
-  const { sid } = routes[6].useParams()
+  const { sid } = getRouteApi('/$sid').useParams()
   const navigate = useNavigate()
   const isDelivery = /^WD[0-9a-f]{32}$/.test(sid)
   const place = useQuery({ ...placeOf(sid), enabled: !isDelivery })

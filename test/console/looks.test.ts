@@ -1,20 +1,8 @@
 import { afterAll, expect } from 'vitest'
 import { violationsOf } from '../support/console.ts'
-import { closeBrowser, newVisitor, signIn, test } from './support.ts'
+import { closeBrowser, hostile, newVisitor, signIn, test, wider } from './support.ts'
 
 afterAll(closeBrowser)
-
-/** Runs a script wherever it would be taken for markup, for an address or for code. */
-const hostile = [
-  '<img src=x onerror="window.pwned=1">',
-  '"><svg onload="window.pwned=2"></svg>',
-  'javascript:window.pwned=3//',
-  '{{constructor.constructor("window.pwned=4")()}}</script><script>window.pwned=5</script>',
-]
-
-/** What makes the page scroll sideways. */
-const wider = `document.documentElement.scrollWidth <= 360 ? [] : [...document.querySelectorAll('body *')]
-  .filter((element) => element.getBoundingClientRect().right > 360).map(({ outerHTML }) => outerHTML.slice(0, 200))`
 
 test('every page passes axe in light and dark, and fits a width of 360', async ({ server, catcher, tenant }) => {
   const v1 = tenant.sdk.conversations.v1

@@ -1,7 +1,7 @@
 import type { Browser, Page } from 'playwright-core'
 import { expect } from 'vitest'
 import { hasBrowser, launchBrowser, patienceMs } from '../support/browser.ts'
-import { freshConsole, watchErrors } from '../support/console.ts'
+import { freshConsole, violationsOf, watchErrors } from '../support/console.ts'
 import { testOn } from '../support/fixtures.ts'
 import { adminToken, startServer } from '../support/server.ts'
 
@@ -64,6 +64,41 @@ const always = testOn(startServer).extend('visitor', async ({ server }, { onClea
 
 /** Skipped where there is no browser. */
 export const test = always.runIf(hasBrowser)
+
+/** Runs a script wherever it would be taken for markup, for an address or for code. */
+export const hostile = [
+  '<img src=x onerror="window.pwned=1">',
+  '"><svg onload="window.pwned=2"></svg>',
+  'javascript:window.pwned=3//',
+  '{{constructor.constructor("window.pwned=4")()}}</script><script>window.pwned=5</script>',
+]
+
+/** What makes the page scroll sideways. */
+export const wider = `document.documentElement.scrollWidth <= 360 ? [] : [...document.querySelectorAll('body *')]
+  .filter((element) => element.getBoundingClientRect().right > 360).map(({ outerHTML }) => outerHTML.slice(0, 200))`
+
+/**
+ * Opens pages by their paths, each in light and dark and 360 wide, loads each again, and expects it to show its text, to pass axe, to fit,
+ * and that nothing in it has run.
+ */
+export async function expectLooks(server: { readonly url: string }, pages: readonly [path: string, ready: string][]) {
+  for (const dark of [false, true]) {
+    const visitor = await newVisitor(server, { width: 360, dark })
+    const page = await visitor.open(pages[0]?.[0])
+    await signIn(page)
+    for (const [path, ready] of pages) {
+      await page.goto(`${server.url}/console${path}`)
+      await page.getByText(ready).filter({ visible: true }).first().waitFor()
+      await page.reload()
+      await page.getByText(ready).filter({ visible: true }).first().waitFor()
+      expect(await violationsOf(page), `${path}, ${dark ? 'dark' : 'light'}`).toEqual([])
+      expect(await page.evaluate(wider), path).toEqual([])
+      expect(await page.evaluate("'pwned' in window"), path).toBe(false)
+    }
+    expect(visitor.errors).toEqual([])
+    await visitor.close()
+  }
+}
 
 /** After the last test of a file. */
 export async function closeBrowser(): Promise<void> {

@@ -45,6 +45,7 @@ export function Frame() {
             Deliveries
           </Link>
           <Link to="/clock">Clock</Link>
+          <ConfigurationLink />
         </nav>
         <Scope />
         <Search input={search} />
@@ -69,6 +70,16 @@ function ConversationsLink() {
   return (
     <Link to="/services/$service/conversations" params={{ service }} search={{}} activeOptions={{ includeSearch: false }}>
       Conversations
+    </Link>
+  )
+}
+
+function ConfigurationLink() {
+  const service = useCurrentService()
+  if (service === undefined) return null
+  return (
+    <Link to="/services/$service" params={{ service }}>
+      Configuration
     </Link>
   )
 }

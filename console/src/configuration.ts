@@ -1,0 +1,96 @@
+import { infiniteQueryOptions, queryOptions } from '@tanstack/react-query'
+import { type Account, get, getPage, type Service, servicePath, type V1Page } from './api.ts'
+
+/** What the pages of the configuration read. No event says that it has changed: each visit of a page reads it again. */
+
+export interface AccountJson extends Account {
+  readonly date_created: string
+  readonly date_updated: string
+}
+
+export interface AccountConfiguration {
+  readonly default_chat_service_sid: string
+  readonly default_messaging_service_sid: string
+  readonly default_inactive_timer: string | null
+  readonly default_closed_timer: string | null
+}
+
+export interface ServiceConfiguration {
+  readonly default_conversation_creator_role_sid: string
+  readonly default_conversation_role_sid: string
+  readonly default_chat_service_role_sid: string
+  readonly reachability_enabled: boolean
+}
+
+export interface WebhookConfiguration {
+  readonly pre_webhook_url: string | null
+  readonly post_webhook_url: string | null
+  readonly method: 'GET' | 'POST' | null
+  readonly filters: readonly string[] | null
+  /** Of an account only. */
+  readonly target?: string
+}
+
+interface Notification {
+  readonly enabled: boolean
+  readonly template: string | null
+  readonly sound: string | null
+}
+
+export interface Notifications {
+  readonly log_enabled: boolean
+  readonly new_message: Notification & {
+    readonly badge_count_enabled: boolean
+    readonly with_media: { readonly enabled: boolean; readonly template: string | null }
+  }
+  readonly added_to_conversation: Notification
+  readonly removed_from_conversation: Notification
+}
+
+/** Read again whenever it is shown. */
+const anew = { staleTime: 0 } as const
+
+export const account = (sid: string) =>
+  queryOptions({
+    queryKey: ['accounts', sid],
+    queryFn: () => get<AccountJson>(`/admin/v1/accounts/${encodeURIComponent(sid)}`),
+    ...anew,
+  })
+
+export const service = (of: string, sid: string) =>
+  queryOptions({
+    queryKey: ['services', of, sid],
+    queryFn: () => get<Service>(servicePath(sid), { account: of }),
+    ...anew,
+  })
+
+/** A list of `/v1`, page by page. `name`: the first half of its key. */
+export function pagesOf<T>(name: string, of: string, path: string) {
+  return infiniteQueryOptions({
+    queryKey: [name, of, 'pages', path],
+    queryFn: ({ pageParam, signal }): Promise<V1Page<T>> => getPage(pageParam, { account: of, signal }),
+    initialPageParam: path,
+    getNextPageParam: (page) => page.next,
+    ...anew,
+  })
+}
+
+export const servicePages = (of: string) => pagesOf<Service>('services', of, '/v1/Services?PageSize=50')
+
+/** One of the resources without a SID: there is one of each in its account or service. */
+function single<T>(of: string, path: string) {
+  return queryOptions({ queryKey: ['configuration', of, path], queryFn: () => get<T>(path, { account: of }), ...anew })
+}
+
+export const accountConfigurationPath = '/v1/Configuration'
+export const accountWebhooksPath = '/v1/Configuration/Webhooks'
+export const serviceConfigurationPath = (service: string) => `${servicePath(service)}/Configuration`
+export const serviceWebhooksPath = (service: string) => `${serviceConfigurationPath(service)}/Webhooks`
+export const notificationsPath = (service: string) => `${serviceConfigurationPath(service)}/Notifications`
+
+export const accountConfiguration = (of: string) => single<AccountConfiguration>(of, accountConfigurationPath)
+export const accountWebhooks = (of: string) => single<WebhookConfiguration>(of, accountWebhooksPath)
+export const serviceConfiguration = (of: string, service: string) =>
+  single<ServiceConfiguration>(of, serviceConfigurationPath(service))
+export const serviceWebhooks = (of: string, service: string) => single<WebhookConfiguration>(of, serviceWebhooksPath(service))
+export const notifications = (of: string, service: string) => single<Notifications>(of, notificationsPath(service))

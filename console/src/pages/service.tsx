@@ -1,0 +1,176 @@
+import { useQuery } from '@tanstack/react-query'
+import { Link, useNavigate } from '@tanstack/react-router'
+import { useState } from 'react'
+import { post, type Role, remove, servicePath } from '../api.ts'
+import { account, type ServiceConfiguration, service, serviceConfiguration, serviceConfigurationPath } from '../configuration.ts'
+import { Loading, Problem, SelectField, Sid } from '../parts/basics.tsx'
+import { ConfigPage, type Scope } from '../parts/config-page.tsx'
+import { CopyResource } from '../parts/copy-resource.tsx'
+import { FormDialog } from '../parts/form-dialog.tsx'
+import { CheckField, flagIn, PageForm, textIn } from '../parts/page-form.tsx'
+import { queryClient, roles } from '../queries.ts'
+import { Time } from '../time.tsx'
+
+/** One service: what it is, and its configuration. */
+export function OneService() {
+  return (
+    <ConfigPage title="Service">
+      {(scope) => (
+        <>
+          <Itself {...scope} />
+          <Settings {...scope} />
+        </>
+      )}
+    </ConfigPage>
+  )
+}
+
+function Itself({ account: of, service: sid }: Scope) {
+  const itself = useQuery(service(of, sid))
+  const owner = useQuery(account(of))
+  const navigate = useNavigate()
+  const [deleting, setDeleting] = useState(false)
+  const isDefault = owner.data?.default_chat_service_sid === sid
+  if (!itself.data) return itself.error ? <Problem error={itself.error} /> : <Loading what="the service" />
+  const { friendly_name, date_created } = itself.data
+  return (
+    <section>
+      <dl className="facts">
+        <dt>Name</dt>
+        <dd>
+          {friendly_name} {isDefault && <span className="badge">default</span>}
+        </dd>
+        <dt>SID</dt>
+        <dd>
+          <Sid sid={sid} />
+        </dd>
+        <dt>Created</dt>
+        <dd>
+          <Time at={date_created} />
+        </dd>
+      </dl>
+      {isDefault && (
+        <p className="row-note">Paths without a service mean this one. It cannot be deleted as long as it is the default.</p>
+      )}
+      <div className="acts">
+        <Link className="button" to="/services/$service/conversations" params={{ service: sid }} search={{}}>
+          Its conversations
+        </Link>
+        <CopyResource
+          account={of}
+          path={servicePath(sid)}
+          resource={itself.data}
+          makes={{ path: '/v1/Services', form: { FriendlyName: friendly_name } }}
+        />
+        <button type="button" className="danger" disabled={isDefault} onClick={() => setDeleting(true)}>
+          Delete
+        </button>
+      </div>
+      {deleting && (
+        <FormDialog
+          title={`Delete ${friendly_name || sid}?`}
+          act="Delete"
+          danger
+          done="The service was deleted"
+          onClose={() => setDeleting(false)}
+          run={async () => {
+            await remove(servicePath(sid), { account: of })
+            await navigate({ to: '/accounts/$account/services', params: { account: of } })
+            await queryClient.invalidateQueries({ queryKey: ['services', of] })
+          }}
+        >
+          <p>Its conversations, messages, files, users and roles go with it. This cannot be undone.</p>
+        </FormDialog>
+      )}
+    </section>
+  )
+}
+
+function Settings({ account: of, service: sid }: Scope) {
+  const stored = useQuery(serviceConfiguration(of, sid))
+  const named = useQuery(roles(of, sid))
+  const error = stored.error ?? named.error
+  if (error) return <Problem error={error} retry={() => void (stored.error ? stored : named).refetch()} />
+  if (!stored.data || !named.data) return <Loading what="its configuration" />
+  const { data } = stored
+  const path = serviceConfigurationPath(sid)
+  return (
+    <section>
+      <h2>Configuration</h2>
+      <PageForm
+        of={data}
+        done="The configuration was saved"
+        run={async (given) => {
+          const form = {
+            DefaultConversationCreatorRoleSid: textIn(given, 'creator'),
+            DefaultConversationRoleSid: textIn(given, 'participant'),
+            DefaultChatServiceRoleSid: textIn(given, 'user'),
+            ReachabilityEnabled: flagIn(given, 'reachability'),
+          }
+          await post<ServiceConfiguration>(path, { account: of, form })
+          await stored.refetch()
+        }}
+      >
+        <RoleField
+          label="Role of who creates a conversation"
+          name="creator"
+          type="conversation"
+          roles={named.data}
+          chosen={data.default_conversation_creator_role_sid}
+        />
+        <RoleField
+          label="Role of other participants"
+          name="participant"
+          type="conversation"
+          roles={named.data}
+          chosen={data.default_conversation_role_sid}
+        />
+        <RoleField
+          label="Role of users"
+          name="user"
+          type="service"
+          roles={named.data}
+          chosen={data.default_chat_service_role_sid}
+        />
+        <CheckField
+          label="Reachability"
+          name="reachability"
+          checked={data.reachability_enabled}
+          hint="Tells who is online and who can be notified. Off, both are unknown (null)."
+        />
+      </PageForm>
+      <p className="row-note">
+        Timers of new conversations have their{' '}
+        <Link to="/accounts/$account/defaults" params={{ account: of }}>
+          defaults
+        </Link>{' '}
+        in the account, for all of its services.
+      </p>
+      <div className="acts">
+        <CopyResource account={of} path={path} resource={data} />
+      </div>
+    </section>
+  )
+}
+
+interface RoleFieldProps {
+  readonly label: string
+  readonly name: string
+  readonly type: 'conversation' | 'service'
+  readonly roles: readonly Role[]
+  readonly chosen: string
+}
+
+function RoleField({ label, name, type, roles, chosen }: RoleFieldProps) {
+  return (
+    <SelectField label={label} name={name} defaultValue={chosen}>
+      {roles
+        .filter((role) => role.type === type)
+        .map(({ sid, friendly_name }) => (
+          <option key={sid} value={sid}>
+            {friendly_name || sid}
+          </option>
+        ))}
+    </SelectField>
+  )
+}

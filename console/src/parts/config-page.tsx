@@ -1,0 +1,72 @@
+import { useQuery } from '@tanstack/react-query'
+import { Link, useParams } from '@tanstack/react-router'
+import type { ReactNode } from 'react'
+import { useCurrentService } from '../current.ts'
+import { placeOf } from '../queries.ts'
+import '../configuration.css'
+import { Loading, Problem } from './basics.tsx'
+
+/** What a page of the configuration is about. */
+export interface Scope {
+  readonly account: string
+  readonly service: string
+}
+
+interface ConfigPageProps {
+  readonly title: string
+  /** What can be done to all of it; beside the title. */
+  readonly acts?: ReactNode
+  readonly children: (scope: Scope) => ReactNode
+}
+
+/** A page of the configuration: of the account or the service that its path names, or of the installation. */
+export function ConfigPage({ title, acts, children }: ConfigPageProps) {
+  const { account, service: named } = useParams({ strict: false })
+  const service = useCurrentService()
+  const place = useQuery({ ...placeOf(named ?? account ?? service ?? ''), enabled: (named ?? account ?? service) !== undefined })
+  const scope = place.data && { account: place.data.account_sid, service: place.data.service_sid }
+  return (
+    <main className="configuration">
+      {scope ? <Pages {...scope} /> : <div />}
+      <div className="configuration-page">
+        <header className="page-header">
+          <h1>{title}</h1>
+          {scope && acts && <div className="acts">{acts}</div>}
+        </header>
+        <Problem error={place.error} retry={() => void place.refetch()} />
+        {place.isPending && <Loading what={title.toLowerCase()} />}
+        {scope && children(scope)}
+      </div>
+    </main>
+  )
+}
+
+/** The pages of the configuration, by what they are about. */
+function Pages({ account, service }: Scope) {
+  const ofAccount = { params: { account }, activeOptions: { exact: true } }
+  const ofService = { params: { service }, activeOptions: { exact: true } }
+  return (
+    <nav className="pages" aria-label="Configuration">
+      <p>Service</p>
+      <Link to="/services/$service" {...ofService}>
+        Settings
+      </Link>
+      <Link to="/services/$service/webhooks" {...ofService}>
+        Webhooks
+      </Link>
+      <Link to="/services/$service/notifications" {...ofService}>
+        Notifications
+      </Link>
+      <p>Account</p>
+      <Link to="/accounts/$account/services" {...ofAccount}>
+        Services
+      </Link>
+      <Link to="/accounts/$account/defaults" {...ofAccount}>
+        Defaults
+      </Link>
+      <Link to="/accounts/$account/webhooks" {...ofAccount}>
+        Webhooks
+      </Link>
+    </nav>
+  )
+}
