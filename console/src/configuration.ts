@@ -1,5 +1,5 @@
 import { infiniteQueryOptions, queryOptions } from '@tanstack/react-query'
-import { type Account, get, getPage, type Service, servicePath, type V1Page } from './api.ts'
+import { type Account, get, getPage, type Service, type State, servicePath, type V1Page } from './api.ts'
 
 /** What the pages of the configuration read. No event says that it has changed: each visit of a page reads it again. */
 
@@ -94,3 +94,47 @@ export const serviceConfiguration = (of: string, service: string) =>
   single<ServiceConfiguration>(of, serviceConfigurationPath(service))
 export const serviceWebhooks = (of: string, service: string) => single<WebhookConfiguration>(of, serviceWebhooksPath(service))
 export const notifications = (of: string, service: string) => single<Notifications>(of, notificationsPath(service))
+
+export interface User {
+  readonly sid: string
+  readonly identity: string
+  readonly friendly_name: string | null
+  readonly role_sid: string
+  readonly attributes: string
+  readonly is_online: boolean | null
+  readonly is_notifiable: boolean | null
+  readonly date_created: string
+  readonly date_updated: string
+}
+
+export interface UserConversation {
+  readonly conversation_sid: string
+  readonly participant_sid: string
+  readonly friendly_name: string | null
+  readonly unique_name: string | null
+  readonly conversation_state: State
+  readonly unread_messages_count: number | null
+  readonly last_read_message_index: number | null
+  readonly notification_level: 'default' | 'muted'
+}
+
+export const userPath = (service: string, user: string) => `${servicePath(service)}/Users/${encodeURIComponent(user)}`
+
+export const userPages = (of: string, service: string) => pagesOf<User>('users', of, `${servicePath(service)}/Users?PageSize=25`)
+
+/** By their SID, or by their identity. */
+export const user = (of: string, service: string, sid: string) =>
+  queryOptions({
+    queryKey: ['user', sid, 'itself'],
+    queryFn: () => get<User>(userPath(service, sid), { account: of }),
+    ...anew,
+  })
+
+export const userConversations = (of: string, service: string, sid: string) =>
+  infiniteQueryOptions({
+    queryKey: ['memberships', sid],
+    queryFn: ({ pageParam, signal }): Promise<V1Page<UserConversation>> => getPage(pageParam, { account: of, signal }),
+    initialPageParam: `${userPath(service, sid)}/Conversations?PageSize=50`,
+    getNextPageParam: (page) => page.next,
+    ...anew,
+  })

@@ -18,7 +18,7 @@ export function useLive(): void {
     let source: EventSource | undefined
     const open = () => {
       source = new EventSource('/admin/v1/events')
-      for (const type of ['conversation', 'deliveries', 'clock', 'reset', 'start']) {
+      for (const type of ['conversation', 'user', 'deliveries', 'clock', 'reset', 'start']) {
         source.addEventListener(type, ({ data }: MessageEvent<string>) => {
           const { sid } = JSON.parse(data) as { sid?: string }
           changed.add(sid === undefined ? type : `${type} ${sid}`)
@@ -62,9 +62,10 @@ function readsOf(all: readonly string[]): Promise<void>[] {
   const keys: (readonly string[])[] = []
   // What is due when the clock moves is applied, and leads to events of its own.
   if (all.includes('clock')) keys.push(['server'], ['timers'])
+  for (const each of all) if (each.startsWith('user ')) keys.push(['user', each.slice('user '.length)])
   const sids = all.flatMap((each) => (each.startsWith('conversation ') ? [each.slice('conversation '.length)] : []))
   for (const sid of sids) keys.push(['conversation', sid])
-  if (sids.length > 0) keys.push(['timers'], ['conversations'])
+  if (sids.length > 0) keys.push(['timers'], ['conversations'], ['memberships'])
   if (all.includes('deliveries')) keys.push(['deliveries'])
   return keys.flatMap(invalidate)
 }
@@ -78,6 +79,7 @@ function invalidate(queryKey: readonly string[]): Promise<void>[] {
 }
 
 function isLongList({ queryKey: [key], state: { data } }: Query): boolean {
-  if (key !== 'conversations' && key !== 'deliveries') return false
+  // The messages of the one that is open: what changes among them is shown where it is.
+  if (key === 'conversation') return false
   return typeof data === 'object' && data !== null && 'pages' in data && Array.isArray(data.pages) && data.pages.length > 1
 }

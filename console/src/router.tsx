@@ -77,6 +77,16 @@ const routes = [
   }),
   createRoute({
     getParentRoute: () => root,
+    path: '/services/$service/users',
+    component: lazyRouteComponent(() => import('./pages/users.tsx'), 'Users'),
+  }),
+  createRoute({
+    getParentRoute: () => root,
+    path: '/services/$service/users/$user',
+    component: lazyRouteComponent(() => import('./pages/user.tsx'), 'OneUser'),
+  }),
+  createRoute({
+    getParentRoute: () => root,
     path: '/accounts/$account/services',
     component: lazyRouteComponent(() => import('./pages/services.tsx'), 'Services'),
   }),

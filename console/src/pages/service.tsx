@@ -1,14 +1,15 @@
 import { useQuery } from '@tanstack/react-query'
 import { Link, useNavigate } from '@tanstack/react-router'
 import { useState } from 'react'
-import { post, type Role, remove, servicePath } from '../api.ts'
+import { post, remove, servicePath } from '../api.ts'
 import { account, type ServiceConfiguration, service, serviceConfiguration, serviceConfigurationPath } from '../configuration.ts'
-import { Loading, Problem, SelectField, Sid } from '../parts/basics.tsx'
+import { Loading, Problem, Sid } from '../parts/basics.tsx'
 import { ConfigPage, type Scope } from '../parts/config-page.tsx'
 import { CopyResource } from '../parts/copy-resource.tsx'
 import { FormDialog } from '../parts/form-dialog.tsx'
 import { CheckField, flagIn, PageForm, textIn } from '../parts/page-form.tsx'
-import { queryClient, roles } from '../queries.ts'
+import { RoleField } from '../parts/role-field.tsx'
+import { queryClient } from '../queries.ts'
 import { Time } from '../time.tsx'
 
 /** One service: what it is, and its configuration. */
@@ -88,10 +89,8 @@ function Itself({ account: of, service: sid }: Scope) {
 
 function Settings({ account: of, service: sid }: Scope) {
   const stored = useQuery(serviceConfiguration(of, sid))
-  const named = useQuery(roles(of, sid))
-  const error = stored.error ?? named.error
-  if (error) return <Problem error={error} retry={() => void (stored.error ? stored : named).refetch()} />
-  if (!stored.data || !named.data) return <Loading what="its configuration" />
+  if (stored.error) return <Problem error={stored.error} retry={() => void stored.refetch()} />
+  if (!stored.data) return <Loading what="its configuration" />
   const { data } = stored
   const path = serviceConfigurationPath(sid)
   return (
@@ -115,21 +114,24 @@ function Settings({ account: of, service: sid }: Scope) {
           label="Role of who creates a conversation"
           name="creator"
           type="conversation"
-          roles={named.data}
+          account={of}
+          service={sid}
           chosen={data.default_conversation_creator_role_sid}
         />
         <RoleField
           label="Role of other participants"
           name="participant"
           type="conversation"
-          roles={named.data}
+          account={of}
+          service={sid}
           chosen={data.default_conversation_role_sid}
         />
         <RoleField
           label="Role of users"
           name="user"
           type="service"
-          roles={named.data}
+          account={of}
+          service={sid}
           chosen={data.default_chat_service_role_sid}
         />
         <CheckField
@@ -150,27 +152,5 @@ function Settings({ account: of, service: sid }: Scope) {
         <CopyResource account={of} path={path} resource={data} />
       </div>
     </section>
-  )
-}
-
-interface RoleFieldProps {
-  readonly label: string
-  readonly name: string
-  readonly type: 'conversation' | 'service'
-  readonly roles: readonly Role[]
-  readonly chosen: string
-}
-
-function RoleField({ label, name, type, roles, chosen }: RoleFieldProps) {
-  return (
-    <SelectField label={label} name={name} defaultValue={chosen}>
-      {roles
-        .filter((role) => role.type === type)
-        .map(({ sid, friendly_name }) => (
-          <option key={sid} value={sid}>
-            {friendly_name || sid}
-          </option>
-        ))}
-    </SelectField>
   )
 }

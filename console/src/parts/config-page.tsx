@@ -51,6 +51,9 @@ function Pages({ account, service }: Scope) {
       <Link to="/services/$service" {...ofService}>
         Settings
       </Link>
+      <Link to="/services/$service/users" params={{ service }}>
+        Users
+      </Link>
       <Link to="/services/$service/webhooks" {...ofService}>
         Webhooks
       </Link>
