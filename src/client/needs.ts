@@ -1,6 +1,6 @@
 import { refuse } from '../errors.ts'
 import type { Guard } from '../model/change.ts'
-import type { Permission } from '../resources/role.ts'
+import type { Permission } from '../resources/permissions.ts'
 import { userBySid } from '../storage/lookups.ts'
 import { type Permissions, permissionsOf, permissionsOfRole } from './permissions.ts'
 import { type Reading, type Standing, standingIn } from './sync/access.ts'

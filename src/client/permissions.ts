@@ -1,5 +1,5 @@
 import { parseStored } from '../json.ts'
-import type { Permission } from '../resources/role.ts'
+import type { Permission } from '../resources/permissions.ts'
 import { withCurrentRole } from '../resources/role-holders.ts'
 import type { Reader } from '../storage/database.ts'
 import { roleBySid } from '../storage/lookups.ts'

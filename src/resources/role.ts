@@ -7,33 +7,8 @@ import { newSid } from '../sids.ts'
 import type { Reader } from '../storage/database.ts'
 import { roleBySid } from '../storage/lookups.ts'
 import type { RoleRow, RoleType, ServiceRow } from '../storage/schema.ts'
+import { notFor, type Permission, permissions } from './permissions.ts'
 import { replaceDeletedRole, replaceMore } from './role-holders.ts'
-
-// Permissions of roles of one type, then those of either.
-const forService = ['createConversation', 'joinConversation'] as const
-const forConversation = ['deleteOwnMessage', 'leaveConversation', 'sendMessage', 'sendMediaMessage'] as const
-const forEither = [
-  'addParticipant',
-  'removeParticipant',
-  'deleteAnyMessage',
-  'deleteConversation',
-  'editAnyMessage',
-  'editAnyMessageAttributes',
-  'editAnyUserInfo',
-  'editConversationAttributes',
-  'editConversationName',
-  'editOwnMessage',
-  'editOwnMessageAttributes',
-  'editOwnUserInfo',
-  // The vendor accepts these, too, but documents them for neither type.
-  'editNotificationLevel',
-  'addNonChatParticipant',
-  'editAnyParticipantAttributes',
-  'editOwnParticipantAttributes',
-] as const
-const permissions = [...forService, ...forConversation, ...forEither] as const
-export type Permission = (typeof permissions)[number]
-const notFor: Readonly<Record<RoleType, readonly Permission[]>> = { service: forConversation, conversation: forService }
 
 /** The roles of a new service. Their names are those of the ancestor API (observed: live services). */
 export interface DefaultRoles {
