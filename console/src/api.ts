@@ -108,7 +108,8 @@ export interface Webhook {
 export interface Role {
   readonly sid: string
   readonly friendly_name: string
-  readonly type: string
+  readonly type: 'service' | 'conversation'
+  readonly permissions: readonly string[]
 }
 
 export interface Attempt {

@@ -87,6 +87,11 @@ const routes = [
   }),
   createRoute({
     getParentRoute: () => root,
+    path: '/services/$service/roles',
+    component: lazyRouteComponent(() => import('./pages/roles.tsx'), 'Roles'),
+  }),
+  createRoute({
+    getParentRoute: () => root,
     path: '/accounts/$account/services',
     component: lazyRouteComponent(() => import('./pages/services.tsx'), 'Services'),
   }),

@@ -54,6 +54,9 @@ function Pages({ account, service }: Scope) {
       <Link to="/services/$service/users" params={{ service }}>
         Users
       </Link>
+      <Link to="/services/$service/roles" {...ofService}>
+        Roles
+      </Link>
       <Link to="/services/$service/webhooks" {...ofService}>
         Webhooks
       </Link>
