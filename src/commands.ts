@@ -12,6 +12,7 @@ import { mediaCommands } from './media/commands.ts'
 import { removeSomeMedia } from './media/rows.ts'
 import { change, changeAll, type NamedChange } from './model/change.ts'
 import { removalCommands } from './model/removals.ts'
+import { searchCommands } from './model/search-backfill.ts'
 import { type SweepRequest, sweep } from './model/sweep.ts'
 import type { PushReport } from './push/handler.ts'
 import { registry } from './resources/index.ts'
@@ -33,6 +34,7 @@ export const commands = {
   sweep: long((tx: Tx, request: SweepRequest) => sweep(tx, registry, request)),
   ...removalCommands(registry, removeMore),
   ...deliveryCommands<ChannelReport | PushReport>(settle, failedReport),
+  ...searchCommands(registry),
   ...accountCommands,
   ...factCommands,
   ...mediaCommands,

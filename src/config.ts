@@ -280,6 +280,12 @@ const declarations = {
     default: 'true',
     parse: trueOrFalse,
   }),
+  search: declare({
+    env: 'PARLEY_SEARCH',
+    description: 'whether the operator can search names, addresses and texts; switched off, the index is deleted',
+    default: 'true',
+    parse: trueOrFalse,
+  }),
   testClock: declare({
     env: 'PARLEY_TEST_CLOCK',
     description: 'whether /admin/v1/clock can move the time forward; for development and CI',

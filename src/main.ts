@@ -10,6 +10,7 @@ import { proxyCheck } from './api/origin.ts'
 import type { Pipeline } from './api/requests.ts'
 import { withRowCache } from './api/row-cache.ts'
 import { closeHttp, createHttp, refuseOtherHosts } from './api/server.ts'
+import { SearchIndex } from './background/search-index.ts'
 import type { Timers } from './background/timers.ts'
 import { UrlSealing } from './background/url-sealing.ts'
 import type { Channels } from './channels/channels.ts'
@@ -148,6 +149,7 @@ export async function start(config: Config, options: StartOptions = {}): Promise
       channels.listeners,
       createCleanup(shared),
       new MediaExpiry({ clock: installation.clock, database, onError: shared.onError }),
+      new SearchIndex({ database, searchable: config.search, onError: shared.onError }),
       new UrlSealing({ database, vault: installation.vault, onError: shared.onError }),
       ...(config.testMode ? [] : [new MediaCleanup({ store, report: shared.onError })]),
       ...(clock ? [clock.worker] : []),

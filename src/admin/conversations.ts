@@ -4,17 +4,22 @@ import type { Timers } from '../background/timers.ts'
 import { milliseconds, parseInstant } from '../dates.ts'
 import type { Installation } from '../installation/open.ts'
 import { canonicalAddress } from '../resources/conversations/address-formats.ts'
-import { isSid } from '../sids.ts'
+import { isSid, prefixOf } from '../sids.ts'
 import type { Reader } from '../storage/database.ts'
-import { serviceBySid } from '../storage/lookups.ts'
+import { conversationBySid, serviceBySid } from '../storage/lookups.ts'
 import type { ConversationRow, ConversationState } from '../storage/schema.ts'
+import { findDocuments, newest, type SearchRequest } from '../storage/search.ts'
 import { type Builder, type Shape, shape } from '../storage/shapes.ts'
-import { notFound } from './replies.ts'
+import { parseQuery } from '../words.ts'
+import { notFound, searchIsOff } from './replies.ts'
 import { errors, instant, type OperationSchema, object, response, shortText, sid } from './schemas.ts'
 
 /** Rows read at a time, and in all for one page, when a filter has no index. */
 const window = 500
 const maxWindows = 10
+
+/** Messages with the words that are read at a time. */
+const textWindow = 200
 
 const states: readonly ConversationState[] = ['initializing', 'active', 'inactive', 'closed']
 
@@ -41,6 +46,7 @@ interface Query {
   name?: string
   identity?: string
   address?: string
+  text?: string
   from?: string
   to?: string
   before?: string
@@ -77,7 +83,8 @@ const listConversations: OperationSchema = {
   operationId: 'listConversations',
   summary: 'Find conversations of a service',
   description:
-    'The latest activity first; with `identity` or `address`, the latest created first. `/v1` has everything else about them: ' +
+    'The latest activity first; with `identity` or `address`, the latest created first; with `text`, the one with the ' +
+    'latest message that has the words. `/v1` has everything else about them: ' +
     'see the header `X-Parley-Account`.',
   tags: ['Conversations'],
   querystring: {
@@ -88,11 +95,16 @@ const listConversations: OperationSchema = {
       name: { ...shortText, minLength: 1, description: 'Part of its friendly or unique name, in whatever case' },
       identity: { ...shortText, minLength: 1, description: 'The identity of a participant' },
       address: { ...shortText, minLength: 1, description: 'The address of a participant' },
+      text: {
+        ...shortText,
+        minLength: 1,
+        description: 'Words in its messages, as `q` of the search. A conversation may come again on a later page',
+      },
       from: { ...shortText, description: 'The earliest activity, as an ISO 8601 date' },
       to: { ...shortText, description: 'The latest activity, as an ISO 8601 date' },
       before: {
         type: 'string',
-        pattern: '^(\\d{1,15}\\.)?CH[0-9a-f]{32}$',
+        pattern: '^((\\d{1,15}\\.)?CH[0-9a-f]{32}|-?\\d{1,15})$',
         description: 'The `next_before` of the previous page',
       },
       limit: { type: 'integer', minimum: 1, maximum: 100, default: 50 },
@@ -111,7 +123,7 @@ const listConversations: OperationSchema = {
         },
       }),
     ),
-    ...errors(400, 404),
+    ...errors(400, 404, 409),
   },
 }
 
@@ -195,9 +207,40 @@ function placeOf({ date_activity, sid }: Row) {
   return { key: date_activity, sid }
 }
 
+/** Reads one page of the conversations whose messages have the words, as `readPage` does. */
+async function readWithText(
+  read: Reader,
+  request: Omit<SearchRequest, 'prefixes'>,
+  wanted: Pick<Wanted, 'size' | 'filter'> & { before: number },
+) {
+  const found = new Map<string, Row>()
+  const seen = new Set<string>()
+  let { before } = wanted
+  for (let i = 0; i < maxWindows; i++) {
+    if (i > 0) await turn()
+    const documents = await findDocuments(read, { ...request, prefixes: [prefixOf('message')] }, { before, limit: textWindow })
+    const sids = [...new Set(documents.flatMap(({ conversation_sid }) => conversation_sid ?? []))].filter((sid) => !seen.has(sid))
+    const rows = await Promise.all(
+      sids.map((sid) => read.one(conversationBySid, { service_sid: request.service_sid ?? '', sid })),
+    )
+    const bySid = new Map(rows.flatMap((row) => (row && wanted.filter(row) ? [[row.sid, row]] : [])))
+    for (const { id, conversation_sid } of documents) {
+      const row = bySid.get(conversation_sid ?? '')
+      if (row && !found.has(row.sid)) {
+        if (found.size === wanted.size) return { rows: [...found.values()], next: before }
+        found.set(row.sid, row)
+      }
+      before = id
+    }
+    for (const sid of sids) seen.add(sid)
+    if (documents.length < textWindow) return { rows: [...found.values()], next: null }
+  }
+  return { rows: [...found.values()], next: before }
+}
+
 /** What an operator looks for among the conversations of a service. */
 export function conversationRoutes(
-  { database }: Pick<Installation, 'database'>,
+  { database, config }: Pick<Installation, 'database' | 'config'>,
   timers: Pick<Timers, 'catchUp'>,
 ): FastifyPluginAsync {
   const { read } = database
@@ -211,23 +254,33 @@ export function conversationRoutes(
           .code(400)
           .send({ error: `${from === undefined ? 'from' : 'to'} must be an ISO 8601 date, such as 2030-01-01` })
       }
-      if (identity !== undefined && address !== undefined) {
-        return reply.code(400).send({ error: 'identity and address exclude each other' })
+      if ([identity, address, query.text].filter((each) => each !== undefined).length > 1) {
+        return reply.code(400).send({ error: 'identity, address and text exclude each other' })
       }
+      const words = query.text === undefined ? null : parseQuery(query.text)
+      if (words?.length === 0) return reply.code(400).send({ error: 'text must contain a letter, a digit or an emoji' })
+      if (words && !config.search) return reply.code(409).send({ error: searchIsOff })
       const who = identity ?? (address && canonicalAddress(address))
       const place = placeIn(query.before, { key: to, sid: lastSid })
-      const keyed = query.before === undefined || query.before.includes('.') === (who === undefined)
+      const form = words ? /^-?\d+$/ : who === undefined ? /\./ : /^CH/
+      const keyed = query.before === undefined || form.test(query.before)
       if (!keyed) return reply.code(400).send({ error: 'before must be the next_before of a page with the same filters' })
       if (!isSid('service', service_sid) || !(await read.one(serviceBySid, { sid: service_sid }))) {
         return notFound(reply, [service_sid])
       }
       // A state is compared as it is stored, so the deadlines that have passed must be applied first.
       await timers.catchUp()
+      const filter = matching(query, from, to)
+      if (words) {
+        const before = query.before === undefined ? newest : Number(query.before)
+        const page = await readWithText(read, { query: words, service_sid }, { before, size: limit, filter })
+        return { conversations: page.rows.map(toJson), next_before: page.next === null ? null : String(page.next) }
+      }
       const args: Args = { service_sid, state: query.state ?? 'active', who: who ?? '', ...place, limit }
       const by =
         identity !== undefined ? 'identity' : address !== undefined ? 'address' : query.state === undefined ? 'any' : 'state'
       const page = await readPage(read, {
-        ...{ query: queries[by], args, size: limit, filter: matching(query, from, to) },
+        ...{ query: queries[by], args, size: limit, filter },
         isBehind: ({ date_activity }) => who === undefined && date_activity < from,
       })
       return {
@@ -244,12 +297,12 @@ function placeIn(before: string | undefined, otherwise: typeof top): typeof top 
   return sid === undefined ? { ...top, sid: key } : { key: Number(key), sid }
 }
 
-function matching({ name, state, identity, address }: Query, from: number, to: number): (row: Row) => boolean {
+function matching({ name, state, identity, address, text }: Query, from: number, to: number): (row: Row) => boolean {
   const part = name?.toLowerCase()
-  const ofParticipant = identity !== undefined || address !== undefined
+  const unordered = identity !== undefined || address !== undefined || text !== undefined
   return (row) => {
-    if (ofParticipant && state !== undefined && row.state !== state) return false
-    if (ofParticipant && (row.date_activity < from || row.date_activity > to)) return false
+    if (unordered && state !== undefined && row.state !== state) return false
+    if (unordered && (row.date_activity < from || row.date_activity > to)) return false
     if (part === undefined) return true
     return [row.friendly_name, row.unique_name].some((each) => each?.toLowerCase().includes(part))
   }

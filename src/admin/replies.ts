@@ -7,6 +7,9 @@ export function closedSignal(reply: FastifyReply): AbortSignal {
   return closed.signal
 }
 
+/** Why nothing is searched. */
+export const searchIsOff = 'the search is switched off (PARLEY_SEARCH)'
+
 /** The most of a name that is repeated. */
 const shownChars = 100
 

@@ -24,6 +24,7 @@ import { mailRoutes } from './mail.ts'
 import { overviewRoutes } from './overview.ts'
 import { receiptRoutes } from './receipts.ts'
 import { notFound } from './replies.ts'
+import { searchRoutes } from './search.ts'
 import { sessionRoutes } from './session.ts'
 import { type TestModeOptions, testModeRoutes } from './test-mode.ts'
 import { tokenRoutes } from './tokens.ts'
@@ -90,6 +91,7 @@ export function adminRoutes({
     await admin.register(identityRoutes(installation))
     await admin.register(sessionRoutes(operator))
     await admin.register(overviewRoutes(installation, timers))
+    await admin.register(searchRoutes(installation))
     await admin.register(accountRoutes(installation))
     await admin.register(keyRoutes(installation))
     await admin.register(tokenRoutes(installation))

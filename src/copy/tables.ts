@@ -11,8 +11,8 @@ export type Row = Record<string, Value>
 /** Tables by name only: copying does not depend on their columns. */
 export type Db = Kysely<Record<string, Row>>
 
-/** All tables but `leases`, which concern running nodes only. */
-export type Copied = Exclude<keyof Tables, 'leases'>
+/** All tables but `leases`, which concern running nodes only, and the search index, which the target makes anew. */
+export type Copied = Exclude<keyof Tables, 'leases' | 'search_documents' | 'search_progress'>
 
 /** The primary keys, in the order in which tables are copied. All are texts, which both engines sort by byte. */
 export const keys: { readonly [T in Copied]: readonly (keyof Tables[T] & string)[] } = {

@@ -68,6 +68,7 @@ export async function openInstallation(config: Config, options: OpenOptions = {}
   const { log, close: closeLog } = options.log ? { log: options.log, close: async () => {} } : openLog(config.logLevel)
   const database = await openDatabase<ParleyCommands>(config.database, {
     ...commandModule,
+    searchable: config.search,
     failed: (err) => log.error({ err }, 'a read or write failed'),
     dead: options.dead ?? ((err) => endProcess(log, err)),
     ...(options.largestBatch && { largestBatch: options.largestBatch }),

@@ -18,6 +18,7 @@ import {
 import type { Registry } from './registry.ts'
 import type { AncestorSids } from './represent.ts'
 import { ancestorsOf, findInstance, locate, type ResourcePath, scopeColumns, scopeOf } from './scope.ts'
+import { saveDocument } from './search.ts'
 
 /** A requested change with its parameters parsed. Plain data: it is sent to the writer thread. */
 export interface ChangeRequest {
@@ -248,6 +249,7 @@ async function save(tx: Tx, registry: Registry, { resource, change, loaded }: St
   const after: BaseRow | null = resource.number ? await resource.number(tx, change, facts) : change.after
   if (verb === 'create' && after) await tx.run(insertRow(resource.table, Object.keys(after)), { ...after })
   if (verb === 'update' && after) await saveUpdate(tx, resource, before, after)
+  if (after) await saveDocument(tx, resource, before, after)
   if (verb === 'remove') await saveRemoval(tx, registry, resource, before, facts)
   await resource.afterWrite?.(tx, change, facts, loaded)
   const due = after && nextDueOf(after)

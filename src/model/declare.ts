@@ -260,6 +260,8 @@ interface Stored<Row, L extends Params, U, Column extends string> {
    * that are not removed at once, and is looked up.
    */
   readonly goneWith?: { readonly column: keyof Row & string; readonly when: (row: Row) => boolean }
+  /** Columns whose words an operator finds the row by. The schema forgets them with the row: see the migration `0018-search`. */
+  readonly searched?: readonly (keyof Row & string)[]
   /** `inline`: the few child rows are removed in the same transaction, not later in batches. */
   readonly cascade?: 'inline'
   /** Set for the resource that `under: 'service'` refers to. */

@@ -23,6 +23,8 @@ export interface Tx extends Reader {
   claim<A extends object, R>(query: Shape<A, R>, args: A): Promise<R[]>
   /** The number of parts the deliveries are divided into, see `Slots`. */
   readonly slots: number
+  /** Whether rows are written with the words that they are found by. */
+  readonly searchable: boolean
   /** Sends a notice to every listener after the commit. A transaction that is rolled back sends none. */
   notify(notice: Notice): void
 }
@@ -161,6 +163,8 @@ export interface OpenOptions {
   readonly dead?: (error: Error) => void
   /** The most writes in one transaction; 1 is a commit for each write (kept for the benchmark). */
   readonly largestBatch?: number
+  /** False: rows are written without the words that they are found by. Default: true. */
+  readonly searchable?: boolean
   /** False: each read is a query of its own (kept for the benchmark). */
   readonly coalesce?: boolean
 }

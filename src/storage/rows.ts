@@ -235,6 +235,22 @@ export function rowsAfter(table: Table, key: readonly string[], columns: readonl
   )
 }
 
+/** Selects the key of rows in the reverse order of their primary key, before the one that the arguments `before_<column>` name; also takes `limit`. */
+export function rowsBefore(table: Table, key: readonly string[]): Shape<Args, Args> {
+  return once(`before ${table} ${key}`, (db, a) =>
+    key.reduce(
+      (query, column) => query.orderBy(column, 'desc'),
+      db
+        .selectFrom(table)
+        .select([...key])
+        .where(
+          sql<boolean>`(${sql.join(key.map((column) => sql.ref(column)))}) < (${sql.join(key.map((column) => a[`before_${column}`]))})`,
+        )
+        .limit(a.limit as number),
+    ),
+  )
+}
+
 /**
  * Rows with a deadline at or before `now`, the earliest first; also takes `limit`. With `ofAccount`, those of `account_sid`, which
  * walks the rows of the others: for tests.

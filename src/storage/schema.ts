@@ -468,6 +468,28 @@ export interface MailBlockRow {
   date_created: number
 }
 
+/** The words of a row, by which it is found. */
+export interface SearchDocumentRow {
+  /** Those of later rows are greater; those of rows from before the index are negative. */
+  id: number
+  service_sid: string
+  /** Of the row. */
+  sid: string
+  account_sid: string
+  /** Null for a user and a conversation. */
+  conversation_sid: string | null
+  /** Each once, with a space in between; see `documentOf`. */
+  words: string
+}
+
+/** How far the documents of a table's older rows have been written. */
+export interface SearchProgressRow {
+  /** The table. */
+  name: string
+  /** JSON array: the key of the row that was last; null once all are done. */
+  place: string | null
+}
+
 export interface Tables {
   installation: InstallationRow
   accounts: AccountRow
@@ -494,4 +516,6 @@ export interface Tables {
   mutations: MutationRow
   presence: PresenceRow
   leases: LeaseRow
+  search_documents: SearchDocumentRow
+  search_progress: SearchProgressRow
 }

@@ -65,6 +65,7 @@ const fan_outs: readonly (readonly [text: RegExp, why: string])[] = [
   [/from "media" where "sha256" = /, 'whether a file is still in use'],
   [/from "media" where "message_sid" is null/, 'uploads that have expired'],
   [/"url" from "(?:conversation_webhooks|deliveries)" where \(/, 'URLs stored before credentials in them were sealed'],
+  [/from "(?:conversations|participants|users|messages)" where \((?:"\w+_sid", )+"sid"/, 'rows from before the search index'],
   [/"bindings" where "credential_sid" = /, 'the end of a credential'],
   [/"bindings" where "date_updated" < /, 'devices that have not been seen for long'],
   [/from "participants" where "account_sid" = \S+ and "address" = /, 'address pairs and groups of the account'],

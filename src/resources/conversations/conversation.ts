@@ -48,6 +48,7 @@ export const conversations = resource<ConversationRow, 'timers' | 'bindings'>()(
   under: 'service',
   childColumn: 'conversation_sid',
   table: 'conversations',
+  searched: ['friendly_name', 'unique_name', 'email_address'],
   sid: 'conversation',
   alsoFoundBy: 'unique_name',
   unique: [{ column: 'unique_name', taken: 'uniqueNameTaken' }],

@@ -100,6 +100,7 @@ export const users = resource<UserRow>()({
   path: 'Users',
   under: 'service',
   table: 'users',
+  searched: ['identity', 'friendly_name'],
   sid: 'user',
   alsoFoundBy: 'identity',
   unique: [{ column: 'identity', taken: 'userExists' }],

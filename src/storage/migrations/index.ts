@@ -24,6 +24,7 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0015-mail': step(() => import('./0015-mail.ts')),
   '0016-state-changed': step(() => import('./0016-state-changed.ts')),
   '0017-mailbox-since': step(() => import('./0017-mailbox-since.ts')),
+  '0018-search': step(() => import('./0018-search.ts')),
 }
 
 function step(load: () => Promise<Migration>): Migration {

@@ -41,6 +41,7 @@ export async function openPostgres<C extends Commands>(options: PostgresOptions)
       commands,
       types: await columnTypes(pool),
       slots,
+      searchable: options.searchable ?? true,
       largestBatch: options.largestBatch ?? 200,
       committed(notices) {
         const at = Date.now()

@@ -81,6 +81,7 @@ export class Transaction {
   readonly #commands: Commands
   readonly #types: ColumnTypes
   readonly #slots: number
+  readonly #searchable: boolean
   readonly #held = new Map<string, Held>()
   #pending: PendingQuery[] = []
   #scheduled = false
@@ -89,11 +90,12 @@ export class Transaction {
   #failure: Error | undefined
   #finished = () => {}
 
-  constructor(client: ClientBase, options: { commands: Commands; types: ColumnTypes; slots: number }) {
+  constructor(client: ClientBase, options: { commands: Commands; types: ColumnTypes; slots: number; searchable: boolean }) {
     this.#client = client
     this.#commands = options.commands
     this.#types = options.types
     this.#slots = options.slots
+    this.#searchable = options.searchable
   }
 
   /** Throws CommitUnknownError; any other error means that the connection cannot be used any more. */
@@ -195,6 +197,7 @@ export class Transaction {
     return {
       ...reader,
       slots: this.#slots,
+      searchable: this.#searchable,
       claim: (query, args) => rows(query, args, ' for update skip locked'),
       hold: async <A extends object, R>(query: Shape<A, R>, args: A, how: Hold) => {
         for (;;) {

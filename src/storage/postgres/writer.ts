@@ -39,6 +39,7 @@ export interface WriterOptions {
   readonly commands: Commands
   readonly types: ColumnTypes
   readonly slots: number
+  readonly searchable: boolean
   /** The most writes in a batch; 1 is a transaction for each write. */
   readonly largestBatch: number
   /** Called after a commit, before its writes resolve. */

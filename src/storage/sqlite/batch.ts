@@ -32,9 +32,11 @@ export class BatchRunner {
   readonly #db: Connection
   readonly #statements: Statements
   readonly #commands: Commands
+  readonly #searchable: boolean
   readonly #sql
 
-  constructor(db: Connection, commands: Commands) {
+  constructor(db: Connection, commands: Commands, searchable = true) {
+    this.#searchable = searchable
     this.#db = db
     this.#statements = new Statements(db)
     this.#commands = commands
@@ -99,6 +101,7 @@ export class BatchRunner {
       hold: async (query, args) => this.#statements.one(query, args),
       claim: async (query, args) => this.#statements.all(query, args),
       slots: onlySlot.count,
+      searchable: this.#searchable,
       run: async (query, args) => {
         written = true
         return this.#statements.run(query, args)

@@ -11,16 +11,16 @@ import type { Runner } from './writer.ts'
 import type { WriterData } from './writer-thread.ts'
 
 /** What the runners are started with. */
-interface RunnerOptions extends Pick<OpenOptions, 'commands' | 'loadCommands'> {
+interface RunnerOptions extends Pick<OpenOptions, 'commands' | 'loadCommands' | 'searchable'> {
   readonly file: string
   readonly durable: boolean
 }
 
 /** Starts a thread that writes: the event loop never waits for the disk. */
-export function threadRunner({ file, durable, commands }: RunnerOptions): Runner {
+export function threadRunner({ file, durable, commands, searchable = true }: RunnerOptions): Runner {
   const thread = moduleUrl('storage/sqlite/writer-thread')
   const worker = new Worker(thread, {
-    workerData: { file, durable, commands: commands.href } satisfies WriterData,
+    workerData: { file, durable, commands: commands.href, searchable } satisfies WriterData,
     env: threadEnv(),
   })
   const ready = Promise.withResolvers<void>()
@@ -64,10 +64,10 @@ function threadEnv(): NodeJS.ProcessEnv {
 }
 
 /** Writes on this thread, for a database that is never on disk: a thread would cost more than it could save. */
-export function inlineRunner({ file, durable, ...module }: RunnerOptions): Runner {
+export function inlineRunner({ file, durable, searchable, ...module }: RunnerOptions): Runner {
   const opened = commandsOf(module).then((registry) => {
     const db = openConnection(file, { readonly: false, durable })
-    return { db, batches: new BatchRunner(db, registry) }
+    return { db, batches: new BatchRunner(db, registry, searchable) }
   })
   return {
     ready: opened.then(() => {}),

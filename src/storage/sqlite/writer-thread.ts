@@ -8,13 +8,14 @@ export interface WriterData {
   readonly file: string
   readonly durable: boolean
   readonly commands: string
+  readonly searchable: boolean
 }
 
 /** The only thread that writes. It does nothing else, so transactions cannot interleave. */
-async function run(port: MessagePort, { file, durable, commands }: WriterData): Promise<void> {
+async function run(port: MessagePort, { file, durable, commands, searchable }: WriterData): Promise<void> {
   const registry = await importCommands(commands)
   const db = openConnection(file, { readonly: false, durable })
-  const runner = new BatchRunner(db, registry)
+  const runner = new BatchRunner(db, registry, searchable)
   port.on('message', async (jobs: readonly Job[] | 'close') => {
     if (jobs === 'close') {
       db.close()

@@ -80,6 +80,7 @@ export const messages = resource<MessageRow, 'index'>()({
   childColumn: 'message_sid',
   cascade: 'inline',
   table: 'messages',
+  searched: ['body', 'subject'],
   sid: 'message',
   params,
   load,

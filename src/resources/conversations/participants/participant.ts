@@ -136,6 +136,7 @@ export const participants = resource<ParticipantRow, 'messaging_binding'>()({
   path: 'Participants',
   under: conversations,
   table: 'participants',
+  searched: ['identity', 'address', 'address_as_given', 'binding_name'],
   sid: 'participant',
   alsoFoundBy: 'identity',
   unique: [{ column: 'identity', taken: 'participantExists' }],

@@ -1,0 +1,208 @@
+import { expect, test, vi } from 'vitest'
+import { ask } from '../support/admin.ts'
+import { inspect, newDatabase } from '../support/databases.ts'
+import type { TestServer } from '../support/server.ts'
+import { startServer } from '../support/server.ts'
+
+interface Hit {
+  readonly type: string
+  readonly sid: string
+  readonly conversation_sid: string | null
+  readonly conversation_name: string | null
+  readonly name: string | null
+  readonly field: string
+  readonly snippet: readonly { text: string; match: boolean }[]
+}
+
+interface Page {
+  readonly hits: readonly Hit[]
+  readonly next_before: string | null
+  readonly total: number
+  readonly total_capped: boolean
+  readonly complete: boolean
+}
+
+async function search(server: Pick<TestServer, 'admin'>, params: Record<string, string>): Promise<Page> {
+  return server.admin('GET', `/search?${new URLSearchParams(params)}`)
+}
+
+async function sidsOf(server: Pick<TestServer, 'admin'>, params: Record<string, string>): Promise<string[]> {
+  return (await search(server, params)).hits.map(({ sid }) => sid)
+}
+
+test('names, identities, addresses and texts are found as soon as they are written, and gone with them', async () => {
+  await using server = await startServer()
+  const v1 = server.sdk.conversations.v1
+  const conversation = await v1.conversations.create({ friendlyName: 'Parcel of Änne', uniqueName: 'order-1234' })
+  const here = v1.conversations(conversation.sid)
+  const ann = await here.participants.create({ identity: 'ann.smith' })
+  const phone = await here.participants.create({
+    'messagingBinding.address': '+4915112345678',
+    'messagingBinding.proxyAddress': '+15557654321',
+  })
+  const message = await here.messages.create({ author: 'ann.smith', body: 'Where is my <b>Päckchen</b>? 東京都' })
+  const user = (await v1.users('ann.smith').update({ friendlyName: 'Annabel' })).sid
+
+  expect(await sidsOf(server, { q: 'anne' })).toEqual([conversation.sid])
+  expect(await sidsOf(server, { q: 'order-1234' })).toEqual([conversation.sid])
+  expect((await sidsOf(server, { q: 'ann.smith', type: 'person' })).sort()).toEqual([ann.sid, user].sort())
+  expect(await sidsOf(server, { q: 'annabel' })).toEqual([user])
+  for (const q of ['+4915112345678', '4915112345678', '+49 151 1234', '0049 (151) 12345678']) {
+    expect(await sidsOf(server, { q }), q).toEqual([phone.sid])
+  }
+  for (const q of ['packch', 'PÄCKCHEN where', '京都', 'b']) expect(await sidsOf(server, { q }), q).toEqual([message.sid])
+  const [hit] = (await search(server, { q: 'päck' })).hits
+  expect(hit).toMatchObject({
+    ...{ type: 'message', conversation_sid: conversation.sid, conversation_name: 'Parcel of Änne', name: 'ann.smith' },
+    field: 'body',
+    snippet: [
+      { text: 'Where is my <b>', match: false },
+      { text: 'Päckchen', match: true },
+      { text: '</b>? 東京都', match: false },
+    ],
+  })
+
+  await here.messages(message.sid).update({ body: 'Found it' })
+  expect(await sidsOf(server, { q: 'päckchen' })).toEqual([])
+  expect(await sidsOf(server, { q: 'found' })).toEqual([message.sid])
+  await here.messages(message.sid).update({ attributes: '{"a":1}' })
+  expect(await sidsOf(server, { q: 'found' })).toEqual([message.sid])
+  await here.messages(message.sid).remove()
+  expect(await sidsOf(server, { q: 'found' })).toEqual([])
+  await here.update({ friendlyName: 'Something else' })
+  expect(await sidsOf(server, { q: 'parcel' })).toEqual([])
+  await here.remove()
+  // The rows below it are removed in the background, but nothing leads to them any more.
+  expect(await sidsOf(server, { q: '4915112345678' })).toEqual([])
+  await vi.waitFor(async () => expect((await search(server, { q: '4915112345678' })).total).toBe(0), { timeout: 60_000 })
+})
+
+test('pages go through everything once, the latest first, and stay in an account or a service', async () => {
+  await using server = await startServer()
+  const other = await server.admin('POST', '/accounts', { friendly_name: 'Another' })
+  const as = { username: other.sid, password: other.auth_token }
+  const made: string[] = []
+  for (let i = 0; i < 25; i++) {
+    const own = i % 5 === 0 ? { as } : {}
+    const { body } = await server.call('POST', '/v1/Conversations', { FriendlyName: `Case ${i} alike` }, own)
+    made.unshift(body.sid)
+  }
+  const found: string[] = []
+  for (let before: string | null | undefined; before !== null; ) {
+    const page: Page = await search(server, { q: 'alike', limit: '4', ...(before && { before }) })
+    expect(page).toMatchObject({ total: 25, total_capped: false })
+    found.push(...page.hits.map(({ sid }) => sid))
+    before = page.next_before
+  }
+  expect(found).toEqual(made)
+  expect(await sidsOf(server, { q: 'alike', account_sid: other.sid })).toEqual(made.filter((_, i) => (24 - i) % 5 === 0))
+  const { service_sid } = (await search(server, { q: 'alike', account_sid: other.sid })).hits[0] as unknown as {
+    service_sid: string
+  }
+  expect((await search(server, { q: 'alike', service_sid })).total).toBe(5)
+  expect((await search(server, { q: 'alike', service_sid, account_sid: server.account_sid })).total).toBe(0)
+  expect((await search(server, { q: 'alike', service_sid: 'nothing' })).hits).toEqual([])
+})
+
+test('what cannot be looked for is refused or finds nothing, and never fails', async () => {
+  await using server = await startServer()
+  const get = (query: string) => ask(server, 'GET', `/search?${query}`)
+  for (const q of ['', '%20', '%22', '*', '%00', '%F0%9F%8F%BD', 'x'.repeat(257), 'x'.repeat(10_000)]) {
+    const { status, body } = await get(`q=${q}`)
+    expect([q, status]).toEqual([q, 400])
+    expect((body as { error: string }).error).toMatch(/^q must/)
+  }
+  const odd = [
+    'a"b',
+    "a'b",
+    'a*',
+    '^a',
+    'a:b',
+    '{words}:a',
+    'NEAR(a b)',
+    'NOT a',
+    'a AND',
+    'OR',
+    '((a',
+    'a\\',
+    'a & !b',
+    '-a',
+    '\u{1f600}',
+    'ab\u202ecd',
+  ]
+  for (const q of odd) {
+    const { status, body } = await get(`q=${encodeURIComponent(q)}`)
+    expect([q, status, (body as Page).hits]).toEqual([q, 200, []])
+  }
+  for (const query of ['q=a&limit=0', 'q=a&before=x', 'q=a&type=secret', 'q=a&colour=red', 'limit=3']) {
+    expect([query, (await get(query)).status]).toEqual([query, 400])
+  }
+  expect((await get('q=a&before=-999999999999999')).status).toBe(200)
+})
+
+test('what was written while it was switched off is added later; switched off, nothing of the words is kept', async () => {
+  await using database = await newDatabase()
+  const place = database.config
+  const kept = async () => {
+    await using inside = inspect(place)
+    return (await inside.rows('search_documents')).length
+  }
+  let conversation = ''
+  {
+    await using server = await startServer(place)
+    conversation = (await server.sdk.conversations.v1.conversations.create({ friendlyName: 'Early bird' })).sid
+    expect(await sidsOf(server, { q: 'early' })).toEqual([conversation])
+  }
+  const written: string[] = []
+  {
+    await using server = await startServer({ ...place, search: false })
+    const here = server.sdk.conversations.v1.conversations(conversation)
+    for (let i = 0; i < 3; i++) written.unshift((await here.messages.create({ body: `Unseen number ${i}` })).sid)
+    const refused = await ask(server, 'GET', '/search?q=early')
+    expect([refused.status, refused.body]).toEqual([409, { error: 'the search is switched off (PARLEY_SEARCH)' }])
+    await vi.waitFor(async () => expect(await kept()).toBe(0), { timeout: 60_000 })
+  }
+  await using server = await startServer(place)
+  await vi.waitFor(async () => expect((await search(server, { q: 'unseen' })).complete).toBe(true), { timeout: 60_000 })
+  expect(await sidsOf(server, { q: 'unseen number' })).toEqual(written)
+  const later = await server.sdk.conversations.v1.conversations(conversation).messages.create({ body: 'Unseen as well' })
+  expect(await sidsOf(server, { q: 'unseen' })).toEqual([later.sid, ...written])
+  expect(await sidsOf(server, { q: 'early bird' })).toEqual([conversation])
+})
+
+test('conversations are found by the words of their messages, with the other filters', async () => {
+  await using server = await startServer()
+  const v1 = server.sdk.conversations.v1
+  const service_sid = (await v1.configuration().fetch()).defaultChatServiceSid
+  const made: string[] = []
+  for (let i = 0; i < 6; i++) {
+    const { sid } = await v1.conversations.create({ friendlyName: i % 2 === 0 ? `Even ${i}` : `Odd ${i}` })
+    made.unshift(sid)
+  }
+  for (const sid of made.toReversed()) {
+    for (const body of ['Invoice of May', 'Thanks']) await v1.conversations(sid).messages.create({ body })
+  }
+  await v1.conversations(made[3] ?? '').messages.create({ body: 'Another invoice' })
+  await v1.conversations(made[0] ?? '').update({ state: 'closed' })
+  const list = async (query: string) => {
+    const sids: string[] = []
+    for (let before: string | null | undefined; before !== null; ) {
+      const page = (
+        await ask(server, 'GET', `/conversations?service_sid=${service_sid}${query}${before ? `&before=${before}` : ''}`)
+      ).body
+      sids.push(...page.conversations.map(({ sid }: { sid: string }) => sid))
+      before = page.next_before
+    }
+    return sids
+  }
+  const latest = [made[3], made[0], made[1], made[2], made[4], made[5]]
+  expect(await list('&text=invoice')).toEqual(latest)
+  // Its other message comes behind the first page.
+  expect([...new Set(await list('&text=invoice&limit=2'))]).toEqual(latest)
+  expect(await list('&text=invoice&state=closed')).toEqual([made[0]])
+  expect(await list('&text=invo&name=even')).toEqual([made[3], made[1], made[5]])
+  expect(await list('&text=nothing')).toEqual([])
+  for (const query of ['text=%2A', 'text=a&identity=b', 'text=', 'text=a&before=CH00000000000000000000000000000000']) {
+    expect([query, (await ask(server, 'GET', `/conversations?service_sid=${service_sid}&${query}`)).status]).toEqual([query, 400])
+  }
+})
