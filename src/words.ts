@@ -20,6 +20,8 @@ export type Query = readonly Term[]
 const maxLength = 40
 /** Words of a document that count. */
 const maxWords = 5000
+/** UTF-16 units from which on a word may be the beginning of another one: shorter ones begin a large part of all words. */
+const minPrefix = 3
 /** Terms of a query that count. */
 const maxTerms = 16
 
@@ -132,7 +134,7 @@ function wordsOfQuery(text: string, open: boolean): QueryWord[] {
       }
     }
   }
-  if (open && last !== undefined && last.length > 1) words.set(last, true)
+  if (open && last !== undefined && last.length >= minPrefix) words.set(last, true)
   return [...words].map(([text, prefix]) => ({ text, prefix }))
 }
 

@@ -218,7 +218,11 @@ async function readWithText(
   let { before } = wanted
   for (let i = 0; i < maxWindows; i++) {
     if (i > 0) await turn()
-    const documents = await findDocuments(read, { ...request, prefixes: [prefixOf('message')] }, { before, limit: textWindow })
+    const { found: documents } = await findDocuments(
+      read,
+      { ...request, prefixes: [prefixOf('message')] },
+      { before, limit: textWindow },
+    )
     const sids = [...new Set(documents.flatMap(({ conversation_sid }) => conversation_sid ?? []))].filter((sid) => !seen.has(sid))
     const rows = await Promise.all(
       sids.map((sid) => read.one(conversationBySid, { service_sid: request.service_sid ?? '', sid })),

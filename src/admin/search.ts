@@ -6,7 +6,7 @@ import { registry } from '../resources/index.ts'
 import { prefixOf } from '../sids.ts'
 import type { Reader } from '../storage/database.ts'
 import { conversationBySid, messageBySid, participantBySid, userBySid } from '../storage/lookups.ts'
-import { countDocuments, findDocuments, newest, type SearchHit } from '../storage/search.ts'
+import { findDocuments, maxCounted, newest, type SearchHit } from '../storage/search.ts'
 import { type Piece, parseQuery, type Query, snippetOf } from '../words.ts'
 import { searchIsOff } from './replies.ts'
 import { errors, instant, type OperationSchema, object, response, shortText, sid } from './schemas.ts'
@@ -20,9 +20,6 @@ const prefixOfType: Readonly<Record<HitType, string>> = {
   user: prefixOf('user'),
   message: prefixOf('message'),
 }
-
-/** Counted no further: a badge must not cost a scan. */
-const maxTotal = 1000
 
 interface SearchQuery {
   q: string
@@ -80,8 +77,11 @@ const search: OperationSchema = {
       object('SearchPage', {
         hits: { type: 'array', items: hit },
         next_before: { ...text, description: 'Null on the last page. A page before it may have fewer than `limit`' },
-        total: { type: 'integer', description: `How many there are in all, counted up to ${maxTotal}` },
-        total_capped: { type: 'boolean', description: 'Whether there are more' },
+        total: {
+          type: 'integer',
+          description: `How many there are from here on, counted as far as it costs little, at most up to ${maxCounted}`,
+        },
+        total_capped: { type: 'boolean', description: 'Whether there may be more than `total`' },
         complete: { type: 'boolean', description: 'False while what was there before the index is still being added to it' },
       }),
     ),
@@ -100,9 +100,8 @@ export function searchRoutes({ database, config }: Pick<Installation, 'database'
       const { limit = 20, account_sid, service_sid } = query
       const request = { query: parsed, prefixes: prefixesOf(query.type), account_sid, service_sid }
       const before = query.before === undefined ? newest : Number(query.before)
-      const [found, total, complete] = await Promise.all([
+      const [{ found, total, capped }, complete] = await Promise.all([
         findDocuments(read, request, { before, limit: limit + 1 }),
-        countDocuments(read, request, maxTotal + 1),
         isComplete(read),
       ])
       const shown = found.slice(0, limit)
@@ -110,8 +109,8 @@ export function searchRoutes({ database, config }: Pick<Installation, 'database'
       return {
         hits: hits.filter((each) => each !== null),
         next_before: found.length > limit ? String(shown.at(-1)?.id) : null,
-        total: Math.min(total, maxTotal),
-        total_capped: total > maxTotal,
+        total,
+        total_capped: capped,
         complete,
       }
     })
@@ -119,7 +118,7 @@ export function searchRoutes({ database, config }: Pick<Installation, 'database'
 }
 
 function prefixesOf(type: SearchQuery['type']): string[] {
-  const wanted = type === undefined ? types : type === 'person' ? (['participant', 'user'] as const) : [type]
+  const wanted = type === undefined ? [] : type === 'person' ? (['participant', 'user'] as const) : [type]
   return wanted.map((each) => prefixOfType[each])
 }
 

@@ -33,7 +33,8 @@ export function searchedTables(registry: Registry): readonly string[] {
 
 /** Commands that make documents of rows from before there were any, and that delete all. Each is continued where it ended. */
 export function searchCommands(registry: Registry) {
-  const searched = registry.resources.filter((resource) => resource.searched)
+  // Those below others first: of them there are the most, and lists are of the latest.
+  const searched = registry.resources.filter((resource) => resource.searched).toSorted((a, b) => depthOf(b) - depthOf(a))
   return {
     /** Writes the documents of a batch of older rows, the latest first. Returns whether there may be more. */
     indexSome: long(async (tx: Tx, { limit }: { limit: number }): Promise<boolean> => {
@@ -56,6 +57,10 @@ export function searchCommands(registry: Registry) {
     /** Has all rows gone through again: there are some that were not written as others are. */
     indexAgain: async (tx: Tx, _input: null): Promise<void> => void (await tx.run(deleteProgress, {})),
   }
+}
+
+function depthOf(resource: AnyResource): number {
+  return scopeColumns(resource).length
 }
 
 /** The columns of the primary key, in its order. */
@@ -82,8 +87,10 @@ async function indexBatch(tx: Tx, resource: AnyResource, progress: SearchProgres
       return document && !(await tx.one(documentBySid, document)) ? [document] : []
     }),
   )
-  const lowest = Math.min(0, Number((await tx.one(lowestId, {}))?.id ?? 0))
-  await Promise.all(documents.flat().map((document, i) => tx.run(insertOlder, { id: lowest - 1 - i, ...document })))
+  // In ascending order: FTS5 writes out what it has in memory whenever a number is lower than the one before.
+  const made = documents.flat().toReversed()
+  const first = Math.min(0, Number((await tx.one(lowestId, {}))?.id ?? 0)) - made.length
+  await Promise.all(made.map((document, i) => tx.run(insertOlder, { id: first + i, ...document })))
   const last = keys.at(-1)
   const next = last && keys.length === limit ? JSON.stringify(key.map((column) => last[column])) : null
   if (progress) await tx.run(updateProgress, { name: table, place: next })

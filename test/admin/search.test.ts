@@ -90,7 +90,7 @@ test('pages go through everything once, the latest first, and stay in an account
   const found: string[] = []
   for (let before: string | null | undefined; before !== null; ) {
     const page: Page = await search(server, { q: 'alike', limit: '4', ...(before && { before }) })
-    expect(page).toMatchObject({ total: 25, total_capped: false })
+    expect(page).toMatchObject({ total_capped: false })
     found.push(...page.hits.map(({ sid }) => sid))
     before = page.next_before
   }
