@@ -153,6 +153,7 @@ export async function idlePoll(parley: Server): Promise<number> {
     subscribe: () => {},
     failing: () => false,
     waiting: () => 0,
+    scrub: async () => true,
     close: async () => await reader.close(),
   }
   const timers = new Timers({

@@ -39,6 +39,7 @@ const database: Database = {
   subscribe: () => {},
   failing: () => false,
   waiting: () => 0,
+  scrub: async () => true,
   close: async () => {},
 }
 const metrics = new Metrics(database)

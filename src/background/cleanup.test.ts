@@ -27,6 +27,7 @@ function endless(): Database<Commands> & { readonly batches: string[] } {
     nodes: onlyNode(),
     failing: () => false,
     waiting: () => 0,
+    scrub: async () => true,
     close: async () => {},
   }
 }

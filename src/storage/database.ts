@@ -42,6 +42,8 @@ export type Notice =
   | { readonly topic: 'recorded' }
   | { readonly topic: 'due'; readonly at: number }
   | { readonly topic: 'removal' }
+  /** A person is to be erased. */
+  | { readonly topic: 'erasure' }
   /** The last row that referred to the file of this content is gone. */
   | { readonly topic: 'unused_file'; readonly sha256: string }
   /**
@@ -145,6 +147,11 @@ export interface Database<C extends Commands = Commands> {
   failing(): boolean
   /** The number of writes that are queued behind the transaction in flight. */
   waiting(): number
+  /**
+   * Overwrites what was deleted until now, in all files of the database. Returns whether it is done: false when somebody who reads
+   * prevents it, and null when the engine cannot.
+   */
+  scrub(): Promise<boolean | null>
   close(): Promise<void>
 }
 

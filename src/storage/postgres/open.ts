@@ -64,6 +64,7 @@ export async function openPostgres<C extends Commands>(options: PostgresOptions)
       subscribe: (listener) => void listeners.push(listener),
       failing: () => reader.lost || writer.failing,
       waiting: () => writer.waiting,
+      scrub: async () => null,
       close: once(async () => {
         await writer.close()
         await exchange.close()

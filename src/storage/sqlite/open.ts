@@ -131,6 +131,7 @@ async function openLocked<C extends Commands>(
     // On a full disk every write fails, so that trying one is enough. A file that was deleted or replaced takes them for nobody.
     failing: () => identityOf(file) !== opened,
     waiting: () => writer.waiting,
+    scrub: () => writer.scrub(),
     async close() {
       await writer.drained()
       // The last connection to close checkpoints the write-ahead log, which a read-only one cannot.

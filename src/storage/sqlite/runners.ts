@@ -6,7 +6,7 @@ import { moduleUrl } from '../../package.ts'
 import type { OpenOptions } from '../database.ts'
 import { commandsOf } from '../jobs.ts'
 import { BatchRunner, type Ran, ran } from './batch.ts'
-import { openConnection } from './connection.ts'
+import { emptyLog, openConnection } from './connection.ts'
 import type { Runner } from './writer.ts'
 import type { WriterData } from './writer-thread.ts'
 
@@ -29,8 +29,12 @@ export function threadRunner({ file, durable, commands, searchable = true }: Run
   ready.promise.catch(() => {})
   let closing = false
   let running: PromiseWithResolvers<Ran> | undefined
+  let scrubbing: PromiseWithResolvers<boolean> | undefined
   worker.once('message', () => {
-    worker.on('message', (batch: Ran) => running?.resolve(batch))
+    worker.on('message', (done: Ran | { readonly scrubbed: boolean }) => {
+      if ('scrubbed' in done) scrubbing?.resolve(done.scrubbed)
+      else running?.resolve(done)
+    })
     ready.resolve()
   })
   const end = (error: unknown) => {
@@ -46,6 +50,11 @@ export function threadRunner({ file, durable, commands, searchable = true }: Run
       running = Promise.withResolvers()
       worker.postMessage(jobs)
       return running.promise
+    },
+    scrub() {
+      scrubbing = Promise.withResolvers()
+      worker.postMessage('scrub')
+      return scrubbing.promise
     },
     async close() {
       closing = true
@@ -74,6 +83,7 @@ export function inlineRunner({ file, durable, searchable, ...module }: RunnerOpt
     // An error of a batch is the outcome of `run`.
     gone: new Promise(() => {}),
     run: async (jobs) => ran((await opened).batches, jobs),
+    scrub: async () => emptyLog((await opened).db),
     close: async () => void (await opened).db.close(),
   }
 }

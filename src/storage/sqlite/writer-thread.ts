@@ -1,7 +1,7 @@
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads'
 import { importCommands, type Job } from '../jobs.ts'
 import { BatchRunner, ran } from './batch.ts'
-import { openConnection } from './connection.ts'
+import { emptyLog, openConnection } from './connection.ts'
 
 /** What the thread is started with. */
 export interface WriterData {
@@ -16,13 +16,13 @@ async function run(port: MessagePort, { file, durable, commands, searchable }: W
   const registry = await importCommands(commands)
   const db = openConnection(file, { readonly: false, durable })
   const runner = new BatchRunner(db, registry, searchable)
-  port.on('message', async (jobs: readonly Job[] | 'close') => {
+  port.on('message', async (jobs: readonly Job[] | 'close' | 'scrub') => {
     if (jobs === 'close') {
       db.close()
       port.close()
       return
     }
-    port.postMessage(await ran(runner, jobs))
+    port.postMessage(jobs === 'scrub' ? { scrubbed: emptyLog(db) } : await ran(runner, jobs))
   })
   port.postMessage('ready')
 }

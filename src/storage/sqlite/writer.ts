@@ -11,6 +11,8 @@ export interface Runner {
   /** Resolves with the error that has ended it; never after `close`. */
   readonly gone: Promise<Error>
   run(jobs: readonly Job[]): Promise<Ran>
+  /** Never while a batch runs. Returns whether nothing that was deleted is left in the files. */
+  scrub(): Promise<boolean>
   close(): Promise<void>
 }
 
@@ -26,6 +28,8 @@ export class Writer {
   readonly #largest: number
   #queue: PendingJob[] = []
   #inflight: PendingJob[] = []
+  #scrubs: PromiseWithResolvers<boolean>[] = []
+  #scrubbing = false
   #scheduled = false
   #started = false
   #broken: Error | undefined
@@ -70,9 +74,18 @@ export class Writer {
     })
   }
 
+  /** Has the files overwritten between two batches. Resolves with whether nothing that was deleted is left in them. */
+  scrub(): Promise<boolean> {
+    if (this.#broken) return Promise.reject(refuse('unavailable'))
+    const scrub = Promise.withResolvers<boolean>()
+    this.#scrubs.push(scrub)
+    setImmediate(() => this.#go())
+    return scrub.promise
+  }
+
   /** Resolves when nothing is queued or in flight. */
   async drained(): Promise<void> {
-    while (!this.#broken && (this.#queue.length > 0 || this.#inflight.length > 0)) {
+    while (!this.#broken && this.#queue.length + this.#inflight.length + this.#scrubs.length > 0) {
       await new Promise((resolve) => setImmediate(resolve))
     }
   }
@@ -88,12 +101,37 @@ export class Writer {
 
   #go(): void {
     this.#scheduled = false
-    if (this.#inflight.length > 0 || this.#queue.length === 0) return
+    if (this.#inflight.length > 0 || this.#scrubbing || this.#broken) return
+    if (this.#scrubs.length > 0) {
+      this.#scrub()
+      return
+    }
+    if (this.#queue.length === 0) return
     this.#inflight = this.#queue.splice(0, this.#largest)
     this.#runner.run(this.#inflight.map(({ job }) => job)).then(
       (ran) => this.#settle(ran),
       (error: unknown) => this.#break(errorOf(error)),
     )
+  }
+
+  #scrub(): void {
+    this.#scrubbing = true
+    const asked = [...this.#scrubs]
+    this.#runner
+      .scrub()
+      .then(
+        (scrubbed) => {
+          for (const { resolve } of asked) resolve(scrubbed)
+        },
+        (error: unknown) => {
+          for (const { reject } of asked) reject(error)
+        },
+      )
+      .finally(() => {
+        this.#scrubs = this.#scrubs.slice(asked.length)
+        this.#scrubbing = false
+        this.#go()
+      })
   }
 
   #settle({ outcomes, at }: Ran): void {
@@ -124,8 +162,10 @@ export class Writer {
     if (this.#broken) return
     this.#broken = error
     for (const { fail } of [...this.#inflight, ...this.#queue]) fail(refuse('unavailable'))
+    for (const { reject } of this.#scrubs) reject(refuse('unavailable'))
     this.#inflight = []
     this.#queue = []
+    this.#scrubs = []
     // A start that fails throws instead.
     if (this.#started) this.#dead(error)
   }
