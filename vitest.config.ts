@@ -37,6 +37,7 @@ const slow = [
   'test/testing/processes.test.ts',
   'test/sdk/chat-model.test.ts',
   'test/mail/{hostile,imap}.test.ts',
+  'test/privacy/*.test.ts',
   'test/push/failures.test.ts',
   'test/support/postgres.test.ts',
 ]

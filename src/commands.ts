@@ -14,6 +14,7 @@ import { change, changeAll, type NamedChange } from './model/change.ts'
 import { removalCommands } from './model/removals.ts'
 import { searchCommands } from './model/search-backfill.ts'
 import { type SweepRequest, sweep } from './model/sweep.ts'
+import { erasureCommands } from './privacy/erasures.ts'
 import type { PushReport } from './push/handler.ts'
 import { registry } from './resources/index.ts'
 import { seedCommands } from './seed/commands.ts'
@@ -43,6 +44,7 @@ export const commands = {
   ...registrationCommands,
   ...mailBlockCommands,
   sealUrls,
+  ...erasureCommands,
   ...seedCommands,
 }
 

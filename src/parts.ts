@@ -5,6 +5,7 @@ import type { ProxyCheck } from './api/origin.ts'
 import type { Pipeline } from './api/requests.ts'
 import { ResponseCache } from './api/response-cache.ts'
 import { Cleanup } from './background/cleanup.ts'
+import { Erasures } from './background/erasures.ts'
 import { Timers } from './background/timers.ts'
 import { Channels } from './channels/channels.ts'
 import { Email, type EmailOptions } from './channels/email/email.ts'
@@ -168,6 +169,13 @@ export function createCleanup({ config, installation: { clock, database }, onErr
     tombstoneRetentionMs: config.clientHistoryDays * dayMs,
     onError,
   })
+}
+
+export function createErasures(
+  { config, installation: { clock, database, vault }, onError }: Shared,
+  store: MediaStore,
+): Erasures {
+  return new Erasures({ clock, database, vault, store: config.testMode ? null : store, onError })
 }
 
 export function createPipeline({ installation, read, client }: Shared, timers: Timers): Pipeline {

@@ -23,6 +23,7 @@ const prefixes = {
   flow: 'FW',
   channelMessage: 'SM',
   request: 'RQ',
+  erasure: 'ER',
 } as const
 
 export type SidKind = keyof typeof prefixes

@@ -22,6 +22,7 @@ import { inboundRoutes } from './inbound.ts'
 import { keyRoutes } from './keys.ts'
 import { mailRoutes } from './mail.ts'
 import { overviewRoutes } from './overview.ts'
+import { privacyRoutes } from './privacy.ts'
 import { receiptRoutes } from './receipts.ts'
 import { notFound } from './replies.ts'
 import { searchRoutes } from './search.ts'
@@ -99,6 +100,7 @@ export function adminRoutes({
     await admin.register(contentRoutes(installation))
     await admin.register(receiptRoutes(installation))
     await admin.register(mailRoutes(installation, email))
+    await admin.register(privacyRoutes(installation))
     if (channels) await admin.register(inboundRoutes(installation, channels))
     if (timers) {
       await admin.register(conversationRoutes(installation, timers))

@@ -15,6 +15,7 @@ export const subjects = [
   'Identity',
   'Installation',
   'Mail',
+  'Privacy',
   'Session',
   'Test clock',
   'Test mode',

@@ -39,6 +39,7 @@ export const keys: { readonly [T in Copied]: readonly (keyof Tables[T] & string)
   mutations: ['service_sid', 'id'],
   tombstones: ['service_sid', 'object', 'event_id'],
   presence: ['service_sid', 'user_sid', 'node'],
+  erasures: ['id'],
   // Last: without these rows the target is no installation.
   installation: ['name'],
 }

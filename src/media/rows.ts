@@ -142,6 +142,18 @@ async function assignTo(tx: Tx, message: MessageRow, date_updated: number): Prom
   }
 }
 
+/** Removes media of a message that stays. `which`: all of them, or those of these categories. Returns the contents of their files. */
+export async function removeMediaOf(
+  tx: Tx,
+  { service_sid, conversation_sid, sid: message_sid }: Pick<MessageRow, 'service_sid' | 'conversation_sid' | 'sid'>,
+  which: 'all' | readonly MediaRow['category'][],
+): Promise<readonly string[]> {
+  const all = await tx.all(mediaOfMessage, { service_sid, conversation_sid, message_sid })
+  const removed = all.filter(({ category }) => which === 'all' || which.includes(category))
+  await remove(tx, removed)
+  return removed.map(({ sha256 }) => sha256)
+}
+
 /** Removes a batch of the media of a removed conversation or service. Returns how many. */
 export async function removeSomeMedia(tx: Tx, column: string, sid: string, max: number): Promise<number> {
   const query = queriesByColumn.get(column)

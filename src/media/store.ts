@@ -104,6 +104,11 @@ export class MediaStore {
     }
   }
 
+  /** Deletes the files of contents that no row refers to, now: as `notified` does, which nobody waits for. */
+  async removeUnused(contents: readonly string[]): Promise<void> {
+    for (const sha256 of contents) await this.#exclusively(sha256, () => this.#removeUnused(sha256))
+  }
+
   /**
    * Removes files that a crash has left: incomplete uploads, and files without a row. Keeps files younger than an hour, whose row
    * may still be committed. Reads every folder, so it can be aborted.

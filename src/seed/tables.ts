@@ -26,6 +26,7 @@ export const contentTables = [
   'tombstones',
   'mutations',
   'presence',
+  'erasures',
 ] as const satisfies readonly Table[]
 
 type ContentTable = (typeof contentTables)[number]

@@ -217,16 +217,14 @@ function selectPage(db: Untyped, a: Args, query: PageQuery, chosen: readonly (nu
 }
 
 /**
- * Selects `columns` and the key of rows, in the order of their primary key, after the one that the arguments `after_<column>`
+ * Selects `columns` and the key of rows, or all columns, in the order of their primary key, after the one that the arguments `after_<column>`
  * name; also takes `limit`. All columns of the key are texts: empty ones come before all others.
  */
-export function rowsAfter(table: Table, key: readonly string[], columns: readonly string[]): Shape<Args, Args> {
+export function rowsAfter(table: Table, key: readonly string[], columns: readonly string[] | 'all'): Shape<Args, Args> {
   return once(`after ${table} ${key} ${columns}`, (db, a) =>
     key.reduce(
       (query, column) => query.orderBy(column),
-      db
-        .selectFrom(table)
-        .select([...key, ...columns])
+      (columns === 'all' ? db.selectFrom(table).selectAll() : db.selectFrom(table).select([...key, ...columns]))
         .where(
           sql<boolean>`(${sql.join(key.map((column) => sql.ref(column)))}) > (${sql.join(key.map((column) => a[`after_${column}`]))})`,
         )

@@ -490,6 +490,43 @@ export interface SearchProgressRow {
   place: string | null
 }
 
+export type ErasureStatus = 'waiting' | 'running' | 'done'
+
+/** A person who is being erased, and afterwards the proof of it. Nothing in it names the person. */
+export interface ErasureRow {
+  id: string
+  account_sid: string
+  status: ErasureStatus
+  /** 0 or 1. A dry run only counts. */
+  dry_run: number
+  /** What becomes of the person's messages. */
+  messages: 'redact' | 'delete'
+  /** What the person is named by. */
+  subject: 'identity' | 'address'
+  /** Keyed: whoever knows the person and the secret key recognises the proof. */
+  subject_hash: string
+  /** What takes the place of the person's name where something has to. */
+  pseudonym: string
+  requested_by: string
+  /** As the operator names the request, such as the number of a ticket. */
+  reference: string | null
+  /** Encrypted: who the person is, and how far the work has come. Null once it is done. */
+  sealed: string | null
+  /** The kind of rows that is being looked through; null before and after. */
+  step: string | null
+  /** JSON object: how many rows of each kind. */
+  counts: string
+  /** JSON array: contents of files that are to be deleted. */
+  files: string
+  /** Whether deleted data has been overwritten; null until it is done, and for a dry run. */
+  storage: 'overwritten' | 'in use' | 'not overwritten' | null
+  /** The node that works on it. */
+  owner: string | null
+  date_created: number
+  date_started: number | null
+  date_finished: number | null
+}
+
 export interface Tables {
   installation: InstallationRow
   accounts: AccountRow
@@ -518,4 +555,5 @@ export interface Tables {
   leases: LeaseRow
   search_documents: SearchDocumentRow
   search_progress: SearchProgressRow
+  erasures: ErasureRow
 }

@@ -50,6 +50,7 @@ const tables = Object.keys({
   tombstones: true,
   mutations: true,
   presence: true,
+  erasures: true,
 } satisfies Record<Exclude<Table, 'leases' | 'search_documents' | 'search_progress'>, true>) as Table[]
 
 const hook = { Target: 'webhook', 'Configuration.Url': 'https://example.com/', 'Configuration.Filters': 'onParticipantUpdated' }

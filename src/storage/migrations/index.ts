@@ -25,6 +25,7 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0016-state-changed': step(() => import('./0016-state-changed.ts')),
   '0017-mailbox-since': step(() => import('./0017-mailbox-since.ts')),
   '0018-search': step(() => import('./0018-search.ts')),
+  '0019-erasures': step(() => import('./0019-erasures.ts')),
 }
 
 function step(load: () => Promise<Migration>): Migration {

@@ -17,6 +17,7 @@ const sharedTopics: readonly Notice['topic'][] = [
   'deliveries',
   'recorded',
   'removal',
+  'erasure',
   'clock',
   'emptied',
   'slots',

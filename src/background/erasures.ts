@@ -1,0 +1,169 @@
+import type { Clock } from '../clock.ts'
+import { parseStored } from '../json.ts'
+import { Loop, type Worker } from '../loop.ts'
+import type { MediaStore } from '../media/store.ts'
+import { type Batch, belongings, countedAs, type Found, keyOf, walk } from '../privacy/belongings.ts'
+import { erasureById, type erasureCommands, openErasures, type Progress } from '../privacy/erasures.ts'
+import { found } from '../privacy/find.ts'
+import type { Person } from '../privacy/person.ts'
+import type { Database } from '../storage/database.ts'
+import type { ErasureRow } from '../storage/schema.ts'
+import type { Vault } from '../vault.ts'
+
+const hourMs = 3_600_000
+
+/** Where several nodes share the database: one of them may have ended in the middle. */
+const pollMs = 5000
+
+/** Rows per transaction: requests wait at most for one batch. */
+const batch = 100
+
+/** Batches without a row of the person between two records of how far the work has come. */
+const silent = 20
+
+/** The tables are walked over again until a walk finds nothing: what was written meanwhile may lie behind it. But not for ever. */
+const maxPasses = 3
+
+/** How often a reader may keep the files from being overwritten. */
+const maxScrubs = 3
+
+export interface ErasuresOptions {
+  readonly clock: Clock
+  readonly database: Database<typeof erasureCommands>
+  readonly vault: Vault
+  /** Null in test mode: a snapshot may still refer to a file that no row refers to. */
+  readonly store: Pick<MediaStore, 'removeUnused'> | null
+  readonly onError: (error: unknown) => void
+}
+
+/** Erases persons in batches, one person at a time. Each erasure is the work of one node; when that ends, another one goes on. */
+export class Erasures implements Worker {
+  readonly #options: ErasuresOptions
+  readonly #loop: Loop
+
+  constructor(options: ErasuresOptions) {
+    this.#options = options
+    const { database, onError } = options
+    this.#loop = new Loop((signal) => this.#once(signal), onError)
+    database.subscribe((notices) => {
+      if (notices.some(({ topic }) => topic === 'erasure' || topic === 'missed')) this.#loop.nudge()
+    })
+  }
+
+  start(): void {
+    this.#loop.start()
+  }
+
+  stop(): Promise<void> {
+    return this.#loop.stop()
+  }
+
+  async #once(signal: AbortSignal): Promise<number> {
+    const { database, clock } = this.#options
+    const live = await database.nodes.live()
+    const owner = database.nodes.id
+    let after: string | null = ''
+    while (after !== null && !signal.aborted) {
+      const open: readonly ErasureRow[] = await database.read.all(openErasures, { after, limit: batch })
+      for (const { id, owner: previous } of open) {
+        if (signal.aborted) break
+        if (previous !== null && previous !== owner && live.has(previous)) continue
+        const taken = await database.write('claimErasure', { id, owner, previous, now: clock.now() })
+        if (taken) await this.#work(taken, signal)
+      }
+      after = open.at(-1)?.id ?? null
+    }
+    return database.capabilities.soleOwner ? hourMs : pollMs
+  }
+
+  /** Works on an erasure until it is done, until `signal` aborts or until another node has it. */
+  async #work(erasure: ErasureRow, signal: AbortSignal): Promise<void> {
+    const { vault } = this.#options
+    let progress: Progress | null = parseStored<Progress>(vault.open(erasure.sealed ?? ''))
+    while (progress && !signal.aborted) {
+      const next: Progress | 'lost' | null = await this.#pass(erasure, progress, signal)
+      if (next === 'lost') return
+      progress = next
+    }
+    if (!signal.aborted) await this.#finish(erasure)
+  }
+
+  /** Walks over the tables from where the work has come to. Returns where it goes on; null when the walk has found nothing more. */
+  async #pass(erasure: ErasureRow, from: Progress, signal: AbortSignal): Promise<Progress | 'lost' | null> {
+    const { database, vault } = this.#options
+    let progress = from
+    if (progress.table < 0) progress = { ...progress, person: await found(database.read, progress.person), table: 0 }
+    let walked = 0
+    for (;;) {
+      const belonging = belongings[progress.table]
+      if (!belonging || signal.aborted) break
+      const looked = await walk(database.read, belonging, progress.person, progress.after)
+      const chunks = chunksOf(looked)
+      for (const { rows, after } of chunks) {
+        const next: Progress =
+          after === null
+            ? { ...progress, table: progress.table + 1, after: null, rows: progress.rows + rows.length }
+            : { ...progress, after, rows: progress.rows + rows.length }
+        if (rows.length > 0 || after === null || ++walked % silent === 0) {
+          const done = await database.write('advanceErasure', {
+            id: erasure.id,
+            owner: database.nodes.id,
+            sealed: vault.seal(JSON.stringify(next)),
+            step: belonging.table,
+            ...this.#change(erasure, belonging.table, rows, looked, progress.person),
+          })
+          if (done === null) return 'lost'
+        }
+        progress = next
+      }
+    }
+    if (signal.aborted || erasure.dry_run === 1 || progress.rows === 0 || progress.pass + 1 >= maxPasses) return null
+    return { ...progress, pass: progress.pass + 1, rows: 0, table: -1, after: null }
+  }
+
+  #change(erasure: ErasureRow, table: string, rows: readonly Found[], { belonging }: Batch, person: Person) {
+    const now = this.#options.clock.now(erasure.account_sid)
+    if (erasure.dry_run === 0) {
+      const erase = rows.length === 0 ? null : { table, keys: rows.map(({ row }) => keyOf(belonging, row)), person }
+      return { counted: {}, erase, now }
+    }
+    const counted: Record<string, number> = {}
+    for (const one of rows) {
+      const name = countedAs(belonging, one, erasure.messages)
+      counted[name] = (counted[name] ?? 0) + 1
+    }
+    return { counted, erase: null, now }
+  }
+
+  async #finish({ id, dry_run, account_sid }: ErasureRow): Promise<void> {
+    const { database, clock, store } = this.#options
+    const owner = database.nodes.id
+    let storage: ErasureRow['storage'] = null
+    if (dry_run === 0) {
+      const row = await database.read.one(erasureById, { id })
+      await store?.removeUnused(parseStored<string[]>(row?.files ?? '[]'))
+      storage = await this.#scrub()
+    }
+    await database.write('finishErasure', { id, owner, storage, now: clock.now(account_sid) })
+  }
+
+  async #scrub(): Promise<ErasureRow['storage']> {
+    for (let i = 0; i < maxScrubs; i++) {
+      const done = await this.#options.database.scrub()
+      if (done === null) return 'not overwritten'
+      if (done) return 'overwritten'
+    }
+    return 'in use'
+  }
+}
+
+/** Divides a batch into parts of bounded transactions, each with the key behind which the work goes on. */
+function chunksOf({ belonging, rows, after }: Batch): readonly Pick<Batch, 'rows' | 'after'>[] {
+  const chunks: Pick<Batch, 'rows' | 'after'>[] = []
+  for (let i = 0; i + batch < rows.length; i += batch) {
+    const part = rows.slice(i, i + batch)
+    const last = part.at(-1)
+    if (last) chunks.push({ rows: part, after: keyOf(belonging, last.row) })
+  }
+  return [...chunks, { rows: rows.slice(chunks.length * batch), after }]
+}

@@ -1,0 +1,118 @@
+import { parseStored } from '../json.ts'
+import { long, type Tx } from '../storage/database.ts'
+import { insert, rowsBy, updateRow } from '../storage/rows.ts'
+import type { ErasureRow } from '../storage/schema.ts'
+import { shape } from '../storage/shapes.ts'
+import { belongings, type Key } from './belongings.ts'
+import { eraseRows } from './erase.ts'
+import type { Person } from './person.ts'
+
+export const erasureOfAccount = rowsBy('erasures', ['account_sid', 'id'])
+export const erasureById = rowsBy('erasures', ['id'])
+
+/** Newest first, those before an id. */
+export const erasuresOfAccount = shape<{ account_sid: string; before: string; limit: number }>()((db, a) =>
+  db
+    .selectFrom('erasures')
+    .selectAll()
+    .where('account_sid', '=', a.account_sid)
+    .where('id', '<', a.before)
+    .orderBy('id', 'desc')
+    .limit(a.limit),
+)
+
+/** Those with work left, oldest first, from behind an id on. */
+export const openErasures = shape<{ after: string; limit: number }>()((db, a) =>
+  db.selectFrom('erasures').selectAll().where('date_finished', 'is', null).where('id', '>', a.after).orderBy('id').limit(a.limit),
+)
+
+const claimed = updateRow('erasures', ['id'], ['status', 'owner', 'date_started'])
+const advanced = updateRow('erasures', ['id'], ['sealed', 'step', 'counts', 'files'])
+const finished = updateRow('erasures', ['id'], ['status', 'sealed', 'step', 'files', 'storage', 'owner', 'date_finished'])
+
+/** Where the work goes on. Stored sealed. */
+export interface Progress {
+  readonly person: Person
+  readonly pass: number
+  /** How many rows the pass has found. */
+  readonly rows: number
+  /** Index of the table; -1 while the person is looked for. */
+  readonly table: number
+  readonly after: Key | null
+}
+
+/** What the writer is handed of a step of the work. */
+interface Advance {
+  readonly id: string
+  readonly owner: string
+  /** Where the work goes on afterwards. */
+  readonly sealed: string
+  /** The table that is walked over. */
+  readonly step: ErasureRow['step']
+  /** What a dry run has counted. */
+  readonly counted: Readonly<Record<string, number>>
+  readonly erase: { readonly table: string; readonly keys: readonly Key[]; readonly person: Person } | null
+  readonly now: number
+}
+
+/** The commands of erasures. Sealed texts, ids and time are part of the input. */
+export const erasureCommands = {
+  async createErasure(tx: Tx, row: ErasureRow): Promise<void> {
+    await insert(tx, 'erasures', row)
+    tx.notify({ topic: 'erasure' })
+  },
+
+  /**
+   * Takes an erasure over from `previous`, the owner that the caller knows to be gone, or nobody. Returns it as it is now; null when
+   * somebody else has been quicker.
+   */
+  async claimErasure(
+    tx: Tx,
+    input: { readonly id: string; readonly owner: string; readonly previous: string | null; readonly now: number },
+  ): Promise<ErasureRow | null> {
+    const { id, owner, previous, now } = input
+    const row = await tx.hold(erasureById, { id }, 'change')
+    if (!row || row.status === 'done' || (row.owner !== previous && row.owner !== owner)) return null
+    const taken: ErasureRow = { ...row, status: 'running', owner, date_started: row.date_started ?? now }
+    await tx.run(claimed, taken)
+    return taken
+  },
+
+  /**
+   * Erases rows and records how far the work has come, both or nothing: after an interruption it goes on where it was, and no row counts
+   * twice. Returns how many rows were erased; null when another node works on it.
+   */
+  advanceErasure: long(async (tx: Tx, input: Advance): Promise<number | null> => {
+    const { id, owner, sealed, step, counted, erase, now } = input
+    const row = await tx.hold(erasureById, { id }, 'change')
+    if (row?.status !== 'running' || row.owner !== owner) return null
+    const belonging = erase && belongings.find(({ table }) => table === erase.table)
+    const { pseudonym, messages } = row
+    const erased = belonging && (await eraseRows(tx, belonging, erase.keys, { person: erase.person, pseudonym, messages, now }))
+    const counts = { ...parseStored<Record<string, number>>(row.counts) }
+    const news = Object.entries(erased ? erased.counts : counted)
+    for (const [name, count] of news) counts[name] = (counts[name] ?? 0) + count
+    const files = erased ? [...parseStored<string[]>(row.files), ...erased.files] : null
+    await tx.run(advanced, {
+      id,
+      sealed,
+      step,
+      counts: JSON.stringify(counts),
+      files: files ? JSON.stringify(files) : row.files,
+    })
+    return news.reduce((sum, [, count]) => sum + count, 0)
+  }),
+
+  /** Ends an erasure: what is left of it does not say who it was. Returns false when another node works on it. */
+  async finishErasure(
+    tx: Tx,
+    input: { readonly id: string; readonly owner: string; readonly storage: ErasureRow['storage']; readonly now: number },
+  ): Promise<boolean> {
+    const { id, owner, storage, now } = input
+    const row = await tx.hold(erasureById, { id }, 'change')
+    if (row?.status !== 'running' || row.owner !== owner) return false
+    const ended = { sealed: null, step: null, files: '[]', owner: null, storage, date_finished: now }
+    await tx.run(finished, { id, status: 'done', ...ended })
+    return true
+  },
+}
