@@ -150,47 +150,43 @@ export function privacyRoutes({
   const key = vault.derive('subjects of erasures')
 
   return async (routes) => {
-    routes.post<OfAccount & { Body: Body | null }>(
-      '/accounts/:sid/erasures',
-      { schema: createErasure },
-      async (request, reply) => {
-        const { sid: account_sid } = request.params
-        const body = request.body ?? {}
-        const named = subjectOf(body)
-        if ('wrong' in named) return reply.code(400).send({ error: named.wrong })
-        const person = personOf(account_sid, named)
-        const { reference = null } = body
-        if (reference !== null && isAbout(person, reference)) {
-          return reply.code(400).send({ error: 'reference must not name the person: it is kept' })
-        }
-        if (!(await database.read.one(accountBySid, { sid: account_sid }))) return notFound(reply)
-        const now = clock.now(account_sid)
-        const progress: Progress = { person, pass: 0, rows: 0, table: -1, after: null }
-        const row: ErasureRow = {
-          id: newSid('erasure', now),
-          account_sid,
-          status: 'waiting',
-          dry_run: body.dry_run ? 1 : 0,
-          messages: body.messages ?? 'redact',
-          subject: person.by_address ? 'address' : 'identity',
-          subject_hash: subjectHash(key, person),
-          pseudonym: `erased-${randomBytes(4).toString('hex')}`,
-          requested_by: requesterOf(request),
-          reference,
-          sealed: vault.seal(JSON.stringify(progress)),
-          step: null,
-          counts: '{}',
-          files: '[]',
-          storage: null,
-          owner: null,
-          date_created: now,
-          date_started: null,
-          date_finished: null,
-        }
-        await database.write('createErasure', row)
-        return reply.code(202).send(toJson(row))
-      },
-    )
+    routes.post<OfAccount & { Body: Body }>('/accounts/:sid/erasures', { schema: createErasure }, async (request, reply) => {
+      const { sid: account_sid } = request.params
+      const { body } = request
+      const named = subjectOf(body)
+      if ('wrong' in named) return reply.code(400).send({ error: named.wrong })
+      const person = personOf(account_sid, named)
+      const { reference = null } = body
+      if (reference !== null && isAbout(person, reference)) {
+        return reply.code(400).send({ error: 'reference must not name the person: it is kept' })
+      }
+      if (!(await database.read.one(accountBySid, { sid: account_sid }))) return notFound(reply)
+      const now = clock.now(account_sid)
+      const progress: Progress = { person, pass: 0, rows: 0, table: -1, after: null }
+      const row: ErasureRow = {
+        id: newSid('erasure', now),
+        account_sid,
+        status: 'waiting',
+        dry_run: body.dry_run ? 1 : 0,
+        messages: body.messages ?? 'redact',
+        subject: person.by_address ? 'address' : 'identity',
+        subject_hash: subjectHash(key, person),
+        pseudonym: `erased-${randomBytes(4).toString('hex')}`,
+        requested_by: requesterOf(request),
+        reference,
+        sealed: vault.seal(JSON.stringify(progress)),
+        step: null,
+        counts: '{}',
+        files: '[]',
+        storage: null,
+        owner: null,
+        date_created: now,
+        date_started: null,
+        date_finished: null,
+      }
+      await database.write('createErasure', row)
+      return reply.code(202).send(toJson(row))
+    })
 
     routes.get<OfAccount & { Querystring: Query }>(
       '/accounts/:sid/erasures',

@@ -46,15 +46,15 @@ export const belongings: readonly Belonging[] = [
     disclosed: true,
   }),
   belonging({
-    table: 'users',
-    key: ['service_sid', 'sid'],
-    relation: (row, person) => (isIdentity(person, row.identity) ? 'own' : null),
-    disclosed: true,
-  }),
-  belonging({
     table: 'participants',
     key: ['conversation_sid', 'sid', 'service_sid'],
     relation: (row, person) => (isIdentity(person, row.identity) || isAddress(person, row.address) ? 'own' : null),
+    disclosed: true,
+  }),
+  belonging({
+    table: 'users',
+    key: ['service_sid', 'sid'],
+    relation: (row, person) => (isIdentity(person, row.identity) ? 'own' : null),
     disclosed: true,
   }),
   belonging({

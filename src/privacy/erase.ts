@@ -145,7 +145,8 @@ async function eraseMessage(tx: Tx, row: MessageRow, relation: Relation, erasing
   const redacted: Partial<MessageRow> = {
     author: erasing.pseudonym,
     participant_sid: null,
-    body: null,
+    // observed: client SDKs keep the text that they have when they are told of none.
+    body: row.body === null ? null : '',
     subject: null,
     media: null,
     attributes: '{}',
