@@ -85,6 +85,8 @@ function settingsPage(): string {
     'A setting is an environment variable, or the flag of the same name of any `parley` command. A flag wins over the ' +
       'environment. A setting that is true or false is a flag without a value: `--test-clock`, or `--no-test-clock` for false. ' +
       'An empty value counts as not set. Parley reads them once, when it starts.',
+    'A secret can be in a file instead: `…_FILE` names it. The file has the value alone, as one line of at most 16 KiB. To set ' +
+      'a secret both ways is an error.',
     table(['Variable', 'Flag', 'Default', 'Description'], rows),
   ])
 }

@@ -1,6 +1,7 @@
 import { isIP } from 'node:net'
 import { dirname, join, parse } from 'node:path'
 import ipaddr from 'ipaddr.js'
+import { readSecretFile } from './secret-file.ts'
 import { secretForm } from './sids.ts'
 import { isVendorHost } from './urls.ts'
 
@@ -49,15 +50,23 @@ interface Declaration<Env, T, D> {
 
 interface Declared<Env extends string, V> extends Setting {
   readonly env: Env
-  /** Returns the value of a given text, or the default when it is empty or absent. Throws ConfigError. */
-  readonly read: (text: string | undefined, host: string) => V
+  /** Returns the value of the text that is given, or the default when it is empty or absent. Throws ConfigError. */
+  readonly read: (given: Given, host: string) => V
 }
+
+/** A setting that may be given as a file, too. */
+interface Secret<Env extends string, V> extends Declared<Env, V> {
+  readonly file: Setting & { readonly env: `${Env}_FILE` }
+}
+
+/** Texts, by environment variable. */
+type Given = Readonly<Record<string, string | undefined>>
 
 /** Every setting. Parsing, command-line flags, help and documentation follow from the entry. */
 const declarations = {
   port: declare({ env: 'PORT', description: 'port to listen on', default: '8080', parse: integer(0, 65_535) }),
   host: declare({ env: 'HOST', description: 'address to listen on', default: '127.0.0.1', parse: anyText }),
-  database: declare({
+  database: secret({
     env: 'PARLEY_DATABASE_URL',
     description: 'the database: sqlite:<file>, postgres://… or sqlite::memory: (lost when the server stops)',
     default: 'sqlite:./data/parley.db',
@@ -88,7 +97,7 @@ const declarations = {
     default: { words: 'generated at first start', value: none },
     parse: matching(/^AC[0-9a-f]{32}$/, 'AC and 32 lower-case hex digits'),
   }),
-  auth_token: declare({
+  auth_token: secret({
     env: 'PARLEY_AUTH_TOKEN',
     description: 'auth token of the first account',
     default: { words: 'generated at first start', value: none },
@@ -132,7 +141,7 @@ const declarations = {
     default: { words: 'none: they are refused', value: () => [] },
     parse: vendorHosts,
   }),
-  metricsToken: declare({
+  metricsToken: secret({
     env: 'PARLEY_METRICS_TOKEN',
     description: 'bearer token of /metrics',
     default: { words: 'none: anyone may read it', value: none },
@@ -144,13 +153,13 @@ const declarations = {
     default: { words: 'the same as PORT', value: none },
     parse: integer(0, 65_535),
   }),
-  secretKey: declare({
+  secretKey: secret({
     env: 'PARLEY_SECRET_KEY',
     description: '64 hex digits; encrypts auth tokens and API key secrets at rest',
     default: { words: 'generated at first start, stored in PARLEY_DATA_DIR', value: none },
     parse: matching(/^[0-9a-fA-F]{64}$/, '64 hex digits, for example from: openssl rand -hex 32'),
   }),
-  adminToken: declare({
+  adminToken: secret({
     env: 'PARLEY_ADMIN_TOKEN',
     description: 'operator token of /admin/v1',
     default: { words: 'generated at first start, stored in PARLEY_DATA_DIR', value: none },
@@ -223,7 +232,7 @@ const declarations = {
     default: { words: 'none', value: none },
     parse: integer(1, Number.MAX_SAFE_INTEGER),
   }),
-  mailRelay: declare({
+  mailRelay: secret({
     env: 'PARLEY_MAIL_RELAY',
     description: 'the mail server that sends mail: smtp://user:password@host:587 or smtps://user:password@host',
     default: { words: 'none: mail cannot be sent; in test mode it is caught', value: none },
@@ -254,7 +263,7 @@ const declarations = {
     default: '20971520',
     parse: integer(1024, 256 * 1024 * 1024),
   }),
-  mailImap: declare({
+  mailImap: secret({
     env: 'PARLEY_MAIL_IMAP',
     description: 'a mailbox whose unread mails are taken: imaps://user:password@host/INBOX',
     default: { words: 'none', value: none },
@@ -315,19 +324,23 @@ const declarations = {
 
 type Declarations = typeof declarations
 
-export type SettingName = Declarations[keyof Declarations]['env']
+type SecretDeclaration = Extract<Declarations[keyof Declarations], { readonly file: Setting }>
+
+export type SettingName = Declarations[keyof Declarations]['env'] | SecretDeclaration['file']['env']
 /** Settings as text, by environment variable. */
 export type SettingTexts = Readonly<Partial<Record<SettingName, string>>>
 
 export type Config = { readonly [Key in keyof Declarations]: ReturnType<Declarations[Key]['read']> }
 
 /** In the order of the documentation. */
-export const settings: readonly Setting[] = Object.values(declarations)
+export const settings: readonly Setting[] = Object.values(declarations).flatMap((declared): Setting[] =>
+  'file' in declared ? [declared, declared.file] : [declared],
+)
 
 /** Reads every setting once; an empty text counts as absent. Throws ConfigError. */
 export function readConfig(texts: SettingTexts): Config {
-  const host = declarations.host.read(texts.HOST, '')
-  const values = Object.entries(declarations).map(([key, setting]) => [key, setting.read(texts[setting.env], host)])
+  const host = declarations.host.read(texts, '')
+  const values = Object.entries(declarations).map(([key, setting]) => [key, setting.read(texts, host)])
   // Each key has the value of its own entry, which the compiler does not follow through a list.
   return Object.fromEntries(values) as Config
 }
@@ -338,18 +351,46 @@ function declare<const Env extends string, T, D = T>(declaration: Declaration<En
   const parser: unknown = parse
   return {
     env,
-    flag: env
-      .replace(/^PARLEY_/, '')
-      .toLowerCase()
-      .replaceAll('_', '-'),
+    flag: flagOf(env),
     description,
     default: constant ? standard : standard.words,
     isSwitch: parser === trueOrFalse,
-    read: (text, host) => {
+    read: (given, host) => {
+      const text = given[env]
       if (text) return parse(text, env)
       return constant ? parse(standard, env) : standard.value(host)
     },
   }
+}
+
+/** Declares a setting that may instead be the content of a file, named by a variable with `_FILE` at its end. Errors show no value. */
+function secret<const Env extends string, T, D = T>(declaration: Declaration<Env, T, D>): Secret<Env, T | D> {
+  const { env, parse } = declaration
+  const declared = declare(declaration)
+  const fileEnv = `${env}_FILE` as const
+  const file = {
+    env: fileEnv,
+    flag: flagOf(fileEnv),
+    description: `file that contains the value of ${env} and nothing else`,
+    default: 'none',
+    isSwitch: false,
+  }
+  const read = (given: Given, host: string) => {
+    const path = given[fileEnv]
+    if (!path) return declared.read(given, host)
+    if (given[env]) throw new ConfigError(`${env} and ${fileEnv} are both set: leave out one of them`)
+    const found = readSecretFile(path)
+    if ('problem' in found) throw new ConfigError(`${fileEnv}: ${path} ${found.problem}`)
+    return parse(found.secret, `the content of ${path} (${fileEnv})`)
+  }
+  return { ...declared, file, read }
+}
+
+function flagOf(env: string): string {
+  return env
+    .replace(/^PARLEY_/, '')
+    .toLowerCase()
+    .replaceAll('_', '-')
 }
 
 /** Returns the file of a secret that is generated at first start; null for a database in memory. */
@@ -389,7 +430,9 @@ export function parseDatabaseUrl(url: string, name: string): DatabaseLocation {
   const file = /^sqlite:(.+)$/.exec(url)?.[1]
   if (file && !file.startsWith('//')) return { engine: 'sqlite', file }
   if (/^postgres(ql)?:\/\//i.test(url) && URL.canParse(url)) return { engine: 'postgres', url }
-  throw new ConfigError(`${name} must be sqlite:<file>, sqlite::memory: or postgres://…, not ${redacted(url)}`)
+  // The value may contain a password, anywhere.
+  const scheme = /^[a-z][a-z0-9+.-]{0,15}:\/\//i.exec(url)?.[0]
+  throw new ConfigError(`${name} must be sqlite:<file>, sqlite::memory: or postgres://…${scheme ? `, not ${scheme}…` : ''}`)
 }
 
 /** Returns a database URL for messages: without password, and without parameters, which may contain one. */
@@ -398,11 +441,6 @@ export function databaseLabel(location: DatabaseLocation): string {
   if (!URL.canParse(location.url)) return 'the database'
   const { protocol, username, host, pathname } = new URL(location.url)
   return `${protocol}//${username && `${username}@`}${host}${pathname}`
-}
-
-/** Hides user name and password in what may not even be a URL. */
-function redacted(text: string): string {
-  return text.replace(/\/\/[^@/]*@/, '//…@')
 }
 
 function none(): null {

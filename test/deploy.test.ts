@@ -1,10 +1,11 @@
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
 import { settings } from '../src/config.ts'
+import { makeTemporaryFolder, removeTemporaryFolder } from '../src/temporary.ts'
 import { stranger } from './support/stranger.ts'
 
 const root = fileURLToPath(new URL('../', import.meta.url))
@@ -33,6 +34,37 @@ test.runIf(existsSync(join(root, '.git')))('git ignores the files that secrets a
   const secrets = ['deploy/.env', 'deploy/parley.env', 'data/parley.key', 'data/shared/parley.key', 'walk/parley.admin-token']
   const { stdout } = spawnSync('git', ['check-ignore', ...secrets], { cwd: root, encoding: 'utf8' })
   expect(stdout.trim().split('\n')).toEqual(secrets)
+})
+
+const unit = read('deploy/parley.service')
+/** With the lines that the unit has as comments, for secrets as credentials. */
+const unitWithCredentials = unit.replaceAll(/^#(?=LoadCredential=|Environment=)/gm, '')
+
+test.runIf(spawnSync('systemd-analyze', ['--version']).status === 0)('systemd finds no fault with the unit', () => {
+  const folder = makeTemporaryFolder('parley-unit-')
+  const file = join(folder, 'parley.service')
+  try {
+    const verify = (text: string) => {
+      // What it starts has to be on this machine.
+      writeFileSync(file, text.replace(/^ExecStart=.*/m, `ExecStart=${process.execPath} serve`))
+      const { status, stdout, stderr } = spawnSync('systemd-analyze', ['verify', '--man=no', file], { encoding: 'utf8' })
+      return { status, text: stdout + stderr }
+    }
+    expect(verify(unit)).toEqual({ status: 0, text: '' })
+    expect(verify(unitWithCredentials)).toEqual({ status: 0, text: '' })
+    expect(verify(unitWithCredentials.replace('LoadCredential=', 'LoadCredentials=')).text).toContain('LoadCredentials')
+  } finally {
+    removeTemporaryFolder(folder)
+  }
+})
+
+test('what the unit can give as a credential are settings', () => {
+  const credentials = [...unitWithCredentials.matchAll(/^LoadCredential=([\w-]+):/gm)].map(([, name]) => name)
+  const given = [...unitWithCredentials.matchAll(/(PARLEY_\w+_FILE)=%d\/([\w-]+)/g)]
+  expect(credentials.length).toBeGreaterThan(1)
+  expect(given.map(([, , credential]) => credential)).toEqual(credentials)
+  const names = settings.map(({ env }) => env as string)
+  expect(given.filter(([, env = '']) => !names.includes(env))).toEqual([])
 })
 
 test('the container is given every file that it copies', () => {

@@ -157,10 +157,7 @@ describe('errors that a person can act on', () => {
   test('a malformed PARLEY_DATABASE_URL, shown without its password; nothing is made', async () => {
     using place = folder()
     const ended = await parley(['serve'], { cwd: place.path, env: { PARLEY_DATABASE_URL: 'mysql://root:hidden@db/parley' } })
-    expectSentence(
-      ended,
-      /PARLEY_DATABASE_URL must be sqlite:<file>, sqlite::memory: or postgres:\/\/…, not mysql:\/\/…@db\/parley/,
-    )
+    expectSentence(ended, /PARLEY_DATABASE_URL must be sqlite:<file>, sqlite::memory: or postgres:\/\/…, not mysql:\/\/…/)
     expect(ended.stderr).not.toContain('hidden')
     expect(readdirSync(place.path)).toEqual([])
   })
