@@ -31,7 +31,7 @@ const slow = [
   'test/client/faults.test.ts',
   'test/console/*.test.ts',
   'test/package/*.test.ts',
-  'test/admin/{search,test-mode}.test.ts',
+  'test/admin/{retention,search,test-mode}.test.ts',
   'test/fuzz/fuzz.test.ts',
   'test/storage/{durability,sending}.test.ts',
   'test/testing/processes.test.ts',

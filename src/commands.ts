@@ -1,4 +1,6 @@
 import { accountCommands } from './accounts/commands.ts'
+import { expiryCommands } from './background/expiry.ts'
+import { retentionCommands } from './background/retention-policy.ts'
 import { sealUrls } from './background/url-sealing.ts'
 import { channelCommands } from './channels/commands.ts'
 import { mailBlockCommands } from './channels/email/blocks.ts'
@@ -20,6 +22,7 @@ import { registry } from './resources/index.ts'
 import { seedCommands } from './seed/commands.ts'
 import { long, type Tx } from './storage/database.ts'
 import { factCommands } from './storage/facts.ts'
+import { deleteRow } from './storage/rows.ts'
 import type { DeliveryRow } from './storage/schema.ts'
 
 /** What follows from the last attempt of a delivery. Of a push that was dropped nothing does. */
@@ -45,11 +48,14 @@ export const commands = {
   ...mailBlockCommands,
   sealUrls,
   ...erasureCommands,
+  ...expiryCommands(registry),
+  ...retentionCommands,
   ...seedCommands,
 }
 
 /** What no resource declares goes with the conversation or service that it belongs to. */
 async function removeMore(tx: Tx, column: string, sid: string, max: number): Promise<number> {
+  if (column === 'service_sid') await tx.run(deleteRow('retention', ['service_sid']), { service_sid: sid })
   const media = await removeSomeMedia(tx, column, sid, max)
   return media + (await removeExternalIdsBelow(tx, column, sid, max - media))
 }

@@ -6,6 +6,7 @@ import type { Pipeline } from './api/requests.ts'
 import { ResponseCache } from './api/response-cache.ts'
 import { Cleanup } from './background/cleanup.ts'
 import { Erasures } from './background/erasures.ts'
+import { kinds, Retention } from './background/retention.ts'
 import { Timers } from './background/timers.ts'
 import { Channels } from './channels/channels.ts'
 import { Email, type EmailOptions } from './channels/email/email.ts'
@@ -176,6 +177,18 @@ export function createErasures(
   store: MediaStore,
 ): Erasures {
   return new Erasures({ clock, database, vault, store: config.testMode ? null : store, onError })
+}
+
+export function createRetention({ installation: { clock, database, log }, metrics, onError }: Shared): Retention {
+  return new Retention({
+    clock,
+    database,
+    removed: ({ account_sid, service_sid }, counts) => {
+      for (const kind of kinds) metrics.countExpired(kind, counts[kind])
+      log.info({ account: account_sid, service: service_sid, ...counts }, 'expired')
+    },
+    onError,
+  })
 }
 
 export function createPipeline({ installation, read, client }: Shared, timers: Timers): Pipeline {

@@ -49,7 +49,7 @@ export const accountCommands = {
   /** Deletes an account with its API keys and services; the contents of the services are deleted later, in batches. */
   async deleteAccount(tx: Tx, input: { sid: string; now: number }): Promise<boolean> {
     if ((await tx.run(deleteRow('accounts', ['sid']), { sid: input.sid })) === 0) return false
-    for (const table of ['credentials', 'addresses', 'channels', 'contents'] as const) {
+    for (const table of ['credentials', 'addresses', 'channels', 'contents', 'retention'] as const) {
       await tx.run(deleteRow(table, ['account_sid']), { account_sid: input.sid })
     }
     for (const key of await tx.all(apiKeysOfAccount, { account_sid: input.sid })) {

@@ -25,6 +25,7 @@ import { overviewRoutes } from './overview.ts'
 import { privacyRoutes } from './privacy.ts'
 import { receiptRoutes } from './receipts.ts'
 import { notFound } from './replies.ts'
+import { retentionRoutes } from './retention.ts'
 import { searchRoutes } from './search.ts'
 import { sessionRoutes } from './session.ts'
 import { type TestModeOptions, testModeRoutes } from './test-mode.ts'
@@ -96,6 +97,7 @@ export function adminRoutes({
     await admin.register(accountRoutes(installation))
     await admin.register(keyRoutes(installation))
     await admin.register(tokenRoutes(installation))
+    await admin.register(retentionRoutes(installation))
     await admin.register(channelRoutes(installation, channels?.carriers ?? null))
     await admin.register(contentRoutes(installation))
     await admin.register(receiptRoutes(installation))

@@ -16,6 +16,7 @@ export const subjects = [
   'Installation',
   'Mail',
   'Privacy',
+  'Retention',
   'Session',
   'Test clock',
   'Test mode',

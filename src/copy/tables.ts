@@ -28,6 +28,7 @@ export const keys: { readonly [T in Copied]: readonly (keyof Tables[T] & string)
   contents: ['account_sid', 'sid'],
   external_ids: ['id'],
   mail_blocks: ['account_sid', 'address'],
+  retention: ['account_sid', 'service_sid'],
   conversations: ['service_sid', 'sid'],
   participants: ['conversation_sid', 'sid', 'service_sid'],
   messages: ['conversation_sid', 'sid', 'service_sid'],

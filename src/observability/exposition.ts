@@ -68,6 +68,16 @@ export function expositionOf(metrics: Metrics): Exposition {
       }
     },
   })
+  new Counter({
+    name: 'parley_expired_total',
+    help: 'What was deleted because its account does not keep it longer, by kind',
+    labelNames: ['kind'],
+    registers,
+    collect() {
+      this.reset()
+      for (const [kind, count] of metrics.expired) this.inc({ kind }, count)
+    },
+  })
   clientMetrics(registry, metrics)
   // In ms. The default of 10 would cost 4 ms of CPU each idle second.
   collectDefaultMetrics({ register: registry, eventLoopMonitoringPrecision: 1000 })

@@ -43,6 +43,8 @@ export class Metrics {
   /** The connections of client SDKs. */
   clients: { readonly open: number; readonly subscriptions: number } = { open: 0, subscriptions: 0 }
   failedLogins = 0
+  /** What has expired and was removed, by kind. */
+  readonly expired = new Map<string, number>()
   timers = 0
   readonly database: Database
 
@@ -78,6 +80,10 @@ export class Metrics {
     this.latenessSeconds.observe(lateMs / 1000)
   }
 
+  countExpired(kind: string, removed: number): void {
+    if (removed > 0) count(this.expired, kind, removed)
+  }
+
   countFailedLogin(): void {
     this.failedLogins++
   }
@@ -88,6 +94,6 @@ function outcomeOf({ kind, status }: SendResult): string {
   return isAnswered ? `${Math.floor((status ?? 0) / 100)}xx` : kind
 }
 
-function count(counts: Map<string, number>, key: string): void {
-  counts.set(key, (counts.get(key) ?? 0) + 1)
+function count(counts: Map<string, number>, key: string, more = 1): void {
+  counts.set(key, (counts.get(key) ?? 0) + more)
 }

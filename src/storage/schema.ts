@@ -527,6 +527,21 @@ export interface ErasureRow {
   date_finished: number | null
 }
 
+/** For how many days an account, or one of its services, keeps what it has. Null: not said. */
+export interface RetentionRow {
+  account_sid: string
+  /** Empty for the account itself. */
+  service_sid: string
+  /** Counted from when the conversation was closed. 0, of a service: for ever, whatever the account says; so in each. */
+  closed_conversation_days: number | null
+  message_days: number | null
+  media_days: number | null
+  /** Entries of the delivery log, by their outcome. */
+  delivered_days: number | null
+  failed_days: number | null
+  date_updated: number
+}
+
 export interface Tables {
   installation: InstallationRow
   accounts: AccountRow
@@ -547,6 +562,7 @@ export interface Tables {
   contents: ContentRow
   external_ids: ExternalIdRow
   mail_blocks: MailBlockRow
+  retention: RetentionRow
   media: MediaRow
   removals: RemovalRow
   tombstones: TombstoneRow

@@ -45,6 +45,7 @@ const tables = Object.keys({
   contents: true,
   external_ids: true,
   mail_blocks: true,
+  retention: true,
   media: true,
   removals: true,
   tombstones: true,
@@ -221,7 +222,17 @@ test('every official operation is attempted', () => {
 
 test('the data of A is what the attempts look for: nothing is missing', async () => {
   const held = await dump()
-  const without = ['api_keys', 'contents', 'external_ids', 'media', 'removals', 'tombstones', 'mutations', 'presence']
+  const without = [
+    'api_keys',
+    'contents',
+    'external_ids',
+    'retention',
+    'media',
+    'removals',
+    'tombstones',
+    'mutations',
+    'presence',
+  ]
   expect(tables.filter((table) => held[table]?.length === 0)).toEqual(without)
   expect(sidsIn(held)).toEqual(expect.arrayContaining([...Object.values(ids.default), ...Object.values(ids.service)]))
 })

@@ -34,6 +34,7 @@ const exceptions: readonly (readonly [text: RegExp, bound: string])[] = [
   [/from "bindings" where .*"identity" (?:in|=) /, 'bindings of the identities that the request names'],
   [/from "participants" where "service_sid" = \S+ and "conversation_sid" = /, 'participants of a conversation: at most 1,000'],
   [/from "channels" where "account_sid" = \S+ order by/, 'channels of an account: one for each address of its own'],
+  [/^select \* from "retention" order by/, 'policies: at most one of each account and service, read hourly'],
   [/from "api_keys" where "account_sid" = /, 'keys of an account'],
   [/^select \* from "\w+"$/, 'a snapshot: all rows of a database that was made for tests'],
   [/^delete from "\w+"$/, 'a reset: the same'],

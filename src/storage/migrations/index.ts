@@ -26,6 +26,7 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0017-mailbox-since': step(() => import('./0017-mailbox-since.ts')),
   '0018-search': step(() => import('./0018-search.ts')),
   '0019-erasures': step(() => import('./0019-erasures.ts')),
+  '0020-retention': step(() => import('./0020-retention.ts')),
 }
 
 function step(load: () => Promise<Migration>): Migration {
