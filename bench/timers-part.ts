@@ -154,6 +154,7 @@ export async function idlePoll(parley: Server): Promise<number> {
     failing: () => false,
     waiting: () => 0,
     scrub: async () => true,
+    usage: async () => ({ bytes: 0, pool: null }),
     close: async () => await reader.close(),
   }
   const timers = new Timers({

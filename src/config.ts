@@ -1,4 +1,5 @@
 import { isIP } from 'node:net'
+import { tmpdir } from 'node:os'
 import { dirname, join, parse } from 'node:path'
 import ipaddr from 'ipaddr.js'
 import { readSecretFile } from './secret-file.ts'
@@ -401,6 +402,12 @@ export function secretFile(config: Pick<Config, 'database' | 'dataDir'>, kind: '
 /** Returns the folder of uploaded files; null for a database in memory. */
 export function mediaFolder(config: Pick<Config, 'database' | 'dataDir'>): string | null {
   return dataPath(config, 'media')
+}
+
+/** Returns the folder in which data are stored, which need not be there yet; that of temporary files for a database in memory. */
+export function dataFolder(config: Pick<Config, 'database' | 'dataDir'>): string {
+  const folder = mediaFolder(config)
+  return folder === null ? tmpdir() : dirname(folder)
 }
 
 /** Returns the folder of the gateway's certificate authority; null for a database in memory. */

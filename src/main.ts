@@ -18,7 +18,7 @@ import type { Email, EmailOptions } from './channels/email/email.ts'
 import { mediaBearers } from './client/bearers.ts'
 import type { ConnectionLimits } from './client/connection.ts'
 import { ClientServer } from './client/server.ts'
-import type { Config } from './config.ts'
+import { type Config, dataFolder } from './config.ts'
 import { homeRoutes } from './console/home.ts'
 import { consoleRoutes } from './console/routes.ts'
 import { createWebhookClient } from './delivery/client.ts'
@@ -101,7 +101,7 @@ export async function start(config: Config, options: StartOptions = {}): Promise
     const shared: Shared = {
       config,
       installation,
-      metrics: new Metrics(database),
+      metrics: new Metrics(database, { engine: config.database.engine, folder: dataFolder(config) }),
       read: withRowCache(database, [accountBySid, serviceOfAccount], ['accounts', 'services']),
       client,
       checks: { isOwnHost: hostCheck(config), isTrustedProxy: proxyCheck(config.trustedProxies) },
@@ -239,7 +239,7 @@ function createServer(
     ...checks,
     ...(testMode && { faults: testMode.faults }),
     isUpgrade: ClientServer.isUpgrade,
-    onResponse: (method, status, seconds) => metrics.countRequest(method, status, seconds),
+    onResponse: (response) => metrics.countRequest(response),
   })
   const gateway = new Gateway({ config, http: server.server, maxConnections: limits.maxConnections, log })
   server.register(adminRoutes({ installation, timers, idle, limits, operator, gateway, channels, email, testMode }), {

@@ -40,9 +40,10 @@ const database: Database = {
   failing: () => false,
   waiting: () => 0,
   scrub: async () => true,
+  usage: async () => ({ bytes: 0, pool: null }),
   close: async () => {},
 }
-const metrics = new Metrics(database)
+const metrics = new Metrics(database, { engine: 'none', folder: '/' })
 const log = pino({ base: null }, pino.destination({ fd: 1, sync: false, minLength: 4096, periodicFlush: 500 }))
 const server = createHttp({
   pipeline: {
@@ -72,7 +73,7 @@ const server = createHttp({
   limits: { ...defaultLimits, maxConnections: defaultConnections() },
   isTrustedProxy: null,
   isOwnHost: hostCheck({ host: '127.0.0.1', publicUrl: null, allowedHosts: [] }),
-  onResponse: (method, status, seconds) => metrics.countRequest(method, status, seconds),
+  onResponse: (response) => metrics.countRequest(response),
 })
 await server.listen({ port: 0, host: '127.0.0.1' })
 serveParent({ port: (server.server.address() as AddressInfo).port }, () => ({}))

@@ -56,6 +56,8 @@ export function startRequest(request: FastifyRequest, concurrent: number): void 
   request.started = performance.now()
   request.request_id = randomSid('request')
   request.concurrent = concurrent
+  // Asked once, Node remembers it: the log wants it when the connection may be closed.
+  void request.raw.socket.remoteAddress
 }
 
 /** Returns the headers of every response, names and values alternating. */

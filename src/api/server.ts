@@ -199,7 +199,8 @@ function requestClosed(request: FastifyRequest, reply: FastifyReply, { onRespons
   const ms = performance.now() - request.started
   // 499, by convention: the caller disconnected before there was a response.
   const status = reply.raw.headersSent ? reply.raw.statusCode : 499
-  onResponse(request.method, status, ms / 1000)
+  const { operation } = request.routeOptions.config
+  onResponse({ method: request.method, status, seconds: ms / 1000, operation })
   if (!log.isLevelEnabled('info')) return
   // Names, identities, the query and the headers are not logged.
   log.info(
@@ -209,6 +210,8 @@ function requestClosed(request: FastifyRequest, reply: FastifyReply, { onRespons
       status,
       ms: Math.round(ms * 1000) / 1000,
       account: request.account_sid || undefined,
+      operation,
+      from: addressOf(request),
       request: request.request_id,
     },
     'request',

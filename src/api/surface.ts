@@ -63,7 +63,16 @@ export interface HttpOptions {
   /** Whether a request to upgrade its connection is for somebody who listens to `upgrade`; any other is an ordinary request. */
   readonly isUpgrade?: (request: IncomingMessage) => boolean
   /** Called after every response. */
-  readonly onResponse: (method: string, status: number, seconds: number) => void
+  readonly onResponse: (response: Responded) => void
+}
+
+/** A response that was sent, or that nobody waited for. */
+export interface Responded {
+  readonly method: string
+  readonly status: number
+  readonly seconds: number
+  /** See `Endpoint`; undefined for what is no operation. */
+  readonly operation: string | undefined
 }
 
 declare module 'fastify' {

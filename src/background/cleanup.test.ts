@@ -28,6 +28,7 @@ function endless(): Database<Commands> & { readonly batches: string[] } {
     failing: () => false,
     waiting: () => 0,
     scrub: async () => true,
+    usage: async () => ({ bytes: 0, pool: null }),
     close: async () => {},
   }
 }

@@ -1,5 +1,7 @@
+import { statfs } from 'node:fs/promises'
 import { sql } from 'kysely'
 import { Counter, collectDefaultMetrics, Gauge, type Metric, Registry } from 'prom-client'
+import { packageVersion } from '../package.ts'
 import { shape } from '../storage/shapes.ts'
 import type { Distribution, Metrics } from './metrics.ts'
 
@@ -23,8 +25,8 @@ export function expositionOf(metrics: Metrics): Exposition {
   histogram(
     registry,
     'parley_http_request_duration_seconds',
-    'Time from the request line to the end of the response',
-    metrics.requestSeconds,
+    'Time from the request line to the end of the response, by operation of the official description',
+    () => [...metrics.requestSeconds].map(([operation, distribution]) => ({ labels: { operation }, distribution })),
   )
   new Counter({
     name: 'parley_webhook_attempts_total',
@@ -82,6 +84,13 @@ export function expositionOf(metrics: Metrics): Exposition {
   // In ms. The default of 10 would cost 4 ms of CPU each idle second.
   collectDefaultMetrics({ register: registry, eventLoopMonitoringPrecision: 1000 })
   databaseGauges(registry, metrics)
+  usageGauges(registry, metrics)
+  new Gauge({
+    name: 'parley_build_info',
+    help: 'Always 1; the labels say what runs',
+    labelNames: ['version', 'node', 'engine'],
+    registers,
+  }).set({ version: packageVersion(), node: process.version, engine: metrics.engine }, 1)
   return async () => ({ contentType: registry.contentType, text: await registry.metrics() })
 }
 
@@ -130,6 +139,51 @@ function databaseGauges(registry: Registry, { database }: Metrics): void {
   })
 }
 
+/** NaN where the engine has no such thing, or cannot be asked now. */
+function usageGauges(registry: Registry, { database, folder }: Metrics): void {
+  const registers = [registry]
+  const states = ['open', 'idle', 'waiting'] as const
+  // The gauges of one scrape are collected at the same time: the database is asked once.
+  let asked: ReturnType<typeof database.usage> | undefined
+  const usage = () => {
+    asked ??= database.usage().finally(() => {
+      asked = undefined
+    })
+    return asked.catch(() => undefined)
+  }
+  new Gauge({
+    name: 'parley_database_size_bytes',
+    help: 'Size of the database: tables and indexes, on SQLite with its write-ahead log',
+    registers,
+    async collect() {
+      this.set((await usage())?.bytes ?? Number.NaN)
+    },
+  })
+  new Gauge({
+    name: 'parley_database_connections',
+    help: 'Connections of this node to PostgreSQL: open ones, those of them that are idle, and who waits for one',
+    labelNames: ['state'],
+    registers,
+    async collect() {
+      const pool = (await usage())?.pool
+      this.reset()
+      for (const state of pool ? states : []) this.set({ state }, pool?.[state] ?? Number.NaN)
+    },
+  })
+  new Gauge({
+    name: 'parley_disk_free_bytes',
+    help: 'What is free on the disk of the data folder, for a process that is not root',
+    registers,
+    async collect() {
+      const free = await statfs(folder).then(
+        ({ bavail, bsize }) => bavail * bsize,
+        () => Number.NaN,
+      )
+      this.set(free)
+    },
+  })
+}
+
 function gauge(registry: Registry, name: string, help: string, value: () => number): void {
   new Gauge({
     name,
@@ -154,21 +208,23 @@ function counter(registry: Registry, name: string, help: string, value: () => nu
 }
 
 /** The client's own histogram cannot be given counts, only values one by one. */
-function histogram(registry: Registry, name: string, help: string, distribution: Distribution): void {
-  const get = async () => ({ name, help, type: 'histogram', values: valuesOf(name, distribution) })
+function histogram(registry: Registry, name: string, help: string, given: Distribution | (() => readonly Labelled[])): void {
+  const labelled = typeof given === 'function' ? given : () => [{ labels: {}, distribution: given }]
+  const get = async () => ({ name, help, type: 'histogram', values: labelled().flatMap((one) => valuesOf(name, one)) })
   // A metric is a class of the client; of one that is registered the registry reads the name and calls `get`.
   registry.registerMetric({ name, get } as unknown as Metric)
 }
 
-function valuesOf(name: string, { bounds, counts, sum }: Distribution) {
+interface Labelled {
+  readonly labels: Readonly<Record<string, string>>
+  readonly distribution: Distribution
+}
+
+function valuesOf(name: string, { labels, distribution: { bounds, counts, sum } }: Labelled) {
   let total = 0
   const buckets = counts.map((count, i) => {
     total += count
-    return { metricName: `${name}_bucket`, labels: { le: bounds[i] ?? '+Inf' }, value: total }
+    return { metricName: `${name}_bucket`, labels: { ...labels, le: bounds[i] ?? '+Inf' }, value: total }
   })
-  return [
-    ...buckets,
-    { metricName: `${name}_sum`, labels: {}, value: sum },
-    { metricName: `${name}_count`, labels: {}, value: total },
-  ]
+  return [...buckets, { metricName: `${name}_sum`, labels, value: sum }, { metricName: `${name}_count`, labels, value: total }]
 }

@@ -1,5 +1,6 @@
 import { write, writeSync } from 'node:fs'
 import { type Logger, pino } from 'pino'
+import { packageVersion } from '../package.ts'
 
 /** Lines are written together: at this many characters, or after `flushIntervalMs`. */
 const flushChars = 32_768
@@ -88,5 +89,5 @@ export interface Log {
 /** Opens the log: JSON lines on standard output, or on another file descriptor. */
 export function openLog(level: string, fd = 1): Log {
   const out = new Output(fd)
-  return { log: pino({ level, base: null }, out), close: () => out.close() }
+  return { log: pino({ level, base: { version: packageVersion() } }, out), close: () => out.close() }
 }

@@ -1,3 +1,4 @@
+import type { Responded } from '../api/surface.ts'
 import type { SendResult } from '../delivery/client.ts'
 import type { Database } from '../storage/database.ts'
 
@@ -29,7 +30,8 @@ export class Distribution {
 export class Metrics {
   /** By method and status, with a space between them. */
   readonly requests = new Map<string, number>()
-  readonly requestSeconds = new Distribution([0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10])
+  /** By operation, of which there is a fixed number; empty for what is none. Each is made by the first request of its operation. */
+  readonly requestSeconds = new Map<string, Distribution>()
   /** By outcome. */
   readonly deliveries = new Map<string, number>()
   /** Of pushes, by outcome. */
@@ -47,9 +49,14 @@ export class Metrics {
   readonly expired = new Map<string, number>()
   timers = 0
   readonly database: Database
+  readonly engine: string
+  /** On the disk whose room is of interest. */
+  readonly folder: string
 
-  constructor(database: Database) {
+  constructor(database: Database, { engine, folder }: { readonly engine: string; readonly folder: string }) {
     this.database = database
+    this.engine = engine
+    this.folder = folder
   }
 
   countClientFrames(frames: number): void {
@@ -69,9 +76,14 @@ export class Metrics {
     count(this.pushes, outcomeOf(result))
   }
 
-  countRequest(method: string, status: number, seconds: number): void {
+  countRequest({ method, status, seconds, operation = '' }: Responded): void {
     count(this.requests, `${method} ${status}`)
-    this.requestSeconds.observe(seconds)
+    let distribution = this.requestSeconds.get(operation)
+    if (!distribution) {
+      distribution = new Distribution([0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10])
+      this.requestSeconds.set(operation, distribution)
+    }
+    distribution.observe(seconds)
   }
 
   /** `lateMs`: by how much the earliest of them was late. */

@@ -152,7 +152,17 @@ export interface Database<C extends Commands = Commands> {
    * prevents it, and null when the engine cannot.
    */
   scrub(): Promise<boolean | null>
+  /** Throws when the database cannot be asked. */
+  usage(): Promise<Usage>
   close(): Promise<void>
+}
+
+/** What a database takes up. */
+export interface Usage {
+  /** Of tables and indexes; on SQLite with the write-ahead log. */
+  readonly bytes: number
+  /** This process's connections, and who waits for one; null where there is none to share. */
+  readonly pool: { readonly open: number; readonly idle: number; readonly waiting: number } | null
 }
 
 /** What both engines are opened with. */

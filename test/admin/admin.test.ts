@@ -450,7 +450,16 @@ describe('for the machine room', () => {
     const metric = (name: string) => Number(lines.find((line) => line.startsWith(`${name} `))?.slice(name.length + 1))
     expect(metric('parley_http_requests_total{method="POST",status="201"}')).toBe(1)
     expect(metric('parley_http_requests_total{method="GET",status="404"}')).toBe(1)
-    expect(metric('parley_http_request_duration_seconds_count')).toBe(3)
+    for (const operation of ['UpdateConfigurationWebhook', 'CreateConversation', 'FetchConversation']) {
+      expect(metric(`parley_http_request_duration_seconds_count{operation="${operation}"}`)).toBe(1)
+      expect(metric(`parley_http_request_duration_seconds_bucket{operation="${operation}",le="+Inf"}`)).toBe(1)
+    }
+    expect(lines.filter((line) => line.startsWith('parley_http_request_duration_seconds_count'))).toHaveLength(3)
+    expect(metric('parley_database_size_bytes')).toBeGreaterThan(10_000)
+    expect(metric('parley_disk_free_bytes')).toBeGreaterThan(10_000)
+    expect(lines.filter((line) => line.startsWith('parley_build_info{'))).toEqual([
+      expect.stringMatching(/^parley_build_info\{version="\d+\.\d+\.\d+[^"]*",node="v\d+[^"]*",engine="(sqlite|postgres)"\} 1$/),
+    ])
     expect(metric('parley_webhook_attempts_total{outcome="2xx"}')).toBe(1)
     expect(metric('parley_webhook_attempts_total{outcome="5xx"}')).toBe(1)
     expect(metric('parley_webhook_duration_seconds_count')).toBe(2)

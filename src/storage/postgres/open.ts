@@ -65,6 +65,11 @@ export async function openPostgres<C extends Commands>(options: PostgresOptions)
       failing: () => reader.lost || writer.failing,
       waiting: () => writer.waiting,
       scrub: async () => null,
+      usage: async () => {
+        const { totalCount: open, idleCount: idle, waitingCount: waiting } = pool
+        const { rows } = await pool.query<{ bytes: string }>('select pg_database_size(current_database()) as bytes')
+        return { bytes: Number(rows[0]?.bytes), pool: { open, idle, waiting } }
+      },
       close: once(async () => {
         await writer.close()
         await exchange.close()

@@ -1,4 +1,5 @@
 import { closeSync, existsSync, openSync, readFileSync, readSync, statSync, writeFileSync } from 'node:fs'
+import { stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import Sqlite from 'better-sqlite3'
 import { Kysely, SqliteDialect } from 'kysely'
@@ -132,6 +133,10 @@ async function openLocked<C extends Commands>(
     failing: () => identityOf(file) !== opened,
     waiting: () => writer.waiting,
     scrub: () => writer.scrub(),
+    usage: async () => {
+      const sizes = await Promise.all([sizeOf(file), sizeOf(`${file}-wal`)])
+      return { bytes: sizes[0] + sizes[1], pool: null }
+    },
     async close() {
       await writer.drained()
       // The last connection to close checkpoints the write-ahead log, which a read-only one cannot.
@@ -176,4 +181,12 @@ export function takeLock(file: string): { close(): void } {
 function identityOf(file: string): string | undefined {
   const stats = statSync(file, { throwIfNoEntry: false })
   return stats && `${stats.dev} ${stats.ino}`
+}
+
+/** 0 for a file that is not there. */
+async function sizeOf(file: string): Promise<number> {
+  const found = await stat(file).catch((error: unknown) => {
+    if (codeOf(error) !== 'ENOENT') throw error
+  })
+  return found?.size ?? 0
 }
