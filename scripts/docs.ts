@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url'
 import { kinds } from '../src/channels/kinds.ts'
 import { settings } from '../src/config.ts'
 import { catalogue } from '../src/error-catalogue.ts'
+import { recordsSchema } from '../src/records/schema.ts'
 import { seedSchema } from '../src/seed/schema.ts'
 import { officialOperations } from '../test/support/contract.ts'
 import { startFileServer } from '../test/support/file-server.ts'
@@ -55,6 +56,7 @@ export async function stalePages(): Promise<{ path: string; text: string }[]> {
   const pages = [
     { path: 'docs/generated/admin-openapi.json', text: `${JSON.stringify(document, null, 2)}\n` },
     { path: 'docs/generated/seed.schema.json', text: `${JSON.stringify(seedSchema(), null, 2)}\n` },
+    { path: 'docs/generated/records.schema.json', text: `${JSON.stringify(recordsSchema(), null, 2)}\n` },
     { path: 'docs/generated/errors.md', text: errorsPage() },
     { path: 'docs/generated/settings.md', text: settingsPage() },
     { path: 'docs/generated/channels.md', text: channelsPage() },

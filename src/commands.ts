@@ -18,6 +18,7 @@ import { searchCommands } from './model/search-backfill.ts'
 import { type SweepRequest, sweep } from './model/sweep.ts'
 import { erasureCommands } from './privacy/erasures.ts'
 import type { PushReport } from './push/handler.ts'
+import { recordCommands } from './records/apply.ts'
 import { registry } from './resources/index.ts'
 import { seedCommands } from './seed/commands.ts'
 import { long, type Tx } from './storage/database.ts'
@@ -51,6 +52,7 @@ export const commands = {
   ...expiryCommands(registry),
   ...retentionCommands,
   ...seedCommands,
+  ...recordCommands,
 }
 
 /** What no resource declares goes with the conversation or service that it belongs to. */

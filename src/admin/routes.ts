@@ -18,6 +18,7 @@ import { deliveryRoutes } from './deliveries.ts'
 import { eventRoutes } from './events.ts'
 import { gatewayRoutes } from './gateway.ts'
 import { identityRoutes } from './identity.ts'
+import { importRoutes } from './import.ts'
 import { inboundRoutes } from './inbound.ts'
 import { keyRoutes } from './keys.ts'
 import { mailRoutes } from './mail.ts'
@@ -103,6 +104,7 @@ export function adminRoutes({
     await admin.register(receiptRoutes(installation))
     await admin.register(mailRoutes(installation, email))
     await admin.register(privacyRoutes(installation))
+    await admin.register(importRoutes(installation))
     if (channels) await admin.register(inboundRoutes(installation, channels))
     if (timers) {
       await admin.register(conversationRoutes(installation, timers))

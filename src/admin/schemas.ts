@@ -17,6 +17,7 @@ export const subjects = [
   'Mail',
   'Privacy',
   'Retention',
+  'Moving',
   'Session',
   'Test clock',
   'Test mode',

@@ -95,7 +95,7 @@ export async function freeMedia(read: Reader, service_sid: string, sid: string, 
 }
 
 /** Returns the `media` column of a message. */
-export function mediaToJson(media: readonly MediaRow[]): string {
+export function mediaToJson(media: readonly Pick<MediaRow, keyof MediaJson>[]): string {
   const elements = media.map(({ sid, size, content_type, filename, category }): MediaJson => {
     return { sid, size, content_type, filename, ...(category !== 'media' && { category }) }
   })

@@ -31,7 +31,8 @@ export const inactiveTimer = duration({ min: 'PT1M', tooShort: 'inactiveTimerToo
 export const closedTimer = duration({ min: 'PT10M', tooShort: 'closedTimerTooShort', invalid: 'invalidClosedTimer' })
 const states = oneOf(['active', 'inactive', 'closed'], { invalid: 'invalidState', empty: 'emptyState' })
 
-const releaseParticipants = shape<Pick<ConversationRow, 'service_sid' | 'sid' | 'date_activity'>>()((db, a) =>
+/** The participants of a closed conversation no longer hold their address pairs. */
+export const releaseParticipants = shape<Pick<ConversationRow, 'service_sid' | 'sid' | 'date_activity'>>()((db, a) =>
   db
     .updateTable('participants')
     .set({ open: 0, closed_activity: a.date_activity })

@@ -84,8 +84,8 @@ export interface Holder {
   readonly conversation: ConversationRow | null
 }
 
-/** `open` is a literal: with a parameter the query would not match the partial index on every engine. */
-const openPair = shape<{ account_sid: string; address: string; proxy_address: string }>()((db, a) =>
+/** Who holds a pair of addresses. `open` is a literal: with a parameter the query would not match the partial index on every engine. */
+export const openPair = shape<{ account_sid: string; address: string; proxy_address: string }>()((db, a) =>
   db
     .selectFrom('participants')
     .selectAll()

@@ -1,0 +1,110 @@
+import type { FastifyPluginAsync } from 'fastify'
+import type { Installation } from '../installation/open.ts'
+import type { Applied } from '../records/apply.ts'
+import { RecordError, recordOf } from '../records/format.ts'
+import type { Prepared } from '../records/prepare.ts'
+import { prepareSealed } from '../records/sealed.ts'
+import { bodyErrors, type OperationSchema, object, response, sid } from './schemas.ts'
+
+/** Records of a request. A transaction is as long as they take. */
+export const maxRecords = 1000
+const maxBytes = 16 * 1_048_576
+/** Timers that are started in a transaction. */
+const armedAtOnce = 1000
+
+const tags = ['Moving'] as const
+
+const importRecords: OperationSchema = {
+  operationId: 'importRecords',
+  summary: 'Store records as they are',
+  description:
+    'Used by `parley import`. Records have the form of docs/moving.md and refer to what is stored, or comes earlier in the request. They keep their SIDs, dates and indexes; no webhook is called, and their timers stand still until `POST /import/timers`. Repeated it changes nothing more. Files of media must be in place.',
+  tags,
+  body: {
+    title: 'Records',
+    type: 'object',
+    properties: {
+      records: {
+        type: 'array',
+        maxItems: maxRecords,
+        items: { type: 'object' },
+        description: 'Records, without the header of their file',
+      },
+    },
+    required: ['records'],
+    additionalProperties: false,
+  },
+  response: {
+    200: response(
+      'What became of each, in order',
+      object('ImportedRecords', {
+        results: {
+          type: 'array',
+          items: {
+            type: 'object',
+            properties: {
+              outcome: { enum: ['created', 'updated', 'unchanged', 'kept'], description: 'kept: what is stored is newer' },
+              refused: { type: 'string', description: 'Why it was not stored' },
+            },
+          },
+        },
+      }),
+    ),
+    ...bodyErrors(),
+  },
+}
+
+const startTimers: OperationSchema = {
+  operationId: 'startImportedTimers',
+  summary: 'Start the timers of imported conversations',
+  description: 'Those that are overdue fire at once, with their events. Starts a part of them: repeat it until none are left.',
+  tags,
+  body: {
+    title: 'ImportedService',
+    type: 'object',
+    properties: { service_sid: sid('service', 'SID of the service') },
+    required: ['service_sid'],
+    additionalProperties: false,
+  },
+  response: {
+    200: response(
+      'How many were started',
+      object('StartedTimers', { started: { type: 'integer' }, complete: { type: 'boolean', description: 'None are left' } }),
+    ),
+    ...bodyErrors(),
+  },
+}
+
+/** Stores what was exported elsewhere. */
+export function importRoutes({ database, vault, clock }: Pick<Installation, 'database' | 'vault' | 'clock'>): FastifyPluginAsync {
+  const prepared = async (value: unknown): Promise<Prepared | { readonly refused: string }> => {
+    try {
+      return await prepareSealed(database.read, vault, recordOf(value))
+    } catch (error) {
+      if (error instanceof RecordError) return { refused: error.message }
+      throw error
+    }
+  }
+  return async (routes) => {
+    routes.post<{ Body: { records: readonly unknown[] } }>(
+      '/import',
+      { schema: importRecords, bodyLimit: maxBytes },
+      async ({ body }) => {
+        const all = await Promise.all(body.records.map(prepared))
+        const good = all.filter((one): one is Prepared => !('refused' in one))
+        const applied = good.length === 0 ? [] : await database.write('applyRecords', { records: good, now: clock.now() })
+        const next = applied.values()
+        return { results: all.map((one): Applied | undefined => ('refused' in one ? one : next.next().value)) }
+      },
+    )
+
+    routes.post<{ Body: { service_sid: string } }>(
+      '/import/timers',
+      { schema: startTimers },
+      async ({ body: { service_sid } }) => {
+        const started = await database.write('armTimers', { service_sid, max: armedAtOnce })
+        return { started, complete: started < armedAtOnce }
+      },
+    )
+  }
+}
