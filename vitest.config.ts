@@ -38,6 +38,7 @@ const slow = [
   'test/sdk/chat-model.test.ts',
   'test/mail/{hostile,imap}.test.ts',
   'test/privacy/*.test.ts',
+  'test/moving/*.test.ts',
   'test/push/failures.test.ts',
   'test/support/postgres.test.ts',
 ]

@@ -1,0 +1,76 @@
+import { existsSync, statSync, writeFileSync } from 'node:fs'
+import { dirname, join, resolve } from 'node:path'
+import { Command } from 'commander'
+import { type Config, ConfigError, mediaFolder } from '../config.ts'
+import { codeOf } from '../errors.ts'
+import type { Applied } from '../records/apply.ts'
+import { kinds } from '../records/format.ts'
+import type { ImportReport } from '../transfer/import.ts'
+import { asOperator } from './operator.ts'
+import { configOf, withSettings } from './settings.ts'
+import { printable } from './terminal.ts'
+
+interface Options {
+  readonly from: string
+  readonly media?: string
+  readonly report?: string
+}
+
+/** Faults that are printed; a report has more. */
+const maxPrinted = 100
+
+/** `parley import`: stores the records of a file, with every SID as it is. */
+export function importCommand(): Command {
+  return withSettings(
+    new Command('import').description('import records that parley export has written; can be interrupted and repeated'),
+  )
+    .requiredOption('--from <path>', 'folder of an export, or file ending in .jsonl')
+    .option('--media <folder>', 'folder of its media (default: media beside the file)')
+    .option('--report <file>', 'write all faults to this file, as JSON lines')
+    .action((_options, command: Command) => {
+      const { from, media, report } = command.opts<Options>()
+      const config = configOf(command)
+      const file = fileOf(from)
+      return asOperator(config, async (call) => {
+        // Loaded here because the other commands do not need it.
+        const { importRecords } = await import('../transfer/import.ts')
+        const result = await importRecords({
+          source: file,
+          media: foldersOf(media ?? join(dirname(file), 'media'), config),
+          send: async (records) => (await call<{ results: Applied[] }>('POST', '/import', { records })).results,
+          startTimers: async (service_sid) =>
+            (await call<{ complete: boolean }>('POST', '/import/timers', { service_sid })).complete,
+        }).catch((error: unknown) => {
+          if (error instanceof ConfigError || codeOf(error) === undefined) throw error
+          throw new ConfigError(`${from} cannot be read (${codeOf(error)})`, { cause: error })
+        })
+        if (report !== undefined) writeFileSync(report, result.faults.map((fault) => `${JSON.stringify(fault)}\n`).join(''))
+        print(result)
+        if (result.faulty > 0) process.exitCode = 1
+      })
+    })
+}
+
+function fileOf(from: string): string {
+  const path = resolve(from)
+  if (!existsSync(path)) throw new ConfigError(`${from} does not exist`)
+  return statSync(path).isDirectory() ? join(path, 'records.jsonl') : path
+}
+
+function foldersOf(from: string, config: Config): { from: string; to: string } | null {
+  const to = mediaFolder(config)
+  return to === null ? null : { from: resolve(from), to }
+}
+
+function print({ counts, faults, faulty }: ImportReport): void {
+  const columns = ['read', 'created', 'updated', 'unchanged', 'kept', 'refused'] as const
+  console.log(`${'kind'.padEnd(22)}${columns.map((column) => column.padStart(11)).join('')}`)
+  for (const kind of kinds) {
+    const of = counts.get(kind)
+    if (of) console.log(`${kind.padEnd(22)}${columns.map((column) => String(of[column]).padStart(11)).join('')}`)
+  }
+  for (const { line, kind, fault } of faults.slice(0, maxPrinted)) {
+    console.error(printable(`line ${line}${kind === '' ? '' : `, ${kind}`}: ${fault}`))
+  }
+  if (faulty > maxPrinted) console.error(`and ${faulty - maxPrinted} more: --report writes them to a file`)
+}

@@ -1,0 +1,200 @@
+import { isJsonObject } from '../json.ts'
+import type { Applied, Outcome } from '../records/apply.ts'
+import { checkHeader, type Json, type Kind, kinds, type RecordLine, recordOf } from '../records/format.ts'
+import { faultOf, type Line, linesIn } from './lines.ts'
+import { copyContent } from './media.ts'
+
+/** Records of a request: a transaction of so many does not hold up others for long. */
+const batchRecords = 500
+const batchBytes = 4_194_304
+
+/** Faults that are kept; all of them are counted. */
+const maxFaults = 10_000
+
+export interface ImportOptions {
+  /** JSON lines: a file, or its bytes. */
+  readonly source: string | AsyncIterable<Uint8Array>
+  /** Folders of media. Null: files are left out. */
+  readonly media: { readonly from: string; readonly to: string } | null
+  /** Stores records. Returns what became of each. */
+  readonly send: (records: readonly unknown[]) => Promise<readonly Applied[]>
+  /** Starts the timers of a service, a part of them. Returns whether none are left. */
+  readonly startTimers: (service_sid: string) => Promise<boolean>
+  /** Called with the number of lines that have been read. */
+  readonly progressed?: (lines: number) => void
+}
+
+type Counts = Record<Outcome | 'refused' | 'read', number>
+
+/** A line that was not taken, or not wholly, and why. */
+export interface Fault {
+  readonly line: number
+  readonly kind: string
+  readonly fault: string
+}
+
+export interface ImportReport {
+  readonly counts: ReadonlyMap<Kind, Readonly<Counts>>
+  /** The first of them. */
+  readonly faults: readonly Fault[]
+  readonly faulty: number
+  /** What the file says of itself; null when it ends before. */
+  readonly announced: Json | null
+}
+
+/**
+ * Stores the records of a file, in batches. What is wrong with a line is reported and leaves nothing of its object; the others are
+ * taken. An import that was interrupted is done again: what is there is left as it is. Timers start when all is there.
+ */
+export async function importRecords(options: ImportOptions): Promise<ImportReport> {
+  const run = new ImportRun(options)
+  await run.all()
+  return run.report
+}
+
+interface Waiting {
+  readonly line: number
+  readonly kind: Kind
+  readonly value: unknown
+}
+
+class ImportRun {
+  readonly #options: ImportOptions
+  readonly #counts = new Map<Kind, Counts>()
+  readonly #faults: Fault[] = []
+  readonly #services = new Set<string>()
+  #faulty = 0
+  #announced: Json | null = null
+  #waiting: Waiting[] = []
+  #bytes = 0
+
+  constructor(options: ImportOptions) {
+    this.#options = options
+  }
+
+  get report(): ImportReport {
+    return { counts: this.#counts, faults: this.#faults, faulty: this.#faulty, announced: this.#announced }
+  }
+
+  async all(): Promise<void> {
+    const { source, startTimers, progressed } = this.#options
+    let last = 0
+    for await (const line of linesIn(source)) {
+      last = line.number
+      if (!(await this.#line(line))) return
+      if (this.#waiting.length >= batchRecords || this.#bytes >= batchBytes) {
+        await this.#send()
+        progressed?.(last)
+      }
+    }
+    await this.#send()
+    if (last === 0) this.#fault(1, '', 'the file is empty')
+    else if (!this.#announced) this.#fault(last, '', 'the file ends here without its last line: it is not complete')
+    else this.#compare(last, this.#announced)
+    for (const service_sid of this.#services) while (!(await startTimers(service_sid)));
+    progressed?.(last)
+  }
+
+  /** Returns false when nothing of the file can be taken. */
+  async #line(line: Line): Promise<boolean> {
+    const { number } = line
+    const isFirst = number === 1
+    if ('fault' in line) {
+      this.#fault(number, '', line.fault)
+      return !isFirst
+    }
+    const { value } = line
+    if (isFirst) {
+      const fault = faultOf(() => checkHeader(value))
+      if (fault !== undefined) this.#fault(number, 'header', fault)
+      return fault === undefined
+    }
+    if (this.#announced) {
+      this.#fault(number, '', 'it comes after the last line')
+      return true
+    }
+    if (isJsonObject(value) && value.kind === 'end') {
+      this.#announced = isJsonObject(value.counts) ? value.counts : {}
+      return true
+    }
+    let record: RecordLine | undefined
+    const fault = faultOf(() => {
+      record = recordOf(value)
+    })
+    if (!record) {
+      this.#fault(number, kindOf(value), fault ?? '')
+      return true
+    }
+    const { kind, chat_service_sid } = record
+    this.#countsOf(kind).read++
+    if (chat_service_sid !== null) this.#services.add(chat_service_sid)
+    this.#waiting.push({ line: number, kind, value: await this.#withMedia(number, record) })
+    this.#bytes += line.bytes
+    return true
+  }
+
+  /** Brings the files of a message. One that cannot be had is left out, and the message has it without its bytes. */
+  async #withMedia(line: number, record: RecordLine): Promise<unknown> {
+    const { media } = record.extra
+    if (record.kind !== 'message' || !Array.isArray(media)) return record
+    const { media: folders } = this.#options
+    const brought: unknown[] = []
+    for (const element of media) {
+      const sha256 = isJsonObject(element) ? element.sha256 : undefined
+      const isThere =
+        typeof sha256 !== 'string' ||
+        !/^[0-9a-f]{64}$/.test(sha256) ||
+        (folders && (await copyContent(sha256, folders.from, folders.to)))
+      if (isThere) brought.push(element)
+      else {
+        const { sha256: _sha256, ...rest } = element
+        brought.push(rest)
+        this.#fault(line, 'media', `the file of ${String(rest.sid).slice(0, 34)} is not there: its message is without it`)
+      }
+    }
+    return { ...record, extra: { ...record.extra, media: brought } }
+  }
+
+  async #send(): Promise<void> {
+    const waiting = this.#waiting
+    if (waiting.length === 0) return
+    this.#waiting = []
+    this.#bytes = 0
+    const results = await this.#options.send(waiting.map(({ value }) => value))
+    for (const [i, { line, kind }] of waiting.entries()) {
+      const result = results[i] ?? { refused: 'the server has not answered' }
+      const counts = this.#countsOf(kind)
+      if ('outcome' in result) counts[result.outcome]++
+      else {
+        counts.refused++
+        this.#fault(line, kind, result.refused)
+      }
+    }
+  }
+
+  /** Compares what was read with what the file announces. */
+  #compare(line: number, announced: Json): void {
+    for (const kind of kinds) {
+      const [read, said] = [this.#counts.get(kind)?.read ?? 0, announced[kind] ?? 0]
+      if (read !== said) this.#fault(line, kind, `the file should have ${String(said).slice(0, 20)} of it, and has ${read}`)
+    }
+  }
+
+  #countsOf(kind: Kind): Counts {
+    let counts = this.#counts.get(kind)
+    if (!counts) {
+      counts = { read: 0, created: 0, updated: 0, unchanged: 0, kept: 0, refused: 0 }
+      this.#counts.set(kind, counts)
+    }
+    return counts
+  }
+
+  #fault(line: number, kind: string, fault: string): void {
+    this.#faulty++
+    if (this.#faults.length < maxFaults) this.#faults.push({ line, kind, fault })
+  }
+}
+
+function kindOf(value: unknown): string {
+  return isJsonObject(value) && typeof value.kind === 'string' ? value.kind.slice(0, 32) : ''
+}

@@ -1,0 +1,70 @@
+import { createReadStream } from 'node:fs'
+import { maxLineBytes, RecordError } from '../records/format.ts'
+
+/** A line of a file: what it holds, or what is wrong with it. */
+export type Line =
+  | { readonly number: number; readonly bytes: number; readonly value: unknown }
+  | { readonly number: number; readonly fault: string }
+
+const newline = 0x0a
+const decoder = new TextDecoder('utf-8', { fatal: true })
+
+/** Reads JSON lines, however large the file: no more than a line is held. Empty lines are left out. Throws what reading throws. */
+export async function* linesIn(source: string | AsyncIterable<Uint8Array>): AsyncGenerator<Line> {
+  let number = 0
+  let parts: Uint8Array[] = []
+  let bytes = 0
+  const take = (): Line | undefined => {
+    number++
+    const length = bytes
+    const line = length > maxLineBytes ? undefined : Buffer.concat(parts)
+    parts = []
+    bytes = 0
+    return line ? parsedLine(number, line) : { number, fault: `it is longer than ${maxLineBytes} bytes` }
+  }
+  const chunks: AsyncIterable<Uint8Array> = typeof source === 'string' ? createReadStream(source) : source
+  for await (const chunk of chunks) {
+    let start = 0
+    for (let end = chunk.indexOf(newline); end !== -1; end = chunk.indexOf(newline, start)) {
+      if (bytes <= maxLineBytes) parts.push(chunk.subarray(start, end))
+      bytes += end - start
+      const line = take()
+      if (line) yield line
+      start = end + 1
+    }
+    // What is too long is counted, not kept.
+    bytes += chunk.length - start
+    if (bytes <= maxLineBytes) parts.push(chunk.subarray(start))
+    else parts = []
+  }
+  if (bytes === 0) return
+  const line = take()
+  if (line) yield line
+}
+
+function parsedLine(number: number, bytes: Buffer): Line | undefined {
+  let text: string
+  try {
+    text = decoder.decode(bytes)
+  } catch {
+    return { number, fault: 'it is not UTF-8' }
+  }
+  if (text.trim() === '') return undefined
+  try {
+    return { number, bytes: bytes.length, value: JSON.parse(text) }
+  } catch {
+    // The message of the parser would quote the line.
+    return { number, fault: 'it is not JSON' }
+  }
+}
+
+/** Returns what is wrong with a line by `check`; undefined when nothing is. */
+export function faultOf(check: () => void): string | undefined {
+  try {
+    check()
+    return undefined
+  } catch (error) {
+    if (error instanceof RecordError) return error.message
+    throw error
+  }
+}
