@@ -4,6 +4,7 @@ import { accountBySid, apiKeyOfAccount, apiKeysOfAccount } from '../storage/look
 import { deleteRow, insert, rowsBy, updateNames } from '../storage/rows.ts'
 import type { AccountRow, ApiKeyRow, RoleRow, ServiceRow } from '../storage/schema.ts'
 
+const apiKeyBySid = rowsBy('api_keys', ['sid'])
 const servicesOfAccount = rowsBy('services', ['account_sid'])
 
 type Changes<R> = Partial<Omit<R, 'sid'>> & { sid: string }
@@ -64,11 +65,11 @@ export const accountCommands = {
     return true
   },
 
-  /** Returns false when there is no such account. */
-  async createKey(tx: Tx, key: ApiKeyRow): Promise<boolean> {
-    if (!(await tx.one(accountBySid, { sid: key.account_sid }))) return false
+  async createKey(tx: Tx, key: ApiKeyRow): Promise<'created' | 'taken' | 'no account'> {
+    if (!(await tx.one(accountBySid, { sid: key.account_sid }))) return 'no account'
+    if (await tx.one(apiKeyBySid, { sid: key.sid })) return 'taken'
     await insert(tx, 'api_keys', key)
-    return true
+    return 'created'
   },
 
   async updateKey(tx: Tx, input: Changes<ApiKeyRow> & { account_sid: string }): Promise<boolean> {

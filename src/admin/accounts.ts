@@ -10,6 +10,8 @@ import { notFound } from './replies.ts'
 import {
   bodyErrors,
   errors,
+  givenSecret,
+  givenSid,
   instant,
   list,
   named,
@@ -24,6 +26,12 @@ import {
 
 interface OfAccount {
   Params: { sid: string }
+}
+
+interface NewAccount {
+  readonly friendly_name?: string
+  readonly sid?: string
+  readonly auth_token?: string
 }
 
 const allAccounts = shape<{ none?: null }>()((db) => db.selectFrom('accounts').selectAll().orderBy('date_created').orderBy('sid'))
@@ -51,12 +59,18 @@ const listAccounts: OperationSchema = {
 const createAccount: OperationSchema = {
   operationId: 'createAccount',
   summary: 'Create an account',
-  description: 'It has a default service and an auth token. The token is shown only once.',
+  description:
+    'It has a default service and an auth token. The token is shown only once. An account that moves here keeps its SID and its token.',
   tags,
-  body: named,
+  body: {
+    title: 'NewAccount',
+    type: ['object', 'null'],
+    properties: { ...named.properties, sid: givenSid('account'), auth_token: givenSecret },
+    additionalProperties: false,
+  },
   response: {
     201: response('The account and its auth token', object('AccountWithToken', { ...account.properties, auth_token })),
-    ...bodyErrors(),
+    ...bodyErrors(409),
   },
 }
 const fetchAccount: OperationSchema = {
@@ -111,11 +125,11 @@ export function accountRoutes({
       accounts: (await database.read.all(allAccounts, {})).map(toJson),
     }))
 
-    routes.post<{ Body: { friendly_name?: string } | null }>('/accounts', { schema: createAccount }, async ({ body }, reply) => {
-      const auth_token = randomToken()
-      const friendly_name = body?.friendly_name ?? ''
-      const created = newAccount({ sid: undefined, friendly_name, sealedToken: vault.seal(auth_token), now: clock.now() })
-      await database.write('createAccount', created)
+    routes.post<{ Body: NewAccount | null }>('/accounts', { schema: createAccount }, async ({ body }, reply) => {
+      const { friendly_name = '', sid, auth_token = randomToken() } = body ?? {}
+      const created = newAccount({ sid, friendly_name, sealedToken: vault.seal(auth_token), now: clock.now() })
+      if (!(await database.write('createAccount', created)))
+        return reply.code(409).send({ error: `${sid} is an account already` })
       return reply.code(201).send({ ...toJson(created.account), auth_token })
     })
 

@@ -8,6 +8,8 @@ import { notFound } from './replies.ts'
 import {
   bodyErrors,
   errors,
+  givenSecret,
+  givenSid,
   instant,
   list,
   named,
@@ -21,6 +23,12 @@ import {
 
 interface OfAccount {
   Params: { sid: string }
+}
+
+interface NewApiKey {
+  readonly friendly_name?: string
+  readonly sid?: string
+  readonly secret?: string
 }
 
 interface OfKey {
@@ -49,13 +57,18 @@ const listKeys: OperationSchema = {
 const createKey: OperationSchema = {
   operationId: 'createKey',
   summary: 'Create an API key',
-  description: 'Its secret is shown only once.',
+  description: 'Its secret is shown only once. A key that moves here keeps its SID and its secret.',
   tags,
   params: ofAccount,
-  body: named,
+  body: {
+    title: 'NewApiKey',
+    type: ['object', 'null'],
+    properties: { ...named.properties, sid: givenSid('apiKey'), secret: givenSecret },
+    additionalProperties: false,
+  },
   response: {
     201: response('The key and its secret', object('ApiKeyWithSecret', { ...key.properties, secret })),
-    ...bodyErrors(404),
+    ...bodyErrors(404, 409),
   },
 }
 const fetchKey: OperationSchema = {
@@ -93,21 +106,23 @@ export function keyRoutes({ database, vault, clock }: Pick<Installation, 'databa
       return { keys: (await database.read.all(apiKeysOfAccount, { account_sid: sid })).map(toJson) }
     })
 
-    routes.post<OfAccount & { Body: { friendly_name?: string } | null }>(
+    routes.post<OfAccount & { Body: NewApiKey | null }>(
       '/accounts/:sid/keys',
       { schema: createKey },
       async ({ params, body }, reply) => {
         const now = clock.now(params.sid)
-        const secret = randomToken()
+        const { friendly_name = '', sid = newSid('apiKey', now), secret = randomToken() } = body ?? {}
         const key: ApiKeyRow = {
-          sid: newSid('apiKey', now),
+          sid,
           account_sid: params.sid,
-          friendly_name: body?.friendly_name ?? '',
+          friendly_name,
           secret: vault.seal(secret),
           date_created: now,
           date_updated: now,
         }
-        if (!(await database.write('createKey', key))) return notFound(reply)
+        const outcome = await database.write('createKey', key)
+        if (outcome === 'no account') return notFound(reply)
+        if (outcome === 'taken') return reply.code(409).send({ error: `${sid} is an API key already` })
         return reply.code(201).send({ ...toJson(key), secret })
       },
     )

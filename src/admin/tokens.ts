@@ -96,5 +96,5 @@ async function operatorsKey({ database, vault }: Installation, account_sid: stri
   if (found) return found
   const dates = { date_created: now, date_updated: now }
   const key = { sid: newSid('apiKey', now), account_sid, friendly_name: keyName, secret: vault.seal(randomToken()), ...dates }
-  return (await database.write('createKey', key)) ? key : undefined
+  return (await database.write('createKey', key)) === 'created' ? key : undefined
 }

@@ -24,17 +24,20 @@ export function accountsCommand(): Command {
   accounts.addCommand(
     withSettings(new Command('create').description('create an account; its auth token is shown only once'))
       .argument('[name]', 'friendly name of the account', '')
-      .action((name: string, _options, command: Command) =>
-        asOperator(
+      .option('--sid <sid>', 'SID that it has elsewhere')
+      .option('--token <token>', 'auth token that it has elsewhere')
+      .action((name: string, _options, command: Command) => {
+        const { sid: givenSid, token } = command.opts<{ sid?: string; token?: string }>()
+        return asOperator(
           configOf(command),
           async (call) => {
-            const body = { friendly_name: name }
+            const body = { friendly_name: name, sid: givenSid, auth_token: token }
             const { sid, auth_token } = await call<{ sid: string; auth_token: string }>('POST', '/accounts', body)
-            console.log(`account SID  ${sid}\nauth token   ${auth_token}`)
+            console.log(`account SID  ${sid}\nauth token   ${token === undefined ? auth_token : 'as given'}`)
           },
           { creates: true },
-        ),
-      ),
+        )
+      }),
   )
   accounts.addCommand(
     withSettings(new Command('rotate').description('replace the auth token of an account; the old one stops working at once'))

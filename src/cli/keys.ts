@@ -26,17 +26,20 @@ export function keysCommand(): Command {
     withSettings(new Command('create').description('create an API key; its secret is shown only once'))
       .argument('<account>', 'SID of the account')
       .argument('[name]', 'friendly name of the API key', '')
-      .action((account: string, name: string, _options, command: Command) =>
-        asOperator(configOf(command), async (call) => {
-          const body = { friendly_name: name }
+      .option('--sid <sid>', 'SID that it has elsewhere')
+      .option('--secret <secret>', 'secret that it has elsewhere')
+      .action((account: string, name: string, _options, command: Command) => {
+        const given = command.opts<{ sid?: string; secret?: string }>()
+        return asOperator(configOf(command), async (call) => {
+          const body = { friendly_name: name, sid: given.sid, secret: given.secret }
           const { sid, secret } = await call<{ sid: string; secret: string }>(
             'POST',
             `/accounts/${encodeURIComponent(account)}/keys`,
             body,
           )
-          console.log(`API key SID  ${sid}\nsecret       ${secret}`)
-        }),
-      ),
+          console.log(`API key SID  ${sid}\nsecret       ${given.secret === undefined ? secret : 'as given'}`)
+        })
+      }),
   )
   keys.addCommand(
     withSettings(new Command('rotate').description('replace the secret of an API key; the old one stops working at once'))

@@ -29,7 +29,7 @@ export function paramsOf(resource: AnyResource, json: Json): Given {
     if (value === undefined) continue
     if (value === null) {
       if (unsets(param)) given[name] = null
-    } else given[name] = parsed(param, path, value)
+    } else given[name] = parsed(param, `resource.${path}`, value)
   }
   return given
 }

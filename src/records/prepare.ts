@@ -386,7 +386,7 @@ function mediaOf({ resource, extra }: RecordLine): readonly NamedFile[] {
     const file = new Fields(element, at)
     const sha256 = file.textOrNull('sha256', 64)
     if (sha256 !== null && !/^[0-9a-f]{64}$/.test(sha256)) throw file.wrong('sha256', 'must be 64 lower-case hex digits')
-    return {
+    const named = {
       sid: file.sid('sid', 'media'),
       sha256,
       size: file.integer('size'),
@@ -395,5 +395,7 @@ function mediaOf({ resource, extra }: RecordLine): readonly NamedFile[] {
       category: file.has('category') ? file.word('category', ['media', 'body', 'history', 'source']) : 'media',
       author: file.textOrNull('author', 256),
     }
+    refuseUnstorable(named)
+    return named
   })
 }

@@ -51,11 +51,30 @@ function parsedLine(number: number, bytes: Buffer): Line | undefined {
   }
   if (text.trim() === '') return undefined
   try {
-    return { number, bytes: bytes.length, value: JSON.parse(text) }
+    const value: unknown = JSON.parse(text)
+    const fault = faultIn(value)
+    return fault === undefined ? { number, bytes: bytes.length, value } : { number, fault }
   } catch {
     // The message of the parser would quote the line.
     return { number, fault: 'it is not JSON' }
   }
+}
+
+/** Levels of objects and lists; records have five. */
+const maxDepth = 20
+
+/** Returns what no server takes in JSON, if there is any: a batch of other records would be refused with it. */
+function faultIn(value: unknown, depth = 0): string | undefined {
+  if (typeof value !== 'object' || value === null) return undefined
+  if (depth > maxDepth) return `it has more than ${maxDepth} levels`
+  if (Object.hasOwn(value, '__proto__') || Object.hasOwn(value, 'constructor')) {
+    return 'it has a key __proto__ or constructor, which no record has'
+  }
+  for (const inner of Object.values(value)) {
+    const fault = faultIn(inner, depth + 1)
+    if (fault !== undefined) return fault
+  }
+  return undefined
 }
 
 /** Returns what is wrong with a line by `check`; undefined when nothing is. */

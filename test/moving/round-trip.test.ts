@@ -1,6 +1,8 @@
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { exported, fill, imported, installedOn } from '../support/moving.ts'
+import { kinds } from '../../src/records/format.ts'
+import { inspect } from '../support/databases.ts'
+import { exported, fill, hostedSid, imported, installedOn, movedAccount } from '../support/moving.ts'
 import { folder } from '../support/process.ts'
 
 const bodyOf = ([header, ...lines]: string[]) => {
@@ -15,11 +17,27 @@ test('what is exported is the same after it was imported by the other engine and
   await using third = await installedOn('sqlite')
   {
     await using server = await first.start()
-    const service_sid = await fill(server)
+    const { service_sid, credential_sid } = await fill(server)
+    await using look = inspect(first.place)
+    await look.insert('bindings', {
+      account_sid: movedAccount,
+      service_sid,
+      sid: hostedSid('BS', 1),
+      identity: 'ada',
+      endpoint: 'a device',
+      binding_type: 'fcm',
+      credential_sid,
+      message_types: '["new_message"]',
+      date_created: Date.now(),
+      date_updated: Date.now(),
+      revision: 1,
+    })
     await server.call('POST', '/v1/Configuration', { DefaultChatServiceSid: service_sid })
     await server.call('POST', '/v1/Conversations', { UniqueName: 'of the new default' })
   }
   const before = await exported(first, files.file('1'))
+  const { counts } = JSON.parse(before.at(-1) ?? '')
+  for (const kind of kinds) expect([kind, counts[kind] > 0]).toEqual([kind, true])
   for (const [from, to, n] of [[1, second, 2] as const, [2, third, 3] as const]) {
     await using server = await to.start()
     const report = await imported(server, to, join(files.file(String(from)), 'records.jsonl'))

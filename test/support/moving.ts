@@ -66,8 +66,8 @@ async function uploaded(server: TestServer, service_sid: string, content: string
   return body.sid
 }
 
-/** Something of every kind that is exported, in states of every kind. Returns the SID of its second service. */
-export async function fill(server: TestServer): Promise<string> {
+/** Something of every kind that is exported, in states of every kind. Returns the SID of its second service and of a credential. */
+export async function fill(server: TestServer): Promise<{ service_sid: string; credential_sid: string }> {
   const made = async (path: string, form: Record<string, string> | [string, string][] = {}) => {
     const { status, body } = await server.call('POST', `/v1${path}`, form)
     if (status >= 400) throw new Error(`${path}: ${JSON.stringify(body)}`)
@@ -88,7 +88,7 @@ export async function fill(server: TestServer): Promise<string> {
     ['Method', 'GET'],
     ['Filters', 'onUserAdded'],
   ])
-  await made('/Credentials', { Type: 'fcm', FriendlyName: 'push', Secret: '{"a":"b"}' })
+  const credential = await made('/Credentials', { Type: 'fcm', FriendlyName: 'push', Secret: '{"a":"b"}' })
   await made('/Configuration', { DefaultInactiveTimer: 'P1D', DefaultClosedTimer: 'P30D' })
   await made('/Configuration/Webhooks', { PostWebhookUrl: 'http://me:pw@127.0.0.1:9/post' })
   await made('/Configuration/Addresses', { Type: 'sms', Address: '+15550001111', FriendlyName: 'desk' })
@@ -141,6 +141,10 @@ export async function fill(server: TestServer): Promise<string> {
       const service_sid = conversation.chat_service_sid
       await made(`${inside}/Messages`, { MediaSid: await uploaded(server, service_sid, `picture ${n % 2}`) })
       await made(`${inside}/Participants/ada`, { LastReadMessageIndex: '2' })
+      if (n === 0) {
+        const from = `+1555100${n}${family.length % 10}`
+        await server.admin('POST', '/inbound', { from, to: '+15550001111', body: 'From outside', external_id: from })
+      }
       await made(`${inside}/Webhooks`, [
         ['Target', 'webhook'],
         ['Configuration.Url', 'http://x:y@127.0.0.1:9/hook'],
@@ -155,5 +159,92 @@ export async function fill(server: TestServer): Promise<string> {
       if (state !== 'active') await made(inside, { State: state })
     }
   }
-  return service.sid
+  // Messages to addresses without a channel are delivered to nobody, and have receipts.
+  await server.advance('PT1S')
+  return { service_sid: service.sid, credential_sid: credential.sid }
+}
+
+export const hostedSid = (prefix: string, n: number) => prefix + n.toString(16).padStart(32, '0')
+export const hostedService = hostedSid('IS', 1)
+const [creator, member, user] = [hostedSid('RL', 1), hostedSid('RL', 2), hostedSid('RL', 3)]
+const dates = { date_created: '2026-01-01T00:00:00Z', date_updated: '2026-01-01T00:00:00Z' }
+
+/** A file as one who reads a hosted account writes it: without anything in `extra` that may be left out. */
+export function* hostedLines(conversations: number, messages: number): Generator<object> {
+  const counts: Record<string, number> = {}
+  const line = (kind: string, more: object) => {
+    counts[kind] = (counts[kind] ?? 0) + 1
+    return { kind, account_sid: movedAccount, chat_service_sid: hostedService, ...more }
+  }
+  const roles = {
+    default_conversation_creator_role_sid: creator,
+    default_conversation_role_sid: member,
+    default_chat_service_role_sid: user,
+  }
+  yield { kind: 'header', format: 1, parley: 'reader', exported_at: '2026-01-02T00:00:00.000Z' }
+  yield line('service', { resource: { sid: hostedService, friendly_name: 'Hosted', ...dates }, extra: roles })
+  for (const [role, type] of [
+    [creator, 'conversation'],
+    [member, 'conversation'],
+    [user, 'service'],
+  ]) {
+    yield line('role', { resource: { sid: role, friendly_name: role, type, permissions: ['editOwnMessage'], ...dates } })
+  }
+  yield line('configuration', { resource: { ...roles, reachability_enabled: false, url: 'https://example.com', links: {} } })
+  yield line('user', {
+    resource: { sid: hostedSid('US', 1), identity: 'ada', attributes: '{}', role_sid: user, friendly_name: null, ...dates },
+  })
+  for (let c = 1; c <= conversations; c++) {
+    const conversation_sid = hostedSid('CH', c)
+    yield line('conversation', {
+      resource: {
+        sid: conversation_sid,
+        messaging_service_sid: hostedSid('MG', 1),
+        friendly_name: `Number ${c}`,
+        unique_name: null,
+        attributes: '{}',
+        state: 'active',
+        timers: {},
+        bindings: {},
+        ...dates,
+      },
+    })
+    yield line('participant', {
+      conversation_sid,
+      resource: {
+        sid: hostedSid('MB', c),
+        identity: 'ada',
+        attributes: '{}',
+        messaging_binding: null,
+        role_sid: member,
+        last_read_message_index: null,
+        last_read_timestamp: null,
+        ...dates,
+      },
+    })
+    for (let m = 0; m < messages; m++) {
+      yield line('message', {
+        conversation_sid,
+        resource: {
+          sid: hostedSid('IM', c * 1000 + m),
+          index: m * 2,
+          author: 'ada',
+          body: `Message ${m} of ${c}`,
+          media: null,
+          attributes: '{}',
+          participant_sid: hostedSid('MB', c),
+          delivery: null,
+          content_sid: null,
+          date_created: '2026-01-03T00:00:00Z',
+          date_updated: '2026-01-03T00:00:00Z',
+        },
+      })
+    }
+  }
+  yield { kind: 'end', counts }
+}
+
+/** Returns the text of a file. */
+export function textOf(lines: Iterable<object>): string {
+  return [...lines].map((line) => `${JSON.stringify(line)}\n`).join('')
 }
