@@ -41,6 +41,7 @@ const slow = [
   'test/moving/*.test.ts',
   'test/push/failures.test.ts',
   'test/support/postgres.test.ts',
+  'test/transfer/hosted.test.ts',
 ]
 
 /** What the official client SDK does. */

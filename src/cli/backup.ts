@@ -11,7 +11,7 @@ export function backupCommand(): Command {
       // Loaded here because the other commands do not need it.
       const { backupInstallation } = await import('../copy/backup.ts')
       const allowMissingFiles = command.opts<{ allowMissingFiles?: true }>().allowMissingFiles ?? false
-      const progress = await terminalProgress('Stopped. What is in the folder is incomplete: delete it.')
+      const { progress } = await terminalProgress('Stopped. What is in the folder is incomplete: delete it.')
       await backupInstallation({ config: configOf(command), folder, allowMissingFiles, progress })
     })
 }

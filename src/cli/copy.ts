@@ -25,7 +25,7 @@ export function copyCommand(): Command {
       const to = home(options.to, '--to', options.toDataDir)
       // Loaded here because the other commands do not need it.
       const { copyInstallationTo } = await import('../copy/copy.ts')
-      const progress = await terminalProgress('Stopped. The same command goes on from here.')
+      const { progress } = await terminalProgress('Stopped. The same command goes on from here.')
       const allowMissingFiles = options.allowMissingFiles ?? false
       await copyInstallationTo({ from, to, allowMissingFiles, progress })
     })
@@ -41,10 +41,11 @@ function home(url: string, argument: string, dataDir: string | undefined): Locat
 }
 
 /** Returns a progress bar on a terminal, otherwise lines. `cancelMessage`: what Ctrl-C says. */
-export async function terminalProgress(cancelMessage: string): Promise<Progress> {
+export async function terminalProgress(cancelMessage: string): Promise<{ readonly progress: Progress; readonly isBar: boolean }> {
   const { barProgress, plainProgress } = await import('../copy/progress.ts')
   const write = (line: string) => console.log(line)
-  return isWide(process.stdout) ? barProgress(write, cancelMessage) : plainProgress(write)
+  const isBar = isWide(process.stdout)
+  return { progress: isBar ? await barProgress(write, cancelMessage) : plainProgress(write), isBar }
 }
 
 /** Whether the output is a terminal with room for a progress bar and its text. */

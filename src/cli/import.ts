@@ -6,12 +6,15 @@ import { codeOf } from '../errors.ts'
 import type { Applied } from '../records/apply.ts'
 import { kinds } from '../records/format.ts'
 import type { ImportReport } from '../transfer/import.ts'
+import { fetchRecords, type HostedOptions, withHostedOptions } from './import-hosted.ts'
 import { asOperator } from './operator.ts'
+import type { Call } from './server.ts'
 import { configOf, withSettings } from './settings.ts'
 import { printable } from './terminal.ts'
 
-interface Options {
-  readonly from: string
+interface Options extends HostedOptions {
+  readonly from?: string
+  readonly fromTwilio?: true
   readonly media?: string
   readonly report?: string
 }
@@ -19,36 +22,45 @@ interface Options {
 /** Faults that are printed; a report has more. */
 const maxPrinted = 100
 
-/** `parley import`: stores the records of a file, with every SID as it is. */
+/** `parley import`: stores the records of a file, with every SID as it is; with --from-twilio it makes the file first. */
 export function importCommand(): Command {
-  return withSettings(
-    new Command('import').description('import records that parley export has written; can be interrupted and repeated'),
+  const command = withSettings(
+    new Command('import').description(
+      'import records that parley export has written, or a hosted account; can be interrupted and repeated',
+    ),
   )
-    .requiredOption('--from <path>', 'folder of an export, or file ending in .jsonl')
+    .option('--from <path>', 'folder of an export, or file ending in .jsonl')
     .option('--media <folder>', 'folder of its media (default: media beside the file)')
     .option('--report <file>', 'write all faults to this file, as JSON lines')
-    .action((_options, command: Command) => {
-      const { from, media, report } = command.opts<Options>()
-      const config = configOf(command)
-      const file = fileOf(from)
-      return asOperator(config, async (call) => {
-        // Loaded here because the other commands do not need it.
-        const { importRecords } = await import('../transfer/import.ts')
-        const result = await importRecords({
-          source: file,
-          media: foldersOf(media ?? join(dirname(file), 'media'), config),
-          send: async (records) => (await call<{ results: Applied[] }>('POST', '/import', { records })).results,
-          startTimers: async (service_sid) =>
-            (await call<{ complete: boolean }>('POST', '/import/timers', { service_sid })).complete,
-        }).catch((error: unknown) => {
-          if (error instanceof ConfigError || codeOf(error) === undefined) throw error
-          throw new ConfigError(`${from} cannot be read (${codeOf(error)})`, { cause: error })
-        })
-        if (report !== undefined) writeFileSync(report, result.faults.map((fault) => `${JSON.stringify(fault)}\n`).join(''))
-        print(result)
-        if (result.faulty > 0) process.exitCode = 1
-      })
-    })
+  return withHostedOptions(command).action(async (_options, command: Command) => {
+    const options = command.opts<Options>()
+    const { from, fromTwilio, fetchOnly, dryRun } = options
+    if ((from === undefined) === (fromTwilio === undefined)) {
+      throw new ConfigError('one of --from and --from-twilio is needed: where the records are')
+    }
+    const config = configOf(command)
+    // Whether there is somewhere to store them is known before hours of reading; the database stays free meanwhile.
+    if (fromTwilio && !fetchOnly && !dryRun) await asOperator(config, async () => {})
+    const file = from === undefined ? await fetchRecords(options) : fileOf(from)
+    if (file !== null && !fetchOnly) await asOperator(config, (call) => sendFile(config, call, file, options))
+  })
+}
+
+async function sendFile(config: Config, call: Call, file: string, { media, report }: Options): Promise<void> {
+  // Loaded here because the other commands do not need it.
+  const { importRecords } = await import('../transfer/import.ts')
+  const result = await importRecords({
+    source: file,
+    media: foldersOf(media ?? join(dirname(file), 'media'), config),
+    send: async (records) => (await call<{ results: Applied[] }>('POST', '/import', { records })).results,
+    startTimers: async (service_sid) => (await call<{ complete: boolean }>('POST', '/import/timers', { service_sid })).complete,
+  }).catch((error: unknown) => {
+    if (error instanceof ConfigError || codeOf(error) === undefined) throw error
+    throw new ConfigError(`${file} cannot be read (${codeOf(error)})`, { cause: error })
+  })
+  if (report !== undefined) writeFileSync(report, result.faults.map((fault) => `${JSON.stringify(fault)}\n`).join(''))
+  print(result)
+  if (result.faulty > 0) process.exitCode = 1
 }
 
 function fileOf(from: string): string {
