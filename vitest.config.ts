@@ -32,7 +32,7 @@ const slow = [
   'test/console/*.test.ts',
   'test/package/*.test.ts',
   'test/admin/{retention,search,test-mode}.test.ts',
-  'test/fuzz/fuzz.test.ts',
+  'test/fuzz/{fuzz,hosted}.test.ts',
   'test/storage/{durability,sending}.test.ts',
   'test/testing/processes.test.ts',
   'test/sdk/chat-model.test.ts',

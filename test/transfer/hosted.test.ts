@@ -306,3 +306,148 @@ it('fetches what has changed in a second pass, and says what was deleted', async
   expect(again.filter((sid) => sid === sids[1]).length).toBe(2)
   expect(sidsOf(lines, 'role')).toEqual([])
 })
+
+it('takes what a key may read, and says what it may not', async () => {
+  const tenant = await newTenant(server)
+  await fill(tenant, 2)
+  await using wall = await startWall(server.url)
+  const refusal = { code: 70051, message: 'Authorization Error: required permission roles/list is missing', status: 401 }
+  wall.judge = ({ path }) => (path.includes('/Roles') ? { status: 401, body: JSON.stringify(refusal) } : null)
+  const options = optionsFor(tenant, wall.url)
+
+  const report = await fetchHosted(options)
+
+  expect(report.isComplete).toBe(false)
+  expect(report.problems).toEqual([
+    {
+      kind: 'role',
+      sid: expect.stringMatching(/^IS/),
+      reason: expect.stringContaining('required permission roles/list is missing'),
+    },
+  ])
+  expect(sidsOf(linesIn(options.folder), 'conversation').length).toBe(2)
+
+  // The rest, once the key may.
+  wall.judge = () => null
+  const later = await fetchHosted({ ...options, since: true })
+  expect(later).toMatchObject({ isComplete: true, problems: [] })
+  expect(sidsOf(linesIn(options.folder, 'records-2.jsonl'), 'role').length).toBeGreaterThan(3)
+})
+
+it('stops at wrong credentials, without repeating them', async () => {
+  const tenant = await newTenant(server)
+  const password = 'not the token'
+  const refused = fetchHosted(optionsFor(tenant, server.url, { password }))
+  await expect(refused).rejects.toThrow(/refuses the credentials/)
+  await expect(refused).rejects.not.toThrow(password)
+})
+
+it('reports a file and a conversation that cannot be had, takes the rest, and tries them again in the next pass', async () => {
+  const tenant = await newTenant(server)
+  const { sids, service } = await fill(tenant, 4)
+  const media = await sendFile(tenant, service, sids[0] ?? '', 'never there')
+  await using wall = await startWall(server.url)
+  wall.judge = ({ path }) => {
+    if (path.includes(`/Media/${media}`)) return { status: 404, body: '{}' }
+    return path.includes(`${sids[1]}/Messages`) ? { status: 500, body: '' } : null
+  }
+  const options = optionsFor(tenant, wall.url)
+
+  const report = await fetchHosted(options)
+
+  expect(report.isComplete).toBe(false)
+  expect(report.problems.map(({ kind, sid }) => [kind, sid])).toEqual([
+    ['conversation', sids[1]],
+    ['media', media],
+  ])
+  expect(sidsOf(linesIn(options.folder), 'message').length).toBe(3 * 4 + 1)
+
+  wall.judge = () => null
+  expect(await fetchHosted({ ...options, since: true })).toMatchObject({ isComplete: true, problems: [] })
+  const again = linesIn(options.folder, 'records-2.jsonl')
+  expect(again.filter(({ resource }) => resource.conversation_sid === sids[1] && 'index' in resource).length).toBe(4)
+  expect(again.find(({ extra }) => extra?.media)?.extra.media[0]).toMatchObject({ sid: media, size: 11 })
+})
+
+it('counts a conversation that is deleted between the list and its messages', async () => {
+  const tenant = await newTenant(server)
+  const { sids } = await fill(tenant, 4)
+  await using wall = await startWall(server.url)
+  wall.judge = async ({ path }) => {
+    if (path.includes(`${sids[2]}/Messages`))
+      await tenant.call('DELETE', `/v1/Conversations/${sids[2]}`, undefined, { check: false })
+    return null
+  }
+  const options = optionsFor(tenant, wall.url)
+  const report = await fetchHosted(options)
+  expect(report).toMatchObject({ isComplete: true, problems: [] })
+  expect(report.counts).toContainEqual({ kind: 'conversation', fate: 'deleted', amount: 1 })
+  expect(sidsOf(linesIn(options.folder), 'conversation').sort()).toEqual(sids.filter((sid) => sid !== sids[2]).sort())
+})
+
+it('begins a list anew when its position is no longer accepted, and takes nothing twice', async () => {
+  const tenant = await newTenant(server)
+  const { service } = await fill(tenant, 8)
+  await using wall = await startWall(server.url)
+  const refused = new Set<string>()
+  wall.judge = ({ path }) => {
+    const list = path.split('?')[0] ?? ''
+    if (!path.includes('PageToken') || refused.has(list)) return null
+    refused.add(list)
+    return { status: 400, body: '{"code":21481,"message":"Invalid page token","status":400}' }
+  }
+  const options = optionsFor(tenant, wall.url)
+  expect(await fetchHosted(options)).toMatchObject({ isComplete: true, problems: [] })
+  expect([...refused].some((list) => list.endsWith('/Messages'))).toBe(true)
+  const lines = linesIn(options.folder)
+  expect(taken(lines)).toEqual(await expectedOf(tenant, service))
+  for (const kind of ['conversation', 'message']) expect(new Set(sidsOf(lines, kind)).size).toBe(sidsOf(lines, kind).length)
+})
+
+it('finds out what no list of conversations shows: durations of timers, who muted, who created', async () => {
+  const tenant = await newTenant(server)
+  const service = (await tenant.call('GET', '/v1/Configuration')).body.default_chat_service_sid
+  const { sid } = await tenant.sdk.conversations.v1.conversations.create({ timers: { inactive: 'PT1H', closed: 'P2D' } } as never)
+  await tenant.call('POST', `/v1/Conversations/${sid}`, { 'Timers.Inactive': 'PT1H', 'Timers.Closed': 'P2D' })
+  const participant = (await tenant.call('POST', `/v1/Conversations/${sid}/Participants`, { Identity: 'muter' })).body.sid
+  await tenant.call('POST', `/v1/Services/${service}/Users/muter/Conversations/${sid}`, { NotificationLevel: 'muted' })
+  const options = optionsFor(tenant, server.url)
+  await fetchHosted(options)
+  const lines = linesIn(options.folder)
+  const { extra } = lines.find(({ kind }) => kind === 'conversation') ?? {}
+  expect(extra.inactive_after).toMatch(/^PT3(?:600|60\d|59\d)S$/)
+  expect(extra.closed_after).toMatch(/^PT17(?:2800|280\d|279\d)S$/)
+  expect(lines.find(({ resource }) => resource.sid === participant)?.extra).toEqual({ notification_level: 'muted' })
+})
+
+it('counts without reading in a dry run, and a pass begins with what was counted', async () => {
+  const tenant = await newTenant(server)
+  await fill(tenant, 3)
+  await using wall = await startWall(server.url)
+  const options = optionsFor(tenant, wall.url)
+  const { survey } = await fetchHosted({ ...options, dryRun: true })
+  expect(survey).toMatchObject({ conversations: 3, open: 2, users: 4 })
+  expect(wall.requests.some(({ path }) => path.includes('/Messages'))).toBe(false)
+  const counting = wall.requests.length
+  const report = await fetchHosted(options)
+  expect(report).toMatchObject({ isComplete: true })
+  expect(wall.requests.length - counting).toBe(report.traffic.requests)
+})
+
+it('refuses a folder that belongs to another account, or to an import that is running', async () => {
+  const [one, other] = [await newTenant(server), await newTenant(server)]
+  const options = optionsFor(one, server.url)
+  await fetchHosted({ ...options, dryRun: true })
+  const { username, password } = optionsFor(other, server.url)
+  await expect(fetchHosted({ ...options, username, password })).rejects.toThrow(/belongs to an import of AC/)
+  await using wall = await startWall(server.url)
+  const busy = optionsFor(one, wall.url)
+  let second: Promise<unknown> | undefined
+  wall.judge = async () => {
+    second ??= fetchHosted(busy).catch((error: Error) => error.message)
+    await second
+    return null
+  }
+  await fetchHosted(busy)
+  expect(await second).toMatch(/another import is using it/)
+})

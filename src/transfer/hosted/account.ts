@@ -2,7 +2,7 @@ import { Batch } from './batch.ts'
 import { HostedError, type Json } from './client.ts'
 import { noteAbsent } from './conversation.ts'
 import { optional, type Reading, recordOf, rowsOf, take, takeList } from './reader.ts'
-import { type Kind, textOf } from './record.ts'
+import { type Kind, sidOf, textOf } from './record.ts'
 
 /** The most rows of a page that are documented. */
 const perPage = { services: 100, roles: 50, credentials: 100, users: 50, userConversations: 50, addresses: 50, bindings: 100 }
@@ -19,7 +19,7 @@ export async function servicesOf(reading: Reading): Promise<Json[]> {
   const services: Json[] = []
   for await (const rows of rowsOf(reading, '/v1/Services', 'services', perPage.services)) services.push(...rows)
   // Read again after a stale position, a row comes twice.
-  return [...new Map(services.map((row) => [textOf(row, 'sid'), row])).values()]
+  return [...new Map(services.map((row) => [sidOf(row), row])).values()]
 }
 
 /** Reads each service with its roles and configuration; then what belongs to the account itself. */
@@ -39,7 +39,7 @@ export async function* readAccount(reading: Reading, services: readonly Json[]):
 }
 
 async function takeService(reading: Reading, batch: Batch, row: Json): Promise<void> {
-  const sid = textOf(row, 'sid')
+  const sid = sidOf(row)
   const path = `/v1/Services/${sid}`
   await optional(reading, batch, 'service', sid, async () => {
     const configuration = await reading.client.get(`${path}/Configuration`)
@@ -75,7 +75,7 @@ export async function* readUsers(reading: Reading, service: string): AsyncGenera
       for (const row of rows) {
         // Of the moment, and different at each read.
         const { is_online: _online, is_notifiable: _notifiable, ...resource } = row
-        take(reading, batch, { kind: 'user', sid: textOf(row, 'sid'), service }, recordOf(reading, 'user', service, resource))
+        take(reading, batch, { kind: 'user', sid: sidOf(row), service }, recordOf(reading, 'user', service, resource))
       }
       if (options.memberships) await Promise.all(rows.map((row) => noteMemberships(reading, batch, service, row)))
       yield batch
@@ -98,14 +98,14 @@ export async function* readUsers(reading: Reading, service: string): AsyncGenera
 /** Notes who made the conversations of a user, and which of them they have muted. */
 async function noteMemberships(reading: Reading, batch: Batch, service: string, user: Json): Promise<void> {
   const { checkpoint } = reading
-  const sid = textOf(user, 'sid')
+  const sid = sidOf(user)
   const key = `memberships ${sid}`
   if (checkpoint.known(key)?.read_in === checkpoint.pass) return
   await optional(reading, batch, 'conversations of a user', sid, async () => {
     const path = `/v1/Services/${service}/Users/${sid}/Conversations`
     for await (const rows of rowsOf(reading, path, 'conversations', perPage.userConversations)) {
       for (const row of rows) {
-        const conversation = textOf(row, 'conversation_sid')
+        const conversation = sidOf(row, 'conversation_sid')
         const creator = textOf(row, 'created_by')
         batch.afterwards(() => {
           checkpoint.setMuted(textOf(row, 'participant_sid'), conversation, row.notification_level === 'muted')

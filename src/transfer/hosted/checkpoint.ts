@@ -264,7 +264,7 @@ export class Checkpoint {
 function open(file: string): Database {
   let db: Database | undefined
   try {
-    db = new Sqlite(file)
+    db = new Sqlite(file, { timeout: 0 })
     db.pragma('journal_mode = wal')
     // After a loss of power the last commits may be gone: they are read again.
     db.pragma('synchronous = normal')

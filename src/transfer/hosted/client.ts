@@ -77,7 +77,8 @@ export class HostedClient {
 
   /** Returns one resource. `path`: below the base, with its query. Throws HostedError, and ConfigError for wrong credentials. */
   get(path: string, base = this.options.url): Promise<Json> {
-    return this.withRetries(path, () => this.#getOnce(new URL(path, base)))
+    // Appended, not resolved: a path that begins with // would name another host.
+    return this.withRetries(path, () => this.#getOnce(new URL(base + path)))
   }
 
   /**

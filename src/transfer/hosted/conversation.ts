@@ -2,7 +2,7 @@ import { Batch } from './batch.ts'
 import { HostedError, type Json } from './client.ts'
 import { readMessage } from './messages.ts'
 import { isMissing, isStalePosition, maxRestarts, optional, type Reading, reasonOf, recordOf, rowsOf, take } from './reader.ts'
-import { hashOf, textOf, withoutLinks } from './record.ts'
+import { hashOf, sidOf, textOf, withoutLinks } from './record.ts'
 import { durationsOf, hasTimers } from './timers.ts'
 
 /** The most rows of a page that are documented. */
@@ -86,11 +86,10 @@ async function* parts(reading: Reading, task: Task): AsyncGenerator<Batch> {
       continue
     }
     // A list that begins anew has rows that were read.
-    const rows = page.rows.filter(({ index }) => typeof index === 'number' && index > seen && index < lowest && index > from)
+    const rows = page.rows.map(withIndex).filter(({ index }) => index > seen && index < lowest && index > from)
     const read = await Promise.all(rows.map((message) => readMessage(reading, batch, { service, sid, path, isClosed }, message)))
     for (const record of read.flat()) batch.add(record)
-    const indexes = rows.map(({ index }) => Number(index))
-    for (const index of indexes) {
+    for (const { index } of rows) {
       if (isRepeated) lowest = Math.min(lowest, index)
       else seen = Math.max(seen, index)
       highest = Math.max(highest, index)
@@ -116,9 +115,17 @@ async function* parts(reading: Reading, task: Task): AsyncGenerator<Batch> {
   yield batch
 }
 
+/** Throws HostedError for a message without an index: it has no place. */
+function withIndex(row: Json): Json & { readonly index: number } {
+  const { index } = row
+  if (typeof index !== 'number' || !Number.isSafeInteger(index) || index < 0)
+    throw new HostedError('a message without an index', 200)
+  return { ...row, index }
+}
+
 /** What the list of conversations does not show. */
 async function extraOf({ client, checkpoint }: Reading, path: string, row: Json): Promise<Json> {
-  const creator = checkpoint.creator(textOf(row, 'sid'))
+  const creator = checkpoint.creator(sidOf(row))
   const extra = creator === null ? {} : { created_by: creator }
   if (!hasTimers(row)) return extra
   const { rows } = await client.page(`${path}/Messages?Order=desc&PageSize=1`, 'messages')
@@ -129,7 +136,7 @@ async function takeParticipants(reading: Reading, batch: Batch, { service, sid }
   const { checkpoint } = reading
   for await (const rows of rowsOf(reading, `${path}/Participants`, 'participants', participantsPerPage)) {
     for (const row of rows) {
-      const participant = textOf(row, 'sid')
+      const participant = sidOf(row)
       const extra = checkpoint.isMuted(participant) ? { notification_level: 'muted' } : {}
       const record = { ...recordOf(reading, 'participant', service, row, extra), conversation_sid: sid }
       take(reading, batch, { kind: 'participant', sid: participant, service, parent: sid }, record)
@@ -155,7 +162,7 @@ async function takeWebhooks(reading: Reading, batch: Batch, { service, sid, row 
     for await (const rows of rowsOf(reading, `${path}/Webhooks`, 'webhooks', webhooksPerPage)) {
       for (const webhook of rows) {
         const record = { ...recordOf(reading, kind, service, webhook), conversation_sid: sid }
-        take(reading, batch, { kind, sid: textOf(webhook, 'sid'), service, parent: sid }, record)
+        take(reading, batch, { kind, sid: sidOf(webhook), service, parent: sid }, record)
       }
     }
     batch.afterwards(() => noteAbsent(reading, kind, service, sid))

@@ -7,7 +7,7 @@ import { HostedClient, HostedError, type Json } from './client.ts'
 import { MediaFetcher } from './media.ts'
 import { chosenServices, type PassOptions, readPass, type Survey, survey } from './pass.ts'
 import type { ReadOptions } from './reader.ts'
-import { textOf } from './record.ts'
+import { sidOf } from './record.ts'
 import { amountOf, type Report, reportOf } from './report.ts'
 import { Spool } from './spool.ts'
 
@@ -59,7 +59,7 @@ export async function fetchHosted(options: FetchOptions): Promise<Report> {
     beginPass(checkpoint, options)
     const account = await client.get('/v1/Configuration')
     const media = new MediaFetcher(client, options.mediaUrl, folder)
-    const reading = { client, media, checkpoint, options: options.read, account_sid: textOf(account, 'account_sid') }
+    const reading = { client, media, checkpoint, options: options.read, account_sid: sidOf(account, 'account_sid') }
     const pass: PassOptions = { reading, atOnce: options.concurrency, services: options.services }
     const services = await chosenServices(pass)
     const counted = await survey(pass, services, (rows) => observer.counting(rows))

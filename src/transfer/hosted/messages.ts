@@ -2,7 +2,7 @@ import { isJsonObject } from '../../json.ts'
 import type { Batch } from './batch.ts'
 import { HostedError, type Json } from './client.ts'
 import { isMissing, type Reading, reasonOf, recordOf, rowsOf } from './reader.ts'
-import { type HostedRecord, textOf } from './record.ts'
+import { type HostedRecord, sidOf, textOf } from './record.ts'
 
 const receiptsPerPage = 50
 
@@ -38,7 +38,7 @@ async function receiptsOf(
     batch.afterwards(() => checkpoint.count('receipts of a message', 'skipped'))
     return []
   }
-  const message = textOf(row, 'sid')
+  const message = sidOf(row)
   const records: HostedRecord[] = []
   try {
     for await (const rows of rowsOf(reading, `${path}/Messages/${message}/Receipts`, 'delivery_receipts', receiptsPerPage)) {

@@ -3,8 +3,8 @@ import { Batch } from './batch.ts'
 import { HostedError, type Json } from './client.ts'
 import { isDone, readConversation, type Task } from './conversation.ts'
 import { inOrder } from './in-order.ts'
-import { isMissing, isStalePosition, type Reading, reasonOf, rowsOf } from './reader.ts'
-import { textOf } from './record.ts'
+import { isMissing, isStalePosition, maxRestarts, type Reading, reasonOf, rowsOf } from './reader.ts'
+import { sidOf, textOf } from './record.ts'
 
 const conversationsPerPage = 100
 
@@ -38,7 +38,7 @@ export async function chosenServices({ reading, services }: PassOptions): Promis
   if (services === null) return rows
   const missing = services.filter((sid) => !rows.some((row) => row.sid === sid))
   if (missing.length > 0) throw new HostedError(`the account has no service ${missing.join(', ')}`, 404)
-  return rows.filter((row) => services.includes(textOf(row, 'sid')))
+  return rows.filter((row) => services.includes(sidOf(row)))
 }
 
 /** Counts what there is; once in a pass, and kept with it. `step` is told of each page. */
@@ -48,18 +48,14 @@ export async function survey(options: PassOptions, services: readonly Json[], st
   if (kept) return kept
   let [conversations, open, users, pages] = [0, 0, 0, 0]
   for (const service of services) {
-    const path = `/v1/Services/${textOf(service, 'sid')}`
-    for await (const rows of conversationPages(reading, path)) {
-      conversations += rows.length
-      open += rows.filter(({ state }) => state !== 'closed').length
-      pages++
-      step(rows.length)
-    }
-    for await (const rows of usersOf(reading, path)) {
-      users += rows.length
-      pages++
-      step(rows.length)
-    }
+    const path = `/v1/Services/${sidOf(service)}`
+    const chats = { path: `${path}/Conversations?StartDate=${everything}`, key: 'conversations', size: conversationsPerPage }
+    const counted = await count(reading, chats, step)
+    const people = await usersOf(reading, path, step)
+    conversations += counted.rows
+    open += counted.open
+    users += people.rows
+    pages += counted.pages + people.pages
   }
   const memberships = reading.options.memberships ? users : 0
   const requests = pages + services.length * 6 + 5 + memberships + 2 * conversations + open
@@ -68,17 +64,43 @@ export async function survey(options: PassOptions, services: readonly Json[], st
   return counted
 }
 
-/** A key that may not read users still reads the rest: the problem is noted when they are read. */
-async function* usersOf(reading: Reading, path: string): AsyncGenerator<readonly Json[]> {
-  try {
-    yield* rowsOf(reading, `${path}/Users`, 'users', 50)
-  } catch (error) {
-    if (!(error instanceof HostedError)) throw error
+interface Counted {
+  readonly rows: number
+  readonly open: number
+  readonly pages: number
+}
+
+/** Counts the rows of a list. One that begins anew is counted anew. */
+async function count(
+  { client, options }: Reading,
+  { path, key, size }: { readonly path: string; readonly key: string; readonly size: number },
+  step: (rows: number) => void,
+): Promise<Counted> {
+  const first = `${path}${path.includes('?') ? '&' : '?'}PageSize=${options.pageSize ?? size}`
+  for (let restarts = 0; ; restarts++) {
+    const counted = { rows: 0, open: 0, pages: 0 }
+    try {
+      for await (const { rows } of client.pages(first, key)) {
+        counted.rows += rows.length
+        counted.open += rows.filter(({ state }) => state !== 'closed').length
+        counted.pages++
+        step(rows.length)
+      }
+      return counted
+    } catch (error) {
+      if (!isStalePosition(error) || restarts === maxRestarts) throw error
+    }
   }
 }
 
-function conversationPages(reading: Reading, path: string): AsyncGenerator<readonly Json[]> {
-  return rowsOf(reading, `${path}/Conversations?StartDate=${everything}`, 'conversations', conversationsPerPage)
+/** A key that may not read users still reads the rest: the problem is noted when they are read. */
+async function usersOf(reading: Reading, path: string, step: (rows: number) => void): Promise<Counted> {
+  try {
+    return await count(reading, { path: `${path}/Users`, key: 'users', size: 50 }, step)
+  } catch (error) {
+    if (error instanceof HostedError) return { rows: 0, open: 0, pages: 0 }
+    throw error
+  }
 }
 
 /**
@@ -89,7 +111,7 @@ export async function* readPass(options: PassOptions, services: readonly Json[])
   const { reading } = options
   yield* readAccount(reading, services)
   for (const service of services) {
-    const sid = textOf(service, 'sid')
+    const sid = sidOf(service)
     yield* readUsers(reading, sid)
     // Conversations ask who made them.
     yield new Batch({ isBoundary: true })
@@ -163,10 +185,10 @@ function* tasksOfRows(
   const { checkpoint } = reading
   const listed = rows.filter((row) => row !== null)
   checkpoint.transaction(() => {
-    for (const row of listed) checkpoint.seen('conversation', textOf(row, 'sid'), service)
+    for (const row of listed) checkpoint.seen('conversation', sidOf(row), service)
   })
   for (const row of listed) {
-    const sid = textOf(row, 'sid')
+    const sid = sidOf(row)
     if (started.has(sid)) continue
     const task: Task = { service, sid, row, ended: () => started.delete(sid) }
     const done = isDone(reading, task)

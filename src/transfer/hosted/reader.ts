@@ -2,7 +2,7 @@ import type { Batch } from './batch.ts'
 import type { Checkpoint } from './checkpoint.ts'
 import { type HostedClient, HostedError, type Json, missingPermission } from './client.ts'
 import type { MediaFetcher } from './media.ts'
-import { type HostedRecord, hashOf, type Kind, textOf, withoutLinks } from './record.ts'
+import { type HostedRecord, hashOf, type Kind, sidOf, withoutLinks } from './record.ts'
 
 /** What is read, and what not. */
 export interface ReadOptions {
@@ -140,7 +140,7 @@ export async function takeList(
   await optional(reading, batch, kind, service ?? reading.account_sid, async () => {
     for await (const rows of rowsOf(reading, path, key, size)) {
       for (const row of rows) {
-        const place = { kind, sid: textOf(row, 'sid'), ...(service !== undefined && { service }) }
+        const place = { kind, sid: sidOf(row), ...(service !== undefined && { service }) }
         take(reading, batch, place, recordOf(reading, kind, service ?? null, row))
       }
     }

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import type { Json } from './client.ts'
+import { HostedError, type Json } from './client.ts'
 
 /** What a hosted account can be read of, in the order of the file. */
 export type Kind =
@@ -45,4 +45,11 @@ export function hashOf(value: unknown): string {
 export function textOf(json: Json, key: string): string {
   const value = json[key]
   return typeof value === 'string' ? value : ''
+}
+
+/** Returns the SID of a row, which becomes part of paths. Throws HostedError where it has none. */
+export function sidOf(row: Json, key = 'sid'): string {
+  const sid = textOf(row, key)
+  if (!/^[A-Z]{2}[0-9a-f]{32}$/i.test(sid)) throw new HostedError(`a row without a ${key}`, 200)
+  return sid
 }
