@@ -41,7 +41,6 @@ const slow = [
   'test/moving/*.test.ts',
   'test/push/failures.test.ts',
   'test/support/postgres.test.ts',
-  'test/transfer/hosted.test.ts',
 ]
 
 /** What the official client SDK does. */

@@ -29,7 +29,10 @@ export interface HostedOptions {
 /** Adds the options with which `parley import` reads a hosted account. */
 export function withHostedOptions(command: Command): Command {
   return command
-    .option('--from-twilio', 'read a hosted account first (credentials: TWILIO_ACCOUNT_SID, TWILIO_AUTH_TOKEN, or TWILIO_API_KEY, TWILIO_API_SECRET)')
+    .option(
+      '--from-twilio',
+      'read a hosted account first (credentials: TWILIO_ACCOUNT_SID, TWILIO_AUTH_TOKEN, or TWILIO_API_KEY, TWILIO_API_SECRET)',
+    )
     .option('--url <url>', 'with --from-twilio: where its API is', parseUrl, 'https://conversations.twilio.com')
     .option('--media-url <url>', 'where its media API is (default: of the region of --url)', parseUrl)
     .option('--credentials <file>', 'file with the credentials, as lines NAME=value, instead of the environment')
@@ -37,7 +40,11 @@ export function withHostedOptions(command: Command): Command {
     .option('--fetch-only', 'leave it at the folder: --from stores it later')
     .option('--rate <number>', 'requests a second at most', numberIn(1, 1000), 50)
     .option('--concurrency <number>', 'requests in flight at most', numberIn(1, 100), 8)
-    .option('--page-size <number>', 'rows of a page (default: the most that the vendor documents for each list)', numberIn(1, 1000))
+    .option(
+      '--page-size <number>',
+      'rows of a page (default: the most that the vendor documents for each list)',
+      numberIn(1, 1000),
+    )
     .option('--since', 'another pass: fetch what has changed since the last one')
     .option('--dry-run', 'count what there is, and stop')
     .option('--service <sid...>', 'only these services')
@@ -45,7 +52,12 @@ export function withHostedOptions(command: Command): Command {
     .option('--no-files', 'leave media files out')
     .option('--bindings', 'read the devices of users, too')
     .option('--no-memberships', 'leave out muted conversations and who made them: saves a request for each user')
-    .option('--recheck <number>', 'with --since, read so many earlier messages of open conversations again; or all', parseRecheck, 100)
+    .option(
+      '--recheck <number>',
+      'with --since, read so many earlier messages of open conversations again; or all',
+      parseRecheck,
+      100,
+    )
 }
 
 function receipts(): Option {

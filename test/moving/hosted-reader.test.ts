@@ -242,7 +242,19 @@ it('goes on after kill -9, again and again, and takes each thing once', async ()
   for (let i = 0; i < 120; i++) await tenant.call('POST', `/v1${long}`, { Author: 'ada', Body: `long ${i}` })
   await using wall = await startWall(server.url)
   using here = folder()
-  const args = ['import', '--from-twilio', '--url', wall.url, '--folder', here.path, '--page-size', '2', '--rate', '1000', '--fetch-only']
+  const args = [
+    'import',
+    '--from-twilio',
+    '--url',
+    wall.url,
+    '--folder',
+    here.path,
+    '--page-size',
+    '2',
+    '--rate',
+    '1000',
+    '--fetch-only',
+  ]
   const env = { TWILIO_ACCOUNT_SID: tenant.account_sid, TWILIO_AUTH_TOKEN: tenant.auth_token }
 
   let kills = 0
