@@ -1,5 +1,5 @@
 import { infiniteQueryOptions, queryOptions } from '@tanstack/react-query'
-import { type Account, get, getPage, type Service, type State, servicePath, type V1Page } from './api.ts'
+import { type Account, get, getPage, type Service, type State, servicePath, type V1Page, withQuery } from './api.ts'
 
 /** What the pages of the configuration read. No event says that it has changed: each visit of a page reads it again. */
 
@@ -53,7 +53,7 @@ const anew = { staleTime: 0 } as const
 export const account = (sid: string) =>
   queryOptions({
     queryKey: ['accounts', sid],
-    queryFn: () => get<AccountJson>(`/admin/v1/accounts/${encodeURIComponent(sid)}`),
+    queryFn: () => get<AccountJson>(accountPath(sid)),
     ...anew,
   })
 
@@ -138,3 +138,69 @@ export const userConversations = (of: string, service: string, sid: string) =>
     getNextPageParam: (page) => page.next,
     ...anew,
   })
+
+export interface ApiKey {
+  readonly sid: string
+  readonly friendly_name: string
+  readonly date_created: string
+}
+
+export const accountPath = (sid: string) => `/admin/v1/accounts/${encodeURIComponent(sid)}`
+
+export const keys = (of: string) =>
+  queryOptions({
+    queryKey: ['accounts', of, 'keys'],
+    queryFn: async () => (await get<{ keys: ApiKey[] }>(`${accountPath(of)}/keys`)).keys,
+    ...anew,
+  })
+
+export interface Address {
+  readonly sid: string
+  readonly address: string
+  readonly type: string
+  readonly friendly_name: string | null
+  readonly address_country: string | null
+  readonly auto_creation: {
+    readonly enabled: boolean
+    readonly type: 'default' | 'webhook' | 'studio'
+    readonly conversation_service_sid?: string | null
+    readonly webhook_url?: string | null
+    readonly webhook_method?: string
+    readonly webhook_filters?: readonly string[]
+    readonly studio_flow_sid?: string | null
+    readonly studio_retry_count?: number
+  }
+}
+
+export const addressesPath = '/v1/Configuration/Addresses'
+export const addressPages = (of: string) => pagesOf<Address>('addresses', of, `${addressesPath}?PageSize=50`)
+
+export interface Credential {
+  readonly sid: string
+  readonly friendly_name: string | null
+  readonly type: 'fcm' | 'apn' | 'gcm'
+  readonly sandbox: string | null
+  readonly date_created: string
+}
+
+export const credentialsPath = '/v1/Credentials'
+export const credentialPages = (of: string) => pagesOf<Credential>('credentials', of, `${credentialsPath}?PageSize=50`)
+
+export interface BindingFilters {
+  readonly type?: string | undefined
+  readonly identity?: string | undefined
+}
+
+export interface Binding {
+  readonly sid: string
+  readonly identity: string
+  readonly binding_type: string
+  readonly endpoint: string
+  readonly credential_sid: string
+  readonly message_types: readonly string[]
+  readonly date_created: string
+}
+
+export const bindingsPath = (service: string) => `${servicePath(service)}/Bindings`
+export const bindingPages = (of: string, service: string, { type, identity }: BindingFilters) =>
+  pagesOf<Binding>('bindings', of, withQuery(bindingsPath(service), { PageSize: 50, BindingType: type, Identity: identity }))

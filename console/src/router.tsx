@@ -9,6 +9,7 @@ import {
   useNavigate,
 } from '@tanstack/react-router'
 import { useEffect } from 'react'
+import type { BindingFilters } from './configuration.ts'
 import { Clock } from './pages/clock.tsx'
 import { Conversation } from './pages/conversation.tsx'
 import { Conversations } from './pages/conversations.tsx'
@@ -89,6 +90,32 @@ const routes = [
     getParentRoute: () => root,
     path: '/services/$service/roles',
     component: lazyRouteComponent(() => import('./pages/roles.tsx'), 'Roles'),
+  }),
+  createRoute({
+    getParentRoute: () => root,
+    path: '/services/$service/bindings',
+    validateSearch: (search): BindingFilters => textsAmong(search, ['type', 'identity']),
+    component: lazyRouteComponent(() => import('./pages/bindings.tsx'), 'Bindings'),
+  }),
+  createRoute({
+    getParentRoute: () => root,
+    path: '/accounts',
+    component: lazyRouteComponent(() => import('./pages/accounts.tsx'), 'Accounts'),
+  }),
+  createRoute({
+    getParentRoute: () => root,
+    path: '/accounts/$account',
+    component: lazyRouteComponent(() => import('./pages/account.tsx'), 'OneAccount'),
+  }),
+  createRoute({
+    getParentRoute: () => root,
+    path: '/accounts/$account/addresses',
+    component: lazyRouteComponent(() => import('./pages/addresses.tsx'), 'Addresses'),
+  }),
+  createRoute({
+    getParentRoute: () => root,
+    path: '/accounts/$account/credentials',
+    component: lazyRouteComponent(() => import('./pages/credentials.tsx'), 'Credentials'),
   }),
   createRoute({
     getParentRoute: () => root,

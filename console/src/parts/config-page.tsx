@@ -63,7 +63,13 @@ function Pages({ account, service }: Scope) {
       <Link to="/services/$service/notifications" {...ofService}>
         Notifications
       </Link>
+      <Link to="/services/$service/bindings" params={{ service }} search={{}} activeOptions={{ includeSearch: false }}>
+        Bindings
+      </Link>
       <p>Account</p>
+      <Link to="/accounts/$account" {...ofAccount}>
+        Account and keys
+      </Link>
       <Link to="/accounts/$account/services" {...ofAccount}>
         Services
       </Link>
@@ -72,6 +78,16 @@ function Pages({ account, service }: Scope) {
       </Link>
       <Link to="/accounts/$account/webhooks" {...ofAccount}>
         Webhooks
+      </Link>
+      <Link to="/accounts/$account/addresses" {...ofAccount}>
+        Addresses
+      </Link>
+      <Link to="/accounts/$account/credentials" {...ofAccount}>
+        Credentials
+      </Link>
+      <p>Installation</p>
+      <Link to="/accounts" activeOptions={{ exact: true }}>
+        Accounts
       </Link>
     </nav>
   )

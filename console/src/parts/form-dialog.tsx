@@ -9,7 +9,8 @@ interface FormDialogProps {
   readonly danger?: boolean
   /** What is said when it is done. */
   readonly done: string
-  readonly run: (texts: Readonly<Record<string, string>>) => Promise<unknown>
+  /** `given`: what the texts leave out: several choices of one name. */
+  readonly run: (texts: Readonly<Record<string, string>>, given: FormData) => Promise<unknown>
   readonly onClose: () => void
   readonly children?: ReactNode
 }
@@ -17,7 +18,7 @@ interface FormDialogProps {
 /** A dialog with one act. It stays open, and says why, when the server refuses. */
 export function FormDialog({ title, act, danger, done, run, onClose, children }: FormDialogProps) {
   const mutation = useMutation({
-    mutationFn: run,
+    mutationFn: (form: HTMLFormElement) => run(textsOf(form), new FormData(form)),
     onSuccess: () => {
       announce(done)
       onClose()
@@ -28,7 +29,7 @@ export function FormDialog({ title, act, danger, done, run, onClose, children }:
       <form
         onSubmit={(event) => {
           event.preventDefault()
-          mutation.mutate(textsOf(event.currentTarget))
+          mutation.mutate(event.currentTarget)
         }}
       >
         {children}

@@ -1,0 +1,226 @@
+import { useQuery } from '@tanstack/react-query'
+import { useNavigate } from '@tanstack/react-router'
+import { useState } from 'react'
+import { post, remove } from '../api.ts'
+import { type AccountJson, type ApiKey, account, accountPath, keys } from '../configuration.ts'
+import { Field, Loading, Problem, Sid } from '../parts/basics.tsx'
+import { ConfigPage } from '../parts/config-page.tsx'
+import { CopyResource } from '../parts/copy-resource.tsx'
+import { FormDialog } from '../parts/form-dialog.tsx'
+import { type NewSecret, Secret } from '../parts/secret.tsx'
+import { queryClient } from '../queries.ts'
+import { Time } from '../time.tsx'
+
+/** One account: its status, its auth token and its API keys. */
+export function OneAccount() {
+  const [made, setMade] = useState<NewSecret | null>(null)
+  return (
+    <ConfigPage title="Account">
+      {({ account: sid }) => (
+        <>
+          <Itself sid={sid} onSecret={setMade} />
+          <Keys of={sid} onSecret={setMade} />
+          {made && <Secret made={made} onClose={() => setMade(null)} />}
+        </>
+      )}
+    </ConfigPage>
+  )
+}
+
+type OnSecret = (made: NewSecret) => void
+
+const readAgain = () => queryClient.invalidateQueries({ queryKey: ['accounts'] })
+
+function Itself({ sid, onSecret }: { readonly sid: string; readonly onSecret: OnSecret }) {
+  const itself = useQuery(account(sid))
+  const [open, setOpen] = useState<'rename' | 'status' | 'rotate' | 'delete' | null>(null)
+  const navigate = useNavigate()
+  if (!itself.data) return itself.error ? <Problem error={itself.error} /> : <Loading what="the account" />
+  const { friendly_name, status, default_chat_service_sid, date_created } = itself.data
+  const close = () => setOpen(null)
+  const path = accountPath(sid)
+  const update = async (json: Partial<AccountJson>) => {
+    await post(path, { json })
+    await readAgain()
+  }
+  return (
+    <section>
+      <dl className="facts">
+        <dt>Name</dt>
+        <dd>{friendly_name}</dd>
+        <dt>Status</dt>
+        <dd>
+          <span className={`badge state-${status === 'active' ? 'active' : 'inactive'}`}>{status}</span>
+          {status === 'suspended' && ' Its requests are refused, and its conversations cannot be read.'}
+        </dd>
+        <dt>SID</dt>
+        <dd>
+          <Sid sid={sid} />
+        </dd>
+        <dt>Default service</dt>
+        <dd>
+          <Sid sid={default_chat_service_sid} />
+        </dd>
+        <dt>Created</dt>
+        <dd>
+          <Time at={date_created} />
+        </dd>
+      </dl>
+      <div className="acts">
+        <button type="button" onClick={() => setOpen('rename')}>
+          Rename
+        </button>
+        <button type="button" onClick={() => setOpen('status')}>
+          {status === 'active' ? 'Suspend' : 'Resume'}
+        </button>
+        <button type="button" onClick={() => setOpen('rotate')}>
+          New auth token
+        </button>
+        <CopyResource path={path} resource={itself.data} makes={{ path: '/admin/v1/accounts', json: { friendly_name } }} />
+        <button type="button" className="danger" onClick={() => setOpen('delete')}>
+          Delete
+        </button>
+      </div>
+      {open === 'rename' && (
+        <FormDialog
+          title="Rename the account"
+          act="Rename"
+          done="The account was renamed"
+          onClose={close}
+          run={({ name = '' }) => update({ friendly_name: name })}
+        >
+          <Field label="Name" name="name" defaultValue={friendly_name} maxLength={256} />
+        </FormDialog>
+      )}
+      {open === 'status' && (
+        <FormDialog
+          title={status === 'active' ? 'Suspend the account?' : 'Resume the account?'}
+          act={status === 'active' ? 'Suspend' : 'Resume'}
+          danger={status === 'active'}
+          done={status === 'active' ? 'The account was suspended' : 'The account is active again'}
+          onClose={close}
+          run={() => update({ status: status === 'active' ? 'suspended' : 'active' })}
+        >
+          <p>
+            {status === 'active'
+              ? 'Every request with its auth token or a key of it is refused, with 403, until it is resumed. Nothing is lost.'
+              : 'Its auth token and its keys work again.'}
+          </p>
+        </FormDialog>
+      )}
+      {open === 'rotate' && (
+        <FormDialog
+          title="Make a new auth token?"
+          act="Make a new one"
+          danger
+          done="There is a new auth token"
+          onClose={close}
+          run={async () => {
+            const { auth_token } = await post<{ auth_token: string }>(`${path}/rotate`)
+            onSecret({ name: 'Auth token', sid, secret: auth_token })
+          }}
+        >
+          <p>The old one stops working at once, and webhooks are signed with the new one.</p>
+        </FormDialog>
+      )}
+      {open === 'delete' && (
+        <FormDialog
+          title={`Delete ${friendly_name || sid}?`}
+          act="Delete"
+          danger
+          done="The account was deleted"
+          onClose={close}
+          run={async () => {
+            await remove(path)
+            await navigate({ to: '/accounts' })
+            await readAgain()
+          }}
+        >
+          <p>Everything in it goes with it: services, conversations, messages, files, users. This cannot be undone.</p>
+          <Field label="The SID of the account, to be sure" name="sure" required pattern={sid} autoComplete="off" />
+        </FormDialog>
+      )}
+    </section>
+  )
+}
+
+function Keys({ of, onSecret }: { readonly of: string; readonly onSecret: OnSecret }) {
+  const all = useQuery(keys(of))
+  const [creating, setCreating] = useState(false)
+  const [acting, setActing] = useState<{ readonly on: ApiKey; readonly act: 'rotate' | 'delete' } | null>(null)
+  const path = `${accountPath(of)}/keys`
+  const reveal = async (at: string, json?: object) => {
+    const { sid, secret } = await post<{ sid: string; secret: string }>(at, { ...(json && { json }) })
+    await readAgain()
+    onSecret({ name: 'Secret', sid, secret })
+  }
+  return (
+    <section>
+      <h2>API keys</h2>
+      <Problem error={all.error} retry={() => void all.refetch()} />
+      {all.data?.length === 0 && <p>None. A key signs in as the account, and can be taken away alone.</p>}
+      <ul className="rows" aria-label="API keys">
+        {all.data?.map((key) => (
+          <li key={key.sid} className="key">
+            <div className="row">
+              <span className="row-title">{key.friendly_name || key.sid}</span>
+              <span className="acts">
+                <button
+                  type="button"
+                  aria-label={`New secret for ${key.friendly_name || key.sid}`}
+                  onClick={() => setActing({ on: key, act: 'rotate' })}
+                >
+                  New secret
+                </button>
+                <button
+                  type="button"
+                  className="danger"
+                  aria-label={`Delete ${key.friendly_name || key.sid}`}
+                  onClick={() => setActing({ on: key, act: 'delete' })}
+                >
+                  Delete
+                </button>
+              </span>
+              <span className="row-note">{key.sid}</span>
+              <span className="row-time">
+                <Time at={key.date_created} />
+              </span>
+            </div>
+          </li>
+        ))}
+      </ul>
+      <p>
+        <button type="button" onClick={() => setCreating(true)}>
+          New key
+        </button>
+      </p>
+      {creating && (
+        <FormDialog
+          title="New API key"
+          act="Create"
+          done="The key was created"
+          onClose={() => setCreating(false)}
+          run={({ name }) => reveal(path, { friendly_name: name })}
+        >
+          <Field label="Name" name="name" maxLength={256} />
+        </FormDialog>
+      )}
+      {acting && (
+        <FormDialog
+          title={acting.act === 'delete' ? `Delete ${acting.on.friendly_name || acting.on.sid}?` : 'Make a new secret?'}
+          act={acting.act === 'delete' ? 'Delete' : 'Make a new one'}
+          danger
+          done={acting.act === 'delete' ? 'The key was deleted' : 'There is a new secret'}
+          onClose={() => setActing(null)}
+          run={async () => {
+            if (acting.act === 'rotate') return reveal(`${path}/${acting.on.sid}/rotate`)
+            await remove(`${path}/${acting.on.sid}`)
+            await readAgain()
+          }}
+        >
+          <p>{acting.act === 'delete' ? 'It stops working at once.' : 'The old one stops working at once.'}</p>
+        </FormDialog>
+      )}
+    </section>
+  )
+}
