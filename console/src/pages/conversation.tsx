@@ -1,9 +1,12 @@
 import { useInfiniteQuery, useQuery } from '@tanstack/react-query'
 import { getRouteApi, Link } from '@tanstack/react-router'
 import { useState } from 'react'
-import { type Conversation as ConversationJson, type Participant, post, remove } from '../api.ts'
-import { copy, Field, Loading, Problem, SelectField, Sid, StateBadge, TextField } from '../parts/basics.tsx'
+import { type Conversation as ConversationJson, type Participant, post, remove, servicePath } from '../api.ts'
+import { changedAttributes, indented } from '../json.ts'
+import { AttributesField } from '../parts/attributes-field.tsx'
+import { Field, Loading, Problem, SelectField, Sid, StateBadge } from '../parts/basics.tsx'
 import { Composer } from '../parts/composer.tsx'
+import { CopyResource } from '../parts/copy-resource.tsx'
 import { FormDialog } from '../parts/form-dialog.tsx'
 import { People } from '../parts/people.tsx'
 import { Timeline } from '../parts/timeline.tsx'
@@ -138,18 +141,13 @@ function Head({
           act="Save"
           done="The conversation was changed"
           onClose={close}
-          run={({ name, unique, attributes: json }) => update({ FriendlyName: name, UniqueName: unique, Attributes: json })}
+          run={({ name, unique, attributes: json }) =>
+            update({ FriendlyName: name, UniqueName: unique, Attributes: changedAttributes(json, attributes) })
+          }
         >
           <Field label="Friendly name" name="name" defaultValue={friendly_name ?? ''} maxLength={256} />
           <Field label="Unique name" name="unique" defaultValue={unique_name ?? ''} maxLength={256} />
-          <TextField
-            label="Attributes"
-            name="attributes"
-            className="code"
-            rows={8}
-            defaultValue={pretty(attributes)}
-            hint="JSON"
-          />
+          <AttributesField of="conversation" defaultValue={attributes} />
         </FormDialog>
       )}
       {open === 'timers' && (
@@ -202,14 +200,6 @@ function Head({
   )
 }
 
-function pretty(json: string): string {
-  try {
-    return JSON.stringify(JSON.parse(json), null, 2)
-  } catch {
-    return json
-  }
-}
-
 function Webhooks() {
   const { account, service, sid } = useShown()
   const hooks = useQuery(webhooks(account, service, sid))
@@ -235,7 +225,6 @@ function Facts({ conversation }: { readonly conversation: ConversationJson }) {
   const { service } = useShown()
   const { path } = useActing()
   const { sid, date_created, date_updated, attributes } = conversation
-  const curl = `curl -H "Authorization: Bearer $PARLEY_ADMIN_TOKEN" -H "X-Parley-Account: ${conversation.account_sid}" ${location.origin}${path}`
   return (
     <details>
       <summary>Facts and attributes</summary>
@@ -257,14 +246,21 @@ function Facts({ conversation }: { readonly conversation: ConversationJson }) {
           <Time at={date_updated} />
         </dd>
       </dl>
-      <pre className="code">{pretty(attributes)}</pre>
+      <pre className="code">{indented(attributes)}</pre>
       <div className="acts">
-        <button type="button" onClick={() => copy(JSON.stringify(conversation, null, 2), 'The conversation')}>
-          Copy as JSON
-        </button>
-        <button type="button" onClick={() => copy(curl, 'The command')}>
-          Copy as curl
-        </button>
+        <CopyResource
+          account={conversation.account_sid}
+          path={path}
+          resource={conversation}
+          makes={{
+            path: `${servicePath(service)}/Conversations`,
+            form: {
+              FriendlyName: conversation.friendly_name ?? undefined,
+              UniqueName: conversation.unique_name ?? undefined,
+              Attributes: attributes,
+            },
+          }}
+        />
         <Link className="button" to="/deliveries" search={{ conversation: sid }}>
           Its deliveries
         </Link>

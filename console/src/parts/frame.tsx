@@ -1,5 +1,5 @@
 import { useQuery } from '@tanstack/react-query'
-import { Link, Outlet, useNavigate } from '@tanstack/react-router'
+import { Link, Outlet, useNavigate, useRouterState } from '@tanstack/react-router'
 import { type RefObject, useEffect, useRef, useState } from 'react'
 import { aSid, remove } from '../api.ts'
 import { useCurrentService } from '../current.ts'
@@ -74,11 +74,16 @@ function ConversationsLink() {
   )
 }
 
+const ofConfiguration =
+  /^(?:\/console)?\/(?:accounts|installation|services\/\w+(?:\/(?:users|roles|webhooks|notifications|bindings)|\/?$))/
+
 function ConfigurationLink() {
   const service = useCurrentService()
+  const path = useRouterState({ select: ({ location }) => location.pathname })
   if (service === undefined) return null
+  const active = ofConfiguration.test(path) && ({ className: 'active', 'aria-current': 'page' } as const)
   return (
-    <Link to="/services/$service" params={{ service }}>
+    <Link to="/services/$service" params={{ service }} activeOptions={{ exact: true }} {...active}>
       Configuration
     </Link>
   )

@@ -1,11 +1,14 @@
 import { useQuery } from '@tanstack/react-query'
 import { useState } from 'react'
 import { type Delivery, getText, type Media, type Message, type Participant, pathOf, post, remove } from '../api.ts'
+import { changedAttributes, indented } from '../json.ts'
 import { mediaLink, receipts } from '../queries.ts'
 import { useActing, useShown } from '../shown.tsx'
 import { Time } from '../time.tsx'
+import { AttributesField } from './attributes-field.tsx'
 import { copy, Problem, StatusBadge, TextField } from './basics.tsx'
 import { nameOf } from './composer.tsx'
+import { CopyResource } from './copy-resource.tsx'
 import { DeliveryLink } from './delivery-link.tsx'
 import { FormDialog } from './form-dialog.tsx'
 
@@ -64,10 +67,15 @@ export function MessageBubble({ message, people, deliveries }: BubbleProps) {
       {details && (
         <div className="details">
           {delivery && <Receipts message={sid} people={people} />}
-          {attributes !== '{}' && <pre className="code">{attributes}</pre>}
-          <button type="button" onClick={() => copy(JSON.stringify(message, null, 2), 'The message')}>
-            Copy as JSON
-          </button>
+          {attributes !== '{}' && <pre className="code">{indented(attributes)}</pre>}
+          <CopyResource
+            account={options.account}
+            path={at}
+            resource={message}
+            {...(media === null && {
+              makes: { path: `${path}/Messages`, form: { Author: author, Body: body ?? undefined, Attributes: attributes } },
+            })}
+          />
           <button type="button" onClick={() => copy(sid, 'The SID')}>
             Copy the SID
           </button>
@@ -79,10 +87,12 @@ export function MessageBubble({ message, people, deliveries }: BubbleProps) {
           act="Save"
           done="The message was changed"
           onClose={close}
-          run={({ body: text, attributes: json }) => post(at, { ...options, form: { Body: text, Attributes: json } })}
+          run={({ body: text, attributes: json }) =>
+            post(at, { ...options, form: { Body: text, Attributes: changedAttributes(json, attributes) } })
+          }
         >
           <TextField label="Text" name="body" rows={5} defaultValue={body ?? ''} />
-          <TextField label="Attributes" name="attributes" className="code" rows={4} defaultValue={attributes} hint="JSON" />
+          <AttributesField of="message" defaultValue={attributes} />
         </FormDialog>
       )}
       {open === 'delete' && (

@@ -1,11 +1,15 @@
 import { type UseQueryResult, useQuery } from '@tanstack/react-query'
 import { useState } from 'react'
-import { type Participant, post, remove, type V1Page } from '../api.ts'
+import { type Form, type Participant, post, remove, type V1Page } from '../api.ts'
+import { changedAttributes } from '../json.ts'
 import { roles } from '../queries.ts'
 import { useActing, useShown } from '../shown.tsx'
-import { Field, Loading, Problem, SelectField } from './basics.tsx'
+import { AttributesField } from './attributes-field.tsx'
+import { Field, Loading, Problem } from './basics.tsx'
 import { nameOf } from './composer.tsx'
+import { CopyResource } from './copy-resource.tsx'
 import { FormDialog } from './form-dialog.tsx'
+import { RoleField } from './role-field.tsx'
 
 /** Who is in the conversation, with their roles and how far they have read. */
 export function People({ people }: { readonly people: UseQueryResult<V1Page<Participant>> }) {
@@ -13,6 +17,7 @@ export function People({ people }: { readonly people: UseQueryResult<V1Page<Part
   const { path, options } = useActing()
   const named = useQuery(roles(account, service))
   const [adding, setAdding] = useState(false)
+  const [editing, setEditing] = useState<Participant | null>(null)
   const [leaving, setLeaving] = useState<Participant | null>(null)
   const roleOf = (sid: string | null) => named.data?.find((role) => role.sid === sid)?.friendly_name
   const members = people.data?.items ?? []
@@ -38,6 +43,15 @@ export function People({ people }: { readonly people: UseQueryResult<V1Page<Part
                   .join(' · ')}
               </small>
             </div>
+            <button
+              type="button"
+              className="quiet"
+              aria-label={`Edit ${nameOf(one)}`}
+              disabled={state === 'closed'}
+              onClick={() => setEditing(one)}
+            >
+              Edit
+            </button>
             <button
               type="button"
               className="quiet"
@@ -75,16 +89,34 @@ export function People({ people }: { readonly people: UseQueryResult<V1Page<Part
           <Field label="Identity" name="identity" maxLength={256} />
           <Field label="Address" name="address" placeholder="+15551234567" />
           <Field label="Your address" name="proxy" placeholder="+15557654321" />
-          <SelectField label="Role" name="role">
-            <option value="">the default of the service</option>
-            {named.data
-              ?.filter(({ type }) => type === 'conversation')
-              .map(({ sid, friendly_name }) => (
-                <option key={sid} value={sid}>
-                  {friendly_name}
-                </option>
-              ))}
-          </SelectField>
+          <RoleField account={account} service={service} type="conversation" standard="the default of the service" />
+        </FormDialog>
+      )}
+      {editing && (
+        <FormDialog
+          title={`Edit ${nameOf(editing)}`}
+          act="Save"
+          done="The participant was changed"
+          onClose={() => setEditing(null)}
+          run={({ role, attributes }) =>
+            post(`${path}/Participants/${editing.sid}`, {
+              ...options,
+              form: { RoleSid: role || undefined, Attributes: changedAttributes(attributes, editing.attributes) },
+            })
+          }
+        >
+          {editing.identity !== null && (
+            <RoleField account={account} service={service} type="conversation" chosen={editing.role_sid} />
+          )}
+          <AttributesField of="participant" defaultValue={editing.attributes} />
+          <div className="acts">
+            <CopyResource
+              account={account}
+              path={`${path}/Participants/${editing.sid}`}
+              resource={editing}
+              makes={{ path: `${path}/Participants`, form: asForm(editing) }}
+            />
+          </div>
         </FormDialog>
       )}
       {leaving && (
@@ -101,4 +133,15 @@ export function People({ people }: { readonly people: UseQueryResult<V1Page<Part
       )}
     </details>
   )
+}
+
+/** The parameters that make a participant like this one. */
+function asForm({ identity, messaging_binding: binding, role_sid, attributes }: Participant): Form {
+  return {
+    Identity: identity ?? undefined,
+    'MessagingBinding.Address': binding?.address,
+    'MessagingBinding.ProxyAddress': binding?.proxy_address,
+    RoleSid: role_sid ?? undefined,
+    Attributes: attributes,
+  }
 }
