@@ -31,7 +31,7 @@ const slow = [
   'test/client/faults.test.ts',
   'test/console/*.test.ts',
   'test/package/*.test.ts',
-  'test/admin/{retention,search,test-mode}.test.ts',
+  'test/admin/{retention,search,targets,test-mode}.test.ts',
   'test/fuzz/{fuzz,hosted}.test.ts',
   'test/storage/{durability,sending}.test.ts',
   'test/testing/processes.test.ts',

@@ -29,6 +29,7 @@ import { notFound } from './replies.ts'
 import { retentionRoutes } from './retention.ts'
 import { searchRoutes } from './search.ts'
 import { sessionRoutes } from './session.ts'
+import { targetRoutes } from './targets.ts'
 import { type TestModeOptions, testModeRoutes } from './test-mode.ts'
 import { tokenRoutes } from './tokens.ts'
 import { loadValidator, refuseUnstorable, schemaError, validatorCompiler } from './validation.ts'
@@ -111,6 +112,7 @@ export function adminRoutes({
       await admin.register(eventRoutes(database))
     }
     await admin.register(deliveryRoutes(installation, idle), { prefix: '/deliveries' })
+    await admin.register(targetRoutes(installation))
     if (gateway) await admin.register(gatewayRoutes(installation, gateway), { prefix: '/gateway' })
     if (clock instanceof TestClock && timers && idle) {
       await admin.register(clockRoutes({ clock, database, timers, idle }), { prefix: '/clock' })
