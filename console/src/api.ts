@@ -242,6 +242,10 @@ export async function post<T>(path: string, options?: Options): Promise<T> {
   return (await request('POST', path, options)) as T
 }
 
+export async function put<T>(path: string, options?: Options): Promise<T> {
+  return (await request('PUT', path, options)) as T
+}
+
 export async function remove(path: string, options?: Options): Promise<void> {
   await request('DELETE', path, options)
 }

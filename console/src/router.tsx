@@ -42,6 +42,8 @@ const root = createRootRoute({
   ),
 })
 
+const channelPages = () => import('./pages/channels.tsx')
+
 const routes = [
   createRoute({ getParentRoute: () => root, path: '/', component: Start }),
   createRoute({
@@ -59,6 +61,16 @@ const routes = [
   }),
   createRoute({ getParentRoute: () => root, path: '/deliveries/$id', component: OneDelivery }),
   createRoute({ getParentRoute: () => root, path: '/clock', component: Clock }),
+  createRoute({
+    getParentRoute: () => root,
+    path: '/accounts/$account/channels',
+    component: lazyRouteComponent(channelPages, 'Channels'),
+  }),
+  createRoute({
+    getParentRoute: () => root,
+    path: '/accounts/$account/channels/$address',
+    component: lazyRouteComponent(channelPages, 'OneChannel'),
+  }),
   createRoute({ getParentRoute: () => root, path: '/$sid', component: Jump }),
   // The configuration is loaded when somebody goes there.
   createRoute({

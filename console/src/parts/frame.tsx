@@ -44,6 +44,7 @@ export function Frame() {
           <Link to="/deliveries" search={{}}>
             Deliveries
           </Link>
+          <ChannelsLink />
           <Link to="/clock">Clock</Link>
           <ConfigurationLink />
         </nav>
@@ -85,6 +86,17 @@ function ConfigurationLink() {
   return (
     <Link to="/services/$service" params={{ service }} activeOptions={{ exact: true }} {...active}>
       Configuration
+    </Link>
+  )
+}
+
+function ChannelsLink() {
+  const service = useCurrentService()
+  const place = useQuery({ ...placeOf(service ?? ''), enabled: service !== undefined })
+  if (!place.data) return null
+  return (
+    <Link to="/accounts/$account/channels" params={{ account: place.data.account_sid }}>
+      Channels
     </Link>
   )
 }
