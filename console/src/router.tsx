@@ -42,6 +42,7 @@ const root = createRootRoute({
   ),
 })
 
+const mailPages = () => import('./pages/mail.tsx')
 const channelPages = () => import('./pages/channels.tsx')
 
 const routes = [
@@ -71,6 +72,8 @@ const routes = [
     path: '/accounts/$account/channels/$address',
     component: lazyRouteComponent(channelPages, 'OneChannel'),
   }),
+  createRoute({ getParentRoute: () => root, path: '/mail', component: lazyRouteComponent(mailPages, 'CaughtMail') }),
+  createRoute({ getParentRoute: () => root, path: '/mail/$sid', component: lazyRouteComponent(mailPages, 'OneMail') }),
   createRoute({ getParentRoute: () => root, path: '/$sid', component: Jump }),
   // The configuration is loaded when somebody goes there.
   createRoute({

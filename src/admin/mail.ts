@@ -7,6 +7,7 @@ import { readMail } from '../channels/email/read.ts'
 import { MailError, type Taken } from '../channels/email/take.ts'
 import { milliseconds } from '../dates.ts'
 import type { Installation } from '../installation/open.ts'
+import { downloadHeaders } from '../media/headers.ts'
 import { accountBySid } from '../storage/lookups.ts'
 import { notFound } from './replies.ts'
 import {
@@ -34,6 +35,7 @@ const summary = {
   date: instant,
   return_path: { type: 'string', description: 'Envelope sender: bounces go there' },
   recipient: { type: 'string', description: 'Envelope recipient of this copy' },
+  subject: { type: ['string', 'null'] },
   size: { type: 'integer', description: 'In bytes' },
 }
 const sentMail = object('SentMail', summary)
@@ -44,7 +46,6 @@ const sentMailWithSource = object('SentMailWithSource', {
   to: mailboxes,
   cc: mailboxes,
   reply_to: mailboxes,
-  subject: { type: ['string', 'null'] },
   message_id: { type: ['string', 'null'] },
   in_reply_to: { type: 'array', items: { type: 'string' } },
   references: { type: 'array', items: { type: 'string' } },
@@ -75,6 +76,24 @@ const fetchMail: OperationSchema = {
   tags,
   params: path({ mail: 'SID of the mail, as the list has it' }),
   response: { 200: response('The mail', sentMailWithSource), ...errors(404) },
+}
+const ofMail = path({ mail: 'SID of the mail' })
+const file = (type: string, description: string) => ({ description, content: { [type]: { schema: { type: 'string' } } } })
+const fetchSource: OperationSchema = {
+  operationId: 'fetchMailSource',
+  summary: 'Download a mail that was sent, as it was sent',
+  description: only,
+  tags,
+  params: ofMail,
+  response: { 200: file('message/rfc822', 'The bytes of the mail'), ...errors(404) },
+}
+const fetchAttachment: OperationSchema = {
+  operationId: 'fetchMailAttachment',
+  summary: 'Download an attachment of a mail that was sent',
+  description: only,
+  tags,
+  params: path({ mail: 'SID of the mail', index: 'Which one, in the order of `attachments`, from 0' }),
+  response: { 200: file('*/*', 'The bytes of the attachment, with its type'), ...errors(404) },
 }
 const clearMail: OperationSchema = {
   operationId: 'clearMail',
@@ -193,6 +212,23 @@ export function mailRoutes(
         return mail ? withSource(mail) : notFound(reply)
       })
 
+      routes.get<{ Params: { mail: string } }>('/mail/:mail/source', { schema: fetchSource }, async ({ params }, reply) => {
+        const mail = outbox.get(params.mail)
+        if (!mail) return notFound(reply)
+        return reply.headers(downloadHeaders('message/rfc822', `${mail.id}.eml`)).send(mail.source)
+      })
+
+      routes.get<{ Params: { mail: string; index: string } }>(
+        '/mail/:mail/attachments/:index',
+        { schema: fetchAttachment },
+        async ({ params }, reply) => {
+          const mail = outbox.get(params.mail)
+          const found = mail && /^\d{1,9}$/.test(params.index) && (await attachmentsOf(mail))[Number(params.index)]
+          if (!found) return notFound(reply)
+          return reply.headers(downloadHeaders(found.content_type, found.filename)).send(Buffer.from(found.content))
+        },
+      )
+
       routes.delete('/mail', { schema: clearMail }, async (_request, reply) => {
         outbox.clear()
         return reply.code(204).send()
@@ -232,9 +268,13 @@ function takenToJson(taken: Taken) {
   }
 }
 
-function toJson({ id, account_sid, conversation_sid, message_sid, date, from, to, source }: SentMail) {
+async function attachmentsOf({ source }: SentMail) {
+  return (await readMail(source)).content.files.filter(({ category }) => category === 'media')
+}
+
+function toJson({ id, account_sid, conversation_sid, message_sid, date, from, to, subject, source }: SentMail) {
   const about = { account_sid, conversation_sid, message_sid, date: milliseconds(date) }
-  return { sid: id, ...about, return_path: from, recipient: to, size: source.length }
+  return { sid: id, ...about, return_path: from, recipient: to, subject, size: source.length }
 }
 
 async function withSource(mail: SentMail) {

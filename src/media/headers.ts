@@ -31,20 +31,23 @@ const executable =
   /^(?:text\/(?:html|xml|xsl)|application\/xml|.*\+xml|.*(?:java|ecma|j|live)script.*|application\/(?:wasm|x-shockwave-flash))$/
 
 /**
- * Returns the headers of a download. Uploads come from strangers and have the API's host: browsers are made to save files rather
+ * Returns the headers of a download. What comes from strangers has the host of the API: browsers are made to save files rather
  * than open them, and the sandbox gives a file opened all the same an origin of its own without scripts.
  */
-export function contentHeaders({ content_type, filename, sha256, date_created }: MediaRow): string[] {
+export function downloadHeaders(content_type: string, filename: string | null): Readonly<Record<string, string>> {
   const type = mimeType(content_type)
+  return {
+    'content-type': type && !executable.test(type.essence) ? content_type : 'application/octet-stream',
+    'content-disposition': disposition(filename),
+    'x-content-type-options': 'nosniff',
+    'content-security-policy': "default-src 'none'; sandbox",
+  }
+}
+
+/** The headers of a download of media. */
+export function contentHeaders({ content_type, filename, sha256, date_created }: MediaRow): string[] {
   return [
-    'content-type',
-    type && !executable.test(type.essence) ? content_type : 'application/octet-stream',
-    'content-disposition',
-    disposition(filename),
-    'x-content-type-options',
-    'nosniff',
-    'content-security-policy',
-    "default-src 'none'; sandbox",
+    ...Object.entries(downloadHeaders(content_type, filename)).flat(),
     'etag',
     `"${sha256}"`,
     'last-modified',

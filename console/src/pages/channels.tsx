@@ -23,9 +23,14 @@ export function Channels() {
     <main>
       <header className="page-header">
         <h1>Channels</h1>
-        <button type="button" className="primary" onClick={() => setCreating(true)}>
-          New channel
-        </button>
+        <div className="acts">
+          <Link className="button" to="/mail">
+            Caught mail
+          </Link>
+          <button type="button" className="primary" onClick={() => setCreating(true)}>
+            New channel
+          </button>
+        </div>
       </header>
       <Problem error={list.error} retry={() => void list.refetch()} />
       <Problem error={health.error} retry={() => void health.refetch()} />

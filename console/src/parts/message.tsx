@@ -11,6 +11,7 @@ import { nameOf } from './composer.tsx'
 import { CopyResource } from './copy-resource.tsx'
 import { DeliveryLink } from './delivery-link.tsx'
 import { FormDialog } from './form-dialog.tsx'
+import { size } from './size.ts'
 
 interface BubbleProps {
   readonly message: Message
@@ -195,9 +196,4 @@ function File({ file }: { readonly file: Media }) {
       </figcaption>
     </figure>
   )
-}
-
-function size(bytes: number): string {
-  if (bytes < 1000) return `${bytes} bytes`
-  return bytes < 1_000_000 ? `${(bytes / 1000).toFixed(1)} kB` : `${(bytes / 1_000_000).toFixed(1)} MB`
 }

@@ -55,7 +55,8 @@ async function send(options: MailKindOptions, out: Outbound, io: ChannelIo): Pro
   if (outbox) {
     const source = await withFiles(out, (files) => buffer(composed(head, out, files)))
     const { account: account_sid, conversation: conversation_sid, message: message_sid } = out.sids
-    outbox.add({ id: externalId, account_sid, conversation_sid, message_sid, date: io.now(), ...envelope, source })
+    const about = { account_sid, conversation_sid, message_sid, subject: head.subject }
+    outbox.add({ id: externalId, ...about, date: io.now(), ...envelope, source })
   }
   if (!relay) return { external_id: externalId, status: 'delivered', response: 'caught by test mode' }
   try {

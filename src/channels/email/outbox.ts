@@ -9,6 +9,7 @@ export interface SentMail {
   /** Envelope: the return path, and the one recipient of this copy. */
   readonly from: string
   readonly to: string
+  readonly subject: string | null
   readonly source: Buffer
 }
 
