@@ -31,6 +31,7 @@ import { searchRoutes } from './search.ts'
 import { sessionRoutes } from './session.ts'
 import { targetRoutes } from './targets.ts'
 import { type TestModeOptions, testModeRoutes } from './test-mode.ts'
+import { threadRoutes } from './threads.ts'
 import { tokenRoutes } from './tokens.ts'
 import { loadValidator, refuseUnstorable, schemaError, validatorCompiler } from './validation.ts'
 
@@ -113,6 +114,7 @@ export function adminRoutes({
     }
     await admin.register(deliveryRoutes(installation, idle), { prefix: '/deliveries' })
     await admin.register(targetRoutes(installation))
+    await admin.register(threadRoutes(installation))
     if (gateway) await admin.register(gatewayRoutes(installation, gateway), { prefix: '/gateway' })
     if (clock instanceof TestClock && timers && idle) {
       await admin.register(clockRoutes({ clock, database, timers, idle }), { prefix: '/clock' })

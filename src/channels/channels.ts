@@ -117,7 +117,7 @@ export class Channels {
   #fallback(row: DeliveryRow): Carrier | undefined {
     const { defaults, testMode } = this.#options
     const type = addressType(formOf(row).To)
-    const chosen = (type && defaults[type]) ?? (testMode ? { kind: loopback, settings: {} } : undefined)
+    const chosen = (type && defaults[type]) ?? (testMode ? { kind: loopback, settings: { status: 'delivered' } } : undefined)
     return chosen && { ...chosen, channel: { account_sid: row.account_sid, sid: '', address: formOf(row).From ?? '' } }
   }
 }
