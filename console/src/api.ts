@@ -181,6 +181,8 @@ interface Options {
   /** Several texts of a name repeat it. */
   readonly form?: Form
   readonly json?: object
+  /** A mail, as it came. */
+  readonly mail?: string
   /** Whether webhooks are sent, as for a request of the account. */
   readonly webhooks?: boolean
   readonly signal?: AbortSignal
@@ -194,7 +196,11 @@ export function onSignedOut(listener: () => void): () => void {
   return () => signedOut.delete(listener)
 }
 
-async function request(method: string, path: string, { account, form, json, webhooks, signal }: Options = {}): Promise<unknown> {
+async function request(
+  method: string,
+  path: string,
+  { account, form, json, mail, webhooks, signal }: Options = {},
+): Promise<unknown> {
   const given =
     form && Object.entries(form).flatMap(([name, value]) => [value ?? []].flat().map((text): [string, string] => [name, text]))
   const response = await fetch(path, {
@@ -202,10 +208,12 @@ async function request(method: string, path: string, { account, form, json, webh
     headers: {
       ...(account !== undefined && { 'x-parley-account': account }),
       ...(json && { 'content-type': 'application/json' }),
+      ...(mail !== undefined && { 'content-type': 'message/rfc822' }),
       ...(webhooks && { 'x-twilio-webhook-enabled': 'true' }),
     },
     ...(given && { body: new URLSearchParams(given) }),
     ...(json && { body: JSON.stringify(json) }),
+    ...(mail !== undefined && { body: mail }),
     ...(signal && { signal }),
   }).catch((error: Error) => {
     if (error.name === 'AbortError') throw error

@@ -65,7 +65,7 @@ function readsOf(all: readonly string[]): Promise<void>[] {
   for (const each of all) if (each.startsWith('user ')) keys.push(['user', each.slice('user '.length)])
   const sids = all.flatMap((each) => (each.startsWith('conversation ') ? [each.slice('conversation '.length)] : []))
   for (const sid of sids) keys.push(['conversation', sid])
-  if (sids.length > 0) keys.push(['timers'], ['conversations'], ['memberships'])
+  if (sids.length > 0) keys.push(['timers'], ['conversations'], ['memberships'], ['threads'])
   if (all.includes('deliveries')) keys.push(['deliveries'])
   return keys.flatMap(invalidate)
 }

@@ -74,6 +74,12 @@ const routes = [
   }),
   createRoute({ getParentRoute: () => root, path: '/mail', component: lazyRouteComponent(mailPages, 'CaughtMail') }),
   createRoute({ getParentRoute: () => root, path: '/mail/$sid', component: lazyRouteComponent(mailPages, 'OneMail') }),
+  createRoute({
+    getParentRoute: () => root,
+    path: '/services/$service/simulator',
+    validateSearch: (search): { as?: string; to?: string; by?: string } => textsAmong(search, ['as', 'to', 'by']),
+    component: lazyRouteComponent(() => import('./pages/simulator.tsx'), 'Simulator'),
+  }),
   createRoute({ getParentRoute: () => root, path: '/$sid', component: Jump }),
   // The configuration is loaded when somebody goes there.
   createRoute({

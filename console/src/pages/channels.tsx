@@ -3,6 +3,7 @@ import { getRouteApi, Link, useNavigate } from '@tanstack/react-router'
 import { useState } from 'react'
 import { post, remove } from '../api.ts'
 import { type Channel, channelPath, channels, type Kind, kinds, setChannel, type Target, targets } from '../channels.ts'
+import { useCurrentService } from '../current.ts'
 import { announce } from '../parts/announce.tsx'
 import { Empty, Field, Loading, Problem, SelectField, Sid, textsOf } from '../parts/basics.tsx'
 import { FormDialog } from '../parts/form-dialog.tsx'
@@ -24,6 +25,7 @@ export function Channels() {
       <header className="page-header">
         <h1>Channels</h1>
         <div className="acts">
+          <SimulatorLink />
           <Link className="button" to="/mail">
             Caught mail
           </Link>
@@ -49,6 +51,16 @@ export function Channels() {
       </ul>
       {creating && <NewChannel account={account} onClose={() => setCreating(false)} />}
     </main>
+  )
+}
+
+function SimulatorLink() {
+  const service = useCurrentService()
+  if (service === undefined) return null
+  return (
+    <Link className="button" to="/services/$service/simulator" params={{ service }} search={{}}>
+      Be a customer
+    </Link>
   )
 }
 

@@ -30,6 +30,10 @@ export function Palette({ onClose }: { readonly onClose: () => void }) {
     { name: 'Deliveries', run: () => void navigate({ to: '/deliveries', search: {} }) },
     { name: 'Failed deliveries', run: () => void navigate({ to: '/deliveries', search: { status: 'failed' } }) },
     { name: 'Pending deliveries', run: () => void navigate({ to: '/deliveries', search: { status: 'pending' } }) },
+    {
+      name: 'Be a customer (simulator)',
+      run: () => service && void navigate({ to: '/services/$service/simulator', params: { service }, search: {} }),
+    },
     { name: 'Caught mail', run: () => void navigate({ to: '/mail' }) },
     { name: 'Clock and timers', run: () => void navigate({ to: '/clock' }) },
     { name: theme === 'dark' ? 'Light theme' : 'Dark theme', run: () => setTheme(theme === 'dark' ? 'light' : 'dark') },
