@@ -19,6 +19,7 @@ import { type SweepRequest, sweep } from './model/sweep.ts'
 import { erasureCommands } from './privacy/erasures.ts'
 import type { PushReport } from './push/handler.ts'
 import { recordCommands } from './records/apply.ts'
+import { reopenConversation } from './resources/conversations/reopen.ts'
 import { registry } from './resources/index.ts'
 import { seedCommands } from './seed/commands.ts'
 import { long, type Tx } from './storage/database.ts'
@@ -51,6 +52,7 @@ export const commands = {
   ...erasureCommands,
   ...expiryCommands(registry),
   ...retentionCommands,
+  reopenConversation,
   ...seedCommands,
   ...recordCommands,
 }

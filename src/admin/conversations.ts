@@ -12,7 +12,7 @@ import { findDocuments, newest, type SearchRequest } from '../storage/search.ts'
 import { type Builder, type Shape, shape } from '../storage/shapes.ts'
 import { parseQuery } from '../words.ts'
 import { notFound, searchIsOff } from './replies.ts'
-import { errors, instant, type OperationSchema, object, response, shortText, sid } from './schemas.ts'
+import { bodyErrors, errors, instant, type OperationSchema, object, path, response, shortText, sid } from './schemas.ts'
 
 /** Rows read at a time, and in all for one page, when a filter has no index. */
 const window = 500
@@ -125,6 +125,17 @@ const listConversations: OperationSchema = {
     ),
     ...errors(400, 404, 409),
   },
+}
+
+const reopen: OperationSchema = {
+  operationId: 'reopenConversation',
+  summary: 'Reopen a closed conversation',
+  description:
+    'It is active, with those who were in it, and its timers begin anew. `/v1` has no such change: no webhook is sent. It is refused with ' +
+    '409 while an address pair of it, or its group, is in another open conversation.',
+  tags: ['Conversations'],
+  params: path({ service: 'SID of the service', sid: 'SID of the conversation' }),
+  response: { 200: response('The conversation', conversation), ...bodyErrors(404, 409) },
 }
 
 /**
@@ -244,11 +255,27 @@ async function readWithText(
 
 /** What an operator looks for among the conversations of a service. */
 export function conversationRoutes(
-  { database, config }: Pick<Installation, 'database' | 'config'>,
+  { database, config, clock, log }: Pick<Installation, 'database' | 'config' | 'clock' | 'log'>,
   timers: Pick<Timers, 'catchUp'>,
 ): FastifyPluginAsync {
   const { read } = database
   return async (routes) => {
+    routes.post<{ Params: { service: string; sid: string } }>(
+      '/services/:service/conversations/:sid/reopen',
+      { schema: reopen },
+      async ({ params: { service: service_sid, sid } }, reply) => {
+        const known = isSid('service', service_sid) && isSid('conversation', sid)
+        const service = known ? await read.one(serviceBySid, { sid: service_sid }) : undefined
+        if (!service) return notFound(reply)
+        const now = clock.now(service.account_sid)
+        const row = await database.write('reopenConversation', { service_sid, sid, now })
+        if (row === undefined) return notFound(reply)
+        if (row === null) return reply.code(409).send({ error: 'the conversation is not closed' })
+        log.info({ conversation: sid }, 'a closed conversation was reopened by the operator')
+        return toJson(row)
+      },
+    )
+
     routes.get<{ Querystring: Query }>('/conversations', { schema: listConversations }, async ({ query }, reply) => {
       const { service_sid, identity, address, limit = 50 } = query
       const from = query.from === undefined ? 0 : parseInstant(query.from)

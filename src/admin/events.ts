@@ -26,7 +26,7 @@ const streamEvents: OperationSchema = {
   summary: 'Follow what changes, on all nodes',
   description:
     'Server-sent events, which name what has changed and hold nothing of it: `conversation` (its state, names, messages or ' +
-    'participants) and `user`, with `{"sid":"…"}`; `deliveries` and `clock`, with `{}`; `reset` when anything may have changed; `start` where a stream begins. With ' +
+    'participants), `reopened` (a closed conversation, by the operator) and `user`, with `{"sid":"…"}`; `deliveries` and `clock`, with `{}`; `reset` when anything may have changed; `start` where a stream begins. With ' +
     '`Last-Event-ID`, as browsers send it, it goes on where it ended, or with `reset`. It ends after ten minutes.',
   tags: ['Events'],
   response: {
@@ -40,7 +40,7 @@ const streamEvents: OperationSchema = {
 
 /** What an event is about; some are about no one thing. */
 interface FeedEvent {
-  readonly type: 'conversation' | 'user' | 'deliveries' | 'clock' | 'reset'
+  readonly type: 'conversation' | 'reopened' | 'user' | 'deliveries' | 'clock' | 'reset'
   readonly sid?: string
 }
 
@@ -158,6 +158,8 @@ function eventOf(notice: Notice): FeedEvent | undefined {
     case 'dropped':
     case 'recorded':
       return { type: 'deliveries' }
+    case 'reopened':
+      return { type: 'reopened', sid: notice.sid }
     case 'clock':
       return { type: 'clock' }
     case 'emptied':

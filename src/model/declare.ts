@@ -121,7 +121,7 @@ export interface Urls {
 export type ChangeVerb = 'create' | 'update' | 'remove'
 
 /** Why a row changes: on request, by a deadline, or as a consequence of another change. */
-type Cause = 'request' | 'deadline' | 'consequence'
+type Cause = 'request' | 'deadline' | 'consequence' | 'operator'
 
 export interface Created<Row> {
   readonly verb: 'create'

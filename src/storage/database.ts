@@ -53,6 +53,8 @@ export type Notice =
   | { readonly topic: 'access'; readonly sid: string; readonly within?: string }
   /** There is something new in what client SDKs keep a copy of. */
   | { readonly topic: 'sync'; readonly object: string }
+  /** The operator has undone an end. */
+  | { readonly topic: 'reopened'; readonly sid: string }
   /** Somebody types: nothing is stored. `object`: those who follow it are told. */
   | {
       readonly topic: 'typing'

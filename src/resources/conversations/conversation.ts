@@ -40,6 +40,14 @@ export const releaseParticipants = shape<Pick<ConversationRow, 'service_sid' | '
     .where('conversation_sid', '=', a.sid),
 )
 
+const returnParticipants = shape<Pick<ConversationRow, 'service_sid' | 'sid'>>()((db, a) =>
+  db
+    .updateTable('participants')
+    .set({ open: 1, closed_activity: null })
+    .where('service_sid', '=', a.service_sid)
+    .where('conversation_sid', '=', a.sid),
+)
+
 const allStates = ['active', 'inactive', 'closed', 'initializing'] as const
 
 /** https://www.twilio.com/docs/conversations/api/conversation-resource */
@@ -143,10 +151,11 @@ export const conversations = resource<ConversationRow, 'timers' | 'bindings'>()(
     return null
   },
 
-  /** Frees the address pairs of a closed or removed conversation, which also no longer counts for the limit of open ones. */
+  /** Frees the address pairs of a closed or removed conversation, which also no longer counts for the limit of open ones; or takes them again. */
   async afterWrite(tx, { before, after }) {
     const released = before !== null && before.state !== 'closed' && (after === null || after.state === 'closed')
     if (released) await tx.run(releaseParticipants, before)
+    if (before?.state === 'closed' && after && after.state !== 'closed') await tx.run(returnParticipants, after)
   },
 
   represent: (row, self) => ({
@@ -267,6 +276,8 @@ function stateEvents(change: Change<ConversationRow>, now: number): Event[] {
   const { before, after, cause } = change
   const { state: from } = before
   const { state: to } = after
+  // The vendor has no such change, and so no event for it.
+  if (cause === 'operator') return []
   if (cause === 'request') return [stateEvent(after, { from, to, reason: 'API', at: after.date_updated })]
   if (cause === 'consequence') return [stateEvent(after, { from, to, reason: 'EVENT', at: now })]
   if (from !== 'initializing') return [stateEvent(after, { from, to, reason: 'TIMER', at: after.date_updated })]

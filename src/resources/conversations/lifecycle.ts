@@ -11,7 +11,8 @@ import type { ConversationRow, ConversationState } from '../../storage/schema.ts
  *
  *  create with participants ─▶ initializing ── at once, as by a deadline ──▶ active, or inactive if created with State=inactive
  *
- *  active, inactive ── State=closed, closed timer ──▶ closed (final: only reads and deletion)
+ *  active, inactive ── State=closed, closed timer ──▶ closed (final for the account: only reads and deletion)
+ *  closed ── the operator reopens it ──▶ active
  *
  * Both deadlines are counted from one anchor: creation, the last message, or a request that changes a timer or the state.
  * Sources disagree on the closed one: a guide counts it from the moment of becoming inactive, the official example from that anchor.
@@ -46,6 +47,11 @@ export function withState(row: ConversationRow, state: ConversationState, now: n
   refuseUnusable(row)
   if (state === row.state) return row
   return restartTimers(inState(row, state, now), now)
+}
+
+/** Undoes the closing of a conversation, which nobody but the operator can. Both deadlines restart: the old ones have passed. */
+export function reopened(row: ConversationRow, now: number): ConversationRow {
+  return restartTimers(inState(row, 'active', now), now)
 }
 
 /** Throws when the conversation is closed: it can only be read and deleted. */
