@@ -84,7 +84,7 @@ function Loaded({ account, service, sid }: { readonly account: string; readonly 
   )
 }
 
-type Open = 'edit' | 'state' | 'timers' | 'delete' | null
+type Open = 'edit' | 'state' | 'timers' | 'reopen' | 'delete' | null
 
 function Head({
   conversation: { sid, friendly_name, unique_name, state, timers, attributes },
@@ -131,6 +131,11 @@ function Head({
         <button type="button" disabled={closed} onClick={() => setOpen('state')}>
           State
         </button>
+        {closed && (
+          <button type="button" onClick={() => setOpen('reopen')}>
+            Reopen
+          </button>
+        )}
         <button type="button" className="danger" onClick={() => setOpen('delete')}>
           Delete
         </button>
@@ -178,7 +183,21 @@ function Head({
             <option>inactive</option>
             <option>closed</option>
           </SelectField>
-          <p>A closed conversation stays closed: nothing can be written to it any more.</p>
+          <p>A closed conversation stays closed for the account: nothing can be written to it any more.</p>
+        </FormDialog>
+      )}
+      {open === 'reopen' && (
+        <FormDialog
+          title="Reopen the conversation?"
+          act="Reopen"
+          done="The conversation was reopened"
+          onClose={close}
+          run={() => post(`/admin/v1/services/${service}/conversations/${sid}/reopen`)}
+        >
+          <p>
+            It becomes active, with everybody who was in it, and its timers begin anew. Only the operator can do this: the account
+            cannot, and no webhook is sent.
+          </p>
         </FormDialog>
       )}
       {open === 'delete' && (
