@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
 import { settings } from '../src/config.ts'
 import { makeTemporaryFolder, removeTemporaryFolder } from '../src/temporary.ts'
+import { startServer } from './support/server.ts'
 import { stranger } from './support/stranger.ts'
 
 const root = fileURLToPath(new URL('../', import.meta.url))
@@ -65,6 +66,60 @@ test('what the unit can give as a credential are settings', () => {
   expect(given.map(([, , credential]) => credential)).toEqual(credentials)
   const names = settings.map(({ env }) => env as string)
   expect(given.filter(([, env = '']) => !names.includes(env))).toEqual([])
+})
+
+const alerts = read('deploy/alerts.yaml')
+
+interface Dashboard {
+  readonly panels: readonly { readonly title: string; readonly targets?: readonly { readonly expr: string }[] }[]
+}
+
+/** The queries of the dashboard, with values in place of what Grafana fills in. */
+function dashboardQueries(): string[] {
+  const { panels }: Dashboard = JSON.parse(read('deploy/grafana-dashboard.json'))
+  const queries = panels.flatMap(({ targets = [] }) => targets.map(({ expr }) => expr))
+  return queries.map((query) => query.replaceAll('$__rate_interval', '5m').replaceAll('$instance', '.*'))
+}
+
+test('alerts, dashboard and documentation name metrics that there are, and the dashboard shows all of Parley', async () => {
+  await using server = await startServer()
+  const text = await (await fetch(`${server.metricsUrl}/metrics`)).text()
+  const there = new Set([...text.matchAll(/^# TYPE (\S+)/gm)].map(([, name = '']) => name))
+  const named = (queries: string) =>
+    (queries.match(/\b(?:parley|process|nodejs)_[a-z0-9_]+/g) ?? []).map((name) => {
+      const base = name.replace(/_(?:bucket|sum|count)$/, '')
+      return there.has(base) ? base : name
+    })
+  const shown = new Set(named(dashboardQueries().join('\n')))
+  const [page = ''] = /^## Metrics and logs$[\s\S]*?^## /m.exec(read('docs/operations.md')) ?? []
+  for (const names of [named(alerts), [...shown], named(page)]) {
+    expect(names.length).toBeGreaterThan(10)
+    expect(names.filter((name) => !there.has(name))).toEqual([])
+  }
+  expect([...there].filter((name) => name.startsWith('parley_') && !shown.has(name))).toEqual([])
+})
+
+const promtool = spawnSync('promtool', ['--version']).status === 0
+
+test.runIf(promtool || process.env.CI)('Prometheus understands the alerts and every query of the dashboard', () => {
+  const folder = makeTemporaryFolder('parley-rules-')
+  try {
+    const check = (file: string) => {
+      const { status, stdout, stderr } = spawnSync('promtool', ['check', 'rules', file], { encoding: 'utf8' })
+      return { status, text: stdout + stderr }
+    }
+    const own = check(join(root, 'deploy/alerts.yaml'))
+    expect(own).toEqual({ status: 0, text: expect.stringMatching(/SUCCESS: \d\d rules found/) })
+    const rules = dashboardQueries().map((expr, i) => ({ record: `panel:${i}`, expr }))
+    const file = join(folder, 'dashboard.json')
+    // JSON is YAML.
+    writeFileSync(file, JSON.stringify({ groups: [{ name: 'dashboard', rules }] }))
+    expect(check(file)).toEqual({ status: 0, text: expect.stringContaining(`SUCCESS: ${rules.length} rules found`) })
+    writeFileSync(file, JSON.stringify({ groups: [{ name: 'dashboard', rules: [{ record: 'panel:x', expr: 'sum(' }] }] }))
+    expect(check(file).status).not.toBe(0)
+  } finally {
+    removeTemporaryFolder(folder)
+  }
 })
 
 test('the container is given every file that it copies', () => {
