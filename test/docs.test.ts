@@ -63,7 +63,7 @@ test('every setting is on the page of settings, and what a page calls a setting 
   const page = read('docs/generated/settings.md')
   const names = settings.map(({ env }) => env as string)
   expect(names.filter((name) => !page.includes(`\`${name}\``))).toEqual([])
-  const ofTests = ['POSTGRES_URL', 'ENGINE', 'CLIENT_SDK', 'CHROMIUM'].map((name) => `PARLEY_TEST_${name}`)
+  const ofTests = ['POSTGRES_URL', 'ENGINE', 'CLIENT_SDK', 'CHROMIUM', 'RETRIES'].map((name) => `PARLEY_TEST_${name}`)
   const others = ['PARLEY_URL', ...ofTests, 'PARLEY_FAULT_ROUNDS', 'PARLEY_FAULT_SEED']
   const unknown = pages.flatMap((page) =>
     (read(page).match(/\bPARLEY_[A-Z]+(_[A-Z]+)*/g) ?? [])
