@@ -67,6 +67,8 @@ const checkMs = 1000
 const maxSpreadMs = 10_000
 /** Clients that come back in a second without hurting a node. */
 const returnsPerSecond = 500
+/** Upgrades to websockets in a turn of the event loop: each takes a tenth of a millisecond, and thousands may come in one. */
+const maxUpgrading = 8
 /** Tokens that are verified at a time: of a crowd the first are let in soon, instead of all of them late. */
 const maxVerifying = 16
 /** How long a stop waits for requests in progress: as long as a pre-action webhook may take. */
@@ -85,6 +87,7 @@ export class ClientServer implements Worker {
   readonly #byUser = new Map<string, Set<Connection>>()
   /** Of those that were admitted. */
   readonly #admitted = new WeakMap<Connection, { readonly user_sid: string; readonly token: string }>()
+  readonly #upgrades = new Turns(maxUpgrading, maxUpgrading)
   readonly #admissions = new Turns(maxVerifying)
   readonly #router = new Router<ClientCall>(routes)
   readonly #hub: SyncHub
@@ -160,18 +163,21 @@ export class ClientServer implements Worker {
     if (this.#stopping) return void refuseUpgrade(socket, 503)
     const caller = { headers: request.headers, raw: request, server: { isTrustedProxy } }
     const from = { base: baseOf(caller, publicUrl), address: addressOf(caller), transport: socket }
-    this.#sockets ??= openSockets(this.#handler.limits)
-    this.#sockets.then(
-      (sockets) => {
+    // Nobody else listens until it is a websocket.
+    socket.on('error', nothing)
+    this.#upgrades
+      .run(async () => {
+        this.#sockets ??= openSockets(this.#handler.limits)
+        const sockets = await this.#sockets
+        socket.off('error', nothing)
         sockets.handleUpgrade(request, socket, head, (websocket) => {
           this.#connections.add(new Connection(websocket, from, this.#handler))
         })
-      },
-      (error: unknown) => {
+      })
+      .catch((error: unknown) => {
         this.#handler.failed(error)
         socket.destroy()
-      },
-    )
+      })
   }
 
   async #admit(connection: Connection, token: string): Promise<Session> {
@@ -361,6 +367,8 @@ async function openSockets({ maxFrameBytes }: ConnectionLimits): Promise<WebSock
     perMessageDeflate: false,
   })
 }
+
+function nothing(): void {}
 
 function sessionOf({ account: _account, service: _service, ...token }: Verified, user_sid: string): Session {
   return { ...token, user_sid }

@@ -47,3 +47,17 @@ test('work that fails gives its place to the next', async () => {
   await expect(failing).rejects.toThrow('no')
   expect(await turns.run(async () => 'yes')).toBe('yes')
 })
+
+test('of what has waited so many begin in each turn, although more places are free', async () => {
+  const turns = new Turns(4, 2)
+  const seen = new Set<number>()
+  let begun = 0
+  const work = Promise.all(Array.from({ length: 10 }, () => turns.run(async () => void begun++)))
+  while (begun < 10) {
+    seen.add(begun)
+    await turn()
+  }
+  await work
+  expect([...seen]).toEqual([4, 6, 8])
+  expect(await turns.run(async () => 'and after them')).toBe('and after them')
+})

@@ -1,14 +1,18 @@
 /**
- * Does so many things at a time, and lets everybody else have a turn of the event loop after each: when thousands of clients come back at
- * once, requests of others are not to wait for all of them.
+ * Does so many things at a time, and begins at most `perTurn` of those that have waited in each turn of the event loop: when thousands of
+ * clients come back at once, requests of others, which need several turns each, are not to wait for all of them.
  */
 export class Turns {
   readonly #max: number
+  readonly #perTurn: number
   readonly #queue: (() => void)[] = []
   #running = 0
+  /** Places that are free, and not handed on yet. */
+  #free = 0
 
-  constructor(max: number) {
+  constructor(max: number, perTurn = 1) {
     this.#max = max
+    this.#perTurn = perTurn
   }
 
   /** How many are waiting. */
@@ -22,14 +26,19 @@ export class Turns {
     try {
       return await work()
     } finally {
-      setImmediate(() => this.#pass())
+      if (this.#free++ === 0) setImmediate(() => this.#pass())
     }
   }
 
-  /** Hands the place to the next one. */
+  /** Hands places to the next ones. */
   #pass(): void {
-    const next = this.#queue.shift()
-    if (next) next()
-    else this.#running--
+    const next = this.#queue.splice(0, Math.min(this.#perTurn, this.#free))
+    this.#free -= next.length
+    if (this.#queue.length === 0) {
+      this.#running -= this.#free
+      this.#free = 0
+    }
+    if (this.#free > 0) setImmediate(() => this.#pass())
+    for (const begin of next) begin()
   }
 }
