@@ -6,7 +6,7 @@ import type { Bearers } from '../media/http.ts'
 import { messagesList, objectNamed } from '../resources/sync-objects.ts'
 import { userByIdentity } from '../storage/lookups.ts'
 import { serviceOf } from './rows.ts'
-import { mayRead } from './sync/access.ts'
+import { reach } from './sync/access.ts'
 import { type Verified, verifyToken } from './tokens.ts'
 
 /** Verifies a token, with guessing slowed down as for any credentials. Throws ApiError. */
@@ -42,7 +42,7 @@ export function mediaBearers(pipeline: Pipeline, throttle: LoginThrottle): Beare
       if (!user || !object) return false
       const service = await serviceOf({ pipeline, session: bearer })
       return (
-        (await mayRead({ read, service, now: clock.now(bearer.account_sid) }, { ...bearer, user_sid: user.sid }, object)) !== null
+        (await reach({ read, service, now: clock.now(bearer.account_sid) }, { ...bearer, user_sid: user.sid }, object)) !== null
       )
     },
   }

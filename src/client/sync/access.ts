@@ -59,11 +59,17 @@ export async function readable(view: View, session: Reading, object: SyncObject)
   return { conversation, member }
 }
 
-/** Returns by what a user may read an object: as theirs, or by a role or as its creator; null when they may not. */
-export async function mayRead(view: View, session: Reading, object: SyncObject): Promise<'own' | 'role' | null> {
+/** An object that a user may read: as theirs, or by a role or as its creator. */
+export interface Reached {
+  readonly by: 'own' | 'role'
+  readonly found: Readable
+}
+
+/** Reads the row of an object; null when a user may not read it. */
+export async function reach(view: View, session: Reading, object: SyncObject): Promise<Reached | null> {
   try {
     const found = await readable(view, session, object)
-    return 'user' in found || found.member !== null ? 'own' : 'role'
+    return { by: 'user' in found || found.member !== null ? 'own' : 'role', found }
   } catch (error) {
     if (error instanceof ApiError && error.entry.status < 500) return null
     throw error

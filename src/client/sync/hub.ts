@@ -1,10 +1,9 @@
 import { isFailure } from '../../errors.ts'
-import { objectNamed, type SyncObject, typeOf } from '../../resources/sync-objects.ts'
-import type { Reader } from '../../storage/database.ts'
-import type { Shape } from '../../storage/shapes.ts'
+import { messagesList, objectNamed, type SyncObject, typeOf } from '../../resources/sync-objects.ts'
 import { type Connection, notification, type Session } from '../connection.ts'
-import { mayRead } from './access.ts'
-import { type Changes, changesSince, eventsOf, type ItemChange, removalOf, type View } from './changes.ts'
+import { type Reached, reach } from './access.ts'
+import { type Changes, changedConversation, changesSince, eventsOf, type ItemChange, removalOf, type View } from './changes.ts'
+import { onceEach } from './once-each.ts'
 import { Pace } from './pace.ts'
 import { Turns } from './turns.ts'
 
@@ -35,6 +34,8 @@ interface Asked {
   readonly connection: Connection
   readonly session: Session
   readonly correlation_id: unknown
+  /** What the session may read, by name. */
+  readonly reached: Map<string, Promise<Reached | null>>
 }
 
 /** A request to subscribe to one object. */
@@ -108,7 +109,7 @@ export class SyncHub {
       const fresh = await this.#options.view(session)
       const view = fresh && { ...fresh, read: onceEach(fresh.read) }
       if (!view) return
-      const asked = { view, fresh, connection, session, correlation_id: correlationId }
+      const asked = { view, fresh, connection, session, correlation_id: correlationId, reached: new Map() }
       const refusals = await Promise.all(wanted.map((one) => this.#subscribe(asked, live.get(one.name), one)))
       // Last: a client that is refused a conversation before it hears that it has left it does not announce that it has.
       for (const [i, message] of refusals.entries()) if (message !== null) this.#refuse(asked, wanted[i]?.name ?? '', message)
@@ -180,9 +181,9 @@ export class SyncHub {
     try {
       const view = await this.#options.view(session)
       for (const { live, position } of view ? taken : []) {
-        const reading = view && (await mayRead(view, session, live.object))
-        if (!reading || !this.#byConnection.has(connection)) continue
-        this.#add(live, connection, position, reading === 'role')
+        const reached = view && (await reach(view, session, live.object))
+        if (!reached || !this.#byConnection.has(connection)) continue
+        this.#add(live, connection, position, reached.by === 'role')
         this.#markDirty(live)
       }
     } finally {
@@ -207,14 +208,17 @@ export class SyncHub {
 
   /** Subscribes to one object. Returns why that is refused; null when it is not. */
   async #subscribe(asked: Asked, live: Live | undefined, { name, after }: Wanted): Promise<string | null> {
-    const { view, fresh, connection, session, correlation_id } = asked
+    const { view, fresh, connection, correlation_id } = asked
     if (!live) return 'there is no such object'
     const { object } = live
-    const reading = await mayRead(view, session, object)
-    if (!reading) return 'there is no such object for this user'
+    const reached = await this.#reach(asked, object)
+    if (!reached) return 'there is no such object for this user'
     // A client without a position has read the object just now: it is sent what comes.
     const since = after ?? Number.MAX_SAFE_INTEGER
-    let found = await changesSince(view, object, since)
+    const { found: shown } = reached
+    let found = await ('conversation' in shown
+      ? changedConversation(view, object, shown.conversation, since)
+      : changesSince(view, object, since))
     // What others have been sent meanwhile.
     while (found && !found.interrupted && live.subscribers.size > 0 && found.position < live.position) {
       found = await changesSince(fresh, object, since)
@@ -223,7 +227,7 @@ export class SyncHub {
     if (!found) return 'the object does not exist any more'
     this.#send([connection], object, found.changes)
     this.#options.replayed(found.changes.length)
-    if (!found.interrupted) this.#add(live, connection, found.position, reading === 'role')
+    if (!found.interrupted) this.#add(live, connection, found.position, reached.by === 'role')
     this.#tell(connection, 'subscription_established', correlation_id, {
       object_sid: name,
       object_type: typeOf(object),
@@ -232,6 +236,14 @@ export class SyncHub {
     })
     if (live.dirty) this.#flush(live)
     return null
+  }
+
+  /** Whoever may read the messages of a conversation may read who is in it. */
+  #reach({ view, session, reached }: Asked, object: SyncObject): Promise<Reached | null> {
+    const key = object.part === 'roster' ? messagesList(object.sid) : object.name
+    const known = reached.get(key) ?? reach(view, session, object)
+    reached.set(key, known)
+    return known
   }
 
   #pin(object: SyncObject, { service_sid, account_sid }: Session): Live {
@@ -376,18 +388,4 @@ export class SyncHub {
   #tell(connection: Connection, event_type: string, correlationId: unknown, event: object): void {
     connection.sendBytes(notification(messageType, { event_type, correlation_id: correlationId, event }))
   }
-}
-
-/** Returns a reader that asks for the same row once: the objects of one conversation are shown from the same few. */
-function onceEach(read: Reader): Reader {
-  const rows = new Map<string, Promise<unknown>>()
-  const one = <A extends object, R>(query: Shape<A, R>, args: A): Promise<R | undefined> => {
-    const key = `${query.id} ${JSON.stringify(args)}`
-    // The key has the id of this query, so that the row has its type.
-    const known = rows.get(key) as Promise<R | undefined> | undefined
-    const row = known ?? read.one(query, args)
-    if (!known) rows.set(key, row)
-    return row
-  }
-  return { one, hold: one, all: (query, args) => read.all(query, args) }
 }
