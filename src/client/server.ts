@@ -280,7 +280,10 @@ export class ClientServer implements Worker {
       if (notice.topic === 'clock') this.#check()
       if (notice.topic === 'missed') this.#missed()
       // What clients keep a copy of is not there any more: they have to begin anew.
-      if (notice.topic === 'emptied') for (const connection of this.#connections) connection.drop()
+      if (notice.topic === 'emptied') {
+        this.#hub.emptied()
+        for (const connection of this.#connections) connection.drop()
+      }
       if (notice.topic === 'access') this.#accessChanged(notice.sid, notice.within)
     }
     for (const notice of notices) {

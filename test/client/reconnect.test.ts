@@ -229,3 +229,34 @@ test('who is removed is sent nothing any more, in the instant of the removal', a
   raw.socket.close()
   await once(raw.socket, 'close')
 })
+
+test('who comes back with the position of another is sent what the other was, and what has happened since', async ({
+  tenant,
+}) => {
+  const sid = await conversationWith(tenant, 'ann', 'bob', 'carol')
+  const rest = v1(tenant).conversations(sid)
+  const object_sid = `${sid}.messages`
+  const [ann, bob, carol] = [
+    await RawClient.admitted(tenant, 'ann'),
+    await RawClient.admitted(tenant, 'bob'),
+    await RawClient.admitted(tenant, 'carol'),
+  ]
+  const { last_event_id } = (await ann.request('GET', `/v3/Lists/${object_sid}`)).body
+  const since = async (client: RawClient) => {
+    const body = { action: 'establish', correlation_id: 1, requests: [{ object_sid, last_event_id }] }
+    await client.request('POST', '/v4/Subscriptions', { body })
+    const { event } = await client.event('subscription_established')
+    const events = client.takeEvents('list_item_added').flatMap((frame) => frame.events as Event[])
+    return { data: events.map(({ item_data }) => item_data), position: event.last_event_id - last_event_id }
+  }
+  await rest.messages.create({ body: 'one' })
+  expect(await since(ann)).toMatchObject({ data: [{ text: 'one' }], position: 1 })
+  expect(await since(bob)).toMatchObject({ data: [{ text: 'one' }], position: 1 })
+  await rest.messages.create({ body: 'two' })
+  expect(await since(carol)).toMatchObject({ data: [{ text: 'one' }, { text: 'two' }], position: 2 })
+  await rest.participants('bob').remove()
+  await bob.request('POST', '/v4/Subscriptions', {
+    body: { action: 'establish', correlation_id: 2, requests: [{ object_sid, last_event_id }] },
+  })
+  expect((await bob.event('subscription_failed')).event).toMatchObject({ object_sid, error: { status: 404 } })
+})

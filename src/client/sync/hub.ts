@@ -2,9 +2,10 @@ import { isFailure } from '../../errors.ts'
 import { messagesList, objectNamed, type SyncObject, typeOf } from '../../resources/sync-objects.ts'
 import { type Connection, notification, type Session } from '../connection.ts'
 import { type Reached, reach } from './access.ts'
-import { type Changes, changedConversation, changesSince, eventsOf, type ItemChange, removalOf, type View } from './changes.ts'
+import { type Changes, changesSince, eventsOf, type ItemChange, removalOf, type View } from './changes.ts'
 import { onceEach } from './once-each.ts'
 import { Pace } from './pace.ts'
+import { messageType, Replays, replayOf } from './replays.ts'
 import { Turns } from './turns.ts'
 
 /** An object to which connections of this node are subscribed. */
@@ -56,7 +57,6 @@ export interface SyncHubOptions {
   readonly lagged: (seconds: number) => void
 }
 
-const messageType = 'twilio.sync.event'
 /** Requests to subscribe that are carried out at a time: each reads up to a thousand objects. */
 const maxEstablishing = 4
 const markedAtOnce = 100
@@ -73,6 +73,7 @@ export class SyncHub {
   readonly #options: SyncHubOptions
   readonly #turns = new Turns(maxEstablishing)
   readonly #pace = new Pace()
+  readonly #replays = new Replays()
   readonly #live = new Map<string, Live>()
   /** By connection: its objects, and whether it may read each without being a participant. */
   readonly #byConnection = new Map<Connection, Map<string, boolean>>()
@@ -146,6 +147,11 @@ export class SyncHub {
     this.#markDirty(live)
   }
 
+  /** The database has been emptied, or is another one. */
+  emptied(): void {
+    this.#replays.clear()
+  }
+
   /** Notices of other nodes may have been lost. */
   async missed(): Promise<void> {
     for (const [i, live] of [...this.#live.values()].entries()) {
@@ -215,18 +221,18 @@ export class SyncHub {
     if (!reached) return 'there is no such object for this user'
     // A client without a position has read the object just now: it is sent what comes.
     const since = after ?? Number.MAX_SAFE_INTEGER
-    const { found: shown } = reached
-    let found = await ('conversation' in shown
-      ? changedConversation(view, object, shown.conversation, since)
-      : changesSince(view, object, since))
+    let found = await this.#replays.since(view, object, reached.found, since)
     // What others have been sent meanwhile.
     while (found && !found.interrupted && live.subscribers.size > 0 && found.position < live.position) {
-      found = await changesSince(fresh, object, since)
+      const changes = await changesSince(fresh, object, since)
+      found = changes && replayOf(object, changes)
     }
     if (!this.#byConnection.has(connection)) return null
     if (!found) return 'the object does not exist any more'
-    this.#send([connection], object, found.changes)
-    this.#options.replayed(found.changes.length)
+    for (const frame of found.frames) connection.sendBytes(frame)
+    this.#pace.count(found.changes)
+    this.#options.sent(found.frames.length)
+    this.#options.replayed(found.changes)
     if (!found.interrupted) this.#add(live, connection, found.position, reached.by === 'role')
     this.#tell(connection, 'subscription_established', correlation_id, {
       object_sid: name,
