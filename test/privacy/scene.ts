@@ -22,17 +22,11 @@ export const alice = {
 } as const
 
 /** What only Alice has said or given. */
-export const hers = [
-  'marker-chat-body',
-  'marker-attributes',
-  'marker-sms',
-  'marker-whatsapp',
-  'marker-mail',
-  'marker-file',
-] as const
+export const hers = ['markerchatbody', 'markerattributes', 'markersms', 'markerwhatsapp', 'markermail', 'markerfile'] as const
 
-/** Whatever names Alice, however it is spelt. */
-export const strings: readonly string[] = [alice.identity, alice.name, alice.number, alice.mail, ...hers]
+/** Whatever names Alice, however it is spelt, and the words by which she is searched. */
+const words = ['zwinglimann', alice.number.slice(1)]
+export const strings: readonly string[] = [alice.identity, alice.name, alice.number, alice.mail, ...words, ...hers]
 
 const smsLine = '+15559990001'
 const whatsappLine = 'whatsapp:+15559990002'
@@ -85,21 +79,21 @@ export async function populate({ world, catcher, carrier, files }: PrivacyScene,
   const { sid: chat } = await v1.conversations.create({ ...webhooks, friendlyName: 'Chat' })
   await v1
     .conversations(chat)
-    .participants.create({ ...webhooks, identity: alice.identity, attributes: '{"m":"marker-attributes"}' })
+    .participants.create({ ...webhooks, identity: alice.identity, attributes: '{"m":"markerattributes"}' })
   await v1.conversations(chat).participants.create({ ...webhooks, identity: 'bob' })
-  await v1.users(alice.identity).update({ friendlyName: alice.name, attributes: '{"m":"marker-attributes"}' })
+  await v1.users(alice.identity).update({ friendlyName: alice.name, attributes: '{"m":"markerattributes"}' })
   const binding = await registerBinding(files, tenant, {
     service_sid,
     identity: alice.identity,
-    endpoint: 'marker-attributes-device',
+    endpoint: 'markerattributes-device',
   })
-  const file = await upload(tenant, service_sid, 'marker-file of alice')
+  const file = await upload(tenant, service_sid, 'markerfile of alice')
   const said = await v1.conversations(chat).messages.create({
     ...webhooks,
     author: alice.identity,
-    body: 'marker-chat-body',
+    body: 'markerchatbody',
     mediaSid: file,
-    attributes: '{"m":"marker-attributes"}',
+    attributes: '{"m":"markerattributes"}',
   })
   const answered = await v1.conversations(chat).messages.create({ ...webhooks, author: 'bob', body: 'bob says' })
   await v1
@@ -109,11 +103,11 @@ export async function populate({ world, catcher, carrier, files }: PrivacyScene,
   // She has left this one.
   const { sid: left } = await v1.conversations.create({ friendlyName: 'Left' })
   await v1.conversations(left).participants.create({ identity: alice.identity })
-  await v1.conversations(left).messages.create({ author: alice.identity, body: 'marker-chat-body of old' })
+  await v1.conversations(left).messages.create({ author: alice.identity, body: 'markerchatbody of old' })
   await v1.conversations(left).participants(alice.identity).remove()
 
-  const sms = await texted(tenant, alice.number, smsLine, 'marker-sms')
-  const whatsapp = await texted(tenant, `whatsapp:${alice.number}`, whatsappLine, 'marker-whatsapp')
+  const sms = await texted(tenant, alice.number, smsLine, 'markersms')
+  const whatsapp = await texted(tenant, `whatsapp:${alice.number}`, whatsappLine, 'markerwhatsapp')
   for (const sid of [sms, whatsapp]) {
     await v1.conversations(sid).participants.create({ identity: 'bob' })
     await v1.conversations(sid).messages.create({ ...webhooks, author: 'bob', body: 'bob answers' })
@@ -121,7 +115,7 @@ export async function populate({ world, catcher, carrier, files }: PrivacyScene,
   // Nobody takes this one yet.
   await tenant.admin('PUT', `/accounts/${tenant.account_sid}/channels/${smsLine}`, { url: carrier.url })
   await v1.conversations(sms).messages.create({ ...webhooks, author: 'bob', body: 'bob is waiting' })
-  await v1.conversations(chat).messages.create({ ...webhooks, author: alice.identity, body: 'marker-chat-body pending' })
+  await v1.conversations(chat).messages.create({ ...webhooks, author: alice.identity, body: 'markerchatbody pending' })
 
   await v1.addressConfigurations.create({
     type: 'email',
@@ -132,8 +126,8 @@ export async function populate({ world, catcher, carrier, files }: PrivacyScene,
   await world.send({
     from: `${alice.name} <${alice.mail}>`,
     to: box,
-    headers: { Cc: 'carol@other.example', Subject: 'marker-mail subject', 'Message-ID': `<1-${box}@zwingli-mail.example>` },
-    text: 'marker-mail body',
+    headers: { Cc: 'carol@other.example', Subject: 'markermail subject', 'Message-ID': `<1-${box}@zwingli-mail.example>` },
+    text: 'markermail body',
   })
   const letters = await v1.conversations.list()
   const mail = letters.find(({ bindings }) => bindings !== null && 'email' in bindings)?.sid ?? expect.unreachable()
@@ -146,7 +140,7 @@ export async function populate({ world, catcher, carrier, files }: PrivacyScene,
       'Message-ID': `<2-${box}@other.example>`,
       'In-Reply-To': `<1-${box}@zwingli-mail.example>`,
     },
-    text: `carol answers\n\nOn Monday ${alice.name} <${alice.mail}> wrote:\n> marker-mail body\n`,
+    text: `carol answers\n\nOn Monday ${alice.name} <${alice.mail}> wrote:\n> markermail body\n`,
   })
   await expect.poll(async () => (await v1.conversations(mail).messages.list()).length).toBe(2)
   await settled(tenant)
@@ -162,7 +156,7 @@ async function texted({ admin, account_sid, sdk }: Tenant, from: string, to: str
   const { v1 } = sdk.conversations
   const type = from.startsWith('whatsapp') ? 'whatsapp' : 'sms'
   await v1.addressConfigurations.create({ type, address: to, 'autoCreation.enabled': true, 'autoCreation.type': 'default' })
-  const content = Buffer.from(`marker-file by ${type} ${account_sid}`).toString('base64')
+  const content = Buffer.from(`markerfile by ${type} ${account_sid}`).toString('base64')
   const media = [{ content, content_type: 'text/plain', filename: 'note.txt' }]
   const external_id = `${from} ${account_sid}`
   const inbound = { account_sid, from, to, body, media, external_id, profile_name: alice.name }
@@ -171,7 +165,7 @@ async function texted({ admin, account_sid, sdk }: Tenant, from: string, to: str
 
 async function upload({ url, credentials }: Tenant, service_sid: string, text: string): Promise<string> {
   const { username, password } = credentials
-  const response = await fetch(`${url}/v1/Services/${service_sid}/Media?Filename=marker-file.txt`, {
+  const response = await fetch(`${url}/v1/Services/${service_sid}/Media?Filename=markerfile.txt`, {
     method: 'POST',
     body: text,
     headers: {
