@@ -1,9 +1,12 @@
 import { randomBytes } from 'node:crypto'
+import { Readable } from 'node:stream'
 import type { FastifyPluginAsync, FastifyRequest } from 'fastify'
 import { milliseconds } from '../dates.ts'
 import type { Installation } from '../installation/open.ts'
 import { parseStored } from '../json.ts'
+import { packageVersion } from '../package.ts'
 import { counted } from '../privacy/belongings.ts'
+import { disclose, type Line } from '../privacy/disclose.ts'
 import { erasureOfAccount, erasuresOfAccount, type Progress } from '../privacy/erasures.ts'
 import { hasAddress, type Person, personOf, type Subject, subjectHash } from '../privacy/person.ts'
 import { addressType } from '../resources/conversations/address-formats.ts'
@@ -109,6 +112,17 @@ const createErasure: OperationSchema = {
   },
   response: { 202: response('The erasure, which is waiting', erasure), ...bodyErrors(404) },
 }
+const disclosePerson: OperationSchema = {
+  operationId: 'disclosePerson',
+  summary: 'Disclose a person',
+  description:
+    'Give either `identity` or `address`. The response is lines of JSON: a header, the rows that belong to the person, each as the API shows it ' +
+    '(`kind`, `account_sid`, `chat_service_sid`, …, `resource`), and an end with how many there are of each kind. A response without the end is not complete.',
+  tags,
+  params: ofAccount,
+  body: { title: 'NewDisclosure', type: 'object', properties: subject, additionalProperties: false },
+  response: { 200: response('The lines', { type: 'string' }), ...bodyErrors(404) },
+}
 const listErasures: OperationSchema = {
   operationId: 'listErasures',
   summary: 'List the erasures of an account',
@@ -141,7 +155,7 @@ const fetchErasure: OperationSchema = {
   response: { 200: response('The erasure', erasure), ...errors(404) },
 }
 
-/** The erasure of persons. */
+/** Erasing and disclosing persons. */
 export function privacyRoutes({
   database,
   vault,
@@ -188,6 +202,17 @@ export function privacyRoutes({
       return reply.code(202).send(toJson(row))
     })
 
+    routes.post<OfAccount & { Body: Named }>('/accounts/:sid/disclosures', { schema: disclosePerson }, async (request, reply) => {
+      const { sid: account_sid } = request.params
+      const named = subjectOf(request.body)
+      if ('wrong' in named) return reply.code(400).send({ error: named.wrong })
+      if (!(await database.read.one(accountBySid, { sid: account_sid }))) return notFound(reply)
+      const records = disclose(database.read, personOf(account_sid, named))
+      // There may be long stretches in which nothing of the person is found: they are no client that does not read.
+      const lines = linesOf(records, clock.now(account_sid), () => reply.raw.setTimeout(0))
+      return reply.type('application/x-ndjson').send(Readable.from(lines))
+    })
+
     routes.get<OfAccount & { Querystring: Query }>(
       '/accounts/:sid/erasures',
       { schema: listErasures },
@@ -206,6 +231,19 @@ export function privacyRoutes({
       return row ? toJson(row) : notFound(reply)
     })
   }
+}
+
+async function* linesOf(records: AsyncIterable<Line>, now: number, begun: () => void): AsyncGenerator<string> {
+  begun()
+  const line = (value: object) => `${JSON.stringify(value)}\n`
+  const counts: Record<string, number> = {}
+  yield line({ kind: 'header', format: 1, parley: packageVersion(), exported_at: milliseconds(now) })
+  for await (const record of records) {
+    const kind = String(record.kind)
+    counts[kind] = (counts[kind] ?? 0) + 1
+    yield line(record)
+  }
+  yield line({ kind: 'end', counts })
 }
 
 /** Returns who is meant, or what is wrong with it. */

@@ -21,6 +21,8 @@ const commands: Readonly<Record<string, () => Promise<Command>>> = {
   redeliver: async () => (await import('./deliveries.ts')).redeliverCommand(),
   listen: async () => (await import('./listen.ts')).listenCommand(),
   clock: async () => (await import('./clock.ts')).clockCommand(),
+  erase: async () => (await import('./privacy.ts')).eraseCommand(),
+  disclose: async () => (await import('./privacy.ts')).discloseCommand(),
   console: async () => (await import('./console.ts')).consoleCommand(),
   backup: async () => (await import('./backup.ts')).backupCommand(),
   export: async () => (await import('./export.ts')).exportCommand(),

@@ -21,8 +21,6 @@ export interface Belonging<T extends Table = Table> {
    * A message of others that speaks of the person is neither.
    */
   readonly relation: (row: Tables[T], person: Person, read: Reader) => Relation | Promise<Relation>
-  /** Whether the disclosure has it: what is the person's, and not merely made of it. */
-  readonly disclosed?: true
 }
 
 export type Relation = 'own' | 'named' | null
@@ -43,26 +41,22 @@ export const belongings: readonly Belonging[] = [
     table: 'bindings',
     key: ['service_sid', 'sid'],
     relation: (row, person) => (isIdentity(person, row.identity) ? 'own' : null),
-    disclosed: true,
   }),
   belonging({
     table: 'participants',
     key: ['conversation_sid', 'sid', 'service_sid'],
     relation: (row, person) => (isIdentity(person, row.identity) || isAddress(person, row.address) ? 'own' : null),
-    disclosed: true,
   }),
   belonging({
     table: 'users',
     key: ['service_sid', 'sid'],
     relation: (row, person) => (isIdentity(person, row.identity) ? 'own' : null),
-    disclosed: true,
   }),
   belonging({
     table: 'deliveries',
     key: ['service_sid', 'id'],
     relation: (row, person) =>
       row.participant_sid !== null && has(person, row.participant_sid) ? 'own' : formRelation(row, person),
-    disclosed: true,
   }),
   belonging({
     table: 'external_ids',
@@ -79,7 +73,6 @@ export const belongings: readonly Belonging[] = [
     table: 'receipts',
     key: ['conversation_sid', 'message_sid', 'sid', 'service_sid'],
     relation: (row, person) => (has(person, row.participant_sid) ? 'own' : null),
-    disclosed: true,
   }),
   belonging({
     table: 'media',
@@ -93,7 +86,6 @@ export const belongings: readonly Belonging[] = [
       if (message && isAuthor(person, message)) return 'own'
       return quoting.includes(category) ? 'named' : named
     },
-    disclosed: true,
   }),
   belonging({
     table: 'messages',
@@ -104,7 +96,6 @@ export const belongings: readonly Belonging[] = [
       // Whole mails of others, with the headers and quotations of everybody in the conversation.
       return person.conversations.includes(row.conversation_sid) && quotes(row.media).length > 0 ? 'named' : null
     },
-    disclosed: true,
   }),
   belonging({
     table: 'conversations',

@@ -1,9 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { engine } from '../support/databases.ts'
 import { newTenant } from '../support/tenant.ts'
-import { alice, erase, holds, populate, rowsOf, startScene, strings } from './scene.ts'
-
-const ways = [{ identity: alice.identity }, { address: alice.number }, { address: alice.mail.toUpperCase() }] as const
+import { erase, holds, populate, rowsOf, startScene, strings, ways } from './scene.ts'
 
 describe.each(['redact', 'delete'] as const)('an erasure that is to %s messages', (messages) => {
   test('leaves none of the strings of the person in any file of the installation', async () => {

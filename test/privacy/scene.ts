@@ -28,6 +28,9 @@ export const hers = ['markerchatbody', 'markerattributes', 'markersms', 'markerw
 const words = ['zwinglimann', alice.number.slice(1)]
 export const strings: readonly string[] = [alice.identity, alice.name, alice.number, alice.mail, ...words, ...hers]
 
+/** What she is named by, one request for each. */
+export const ways = [{ identity: alice.identity }, { address: alice.number }, { address: alice.mail.toUpperCase() }] as const
+
 const smsLine = '+15559990001'
 const whatsappLine = 'whatsapp:+15559990002'
 const mailbox = 'support@parley-box.example'
