@@ -97,28 +97,30 @@ test('the command line counts, discloses and erases, and says what is wrong', as
   const none = await parley(['erase', account_sid, '--identity', 'alice'], { env })
   expect(none).toMatchObject({ code: 1, stderr: expect.stringContaining('this command needs the running server') })
   await using server = await serve({ env })
+  // Beside a PostgreSQL there is no file that says where it listens.
+  const at = { env: { ...env, PORT: new URL(server.url).port } }
   const { v1 } = sdkFor(server, account_sid, auth_token).conversations
   const { sid } = await v1.conversations.create({})
   await v1.conversations(sid).participants.create({ identity: 'alice' })
   await v1.conversations(sid).messages.create({ author: 'alice', body: 'alice says' })
   const out = join(database.env.PARLEY_DATA_DIR, 'alice.jsonl')
 
-  const counted = await parley(['erase', account_sid, '--identity', 'alice'], { env })
+  const counted = await parley(['erase', account_sid, '--identity', 'alice'], at)
   expect(counted).toMatchObject({ code: 0, stdout: expect.stringContaining('messages_redacted  1') })
   expect(counted.stdout).toContain('nothing is erased yet')
-  expect(await parley(['disclose', account_sid, '--identity', 'alice', '--out', out], { env })).toMatchObject({
+  expect(await parley(['disclose', account_sid, '--identity', 'alice', '--out', out], at)).toMatchObject({
     code: 0,
     stderr: '',
   })
   expect(linesIn(readFileSync(out, 'utf8')).map(({ kind }) => kind)).toEqual(['header', 'participant', 'user', 'message', 'end'])
   expect(statSync(out).mode & 0o077).toBe(0)
-  const again = await parley(['disclose', account_sid, '--identity', 'alice', '--out', out], { env })
+  const again = await parley(['disclose', account_sid, '--identity', 'alice', '--out', out], at)
   expect(again).toMatchObject({ code: 1, stderr: expect.stringContaining('EEXIST') })
 
-  const done = await parley(['erase', account_sid, '--identity', 'alice', '--messages', 'delete', '--yes'], { env })
+  const done = await parley(['erase', account_sid, '--identity', 'alice', '--messages', 'delete', '--yes'], at)
   expect(done).toMatchObject({ code: 0, stdout: expect.stringMatching(/messages_deleted {2}1\n.*ER[0-9a-f]{32}/s) })
   expect(await v1.conversations(sid).messages.list()).toEqual([])
-  const printed = await parley(['disclose', account_sid, '--identity', 'alice'], { env })
+  const printed = await parley(['disclose', account_sid, '--identity', 'alice'], at)
   expect(linesIn(printed.stdout).map(({ kind }) => kind)).toEqual(['header', 'end'])
 
   const wrong: [string[], string][] = [
@@ -129,12 +131,10 @@ test('the command line counts, discloses and erases, and says what is wrong', as
   ]
   for (const command of ['erase', 'disclose']) {
     for (const [args, error] of wrong) {
-      const ended = await parley([command, ...args], { env })
+      const ended = await parley([command, ...args], at)
       expect(ended).toMatchObject({ code: 1, stderr: expect.stringContaining(error) })
       expect(ended.stderr).not.toContain('    at ')
     }
   }
-  expect((await parley(['erase', account_sid, '--identity', 'a', '--messages', 'burn'], { env })).stderr).toContain(
-    'Allowed choices',
-  )
+  expect((await parley(['erase', account_sid, '--identity', 'a', '--messages', 'burn'], at)).stderr).toContain('Allowed choices')
 })
