@@ -24,7 +24,12 @@ test.beforeAll(({ server: started }) => {
 /** A request that differs from a good one in this field. */
 const bodies: [method: string, path: string, field: string, values: readonly unknown[], rest?: object][] = [
   ['POST', '/accounts', 'friendly_name', [...no_text, ...control]],
-  ['POST', '/accounts', 'sid', [nobody]],
+  ['POST', '/accounts', 'sid', ['', 'AC0', `AC${'A'.repeat(32)}`, `SK${'0'.repeat(32)}`, ...no_text]],
+  ['POST', '/accounts', 'auth_token', ['', 'short', 'with-a-dash-in-it', 'x'.repeat(257), ...no_text]],
+  ['POST', '/accounts/self/keys', 'sid', ['', 'SK0', `SK${'A'.repeat(32)}`, nobody, ...no_text]],
+  ['POST', '/accounts/self/keys', 'secret', ['', 'short', 'with-a-dash-in-it', 'x'.repeat(257), ...no_text]],
+  ['POST', '/import', 'records', ['', 7, {}, ['a'], [7], [[]], [null], Array(1001).fill({}), null, true]],
+  ['POST', '/import/timers', 'service_sid', ['', 'IS0', nobody, ...no_text]],
   ['POST', '/accounts/self', 'friendly_name', [...no_text, ...control]],
   ['POST', '/accounts/self', 'status', ['', 'closed', 'ACTIVE', null, 7, ['a', 'b'], nul]],
   ['POST', '/accounts/self/keys', 'friendly_name', [...no_text, ...control]],

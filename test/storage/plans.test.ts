@@ -40,6 +40,10 @@ const exceptions: readonly (readonly [text: RegExp, bound: string])[] = [
   [/^delete from "\w+"$/, 'a reset: the same'],
   [/search_words match|select 1 from search_documents/, 'the index of words: read from its end, or counted up to a limit'],
   [/select "account_sid", min\("due"\) as "due" from "deliveries"/, 'the wait for pending deliveries: only with a test clock'],
+  [
+    /where "sid" = \S+ and "service_sid" in \(select "sid" from "services"/,
+    'who has the SID of an imported record: a look for each service, once for each new record',
+  ],
 ]
 
 interface Query {
