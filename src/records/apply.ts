@@ -1,9 +1,11 @@
 import { ApiError } from '../errors.ts'
-import type { AnyResource } from '../model/declare.ts'
+import type { AnyResource, BaseRow } from '../model/declare.ts'
+import { saveDocument } from '../model/search.ts'
 import { registry } from '../resources/index.ts'
 import { long, type Tx } from '../storage/database.ts'
 import { insertRow, rowsByNames, updateNames } from '../storage/rows.ts'
 import type { AccountRow, ServiceRow } from '../storage/schema.ts'
+import type { Shape } from '../storage/shapes.ts'
 import { armTimers } from './arm.ts'
 import { Counters } from './counters.ts'
 import { kinds, RecordError } from './format.ts'
@@ -113,7 +115,7 @@ class Batch {
         revision: Number(before.revision) + 1,
       }
       const written = Object.keys(after).filter((column) => after[column] !== before[column])
-      this.#write(this.#tx.run(updateNames(resource.table, Object.keys(key), written), { ...after, ...key }))
+      this.#write(this.#save(resource, updateNames(resource.table, Object.keys(key), written), before, { ...after, ...key }))
       this.#write(this.#counters.afterUpdate(record, before, after))
       this.#left.set(name, after)
       this.#notify(resource, after)
@@ -128,7 +130,7 @@ class Batch {
       ...this.#counters.ofNew(record, columns, loaded),
       revision: 1,
     }
-    this.#write(this.#tx.run(insertRow(resource.table, Object.keys(row)), { ...row }))
+    this.#write(this.#save(resource, insertRow(resource.table, Object.keys(row)), null, row))
     this.#left.set(name, row)
     this.#counters.created(record, row)
     this.#notify(resource, row)
@@ -151,6 +153,18 @@ class Batch {
       else if (stored.message_sid === null) this.#write(this.#tx.run(assign, { ...stored, ...placeOf(record) }))
     }
     return outcome
+  }
+
+  /** Writes a row, and then what it is found by. */
+  async #save(
+    resource: AnyResource,
+    query: Shape<StoredRow, unknown>,
+    before: StoredRow | null,
+    after: StoredRow,
+  ): Promise<void> {
+    await this.#tx.run(query, after)
+    // Rows of resources have these columns.
+    await saveDocument(this.#tx, resource, before as BaseRow | null, after as unknown as BaseRow)
   }
 
   /** Whether it fails is found out by `written`. */

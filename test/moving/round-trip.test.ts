@@ -44,6 +44,25 @@ test('what is exported is the same after it was imported by the other engine and
     expect(report.faults).toEqual([])
     const after = await exported(to, files.file(String(n)))
     expect(bodyOf(after)).toEqual(bodyOf(before))
+    await using look = inspect(to.place)
+    await using there = inspect(first.place)
+    // What is found by its words.
+    const found = 'select sid from search_documents order by sid'
+    expect(await look.query(found)).toEqual(await there.query(found))
+    const counts = await look.query(`select c.sid from conversations c where
+      removed_messages <> last_message_index + 1 - (select count(*) from messages m where m.conversation_sid = c.sid)
+      or webhook_count <> (select count(*) from conversation_webhooks w where w.conversation_sid = c.sid)
+      or last_event_id < (select coalesce(max(event_id), 0) from messages m where m.conversation_sid = c.sid)
+      or last_event_id < (select coalesce(max(event_id), 0) from participants p where p.conversation_sid = c.sid)`)
+    expect(counts).toEqual([])
+    const numbers = await look.query(
+      'select sid from messages where event_id = 0 union select sid from participants where event_id = 0',
+    )
+    expect(numbers).toEqual([])
+    const opened = await look.query(`select p.sid from participants p join conversations c on c.sid = p.conversation_sid
+      where p.open <> (case when c.state = 'closed' then 0 else 1 end)
+      or (p.open = 0 and p.closed_activity <> c.date_activity)`)
+    expect(opened).toEqual([])
     // Once more: nothing changes.
     const again = await imported(server, to, join(files.file(String(from)), 'records.jsonl'))
     expect(again.faults).toEqual([])
