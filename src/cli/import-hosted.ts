@@ -65,11 +65,16 @@ function receipts(): Option {
   return new Option('--receipts <which>', description).choices(['all', 'open', 'none']).default('all')
 }
 
-/**
- * Reads a hosted account into the folder, and prints what it came to. Returns the file of records; null for a dry run. What could not be
- * read makes the exit code 1. Throws ConfigError.
- */
-export async function fetchRecords(options: HostedOptions): Promise<string | null> {
+/** What was read of a hosted account. */
+interface FetchedRecords {
+  /** The file of records; null after a dry run. */
+  readonly file: string | null
+  /** SIDs of the services that this pass or an earlier one has read. */
+  readonly services: readonly string[]
+}
+
+/** Reads a hosted account into the folder, and prints what it came to. What could not be read makes the exit code 1. Throws ConfigError. */
+export async function fetchRecords(options: HostedOptions): Promise<FetchedRecords> {
   const { hostedCredentials, mediaUrlOf } = await import('../transfer/hosted/credentials.ts')
   const { fetchHosted } = await import('../transfer/hosted/fetch.ts')
   const { ReadingProgress } = await import('../transfer/hosted/progress.ts')
@@ -98,12 +103,12 @@ export async function fetchRecords(options: HostedOptions): Promise<string | nul
   if (options.dryRun) {
     const { conversations, open, users, requests } = report.survey
     console.log(`${conversations} conversations (${open} not closed), ${users} users: at least ${requests} requests`)
-    return null
+    return { file: null, services: [] }
   }
   await writeFile(join(folder, `report-${report.pass}.json`), `${JSON.stringify(report, null, 2)}\n`)
   for (const line of linesOf(report)) console.log(printable(line))
   if (!report.isComplete) process.exitCode = 1
-  return join(folder, recordsFile(report.pass))
+  return { file: join(folder, recordsFile(report.pass)), services: report.services }
 }
 
 /** Throws InvalidArgumentError. */

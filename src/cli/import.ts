@@ -17,6 +17,7 @@ interface Options extends HostedOptions {
   readonly fromTwilio?: true
   readonly media?: string
   readonly report?: string
+  readonly startTimers?: boolean
 }
 
 /** Faults that are printed; a report has more. */
@@ -32,28 +33,39 @@ export function importCommand(): Command {
     .option('--from <path>', 'folder of an export, or file ending in .jsonl')
     .option('--media <folder>', 'folder of its media (default: media beside the file)')
     .option('--report <file>', 'write all faults to this file, as JSON lines')
+    .option('--start-timers', 'start the timers of conversations at the end (default with --from)')
+    .option('--no-start-timers', 'let them stand still, for all passes but the last (default with --from-twilio)')
   return withHostedOptions(command).action(async (_options, command: Command) => {
     const options = command.opts<Options>()
-    const { from, fromTwilio, fetchOnly, dryRun } = options
+    const { from, fromTwilio, fetchOnly, dryRun, startTimers = from !== undefined } = options
     if ((from === undefined) === (fromTwilio === undefined)) {
       throw new ConfigError('one of --from and --from-twilio is needed: where the records are')
     }
     const config = configOf(command)
     // Whether there is somewhere to store them is known before hours of reading; the database stays free meanwhile.
     if (fromTwilio && !fetchOnly && !dryRun) await asOperator(config, async () => {})
-    const file = from === undefined ? await fetchRecords(options) : fileOf(from)
-    if (file !== null && !fetchOnly) await asOperator(config, (call) => sendFile(config, call, file, options))
+    const { file, services } = from === undefined ? await fetchRecords(options) : { file: fileOf(from), services: [] }
+    if (file === null || fetchOnly) return
+    await asOperator(config, async (call) => {
+      await sendFile(config, call, file, { ...options, startTimers })
+      // Those of a pass before, too, whose file has no line of this service.
+      if (startTimers) for (const service of services) while (!(await startTimersOf(call, service)));
+    })
   })
 }
 
-async function sendFile(config: Config, call: Call, file: string, { media, report }: Options): Promise<void> {
+async function startTimersOf(call: Call, service_sid: string): Promise<boolean> {
+  return (await call<{ complete: boolean }>('POST', '/import/timers', { service_sid })).complete
+}
+
+async function sendFile(config: Config, call: Call, file: string, { media, report, startTimers }: Options): Promise<void> {
   // Loaded here because the other commands do not need it.
   const { importRecords } = await import('../transfer/import.ts')
   const result = await importRecords({
     source: file,
     media: foldersOf(media ?? join(dirname(file), 'media'), config),
     send: async (records) => (await call<{ results: Applied[] }>('POST', '/import', { records })).results,
-    startTimers: async (service_sid) => (await call<{ complete: boolean }>('POST', '/import/timers', { service_sid })).complete,
+    startTimers: async (service_sid) => !startTimers || (await startTimersOf(call, service_sid)),
   }).catch((error: unknown) => {
     if (error instanceof ConfigError || codeOf(error) === undefined) throw error
     throw new ConfigError(`${file} cannot be read (${codeOf(error)})`, { cause: error })

@@ -1,8 +1,9 @@
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { type FetchOptions, fetchHosted } from '../../src/transfer/hosted/fetch.ts'
+import { secretKey } from '../support/file-server.ts'
 import { fill, imported, installedOn } from '../support/moving.ts'
-import { folder } from '../support/process.ts'
+import { folder, spawnParley } from '../support/process.ts'
 import type { TestServer } from '../support/server.ts'
 import { startWall } from '../support/wall.ts'
 
@@ -101,4 +102,38 @@ test('an account that was read over a bad network and imported shows the same; a
   const second = await imported(target, own, join(files.path, 'records-2.jsonl'))
   expect(second.faults).toEqual([])
   expect(await everythingOf(target)).toEqual(await everythingOf(source))
+})
+
+test('the command reads and stores in one go; timers stand still until the last pass', async () => {
+  using files = folder()
+  await using hosted = await installedOn('sqlite')
+  await using own = await installedOn('sqlite')
+  await using source = await hosted.start()
+  await source.call('POST', '/v1/Conversations', { UniqueName: 'soon', 'Timers.Closed': 'PT10M' })
+  await (await own.start()).stop()
+  const env = {
+    TWILIO_ACCOUNT_SID: source.account_sid,
+    TWILIO_AUTH_TOKEN: source.auth_token,
+    PARLEY_DATABASE_URL: `sqlite:${own.place.database?.engine === 'sqlite' ? own.place.database.file : ''}`,
+    PARLEY_SECRET_KEY: secretKey,
+    PARLEY_TEST_CLOCK: 'true',
+  }
+  const run = async (...more: string[]) => {
+    const { code, stdout, stderr } = await spawnParley(
+      ['import', '--from-twilio', '--url', source.url, '--folder', files.path, '--rate', '1000', ...more],
+      { env },
+    ).ended
+    expect([code, stderr]).toEqual([0, ''])
+    return stdout
+  }
+  const stateHere = async () => {
+    await using server = await own.start()
+    await server.advance('PT11M')
+    return (await server.call('GET', '/v1/Conversations/soon')).body.state
+  }
+
+  expect(await run()).toMatch(/everything that the API shows was taken[\s\S]*conversation +1 +1 /)
+  expect(await stateHere()).toBe('active')
+  await run('--since', '--start-timers')
+  expect(await stateHere()).toBe('closed')
 })

@@ -176,6 +176,12 @@ export class Checkpoint {
     return (statement.all(kind, service, parent, this.pass) as { sid: string }[]).map(({ sid }) => sid)
   }
 
+  services(): string[] {
+    return (this.#run(`select sid from rows where kind = 'service' order by sid`).all() as { sid: string }[]).map(
+      ({ sid }) => sid,
+    )
+  }
+
   /** Notes that something is no longer there. */
   deleted(kind: string, sid: string): void {
     this.#run('insert or ignore into deletions (pass, kind, sid) values (?, ?, ?)').run(this.pass, kind, sid)

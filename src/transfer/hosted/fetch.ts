@@ -9,7 +9,7 @@ import { chosenServices, type PassOptions, readPass, type Survey, survey } from 
 import type { ReadOptions } from './reader.ts'
 import { sidOf } from './record.ts'
 import { amountOf, type Report, reportOf } from './report.ts'
-import { Spool } from './spool.ts'
+import { recordsFile, Spool } from './spool.ts'
 
 /** What `fetchHosted` is asked to do. */
 export interface FetchOptions {
@@ -83,7 +83,8 @@ export async function fetchHosted(options: FetchOptions): Promise<Report> {
 function beginPass(checkpoint: Checkpoint, { folder, since, clock }: FetchOptions): void {
   if (checkpoint.pass > 0 && !checkpoint.isFinished) return
   if (checkpoint.pass > 0 && !since) {
-    throw new ConfigError(`${folder} has all of a finished pass: --since fetches what has changed since then`)
+    const file = join(folder, recordsFile(checkpoint.pass))
+    throw new ConfigError(`this pass is finished: --from ${file} stores it, --since fetches what has changed since then`)
   }
   if (checkpoint.pass === 0 && since) throw new ConfigError(`${folder} has no first pass: run it without --since`)
   checkpoint.begin(clock.now())

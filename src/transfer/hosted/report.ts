@@ -5,6 +5,8 @@ import type { Survey } from './pass.ts'
 /** What a pass has come to. */
 export interface Report {
   readonly pass: number
+  /** SIDs of the services that were read, in this pass or an earlier one. */
+  readonly services: readonly string[]
   readonly survey: Survey
   readonly counts: readonly Count[]
   readonly traffic: Readonly<Traffic>
@@ -22,6 +24,7 @@ export function reportOf(checkpoint: Checkpoint, traffic: Traffic, survey: Surve
     problems.length === 0 && amountOf(counts, 'conversation') >= survey.conversations && amountOf(counts, 'user') >= survey.users
   return {
     pass: checkpoint.pass,
+    services: checkpoint.services(),
     survey,
     counts,
     traffic: { ...traffic },
