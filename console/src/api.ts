@@ -48,6 +48,27 @@ export interface ConversationPage {
   readonly next_before: string | null
 }
 
+/** What was found. `snippet`: text, of which some pieces are what was looked for. */
+export interface SearchHit {
+  readonly type: 'conversation' | 'participant' | 'user' | 'message'
+  readonly sid: string
+  readonly account_sid: string
+  readonly service_sid: string
+  readonly conversation_sid: string | null
+  readonly conversation_name: string | null
+  readonly name: string | null
+  readonly snippet: readonly { readonly text: string; readonly match: boolean }[]
+  readonly date_created: string
+}
+
+export interface SearchPage {
+  readonly hits: readonly SearchHit[]
+  readonly next_before: string | null
+  readonly total: number
+  readonly total_capped: boolean
+  readonly complete: boolean
+}
+
 export interface Conversation {
   readonly sid: string
   readonly account_sid: string

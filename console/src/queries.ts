@@ -14,6 +14,7 @@ import {
   type Receipt,
   RefusedError,
   type Role,
+  type SearchPage,
   type Server,
   type Service,
   servicePath,
@@ -39,8 +40,16 @@ export interface ConversationFilters {
   readonly name?: string | undefined
   readonly identity?: string | undefined
   readonly address?: string | undefined
+  readonly text?: string | undefined
   readonly from?: string | undefined
   readonly to?: string | undefined
+}
+
+export interface SearchFilters {
+  readonly q?: string | undefined
+  readonly type?: string | undefined
+  readonly account?: string | undefined
+  readonly service?: string | undefined
 }
 
 export interface DeliveryFilters {
@@ -90,6 +99,19 @@ export const conversations = (service: string, filters: ConversationFilters) =>
     },
     initialPageParam: '',
     getNextPageParam: (page) => page.next_before,
+  })
+
+export const found = ({ q, type, account, service }: SearchFilters, limit: number) =>
+  infiniteQueryOptions({
+    queryKey: ['search', { q, type, account, service, limit }],
+    queryFn: ({ pageParam, signal }) => {
+      const params = { q, type, account_sid: account, service_sid: service, before: pageParam, limit }
+      return get<SearchPage>(withQuery('/admin/v1/search', params), { signal })
+    },
+    initialPageParam: '',
+    getNextPageParam: (page) => page.next_before,
+    // What was looked for once may have changed when it is looked for again.
+    staleTime: 0,
   })
 
 export const conversation = (account: string, service: string, sid: string) =>

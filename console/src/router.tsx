@@ -14,9 +14,10 @@ import { Clock } from './pages/clock.tsx'
 import { Conversation } from './pages/conversation.tsx'
 import { Conversations } from './pages/conversations.tsx'
 import { Deliveries, OneDelivery } from './pages/deliveries.tsx'
+import { Search } from './pages/search.tsx'
 import { Empty, Loading, Problem } from './parts/basics.tsx'
 import { Frame } from './parts/frame.tsx'
-import { accounts, type ConversationFilters, type DeliveryFilters, placeOf, server } from './queries.ts'
+import { accounts, type ConversationFilters, type DeliveryFilters, placeOf, type SearchFilters, server } from './queries.ts'
 
 /** Keeps the texts among the search parameters of these names: a URL may have been edited by hand. */
 function textsAmong<N extends string>(search: Readonly<Record<string, unknown>>, names: readonly N[]): { [Name in N]?: string } {
@@ -50,7 +51,8 @@ const routes = [
   createRoute({
     getParentRoute: () => root,
     path: '/services/$service/conversations',
-    validateSearch: (search): ConversationFilters => textsAmong(search, ['state', 'name', 'identity', 'address', 'from', 'to']),
+    validateSearch: (search): ConversationFilters =>
+      textsAmong(search, ['state', 'name', 'identity', 'address', 'text', 'from', 'to']),
     component: Conversations,
   }),
   createRoute({ getParentRoute: () => root, path: '/services/$service/conversations/$sid', component: Conversation }),
@@ -152,6 +154,12 @@ const routes = [
     getParentRoute: () => root,
     path: '/accounts/$account/webhooks',
     component: lazyRouteComponent(() => import('./pages/webhook-settings.tsx'), 'AccountWebhooks'),
+  }),
+  createRoute({
+    getParentRoute: () => root,
+    path: '/search',
+    validateSearch: (search): SearchFilters => textsAmong(search, ['q', 'type', 'account', 'service']),
+    component: Search,
   }),
 ] as const
 

@@ -32,6 +32,7 @@ test('every page passes axe in light and dark, and fits a width of 360', async (
     ['/deliveries', '200 in'],
     ...deliveries.map(({ id }: { id: string }): [string, string] => [`/deliveries/${id}`, 'Attempts']),
     ['/clock', 'Due next'],
+    ['/search?q=hello', 'there'],
     [`/CH${'0'.repeat(32)}`, 'was not found'],
   ]
   for (const dark of [false, true]) {

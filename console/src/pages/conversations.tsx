@@ -19,7 +19,8 @@ export function Conversations() {
   const place = useQuery(placeOf(service))
   const list = useInfiniteQuery(conversations(service, filters))
   const [creating, setCreating] = useState(false)
-  const rows = list.data?.pages.flatMap((page) => page.conversations) ?? []
+  // By text, one may be on several pages.
+  const rows = [...new Map(list.data?.pages.flatMap((page) => page.conversations.map((row) => [row.sid, row]))).values()]
   const filtered = Object.values(filters).some((value) => value !== undefined)
   const apply = (event: FormEvent<HTMLFormElement>) => {
     event.preventDefault()
@@ -44,6 +45,7 @@ export function Conversations() {
             defaultValue={filters.identity ?? filters.address}
             placeholder="identity or address"
           />
+          <Field label="Text in messages" name="text" defaultValue={filters.text} placeholder="words" />
           <SelectField
             label="State"
             name="state"

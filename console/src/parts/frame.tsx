@@ -142,10 +142,9 @@ function Scope() {
   )
 }
 
-/** A SID leads to its page, anything else to the conversations with that name. */
+/** A SID leads to its page, anything else to what is found by it. */
 function Search({ input }: { readonly input: RefObject<HTMLInputElement | null> }) {
   const navigate = useNavigate()
-  const service = useCurrentService()
   return (
     <search>
       <form
@@ -153,13 +152,11 @@ function Search({ input }: { readonly input: RefObject<HTMLInputElement | null> 
           event.preventDefault()
           const text = input.current?.value.trim() ?? ''
           if (aSid.test(text)) void navigate({ to: '/$sid', params: { sid: text } })
-          else if (text && service) {
-            void navigate({ to: '/services/$service/conversations', params: { service }, search: { name: text } })
-          }
+          else if (text) void navigate({ to: '/search', search: { q: text.slice(0, 256) } })
           if (text && input.current) input.current.value = ''
         }}
       >
-        <input ref={input} type="search" aria-label="Look for a SID or a name" placeholder="SID or name ( / )" />
+        <input ref={input} type="search" aria-label="Look for a SID, a name or a text" placeholder="SID, name or text ( / )" />
       </form>
     </search>
   )

@@ -35,6 +35,7 @@ export function Palette({ onClose }: { readonly onClose: () => void }) {
       run: () => service && void navigate({ to: '/services/$service/simulator', params: { service }, search: {} }),
     },
     { name: 'Caught mail', run: () => void navigate({ to: '/mail' }) },
+    { name: 'Search', run: () => void navigate({ to: '/search', search: {} }) },
     { name: 'Clock and timers', run: () => void navigate({ to: '/clock' }) },
     { name: theme === 'dark' ? 'Light theme' : 'Dark theme', run: () => setTheme(theme === 'dark' ? 'light' : 'dark') },
     { name: zone === 'utc' ? 'Local times' : 'Times in UTC', run: () => setZone(zone === 'utc' ? 'local' : 'utc') },
@@ -47,7 +48,12 @@ export function Palette({ onClose }: { readonly onClose: () => void }) {
   const sid = aSid.test(wanted)
     ? [{ name: `Go to ${wanted}`, run: () => void navigate({ to: '/$sid', params: { sid: wanted } }) }]
     : []
-  const found = [...sid, ...all.filter(({ name }) => name.toLowerCase().includes(wanted.toLowerCase()))]
+  const look = { name: `Search for ${wanted}`, run: () => void navigate({ to: '/search', search: { q: wanted.slice(0, 256) } }) }
+  const found = [
+    ...sid,
+    ...all.filter(({ name }) => name.toLowerCase().includes(wanted.toLowerCase())),
+    ...(wanted && !sid[0] ? [look] : []),
+  ]
   const run = (command: Command | undefined) => {
     if (!command) return
     onClose()
@@ -68,12 +74,12 @@ export function Palette({ onClose }: { readonly onClose: () => void }) {
     <Dialog title="Commands" onClose={onClose}>
       <input
         role="combobox"
-        aria-label="Command or SID"
+        aria-label="Command, SID or words"
         aria-expanded="true"
         aria-controls={list}
         aria-activedescendant={found[at] && `${list}-${at}`}
         className="wide"
-        placeholder="A command or a SID"
+        placeholder="A command, a SID or words to search for"
         value={text}
         onChange={(event) => {
           setText(event.target.value)
@@ -96,7 +102,6 @@ export function Palette({ onClose }: { readonly onClose: () => void }) {
           </div>
         ))}
       </div>
-      {found.length === 0 && <p>No command has this name.</p>}
     </Dialog>
   )
 }

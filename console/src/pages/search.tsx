@@ -1,0 +1,191 @@
+import { useInfiniteQuery, useQuery } from '@tanstack/react-query'
+import { getRouteApi, Link } from '@tanstack/react-router'
+import type { FormEvent } from 'react'
+import type { SearchHit } from '../api.ts'
+import { Empty, Field, filledTextsOf, Problem, SelectField } from '../parts/basics.tsx'
+import { PagedList } from '../parts/paged-list.tsx'
+import { accounts, found, type SearchFilters, server } from '../queries.ts'
+import { Time } from '../time.tsx'
+
+const route = getRouteApi('/search')
+
+/** Each kind of what is found, as it is called. */
+const groups = [
+  ['conversation', 'Conversations'],
+  ['person', 'People'],
+  ['message', 'Messages'],
+] as const
+
+/** What was found in all accounts. What is looked for is in the URL. */
+export function Search() {
+  const filters = route.useSearch()
+  const navigate = route.useNavigate()
+  const all = useQuery(accounts)
+  const apply = (event: FormEvent<HTMLFormElement>) => {
+    event.preventDefault()
+    const { where, ...search } = filledTextsOf(event.currentTarget)
+    void navigate({
+      search: {
+        ...search,
+        // What is chosen is a service or an account, by its SID.
+        ...(where !== undefined && { [where.startsWith('IS') ? 'service' : 'account']: where }),
+      },
+    })
+  }
+  const kind = groups.find(([type]) => type === filters.type)
+  const chosen = filters.service ?? filters.account ?? ''
+  const places = [
+    ['', 'all accounts'],
+    ...(all.data ?? []).map(({ sid, friendly_name }) => [sid, friendly_name || sid]),
+    ...(filters.service ? [[filters.service, filters.service]] : []),
+  ]
+  return (
+    <main>
+      <header className="page-header">
+        <h1>Search</h1>
+      </header>
+      <search>
+        <form className="filters" onSubmit={apply} key={JSON.stringify([filters, places.length])}>
+          <Field label="Words" name="q" defaultValue={filters.q} placeholder="name, number, text" maxLength={256} required />
+          <SelectField
+            label="Kind"
+            name="type"
+            defaultValue={filters.type ?? ''}
+            onChange={(event) => event.currentTarget.form?.requestSubmit()}
+          >
+            <option value="">all</option>
+            {groups.map(([type, name]) => (
+              <option key={type} value={type}>
+                {name.toLowerCase()}
+              </option>
+            ))}
+          </SelectField>
+          <SelectField
+            label="Where"
+            name="where"
+            defaultValue={chosen}
+            onChange={(event) => event.currentTarget.form?.requestSubmit()}
+          >
+            {places.map(([sid, name]) => (
+              <option key={sid} value={sid}>
+                {name}
+              </option>
+            ))}
+          </SelectField>
+          <div className="filter-acts">
+            <button type="submit">Search</button>
+          </div>
+        </form>
+      </search>
+      {filters.q === undefined ? (
+        <Empty title="What do you look for?">
+          <p>Names, identities, numbers, mail addresses and words of messages are found in all accounts.</p>
+        </Empty>
+      ) : kind ? (
+        <Group filters={filters} name={kind[1]} size={50} />
+      ) : (
+        groups.map(([type, name]) => <Group key={type} filters={{ ...filters, type }} name={name} size={5} isPart />)
+      )}
+    </main>
+  )
+}
+
+interface GroupProps {
+  readonly filters: SearchFilters
+  readonly name: string
+  readonly size: number
+  /** One of several: the first hits, and where the others are. */
+  readonly isPart?: boolean
+}
+
+function Group({ filters, name, size, isPart = false }: GroupProps) {
+  const list = useInfiniteQuery(found(filters, size))
+  const [first] = list.data?.pages ?? []
+  const hits = list.data?.pages.flatMap((page) => page.hits) ?? []
+  const rows = hits.map((hit) => <Hit key={hit.sid} hit={hit} />)
+  const count = first && `${first.total.toLocaleString('en')}${first.total_capped ? '+' : ''}`
+  return (
+    <section aria-label={name}>
+      <h2>
+        {name} {count !== undefined && <span className="count">{count}</span>}
+      </h2>
+      {first && !first.complete && <p className="loading">Older entries are still being added to the index.</p>}
+      {isPart && list.isSuccess ? (
+        <>
+          {rows.length === 0 && <p className="row-note">None</p>}
+          {rows.length > 0 && (
+            <ul className="rows" aria-label={name}>
+              {rows}
+            </ul>
+          )}
+          {list.hasNextPage && (
+            <p>
+              <Link to="/search" search={filters}>
+                All {name.toLowerCase()}
+              </Link>
+            </p>
+          )}
+        </>
+      ) : isPart && list.error ? (
+        <Problem error={list.error} retry={() => void list.refetch()} />
+      ) : (
+        <PagedList
+          list={list}
+          name={name}
+          error={null}
+          news="There is more: show it"
+          none="Nothing was found"
+          next="All words have to be there. The last one may be the beginning of a word."
+        >
+          {rows}
+        </PagedList>
+      )}
+    </section>
+  )
+}
+
+function Hit({ hit }: { readonly hit: SearchHit }) {
+  const shown = (
+    <>
+      <span className="row-title">{titleOf(hit)}</span>
+      <span className="row-time">
+        <Time at={hit.date_created} />
+      </span>
+      <span className="snippet">
+        {hit.snippet.map(({ text, match }, i) =>
+          // biome-ignore lint/suspicious/noArrayIndexKey: the pieces of a text have no other name
+          match ? <mark key={i}>{text}</mark> : <span key={i}>{text}</span>,
+        )}
+      </span>
+      <AccountName sid={hit.account_sid} />
+    </>
+  )
+  const { service_sid: service, conversation_sid: sid } = hit
+  return (
+    <li>
+      {sid === null ? (
+        <Link to="/services/$service/conversations" params={{ service }} search={{ identity: hit.name ?? '' }} className="row">
+          {shown}
+        </Link>
+      ) : (
+        <Link to="/services/$service/conversations/$sid" params={{ service, sid }} className="row">
+          {shown}
+        </Link>
+      )}
+    </li>
+  )
+}
+
+function titleOf({ type, sid, name, conversation_name, conversation_sid }: SearchHit): string {
+  if (type === 'conversation') return conversation_name || sid
+  if (type === 'user') return `${name}, a user`
+  return `${name} in ${conversation_name || conversation_sid}`
+}
+
+/** Where it is, unless in the first account. */
+function AccountName({ sid }: { readonly sid: string }) {
+  const info = useQuery(server)
+  const all = useQuery(accounts)
+  if (sid === info.data?.first_account_sid) return null
+  return <span className="row-note">{all.data?.find((account) => account.sid === sid)?.friendly_name || sid}</span>
+}
