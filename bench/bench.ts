@@ -14,6 +14,7 @@ import { type Parley, startParley } from './parley.ts'
 import { onPostgres } from './postgres/parts.ts'
 import { type Goal, goalsTable, heading } from './report.ts'
 import { startField } from './rounds.ts'
+import { searchPart } from './search-part.ts'
 import type { Sink } from './sink.ts'
 import { stallsPart } from './stalls/part.ts'
 import { startPart } from './start-part.ts'
@@ -46,6 +47,7 @@ async function onFiles(sink: Child<Sink>, options: Options, folder: string): Pro
     goals.push(...(await withLarge(sink, options, folder)))
   if (parts.has('stalls')) goals.push(...(await stallsPart(sink.ready, options, folder)))
   if (parts.has('clients')) goals.push(...(await clientsPart(sink.ready, options, folder)))
+  if (parts.has('search')) goals.push(...(await searchPart(sink, options, folder)))
   if (parts.has('mail')) await mailPart(sink.ready, options, folder)
   if (parts.has('crash')) goals.push(...(await crashPart(sink.ready, options, crashingFile(`${folder}/crash.db`))))
   return goals

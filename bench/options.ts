@@ -1,6 +1,18 @@
 import { parseArgs } from 'node:util'
 
-export const parts = ['load', 'chat', 'timers', 'deliveries', 'start', 'console', 'stalls', 'clients', 'mail', 'crash'] as const
+export const parts = [
+  'load',
+  'chat',
+  'timers',
+  'deliveries',
+  'start',
+  'console',
+  'stalls',
+  'clients',
+  'mail',
+  'search',
+  'crash',
+] as const
 export type Part = (typeof parts)[number]
 
 /** The parts that also run on PostgreSQL. */

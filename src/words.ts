@@ -66,6 +66,24 @@ function digitsOf(phone: string): string | undefined {
 
 /** Adds the words of a text. */
 function addWords(words: Set<string>, text: string): void {
+  if (ascii.test(text)) addAscii(words, text)
+  else addAny(words, text)
+  if (!/\d/.test(text)) return
+  for (const [phone] of text.matchAll(phonePattern)) {
+    const digits = digitsOf(phone)
+    if (digits) words.add(digits)
+  }
+}
+
+/** Most texts: in half the time. */
+function addAscii(words: Set<string>, text: string): void {
+  for (const word of text.toLowerCase().match(/[a-z0-9]+/g) ?? []) {
+    if (words.size >= maxWords) return
+    words.add(word.length > maxLength ? word.slice(0, maxLength) : word)
+  }
+}
+
+function addAny(words: Set<string>, text: string): void {
   for (const [word] of text.matchAll(wordPattern)) {
     if (words.size >= maxWords) return
     for (const part of fold(word)) {
@@ -73,11 +91,6 @@ function addWords(words: Set<string>, text: string): void {
       else
         for (const [run] of part.matchAll(runs)) for (const each of isUnspaced.test(run) ? pairsOf(run) : [run]) words.add(each)
     }
-  }
-  if (!/\d/.test(text)) return
-  for (const [phone] of text.matchAll(phonePattern)) {
-    const digits = digitsOf(phone)
-    if (digits) words.add(digits)
   }
 }
 
