@@ -152,6 +152,7 @@ export async function idlePoll(parley: Server): Promise<number> {
     publish: () => {},
     subscribe: () => {},
     failing: () => false,
+    sizes: async () => ({ bytes: 0, tables: [] }),
     waiting: () => 0,
     scrub: async () => true,
     usage: async () => ({ bytes: 0, pool: null }),

@@ -38,6 +38,7 @@ const database: Database = {
   publish: () => {},
   subscribe: () => {},
   failing: () => false,
+  sizes: async () => ({ bytes: 0, tables: [] }),
   waiting: () => 0,
   scrub: async () => true,
   usage: async () => ({ bytes: 0, pool: null }),

@@ -22,6 +22,7 @@ import { importRoutes } from './import.ts'
 import { inboundRoutes } from './inbound.ts'
 import { keyRoutes } from './keys.ts'
 import { mailRoutes } from './mail.ts'
+import { nodeRoutes } from './nodes.ts'
 import { overviewRoutes } from './overview.ts'
 import { privacyRoutes } from './privacy.ts'
 import { receiptRoutes } from './receipts.ts'
@@ -109,6 +110,7 @@ export function adminRoutes({
     await admin.register(importRoutes(installation))
     if (channels) await admin.register(inboundRoutes(installation, channels))
     if (timers) {
+      await admin.register(nodeRoutes(installation))
       await admin.register(conversationRoutes(installation, timers))
       await admin.register(eventRoutes(database))
     }

@@ -26,6 +26,7 @@ function endless(): Database<Commands> & { readonly batches: string[] } {
     slots: onlySlot,
     nodes: onlyNode(),
     failing: () => false,
+    sizes: unused,
     waiting: () => 0,
     scrub: async () => true,
     usage: async () => ({ bytes: 0, pool: null }),

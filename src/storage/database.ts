@@ -121,6 +121,13 @@ export interface Nodes {
   live(): Promise<ReadonlySet<string>>
 }
 
+/** What the database takes on its disks. */
+export interface Sizes {
+  readonly bytes: number
+  /** With their indexes, the largest first; empty where asking would read the whole database. `rows`: an estimate; null: unknown. */
+  readonly tables: readonly { readonly name: string; readonly bytes: number; readonly rows: number | null }[]
+}
+
 export interface SlotWorker {
   gained(slot: number): void
   /** Resolves when no work of that part is in progress: it is released then. */
@@ -147,6 +154,8 @@ export interface Database<C extends Commands = Commands> {
   publish(notices: readonly Notice[]): void
   /** Whether a write has failed in the last seconds for want of a database or of room, or the database's file is gone. */
   failing(): boolean
+  /** Costs little, however large it is. Throws ApiError: `unavailable`. */
+  sizes(): Promise<Sizes>
   /** The number of writes that are queued behind the transaction in flight. */
   waiting(): number
   /**

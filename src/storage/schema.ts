@@ -417,6 +417,7 @@ export interface PresenceRow {
 /** What one of several nodes has for a time: a part of the deliveries, or (`node:…`) a place among the living. */
 export interface LeaseRow {
   name: string
+  /** The id of a node; of `node:…` the version of that node, or its id once more where that does not say. */
   owner: string
   /** By the database's clock. */
   until: number

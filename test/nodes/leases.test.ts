@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import { packageVersion } from '../../src/package.ts'
 import { all_events, gate } from '../support/hooked.ts'
 import { auth_token, type Node, type Nodes, startNodes } from '../support/nodes.ts'
 import { postgresOnly } from '../support/only.ts'
@@ -50,6 +51,14 @@ postgresOnly('deliveries are shared out between the nodes', () => {
     await using catcher = await catchWebhooks({ authToken: auth_token })
     const [first, second] = nodes.all as [Node, Node]
     await eventually(() => shares(nodes), [8, 8])
+    const { status, body } = await first.admin('GET', '/nodes')
+    expect([status, body.slots, body.free_slots]).toEqual([200, 16, 0])
+    const listed = body.nodes as { version: string; this_node: boolean; slots: number[] }[]
+    expect(listed.map(({ version, slots }) => [version, slots.length])).toEqual([
+      [packageVersion(), 8],
+      [packageVersion(), 8],
+    ])
+    expect(listed.filter(({ this_node }) => this_node)).toHaveLength(1)
     await tellCatcher(first, catcher)
     await makeMany(first)
     await settled(nodes)

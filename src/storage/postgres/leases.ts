@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import type { Pool } from 'pg'
 import { errorOf } from '../../errors.ts'
+import { packageVersion } from '../../package.ts'
 import type { Nodes, Slots, SlotWorker } from '../database.ts'
 
 /** The number of parts, and so the most nodes that can share the deliveries. */
@@ -13,7 +14,8 @@ const graceMs = 2 * beatMs
 /** By the clock of the database: those of the nodes may differ. */
 const now = '(extract(epoch from clock_timestamp()) * 1000)::bigint'
 
-const beat = `insert into leases (name, owner, until) values ('node:' || $1, $1, ${now} + ${leaseMs})
+/** The name says whose it is; its owner says which version that is. */
+const beat = `insert into leases (name, owner, until) values ('node:' || $1, $2, ${now} + ${leaseMs})
   on conflict (name) do update set until = excluded.until`
 
 /** Not shortened: work may be in progress for which it was extended. */
@@ -137,7 +139,7 @@ export class Leases implements Slots, Nodes {
     if (!this.#made) await pool.query(make)
     this.#made = true
     await this.#release()
-    await pool.query({ name: 'beat', text: beat, values: [this.id] })
+    await pool.query({ name: 'beat', text: beat, values: [this.id, packageVersion()] })
     const renewed = await pool.query<{ name: string }>({ name: 'renew', text: renew, values: [this.id] })
     const kept = new Set(renewed.rows.map(({ name }) => numberOf(name)))
     for (const slot of this.#until.keys()) if (!kept.has(slot)) void this.#leave(slot)

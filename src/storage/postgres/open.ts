@@ -6,6 +6,7 @@ import { Leases, slots } from './leases.ts'
 import { migratePostgres } from './migrate.ts'
 import { NoticeExchange } from './notices.ts'
 import { PostgresReader } from './reader.ts'
+import { sizesOf } from './sizes.ts'
 import type { ColumnTypes } from './statements.ts'
 import { PostgresWriter } from './writer.ts'
 
@@ -63,6 +64,7 @@ export async function openPostgres<C extends Commands>(options: PostgresOptions)
       },
       subscribe: (listener) => void listeners.push(listener),
       failing: () => reader.lost || writer.failing,
+      sizes: () => sizesOf(pool),
       waiting: () => writer.waiting,
       scrub: async () => null,
       usage: async () => {

@@ -131,6 +131,8 @@ async function openLocked<C extends Commands>(
     },
     // On a full disk every write fails, so that trying one is enough. A file that was deleted or replaced takes them for nobody.
     failing: () => identityOf(file) !== opened,
+    // By table only by reading every page.
+    sizes: async () => ({ bytes: bytesOf(file) + bytesOf(`${file}-wal`), tables: [] }),
     waiting: () => writer.waiting,
     scrub: () => writer.scrub(),
     usage: async () => {
@@ -145,6 +147,10 @@ async function openLocked<C extends Commands>(
       dispose()
     },
   }
+}
+
+function bytesOf(file: string): number {
+  return statSync(file, { throwIfNoEntry: false })?.size ?? 0
 }
 
 /** Throws when the file is no SQLite database, before anything is written to it or beside it. */
