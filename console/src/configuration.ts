@@ -204,3 +204,27 @@ export interface Binding {
 export const bindingsPath = (service: string) => `${servicePath(service)}/Bindings`
 export const bindingPages = (of: string, service: string, { type, identity }: BindingFilters) =>
   pagesOf<Binding>('bindings', of, withQuery(bindingsPath(service), { PageSize: 50, BindingType: type, Identity: identity }))
+
+interface NodeList {
+  readonly slots: number
+  readonly free_slots: number
+  readonly nodes: readonly {
+    readonly id: string
+    readonly version: string | null
+    readonly this_node: boolean
+    readonly slots: readonly number[]
+    readonly pending: number
+    readonly oldest_pending: string | null
+  }[]
+}
+
+export const nodes = queryOptions({ queryKey: ['nodes'], queryFn: () => get<NodeList>('/admin/v1/nodes'), ...anew })
+
+interface StorageSizes {
+  readonly database_bytes: number
+  readonly tables: readonly { readonly name: string; readonly bytes: number; readonly rows: number | null }[]
+  readonly media: { readonly files: number; readonly bytes: number; readonly complete: boolean }
+  readonly disk: { readonly bytes: number; readonly free_bytes: number } | null
+}
+
+export const storage = queryOptions({ queryKey: ['storage'], queryFn: () => get<StorageSizes>('/admin/v1/storage'), ...anew })

@@ -122,6 +122,11 @@ const routes = [
   }),
   createRoute({
     getParentRoute: () => root,
+    path: '/installation',
+    component: lazyRouteComponent(() => import('./pages/installation.tsx'), 'Installation'),
+  }),
+  createRoute({
+    getParentRoute: () => root,
     path: '/accounts',
     component: lazyRouteComponent(() => import('./pages/accounts.tsx'), 'Accounts'),
   }),

@@ -89,6 +89,7 @@ function Pages({ account, service }: Scope) {
       <Link to="/accounts" activeOptions={{ exact: true }}>
         Accounts
       </Link>
+      <Link to="/installation">Nodes and storage</Link>
     </nav>
   )
 }
