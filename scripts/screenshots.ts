@@ -27,6 +27,7 @@ await take('conversation-dark', `${list}/${ids.conversation}`, 'by its timer', {
 await take('deliveries', '/deliveries', 'onConversationStateUpdated')
 await take('clock', '/clock', 'Complaint about the delivery')
 await take('webhooks', `/services/${ids.service}/webhooks`, 'After a change')
+await take('roles', `/services/${ids.service}/roles`, 'channel admin')
 await browser.close()
 
 /** What a support team has on a quiet morning. */
