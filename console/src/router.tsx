@@ -74,6 +74,11 @@ const routes = [
     path: '/accounts/$account/channels/$address',
     component: lazyRouteComponent(channelPages, 'OneChannel'),
   }),
+  createRoute({
+    getParentRoute: () => root,
+    path: '/accounts/$account/targets',
+    component: lazyRouteComponent(() => import('./pages/targets.tsx'), 'Targets'),
+  }),
   createRoute({ getParentRoute: () => root, path: '/mail', component: lazyRouteComponent(mailPages, 'CaughtMail') }),
   createRoute({ getParentRoute: () => root, path: '/mail/$sid', component: lazyRouteComponent(mailPages, 'OneMail') }),
   createRoute({

@@ -3,11 +3,12 @@ import { getRouteApi, Link } from '@tanstack/react-router'
 import { type FormEvent, useState } from 'react'
 import { postActionEvents } from '../../../src/events/names.ts'
 import { type Delivery, post } from '../api.ts'
+import { useCurrentService } from '../current.ts'
 import { announce } from '../parts/announce.tsx'
 import { copy, Field, filledTextsOf, Loading, Problem, SelectField, Sid, StatusBadge } from '../parts/basics.tsx'
 import { lastAttempt, sentTo } from '../parts/delivery-link.tsx'
 import { PagedList } from '../parts/paged-list.tsx'
-import { deliveries, delivery, queryClient } from '../queries.ts'
+import { deliveries, delivery, placeOf, queryClient } from '../queries.ts'
 import { Time } from '../time.tsx'
 
 const listRoute = getRouteApi('/deliveries')
@@ -45,14 +46,17 @@ export function Deliveries() {
     <main>
       <header className="page-header">
         <h1>Deliveries</h1>
-        <button
-          type="button"
-          className="primary"
-          disabled={chosen.size === 0 || again.isPending}
-          onClick={() => again.mutate([...chosen])}
-        >
-          Send again{chosen.size > 0 && ` (${chosen.size})`}
-        </button>
+        <div className="acts">
+          <TargetsLink />
+          <button
+            type="button"
+            className="primary"
+            disabled={chosen.size === 0 || again.isPending}
+            onClick={() => again.mutate([...chosen])}
+          >
+            Send again{chosen.size > 0 && ` (${chosen.size})`}
+          </button>
+        </div>
       </header>
       <search>
         <form className="filters" onSubmit={apply} key={JSON.stringify(filters)}>
@@ -115,6 +119,18 @@ export function Deliveries() {
         ))}
       </PagedList>
     </main>
+  )
+}
+
+/** How webhooks and channels fare. */
+function TargetsLink() {
+  const service = useCurrentService()
+  const place = useQuery({ ...placeOf(service ?? ''), enabled: service !== undefined })
+  if (!place.data) return null
+  return (
+    <Link className="button" to="/accounts/$account/targets" params={{ account: place.data.account_sid }}>
+      Targets
+    </Link>
   )
 }
 

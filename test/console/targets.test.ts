@@ -1,0 +1,40 @@
+import { afterAll, expect } from 'vitest'
+import { settled } from '../support/hooked.ts'
+import { closeBrowser, expectLooks, test } from './support.ts'
+
+afterAll(closeBrowser)
+
+test('each target says how much arrives, how fast, and what went wrong last', async ({ server, tenant, catcher, visitor }) => {
+  const v1 = tenant.sdk.conversations.v1
+  const path = `/accounts/${tenant.account_sid}/targets`
+  const page = await visitor.open(path)
+  await page.getByText('Nothing was sent lately').waitFor()
+  const evil = '?x=%3Cimg%20src=x%20onerror=%22window.pwned=1%22%3E'
+  await v1.configuration.webhooks().update({ postWebhookUrl: catcher.url(evil), filters: ['onConversationAdded'] })
+  // Redeliveries are what takes time: a 4xx fails at once.
+  let status = 200
+  catcher.reply(() => ({ status }))
+  for (const each of [200, 200, 400]) {
+    status = each
+    await v1.conversations.create({ xTwilioWebhookEnabled: 'true' })
+    await settled(tenant)
+  }
+  const { targets } = await tenant.admin('GET', `/targets?account_sid=${tenant.account_sid}`)
+  expect(targets).toMatchObject([{ delivered: 2, failed: 1, last_failure: { status: 400 } }])
+  await page.getByRole('button', { name: 'Read again' }).click()
+  const target = page.getByRole('region', { name: catcher.url() })
+  await target.getByText('66 %').waitFor()
+  await target.getByText('2 delivered, 1 failed, 0 pending').waitFor()
+  await target.getByText('half within').waitFor()
+  await target.getByRole('link', { name: 'onConversationAdded: ' }).click()
+  await page.getByRole('heading', { name: 'onConversationAdded' }).getByText('failed').waitFor()
+  await page.goBack()
+  await target.getByRole('link', { name: 'show them' }).click()
+  await page.getByRole('link').filter({ hasText: '400' }).waitFor()
+  await page.goto(`${server.url}/console/deliveries`)
+  await page.getByRole('link', { name: 'Targets' }).waitFor()
+  await expectLooks(server, [
+    [path, '2 delivered'],
+    [`/accounts/AC${'0'.repeat(32)}/targets`, 'Nothing was sent lately'],
+  ])
+})
