@@ -75,7 +75,7 @@ test('who is online is shown where the service knows', async ({ tenant, visitor 
   await v1.services(service).configuration().update({ reachabilityEnabled: true })
   await v1.users.create({ identity: 'ann' })
   const page = await visitor.open(`/services/${service}/users`)
-  const row = page.getByRole('link', { name: 'ann' })
+  const row = page.getByRole('link', { name: /^ann/ })
   await row.filter({ hasText: 'unknown' }).waitFor()
   // Live.
   await connected(tenant, 'ann')
