@@ -114,16 +114,6 @@ function envelopeSid(value: Json, key: string, kind: SidKind): string {
   return sid
 }
 
-/** The first line of a file. */
-export interface Header {
-  readonly kind: 'header'
-  readonly format: number
-  /** Version of the program that wrote it. */
-  readonly parley: string
-  /** ISO 8601. */
-  readonly exported_at: string
-}
-
 /** Throws RecordError when a file does not begin as this version can read it. */
 export function checkHeader(value: unknown): void {
   if (!isJsonObject(value) || value.kind !== 'header') throw new RecordError('the first line is not a header')
