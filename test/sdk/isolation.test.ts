@@ -232,6 +232,7 @@ test('the data of A is what the attempts look for: nothing is missing', async ()
     'tombstones',
     'mutations',
     'presence',
+    'erasures',
   ]
   expect(tables.filter((table) => held[table]?.length === 0)).toEqual(without)
   expect(sidsIn(held)).toEqual(expect.arrayContaining([...Object.values(ids.default), ...Object.values(ids.service)]))

@@ -16,6 +16,8 @@ export async function up(db: Kysely<unknown>): Promise<void> {
     .addColumn('date_updated', 'bigint', (c) => c.notNull())
     .addPrimaryKeyConstraint('retention_key', ['account_sid', 'service_sid'])
     .execute()
+  // It goes with its service.
+  await db.schema.createIndex('retention_by_service').on('retention').columns(['service_sid']).execute()
   await db.schema
     .createIndex('conversations_closed')
     .on('conversations')
