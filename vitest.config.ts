@@ -18,9 +18,7 @@ const engines_differ = [
   'test/storage/{database,distribution,failures,migrations,plans,removal,stop}.test.ts',
   'test/sdk/{email,first}.test.ts',
   'test/webhooks/{dropped,pinned}.test.ts',
-  'test/admin/delivery-log.test.ts',
-  'test/channel/kinds.test.ts',
-  'test/client/{model,presence}.test.ts',
+  'test/client/model.test.ts',
 ]
 
 /** Starts processes or databases of its own, or goes through thousands of steps. */
@@ -33,13 +31,14 @@ const slow = [
   'test/package/*.test.ts',
   'test/admin/{retention,search,targets,test-mode}.test.ts',
   'test/fuzz/{fuzz,hosted}.test.ts',
-  'test/storage/{durability,sending}.test.ts',
+  'test/storage/{durability,sending,sqlite/damage}.test.ts',
   'test/testing/processes.test.ts',
   'test/sdk/chat-model.test.ts',
-  'test/mail/{hostile,imap}.test.ts',
+  'test/mail/{checks,hostile,imap}.test.ts',
   'test/privacy/*.test.ts',
   'test/moving/*.test.ts',
   'test/push/failures.test.ts',
+  'test/webhooks/{timers,url-credentials}.test.ts',
   'test/support/postgres.test.ts',
 ]
 

@@ -141,7 +141,7 @@ test('a conversation shows what is written, changed and removed, and writes as a
   await page.getByLabel('with webhooks').check()
   // A delivery receipt of a person who has read.
   await bubble(1).getByRole('button', { name: 'Edit' }).click()
-  await page.getByLabel('Text').fill('Yes, of course')
+  await page.getByLabel('Text', { exact: true }).fill('Yes, of course')
   await page.getByRole('button', { name: 'Save' }).click()
   await bubble(1).getByText('Yes, of course').waitFor()
   await bubble(0).getByRole('button', { name: 'Delete' }).click()
