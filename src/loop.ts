@@ -35,9 +35,7 @@ export class Loop implements Worker {
     if (this.#stopped) return
     this.#again = true
     clearTimeout(this.#timer)
-    this.#running ??= this.#run().finally(() => {
-      this.#running = undefined
-    })
+    this.#running ??= this.#run()
   }
 
   async stop(): Promise<void> {
@@ -49,14 +47,17 @@ export class Loop implements Worker {
 
   async #run(): Promise<void> {
     let waitMs = 0
-    while (this.#again && !this.#stopped) {
-      this.#again = false
-      try {
-        waitMs = await this.#once(this.#stopping.signal)
-      } catch (error) {
-        this.#onError(error)
-        waitMs = 1000
+    try {
+      while (this.#again && !this.#stopped) {
+        this.#again = false
+        waitMs = await this.#once(this.#stopping.signal).catch((error: unknown) => {
+          this.#onError(error)
+          return 1000
+        })
       }
+    } finally {
+      // At once: a nudge that came any later would be for a run that has ended.
+      this.#running = undefined
     }
     if (this.#stopped) return
     clearTimeout(this.#timer)
