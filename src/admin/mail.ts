@@ -75,7 +75,7 @@ const fetchMail: OperationSchema = {
   description: only,
   tags,
   params: path({ mail: 'SID of the mail, as the list has it' }),
-  response: { 200: response('The mail', sentMailWithSource), ...errors(404) },
+  response: { 200: response('The mail', sentMailWithSource), ...errors(400, 404) },
 }
 const ofMail = path({ mail: 'SID of the mail' })
 const file = (type: string, description: string) => ({ description, content: { [type]: { schema: { type: 'string' } } } })
@@ -85,7 +85,7 @@ const fetchSource: OperationSchema = {
   description: only,
   tags,
   params: ofMail,
-  response: { 200: file('message/rfc822', 'The bytes of the mail'), ...errors(404) },
+  response: { 200: file('message/rfc822', 'The bytes of the mail'), ...errors(400, 404) },
 }
 const fetchAttachment: OperationSchema = {
   operationId: 'fetchMailAttachment',
@@ -93,7 +93,7 @@ const fetchAttachment: OperationSchema = {
   description: only,
   tags,
   params: path({ mail: 'SID of the mail', index: 'Which one, in the order of `attachments`, from 0' }),
-  response: { 200: file('*/*', 'The bytes of the attachment, with its type'), ...errors(404) },
+  response: { 200: file('*/*', 'The bytes of the attachment, with its type'), ...errors(400, 404) },
 }
 const clearMail: OperationSchema = {
   operationId: 'clearMail',

@@ -152,7 +152,7 @@ const fetchErasure: OperationSchema = {
   summary: 'Fetch an erasure: how far it is, and the proof of it',
   tags,
   params: path({ sid: 'SID of the account', id: 'Id of the erasure' }),
-  response: { 200: response('The erasure', erasure), ...errors(404) },
+  response: { 200: response('The erasure', erasure), ...errors(400, 404) },
 }
 
 /** Erasing and disclosing persons. */

@@ -81,7 +81,7 @@ const fetchRetention: OperationSchema = {
   summary: 'Fetch for how long an account keeps what it has',
   tags,
   params: inAccount,
-  response: { 200: response('The policy', accountPolicy), ...errors(404) },
+  response: { 200: response('The policy', accountPolicy), ...errors(400, 404) },
 }
 const setRetention: OperationSchema = {
   operationId: 'setRetention',
@@ -106,7 +106,7 @@ const fetchServiceRetention: OperationSchema = {
   summary: 'Fetch for how long a service keeps what it has',
   tags,
   params: inService,
-  response: { 200: response('The policy', servicePolicy), ...errors(404) },
+  response: { 200: response('The policy', servicePolicy), ...errors(400, 404) },
 }
 const setServiceRetention: OperationSchema = {
   operationId: 'setServiceRetention',
