@@ -60,6 +60,7 @@ export class FollowingClient {
   #ids = 0
   readonly #replies = new Map<string, { resolve: (answer: Answer) => void; reject: (error: Error) => void }>()
   #subscribed = Promise.withResolvers<void>()
+  #isSubscribed = false
   readonly #running: Promise<void>
 
   constructor(options: FollowingOptions) {
@@ -127,7 +128,9 @@ export class FollowingClient {
       })
     })
     await closed
-    this.#subscribed = Promise.withResolvers()
+    // Whoever has waited since the connection before waits on: only a promise that is kept is replaced.
+    if (this.#isSubscribed) this.#subscribed = Promise.withResolvers()
+    this.#isSubscribed = false
   }
 
   async #open(): Promise<void> {
@@ -187,7 +190,10 @@ export class FollowingClient {
     if (event_type !== 'subscription_established') return
     this.#position = Math.max(this.#position ?? 0, event.last_event_id)
     if (event.replay_status === 'interrupted') this.#subscribe().catch(() => this.#socket?.terminate())
-    else this.#subscribed.resolve()
+    else {
+      this.#isSubscribed = true
+      this.#subscribed.resolve()
+    }
   }
 
   // biome-ignore lint/suspicious/noExplicitAny: see above
