@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { hasSealedCredentials, openCredentials, sealCredentials, withoutCredentials } from './urls.ts'
+import { hasSealedCredentials, isConfidential, openCredentials, sealCredentials, withoutCredentials } from './urls.ts'
 import { Vault } from './vault.ts'
 
 const vault = new Vault('0f'.repeat(32))
@@ -36,6 +36,19 @@ test.each([
 
 test('white space that means nothing in a URL is gone', () => {
   expect(open(seal('ht\ntps:/\t/user:pa\rss@h.test'))).toBe('https://user:pass@h.test/')
+})
+
+test.each([
+  ['https://h.test', true],
+  ['http://localhost:1', true],
+  ['http://127.1.2.3', true],
+  ['http://[::1]:8080/a', true],
+  ['http://h.test', false],
+  ['http://127.0.0.1.h.test', false],
+  ['http://localhost.h.test', false],
+  ['ftp://localhost', false],
+])('what is sent to %s stays between the two: %s', (url, confidential) => {
+  expect(isConfidential(new URL(url))).toBe(confidential)
 })
 
 test('what looks sealed is sealed like anything else, so nobody has a ciphertext opened for them', () => {

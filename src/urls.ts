@@ -74,3 +74,8 @@ export function endpointOf(url: string): { readonly address: string; readonly po
   // Addresses that stand for all of a machine's.
   return { address: address === '0.0.0.0' ? '127.0.0.1' : address === '::' ? '::1' : address, port: Number(port) }
 }
+
+/** Whether what is sent to an http(s) URL is read by nobody on the way: it is encrypted, or does not leave this machine. */
+export function isConfidential({ protocol, hostname }: URL): boolean {
+  return protocol === 'https:' || (protocol === 'http:' && /^(?:localhost|127(?:\.\d+){3}|\[::1\])$/.test(hostname))
+}

@@ -1,8 +1,9 @@
+import type { Kind } from '../../records/format.ts'
 import { Batch } from './batch.ts'
 import { HostedError, type Json } from './client.ts'
 import { noteAbsent } from './conversation.ts'
 import { optional, type Reading, recordOf, rowsOf, take, takeList } from './reader.ts'
-import { type Kind, sidOf, textOf } from './record.ts'
+import { sidOf, textOf } from './record.ts'
 
 /** The most rows of a page that are documented. */
 const perPage = { services: 100, roles: 50, credentials: 100, users: 50, userConversations: 50, addresses: 50, bindings: 100 }

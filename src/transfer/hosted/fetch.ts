@@ -1,7 +1,7 @@
-import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Clock } from '../../clock.ts'
 import { ConfigError } from '../../config.ts'
+import { makeFolder } from '../../folders.ts'
 import { Checkpoint } from './checkpoint.ts'
 import { HostedClient, HostedError, type Json } from './client.ts'
 import { MediaFetcher } from './media.ts'
@@ -52,7 +52,7 @@ export interface Observer {
  */
 export async function fetchHosted(options: FetchOptions): Promise<Report> {
   const { url, username, folder, observer } = options
-  await mkdir(folder, { recursive: true })
+  makeFolder(folder)
   const checkpoint = new Checkpoint(join(folder, 'checkpoint.sqlite'), { url, username })
   const client = new HostedClient(options)
   try {

@@ -1,8 +1,11 @@
 import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
-import { mkdir, open, rename, rm, stat } from 'node:fs/promises'
+import { open, rename, rm, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
+import { makeFolder } from '../../folders.ts'
 import { isJsonObject } from '../../json.ts'
+import { contentFile } from '../../media/files.ts'
+import { isConfidential } from '../../urls.ts'
 import { isPassing } from './backoff.ts'
 import { type HostedClient, HostedError, PassingError } from './client.ts'
 
@@ -36,15 +39,15 @@ export class MediaFetcher {
   async fetch(service: string, sid: string, size: number | null): Promise<Fetched> {
     if (!/^ME[0-9a-f]{32}$/i.test(sid)) throw new HostedError('not the SID of a file', 200)
     const part = join(this.#folder, 'media', 'partial', sid)
-    await mkdir(dirname(part), { recursive: true })
+    makeFolder(dirname(part))
     await this.#fetchInto(part, `/v1/Services/${service}/Media/${sid}`)
     const fetched = await digestOf(part)
     if (size !== null && fetched.size !== size) {
       await rm(part)
       throw new HostedError(`${sid}: ${fetched.size} bytes in place of ${size}`, 200)
     }
-    const file = join(this.#folder, mediaPath(fetched.sha256))
-    await mkdir(dirname(file), { recursive: true })
+    const file = contentFile(join(this.#folder, 'media'), fetched.sha256)
+    makeFolder(dirname(file))
     await rename(part, file)
     return fetched
   }
@@ -80,7 +83,7 @@ export class MediaFetcher {
       }
       throw new HostedError(`the file is refused with ${status}`, status)
     }
-    const file = await open(part, isContinued ? 'a' : 'w')
+    const file = await open(part, isContinued ? 'a' : 'w', 0o600)
     try {
       for await (const chunk of body) await file.write(chunk)
       await file.datasync()
@@ -103,11 +106,6 @@ export class MediaFetcher {
   }
 }
 
-/** Where a file lies below its folder. */
-export function mediaPath(sha256: string): string {
-  return `media/${sha256.slice(0, 2)}/${sha256.slice(2, 4)}/${sha256}`
-}
-
 function contentLink(media: Readonly<Record<string, unknown>>, path: string): URL {
   const link = isJsonObject(media.links) ? media.links.content_direct_temporary : undefined
   if (typeof link !== 'string' || !URL.canParse(link)) throw new HostedError(`${path}: no link to its content`, 200)
@@ -116,8 +114,7 @@ function contentLink(media: Readonly<Record<string, unknown>>, path: string): UR
 
 /** Throws HostedError for a URL that would be read without encryption, from another machine. */
 function checked(url: URL): URL {
-  const isLoopback = /^(?:localhost|127(?:\.\d+){3}|\[::1\])$/.test(url.hostname)
-  if (url.protocol === 'https:' || (url.protocol === 'http:' && isLoopback)) return url
+  if (isConfidential(url)) return url
   throw new HostedError(`a link of ${url.protocol.slice(0, -1)} to ${url.hostname}, which is not https`, 200)
 }
 

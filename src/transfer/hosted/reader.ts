@@ -1,8 +1,9 @@
+import type { Kind } from '../../records/format.ts'
 import type { Batch } from './batch.ts'
 import type { Checkpoint } from './checkpoint.ts'
 import { type HostedClient, HostedError, type Json, missingPermission } from './client.ts'
 import type { MediaFetcher } from './media.ts'
-import { type HostedRecord, hashOf, type Kind, sidOf, withoutLinks } from './record.ts'
+import { type HostedRecord, hashOf, sidOf, withoutLinks } from './record.ts'
 
 /** What is read, and what not. */
 export interface ReadOptions {

@@ -1,22 +1,6 @@
 import { createHash } from 'node:crypto'
+import type { Kind } from '../../records/format.ts'
 import { HostedError, type Json } from './client.ts'
-
-/** What a hosted account can be read of, in the order of the file. */
-export type Kind =
-  | 'service'
-  | 'role'
-  | 'configuration'
-  | 'notification'
-  | 'webhook'
-  | 'credential'
-  | 'address'
-  | 'user'
-  | 'binding'
-  | 'conversation'
-  | 'participant'
-  | 'message'
-  | 'receipt'
-  | 'conversation_webhook'
 
 /** One line of a file of records: docs/moving.md describes it. */
 export interface HostedRecord {

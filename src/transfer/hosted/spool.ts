@@ -1,13 +1,17 @@
-import { type FileHandle, mkdir, open } from 'node:fs/promises'
+import { type FileHandle, open } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Clock } from '../../clock.ts'
 import { packageVersion } from '../../package.ts'
+import { formatVersion } from '../../records/format.ts'
 import type { Batch } from './batch.ts'
 import type { Checkpoint } from './checkpoint.ts'
 
 /** Written to the disk at least this often, in bytes: what an interruption makes the next run read again. */
 const flushBytes = 256 * 1024
 const flushBatches = 20
+
+/** What people have written is for the owner of the folder alone. */
+const ownerOnly = 0o600
 
 /** Returns the name of the file of a pass. */
 export function recordsFile(pass: number): string {
@@ -35,15 +39,14 @@ export class Spool {
 
   /** Opens the file of the pass that is under way. */
   static async open(folder: string, checkpoint: Checkpoint, clock: Clock): Promise<Spool> {
-    await mkdir(folder, { recursive: true })
     const path = join(folder, recordsFile(checkpoint.pass))
     const size = checkpoint.note<number>('size') ?? 0
-    const file = await open(path, size === 0 ? 'w' : 'r+')
+    const file = await open(path, size === 0 ? 'w' : 'r+', ownerOnly)
     await file.truncate(size)
     const spool = new Spool(path, file, checkpoint, size)
     if (size === 0) {
-      const header = { kind: 'header', format: 1, parley: packageVersion(), exported_at: new Date(clock.now()).toISOString() }
-      await spool.#write([header])
+      const exportedAt = new Date(clock.now()).toISOString()
+      await spool.#write([{ kind: 'header', format: formatVersion, parley: packageVersion(), exported_at: exportedAt }])
     }
     return spool
   }
@@ -83,8 +86,10 @@ export class Spool {
   async #write(lines: readonly object[]): Promise<void> {
     if (lines.length === 0) return
     const bytes = Buffer.from(lines.map((line) => `${JSON.stringify(line)}\n`).join(''))
-    // At its place: what an earlier attempt may have left behind it is written over.
-    await this.#file.write(bytes, 0, bytes.length, this.#size)
+    // At its place: what an earlier attempt may have left behind it is written over. A disk that is almost full takes a part.
+    for (let at = 0; at < bytes.length; ) {
+      at += (await this.#file.write(bytes, at, bytes.length - at, this.#size + at)).bytesWritten
+    }
     this.#size += bytes.length
     this.#unsavedBytes += bytes.length
   }
