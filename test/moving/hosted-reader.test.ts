@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { readFileSync } from 'node:fs'
+import { readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { parseJsonObject } from '../../src/json.ts'
@@ -152,6 +152,10 @@ it('takes everything of an account, in an order in which each line refers to ear
   const sha256 = createHash('sha256').update('Hello file').digest('hex')
   expect(file).toMatchObject({ sid: media, sha256, size: 10, content_type: 'text/plain', filename: 'a.txt' })
   expect(readFileSync(join(options.folder, 'media', sha256.slice(0, 2), sha256.slice(2, 4), sha256), 'utf8')).toBe('Hello file')
+  // What people have written is for the owner alone.
+  for (const name of ['records.jsonl', `media/${sha256.slice(0, 2)}/${sha256.slice(2, 4)}/${sha256}`, 'media']) {
+    expect([name, statSync(join(options.folder, name)).mode & 0o077]).toEqual([name, 0])
+  }
   // Each conversation lies in one piece, its messages by index.
   const within = lines
     .map(({ kind, resource }) => (kind === 'conversation' ? resource.sid : resource.conversation_sid))
@@ -309,6 +313,33 @@ it('goes on after kill -9, again and again, and takes each thing once', async ()
   expect(taken(lines)).toEqual(await expectedOf(tenant, service))
   const all = lines.map(({ resource }) => resource.sid).filter(Boolean)
   expect(new Set(all).size).toBe(all.length)
+})
+
+it('takes what has changed of a conversation while its reading was interrupted', async () => {
+  const tenant = await newTenant(server)
+  const { sid } = await tenant.sdk.conversations.v1.conversations.create({ friendlyName: 'Before' })
+  const path = `/v1/Conversations/${sid}`
+  for (let i = 0; i < 90; i++) await tenant.call('POST', `${path}/Messages`, { Author: 'ada', Body: `long ${i}` })
+  await using wall = await startWall(server.url)
+  let pages = 0
+  // Wrong credentials end a run. By then, most of the pages are on disk.
+  wall.judge = (passed) => (passed.path.includes(`${sid}/Messages`) && ++pages > 27 ? { status: 401, body: '{}' } : null)
+  const options = optionsFor(tenant, wall.url)
+  await expect(fetchHosted(options)).rejects.toThrow(/refuses the credentials/)
+  await tenant.call('POST', path, { FriendlyName: 'After' })
+  await tenant.call('POST', `${path}/Participants`, { Identity: 'late' })
+  wall.judge = () => null
+
+  const report = await fetchHosted(options)
+
+  expect(report).toMatchObject({ isComplete: true, problems: [] })
+  expect(report.counts).toContainEqual({ kind: 'conversation', fate: 'read', amount: 1 })
+  const lines = linesIn(options.folder)
+  const names = lines.filter(({ kind }) => kind === 'conversation').map(({ resource }) => resource.friendly_name)
+  expect(names).toEqual(['Before', 'After'])
+  expect(lines.filter(({ kind }) => kind === 'participant').map(({ resource }) => resource.identity)).toEqual(['late'])
+  const messages = sidsOf(lines, 'message')
+  expect([messages.length, new Set(messages).size]).toEqual([90, 90])
 })
 
 it('fetches what has changed in a second pass, and says what was deleted', async () => {

@@ -10,6 +10,9 @@ const messagesPerPage = 100
 const participantsPerPage = 100
 const webhooksPerPage = 5
 
+/** The note of what the conversation was like whose messages were stored last, while they are not all stored. */
+const continuedHash = 'conversation under way'
+
 /** One conversation that is to be read. */
 export interface Task {
   readonly service: string
@@ -61,12 +64,12 @@ async function* parts(reading: Reading, task: Task): AsyncGenerator<Batch> {
   const isContinued = known !== null && known.cursor !== null
   const isClosed = row.state === 'closed'
   let batch = new Batch()
-  if (!isContinued) {
-    const isUnchanged = known !== null && known.read_in > 0 && known.hash === hash
-    if (!isUnchanged) batch.add(recordOf(reading, 'conversation', service, row, await extraOf(reading, path, row)))
-    batch.afterwards(() => checkpoint.count('conversation', isUnchanged ? 'unchanged' : 'read'))
-    await takeParticipants(reading, batch, task, path)
-  }
+  // An interruption may have lasted long: what it stored then is compared with what is there now.
+  const isUnchanged = isContinued
+    ? checkpoint.note<string>(continuedHash) === hash
+    : known !== null && known.read_in > 0 && known.hash === hash
+  if (!isUnchanged) batch.add(recordOf(reading, 'conversation', service, row, await extraOf(reading, path, row)))
+  await takeParticipants(reading, batch, task, path)
   const isRepeated = known !== null && known.read_in > 0 && known.last_index >= 0 && Number.isFinite(reading.options.recheck)
   const from = isRepeated ? known.last_index - reading.options.recheck : -1
   const order = isRepeated ? 'desc' : 'asc'
@@ -100,7 +103,9 @@ async function* parts(reading: Reading, task: Task): AsyncGenerator<Batch> {
     if (next === null) break
     batch.afterwards(() => {
       // Read from the last one on, they are known to be whole only at the end.
-      if (!isRepeated) checkpoint.reached(sid, reached, next)
+      if (isRepeated) return
+      checkpoint.reached(sid, reached, next)
+      checkpoint.setNote(continuedHash, hash)
     })
     yield batch
     batch = new Batch()
@@ -110,6 +115,7 @@ async function* parts(reading: Reading, task: Task): AsyncGenerator<Batch> {
     checkpoint.reached(sid, highest, null)
     checkpoint.conversationStored(sid, hash, textOf(row, 'state'))
     checkpoint.solved('conversation', sid)
+    checkpoint.count('conversation', isUnchanged && !isContinued ? 'unchanged' : 'read')
     task.ended()
   })
   yield batch
