@@ -3,6 +3,9 @@ import { join, resolve } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import { SystemClock } from '../clock.ts'
+import { ConfigError } from '../config.ts'
+import { codeOf } from '../errors.ts'
+import { isConfidential } from '../urls.ts'
 import { terminalProgress } from './copy.ts'
 import { printable } from './terminal.ts'
 
@@ -99,16 +102,24 @@ export async function fetchRecords(options: HostedOptions): Promise<FetchedRecor
     wait: (ms) => wait(ms),
     random: Math.random,
     observer: new ReadingProgress(progress, isBar, clock),
+  }).catch((error: unknown) => {
+    if (!isOfDisk(error)) throw error
+    throw new ConfigError(`${folder} cannot be read or written (${codeOf(error)})`, { cause: error })
   })
   if (options.dryRun) {
     const { conversations, open, users, requests } = report.survey
     console.log(`${conversations} conversations (${open} not closed), ${users} users: at least ${requests} requests`)
     return { file: null, services: [] }
   }
-  await writeFile(join(folder, `report-${report.pass}.json`), `${JSON.stringify(report, null, 2)}\n`)
+  await writeFile(join(folder, `report-${report.pass}.json`), `${JSON.stringify(report, null, 2)}\n`, { mode: 0o600 })
   for (const line of linesOf(report)) console.log(printable(line))
   if (!report.isComplete) process.exitCode = 1
   return { file: join(folder, recordsFile(report.pass)), services: report.services }
+}
+
+/** Whether an error is one of files, such as a full disk. */
+export function isOfDisk(error: unknown): boolean {
+  return /^(?:E[A-Z0-9]+|SQLITE_\w+)$/.test(codeOf(error) ?? '')
 }
 
 /** Throws InvalidArgumentError. */
@@ -116,9 +127,7 @@ function parseUrl(text: string): string {
   const url = URL.canParse(text) ? new URL(text) : null
   if (!url || !['http:', 'https:'].includes(url.protocol)) throw new InvalidArgumentError('It is not an http(s) URL.')
   if (url.username !== '' || url.password !== '') throw new InvalidArgumentError('Credentials do not belong in it.')
-  const isLoopback = /^(?:localhost|127(?:\.\d+){3}|\[::1\])$/.test(url.hostname)
-  if (url.protocol === 'http:' && !isLoopback)
-    throw new InvalidArgumentError('It has to be https: the credentials are sent there.')
+  if (!isConfidential(url)) throw new InvalidArgumentError('It has to be https: the credentials are sent there.')
   if (url.pathname !== '/' || url.search !== '') throw new InvalidArgumentError('It has to end behind the host: no /v1.')
   return url.origin
 }

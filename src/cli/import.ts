@@ -6,7 +6,7 @@ import { codeOf } from '../errors.ts'
 import type { Applied } from '../records/apply.ts'
 import { kinds } from '../records/format.ts'
 import type { ImportReport } from '../transfer/import.ts'
-import { fetchRecords, type HostedOptions, withHostedOptions } from './import-hosted.ts'
+import { fetchRecords, type HostedOptions, isOfDisk, withHostedOptions } from './import-hosted.ts'
 import { asOperator } from './operator.ts'
 import type { Call } from './server.ts'
 import { configOf, withSettings } from './settings.ts'
@@ -32,7 +32,7 @@ export function importCommand(): Command {
   )
     .option('--from <path>', 'folder of an export, or file ending in .jsonl')
     .option('--media <folder>', 'folder of its media (default: media beside the file)')
-    .option('--report <file>', 'write all faults to this file, as JSON lines')
+    .option('--report <file>', 'write the faults to this file, as JSON lines')
     .option('--start-timers', 'start the timers of conversations at the end (default with --from)')
     .option('--no-start-timers', 'let them stand still, for all passes but the last (default with --from-twilio)')
   return withHostedOptions(command).action(async (_options, command: Command) => {
@@ -61,18 +61,29 @@ async function startTimersOf(call: Call, service_sid: string): Promise<boolean> 
 async function sendFile(config: Config, call: Call, file: string, { media, report, startTimers }: Options): Promise<void> {
   // Loaded here because the other commands do not need it.
   const { importRecords } = await import('../transfer/import.ts')
+  // Whether it can be written is known before the import, which may take hours.
+  if (report !== undefined) writeReport(report, '')
   const result = await importRecords({
     source: file,
     media: foldersOf(media ?? join(dirname(file), 'media'), config),
     send: async (records) => (await call<{ results: Applied[] }>('POST', '/import', { records })).results,
     startTimers: async (service_sid) => !startTimers || (await startTimersOf(call, service_sid)),
   }).catch((error: unknown) => {
-    if (error instanceof ConfigError || codeOf(error) === undefined) throw error
-    throw new ConfigError(`${file} cannot be read (${codeOf(error)})`, { cause: error })
+    if (error instanceof ConfigError || !isOfDisk(error)) throw error
+    throw new ConfigError(`${file} was not read to its end, or its media not stored (${codeOf(error)})`, { cause: error })
   })
-  if (report !== undefined) writeFileSync(report, result.faults.map((fault) => `${JSON.stringify(fault)}\n`).join(''))
   print(result)
+  if (report !== undefined) writeReport(report, result.faults.map((fault) => `${JSON.stringify(fault)}\n`).join(''))
   if (result.faulty > 0) process.exitCode = 1
+}
+
+/** Throws ConfigError. */
+function writeReport(file: string, text: string): void {
+  try {
+    writeFileSync(file, text, { mode: 0o600 })
+  } catch (error) {
+    throw new ConfigError(`${file} cannot be written (${codeOf(error) ?? 'no reason given'})`, { cause: error })
+  }
 }
 
 function fileOf(from: string): string {
@@ -96,5 +107,6 @@ function print({ counts, faults, faulty }: ImportReport): void {
   for (const { line, kind, fault } of faults.slice(0, maxPrinted)) {
     console.error(printable(`line ${line}${kind === '' ? '' : `, ${kind}`}: ${fault}`))
   }
-  if (faulty > maxPrinted) console.error(`and ${faulty - maxPrinted} more: --report writes them to a file`)
+  const kept = faults.length < faulty ? `the first ${faults.length}` : 'all'
+  if (faulty > maxPrinted) console.error(`and ${faulty - maxPrinted} more: --report writes ${kept} to a file`)
 }

@@ -75,6 +75,10 @@ export function discloseCommand(): Command {
         headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
         body: JSON.stringify({ identity, address }),
         headersTimeout: 0,
+        // Looking for somebody in many rows takes its time, and what is not found is not sent.
+        bodyTimeout: 0,
+      }).catch((error: unknown) => {
+        throw new ConfigError(`the server at ${url} did not respond (${codeOf(error) ?? 'no reason given'})`, { cause: error })
       })
       if (response.statusCode !== 200) parseResponse(response.statusCode, await response.body.text())
       await write(response.body, out)

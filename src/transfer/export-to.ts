@@ -1,11 +1,12 @@
-import { createWriteStream, existsSync, readdirSync } from 'node:fs'
+import { createWriteStream, existsSync, readdirSync, statSync } from 'node:fs'
 import { rename } from 'node:fs/promises'
-import { dirname, join, resolve } from 'node:path'
+import { basename, dirname, join, resolve } from 'node:path'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { type Config, ConfigError, databaseLabel, mediaFolder, secretFile } from '../config.ts'
 import { sourceCheck } from '../copy/inspect.ts'
 import { openSnapshot, refuseMemory } from '../copy/open.ts'
+import { codeOf } from '../errors.ts'
 import { makeFolder } from '../folders.ts'
 import { explainErrors } from '../installation/explain-errors.ts'
 import { readIfThere } from '../installation/secrets.ts'
@@ -56,15 +57,43 @@ export async function exportTo({ config, scope, out, now, say }: ExportToOptions
   })
 }
 
+/** Throws ConfigError for a place that has something else in it than an interrupted export, and for one that cannot be made. */
 function destinationOf(out: string): Destination {
   const path = resolve(out)
   const isFile = path.endsWith('.jsonl')
-  if (isFile ? existsSync(path) : existsSync(path) && readdirSync(path).length > 0) {
+  const folder = isFile ? dirname(path) : path
+  const file = isFile ? path : join(path, 'records.jsonl')
+  if (existsSync(path) && (isFile || !isUnfinished(path, basename(draftOf(file))))) {
     throw new ConfigError(`${out} is there already: give the export a name of its own`)
   }
-  const folder = isFile ? dirname(path) : path
-  makeFolder(folder)
-  return { file: isFile ? path : join(path, 'records.jsonl'), media: join(folder, 'media') }
+  try {
+    makeFolder(folder)
+  } catch (error) {
+    throw unwritable(folder, error)
+  }
+  return { file, media: join(folder, 'media') }
+}
+
+/** Whether a folder has nothing in it, or what an interrupted export has left: that is written anew, but for media that are there. */
+function isUnfinished(folder: string, draft: string): boolean {
+  if (!statSync(folder).isDirectory()) return false
+  const names = readdirSync(folder)
+  return names.length === 0 || (names.includes(draft) && names.every((name) => name === draft || name === 'media'))
+}
+
+/** Returns where a file is written until it is complete. */
+function draftOf(file: string): string {
+  return `${file}.partial`
+}
+
+function unwritable(place: string, error: unknown): ConfigError {
+  return new ConfigError(`${place} cannot be written (${codeOf(error) ?? 'no reason given'})`, { cause: error })
+}
+
+/** Whether an error is of the place that is written to. A full disk names no place, and reading needs no room. */
+function isOf({ file }: Destination, error: unknown): boolean {
+  const path = error instanceof Error && 'path' in error ? String(error.path) : ''
+  return codeOf(error) === 'ENOSPC' || path.startsWith(dirname(file))
 }
 
 /** URLs may have encrypted user names and passwords. */
@@ -97,11 +126,15 @@ class Writer {
       return
     }
     const { file } = this.#destination
-    const draft = `${file}.partial`
-    await pipeline(texts, createWriteStream(draft, { mode: 0o600 }))
-    await syncToDisk(draft)
-    await rename(draft, file)
-    await syncToDisk(dirname(file))
+    const draft = draftOf(file)
+    try {
+      await pipeline(texts, createWriteStream(draft, { mode: 0o600 }))
+      await syncToDisk(draft)
+      await rename(draft, file)
+      await syncToDisk(dirname(file))
+    } catch (error) {
+      throw isOf(this.#destination, error) ? unwritable(file, error) : error
+    }
   }
 
   /** Some lines at a time: a chunk for each would cost more than its making. */

@@ -65,6 +65,8 @@ class ImportRun {
   readonly #services = new Set<string>()
   #faulty = 0
   #announced: Json | null = null
+  /** Whether a line has been read. Empty ones do not count. */
+  #isBegun = false
   #waiting: Waiting[] = []
   #bytes = 0
 
@@ -98,7 +100,8 @@ class ImportRun {
   /** Returns false when nothing of the file can be taken. */
   async #line(line: Line): Promise<boolean> {
     const { number } = line
-    const isFirst = number === 1
+    const isFirst = !this.#isBegun
+    this.#isBegun = true
     if ('fault' in line) {
       this.#fault(number, '', line.fault)
       return !isFirst

@@ -72,6 +72,7 @@ test.each([
   ['nothing', '', 1, 'the file is empty'],
   ['no header', '{"kind":"end","counts":{}}\n', 1, 'the first line is not a header'],
   ['another format', '{"kind":"header","format":2}\n', 1, 'it has format 2; this version reads format 1'],
+  ['an empty line before another format', '\n{"kind":"header","format":2}\n', 2, 'it has format 2; this version reads format 1'],
   ['no end', '{"kind":"header","format":1}\n', 1, 'the file ends here without its last line: it is not complete'],
   ['other bytes', '\u{1f99c}\0\n', 1, 'it is not JSON'],
   [

@@ -1,3 +1,4 @@
+import { mkdirSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { kinds } from '../../src/records/format.ts'
@@ -68,4 +69,22 @@ test('what is exported is the same after it was imported by the other engine and
     expect(again.faults).toEqual([])
     for (const [kind, counts] of again.counts) expect([kind, counts.unchanged]).toEqual([kind, counts.read])
   }
+})
+
+test('an export goes where nothing is, or an interrupted one, and says what is wrong with any other place', async () => {
+  using files = folder()
+  await using installed = await installedOn('sqlite')
+  await (await installed.start()).stop()
+  mkdirSync(files.file('interrupted/media/ab'), { recursive: true })
+  writeFileSync(files.file('interrupted/records.jsonl.partial'), '{"kind":"header"')
+  expect(bodyOf(await exported(installed, files.file('interrupted'))).length).toBeGreaterThan(1)
+  expect(readdirSync(files.file('interrupted')).sort()).toEqual(['media', 'records.jsonl'])
+
+  mkdirSync(files.file('other'))
+  writeFileSync(files.file('other/records.jsonl.partial'), '')
+  writeFileSync(files.file('other/mine'), '')
+  writeFileSync(files.file('a file'), '')
+  const to = (name: string) => exported(installed, files.file(name))
+  for (const name of ['interrupted', 'other', 'a file']) await expect(to(name)).rejects.toThrow('is there already')
+  await expect(to('a file/below')).rejects.toThrow(/a file\/below cannot be written \(E/)
 })
