@@ -1,4 +1,5 @@
 import { Command } from 'commander'
+import { givenText } from './given.ts'
 import { asOperator } from './operator.ts'
 import { configOf, withSettings } from './settings.ts'
 import { printRow } from './terminal.ts'
@@ -25,15 +26,17 @@ export function accountsCommand(): Command {
     withSettings(new Command('create').description('create an account; its auth token is shown only once'))
       .argument('[name]', 'friendly name of the account', '')
       .option('--sid <sid>', 'SID that it has elsewhere')
-      .option('--token <token>', 'auth token that it has elsewhere')
+      .option('--token <token>', 'auth token that it has elsewhere; @file reads it from a file, as a secret should be')
       .action((name: string, _options, command: Command) => {
         const { sid: givenSid, token } = command.opts<{ sid?: string; token?: string }>()
+        const auth_token = token === undefined ? undefined : givenText(token)
         return asOperator(
           configOf(command),
           async (call) => {
-            const body = { friendly_name: name, sid: givenSid, auth_token: token }
-            const { sid, auth_token } = await call<{ sid: string; auth_token: string }>('POST', '/accounts', body)
-            console.log(`account SID  ${sid}\nauth token   ${token === undefined ? auth_token : 'as given'}`)
+            const body = { friendly_name: name, sid: givenSid, auth_token }
+            const created = await call<{ sid: string; auth_token: string }>('POST', '/accounts', body)
+            const shown = auth_token === undefined ? created.auth_token : 'as given'
+            console.log(`account SID  ${created.sid}\nauth token   ${shown}`)
           },
           { creates: true },
         )

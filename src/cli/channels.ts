@@ -1,6 +1,6 @@
-import { readFileSync } from 'node:fs'
 import { Command } from 'commander'
 import { ConfigError } from '../config.ts'
+import { givenText } from './given.ts'
 import { asOperator, onServer } from './operator.ts'
 import type { Call } from './server.ts'
 import { configOf, withSettings } from './settings.ts'
@@ -110,18 +110,9 @@ async function bodyOf(call: Call, url: string | undefined, { kind, setting = [] 
     const [name = '', ...rest] = text.split('=')
     if (rest.length === 0) throw new ConfigError(`--setting takes name=value, not ${name}`)
     const schema = declared.find((one) => one.name === name)?.schema
-    return [name, parsedValue(textOf(rest.join('=')), schema?.type)]
+    return [name, parsedValue(givenText(rest.join('=')), schema?.type)]
   })
   return { kind: kind ?? 'webhook', settings: { ...(url !== undefined && { url }), ...Object.fromEntries(given) } }
-}
-
-function textOf(given: string): string {
-  if (!given.startsWith('@')) return given
-  try {
-    return readFileSync(given.slice(1), 'utf8').trim()
-  } catch {
-    throw new ConfigError(`${given.slice(1)} cannot be read`)
-  }
 }
 
 /** A text that is none of its type stays one: the server says what is wrong with it. */

@@ -1,4 +1,5 @@
 import { Command } from 'commander'
+import { givenText } from './given.ts'
 import { asOperator } from './operator.ts'
 import { configOf, withSettings } from './settings.ts'
 import { printRow } from './terminal.ts'
@@ -27,17 +28,18 @@ export function keysCommand(): Command {
       .argument('<account>', 'SID of the account')
       .argument('[name]', 'friendly name of the API key', '')
       .option('--sid <sid>', 'SID that it has elsewhere')
-      .option('--secret <secret>', 'secret that it has elsewhere')
+      .option('--secret <secret>', 'secret that it has elsewhere; @file reads it from a file, as a secret should be')
       .action((account: string, name: string, _options, command: Command) => {
         const given = command.opts<{ sid?: string; secret?: string }>()
+        const givenSecret = given.secret === undefined ? undefined : givenText(given.secret)
         return asOperator(configOf(command), async (call) => {
-          const body = { friendly_name: name, sid: given.sid, secret: given.secret }
+          const body = { friendly_name: name, sid: given.sid, secret: givenSecret }
           const { sid, secret } = await call<{ sid: string; secret: string }>(
             'POST',
             `/accounts/${encodeURIComponent(account)}/keys`,
             body,
           )
-          console.log(`API key SID  ${sid}\nsecret       ${given.secret === undefined ? secret : 'as given'}`)
+          console.log(`API key SID  ${sid}\nsecret       ${givenSecret === undefined ? secret : 'as given'}`)
         })
       }),
   )

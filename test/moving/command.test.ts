@@ -12,10 +12,11 @@ test('an import that was killed is run again, without a server or with one, and 
   await using database = await newDatabase()
   using files = folder()
   writeFileSync(files.file('hosted.jsonl'), textOf(hostedLines(150, 20)))
+  writeFileSync(files.file('token'), `${token}\n`)
   const settings = { env: { ...database.env, PARLEY_ADMIN_TOKEN: 'an-operator-token' } }
   const run = (...args: string[]) => parley(args, settings)
 
-  expect(await run('accounts', 'create', 'Moved', '--sid', account_sid, '--token', token)).toMatchObject({
+  expect(await run('accounts', 'create', 'Moved', '--sid', account_sid, '--token', `@${files.file('token')}`)).toMatchObject({
     code: 0,
     stdout: expect.stringContaining(account_sid),
   })
@@ -24,6 +25,10 @@ test('an import that was killed is run again, without a server or with one, and 
     stderr: expect.stringContaining('is an account already'),
   })
   expect(await run('accounts', 'create', '--sid', 'AC123', '--token', 'no')).toMatchObject({ code: 1, stdout: '' })
+  expect(await run('accounts', 'create', '--token', `@${files.file('none')}`)).toMatchObject({
+    code: 1,
+    stderr: expect.stringContaining('none cannot be read'),
+  })
   expect(await run('keys', 'create', account_sid, '--sid', keySid, '--secret', secret)).toMatchObject({ code: 0 })
   expect(await run('keys', 'create', account_sid, '--sid', keySid)).toMatchObject({ code: 1 })
 
@@ -34,6 +39,12 @@ test('an import that was killed is run again, without a server or with one, and 
   killed.signal('SIGKILL')
   expect(await killed.ended).toMatchObject({ signal: 'SIGKILL', stdout: '' })
 
+  // It is refused before anything is stored.
+  expect(await run('import', '--from', files.file('hosted.jsonl'), '--report', files.file('no/such/file'))).toMatchObject({
+    code: 1,
+    stdout: '',
+    stderr: expect.stringMatching(/^parley: .*cannot be written \(ENOENT\)$/m),
+  })
   const done = await run('import', '--from', files.file('hosted.jsonl'))
   expect(done).toMatchObject({ code: 0, stderr: '' })
   const [, created, unchanged] = /message +3000 +(\d+) +0 +(\d+) +0 +0/.exec(done.stdout) ?? []
