@@ -153,7 +153,7 @@ export async function start(config: Config, options: StartOptions = {}): Promise
       createRetention(shared),
       new MediaExpiry({ clock: installation.clock, database, onError: shared.onError }),
       new SearchIndex({ database, searchable: config.search, onError: shared.onError }),
-      createErasures(shared, store),
+      createErasures(shared, store, email),
       new UrlSealing({ database, vault: installation.vault, onError: shared.onError }),
       ...(config.testMode ? [] : [new MediaCleanup({ store, report: shared.onError })]),
       ...(clock ? [clock.worker] : []),

@@ -27,6 +27,7 @@ import { followClock } from './installation/test-clock.ts'
 import { Loop } from './loop.ts'
 import { MediaStore } from './media/store.ts'
 import type { Metrics } from './observability/metrics.ts'
+import { isInMail, type Person } from './privacy/person.ts'
 import type { PushReport } from './push/handler.ts'
 import type { Push } from './push/push.ts'
 import { resources } from './resources/index.ts'
@@ -175,8 +176,10 @@ export function createCleanup({ config, installation: { clock, database }, onErr
 export function createErasures(
   { config, installation: { clock, database, vault }, onError }: Shared,
   store: MediaStore,
+  email: Email,
 ): Erasures {
-  return new Erasures({ clock, database, vault, store: config.testMode ? null : store, onError })
+  const forget = (person: Person) => email.outbox?.forget((mail) => isInMail(person, mail))
+  return new Erasures({ clock, database, vault, store: config.testMode ? null : store, forget, onError })
 }
 
 export function createRetention({ installation: { clock, database, log }, metrics, onError }: Shared): Retention {

@@ -33,6 +33,8 @@ export interface ErasuresOptions {
   readonly vault: Vault
   /** Null in test mode: a snapshot may still refer to a file that no row refers to. */
   readonly store: Pick<MediaStore, 'removeUnused'> | null
+  /** Forgets what of the person is in the memory of this server. */
+  readonly forget: (person: Person) => void
   readonly onError: (error: unknown) => void
 }
 
@@ -59,9 +61,10 @@ export class Erasures implements Worker {
   }
 
   async #once(signal: AbortSignal): Promise<number> {
-    const { database, clock } = this.#options
+    const { database, clock, onError } = this.#options
     const live = await database.nodes.live()
     const owner = database.nodes.id
+    const failures: unknown[] = []
     let after: string | null = ''
     while (after !== null && !signal.aborted) {
       const open: readonly ErasureRow[] = await database.read.all(openErasures, { after, limit: batch })
@@ -69,10 +72,13 @@ export class Erasures implements Worker {
         if (signal.aborted) break
         if (previous !== null && previous !== owner && live.has(previous)) continue
         const taken = await database.write('claimErasure', { id, owner, previous, now: clock.now() })
-        if (taken) await this.#work(taken, signal)
+        // One that fails must not keep the others from being done.
+        if (taken) await this.#work(taken, signal).catch((error: unknown) => failures.push(error))
       }
       after = open.at(-1)?.id ?? null
     }
+    for (const failure of failures.slice(1)) onError(failure)
+    if (failures.length > 0) throw failures[0]
     return database.capabilities.soleOwner ? hourMs : pollMs
   }
 
@@ -90,7 +96,7 @@ export class Erasures implements Worker {
 
   /** Walks over the tables from where the work has come to. Returns where it goes on; null when the walk has found nothing more. */
   async #pass(erasure: ErasureRow, from: Progress, signal: AbortSignal): Promise<Progress | 'lost' | null> {
-    const { database, vault } = this.#options
+    const { database, vault, forget } = this.#options
     let progress = from
     if (progress.table < 0) progress = { ...progress, person: await found(database.read, progress.person), table: 0 }
     let walked = 0
@@ -117,6 +123,7 @@ export class Erasures implements Worker {
         progress = next
       }
     }
+    if (erasure.dry_run === 0) forget(progress.person)
     if (signal.aborted || erasure.dry_run === 1 || progress.rows === 0 || progress.pass + 1 >= maxPasses) return null
     return { ...progress, pass: progress.pass + 1, rows: 0, table: -1, after: null }
   }

@@ -1,5 +1,5 @@
 import { parseStored } from '../json.ts'
-import { applyStep, revised } from '../model/change.ts'
+import { applyStep, type Origin, revised } from '../model/change.ts'
 import { type FactsUnder, stepOf } from '../model/declare.ts'
 import { type DeliverySummary, summary } from '../resources/conversations/messages/dispatch.ts'
 import { messages } from '../resources/conversations/messages/message.ts'
@@ -38,6 +38,15 @@ type ReceiptFacts = FactsUnder<typeof messages>
 
 /** Creates or restarts the receipt when the delivery of a message is finished. Does nothing if the message has been removed. */
 export async function settleMessage(tx: Tx, delivery: DeliveryRow, report: ChannelReport, now: number): Promise<void> {
+  await settle(tx, delivery, report, now, by)
+}
+
+/** Fails a message that is not handed to its channel any more, without an event. */
+export async function failSilently(tx: Tx, delivery: DeliveryRow, now: number): Promise<void> {
+  await settle(tx, delivery, failedReport, now, { ...by, silent: true })
+}
+
+async function settle(tx: Tx, delivery: DeliveryRow, report: ChannelReport, now: number, origin: Origin): Promise<void> {
   const { service_sid, subject_sid: conversation_sid, message_sid, participant_sid } = delivery
   if (message_sid === null || participant_sid === null) return
   const facts = await factsOf(tx, { service_sid, conversation_sid, message_sid }, now)
@@ -45,7 +54,9 @@ export async function settleMessage(tx: Tx, delivery: DeliveryRow, report: Chann
   const { sid, early } = await nameOf(tx, facts, report)
   const existing = await tx.all(receiptsOf, { service_sid, conversation_sid, message_sid })
   const before = existing.find((receipt) => receipt.participant_sid === participant_sid)
-  const receipt = before ? await restart(tx, facts, before, report, sid) : await create(tx, facts, participant_sid, report, sid)
+  const receipt = before
+    ? await restart(tx, facts, before, report, sid)
+    : await create(tx, facts, { participant_sid, report, sid, origin })
   if (receipt) await advance(tx, receipt, report, now)
   // In the order in which they came; each reads what the one before has made of the receipt.
   for (const status of early) await advanceAll(tx, facts.account.sid, sid ?? '', status, now)
@@ -65,10 +76,14 @@ async function nameOf(tx: Tx, { account, parents: [conversation], now }: Receipt
 async function create(
   tx: Tx,
   facts: ReceiptFacts,
-  participant_sid: string,
-  report: ChannelReport,
-  sid: string | null,
+  of: {
+    readonly participant_sid: string
+    readonly report: ChannelReport
+    readonly sid: string | null
+    readonly origin: Origin
+  },
 ): Promise<ReceiptRow | null> {
+  const { participant_sid, report, sid, origin } = of
   const bad = isBad(report.status)
   const [conversation, message] = facts.parents
   const receipt: ReceiptRow = {
@@ -86,7 +101,7 @@ async function create(
     revision: 1,
   }
   const step = stepOf(receipts, { verb: 'create', before: null, after: receipt, cause: 'request' })
-  await applyStep(tx, registry, step, facts, by)
+  await applyStep(tx, registry, step, facts, origin)
   await summarize(tx, facts)
   return bad ? null : receipt
 }

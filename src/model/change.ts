@@ -214,8 +214,8 @@ export async function changeAll(
   return changed
 }
 
-/** Who asked for a change, and whether with webhooks. */
-type Origin = Pick<ChangeRequest, 'webhooks' | 'source'>
+/** Who asked for a change, and whether with webhooks; `silent`: without those events, too, that are always sent. */
+export type Origin = Pick<ChangeRequest, 'webhooks' | 'source'> & { readonly silent?: true }
 
 /** Writes one change and the deliveries of its events. */
 export function applyStep(tx: Tx, registry: Registry, step: Step, facts: Facts, origin: Origin): Promise<void> {
@@ -237,6 +237,7 @@ async function applySteps(tx: Tx, registry: Registry, steps: readonly Step[], fa
 async function notifyAndEmit(tx: Tx, { resource, change }: Step, facts: Facts, origin: Origin): Promise<void> {
   const { sid, revision } = rowOf(change)
   tx.notify({ topic: 'changed', table: resource.table, sid, revision })
+  if (origin.silent) return
   for (const event of resource.events?.postAction(change, facts) ?? []) {
     if (!event.always && !origin.webhooks) continue
     const listeners = (await resource.events?.listeners?.(tx, event, change, facts)) ?? []

@@ -4,7 +4,7 @@ import type { Reader } from '../storage/database.ts'
 import { messageBySid } from '../storage/lookups.ts'
 import { type Column, rowsAfter, rowsBy, type Table } from '../storage/rows.ts'
 import type { ErasureRow, MediaRow, MessageRow, Tables } from '../storage/schema.ts'
-import { hasAddress, isNamed, mentions, type Person } from './person.ts'
+import { hasAddress, hasAddressInJson, hasSid, isNamed, mentions, type Person } from './person.ts'
 
 /*
  * What belongs to a person, table by table. Erasure, its dry run and the disclosure all walk this one list, each table by its primary key
@@ -55,24 +55,23 @@ export const belongings: readonly Belonging[] = [
   belonging({
     table: 'deliveries',
     key: ['service_sid', 'id'],
-    relation: (row, person) =>
-      row.participant_sid !== null && has(person, row.participant_sid) ? 'own' : formRelation(row, person),
+    relation: (row, person) => (hasSid(person, row.participant_sid) ? 'own' : formRelation(row, person)),
   }),
   belonging({
     table: 'external_ids',
     key: ['id'],
     async relation(row, person, read) {
-      if (row.participant_sid !== null && has(person, row.participant_sid)) return 'own'
+      if (hasSid(person, row.participant_sid)) return 'own'
       if (hasAddress(person, row.external_id) || isAddress(person, row.channel)) return 'own'
       if (row.channel_message_sid === null || !person.conversations.includes(row.conversation_sid ?? '')) return null
       const receipts = await read.all(receiptsBySent, { channel_message_sid: row.channel_message_sid })
-      return receipts.some((receipt) => has(person, receipt.participant_sid)) ? 'own' : null
+      return receipts.some((receipt) => hasSid(person, receipt.participant_sid)) ? 'own' : null
     },
   }),
   belonging({
     table: 'receipts',
     key: ['conversation_sid', 'message_sid', 'sid', 'service_sid'],
-    relation: (row, person) => (has(person, row.participant_sid) ? 'own' : null),
+    relation: (row, person) => (hasSid(person, row.participant_sid) ? 'own' : null),
   }),
   belonging({
     table: 'media',
@@ -92,7 +91,7 @@ export const belongings: readonly Belonging[] = [
     key: ['conversation_sid', 'sid', 'service_sid'],
     relation(row, person) {
       if (isAuthor(person, row)) return 'own'
-      if (isNamed(person, row.last_updated_by) || hasAddress(person, row.channel_metadata)) return 'named'
+      if (isNamed(person, row.last_updated_by) || hasAddressInJson(person, row.channel_metadata)) return 'named'
       // Whole mails of others, with the headers and quotations of everybody in the conversation.
       return person.conversations.includes(row.conversation_sid) && quotes(row.media).length > 0 ? 'named' : null
     },
@@ -124,7 +123,7 @@ export function quotes(media: string | null): readonly MediaJson[] {
 }
 
 function isAuthor(person: Person, { author, participant_sid }: MessageRow): boolean {
-  return isNamed(person, author) || (participant_sid !== null && has(person, participant_sid))
+  return isNamed(person, author) || hasSid(person, participant_sid)
 }
 
 function isIdentity(person: Person, identity: string | null): boolean {
@@ -135,14 +134,10 @@ function isAddress(person: Person, address: string | null): boolean {
   return person.by_address && isNamed(person, address)
 }
 
-function has({ participants, users }: Person, sid: string): boolean {
-  return participants.includes(sid) || users.includes(sid)
-}
-
 /** What a webhook, a message or a push says. */
 function formRelation({ form, kind }: Tables['deliveries'], person: Person): Relation {
   const values = Object.values(parseStored<Record<string, unknown>>(form)).filter((value) => typeof value === 'string')
-  if (values.some((value) => isNamed(person, value) || has(person, value) || hasAddress(person, value))) return 'named'
+  if (values.some((value) => isNamed(person, value) || hasSid(person, value) || hasAddress(person, value))) return 'named'
   return kind === 'push' && values.some((value) => mentions(person, value)) ? 'named' : null
 }
 

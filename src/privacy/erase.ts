@@ -1,3 +1,4 @@
+import { failSilently } from '../channels/receipts.ts'
 import { parseStored } from '../json.ts'
 import { type MediaJson, remove, removeMediaOf } from '../media/rows.ts'
 import { applyStep, revised } from '../model/change.ts'
@@ -13,7 +14,7 @@ import { conversationBySid } from '../storage/lookups.ts'
 import { deleteNames, rowsByNames, type Table, updateRow } from '../storage/rows.ts'
 import type { ConversationRow, DeliveryRow, MediaRow, MessageRow, ParticipantRow, UserRow } from '../storage/schema.ts'
 import { type Belonging, countedAs, type Key, quotes, quoting, type Relation, type Row, relationOf } from './belongings.ts'
-import { isNamed, type Person, withoutPerson } from './person.ts'
+import { hasSid, isNamed, type Person, withoutPerson } from './person.ts'
 
 /** What is erased, and how. */
 export interface Erasing {
@@ -37,6 +38,7 @@ export interface Erased {
 export async function eraseRows(tx: Tx, belonging: Belonging, keys: readonly Key[], erasing: Erasing): Promise<Erased> {
   const counts: Record<string, number> = {}
   const files: string[] = []
+  const cancelled: DeliveryRow[] = []
   // One after the other, in the order of their keys: transactions that lock several conversations do it in one order.
   for (const key of keys) {
     const { service_sid, conversation_sid } = key
@@ -48,10 +50,26 @@ export async function eraseRows(tx: Tx, belonging: Belonging, keys: readonly Key
     const relation = row ? await relationOf(belonging, row, erasing.person, tx) : null
     if (!row || !relation) continue
     files.push(...(await eraseRow(tx, belonging, row, relation, erasing)))
+    // As it was selected from the table.
+    if (belonging.table === 'deliveries') cancelled.push(row as unknown as DeliveryRow)
     const name = countedAs(belonging, { relation, row }, erasing.messages)
     counts[name] = (counts[name] ?? 0) + 1
   }
+  await failCancelled(tx, cancelled, erasing)
   return { counts, files }
+}
+
+/**
+ * Fails the messages to others that are not sent any more: their receipts would be awaited for ever. One to the person has none: its
+ * receipts are the person's, and go.
+ */
+async function failCancelled(tx: Tx, rows: readonly DeliveryRow[], { person, now }: Erasing): Promise<void> {
+  const toOthers = rows.filter(
+    ({ status, kind, participant_sid }) =>
+      status === 'pending' && (kind === 'message' || kind === 'loopback') && !hasSid(person, participant_sid),
+  )
+  // By conversation, as all who lock several of them.
+  for (const row of toOthers.toSorted((a, b) => (a.subject_sid < b.subject_sid ? -1 : 1))) await failSilently(tx, row, now)
 }
 
 /** Returns the contents of files that it leaves unused. */
@@ -85,7 +103,7 @@ async function deleteIt(
 
 /** Writes a step without webhooks. */
 function apply(tx: Tx, step: Step, facts: Facts): Promise<void> {
-  return applyStep(tx, registry, step, facts, { webhooks: false, source: 'API' })
+  return applyStep(tx, registry, step, facts, { webhooks: false, source: 'API', silent: true })
 }
 
 function removal<R extends BaseRow>(before: R): Change<R> {

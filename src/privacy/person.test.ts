@@ -1,6 +1,17 @@
 import { createSecretKey } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
-import { hasAddress, isNamed, mentions, namesOf, personOf, subjectHash, withFound, withoutPerson } from './person.ts'
+import {
+  hasAddress,
+  hasAddressInJson,
+  isInMail,
+  isNamed,
+  mentions,
+  namesOf,
+  personOf,
+  subjectHash,
+  withFound,
+  withoutPerson,
+} from './person.ts'
 
 const account = `AC${'a'.repeat(32)}`
 const byNumber = personOf(account, { address: '+15550001' })
@@ -37,6 +48,23 @@ describe('an address inside of a text', () => {
     expect(hasAddress(byName, 'bob')).toBe(false)
     expect(mentions(byName, 'bob: hello')).toBe(true)
   })
+})
+
+test('an address in JSON is found behind a line break, which is an escape there', () => {
+  const json = JSON.stringify({ to: 'ann@example.com,\n\tbob@example.com', from: 'jimbob@example.com' })
+  expect(hasAddressInJson(byMail, json)).toBe(true)
+  expect(hasAddressInJson(byMail, JSON.stringify({ from: 'x\njimbob@example.com' }))).toBe(false)
+  expect([hasAddressInJson(byMail, null), hasAddressInJson(byName, '"bob"')]).toEqual([false, false])
+})
+
+test('a mail has the person by its conversation, its recipient or its text, in their account alone', () => {
+  const person = withFound(byMail, [{ conversations: ['CH1'] }])
+  const mail = { account_sid: account, conversation_sid: 'CH2', to: 'ann@example.com', source: Buffer.from('Hello') }
+  expect(isInMail(person, mail)).toBe(false)
+  for (const more of [{ conversation_sid: 'CH1' }, { to: 'BOB@example.com' }, { source: Buffer.from('Cc: <bob@example.com>') }]) {
+    expect(isInMail(person, { ...mail, ...more })).toBe(true)
+    expect(isInMail(person, { ...mail, ...more, account_sid: `AC${'b'.repeat(32)}` })).toBe(false)
+  }
 })
 
 test('JSON loses the person and nothing else', () => {

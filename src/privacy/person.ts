@@ -60,6 +60,11 @@ export function isNamed({ names, by_address }: Person, value: string | null): bo
   return value !== null && names.includes(by_address ? value.toLowerCase() : value)
 }
 
+/** Whether a SID is that of one of the person's participants or users. */
+export function hasSid({ participants, users }: Person, sid: string | null): boolean {
+  return sid !== null && (participants.includes(sid) || users.includes(sid))
+}
+
 const patterns = new WeakMap<Person, RegExp>()
 
 /** Returns a pattern of the person's addresses that is part of no longer address. */
@@ -80,6 +85,28 @@ function escaped(text: string): string {
 /** Whether a text has the person's address in it. An identity may be a common word: it is not looked for. */
 export function hasAddress(person: Person, text: string | null): boolean {
   return person.by_address && text !== null && text.search(patternOf(person)) >= 0
+}
+
+/**
+ * Whether JSON has the person's address in any of its texts. Escapes are left out: the letter of a line break would be taken for a part
+ * of the address behind it.
+ */
+export function hasAddressInJson(person: Person, json: string | null): boolean {
+  return json !== null && hasAddress(person, json.replaceAll(/\\(?:u[0-9a-f]{4}|.)/gi, ' '))
+}
+
+/** A mail that has left, or would have. */
+interface Mail {
+  readonly account_sid: string
+  readonly conversation_sid: string
+  readonly to: string
+  readonly source: Buffer
+}
+
+/** Whether a mail is of a conversation that the person is or was in, or has their address. */
+export function isInMail(person: Person, { account_sid, conversation_sid, to, source }: Mail): boolean {
+  if (account_sid !== person.account_sid) return false
+  return person.conversations.includes(conversation_sid) || isNamed(person, to) || hasAddress(person, source.toString('latin1'))
 }
 
 /** Whether a text that was made of names has one of the person's in it. */

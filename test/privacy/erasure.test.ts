@@ -1,5 +1,7 @@
 import { describe, expect, test } from 'vitest'
+import type { ErasureRow } from '../../src/storage/schema.ts'
 import { engine } from '../support/databases.ts'
+import { startServer } from '../support/server.ts'
 import { newTenant } from '../support/tenant.ts'
 import { erase, holds, populate, rowsOf, startScene, strings, ways } from './scene.ts'
 
@@ -41,9 +43,47 @@ test('whoever else was there stays as they were, and so does another account wit
   expect(await rowsOf(scene, ofOther)).toEqual(before.other)
   expect(await rowsOf(scene, ofBob)).toEqual(before.bob)
   const { conversations } = scene.server.sdk.conversations.v1
-  const [first, second] = await conversations(chat).messages.list()
+  const [first, second, third] = await conversations(chat).messages.list()
   expect(first).toMatchObject({ index: 0, body: '', media: null, attributes: '{}', author: expect.stringMatching(/^erased-/) })
   expect(second).toMatchObject({ index: 1, author: 'bob', body: 'bob says' })
+  // Somebody else would have got it by SMS: it is not sent any more, and says so.
+  expect(third).toMatchObject({ index: 2, body: '', delivery: { total: 1, failed: 'all', sent: 'none' } })
+  const receipts = await conversations(chat)
+    .messages(third?.sid ?? '')
+    .deliveryReceipts.list()
+  expect(receipts).toMatchObject([{ status: 'failed', errorCode: 30008 }])
   const letters = await conversations(mail).messages.list()
   expect(letters.map(({ body }) => body)).toEqual(['', expect.stringContaining('carol answers')])
+})
+
+test('one that fails keeps no other from being done', async () => {
+  const scene = await startScene()
+  const { account_sid } = scene.server
+  // As after a loss of the secret key.
+  const broken: ErasureRow = {
+    ...{ id: `ER${'0'.repeat(32)}`, account_sid, status: 'waiting', dry_run: 0, messages: 'redact', subject: 'identity' },
+    ...{ subject_hash: '', pseudonym: 'erased-0', requested_by: 'console', reference: null, sealed: 'not sealed', step: null },
+    ...{ counts: '{}', files: '[]', storage: null, owner: null, date_created: 0, date_started: null, date_finished: null },
+  }
+  await scene.rows.insert('erasures', broken)
+  expect(await erase(scene.server, { identity: 'somebody' })).toMatchObject({ status: 'done' })
+  expect((await scene.rows.rows('erasures')).find(({ id }) => id === broken.id)).toMatchObject({ status: 'running' })
+})
+
+test('in test mode the mails that were caught go, too', async () => {
+  await using server = await startServer({ testMode: true })
+  for (const address of ['ann@example.org', 'ben@example.org']) {
+    const { body } = await server.call('POST', '/v1/Conversations', { 'Bindings.Email.Address': 'desk@example.com' })
+    const path = `/v1/Conversations/${body.sid}`
+    const binding = { 'MessagingBinding.Address': address, 'MessagingBinding.Type': 'email' }
+    await server.call('POST', `${path}/Participants`, binding)
+    await server.call('POST', `${path}/Messages`, { Author: 'bob', Body: 'Hello' })
+  }
+  const caught = async () => {
+    const { mail } = await server.admin('GET', '/mail')
+    return mail.map(({ recipient }: { recipient: string }) => recipient).sort()
+  }
+  await expect.poll(caught).toEqual(['ann@example.org', 'ben@example.org'])
+  await erase(server, { address: 'ann@example.org' })
+  expect(await caught()).toEqual(['ben@example.org'])
 })

@@ -22,13 +22,19 @@ export class Outbox {
   #bytes = 0
 
   add(mail: SentMail): void {
+    const before = this.#mails.get(mail.id)
+    if (before) this.#remove(before)
     this.#mails.set(mail.id, mail)
     this.#bytes += mail.source.length
-    for (const [id, { source }] of this.#mails) {
+    for (const one of this.#mails.values()) {
       if (this.#mails.size <= maxMails && this.#bytes <= maxBytes) break
-      this.#mails.delete(id)
-      this.#bytes -= source.length
+      this.#remove(one)
     }
+  }
+
+  /** Removes the mails for which `isOf` holds. */
+  forget(isOf: (mail: SentMail) => boolean): void {
+    for (const mail of this.#mails.values()) if (isOf(mail)) this.#remove(mail)
   }
 
   /** The newest first. */
@@ -43,5 +49,10 @@ export class Outbox {
   clear(): void {
     this.#mails.clear()
     this.#bytes = 0
+  }
+
+  #remove({ id, source }: SentMail): void {
+    this.#mails.delete(id)
+    this.#bytes -= source.length
   }
 }
