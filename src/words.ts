@@ -40,17 +40,22 @@ const ascii = /^[\0-\x7f]*$/
 /** Digits with what people put between them. What has fewer than 7 of them, or more than 15, is no phone number. */
 const phonePattern = /(?<![\p{L}\p{N}])\+?\(?\d[\d() ./-]{5,28}\d(?![\p{L}\p{N}])/gu
 
-/** Returns a word as it is compared; rarely several, as of a ligature that stands for a sentence. */
+/** Returns a word as it is compared, cut where a script without spaces begins or ends; rarely several, as of a ligature of a sentence. */
 function fold(word: string): readonly string[] {
   if (ascii.test(word)) return [word.toLowerCase().slice(0, maxLength)]
   // Upper case first: ß becomes SS.
   const text = word.normalize('NFKD').replace(ignored, '').toUpperCase().toLowerCase().replaceAll('ς', 'σ').normalize('NFKC')
-  return (text.match(folded) ?? []).map((part) =>
-    part
-      .slice(0, maxLength)
-      .toWellFormed()
-      .replace(/\ufffd$/, ''),
-  )
+  return (text.match(folded) ?? [])
+    .flatMap((part) => part.match(runs) ?? [])
+    .map((run) => (isUnspaced.test(run) ? run : cut(run)))
+}
+
+/** Shortens a word. A text without spaces is no word: all of it counts. */
+function cut(word: string): string {
+  return word
+    .slice(0, maxLength)
+    .toWellFormed()
+    .replace(/\ufffd$/, '')
 }
 
 /** Pairs of neighbours, and the last character alone: so each character begins a word. */
@@ -85,11 +90,11 @@ function addAscii(words: Set<string>, text: string): void {
 
 function addAny(words: Set<string>, text: string): void {
   for (const [word] of text.matchAll(wordPattern)) {
-    if (words.size >= maxWords) return
-    for (const part of fold(word)) {
-      if (!isUnspaced.test(part)) words.add(part)
-      else
-        for (const [run] of part.matchAll(runs)) for (const each of isUnspaced.test(run) ? pairsOf(run) : [run]) words.add(each)
+    for (const run of fold(word)) {
+      for (const each of isUnspaced.test(run) ? pairsOf(run) : [run]) {
+        if (words.size >= maxWords) return
+        words.add(each)
+      }
     }
   }
 }
@@ -132,18 +137,16 @@ function wordsOfQuery(text: string, open: boolean): QueryWord[] {
   const words = new Map<string, boolean>()
   let last: string | undefined
   for (const [word] of text.matchAll(wordPattern)) {
-    for (const part of fold(word)) {
-      for (const [run] of part.matchAll(runs)) {
-        last = undefined
-        if (isUnspaced.test(run)) {
-          const pairs = pairsOf(run)
-          // A single character is the beginning of a pair. Of several, the last alone would say nothing more.
-          if (pairs.length === 1) words.set(run, true)
-          else for (const pair of pairs.slice(0, -1)) words.set(pair, words.get(pair) ?? false)
-        } else {
-          words.set(run, words.get(run) ?? false)
-          last = run
-        }
+    for (const run of fold(word)) {
+      last = undefined
+      if (isUnspaced.test(run)) {
+        const pairs = pairsOf(run)
+        // A single character is the beginning of a pair. Of several, the last alone would say nothing more.
+        if (pairs.length === 1) words.set(run, true)
+        else for (const pair of pairs.slice(0, -1)) words.set(pair, words.get(pair) ?? false)
+      } else {
+        words.set(run, words.get(run) ?? false)
+        last = run
       }
     }
   }
