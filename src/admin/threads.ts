@@ -188,15 +188,15 @@ export function threadRoutes({ database: { read } }: Pick<Installation, 'databas
   }
 }
 
+/** A conversation that began earlier may have the later message. */
 async function threadOf(read: Reader, service_sid: string, members: readonly Member[], limit: number) {
-  const found: ReturnType<typeof toJson>[] = []
+  const found: { readonly row: Seen; readonly participant_sid: string }[] = []
   for (const { conversation_sid, sid: participant_sid, proxy_address } of members) {
-    const args = { service_sid, conversation_sid, participant_sid, group: proxy_address === null ? 1 : 0 }
-    const rows = await read.all(messagesSeen, { ...args, limit: limit - found.length })
-    found.push(...rows.map((row) => toJson(row, participant_sid)))
-    if (found.length >= limit) break
+    const args = { service_sid, conversation_sid, participant_sid, group: proxy_address === null ? 1 : 0, limit }
+    found.push(...(await read.all(messagesSeen, args)).map((row) => ({ row, participant_sid })))
   }
-  return found
+  const latest = found.sort((a, b) => Number(b.row.date_created) - Number(a.row.date_created)).slice(0, limit)
+  return latest.map(({ row, participant_sid }) => toJson(row, participant_sid))
 }
 
 function toJson(row: Seen, participant_sid: string) {

@@ -43,6 +43,11 @@ test('a thread has what somebody has written and been sent, and of a group what 
   await receive([ours, bob], 'To all')
   expect(await thread(bob)).toMatchObject([{ direction: 'received', author: ann, body: 'To all', receipt: null }])
   expect((await thread(ann)).map(({ body }) => body)).toEqual(['To all', 'Answer', 'First'])
+  // In the conversation that began first.
+  await tenant.advance('PT1S')
+  await receive(ours, 'Later')
+  expect((await thread(ann)).map(({ body }) => body)).toEqual(['Later', 'To all', 'Answer', 'First'])
+  expect((await thread(ann, '&limit=2')).map(({ body }) => body)).toEqual(['Later', 'To all'])
   // Another service knows nothing of it.
   const other = await v1.services.create({ friendlyName: 'Other' })
   const elsewhere = await tenant.admin('GET', `/threads?service_sid=${other.sid}&address=${encodeURIComponent(ann)}`)
