@@ -16,18 +16,19 @@ const maxCounted = 10_000
 
 const allLeases = shape<{ none?: null }>()((db) => db.selectFrom('leases').selectAll())
 
-const pendingBySlot = shape<{ limit: number }>()((db, a) =>
+/** Of each slot alone: the deliveries of one that is far behind would hide those of the others. */
+const pendingOfSlot = shape<{ slot: number; limit: number }>()((db, a) =>
   db
     .selectFrom((eb) =>
       eb
         .selectFrom('deliveries')
-        .select(['slot', 'date_created'])
+        .select('date_created')
         .where('status', '=', sql.lit('pending'))
+        .where('slot', '=', a.slot)
         .limit(a.limit)
         .as('some'),
     )
-    .select((eb) => ['some.slot', eb.fn.countAll<number>().as('pending'), eb.fn.min('some.date_created').as('oldest')])
-    .groupBy('some.slot'),
+    .select((eb) => [eb.fn.countAll<number>().as('pending'), eb.fn.min<number | null>('some.date_created').as('oldest')]),
 )
 
 const someMedia = shape<{ limit: number }>()((db, a) =>
@@ -43,7 +44,9 @@ const nullableCount = { type: ['integer', 'null'], minimum: 0 } as const
 const listNodes: OperationSchema = {
   operationId: 'listNodes',
   summary: 'List the nodes, and how far they are behind',
-  description: `Each node sends the deliveries of its slots. At most ${maxCounted.toLocaleString('en')} pending deliveries are looked at.`,
+  description:
+    `Each node sends the deliveries of its slots. At most ${maxCounted.toLocaleString('en')} pending deliveries are looked at, as many of ` +
+    'each slot.',
   tags,
   response: {
     200: response(
@@ -110,25 +113,26 @@ const fetchStorage: OperationSchema = {
 /** Which processes serve the database, and what it takes on disk. */
 export function nodeRoutes({ database, clock, config }: Pick<Installation, 'database' | 'clock' | 'config'>): FastifyPluginAsync {
   const { read, nodes, slots, capabilities } = database
+  const limit = Math.ceil(maxCounted / slots.count)
   return async (routes) => {
     routes.get('/nodes', { schema: listNodes }, async () => {
       const [live, leases, pending] = await Promise.all([
         // A pool that has no connection says so in words of its own.
         nodes.live().catch(() => Promise.reject(refuse('unavailable'))),
         read.all(allLeases, {}),
-        read.all(pendingBySlot, { limit: maxCounted }),
+        Promise.all(Array.from({ length: slots.count }, (_, slot) => read.one(pendingOfSlot, { slot, limit }))),
       ])
       const all = [...live].map((id) => {
         const own = capabilities.soleOwner ? [0] : slotsOf(id, leases)
-        const waiting = pending.filter(({ slot }) => own.includes(slot))
-        const oldest = Math.min(...waiting.map((row) => Number(row.oldest)))
+        const waiting = own.flatMap((slot) => pending[slot] ?? [])
+        const oldest = waiting.flatMap((row) => (row.oldest === null ? [] : Number(row.oldest)))
         return {
           id,
           version: id === nodes.id ? packageVersion() : versionOf(id, leases),
           this_node: id === nodes.id,
           slots: own,
           pending: waiting.reduce((sum, row) => sum + Number(row.pending), 0),
-          oldest_pending: waiting.length === 0 ? null : milliseconds(oldest),
+          oldest_pending: oldest.length === 0 ? null : milliseconds(Math.min(...oldest)),
         }
       })
       const taken = all.reduce((sum, node) => sum + node.slots.length, 0)
