@@ -50,6 +50,9 @@ export interface Notifications {
 /** Read again whenever it is shown. */
 const anew = { staleTime: 0 } as const
 
+/** The same of a list of several pages: it is stale, and the reader is told so, only once something has changed. */
+const listedAnew = { refetchOnMount: 'always' } as const
+
 export const account = (sid: string) =>
   queryOptions({
     queryKey: ['accounts', sid],
@@ -71,7 +74,7 @@ export function pagesOf<T>(name: string, of: string, path: string) {
     queryFn: ({ pageParam, signal }): Promise<V1Page<T>> => getPage(pageParam, { account: of, signal }),
     initialPageParam: path,
     getNextPageParam: (page) => page.next,
-    ...anew,
+    ...listedAnew,
   })
 }
 
@@ -136,7 +139,7 @@ export const userConversations = (of: string, service: string, sid: string) =>
     queryFn: ({ pageParam, signal }): Promise<V1Page<UserConversation>> => getPage(pageParam, { account: of, signal }),
     initialPageParam: `${userPath(service, sid)}/Conversations?PageSize=50`,
     getNextPageParam: (page) => page.next,
-    ...anew,
+    ...listedAnew,
   })
 
 export interface ApiKey {

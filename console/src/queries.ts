@@ -111,7 +111,7 @@ export const found = ({ q, type, account, service }: SearchFilters, limit: numbe
     initialPageParam: '',
     getNextPageParam: (page) => page.next_before,
     // What was looked for once may have changed when it is looked for again.
-    staleTime: 0,
+    refetchOnMount: 'always',
   })
 
 export const conversation = (account: string, service: string, sid: string) =>

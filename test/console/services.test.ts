@@ -81,6 +81,22 @@ test('webhooks of account and service are set with their events; a refusal keeps
   expect((await v1.services(service).configuration.webhooks().fetch()).filters).toEqual([])
 })
 
+test('a list of several pages says that there is more only once there is', async ({ tenant, visitor }) => {
+  const { services } = tenant.sdk.conversations.v1
+  for (let i = 0; i < 50; i++) await services.create({ friendlyName: `Number ${i}` })
+  const page = await visitor.open(`/accounts/${tenant.account_sid}/services`)
+  await page.getByRole('button', { name: 'Load more' }).click()
+  // With the default one.
+  await page.getByRole('list', { name: 'Services' }).getByRole('link').nth(50).waitFor()
+  expect(await page.getByRole('button', { name: 'There are more services' }).count()).toBe(0)
+  // Whoever comes back is shown what is there by then.
+  await services.create({ friendlyName: 'Made meanwhile' })
+  await page.getByRole('link', { name: 'Defaults' }).click()
+  await page.getByLabel('Default service').waitFor()
+  await page.getByRole('link', { name: 'Services' }).click()
+  await page.getByText('Made meanwhile').waitFor()
+})
+
 test('notifications and default timers are saved as they are shown', async ({ tenant, visitor }) => {
   const v1 = tenant.sdk.conversations.v1
   const { defaultChatServiceSid: service } = await v1.configuration().fetch()

@@ -14,7 +14,8 @@ const route = getRouteApi('/services/$service/bindings')
 
 /** The devices that are notified. Apps register them; here they are looked at and forgotten. */
 export function Bindings() {
-  return <ConfigPage title="Bindings">{(scope) => <List {...scope} />}</ConfigPage>
+  const filters = route.useSearch()
+  return <ConfigPage title="Bindings">{(scope) => <List key={JSON.stringify(filters)} {...scope} />}</ConfigPage>
 }
 
 function List({ account, service }: Scope) {

@@ -82,9 +82,11 @@ export function Search() {
           <p>Names, identities, numbers, mail addresses and words of messages are found in all accounts.</p>
         </Empty>
       ) : kind ? (
-        <Group filters={filters} name={kind[1]} size={50} />
+        <Group key={JSON.stringify(filters)} filters={filters} name={kind[1]} size={50} />
       ) : (
-        groups.map(([type, name]) => <Group key={type} filters={{ ...filters, type }} name={name} size={5} isPart />)
+        groups.map(([type, name]) => (
+          <Group key={JSON.stringify({ ...filters, type })} filters={{ ...filters, type }} name={name} size={5} isPart />
+        ))
       )}
     </main>
   )

@@ -1,6 +1,6 @@
 import { useQuery } from '@tanstack/react-query'
 import { Link, useParams } from '@tanstack/react-router'
-import type { ReactNode } from 'react'
+import { Fragment, type ReactNode } from 'react'
 import { useCurrentService } from '../current.ts'
 import { placeOf } from '../queries.ts'
 import '../configuration.css'
@@ -35,7 +35,8 @@ export function ConfigPage({ title, acts, children }: ConfigPageProps) {
         </header>
         <Problem error={place.error} retry={() => void place.refetch()} />
         {place.isPending && <Loading what={title.toLowerCase()} />}
-        {scope && children(scope)}
+        {/* Of another account or service everything is read anew. */}
+        {scope && <Fragment key={`${scope.account} ${scope.service}`}>{children(scope)}</Fragment>}
       </div>
     </main>
   )
