@@ -141,3 +141,8 @@ export function orderedSid(kind: SidKind, nowMs: number, after?: string): string
   lastMs = Math.max(lastMs, nowMs)
   return prefixes[kind] + lastMs.toString(16).padStart(12, '0') + sequence.toString(16).padStart(8, '0') + randomHex(6)
 }
+
+/** Returns what sorts before each SID that `newSid` or `orderedSid` makes at this instant or later. */
+export function beforeSidsOf(kind: SidKind, ms: number): string {
+  return prefixes[kind] + Math.max(0, ms).toString(16).padStart(12, '0')
+}

@@ -1,5 +1,6 @@
 import type { FastifyPluginAsync } from 'fastify'
-import { milliseconds } from '../dates.ts'
+import { milliseconds, parseInstant } from '../dates.ts'
+import { readFailed } from '../delivery/failed.ts'
 import type { DeliveryIdle } from '../delivery/idle.ts'
 import { deliveryById, deliveryStatuses, readLog } from '../delivery/log.ts'
 import type { Attempt } from '../delivery/record.ts'
@@ -8,7 +9,7 @@ import { parseStored } from '../json.ts'
 import type { DeliveryKind, DeliveryRow, DeliveryStatus } from '../storage/schema.ts'
 import { withoutCredentials } from '../urls.ts'
 import { closedSignal, notFound } from './replies.ts'
-import { bodyErrors, errors, instant, type OperationSchema, object, path, response, sid } from './schemas.ts'
+import { bodyErrors, errors, instant, type OperationSchema, object, path, response, shortText, sid } from './schemas.ts'
 
 interface Query {
   service_sid?: string
@@ -22,12 +23,27 @@ interface Query {
   wait?: 'idle'
 }
 
+interface FailedChoice {
+  since: string
+  until?: string
+  kind?: DeliveryKind
+  service_sid?: string
+  conversation_sid?: string
+  event_type?: string
+  target_sid?: string
+  after?: string
+  limit: number
+}
+
 /** Deliveries that are dropped in one transaction. */
 const maxDropped = 500
+/** Deliveries that are sent once more in one transaction. */
+const maxRedelivered = 100
 
 const deliveryKinds: readonly DeliveryKind[] = ['webhook', 'message', 'loopback', 'push']
 const text = { type: 'string' } as const
 const filter = { type: 'string', maxLength: 64 } as const
+const deliveryId = '^WD[0-9a-f]{32}$'
 
 const attempt = object('Attempt', {
   at: instant,
@@ -81,7 +97,7 @@ const listDeliveries: OperationSchema = {
       status: { type: 'string', enum: deliveryStatuses },
       event_type: { ...filter, description: 'Only with `service_sid` or `conversation_sid`' },
       target_sid: { ...filter, description: 'Only with `service_sid` or `conversation_sid`' },
-      before: { type: 'string', pattern: '^WD[0-9a-f]{32}$', description: 'The `next_before` of the previous page' },
+      before: { type: 'string', pattern: deliveryId, description: 'The `next_before` of the previous page' },
       limit: { type: 'integer', minimum: 1, maximum: 1000, default: 50 },
       wait: {
         type: 'string',
@@ -137,7 +153,45 @@ const redeliver: OperationSchema = {
   response: { 201: response('The new delivery', delivery), ...bodyErrors(404) },
 }
 
-/** The delivery log: every delivery with its attempts, and a way to send one once more. */
+const redeliverFailed: OperationSchema = {
+  operationId: 'redeliverFailed',
+  summary: 'Send a batch of failed deliveries once more',
+  description:
+    'The first ones first, as new deliveries with the same idempotency tokens. What was sent again already is left out, unless more than ' +
+    '1,000 deliveries about the same conversation were created in between. Repeat the request with `until` and `after` of the response ' +
+    'until `next_after` is null.',
+  tags,
+  body: {
+    title: 'FailedChoice',
+    type: 'object',
+    properties: {
+      since: { ...shortText, description: 'Of what was created from this ISO 8601 date on' },
+      until: { ...shortText, description: 'Of what was created before this date; by default now, by the clock of the server' },
+      kind: { type: 'string', enum: deliveryKinds, description: 'Only deliveries of this kind' },
+      service_sid: filter,
+      conversation_sid: filter,
+      event_type: filter,
+      target_sid: filter,
+      after: { type: 'string', pattern: deliveryId, description: 'The `next_after` of the previous batch' },
+      limit: { type: 'integer', minimum: 1, maximum: maxRedelivered, default: maxRedelivered, description: 'How many at most' },
+    },
+    required: ['since'],
+    additionalProperties: false,
+  },
+  response: {
+    200: response(
+      'How many are sent once more',
+      object('RedeliveredBatch', {
+        redelivered: { type: 'integer' },
+        until: instant,
+        next_after: { type: ['string', 'null'], description: 'Null: there are no more. A batch before it may have none' },
+      }),
+    ),
+    ...bodyErrors(),
+  },
+}
+
+/** The delivery log: every delivery with its attempts, and ways to send them once more. */
 export function deliveryRoutes(
   { database, clock, config }: Pick<Installation, 'database' | 'clock' | 'config'>,
   idle: Pick<DeliveryIdle, 'wait'> | null,
@@ -174,13 +228,28 @@ export function deliveryRoutes(
       return { dropped }
     })
 
+    routes.post<{ Body: FailedChoice }>('/redeliver', { schema: redeliverFailed }, async ({ body }, reply) => {
+      const { conversation_sid: subject_sid, after, limit, ...filters } = body
+      const now = clock.now()
+      const since = parseInstant(body.since)
+      // What is sent again from now on is not meant: it may fail at once.
+      const until = body.until === undefined ? now : parseInstant(body.until)
+      if (since === undefined || until === undefined) {
+        const name = since === undefined ? 'since' : 'until'
+        return reply.code(400).send({ error: `${name} must be an ISO 8601 date, such as 2030-01-01T00:00:00Z` })
+      }
+      const { ids, next_after } = await readFailed(database.read, { ...filters, since, until, subject_sid, after, limit })
+      const redelivered = ids.length === 0 ? 0 : (await database.write('redeliver', { ids, now })).length
+      return { redelivered, until: milliseconds(until), next_after }
+    })
+
     routes.get<{ Params: { id: string } }>('/:id', { schema: fetchDelivery }, async ({ params }, reply) => {
       const row = await database.read.one(deliveryById, { id: params.id })
       return row ? toJson(row) : notFound(reply)
     })
 
     routes.post<{ Params: { id: string } }>('/:id/redeliver', { schema: redeliver }, async ({ params }, reply) => {
-      const row = await database.write('redeliver', { id: params.id, now: clock.now() })
+      const [row] = await database.write('redeliver', { ids: [params.id], now: clock.now() })
       return row ? reply.code(201).send(toJson(row)) : notFound(reply)
     })
   }

@@ -80,11 +80,15 @@ export function deliveryCommands<Report>(settle: Settle<Report>, failure: Report
       return rows.length
     }),
 
-    /** Enqueues an event once more, as a new delivery with the same idempotency token. Returns it; null if there is no such id. */
-    async redeliver(tx: Tx, input: { id: string; now: number }): Promise<DeliveryRow | null> {
-      const row = await tx.one(deliveryById, { id: input.id })
-      return row ? enqueueDelivery(tx, row, input.now) : null
-    },
+    /** Enqueues events once more, in this order, as new deliveries with the same idempotency tokens. Returns those of ids that exist. */
+    redeliver: long(async (tx: Tx, { ids, now }: { ids: readonly string[]; now: number }): Promise<DeliveryRow[]> => {
+      const made: DeliveryRow[] = []
+      for (const id of ids) {
+        const row = await tx.one(deliveryById, { id })
+        if (row) made.push(await enqueueDelivery(tx, row, now))
+      }
+      return made
+    }),
   }
 }
 

@@ -64,3 +64,50 @@ test('pages of the log have every delivery once, whatever the filters and the si
     }
   }
 })
+
+test('what has failed is sent again in batches, in its order, and of each event only the last delivery', async ({
+  server,
+  tenant,
+  catcher,
+}) => {
+  const v1 = tenant.sdk.conversations.v1
+  const since = new Date(server.clock.now() - 1000).toISOString()
+  const again = async (choice: object = {}): Promise<number[]> => {
+    const counts: number[] = []
+    for (let place: object | null = {}; place !== null; ) {
+      const made = await tenant.admin('POST', '/deliveries/redeliver', { since, service_sid, limit: 3, ...choice, ...place })
+      counts.push(made.redelivered)
+      place = made.next_after === null ? null : { until: made.until, after: made.next_after }
+    }
+    await settled(tenant)
+    return counts
+  }
+  // A 4xx fails at once.
+  catcher.reply(() => ({ status: 400 }))
+  const filters = ['onConversationAdded', 'onMessageAdded']
+  await v1.configuration.webhooks().update({ postWebhookUrl: catcher.url(), filters })
+  const { sid, chatServiceSid: service_sid } = await v1.conversations.create({ friendlyName: 'Room', ...enabled })
+  for (const body of ['one', 'two', 'three']) await v1.conversations(sid).messages.create({ body, ...enabled })
+  await settled(tenant)
+  const told = () => catcher.requests.splice(0).map(({ params }) => params.Body ?? params.FriendlyName)
+  expect(told()).toEqual(['Room', 'one', 'two', 'three'])
+  expect(await again()).toEqual([3, 1])
+  expect(told()).toEqual(['Room', 'one', 'two', 'three'])
+  expect((await again({ event_type: 'onMessageAdded', kind: 'webhook', conversation_sid: sid })).reduce((a, b) => a + b)).toBe(3)
+  expect(told()).toEqual(['one', 'two', 'three'])
+  for (const choice of [
+    { kind: 'message' },
+    { target_sid: sid },
+    { conversation_sid: `CH${'0'.repeat(32)}` },
+    { until: since },
+  ]) {
+    expect(await again(choice), JSON.stringify(choice)).toEqual([0])
+  }
+  expect(await again({ since: new Date(server.clock.now() + 60_000).toISOString() })).toEqual([0])
+  catcher.reply(() => ({ status: 200 }))
+  expect((await again()).reduce((a, b) => a + b)).toBe(4)
+  expect(told()).toEqual(['Room', 'one', 'two', 'three'])
+  // All have arrived, though seven deliveries and more have failed before.
+  expect((await again()).reduce((a, b) => a + b)).toBe(0)
+  expect(told()).toEqual([])
+})

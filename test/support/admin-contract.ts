@@ -51,8 +51,11 @@ function validatorOf(key: string, schema: object): ValidateFunction {
 
 function patternOf(path: string): string | undefined {
   const [plain = ''] = path.split('?')
-  return Object.keys(description().paths).find((known) => {
+  const { paths } = description()
+  const at = `/admin/v1${plain}`
+  if (Object.hasOwn(paths, at)) return at
+  return Object.keys(paths).find((known) => {
     const segments = known.replace(/\{\w+\}/g, '[^/]+')
-    return new RegExp(`^${segments}$`).test(`/admin/v1${plain}`)
+    return new RegExp(`^${segments}$`).test(at)
   })
 }

@@ -1,15 +1,16 @@
 import { useInfiniteQuery, useMutation, useQuery } from '@tanstack/react-query'
 import { getRouteApi, Link } from '@tanstack/react-router'
-import { type FormEvent, useState } from 'react'
+import { type FormEvent, useRef, useState } from 'react'
 import { postActionEvents } from '../../../src/events/names.ts'
 import { type Delivery, post } from '../api.ts'
 import { useCurrentService } from '../current.ts'
 import { announce } from '../parts/announce.tsx'
 import { copy, Field, filledTextsOf, Loading, Problem, SelectField, Sid, StatusBadge } from '../parts/basics.tsx'
 import { lastAttempt, sentTo } from '../parts/delivery-link.tsx'
+import { FormDialog } from '../parts/form-dialog.tsx'
 import { PagedList } from '../parts/paged-list.tsx'
-import { deliveries, delivery, placeOf, queryClient } from '../queries.ts'
-import { Time } from '../time.tsx'
+import { type DeliveryFilters, deliveries, delivery, placeOf, queryClient } from '../queries.ts'
+import { Time, useNow } from '../time.tsx'
 
 const listRoute = getRouteApi('/deliveries')
 const oneRoute = getRouteApi('/deliveries/$id')
@@ -24,7 +25,10 @@ export function Deliveries() {
   const navigate = listRoute.useNavigate()
   const list = useInfiniteQuery(deliveries(filters))
   const [chosen, setChosen] = useState<ReadonlySet<string>>(new Set())
+  const [sendingFailed, setSendingFailed] = useState(false)
   const rows = list.data?.pages.flatMap((page) => page.deliveries) ?? []
+  // Only what can be seen; the first ones first, as they were sent.
+  const ids = rows.flatMap(({ id }) => (chosen.has(id) ? [id] : [])).sort()
   const filtered = Object.values(filters).some((value) => value !== undefined)
   const again = useMutation({
     mutationFn: async (ids: readonly string[]) => {
@@ -34,7 +38,7 @@ export function Deliveries() {
       }
       return ids.length
     },
-    onSuccess: (count) => announce(count === 1 ? '1 delivery is sent again' : `${count} deliveries are sent again`),
+    onSuccess: (count) => announce(sentAgain(count)),
     onSettled: () => queryClient.invalidateQueries({ queryKey: ['deliveries'] }),
   })
   const apply = (event: FormEvent<HTMLFormElement>) => {
@@ -48,13 +52,16 @@ export function Deliveries() {
         <h1>Deliveries</h1>
         <div className="acts">
           <TargetsLink />
+          <button type="button" onClick={() => setSendingFailed(true)}>
+            Send failed ones again
+          </button>
           <button
             type="button"
             className="primary"
-            disabled={chosen.size === 0 || again.isPending}
-            onClick={() => again.mutate([...chosen])}
+            disabled={ids.length === 0 || again.isPending}
+            onClick={() => again.mutate(ids)}
           >
-            Send again{chosen.size > 0 && ` (${chosen.size})`}
+            Send again{ids.length > 0 && ` (${ids.length})`}
           </button>
         </div>
       </header>
@@ -118,7 +125,68 @@ export function Deliveries() {
           </li>
         ))}
       </PagedList>
+      {sendingFailed && <SendFailed filters={filters} onClose={() => setSendingFailed(false)} />}
     </main>
+  )
+}
+
+function sentAgain(count: number): string {
+  return count === 1 ? '1 delivery is sent again' : `${count.toLocaleString('en')} deliveries are sent again`
+}
+
+interface Batch {
+  readonly redelivered: number
+  readonly until: string
+  readonly next_after: string | null
+}
+
+/** All that has failed of what was created since a date, batch by batch. The filters of the list hold, but for the status. */
+function SendFailed({ filters, onClose }: { readonly filters: DeliveryFilters; readonly onClose: () => void }) {
+  const now = useNow()
+  const [since] = useState(() => `${new Date(now - 3_600_000).toISOString().slice(0, 16)}Z`)
+  const [count, setCount] = useState(0)
+  const ended = useRef(false)
+  const { service, conversation, event, target } = filters
+  const narrowed = [service, conversation, event, target].filter((filter) => filter !== undefined)
+  const close = () => {
+    ended.current = true
+    onClose()
+  }
+  const sendAll = async (given: Readonly<Record<string, string>>): Promise<number> => {
+    const choice = { ...given, service_sid: service, conversation_sid: conversation, event_type: event, target_sid: target }
+    let sent = 0
+    for (let place: object | null = {}; place !== null && !ended.current; ) {
+      const { redelivered, until, next_after }: Batch = await post('/admin/v1/deliveries/redeliver', {
+        json: { ...choice, ...place },
+      })
+      sent += redelivered
+      setCount(sent)
+      place = next_after === null ? null : { until, after: next_after }
+    }
+    await queryClient.invalidateQueries({ queryKey: ['deliveries'] })
+    return sent
+  }
+  return (
+    <FormDialog
+      title="Send failed deliveries again"
+      act="Send again"
+      done={sentAgain}
+      onClose={close}
+      run={({ since = '', kind }) => sendAll({ since, ...(kind && { kind }) })}
+    >
+      <Field label="Created since" name="since" required defaultValue={since} hint="ISO 8601 date and time" />
+      <SelectField label="Kind" name="kind" defaultValue="webhook">
+        <option value="webhook">webhooks</option>
+        <option value="message">messages of channels</option>
+        <option value="push">pushes</option>
+        <option value="">all</option>
+      </SelectField>
+      <p>
+        They are sent in the order in which they were created, with the same idempotency tokens. What was sent again already is
+        left out.{narrowed.length > 0 && ` Only with ${narrowed.join(', ')}, as the list is filtered.`}
+      </p>
+      {count > 0 && <p role="status">{sentAgain(count)} so far. Cancel keeps the others as they are.</p>}
+    </FormDialog>
   )
 }
 

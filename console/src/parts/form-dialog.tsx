@@ -3,24 +3,24 @@ import type { ReactNode } from 'react'
 import { announce } from './announce.tsx'
 import { Dialog, Problem, textsOf } from './basics.tsx'
 
-interface FormDialogProps {
+interface FormDialogProps<T> {
   readonly title: string
   readonly act: string
   readonly danger?: boolean
-  /** What is said when it is done. */
-  readonly done: string
+  /** What is said when it is done; it may depend on what came of it. */
+  readonly done: string | ((result: T) => string)
   /** `given`: what the texts leave out: several choices of one name. */
-  readonly run: (texts: Readonly<Record<string, string>>, given: FormData) => Promise<unknown>
+  readonly run: (texts: Readonly<Record<string, string>>, given: FormData) => Promise<T>
   readonly onClose: () => void
   readonly children?: ReactNode
 }
 
 /** A dialog with one act. It stays open, and says why, when the server refuses. */
-export function FormDialog({ title, act, danger, done, run, onClose, children }: FormDialogProps) {
+export function FormDialog<T>({ title, act, danger, done, run, onClose, children }: FormDialogProps<T>) {
   const mutation = useMutation({
     mutationFn: (form: HTMLFormElement) => run(textsOf(form), new FormData(form)),
-    onSuccess: () => {
-      announce(done)
+    onSuccess: (result) => {
+      announce(typeof done === 'string' ? done : done(result))
       onClose()
     },
   })
