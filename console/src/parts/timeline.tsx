@@ -108,6 +108,13 @@ function entriesOf({ conversation, people, messages, deliveries, older }: Timeli
     ({ params, date_created }) => !loaded.has(params.MessageSid ?? '') && Date.parse(date_created) >= from,
   )
   for (const one of others) entries.push({ key: one.id, at: Date.parse(one.date_created), shown: <EventLine delivery={one} /> })
+  for (const closing of closingsUndone(others, conversation.state)) {
+    entries.push({
+      key: `reopened ${closing.id}`,
+      at: Date.parse(closing.date_created),
+      shown: <p className="line">After that it was reopened by the operator</p>,
+    })
+  }
   if (!older) {
     entries.push({
       key: 'created',
@@ -122,6 +129,25 @@ function entriesOf({ conversation, people, messages, deliveries, older }: Timeli
   }
   // Sorting keeps the order of what has one time: messages before what has happened in their second.
   return entries.sort((a, b) => a.at - b.at)
+}
+
+/**
+ * No event says that a conversation was reopened, but one that has closed has another state only if it was. Returns the deliveries after
+ * which that must have been. Each change has the time of its own, whomever and however often it was sent to.
+ */
+function closingsUndone(deliveries: readonly Delivery[], state: Conversation['state']): Delivery[] {
+  const moves = deliveries.filter(({ event_type }) => event_type === 'onConversationStateUpdated')
+  // The latest was first: of several deliveries of a change the first one is kept.
+  const byChange = new Map(moves.map((one) => [`${one.params.StateUpdated} ${one.params.StateTo}`, one]))
+  const changes = [...byChange.values()].sort((a, b) => timeOf(a) - timeOf(b))
+  return changes.filter((one, i) => {
+    const next = changes[i + 1]
+    return one.params.StateTo === 'closed' && (next ? next.params.StateFrom : state) !== 'closed'
+  })
+}
+
+function timeOf({ params, date_created }: Delivery): number {
+  return Date.parse(params.StateUpdated ?? date_created)
 }
 
 /** What has happened, as the event that was sent says it. */
