@@ -173,6 +173,13 @@ export interface Timer {
   readonly date_due: string
 }
 
+/** What a server in test mode can go back to. */
+export interface Snapshot {
+  readonly snapshot: string
+  /** The time in it. */
+  readonly now: string
+}
+
 /** A page of a list of `/v1`. */
 export interface V1Page<T> {
   readonly items: readonly T[]

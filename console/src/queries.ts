@@ -17,6 +17,7 @@ import {
   type SearchPage,
   type Server,
   type Service,
+  type Snapshot,
   servicePath,
   type Timer,
   type V1Page,
@@ -171,6 +172,27 @@ export const delivery = (id: string) =>
     queryKey: ['deliveries', 'one', id],
     queryFn: () => get<Delivery>(`/admin/v1/deliveries/${encodeURIComponent(id)}`),
   })
+
+/** Timers that are looked at to tell how many of a service are due. */
+export const maxDue = 200
+
+/** Those that are due within an hour; as it goes on, no event says that there are more. */
+export const dueWithinHour = queryOptions({
+  queryKey: ['timers', 'hour'],
+  queryFn: async () => {
+    const { now } = await get<Server>('/admin/v1/server')
+    const until = new Date(Date.parse(now) + 3_600_000).toISOString()
+    return (await get<{ timers: Timer[] }>(withQuery('/admin/v1/timers', { until, limit: maxDue }))).timers
+  },
+  refetchInterval: 60_000,
+})
+
+/** Only of a server in test mode. No event tells of one that was taken. */
+export const snapshots = queryOptions({
+  queryKey: ['snapshots'],
+  queryFn: async () => (await get<{ snapshots: Snapshot[] }>('/admin/v1/snapshots')).snapshots,
+  staleTime: 0,
+})
 
 export const timers = queryOptions({
   queryKey: ['timers'],

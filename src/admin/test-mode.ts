@@ -31,6 +31,8 @@ const fault = object('Fault', {
   times: { type: 'integer', description: 'How many requests are still to fail' },
 })
 
+const snapshot = object('Snapshot', { snapshot: { type: 'string' }, now: { ...instant, description: 'The time in it' } })
+
 const noFields = { title: 'NoFields', type: ['object', 'null'], properties: {}, additionalProperties: false } as const
 
 const reset: OperationSchema = {
@@ -48,9 +50,16 @@ const takeSnapshot: OperationSchema = {
   tags,
   body: noFields,
   response: {
-    201: response('The snapshot', object('Snapshot', { snapshot: { type: 'string' }, now: instant })),
+    201: response('The snapshot', snapshot),
     ...bodyErrors(404),
   },
+}
+const listSnapshots: OperationSchema = {
+  operationId: 'listSnapshots',
+  summary: 'List the snapshots that the server keeps',
+  description: only,
+  tags,
+  response: { 200: response('The snapshots, oldest first', list('SnapshotList', 'snapshots', snapshot)), ...errors(404) },
 }
 const restore: OperationSchema = {
   operationId: 'restoreSnapshot',
@@ -144,6 +153,10 @@ class World {
     faults.clear()
   }
 
+  get snapshots() {
+    return [...this.#snapshots].map(([snapshot, { at }]) => ({ snapshot, now: milliseconds(at) }))
+  }
+
   async snapshot(): Promise<{ readonly snapshot: string; readonly now: string }> {
     const { clock, database, deliveries } = this.#options
     const taken = await deliveries.whileQuiet(async () => {
@@ -181,6 +194,7 @@ export function testModeRoutes(options: TestModeOptions): FastifyPluginAsync {
       await world.reset()
       return reply.code(204).send()
     })
+    routes.get('/snapshots', { schema: listSnapshots }, async () => ({ snapshots: world.snapshots }))
     routes.post('/snapshot', { schema: takeSnapshot }, async (_request, reply) => reply.code(201).send(await world.snapshot()))
     routes.post<{ Body: { snapshot: string } }>('/restore', { schema: restore }, async ({ body }, reply) => {
       if (await world.restore(body.snapshot)) return reply.code(204).send()

@@ -97,7 +97,8 @@ test('a snapshot holds rows of every kind, and its deliveries, on either engine'
     (await server.admin('GET', '/deliveries')).deliveries,
   ]
   const before = JSON.stringify(await view())
-  const { snapshot } = await server.admin('POST', '/snapshot')
+  const { snapshot, now } = await server.admin('POST', '/snapshot')
+  expect((await server.admin('GET', '/snapshots')).snapshots.at(-1)).toEqual({ snapshot, now })
   await v1.conversations(sid).remove()
   await server.admin('POST', '/clock', { advance: 'P1D', account_sid: tenant.account_sid, deliver: true })
   expect(await ask(server, 'POST', '/restore', { snapshot })).toEqual({ status: 204, body: null })
@@ -225,6 +226,7 @@ plainTest('without test mode there is nothing of it', async () => {
     })
     expect(answer.status, path).toBe(404)
   }
+  expect((await ask(server, 'GET', '/snapshots')).status).toBe(404)
   const error = 'wait is only available with PARLEY_TEST_MODE'
   expect(await ask(server, 'GET', '/deliveries?wait=idle')).toEqual({ status: 400, body: { error } })
 })

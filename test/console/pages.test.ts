@@ -173,6 +173,7 @@ test('a conversation shows what is written, changed and removed, and writes as a
   await page.getByRole('dialog').getByRole('button', { name: 'Reopen' }).click()
   await page.getByLabel('Message', { exact: true }).waitFor()
   expect((await here.fetch()).state).toBe('active')
+  await page.getByText('After that it was reopened by the operator').waitFor()
   await page.getByRole('button', { name: 'Delete' }).first().click()
   await page.getByRole('dialog').getByRole('button', { name: 'Delete' }).click()
   await page.getByText('No conversations yet').waitFor()
@@ -241,6 +242,37 @@ test('failed deliveries are found, looked at and sent again, one or several', as
   await expect.poll(() => catcher.requests.length).toBe(4)
 })
 
+test('all that has failed is sent again, as the list is filtered', async ({ tenant, visitor, catcher }) => {
+  const v1 = tenant.sdk.conversations.v1
+  catcher.reply(() => ({ status: 400 }))
+  await v1.configuration.webhooks().update({ postWebhookUrl: catcher.url(), filters: ['onConversationAdded'] })
+  const { chatServiceSid: service } = await v1.conversations.create({ friendlyName: 'First', xTwilioWebhookEnabled: 'true' })
+  await v1.conversations.create({ friendlyName: 'Second', xTwilioWebhookEnabled: 'true' })
+  const page = await visitor.open(`/deliveries?service=${service}&status=failed`)
+  await page.getByRole('checkbox').nth(1).waitFor()
+  catcher.reply(() => ({ status: 200 }))
+  const send = async (since?: string) => {
+    await page.getByRole('button', { name: 'Send failed ones again' }).click()
+    if (since !== undefined) await page.getByLabel('Created since').fill(since)
+    await page.getByRole('dialog').getByRole('button', { name: 'Send again' }).click()
+  }
+  await send('an hour ago')
+  await page.getByRole('alert').filter({ hasText: 'since must be an ISO 8601 date' }).waitFor()
+  await page.getByRole('dialog').getByRole('button', { name: 'Cancel' }).click()
+  await send()
+  await page.getByText('2 deliveries are sent again').waitFor()
+  await expect.poll(() => catcher.requests.length).toBe(4)
+  expect(
+    catcher.requests
+      .slice(2)
+      .map(({ params }) => params.FriendlyName)
+      .sort(),
+  ).toEqual(['First', 'Second'])
+  await send()
+  await page.getByText('0 deliveries are sent again').waitFor()
+  expect(await page.getByRole('checkbox').count()).toBe(2)
+})
+
 test('a delivery without a URL says who it was for: a channel, or nobody', async ({ tenant, visitor }) => {
   await using carrier = await startCarrier()
   const [customer, carried, alone] = ['+15551234567', '+15557654321', '+15557654322']
@@ -278,6 +310,18 @@ test('the clock is moved to the next deadline, and another tab shows what that d
   await clock.getByRole('button', { name: 'Advance', exact: true }).click()
   await row(tab, 'Sleepy').filter({ hasText: 'closed' }).waitFor()
   await clock.getByText('No timer is running').waitFor()
+  // Back to a time at which something was due.
+  await v1.conversations.create({ friendlyName: 'Drowsy', 'timers.inactive': 'PT30M' })
+  await row(clock, 'Drowsy').waitFor()
+  await clock.getByRole('list', { name: 'Due within the hour' }).getByText('1 timer').waitFor()
+  await clock.getByRole('button', { name: 'Take a snapshot' }).click()
+  await clock.getByRole('button', { name: 'Go back to' }).waitFor()
+  await clock.getByRole('button', { name: '+ 1 hour' }).click()
+  await clock.getByText('No timer is running').waitFor()
+  await clock.getByRole('button', { name: 'Go back to' }).click()
+  await clock.getByRole('dialog').getByRole('button', { name: 'Go back' }).click()
+  await row(clock, 'Drowsy').waitFor()
+  await row(tab, 'Drowsy').filter({ hasText: 'inactive in' }).waitFor()
   await clock.getByRole('button', { name: 'Reset everything' }).click()
   await clock.getByRole('button', { name: 'Reset', exact: true }).click()
   await tab.getByText('No conversations yet').waitFor()

@@ -1,11 +1,11 @@
 import { useMutation, useQuery } from '@tanstack/react-query'
 import { Link } from '@tanstack/react-router'
 import { useState } from 'react'
-import { post } from '../api.ts'
+import { post, type Snapshot } from '../api.ts'
 import { announce } from '../parts/announce.tsx'
 import { Empty, Field, Loading, Problem, StateBadge, textsOf } from '../parts/basics.tsx'
 import { FormDialog } from '../parts/form-dialog.tsx'
-import { queryClient, server, timers } from '../queries.ts'
+import { dueWithinHour, maxDue, queryClient, server, services, snapshots, timers } from '../queries.ts'
 import { Countdown, countdown, Time, useNow } from '../time.tsx'
 
 const steps = [
@@ -75,6 +75,8 @@ export function Clock() {
           </button>
         </section>
       )}
+      {info.data?.test_mode && <Snapshots />}
+      <DueByService />
       <section>
         <h2>Due next</h2>
         <Problem error={due.error} retry={() => void due.refetch()} />
@@ -128,4 +130,90 @@ export function Clock() {
       )}
     </main>
   )
+}
+
+/** What a server in test mode remembers, and the way back to it. */
+function Snapshots() {
+  const all = useQuery(snapshots)
+  const [chosen, setChosen] = useState<Snapshot | null>(null)
+  const take = useMutation({
+    mutationFn: () => post('/admin/v1/snapshot'),
+    onSuccess: () => announce('The snapshot was taken'),
+    onSettled: () => queryClient.invalidateQueries({ queryKey: snapshots.queryKey }),
+  })
+  return (
+    <section>
+      <h2>Snapshots</h2>
+      <Problem error={all.error ?? take.error} />
+      <p className="row-note">All that is stored, and the time. The server keeps the latest 20 until it stops.</p>
+      {all.data && all.data.length > 0 && (
+        <ul className="rows" aria-label="Snapshots">
+          {all.data.toReversed().map((one) => (
+            <li key={one.snapshot}>
+              <div className="row">
+                <span className="row-title">
+                  <Time at={one.now} />
+                </span>
+                <span className="acts">
+                  <button type="button" aria-label={`Go back to ${one.snapshot}`} onClick={() => setChosen(one)}>
+                    Go back
+                  </button>
+                </span>
+                <span className="row-note">{one.snapshot}</span>
+              </div>
+            </li>
+          ))}
+        </ul>
+      )}
+      <p>
+        <button type="button" disabled={take.isPending} onClick={() => take.mutate()}>
+          Take a snapshot
+        </button>
+      </p>
+      {chosen && (
+        <FormDialog
+          title="Go back to the snapshot?"
+          act="Go back"
+          danger
+          done="The server is as it was"
+          onClose={() => setChosen(null)}
+          run={async () => {
+            await post('/admin/v1/restore', { json: { snapshot: chosen.snapshot } })
+            await queryClient.invalidateQueries()
+          }}
+        >
+          <p>What was stored since then is lost. The clock goes back as well, and webhooks under way are given up.</p>
+        </FormDialog>
+      )}
+    </section>
+  )
+}
+
+/** How many timers of each service are due within an hour. */
+function DueByService() {
+  const due = useQuery(dueWithinHour)
+  const byService = [...Map.groupBy(due.data ?? [], ({ service_sid }) => service_sid)]
+  if (due.error) return <Problem error={due.error} retry={() => void due.refetch()} />
+  if (byService.length === 0) return null
+  return (
+    <section>
+      <h2>Due within the hour</h2>
+      {due.data?.length === maxDue && <p className="row-note">Of the next {maxDue}: there may be more.</p>}
+      <ul className="rows" aria-label="Due within the hour">
+        {byService.map(([service, [first, ...others]]) => (
+          <li key={service}>
+            <Link to="/services/$service/conversations" params={{ service }} search={{}} className="row">
+              <ServiceName account={first?.account_sid ?? ''} service={service} />
+              <span className="row-note">{others.length === 0 ? '1 timer' : `${others.length + 1} timers`}</span>
+            </Link>
+          </li>
+        ))}
+      </ul>
+    </section>
+  )
+}
+
+function ServiceName({ account, service }: { readonly account: string; readonly service: string }) {
+  const all = useQuery(services(account))
+  return <span className="row-title">{all.data?.find(({ sid }) => sid === service)?.friendly_name || service}</span>
 }
