@@ -50,7 +50,7 @@ async function exec(
   options: ExecOptions & { readonly asksForSeed: boolean },
   texts: SettingTexts,
 ): Promise<number> {
-  const given = options.memory ? { ...texts, PARLEY_DATABASE_URL: 'sqlite::memory:' } : texts
+  const given = options.memory ? { ...texts, PARLEY_DATABASE_URL: 'sqlite::memory:', PARLEY_DATABASE_URL_FILE: '' } : texts
   const config = readConfig(given)
   const found = options.memory ? alone : await findServer(config)
   if (found.call && options.asksForSeed) {
@@ -71,7 +71,8 @@ async function execOn(server: RunningServer, words: readonly string[], account: 
     if (!(error instanceof RefusedError) || error.status !== 404) throw error
     throw new ConfigError('the server that runs on this database is not in test mode: add --memory, or leave out --test-mode')
   })
-  return execBehind(entrance, { PARLEY_URL: server.url, PARLEY_ADMIN_TOKEN: server.token }, words, config)
+  const more = { PARLEY_URL: server.url, PARLEY_ADMIN_TOKEN: server.token, PARLEY_ADMIN_TOKEN_FILE: '' }
+  return execBehind(entrance, more, words, config)
 }
 
 /** Runs a program behind a proxy of its own, which knows the proxy that this environment had before. `more`: further variables. */

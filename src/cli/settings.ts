@@ -18,12 +18,19 @@ export function configOf(command: Command): Config {
 /** Returns the settings that a command was given, by flag or variable; flags win. */
 export function textsOf(command: Command): SettingTexts {
   const values = command.optsWithGlobals<Record<string, string | boolean | undefined>>()
+  const isFlag = (setting: Setting) => command.getOptionValueSourceWithGlobals(attributeOf(setting)) === 'cli'
+  const flags = new Set<string>(settings.filter(isFlag).map(({ env }) => env))
   const texts = settings.map((setting) => {
     const value = values[attributeOf(setting)]
     // Commander takes any text of the variable of a switch for true, so that switches are read here.
     return [setting.env, value === undefined ? process.env[setting.env] : String(value)]
   })
-  return Object.fromEntries(texts.filter(([, text]) => text))
+  return Object.fromEntries(texts.filter(([env = '', text]) => text && (flags.has(env) || !flags.has(otherWay(env)))))
+}
+
+/** A secret is given as it is or in a file: a flag for the one takes the place of a variable for the other. */
+function otherWay(env: string): string {
+  return env.endsWith('_FILE') ? env.slice(0, -'_FILE'.length) : `${env}_FILE`
 }
 
 function optionsOf(setting: Setting): Option[] {

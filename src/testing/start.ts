@@ -55,26 +55,30 @@ async function prepare({ seed: given, settings = {} }: StartOptions): Promise<Pr
   const accounts = isJsonObject(seed) && Array.isArray(seed.accounts) ? seed.accounts : []
   const first: unknown = accounts[0]
   const { sid, auth_token } = isJsonObject(first) ? first : {}
+  const { readConfig } = await import('../config.ts')
+  // Secrets may be in files.
+  const configured = readConfig(settings)
   const account = {
-    sid: textOr(sid, settings.PARLEY_ACCOUNT_SID ?? `AC${randomBytes(16).toString('hex')}`),
-    authToken: textOr(auth_token, settings.PARLEY_AUTH_TOKEN ?? randomBytes(16).toString('hex')),
+    sid: textOr(sid, configured.account_sid ?? `AC${randomBytes(16).toString('hex')}`),
+    authToken: textOr(auth_token, configured.auth_token ?? randomBytes(16).toString('hex')),
   }
-  const adminToken = settings.PARLEY_ADMIN_TOKEN ?? randomBytes(16).toString('hex')
+  const adminToken = configured.adminToken ?? randomBytes(16).toString('hex')
   return {
     seed,
     account,
     adminToken,
     settings: {
       PORT: '0',
-      PARLEY_DATABASE_URL: 'sqlite::memory:',
+      ...(!settings.PARLEY_DATABASE_URL_FILE && { PARLEY_DATABASE_URL: 'sqlite::memory:' }),
       PARLEY_TEST_MODE: 'true',
       PARLEY_LOG_LEVEL: 'error',
       PARLEY_MAX_FAILED_LOGINS: '0',
       ...settings,
       PARLEY_ADMIN_TOKEN: adminToken,
+      PARLEY_ADMIN_TOKEN_FILE: '',
       // Those of the seed are given by it.
       ...((sid ?? null) === null && { PARLEY_ACCOUNT_SID: account.sid }),
-      ...((auth_token ?? null) === null && { PARLEY_AUTH_TOKEN: account.authToken }),
+      ...((auth_token ?? null) === null && { PARLEY_AUTH_TOKEN: account.authToken, PARLEY_AUTH_TOKEN_FILE: '' }),
     },
   }
 }

@@ -48,6 +48,16 @@ test.for([{ child: false }, { child: true }])('a seed or a setting that is wrong
   await expect(startParley({ child, seed: place.file('seed.yaml') })).rejects.toThrow(/seed\.yaml is not YAML: line 1/)
 })
 
+test.for([{ child: false }, { child: true }])('secrets of the settings may be in files, with %j', async ({ child }) => {
+  using place = folder()
+  writeFileSync(place.file('admin'), 'operatorTokenOfTheFile\n')
+  writeFileSync(place.file('auth'), 'authTokenOfTheFile\n')
+  const settings = { PARLEY_ADMIN_TOKEN_FILE: place.file('admin'), PARLEY_AUTH_TOKEN_FILE: place.file('auth') }
+  await using parley = await startParley({ child, settings })
+  expect([parley.connection.adminToken, parley.account.authToken]).toEqual(['operatorTokenOfTheFile', 'authTokenOfTheFile'])
+  expect(await parley.client().conversations.v1.conversations.list()).toEqual([])
+})
+
 test('a seed is a YAML file, too', async () => {
   using place = folder()
   writeFileSync(
