@@ -166,6 +166,27 @@ describe('who sees a conversation', () => {
   })
 })
 
+test('the read horizon is an index or null: one above the last message means the last, a negative one is refused', async ({
+  tenant,
+}) => {
+  const place = await scene(tenant, ['leaveConversation'])
+  const read = async (last_read_message_index: unknown) => {
+    const { status, body } = await place.raw.request('POST', place.membership, { body: { last_read_message_index } })
+    return [status, status === 200 ? body.last_read_message_index : body.code]
+  }
+  expect(await read(0)).toEqual([200, 0])
+  expect(await read(99)).toEqual([200, 1])
+  for (const bad of [-1, -7, 0.5, 'x', true]) expect([bad, ...(await read(bad))]).toEqual([bad, 400, 50421])
+  expect(await read(undefined)).toEqual([200, 1])
+  expect(await read(null)).toEqual([200, null])
+  const { sid } = await v1(tenant).conversations.create({})
+  await v1(tenant).conversations(sid).participants.create({ identity: 'ann' })
+  const empty = place.membership.replace(place.sid, sid)
+  expect((await place.raw.request('POST', empty, { body: { last_read_message_index: 3 } })).body).toMatchObject({
+    last_read_message_index: null,
+  })
+})
+
 describe('webhooks', () => {
   test('are sent with the source and the identity, and a veto reaches the app', async ({ tenant, catcher }) => {
     const filters = [

@@ -94,17 +94,17 @@ async function updateMine(call: ClientCall, name: string, key: string) {
   const { last_read_message_index, notification_level } = jsonOf(request)
   const acts = notification_level === undefined ? [] : [act('editNotificationLevel')]
   const guard = needs(call, actor, { acts, member: true })
-  const read =
-    typeof last_read_message_index === 'number' ? Math.min(last_read_message_index, lastIndex(actor)) : last_read_message_index
-  const json = { last_read_message_index: read === -1 ? null : read, notification_level }
+  const json = { last_read_message_index: readUpTo(last_read_message_index, actor), notification_level }
   const body = paramsOf(json, { last_read_message_index: 'LastReadMessageIndex', notification_level: 'NotificationLevel' })
   const target = { guard, parents: [session.user_sid], key: actor.conversation.sid, body }
   const row = await writeKept<MembershipRow>(call, 'update', userConversations, target)
   return { status: 200, body: { ...membershipJson(row, row.conversation_sid), unread_messages_count: row.unread } }
 }
 
-function lastIndex({ conversation }: ActorHere): number {
-  return conversation.last_message_index
+/** In a conversation without messages nothing has been read. What is no index is refused as by REST. */
+function readUpTo(index: unknown, { conversation }: ActorHere): unknown {
+  if (typeof index !== 'number' || index < 0) return index
+  return conversation.last_message_index < 0 ? null : Math.min(index, conversation.last_message_index)
 }
 
 const collection = '/Client/v2/Services/:service/Users/:name'
