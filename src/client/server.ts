@@ -169,6 +169,8 @@ export class ClientServer implements Worker {
       .run(async () => {
         this.#sockets ??= openSockets(this.#handler.limits)
         const sockets = await this.#sockets
+        // While it waited for its turn the server may have said goodbye to everybody else.
+        if (this.#stopping) return void refuseUpgrade(socket, 503)
         socket.off('error', nothing)
         sockets.handleUpgrade(request, socket, head, (websocket) => {
           this.#connections.add(new Connection(websocket, from, this.#handler))

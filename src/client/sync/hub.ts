@@ -37,6 +37,8 @@ interface Asked {
   readonly correlation_id: unknown
   /** What the session may read, by name. */
   readonly reached: Map<string, Promise<Reached | null>>
+  /** How often the connection had been checked when that began to be read. */
+  readonly checks: number
 }
 
 /** A request to subscribe to one object. */
@@ -79,6 +81,8 @@ export class SyncHub {
   readonly #byConnection = new Map<Connection, Map<string, boolean>>()
   /** The last of the subscription requests of each connection: they are carried out in order. */
   readonly #tails = new WeakMap<Connection, Promise<void>>()
+  /** How often it has been checked what a connection may read. */
+  readonly #checks = new WeakMap<Connection, number>()
 
   constructor(options: SyncHubOptions) {
     this.#options = options
@@ -106,11 +110,12 @@ export class SyncHub {
     const objects = wanted.flatMap(({ name }) => objectNamed(name) ?? [])
     // Before any row is read: what is committed from now on marks them.
     const live = new Map(objects.map((object) => [object.name, this.#pin(object, session)]))
+    const checks = this.#checksOf(connection)
     try {
       const fresh = await this.#options.view(session)
       const view = fresh && { ...fresh, read: onceEach(fresh.read) }
       if (!view) return
-      const asked = { view, fresh, connection, session, correlation_id: correlationId, reached: new Map() }
+      const asked = { view, fresh, connection, session, correlation_id: correlationId, reached: new Map(), checks }
       const refusals = await Promise.all(wanted.map((one) => this.#subscribe(asked, live.get(one.name), one)))
       // Last: a client that is refused a conversation before it hears that it has left it does not announce that it has.
       for (const [i, message] of refusals.entries()) if (message !== null) this.#refuse(asked, wanted[i]?.name ?? '', message)
@@ -171,6 +176,7 @@ export class SyncHub {
 
   async #checkOne(connection: Connection, within: string | undefined): Promise<void> {
     const { session } = connection
+    this.#checks.set(connection, this.#checksOf(connection) + 1)
     const doubtful = [...(this.#byConnection.get(connection) ?? [])].filter(([name, byRole]) =>
       within === undefined ? byRole : name.startsWith(`${within}.`),
     )
@@ -185,9 +191,8 @@ export class SyncHub {
       return [{ live, position }]
     })
     try {
-      const view = await this.#options.view(session)
-      for (const { live, position } of view ? taken : []) {
-        const reached = view && (await reach(view, session, live.object))
+      for (const { live, position } of taken) {
+        const reached = await this.#reachChecked(connection, session, live.object)
         if (!reached || !this.#byConnection.has(connection)) continue
         this.#add(live, connection, position, reached.by === 'role')
         this.#markDirty(live)
@@ -217,15 +222,21 @@ export class SyncHub {
     const { view, fresh, connection, correlation_id } = asked
     if (!live) return 'there is no such object'
     const { object } = live
-    const reached = await this.#reach(asked, object)
+    let reached = await this.#reach(asked, object)
     if (!reached) return 'there is no such object for this user'
     // A client without a position has read the object just now: it is sent what comes.
     const since = after ?? Number.MAX_SAFE_INTEGER
     let found = await this.#replays.since(view, object, reached.found, since)
-    // What others have been sent meanwhile.
-    while (found && !found.interrupted && live.subscribers.size > 0 && found.position < live.position) {
-      const changes = await changesSince(fresh, object, since)
-      found = changes && replayOf(object, changes)
+    for (let { checks } = asked; ; ) {
+      if (checks !== this.#checksOf(connection)) {
+        checks = this.#checksOf(connection)
+        reached = await this.#reachChecked(connection, asked.session, object)
+        if (!reached) return 'there is no such object for this user'
+      } else if (found && !found.interrupted && live.subscribers.size > 0 && found.position < live.position) {
+        // What others have been sent meanwhile.
+        const changes = await changesSince(fresh, object, since)
+        found = changes && replayOf(object, changes)
+      } else break
     }
     if (!this.#byConnection.has(connection)) return null
     if (!found) return 'the object does not exist any more'
@@ -242,6 +253,20 @@ export class SyncHub {
     })
     if (live.dirty) this.#flush(live)
     return null
+  }
+
+  /** Reads the row of an object, again if there was a check meanwhile: it does not see who is about to subscribe. */
+  async #reachChecked(connection: Connection, session: Session, object: SyncObject): Promise<Reached | null> {
+    for (;;) {
+      const checks = this.#checksOf(connection)
+      const view = await this.#options.view(session)
+      const reached = view ? await reach(view, session, object) : null
+      if (!reached || checks === this.#checksOf(connection)) return reached
+    }
+  }
+
+  #checksOf(connection: Connection): number {
+    return this.#checks.get(connection) ?? 0
   }
 
   /** Whoever may read the messages of a conversation may read who is in it. */

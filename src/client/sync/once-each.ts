@@ -5,7 +5,7 @@ import type { Shape } from '../../storage/shapes.ts'
 export function onceEach(read: Reader): Reader {
   const rows = new Map<string, Promise<unknown>>()
   const one = <A extends object, R>(query: Shape<A, R>, args: A): Promise<R | undefined> => {
-    const key = `${query.id} ${Object.values(args).join(' ')}`
+    const key = `${query.id} ${Object.values(args).join('\0')}`
     // The key has the id of this query, so that the row has its type.
     const known = rows.get(key) as Promise<R | undefined> | undefined
     const row = known ?? read.one(query, args)

@@ -52,7 +52,7 @@ export class Replays {
 
   async #keptSince(view: View, object: SyncObject, row: ConversationRow, after: number): Promise<Replay> {
     // The service says which role those of a deleted one have.
-    const key = `${object.name} ${after} ${row.last_event_id} ${view.service.replaced_roles}`
+    const key = `${view.service.sid} ${object.name} ${after} ${row.last_event_id} ${view.service.replaced_roles}`
     const kept = this.#kept.get(key)
     if (kept) return kept
     const made = changedConversation(view, object, row, after).then((found) => replayOf(object, found))
