@@ -14,6 +14,8 @@ export interface SendResult {
   readonly duration_ms: number
   /** What the delivery log keeps of the response. */
   readonly response?: string
+  /** For how long the receiver asks to be left alone; only where its service is known to mean it. */
+  readonly retry_after_ms?: number
 }
 
 /** A request, ready to be sent. */

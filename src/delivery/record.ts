@@ -17,6 +17,8 @@ export interface Attempt {
   readonly error: string | null
   /** The first characters of what a channel responded. */
   readonly response?: string
+  /** Set when the receiver has asked to be left alone for longer than the back-off. */
+  readonly retry_after_ms?: number
 }
 
 const key = ['service_sid', 'id'] as const

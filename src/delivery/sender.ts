@@ -34,21 +34,23 @@ export async function attemptDelivery<Report>(
   const result = tooOld ? unsent('pending for too long') : await handler.send(row, earlier.length, signal)
   if (signal.aborted) return undefined
   attempted?.(result, row)
-  const { status, error, response } = result
+  const { status, error, response, retry_after_ms = 0 } = result
   const ok = isDelivered(result)
+  const backoff = backoffAfter(earlier.length)
   const attempt: Attempt = {
     at,
     duration_ms: Math.round(result.duration_ms),
     status,
     error: ok ? null : (error ?? `HTTP ${status}`),
     ...(response !== undefined && { response: response.slice(0, maxResponseChars) }),
+    ...(retry_after_ms > backoff && { retry_after_ms }),
   }
   const retry = !ok && !tooOld && handler.mayRetry(row, result, earlier.length)
   const next: DeliveryRow = {
     ...row,
     attempts: JSON.stringify([...earlier, attempt]),
     status: ok ? 'delivered' : retry ? 'pending' : 'failed',
-    due: retry ? now() + backoffAfter(earlier.length) : row.due,
+    due: retry ? now() + Math.max(backoff, retry_after_ms) : row.due,
     date_finished: retry ? null : now(),
   }
   const report = tooOld ? handler.failure : retry ? undefined : handler.report?.(result, ok)
@@ -67,8 +69,9 @@ function backoffAfter(tries: number): number {
 
 /** How long a pending delivery waits for its next attempt at most; the first is made at once. */
 export function backoffMs({ attempts }: Pick<DeliveryRow, 'attempts'>): number {
-  const made = attempts === '[]' ? 0 : parseStored<Attempt[]>(attempts).length
-  return made === 0 ? 0 : backoffAfter(made - 1)
+  if (attempts === '[]') return 0
+  const made = parseStored<Attempt[]>(attempts)
+  return made.length === 0 ? 0 : Math.max(backoffAfter(made.length - 1), made.at(-1)?.retry_after_ms ?? 0)
 }
 
 /** The delivery with an attempt that failed inside the server, and was the last. `now` in epoch ms. */

@@ -4,6 +4,7 @@ import { LRUCache } from 'lru-cache'
 import { type SendResult, webhookTimeoutMs } from '../delivery/client.ts'
 import { unsent } from '../delivery/handler.ts'
 import { parseJsonObject } from '../json.ts'
+import { retryAfterMs } from '../retry-after.ts'
 
 export const appleApns = { production: 'https://api.push.apple.com', sandbox: 'https://api.sandbox.push.apple.com' } as const
 
@@ -132,6 +133,7 @@ export function createApnsSender({ baseUrl, now, ca, timeoutMs = webhookTimeoutM
         headers,
         JSON.stringify(payload),
         AbortSignal.any([signal, timeout]),
+        now,
       )
       const result = { ...answer, duration_ms: performance.now() - started }
       if (timeout.aborted && answer.kind === 'failed') {
@@ -151,6 +153,7 @@ function exchange(
   headers: Readonly<Record<string, string>>,
   body: string,
   signal: AbortSignal,
+  now: () => number,
 ): Promise<Omit<SendResult, 'duration_ms'>> {
   return new Promise((resolve) => {
     const failed = (error: unknown) => {
@@ -160,9 +163,11 @@ function exchange(
       const stream = session().request({ ...headers }, { signal })
       let status = 0
       let text = ''
+      let retry_after_ms: number | null = null
       stream.setEncoding('utf8')
       stream.on('response', (response) => {
         status = Number(response[constants.HTTP2_HEADER_STATUS])
+        retry_after_ms = retryAfterMs(response[constants.HTTP2_HEADER_RETRY_AFTER], now())
       })
       stream.on('data', (chunk: string) => {
         if (text.length < maxBodyChars) text += chunk
@@ -176,6 +181,7 @@ function exchange(
           status,
           body: text,
           error: status === 200 || reason === null ? null : `HTTP ${status}: ${reason}`,
+          ...(retry_after_ms !== null && { retry_after_ms }),
         })
       })
       stream.end(body)
@@ -222,9 +228,12 @@ export function reasonOf({ body }: SendResult): string | null {
   return reasonIn(body)
 }
 
-/** Whether APNs says that the device will never get a push of this topic again (documented). */
+/**
+ * Whether APNs says that the device will never get a push of this topic again (documented). A status without its reason is not from
+ * APNs, but from what is in between.
+ */
 export function isGoneFromApns(result: SendResult): boolean {
   const reason = reasonOf(result)
-  if (result.status === 410) return true
+  if (result.status === 410) return reason === 'Unregistered' || reason === 'ExpiredToken'
   return result.status === 400 && (reason === 'BadDeviceToken' || reason === 'DeviceTokenNotForTopic')
 }

@@ -4,6 +4,7 @@ import { type SendResult, type WebhookClient, webhookTimeoutMs } from '../delive
 import { isDelivered, unsent } from '../delivery/handler.ts'
 import { deliverableUrl } from '../delivery/signature.ts'
 import { isJsonObject, parseJsonObject } from '../json.ts'
+import { retryAfterMs } from '../retry-after.ts'
 import { fcmMessage, type PushData } from './payload.ts'
 
 const googleTokens = 'https://oauth2.googleapis.com/token'
@@ -62,6 +63,12 @@ export function createFcmSender({ client, baseUrl, now }: FcmOptions): FcmSender
     return known
   }
 
+  async function request(...given: Parameters<WebhookClient['request']>): Promise<SendResult> {
+    const { headers, bytes, ...result } = await client.request(...given)
+    const retry_after_ms = retryAfterMs(headers['retry-after'], now())
+    return { ...result, body: new TextDecoder().decode(bytes), ...(retry_after_ms !== null && { retry_after_ms }) }
+  }
+
   async function tokenFor(name: string, account: ServiceAccount, signal: AbortSignal): Promise<Token> {
     const before = tokens.get(name)
     const known = before && (await before)
@@ -83,7 +90,7 @@ export function createFcmSender({ client, baseUrl, now }: FcmOptions): FcmSender
     const { token_uri } = account
     const body = new URLSearchParams({ grant_type: grantType, assertion: await assertionOf(account, now()) }).toString()
     const headers = { 'Content-Type': 'application/x-www-form-urlencoded' }
-    const result = await client.send({ method: 'POST', ...deliverableUrl(token_uri), headers, body }, webhookTimeoutMs, signal)
+    const result = await request({ method: 'POST', ...deliverableUrl(token_uri), headers, body }, webhookTimeoutMs, signal)
     const { access_token, expires_in = defaultLifetimeS } = parseJsonObject(result.body) ?? {}
     if (!isDelivered(result) || typeof access_token !== 'string') {
       // Its body is not FCM's, and says nothing about the device.
@@ -101,7 +108,7 @@ export function createFcmSender({ client, baseUrl, now }: FcmOptions): FcmSender
       const started = performance.now()
       const authorized = await tokenFor(name, account, signal)
       if ('refused' in authorized) return authorized.refused
-      const result = await client.send(
+      const result = await request(
         {
           method: 'POST',
           url: `${baseUrl}/v1/projects/${encodeURIComponent(account.project_id)}/messages:send`,

@@ -44,6 +44,20 @@ describe('a device that the push service calls gone', () => {
   })
 
   test.each([
+    [410, {}],
+    [410, { reason: 'Moved' }],
+    [404, { reason: 'Unregistered' }],
+  ])('is kept when a status without its reason is in the place of what APNs says: %i %j', async (status, body) => {
+    const { apns, rest, register, service, deliveries } = await scene(message)
+    await rest.participants.create({ identity: 'bob' })
+    await register('bob', 'iphone', 'apn')
+    apns.reply(() => ({ status, body }))
+    await rest.messages.create({ author: 'ann', body: 'first' })
+    await expect.poll(async () => (await deliveries()).map((one) => one.status)).toEqual(['failed'])
+    expect(await service.bindings.list()).toHaveLength(1)
+  })
+
+  test.each([
     [
       'the message',
       400,
@@ -86,6 +100,28 @@ describe('what fails', () => {
     const scraped = await (await fetch(`${server.metricsUrl}/metrics`)).text()
     expect(scraped).toContain('parley_push_attempts_total{outcome="5xx"} 1')
     expect(scraped).toContain('parley_push_attempts_total{outcome="2xx"} 2')
+  })
+
+  test('is left alone for as long as the service asks, its other devices are not', async () => {
+    const { server, fcm, apns, rest, register, deliveries } = await scene(message)
+    await rest.participants.create({ identity: 'bob' })
+    await register('bob', 'phone')
+    await register('bob', 'iphone', 'apn')
+    fcm.reply(() => ({ status: 429, headers: { 'retry-after': '3000' } }))
+    apns.reply(() => ({ status: 503, headers: { 'retry-after': '3000' } }))
+    await rest.messages.create({ author: 'ann', body: 'first' })
+    await expect.poll(async () => (await deliveries()).map(({ attempts }) => attempts.length)).toEqual([1, 1])
+    for (const service of [fcm, apns]) service.reply(() => ({ status: 200 }))
+    await server.advance('PT30M')
+    await register('bob', 'other-phone')
+    await register('bob', 'other-iphone', 'apn')
+    await rest.messages.create({ author: 'ann', body: 'second' })
+    await Promise.all([pushed(fcm, 2), pushed(apns, 2)])
+    expect(fcm.pushes[1]?.message.token).toBe('other-phone')
+    expect(apns.pushes[1]?.token).toBe('other-iphone')
+    await server.advance('PT30M')
+    await Promise.all([pushed(fcm, 4), pushed(apns, 4)])
+    await expect.poll(async () => (await deliveries()).every(({ status }) => status === 'delivered')).toBe(true)
   })
 
   test('APNs: a connection that ends and a token that is too old are replaced', async () => {

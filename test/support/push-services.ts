@@ -18,6 +18,7 @@ import { type Asked, standIn } from './http-stand-in.ts'
 /** What a stand-in replies to a push; by default that it takes it. */
 export interface PushReply {
   readonly status: number
+  readonly headers?: Record<string, string>
   readonly body?: object
   /** Cuts the connection instead. */
   readonly hangUp?: boolean
@@ -195,10 +196,10 @@ export async function startApns({ tls, tokens }: ApnsOptions = {}): Promise<Apns
       const peer = tls && socket ? (socket as TLSSocket).getPeerCertificate() : undefined
       const push = { headers, token, payload, certificate: peer?.subject?.CN as string | undefined }
       pushes.push(push)
-      const { status, body, hangUp, delayUntil } = (await refusal(headers.authorization)) ?? reply(push)
+      const { status, headers: more, body, hangUp, delayUntil } = (await refusal(headers.authorization)) ?? reply(push)
       await delayUntil
       if (hangUp) return stream.session?.destroy()
-      stream.respond({ ':status': status, 'apns-id': headers['apns-id'] })
+      stream.respond({ ...more, ':status': status, 'apns-id': headers['apns-id'] })
       stream.end(body ? JSON.stringify(body) : '')
     }
     stream.on('error', () => {})

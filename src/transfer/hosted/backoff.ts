@@ -1,3 +1,5 @@
+import { retryAfterMs } from '../../retry-after.ts'
+
 /** Codes and statuses with which a server says that the same request may succeed later. */
 const passing = new Set([429, 500, 502, 503, 504])
 
@@ -17,18 +19,8 @@ const longestMs = 60_000
  * date; where there is none, a random part of a time that doubles, so that many requests do not come back at once.
  */
 export function delayBefore(tried: number, retryAfter: string | undefined, now: number, random: () => number): number {
-  const asked = retryAfter === undefined ? null : parseRetryAfter(retryAfter, now)
+  const asked = retryAfterMs(retryAfter, now)
   // A random share on top: all requests were sent away with the same figure.
   if (asked !== null) return asked + random() * firstMs
   return random() * Math.min(longestMs, firstMs * 2 ** tried)
-}
-
-/** The longest that a Retry-After is obeyed: an hour. */
-const longestAskedMs = 3_600_000
-
-/** Returns ms; null for a header that is neither a number of seconds nor a date. */
-function parseRetryAfter(text: string, now: number): number | null {
-  const value = text.trim()
-  const ms = /^\d+(?:\.\d+)?$/.test(value) ? Number(value) * 1000 : Date.parse(value) - now
-  return Number.isFinite(ms) ? Math.min(longestAskedMs, Math.max(0, ms)) : null
 }

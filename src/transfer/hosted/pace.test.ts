@@ -69,6 +69,7 @@ it.each([
   ['Thu, 01 Jan 1970 00:00:20 GMT', 10_000],
   ['Thu, 01 Jan 1970 00:00:01 GMT', 0],
   ['99999999', 3_600_000],
+  ['9'.repeat(400), 3_600_000],
 ])('waits as long as Retry-After %j says', (header, ms) => {
   expect(delayBefore(1, header, 10_000, () => 0)).toBe(ms)
 })
