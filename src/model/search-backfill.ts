@@ -87,7 +87,7 @@ async function indexBatch(tx: Tx, resource: AnyResource, progress: SearchProgres
       return document && !(await tx.one(documentBySid, document)) ? [document] : []
     }),
   )
-  // In ascending order: FTS5 writes out what it has in memory whenever a number is lower than the one before.
+  // Numbered in the order of their rows: the latest are found first.
   const made = documents.flat().toReversed()
   const first = Math.min(0, Number((await tx.one(lowestId, {}))?.id ?? 0)) - made.length
   await Promise.all(made.map((document, i) => tx.run(insertOlder, { id: first + i, ...document })))

@@ -39,15 +39,20 @@ export async function up(db: Kysely<unknown>): Promise<void> {
 
 async function onSqlite(db: Kysely<unknown>): Promise<void> {
   // Words are whole tokens already: this tokenizer splits at spaces alone. The text is where it is stored anyway, in the documents.
+  // Nothing is ranked: how long each is need not be stored.
   await sql`create virtual table search_words using fts5(
-    words, content = 'search_documents', content_rowid = 'id', tokenize = 'ascii', detail = 'none')`.execute(db)
+    words, content = 'search_documents', content_rowid = 'id', tokenize = 'ascii', detail = 'none', columnsize = 0)`.execute(db)
   // What is deleted is overwritten in the index, not only marked.
   await sql`insert into search_words (search_words, rank) values ('secure-delete', 1)`.execute(db)
   // Each commit adds a part to the index: merged later, they cost a write less.
   await sql`insert into search_words (search_words, rank) values ('automerge', 8)`.execute(db)
+  // Documents of the transaction in progress, which are added to the index right before its commit (`BatchRunner`), all at once: FTS5
+  // writes out what it has in memory before each statement that may be undone, which would be a part for each document.
+  await sql`create table search_waiting (id integer primary key)`.execute(db)
   await sql`create trigger search_documents_added after insert on search_documents begin
-    insert into search_words (rowid, words) values (new.id, new.words); end`.execute(db)
-  await sql`create trigger search_documents_removed after delete on search_documents begin
+    insert or ignore into search_waiting (id) values (new.id); end`.execute(db)
+  await sql`create trigger search_documents_removed after delete on search_documents
+    when not exists (select 1 from search_waiting where id = old.id) begin
     insert into search_words (search_words, rowid, words) values ('delete', old.id, old.words); end`.execute(db)
   const forget = sql`delete from search_documents where service_sid = old.service_sid and sid = old.sid`
   for (const [table, columns] of Object.entries(searched)) {

@@ -47,6 +47,10 @@ export class BatchRunner {
       save: db.prepare('SAVEPOINT command'),
       release: db.prepare('RELEASE command'),
       undo: db.prepare('ROLLBACK TO command'),
+      waiting: db.prepare('select 1 from search_waiting limit 1'),
+      index: db.prepare(`insert into search_words (rowid, words)
+        select d.id, d.words from search_waiting as w cross join search_documents as d on d.id = w.id order by w.id`),
+      indexed: db.prepare('delete from search_waiting'),
     }
   }
 
@@ -81,6 +85,7 @@ export class BatchRunner {
     try {
       this.#sql.begin.run()
       for (const job of jobs) outcomes.push(await step(job))
+      this.#index()
       this.#sql.commit.run()
       return { outcomes }
     } catch (error) {
@@ -88,6 +93,13 @@ export class BatchRunner {
       if (this.#db.inTransaction) this.#sql.rollback.run()
       return { error }
     }
+  }
+
+  /** Adds the documents of all jobs to the index of words: see the migration `0018-search`. */
+  #index(): void {
+    if (this.#sql.waiting.get() === undefined) return
+    this.#sql.index.run()
+    this.#sql.indexed.run()
   }
 
   /** A refusal before the first write has nothing to undo: it is returned as an outcome, and the batch goes on. */

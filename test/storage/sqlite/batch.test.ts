@@ -2,7 +2,7 @@ import { describe, expect, onTestFinished, test } from 'vitest'
 import { refuse } from '../../../src/errors.ts'
 import type { Commands, Tx } from '../../../src/storage/database.ts'
 import type { FailureKind } from '../../../src/storage/failures.ts'
-import { insertRow } from '../../../src/storage/rows.ts'
+import { deleteRow, insertRow } from '../../../src/storage/rows.ts'
 import { BatchRunner, type Outcome } from '../../../src/storage/sqlite/batch.ts'
 import { openConnection } from '../../../src/storage/sqlite/connection.ts'
 import { SqliteReader } from '../../../src/storage/sqlite/reader.ts'
@@ -159,4 +159,45 @@ describe('a batch', () => {
     await run(['put', 'd'])
     expect(await seen()).toEqual([...kept, 'd'])
   })
+})
+
+test('documents are in the index of words with their commit, as one part of it, whatever became of them before', async () => {
+  const service_sid = 'IS1'
+  const columns = ['service_sid', 'sid', 'account_sid', 'conversation_sid', 'words']
+  const put = (tx: Tx, sid: string, words: string) =>
+    tx.run(insertRow('search_documents', columns), { service_sid, sid, account_sid: 'AC1', conversation_sid: null, words })
+  const { run, db } = await runner({
+    put: (tx, [sid, words]: [string, string]) => put(tx, sid, words),
+    drop: (tx, sid: string) => tx.run(deleteRow('search_documents', ['service_sid', 'sid']), { service_sid, sid }),
+    fail: async (tx, sid: string) => {
+      await put(tx, sid, 'never')
+      throw new Error('no')
+    },
+  })
+  const found = (word: string) =>
+    db
+      .prepare(
+        'select d.sid from search_words cross join search_documents as d on d.id = search_words.rowid where search_words match ?',
+      )
+      .pluck()
+      .all(word)
+  const check = () => {
+    // Compares the index with all documents.
+    db.exec("insert into search_words (search_words, rank) values ('integrity-check', 1)")
+    expect(db.prepare('select count(*) from search_waiting').pluck().get()).toBe(0)
+  }
+  await run(['put', ['a', 'one two']], ['put', ['b', 'two']], ['put', ['c', 'three']])
+  check()
+  expect(['one', 'two', 'three'].map(found)).toEqual([['a'], ['a', 'b'], ['c']])
+  expect(db.prepare('select count(distinct segid) from search_words_idx').pluck().get()).toBe(1)
+  // The last number is given again.
+  await run(['drop', 'c'], ['put', ['c', 'four']], ['drop', 'c'], ['put', ['c', 'five']], ['put', ['d', 'six']], ['drop', 'd'])
+  check()
+  expect(['three', 'four', 'five', 'six'].map(found)).toEqual([[], [], ['c'], []])
+  await run(['put', ['e', 'seven']], ['drop', 'a'], ['fail', 'x'], ['put', ['f', 'seven']])
+  check()
+  expect(['one', 'two', 'never', 'seven'].map(found)).toEqual([[], ['b'], [], ['e', 'f']])
+  await run(['drop', 'b'], ['drop', 'c'], ['drop', 'e'], ['drop', 'f'])
+  check()
+  expect(['two', 'five', 'seven'].map(found)).toEqual([[], [], []])
 })
