@@ -44,7 +44,6 @@ const messagesBefore = shape<Range>()((db, a) =>
     .where('service_sid', '=', a.service_sid)
     .where('date_created', '<', a.before)
     .orderBy('date_created')
-    .orderBy('sid')
     .limit(a.limit),
 )
 

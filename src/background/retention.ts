@@ -1,4 +1,5 @@
 import type { Clock } from '../clock.ts'
+import { isFailure } from '../errors.ts'
 import { Loop, type Worker } from '../loop.ts'
 import type { Database, Reader } from '../storage/database.ts'
 import { countExpired, type ExpiryCommands, maxCounted, oldDeliveries } from './expiry.ts'
@@ -41,8 +42,14 @@ export class Retention implements Worker {
   constructor({ clock, database, removed, onError }: RetentionOptions) {
     this.#loop = new Loop(async (signal) => {
       for (const service of await expiringServices(database.read)) {
-        const counts = await expire(database, service, clock.now(service.account_sid), signal)
-        if (kinds.some((kind) => counts[kind] > 0)) removed(service, counts)
+        try {
+          const counts = await expire(database, service, clock.now(service.account_sid), signal)
+          if (kinds.some((kind) => counts[kind] > 0)) removed(service, counts)
+        } catch (error) {
+          // What cannot be removed of one keeps nothing of the others.
+          if (isFailure(error)) throw error
+          onError(error)
+        }
         if (signal.aborted) break
       }
       return hourMs
