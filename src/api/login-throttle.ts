@@ -1,5 +1,6 @@
 import { LRUCache } from 'lru-cache'
 import { refuse } from '../errors.ts'
+import { type Filling, TokenBuckets } from './token-buckets.ts'
 
 export interface LoginLimits {
   /** Failed logins of one address before further ones are refused unread; 0: any number. */
@@ -15,14 +16,8 @@ export const defaultLogins = { intervalMs: 2000, now: () => performance.now() }
 /** An account is guessed at from many addresses, and used from many: it has a larger share. */
 const accountShare = 4
 
-/** Of addresses and accounts that failed, and of credentials that were right. */
-const maxEntries = 10_000
-
-/** What is left of the failures that somebody may make, as of a point in time. */
-interface Bucket {
-  left: number
-  at: number
-}
+/** Of credentials that were right. */
+const maxKnown = 10_000
 
 /**
  * Slows down guessing, for each address and for each account. Credentials that were right once are not refused, so nobody can lock
@@ -30,11 +25,12 @@ interface Bucket {
  */
 export class LoginThrottle {
   readonly #limits: LoginLimits
-  readonly #buckets = new LRUCache<string, Bucket>({ max: maxEntries })
-  readonly #known = new LRUCache<string, true>({ max: maxEntries })
+  readonly #buckets: TokenBuckets
+  readonly #known = new LRUCache<string, true>({ max: maxKnown })
 
   constructor(limits: LoginLimits) {
     this.#limits = limits
+    this.#buckets = new TokenBuckets(limits.now)
   }
 
   /** `proof`: a keyed hash of the credentials. Throws `tooManyRequests`. */
@@ -50,29 +46,21 @@ export class LoginThrottle {
 
   succeeded(address: string, account: string, proof: string): void {
     this.#known.set(proof, true)
-    this.#buckets.delete(`address ${address}`)
-    this.#buckets.delete(`account ${account}`)
+    this.#buckets.fill(`address ${address}`)
+    this.#buckets.fill(`account ${account}`)
   }
 
   /** Returns how long it takes until there is one more to take. */
   #wait(key: string, share: number): number {
-    const { left } = this.#refilled(key, share)
-    return left >= 1 || this.#limits.maxFailed === 0 ? 0 : ((1 - left) * this.#limits.intervalMs) / share
+    return this.#limits.maxFailed === 0 ? 0 : this.#buckets.waitMs(key, this.#filling(share))
   }
 
   #take(key: string, share: number): void {
-    const bucket = this.#refilled(key, share)
-    bucket.left = Math.max(0, bucket.left - 1)
-    this.#buckets.set(key, bucket)
+    this.#buckets.take(key, this.#filling(share))
   }
 
-  #refilled(key: string, share: number): Bucket {
-    const now = this.#limits.now()
-    const max = this.#limits.maxFailed * share
-    const bucket = this.#buckets.get(key)
-    if (!bucket) return { left: max, at: now }
-    bucket.left = Math.min(max, bucket.left + ((now - bucket.at) * share) / this.#limits.intervalMs)
-    bucket.at = now
-    return bucket
+  #filling(share: number): Filling {
+    const { maxFailed, intervalMs } = this.#limits
+    return { max: maxFailed * share, perMs: share / intervalMs }
   }
 }
