@@ -31,6 +31,7 @@ const slow = [
   'test/package/*.test.ts',
   'test/admin/{retention,search,targets,test-mode}.test.ts',
   'test/fuzz/{fuzz,hosted}.test.ts',
+  'test/http/request-limits.test.ts',
   'test/storage/{durability,sending,sqlite/damage}.test.ts',
   'test/testing/processes.test.ts',
   'test/sdk/chat-model.test.ts',

@@ -92,6 +92,12 @@ const declarations = {
     default: '30',
     parse: integer(0, 1_000_000),
   }),
+  maxConcurrentRequests: declare({
+    env: 'PARLEY_MAX_CONCURRENT_REQUESTS',
+    description: 'requests of an account in progress at the same time before further ones are 429; half for an API key; 0 for no limit',
+    default: '100',
+    parse: integer(0, 1_000_000),
+  }),
   account_sid: declare({
     env: 'PARLEY_ACCOUNT_SID',
     description: 'SID of the first account',

@@ -37,6 +37,7 @@ import type { MediaStore } from './media/store.ts'
 import { healthRoutes, metricsRoutes } from './observability/health.ts'
 import { Metrics } from './observability/metrics.ts'
 import {
+  createAdmission,
   createChannels,
   createCleanup,
   createClients,
@@ -196,7 +197,7 @@ async function closeAll(opened: readonly (() => Promise<unknown>)[]): Promise<vo
 }
 
 function createServer(
-  { config, installation, metrics, read, checks }: Shared,
+  shared: Shared,
   parts: {
     readonly pipeline: Pipeline
     readonly timers: Timers
@@ -211,12 +212,14 @@ function createServer(
     readonly limits: Partial<HttpLimits> | undefined
   },
 ): { server: FastifyInstance; gateway: Gateway } {
+  const { config, installation, metrics, read, checks } = shared
   const { database, vault, clock, log } = installation
   const { email, pipeline, timers, idle, testMode, channels, store, logins, operator, beforeRequest } = parts
   const limits = { ...defaultLimits, maxConnections: config.maxConnections ?? defaultConnections(), ...parts.limits }
   const server = createHttp({
     pipeline,
     authenticator: new Authenticator({ database, vault, ...logins }),
+    admission: createAdmission(shared),
     operator,
     ...(beforeRequest && { beforeRequest }),
     resources,

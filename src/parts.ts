@@ -1,3 +1,4 @@
+import { Admission } from './api/admission.ts'
 import type { HostCheck } from './api/hosts.ts'
 import { defaultLogins, LoginThrottle } from './api/login-throttle.ts'
 import type { Logins } from './api/operator.ts'
@@ -221,6 +222,14 @@ export function sharedClock({ installation: { clock, database }, onError }: Shar
   if (database.capabilities.soleOwner) return undefined
   // Because a notice can be lost. A clock that has not moved does not wake the timers.
   return { follow, worker: new Loop(async () => follow().then(() => clockIntervalMs), onError) }
+}
+
+export function createAdmission({ config, installation: { database }, metrics }: Shared): Admission {
+  return new Admission({
+    maxConcurrent: config.maxConcurrentRequests,
+    nodes: database.nodes,
+    onRefused: (limit) => metrics.countLimited(limit),
+  })
 }
 
 export function createLogins({ config, installation: { log }, metrics }: Shared): Logins {

@@ -12,6 +12,8 @@ const config = readConfig({
   PARLEY_ACCOUNT_SID: account_sid,
   PARLEY_AUTH_TOKEN: auth_token,
   PARLEY_ADMIN_TOKEN: adminToken,
+  // One account sends all of the load.
+  PARLEY_MAX_CONCURRENT_REQUESTS: '0',
   ...settings,
 })
 const running = await start(config, {

@@ -1,6 +1,7 @@
 import type { AddressInfo } from 'node:net'
 import { pino } from 'pino'
 import { newAccount } from '../../src/accounts/accounts.ts'
+import { Admission } from '../../src/api/admission.ts'
 import { Authenticator } from '../../src/api/auth.ts'
 import { hostCheck } from '../../src/api/hosts.ts'
 import { defaultConnections, defaultLimits } from '../../src/api/limits.ts'
@@ -66,6 +67,7 @@ const server = createHttp({
     throttle: new LoginThrottle({ ...defaultLogins, maxFailed: 30 }),
     onFailedLogin: () => {},
   }),
+  admission: new Admission({ maxConcurrent: 0, nodes: database.nodes, onRefused: () => {} }),
   resources,
   operations: [],
   otherSurfaces: [],

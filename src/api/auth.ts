@@ -8,6 +8,7 @@ import { accountBySid } from '../storage/lookups.ts'
 import { rowsBy } from '../storage/rows.ts'
 import type { AccountRow } from '../storage/schema.ts'
 import { sameSecret, type Vault } from '../vault.ts'
+import type { Principal } from './admission.ts'
 import type { LoginThrottle } from './login-throttle.ts'
 
 const keyBySid = rowsBy('api_keys', ['sid'])
@@ -38,7 +39,7 @@ interface Credentials {
 export class Authenticator {
   readonly #options: AuthenticatorOptions
   readonly #hashKey = randomBytes(32).toString('base64')
-  readonly #verified = new LRUCache<string, string>({ max: 10_000 })
+  readonly #verified = new LRUCache<string, Principal>({ max: 10_000 })
   /** Compared with where there is no account, so that it takes as long as a wrong secret. */
   readonly #nobody: string
 
@@ -51,17 +52,17 @@ export class Authenticator {
     })
   }
 
-  /** Returns the account SID of a header that is cached; undefined when the header must be verified. */
-  cachedAccount(header: string | undefined): string | undefined {
+  /** Returns whose a cached header is; undefined when the header must be verified. */
+  cached(header: string | undefined): Principal | undefined {
     if (header === undefined || !this.#options.database.capabilities.soleOwner) return undefined
     return this.#verified.get(this.#cacheKey(header))
   }
 
   /**
-   * Verifies a header and returns its account SID. Throws one of the three 401s, 403 for a suspended account, or 429 after too
+   * Verifies a header and returns whose it is. Throws one of the three 401s, 403 for a suspended account, or 429 after too
    * many failures. `address`: that of the caller.
    */
-  async authenticate(header: string | undefined, address: string): Promise<string> {
+  async authenticate(header: string | undefined, address: string): Promise<Principal> {
     if (header === undefined || header === '') throw refuse('noCredentials')
     const { throttle, onFailedLogin } = this.#options
     const proof = this.#cacheKey(header)
@@ -76,8 +77,9 @@ export class Authenticator {
     }
     throttle.succeeded(address, username, proof)
     if (account.status !== 'active') throw refuse('forbidden')
-    this.#verified.set(proof, account.sid)
-    return account.sid
+    const principal = { account_sid: account.sid, share: credentials.kind === 'key' ? username : null }
+    this.#verified.set(proof, principal)
+    return principal
   }
 
   #cacheKey(header: string): string {

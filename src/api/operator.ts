@@ -6,6 +6,7 @@ import { parseJsonObject } from '../json.ts'
 import type { Reader } from '../storage/database.ts'
 import { accountBySid } from '../storage/lookups.ts'
 import { sameSecret, type Vault } from '../vault.ts'
+import type { Principal } from './admission.ts'
 import { type FailedLogin, hasBearer } from './auth.ts'
 import type { LoginThrottle } from './login-throttle.ts'
 import { addressOf, hostOf, isSecure } from './origin.ts'
@@ -78,20 +79,20 @@ export class Operator {
   }
 
   /**
-   * Returns the account in whose name the operator asks, for requests that name one instead of having its credentials; undefined
+   * Returns the principal of the account in whose name the operator asks, for requests that name one instead of having its credentials; undefined
    * for any other. Throws as `authorizes`, `authenticate` when it is not the operator, and `notFound` without such an account.
    */
-  actingAs(request: FastifyRequest): Promise<string> | undefined {
+  actingAs(request: FastifyRequest): Promise<Principal> | undefined {
     const sid = request.headers[accountHeader]
     if (typeof sid !== 'string' || /^Basic /i.test(request.headers.authorization ?? '')) return undefined
     return this.#accountOf(request, sid)
   }
 
-  async #accountOf(request: FastifyRequest, sid: string): Promise<string> {
+  async #accountOf(request: FastifyRequest, sid: string): Promise<Principal> {
     if (!this.authorizes(request)) throw refuse('authenticate')
     const account = await this.#options.read.one(accountBySid, { sid })
     if (!account) throw refuse('notFound', { path: `/Accounts/${sid.slice(0, 100)}` })
-    return account.sid
+    return { account_sid: account.sid, share: null, exempt: true }
   }
 
   /** Begins a session for a token, or for the code of a link. Returns its end, null when neither is right. Throws as `authorizes`. */

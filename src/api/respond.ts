@@ -52,10 +52,10 @@ export function loggedPath(request: FastifyRequest): string {
   return segments.join('/')
 }
 
-export function startRequest(request: FastifyRequest, concurrent: number): void {
+export function startRequest(request: FastifyRequest): void {
   request.started = performance.now()
   request.request_id = randomSid('request')
-  request.concurrent = concurrent
+  request.concurrent = 1
   // Asked once, Node remembers it: the log wants it when the connection may be closed.
   void request.raw.socket.remoteAddress
 }
@@ -105,7 +105,7 @@ const frameworkCodes: Readonly<Record<string, ErrorName>> = {
 export function sendError(request: FastifyRequest, reply: FastifyReply, error: unknown, log: Logger): void {
   const refusal = error instanceof ApiError ? error : refuse(frameworkCodes[codeOf(error) ?? ''] ?? 'serverError')
   // Refused before the hooks of its surface ran, as for its host.
-  if (request.request_id === '') startRequest(request, 1)
+  if (request.request_id === '') startRequest(request)
   // A caller that disconnects while its body is read is no server error.
   if (refusal.entry.status >= 500 && !isFailure(error) && !request.raw.destroyed) log.error({ err: error }, 'request failed')
   respond(request, reply, refusal.entry.status, JSON.stringify(refusal.body()), headersOf(refusal))

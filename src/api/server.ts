@@ -4,6 +4,7 @@ import { setTimeout } from 'node:timers/promises'
 import fastify, { type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import { ApiError, refuse } from '../errors.ts'
 import { longestForm } from '../model/params.ts'
+import type { Principal } from './admission.ts'
 import { noCompilers } from './compilers.ts'
 import type { HostCheck } from './hosts.ts'
 import { isEncoded, limitBodyTime, limitConnections, responseBeforeBody } from './limits.ts'
@@ -100,7 +101,7 @@ function refusePath(request: FastifyRequest, reply: FastifyReply, { authenticato
     request.server.routing(request.raw, reply.raw)
     return
   }
-  startRequest(request, 1)
+  startRequest(request)
   const send = (error: unknown) => sendError(request, reply, error, log)
   const notFound = refuse('notFound', { path: pathOf(request) })
   if (!request.url.startsWith('/v1/')) send(notFound)
@@ -152,13 +153,18 @@ export async function closeHttp(server: FastifyInstance, timeoutMs: number): Pro
  * promise where nothing is awaited: promises would be half of a cached read's cost.
  */
 function addSurface(v1: FastifyInstance, surface: Surface, options: HttpOptions, load: { concurrent: number }): void {
-  const { authenticator, log } = options
+  const { authenticator, admission, log } = options
   v1.removeAllContentTypeParsers()
   v1.addHook('onRequest', (request, reply, done) => {
-    startRequest(request, ++load.concurrent)
+    startRequest(request)
+    load.concurrent++
+    let entered: Principal | undefined
+    let closed = false
     // Fastify's onResponse hook is not called when the caller disconnects.
     reply.raw.once('close', () => {
       load.concurrent--
+      closed = true
+      if (entered) admission.leave(entered)
       requestClosed(request, reply, options)
     })
     surface.prepare?.(request)
@@ -168,17 +174,20 @@ function addSurface(v1: FastifyInstance, surface: Surface, options: HttpOptions,
     if (isForged(request)) return done(refuse('forbidden'))
     // Browsers send preflight requests without credentials.
     if (request.method === 'OPTIONS' || surface.withoutCredentials) return proceed()
-    const otherwise = surface.authenticate?.(request) ?? options.operator?.actingAs(request)
-    const account_sid = otherwise ? undefined : authenticator.cachedAccount(request.headers.authorization)
-    if (account_sid !== undefined) {
-      request.account_sid = account_sid
-      return proceed()
-    }
-    const authenticated = otherwise ?? authenticator.authenticate(request.headers.authorization, addressOf(request))
-    Promise.all([authenticated, options.beforeRequest?.()]).then(([sid]) => {
-      request.account_sid = sid
+    const admit = (principal: Principal) => {
+      request.account_sid = principal.account_sid
+      // A caller that has disconnected while it was authenticated will not leave any more.
+      if (closed || principal.exempt) return proceed()
+      const refusal = admission.enter(request, principal)
+      if (refusal) return done(refusal)
+      entered = principal
       proceed()
-    }, done)
+    }
+    const otherwise = surface.authenticate?.(request) ?? options.operator?.actingAs(request)
+    const cached = otherwise ? undefined : authenticator.cached(request.headers.authorization)
+    if (cached) return admit(cached)
+    const authenticated = otherwise ?? authenticator.authenticate(request.headers.authorization, addressOf(request))
+    Promise.all([authenticated, options.beforeRequest?.()]).then(([principal]) => admit(principal), done)
   })
   const { faults } = options
   if (faults) v1.addHook('preHandler', (request, reply, done) => faults.apply(request, reply, done))

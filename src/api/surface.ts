@@ -2,6 +2,7 @@ import type { IncomingMessage } from 'node:http'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Logger } from 'pino'
 import type { AnyResource } from '../model/declare.ts'
+import type { Admission, Principal } from './admission.ts'
 import type { Authenticator } from './auth.ts'
 import type { Faults } from './faults.ts'
 import type { HostCheck } from './hosts.ts'
@@ -34,8 +35,8 @@ export interface Surface {
   readonly streams?: true
   /** Set where signed urls take the place of credentials. */
   readonly withoutCredentials?: true
-  /** Authenticates by other means than `Authorization`. Returns the account; undefined when the request has none of them. */
-  readonly authenticate?: (request: FastifyRequest) => Promise<string> | undefined
+  /** Authenticates by other means than `Authorization`. Undefined when the request has none of them. */
+  readonly authenticate?: (request: FastifyRequest) => Promise<Principal> | undefined
   readonly routes: (plugin: FastifyInstance) => void
 }
 
@@ -44,6 +45,7 @@ export interface HttpOptions {
   /** Awaited before each request whose credentials are not cached: a shared test clock may have been moved. */
   readonly beforeRequest?: () => Promise<void>
   readonly authenticator: Authenticator
+  readonly admission: Admission
   /** Whoever may ask in the name of any account. */
   readonly operator?: Pick<Operator, 'actingAs'>
   readonly resources: readonly AnyResource[]
@@ -99,7 +101,7 @@ declare module 'fastify' {
     started: number
     /** Sent as `Twilio-Request-Id`. */
     request_id: string
-    /** Requests in progress when this one started, itself included. */
+    /** Requests of its account in progress when this one was authenticated, itself included. */
     concurrent: number
   }
 }

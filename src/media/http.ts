@@ -3,6 +3,7 @@ import type { Readable } from 'node:stream'
 import { pipeline as pipe } from 'node:stream/promises'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Logger } from 'pino'
+import type { Principal } from '../api/admission.ts'
 import { addressOf, baseOf } from '../api/origin.ts'
 import { commonHeaders, paramsOf, pathOf, queryOf, respond, sendError } from '../api/respond.ts'
 import { addPath } from '../api/routes.ts'
@@ -141,12 +142,13 @@ class Media {
   }
 
   /** Verifies the access token of a client SDK, if the request has one. */
-  authenticate(request: FastifyRequest): Promise<string> | undefined {
+  authenticate(request: FastifyRequest): Promise<Principal> | undefined {
     const token = request.headers['x-twilio-token']
     if (typeof token !== 'string') return undefined
     return this.#options.bearers.verify(token, addressOf(request)).then((bearer) => {
       request.bearer = bearer
-      return bearer.account_sid
+      const { account_sid } = bearer
+      return { account_sid, share: `apps of ${account_sid}` }
     })
   }
 

@@ -50,6 +50,16 @@ export function expositionOf(metrics: Metrics): Exposition {
   })
   histogram(registry, 'parley_webhook_duration_seconds', 'Time that a webhook endpoint took to respond', metrics.deliverySeconds)
   counter(registry, 'parley_logins_failed_total', 'Logins with wrong credentials', () => metrics.failedLogins)
+  new Counter({
+    name: 'parley_limited_total',
+    help: 'What was refused because a limit was reached, by limit',
+    labelNames: ['limit'],
+    registers,
+    collect() {
+      this.reset()
+      for (const [limit, count] of metrics.limited) this.inc({ limit }, count)
+    },
+  })
   counter(registry, 'parley_timers_applied_total', 'State timers applied', () => metrics.timers)
   histogram(
     registry,

@@ -45,6 +45,8 @@ export class Metrics {
   /** The connections of client SDKs. */
   clients: { readonly open: number; readonly subscriptions: number } = { open: 0, subscriptions: 0 }
   failedLogins = 0
+  /** Refusals, by the limit that was reached. */
+  readonly limited = new Map<string, number>()
   /** What has expired and was removed, by kind. */
   readonly expired = new Map<string, number>()
   timers = 0
@@ -94,6 +96,10 @@ export class Metrics {
 
   countExpired(kind: string, removed: number): void {
     if (removed > 0) count(this.expired, kind, removed)
+  }
+
+  countLimited(limit: string): void {
+    count(this.limited, limit)
   }
 
   countFailedLogin(): void {

@@ -119,6 +119,8 @@ export interface Nodes {
   readonly id: string
   /** Returns which of them are alive: those that have begun to acquire slots and renew what they have. */
   live(): Promise<ReadonlySet<string>>
+  /** How many were alive when this process last looked, itself included. */
+  readonly size: number
 }
 
 /** What the database takes on its disks. */
@@ -206,7 +208,7 @@ export interface Capabilities {
 /** Returns the nodes of an engine that one process owns: itself. */
 export function onlyNode(): Nodes {
   const id = randomUUID()
-  return { id, live: async () => new Set([id]) }
+  return { id, live: async () => new Set([id]), size: 1 }
 }
 
 /** The slots of an engine that one process owns: a single one, which it always has. */

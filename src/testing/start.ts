@@ -73,6 +73,7 @@ async function prepare({ seed: given, settings = {} }: StartOptions): Promise<Pr
       PARLEY_TEST_MODE: 'true',
       PARLEY_LOG_LEVEL: 'error',
       PARLEY_MAX_FAILED_LOGINS: '0',
+      PARLEY_MAX_CONCURRENT_REQUESTS: '0',
       ...settings,
       PARLEY_ADMIN_TOKEN: adminToken,
       PARLEY_ADMIN_TOKEN_FILE: '',

@@ -65,6 +65,7 @@ export async function startNodes(count: number, { postgres, env = {} }: NodesOpt
     PARLEY_AUTH_TOKEN: auth_token,
     PARLEY_TEST_CLOCK: '1',
     PARLEY_LOG_LEVEL: 'silent',
+    PARLEY_MAX_CONCURRENT_REQUESTS: '0',
     ...env,
   }
   const started = await Promise.allSettled(

@@ -7,20 +7,22 @@ interface SdkOptions {
   readonly keySecret?: string
   /** False for answers that deliberately differ from the official description. */
   readonly check?: boolean
+  /** Whether the client repeats what is refused with 429, until it is let in. */
+  readonly autoRetry?: boolean
 }
 
 const officialUrl = 'https://conversations.twilio.com'
 
 /** The official client, led to the server under test; every answer it gets is held against the official description. */
 export function sdkFor(server: { url: string }, accountSid: string, authToken: string, options: SdkOptions = {}): twilio.Twilio {
-  const { keySid = accountSid, keySecret = authToken, check = true } = options
-  const httpClient = localHttpClient(server.url.replace(/\/+$/, ''), check)
+  const { keySid = accountSid, keySecret = authToken, check = true, autoRetry = false } = options
+  const httpClient = localHttpClient(server.url.replace(/\/+$/, ''), check, autoRetry)
   return twilio(keySid, keySecret, { accountSid, httpClient })
 }
 
 /** Without keep-alive no idle socket outlives a test, or meets a server that was restarted on the same port. */
-function localHttpClient(base: string, check: boolean): twilio.RequestClient {
-  const client = new twilio.RequestClient({ keepAlive: false })
+function localHttpClient(base: string, check: boolean, autoRetry: boolean): twilio.RequestClient {
+  const client = new twilio.RequestClient({ keepAlive: false, autoRetry, maxRetries: 10_000, maxRetryDelay: 50 })
   const { defaults, interceptors } = client.axios
   // The checker wants to see what was sent, so nothing is parsed before it had its look.
   defaults.transformResponse = [(text: unknown) => text]

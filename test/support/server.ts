@@ -25,7 +25,7 @@ export interface TestServer extends Tenant {
 export async function startServer(overrides: Partial<Config> = {}, options: StartOptions = {}): Promise<TestServer> {
   const own = overrides.database ? null : await passingDatabase()
   const config: Config = {
-    ...readConfig({ PORT: '0', PARLEY_TEST_CLOCK: 'true', PARLEY_MAX_FAILED_LOGINS: '0' }),
+    ...readConfig({ PORT: '0', PARLEY_TEST_CLOCK: 'true', PARLEY_MAX_FAILED_LOGINS: '0', PARLEY_MAX_CONCURRENT_REQUESTS: '0' }),
     ...own?.config,
     auth_token,
     adminToken,

@@ -67,6 +67,7 @@ export class Leases implements Slots, Nodes {
   readonly #leaving = new Map<number, Promise<void>>()
   readonly #left = new Set<number>()
   readonly #extending = new Map<number, Promise<void>>()
+  #size = 1
   #made = false
   #worker: SlotWorker | undefined
   #beating: Promise<void> = Promise.resolve()
@@ -90,8 +91,14 @@ export class Leases implements Slots, Nodes {
     return this.mine(slot, forMs)
   }
 
+  /** Looked up at each beat. */
+  get size(): number {
+    return this.#size
+  }
+
   async live(): Promise<ReadonlySet<string>> {
     const { rows } = await this.#options.pool.query<{ node: string }>({ name: 'nodes', text: liveNodesQuery })
+    this.#size = Math.max(1, rows.length)
     return new Set(rows.map(({ node }) => node))
   }
 

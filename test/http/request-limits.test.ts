@@ -1,0 +1,161 @@
+import { describe, expect, onTestFinished, test } from 'vitest'
+import { Admission } from '../../src/api/admission.ts'
+import { type Config, readConfig } from '../../src/config.ts'
+import { ask } from '../support/admin.ts'
+import { tokenFor } from '../support/client.ts'
+import { sdkFor } from '../support/sdk.ts'
+import { adminToken, startServer, type TestServer } from '../support/server.ts'
+import { connectTo, head, parsedResponse } from '../support/sockets.ts'
+import { type Credentials, newTenant } from '../support/tenant.ts'
+
+const tooMany = { code: 20429, message: 'Too Many Requests', more_info: 'https://www.twilio.com/docs/errors/20429', status: 429 }
+
+async function started(overrides: Partial<Config>): Promise<TestServer> {
+  const server = await startServer(overrides, { limits: { bodyTimeoutMs: 3_600_000, idleTimeoutMs: 3_600_000 } })
+  onTestFinished(server.stop)
+  return server
+}
+
+const basic = ({ username, password }: Credentials) => ({
+  Authorization: `Basic ${Buffer.from(`${username}:${password}`).toString('base64')}`,
+})
+
+function connection(server: TestServer) {
+  const opened = connectTo(server.url)
+  onTestFinished(() => void opened.socket.destroy())
+  return opened
+}
+
+/** How many requests the account has in progress, without the one that asks. */
+async function inProgress(server: TestServer, as: Credentials = server.credentials): Promise<number> {
+  const { headers } = await server.call('GET', '/v1/Services', undefined, { as })
+  return Number(headers['twilio-concurrent-requests']) - 1
+}
+
+/** Keeps further requests in progress: those of a form whose end does not come. Returns what ends the first of them. */
+async function hold(server: TestServer, count: number, as: Credentials = server.credentials): Promise<() => void> {
+  const before = await inProgress(server, as)
+  const sockets = Array.from({ length: count }, () => {
+    const { socket } = connection(server)
+    const form = { 'Content-Type': 'application/x-www-form-urlencoded', 'Content-Length': 100 }
+    socket.write(`${head('POST', '/v1/Conversations', { ...form, ...basic(as) })}Friendly`)
+    return socket
+  })
+  await expect.poll(() => inProgress(server, as)).toBe(before + count)
+  return () => void sockets[0]?.destroy()
+}
+
+const get = (server: TestServer, as: Credentials = server.credentials) => server.call('GET', '/v1/Services', undefined, { as })
+
+async function limited(server: TestServer): Promise<Record<string, number>> {
+  const text = await (await fetch(`${server.metricsUrl}/metrics`)).text()
+  return Object.fromEntries(
+    [...text.matchAll(/^parley_limited_total\{limit="(\w+)"\} (\d+)$/gm)].map(([, limit, count]) => [limit, Number(count)]),
+  )
+}
+
+async function keyOf(server: TestServer): Promise<Credentials> {
+  const { body } = await ask(server, 'POST', `/accounts/${server.account_sid}/keys`, {})
+  return { username: body.sid, password: body.secret }
+}
+
+describe('requests of an account in progress', () => {
+  test('beyond the limit are 429 before their body is read, until one of the others is over', async () => {
+    const server = await started({ maxConcurrentRequests: 2 })
+    const release = await hold(server, 2)
+    const { status, headers, body } = await get(server)
+    expect([status, headers['retry-after'], headers['twilio-concurrent-requests']]).toEqual([429, '1', '3'])
+    expect(body).toEqual(tooMany)
+    const { socket, until } = connection(server)
+    socket.write(head('POST', '/v1/Conversations', { 'Content-Length': 1000, ...basic(server.credentials) }))
+    expect(parsedResponse(await until(/}$/))).toMatchObject({ status: 429, body: tooMany })
+    expect((await limited(server)).concurrent_requests).toBeGreaterThanOrEqual(2)
+    release()
+    await expect.poll(async () => (await get(server)).status).toBe(200)
+  })
+
+  test('are nobody else’s, and the operator is let in', async () => {
+    const server = await started({ maxConcurrentRequests: 1 })
+    const other = await newTenant(server)
+    await hold(server, 1)
+    expect((await get(server)).status).toBe(429)
+    const answer = await other.call('GET', '/v1/Services')
+    expect([answer.status, answer.headers['twilio-concurrent-requests']]).toEqual([200, '1'])
+    for (const path of ['/healthz', '/readyz', '/metrics']) expect((await fetch(server.url + path)).status).toBe(200)
+    expect((await ask(server, 'GET', `/accounts/${server.account_sid}`)).status).toBe(200)
+    expect((await ask(server, 'POST', '/clock', { advance: 'PT1S' })).status).toBe(200)
+    const acting = { authorization: `Bearer ${adminToken}`, 'x-parley-account': server.account_sid }
+    expect((await fetch(`${server.url}/v1/Services`, { headers: acting })).status).toBe(200)
+  })
+
+  test('of an API key are half', async () => {
+    const server = await started({ maxConcurrentRequests: 4 })
+    const [key, other] = [await keyOf(server), await keyOf(server)]
+    await hold(server, 2, key)
+    expect((await get(server, key)).status).toBe(429)
+    expect((await get(server, other)).status).toBe(200)
+    await hold(server, 2)
+    expect([(await get(server)).status, (await get(server, other)).status]).toEqual([429, 429])
+  })
+
+  test('of all its apps together are half', async () => {
+    const server = await started({ maxConcurrentRequests: 2 })
+    const service = (await server.sdk.conversations.v1.configuration().fetch()).defaultChatServiceSid
+    const [ann, bob] = [await tokenFor(server, 'ann'), await tokenFor(server, 'bob')]
+    const before = await inProgress(server)
+    const upload = (token: string) => {
+      const opened = connection(server)
+      opened.socket.write(`${head('POST', `/v1/Services/${service}/Media`, { 'Content-Length': 100, 'X-Twilio-Token': token })}a`)
+      return opened
+    }
+    upload(ann)
+    await expect.poll(async () => (await get(server)).headers['twilio-concurrent-requests']).toBe(String(before + 2))
+    expect(parsedResponse(await upload(bob).until(/}$/))).toMatchObject({ status: 429, body: tooMany })
+    expect((await get(server)).status).toBe(200)
+  })
+
+  test('do not count any more when the caller has disconnected', async () => {
+    const server = await started({ maxConcurrentRequests: 2 })
+    for (let i = 0; i < 5; i++) {
+      const release = await hold(server, 1)
+      release()
+      await expect.poll(() => inProgress(server)).toBe(0)
+    }
+  })
+
+  test('the official client gets in with autoRetry, and reports the error without', async () => {
+    const server = await started({ maxConcurrentRequests: 1 })
+    const release = await hold(server, 1)
+    await expect(server.sdk.conversations.v1.services.list()).rejects.toMatchObject({ status: 429, code: 20429 })
+    const patient = sdkFor(server, server.account_sid, server.auth_token, { autoRetry: true }).conversations.v1
+    const before = (await limited(server)).concurrent_requests ?? 0
+    const made = patient.conversations.create({ friendlyName: 'late' })
+    await expect.poll(async () => (await limited(server)).concurrent_requests).toBeGreaterThan(before)
+    release()
+    expect((await made).friendlyName).toBe('late')
+  })
+
+  test('are divided by the nodes that are alive', () => {
+    const nodes = { size: 3 }
+    const admission = new Admission({ maxConcurrent: 100, nodes, onRefused: () => {} })
+    const enter = (share: string | null) => admission.enter({ concurrent: 0 }, { account_sid: 'AC', share }) === undefined
+    const entered = (share: string | null) => {
+      let count = 0
+      while (enter(share)) count++
+      return count
+    }
+    expect([entered('SK'), entered(null)]).toEqual([17, 17])
+    nodes.size = 1
+    expect([entered('SK'), entered(null)]).toEqual([33, 33])
+  })
+
+  test('the number is a setting', () => {
+    expect(readConfig({}).maxConcurrentRequests).toBe(100)
+    expect(readConfig({ PARLEY_MAX_CONCURRENT_REQUESTS: '0' }).maxConcurrentRequests).toBe(0)
+    for (const wrong of ['-1', '1.5', 'many', '1000001']) {
+      expect(() => readConfig({ PARLEY_MAX_CONCURRENT_REQUESTS: wrong })).toThrow(
+        `PARLEY_MAX_CONCURRENT_REQUESTS must be a whole number from 0 to 1000000, not ${wrong}`,
+      )
+    }
+  })
+})
