@@ -98,6 +98,13 @@ const declarations = {
     default: '100',
     parse: integer(0, 1_000_000),
   }),
+  maxRequestsPerSecond: declare({
+    env: 'PARLEY_MAX_REQUESTS_PER_SECOND',
+    description:
+      'requests of an account per second before further ones are 429; each 64 KiB of a response count as one; 0 for no limit',
+    default: '0',
+    parse: integer(0, 1_000_000),
+  }),
   account_sid: declare({
     env: 'PARLEY_ACCOUNT_SID',
     description: 'SID of the first account',

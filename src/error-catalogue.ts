@@ -145,7 +145,7 @@ export const catalogue = {
     code: 20429,
     status: 429,
     message: 'Too Many Requests',
-    when: 'an account has too many requests in progress, or an address or an account has had too many failed logins; `Retry-After` says how long to wait',
+    when: 'an account has too many requests in progress or per second, or an address or an account has had too many failed logins; `Retry-After` says how long to wait',
   },
   serverError: { code: 20500, status: 500, message: 'Internal Server Error', when: 'the server fails because of a defect' },
   unavailable: {

@@ -64,6 +64,8 @@ export interface StartOptions extends OpenOptions {
   readonly clientLimits?: Partial<ConnectionLimits>
   /** For tests: what the DNS says about the senders of mail. */
   readonly mailResolver?: EmailOptions['resolver']
+  /** For tests, which move it: by which what is limited per second is counted. */
+  readonly monotonicMs?: () => number
 }
 
 export interface Running {
@@ -105,6 +107,7 @@ export async function start(config: Config, options: StartOptions = {}): Promise
       metrics: new Metrics(database, { engine: config.database.engine, folder: dataFolder(config) }),
       read: withRowCache(database, [accountBySid, serviceOfAccount], ['accounts', 'services']),
       client,
+      monotonicMs: options.monotonicMs ?? (() => performance.now()),
       checks: { isOwnHost: hostCheck(config), isTrustedProxy: proxyCheck(config.trustedProxies) },
       onError: (err) => {
         if (!isFailure(err)) log.error({ err }, 'background work failed')

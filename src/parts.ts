@@ -52,6 +52,8 @@ export interface Shared {
   /** Reads committed rows; accounts and services come from memory where the engine allows it. */
   readonly read: Reader
   readonly client: WebhookClient
+  /** By which what is limited per second is counted: in ms, from any start on. */
+  readonly monotonicMs: () => number
   /** What the headers of a request are worth. */
   readonly checks: { readonly isOwnHost: HostCheck | null; readonly isTrustedProxy: ProxyCheck | null }
   /** Logs an error of background work. */
@@ -224,9 +226,11 @@ export function sharedClock({ installation: { clock, database }, onError }: Shar
   return { follow, worker: new Loop(async () => follow().then(() => clockIntervalMs), onError) }
 }
 
-export function createAdmission({ config, installation: { database }, metrics }: Shared): Admission {
+export function createAdmission({ config, installation: { database }, metrics, monotonicMs }: Shared): Admission {
   return new Admission({
     maxConcurrent: config.maxConcurrentRequests,
+    maxPerSecond: config.maxRequestsPerSecond,
+    now: monotonicMs,
     nodes: database.nodes,
     onRefused: (limit) => metrics.countLimited(limit),
   })

@@ -86,7 +86,10 @@ export function respond(
 ): void {
   const headers = commonHeaders(request)
   headers.push(...more)
-  if (body !== null) headers.push('content-type', 'application/json', 'content-length', String(Buffer.byteLength(body)))
+  if (body !== null) {
+    request.sentBytes = Buffer.byteLength(body)
+    headers.push('content-type', 'application/json', 'content-length', String(request.sentBytes))
+  }
   reply.hijack()
   reply.raw.writeHead(status, headers)
   reply.raw.end(body ?? undefined)

@@ -63,6 +63,7 @@ export function createHttp(options: HttpOptions): FastifyInstance {
   server.decorateRequest('started', 0)
   server.decorateRequest('request_id', '')
   server.decorateRequest('concurrent', 0)
+  server.decorateRequest('sentBytes', 0)
   if (options.isOwnHost) refuseOtherHosts(server, options.isOwnHost)
   const load = { concurrent: 0 }
   server.decorate('load', load)
@@ -164,7 +165,7 @@ function addSurface(v1: FastifyInstance, surface: Surface, options: HttpOptions,
     reply.raw.once('close', () => {
       load.concurrent--
       closed = true
-      if (entered) admission.leave(entered)
+      if (entered) admission.leave(entered, request.sentBytes)
       requestClosed(request, reply, options)
     })
     surface.prepare?.(request)

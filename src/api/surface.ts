@@ -103,5 +103,7 @@ declare module 'fastify' {
     request_id: string
     /** Requests of its account in progress when this one was authenticated, itself included. */
     concurrent: number
+    /** Length of the body of its response; 0 until there is one. */
+    sentBytes: number
   }
 }

@@ -297,6 +297,7 @@ class Media {
     reply.hijack()
     reply.raw.writeHead(range ? 206 : 200, headers)
     reply.raw.setTimeout(request.server.limits.idleTimeoutMs)
+    request.sentBytes = request.method === 'HEAD' ? 0 : end - start + 1
     await pipe(request.method === 'HEAD' ? [] : file.createReadStream({ start, end }), reply.raw)
       // The status has been sent: `pipe` signals the error by closing the connection.
       .catch((error: { code?: string }) => {

@@ -1,6 +1,7 @@
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { Admission } from '../../src/api/admission.ts'
 import { type Config, readConfig } from '../../src/config.ts'
+import type { StartOptions } from '../../src/main.ts'
 import { ask } from '../support/admin.ts'
 import { tokenFor } from '../support/client.ts'
 import { sdkFor } from '../support/sdk.ts'
@@ -10,8 +11,9 @@ import { type Credentials, newTenant } from '../support/tenant.ts'
 
 const tooMany = { code: 20429, message: 'Too Many Requests', more_info: 'https://www.twilio.com/docs/errors/20429', status: 429 }
 
-async function started(overrides: Partial<Config>): Promise<TestServer> {
-  const server = await startServer(overrides, { limits: { bodyTimeoutMs: 3_600_000, idleTimeoutMs: 3_600_000 } })
+async function started(overrides: Partial<Config>, options: StartOptions = {}): Promise<TestServer> {
+  const limits = { bodyTimeoutMs: 3_600_000, idleTimeoutMs: 3_600_000 }
+  const server = await startServer(overrides, { limits, ...options })
   onTestFinished(server.stop)
   return server
 }
@@ -137,7 +139,7 @@ describe('requests of an account in progress', () => {
 
   test('are divided by the nodes that are alive', () => {
     const nodes = { size: 3 }
-    const admission = new Admission({ maxConcurrent: 100, nodes, onRefused: () => {} })
+    const admission = new Admission({ maxConcurrent: 100, maxPerSecond: 0, now: () => 0, nodes, onRefused: () => {} })
     const enter = (share: string | null) => admission.enter({ concurrent: 0 }, { account_sid: 'AC', share }) === undefined
     const entered = (share: string | null) => {
       let count = 0
@@ -149,13 +151,88 @@ describe('requests of an account in progress', () => {
     expect([entered('SK'), entered(null)]).toEqual([33, 33])
   })
 
-  test('the number is a setting', () => {
-    expect(readConfig({}).maxConcurrentRequests).toBe(100)
-    expect(readConfig({ PARLEY_MAX_CONCURRENT_REQUESTS: '0' }).maxConcurrentRequests).toBe(0)
-    for (const wrong of ['-1', '1.5', 'many', '1000001']) {
-      expect(() => readConfig({ PARLEY_MAX_CONCURRENT_REQUESTS: wrong })).toThrow(
-        `PARLEY_MAX_CONCURRENT_REQUESTS must be a whole number from 0 to 1000000, not ${wrong}`,
-      )
-    }
+})
+
+describe('requests of an account per second', () => {
+  async function paced(maxRequestsPerSecond: number) {
+    const clock = { ms: 0 }
+    const server = await started({ maxRequestsPerSecond }, { monotonicMs: () => clock.ms })
+    return { clock, server, status: async () => (await get(server)).status }
+  }
+
+  test('beyond the limit are 429 before their body is read, until time has passed', async () => {
+    const { clock, server, status } = await paced(2)
+    expect([await status(), await status()]).toEqual([200, 200])
+    const { socket, until } = connection(server)
+    socket.write(head('POST', '/v1/Conversations', { 'Content-Length': 1000, ...basic(server.credentials) }))
+    expect(parsedResponse(await until(/}$/))).toMatchObject({ status: 429, body: tooMany })
+    const { status: refused, headers } = await get(server)
+    expect([refused, headers['retry-after']]).toEqual([429, '1'])
+    expect(await limited(server)).toEqual({ requests_per_second: 2 })
+    clock.ms += 500
+    expect([await status(), await status()]).toEqual([200, 429])
+    clock.ms += 3_600_000
+    expect([await status(), await status(), await status()]).toEqual([200, 200, 429])
   })
+
+  test('are nobody else’s, and the operator is let in', async () => {
+    const { server, status } = await paced(1)
+    const other = await newTenant(server)
+    expect([await status(), await status()]).toEqual([200, 429])
+    expect((await other.call('GET', '/v1/Services')).status).toBe(200)
+    expect((await fetch(`${server.url}/readyz`)).status).toBe(200)
+    expect((await ask(server, 'POST', '/clock', { advance: 'PT1S' })).status).toBe(200)
+    const acting = { authorization: `Bearer ${adminToken}`, 'x-parley-account': server.account_sid }
+    expect((await fetch(`${server.url}/v1/Services`, { headers: acting })).status).toBe(200)
+  })
+
+  test('weigh what they are answered, but make nobody wait for more than 10 seconds and one more', async () => {
+    const { clock, server, status } = await paced(4)
+    const { defaultChatServiceSid: service } = await server.sdk.conversations.v1.configuration().fetch()
+    const upload = async (size: number) => {
+      const path = `/v1/Services/${service}/Media`
+      const { body } = await server.call('POST', path, 'a'.repeat(size), { check: false })
+      return new URL(body.links.content).pathname
+    }
+    const [some, many] = [await upload(3 * 65_536), await upload(100 * 65_536)]
+    let downloads = 0
+    const download = async (path: string) => {
+      await (await fetch(server.url + path, { headers: basic(server.credentials) })).arrayBuffer()
+      // The metrics count what is over.
+      const over = new RegExp(`^parley_http_request_duration_seconds_count{operation="FetchMediaContent"} ${++downloads}$`, 'm')
+      await expect.poll(async () => (await fetch(`${server.url}/metrics`)).text()).toMatch(over)
+    }
+    clock.ms += 1000
+    await download(some)
+    expect([await status(), await status()]).toEqual([200, 429])
+    clock.ms += 1000
+    await download(many)
+    expect((await get(server)).headers['retry-after']).toBe('11')
+    clock.ms += 10_000
+    expect(await status()).toBe(429)
+    clock.ms += 250
+    expect([await status(), await status()]).toEqual([200, 429])
+  })
+
+  test('the official client gets in with autoRetry', async () => {
+    const { clock, server, status } = await paced(1)
+    expect([await status(), await status()]).toEqual([200, 429])
+    const patient = sdkFor(server, server.account_sid, server.auth_token, { autoRetry: true }).conversations.v1
+    const made = patient.conversations.create({ friendlyName: 'late' })
+    await expect.poll(async () => (await limited(server)).requests_per_second).toBeGreaterThan(1)
+    clock.ms += 1000
+    expect((await made).friendlyName).toBe('late')
+  })
+})
+
+test.each([
+  ['PARLEY_MAX_CONCURRENT_REQUESTS', 'maxConcurrentRequests', 100],
+  ['PARLEY_MAX_REQUESTS_PER_SECOND', 'maxRequestsPerSecond', 0],
+] as const)('%s is a whole number', (env, name, standard) => {
+  expect(readConfig({})[name]).toBe(standard)
+  expect(readConfig({ [env]: '0' })[name]).toBe(0)
+  expect(readConfig({ [env]: '1000000' })[name]).toBe(1_000_000)
+  for (const wrong of ['-1', '1.5', 'many', '1000001', '1e3']) {
+    expect(() => readConfig({ [env]: wrong })).toThrow(`${env} must be a whole number from 0 to 1000000, not ${wrong}`)
+  }
 })
