@@ -94,7 +94,8 @@ const declarations = {
   }),
   maxConcurrentRequests: declare({
     env: 'PARLEY_MAX_CONCURRENT_REQUESTS',
-    description: 'requests of an account in progress at the same time before further ones are 429; half for an API key; 0 for no limit',
+    description:
+      'requests of an account in progress at the same time before further ones are 429; half for an API key; 0 for no limit',
     default: '100',
     parse: integer(0, 1_000_000),
   }),
@@ -102,6 +103,19 @@ const declarations = {
     env: 'PARLEY_MAX_REQUESTS_PER_SECOND',
     description:
       'requests of an account per second before further ones are 429; each 64 KiB of a response count as one; 0 for no limit',
+    default: '0',
+    parse: integer(0, 1_000_000),
+  }),
+  maxActionsPerSecond: declare({
+    env: 'PARLEY_MAX_ACTIONS_PER_SECOND',
+    description:
+      'changes per second of a service (its conversations, users and roles), and of a conversation, before further ones are 429; Twilio has 30; 0 for no limit',
+    default: '0',
+    parse: integer(0, 1_000_000),
+  }),
+  maxAccountActionsPerSecond: declare({
+    env: 'PARLEY_MAX_ACCOUNT_ACTIONS_PER_SECOND',
+    description: 'the same for all changes of an account together; 0 for no limit',
     default: '0',
     parse: integer(0, 1_000_000),
   }),

@@ -193,6 +193,18 @@ export const catalogue = {
     message: 'Notification sound name too long',
     when: 'the name of a notification sound exceeds 1024 characters',
   },
+  tooManyActions: {
+    code: 50063,
+    status: 429,
+    message: 'Actions per second limit exceeded',
+    when: 'a service or a conversation is changed more often than PARLEY_MAX_ACTIONS_PER_SECOND allows',
+  },
+  tooManyActionsOfAccount: {
+    code: 50074,
+    status: 429,
+    message: 'Global actions per second limit exceeded',
+    when: 'an account makes more changes than PARLEY_MAX_ACCOUNT_ACTIONS_PER_SECOND allows',
+  },
   invalidPreWebhookUrl: {
     code: 50077,
     status: 400,

@@ -1,3 +1,4 @@
+import { ActionLimits } from './api/action-limits.ts'
 import { Admission } from './api/admission.ts'
 import type { HostCheck } from './api/hosts.ts'
 import { defaultLogins, LoginThrottle } from './api/login-throttle.ts'
@@ -197,7 +198,8 @@ export function createRetention({ installation: { clock, database, log }, metric
   })
 }
 
-export function createPipeline({ installation, read, client }: Shared, timers: Timers): Pipeline {
+export function createPipeline(shared: Shared, timers: Timers): Pipeline {
+  const { installation, read, client } = shared
   const { clock, database, log, vault } = installation
   const responses = database.capabilities.soleOwner ? new ResponseCache() : null
   database.subscribe((notices) => responses?.invalidate(notices))
@@ -205,12 +207,23 @@ export function createPipeline({ installation, read, client }: Shared, timers: T
     clock,
     read,
     responses,
+    actions: createActionLimits(shared),
     write: (resource, request) => database.write('change', { resource: resource.name, request }),
     writeAll: (changes) => database.write('changeAll', changes),
     pageSecret: vault.derive('page tokens'),
     preAction: { client, vault, warn: (facts) => log.warn(facts, 'pre-action webhook') },
     catchUp: async () => void (await timers.catchUp()),
   }
+}
+
+function createActionLimits({ config, installation: { database }, metrics, monotonicMs }: Shared): ActionLimits | null {
+  const { maxActionsPerSecond: maxPerSecond, maxAccountActionsPerSecond: maxPerSecondOfAccount } = config
+  if (maxPerSecond === 0 && maxPerSecondOfAccount === 0) return null
+  const { nodes } = database
+  return new ActionLimits({
+    ...{ maxPerSecond, maxPerSecondOfAccount, nodes, now: monotonicMs },
+    onRefused: (limit) => metrics.countLimited(limit),
+  })
 }
 
 /** Keeps the test clocks of several nodes together: at each request, at each notice and every second. Undefined with one node. */

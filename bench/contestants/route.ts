@@ -52,6 +52,7 @@ const server = createHttp({
     clock: new SystemClock(),
     read,
     responses: null,
+    actions: null,
     pageSecret: vault.derive('page tokens'),
     preAction: { client: createWebhookClient({ allowPrivate: true, verifyTls: true }), vault, warn: () => {} },
     catchUp: async () => {},

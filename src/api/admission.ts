@@ -48,11 +48,12 @@ export class Admission {
   }
 
   /** Counts a request until `leave`, unless it returns the refusal. Tells the request how many its account has in progress. */
-  enter(request: Pick<FastifyRequest, 'concurrent'>, { account_sid, share }: Principal): ApiError | undefined {
+  enter(request: Pick<FastifyRequest, 'concurrent'>, { account_sid, share, exempt }: Principal): ApiError | undefined {
     const { maxConcurrent, maxPerSecond, nodes } = this.#options
     const all = this.#count(account_sid) + 1
     const shared = share === null ? 0 : this.#count(share) + 1
     request.concurrent = all
+    if (exempt) return undefined
     const max = maxConcurrent / nodes.size
     if (maxConcurrent > 0 && (all > Math.ceil(max) || shared > Math.ceil(max / 2))) {
       return this.#refusal('concurrent_requests', 1000)
@@ -68,7 +69,8 @@ export class Admission {
   }
 
   /** The request is over. `bytes`: the length of the response's body. */
-  leave({ account_sid, share }: Principal, bytes: number): void {
+  leave({ account_sid, share, exempt }: Principal, bytes: number): void {
+    if (exempt) return
     this.#decrement(account_sid)
     if (share !== null) this.#decrement(share)
     if (this.#options.maxPerSecond === 0 || bytes <= requestBytes) return

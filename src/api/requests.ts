@@ -19,6 +19,7 @@ import { currentRow, findInstance, locate, type ResourcePath, scopeOf } from '..
 import { newSid } from '../sids.ts'
 import type { Reader } from '../storage/database.ts'
 import { openCredentials } from '../urls.ts'
+import type { ActionLimits } from './action-limits.ts'
 import { callPreAction, type PreActionHooks, preActionHook } from './pre-action.ts'
 import type { ResponseCache } from './response-cache.ts'
 
@@ -49,6 +50,8 @@ export interface Pipeline {
   readonly write: (resource: AnyResource, request: ChangeRequest) => Promise<Changed>
   /** Makes all changes or none, in this order; returns the first. */
   readonly writeAll: (changes: readonly [NamedChange, ...NamedChange[]]) => Promise<Changed>
+  /** Null where there is no limit. */
+  readonly actions: ActionLimits | null
   readonly preAction: PreActionHooks
   /** Signs page tokens: the same on every node. */
   readonly pageSecret: KeyObject
@@ -72,7 +75,7 @@ export interface Operation {
 }
 
 /**
- * Creates, updates or removes a row: parse and encrypt secrets → decide → call the pre-action webhook, if one is configured, with
+ * Creates, updates or removes a row: parse, count the action and encrypt secrets → decide → call the pre-action webhook, if one is configured, with
  * no transaction open → one transaction { decide again on the rows as they are now, write the row and its deliveries } → represent.
  * Returns the JSON text, null after a removal. Throws ApiError.
  */
@@ -86,6 +89,7 @@ export async function writeRow(pipeline: Pipeline, verb: ChangeVerb, call: Call)
   const { resource, path, client_identity, once, guard, preActionBy } = call
   const now = pipeline.clock.now(path.account_sid)
   const given = verb === 'remove' ? {} : await parseBody(pipeline, verb, call)
+  pipeline.actions?.count(resource, verb, path)
   const params = sealSecrets(resource.params, given, (secret) => pipeline.preAction.vault.seal(secret))
   const sid = verb === 'create' && resource.sid ? newSid(resource.sid, now) : ''
   const by = client_identity === undefined ? { source: 'API' } : { source: 'SDK', client_identity }

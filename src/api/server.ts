@@ -178,7 +178,7 @@ function addSurface(v1: FastifyInstance, surface: Surface, options: HttpOptions,
     const admit = (principal: Principal) => {
       request.account_sid = principal.account_sid
       // A caller that has disconnected while it was authenticated will not leave any more.
-      if (closed || principal.exempt) return proceed()
+      if (closed) return proceed()
       const refusal = admission.enter(request, principal)
       if (refusal) return done(refusal)
       entered = principal

@@ -224,6 +224,8 @@ interface Wire<Row, P extends Params, L extends Params, Key extends string> {
   readonly params: P
   /** Parameters that leave `date_updated` as it is. */
   readonly untouched?: readonly (keyof P & string)[]
+  /** What a change is an action on, where actions per second are limited: the service, or the outermost row of the path. */
+  readonly countsFor?: Partial<Record<ChangeVerb, 'service' | 'root'>>
   readonly represent: (row: Row, self: string, urls: Urls) => Representation<Row, Key>
   /** Set when a column holds URLs: returns the row with their user names and passwords decrypted, for `represent`. */
   readonly opened?: (row: Row, open: (url: string) => string) => Row

@@ -37,6 +37,7 @@ export const conversationWithParticipants: Operation = {
       const request = createRequest(call, now, orderedSid('participant', now), [alone.sid], given)
       return { ...request, setup: i === length - 1 ? 'complete' : 'ongoing' }
     })
+    pipeline.actions?.count(conversations, 'create', call.path)
     const conversation: ChangeRequest = members.length > 0 ? { ...alone, setup: 'ongoing' } : alone
     const { row, ancestors } = await pipeline.writeAll(await allowedChanges(pipeline, conversation, members))
     if (!row) throw new Error('no row of the created conversation')

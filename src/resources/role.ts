@@ -110,6 +110,7 @@ function isDefault(sid: string, service: ServiceRow): boolean {
 export const roles = resource<RoleRow>()({
   name: 'Role',
   path: 'Roles',
+  countsFor: { create: 'service', update: 'service', remove: 'service' },
   under: 'service',
   table: 'roles',
   sid: 'role',

@@ -1,7 +1,9 @@
 import { describe, expect, onTestFinished, test } from 'vitest'
+import { ActionLimits } from '../../src/api/action-limits.ts'
 import { Admission } from '../../src/api/admission.ts'
 import { type Config, readConfig } from '../../src/config.ts'
 import type { StartOptions } from '../../src/main.ts'
+import { conversations } from '../../src/resources/conversations/conversation.ts'
 import { ask } from '../support/admin.ts'
 import { tokenFor } from '../support/client.ts'
 import { sdkFor } from '../support/sdk.ts'
@@ -28,22 +30,24 @@ function connection(server: TestServer) {
   return opened
 }
 
-/** How many requests the account has in progress, without the one that asks. */
-async function inProgress(server: TestServer, as: Credentials = server.credentials): Promise<number> {
-  const { headers } = await server.call('GET', '/v1/Services', undefined, { as })
-  return Number(headers['twilio-concurrent-requests']) - 1
+/** How many requests the account has in progress. The operator, who is not counted, asks: so no other is refused because of it. */
+async function inProgress({ url, account_sid }: TestServer): Promise<number> {
+  const acting = { authorization: `Bearer ${adminToken}`, 'x-parley-account': account_sid }
+  const answer = await fetch(`${url}/v1/Services`, { headers: acting })
+  await answer.arrayBuffer()
+  return Number(answer.headers.get('twilio-concurrent-requests')) - 1
 }
 
 /** Keeps further requests in progress: those of a form whose end does not come. Returns what ends the first of them. */
 async function hold(server: TestServer, count: number, as: Credentials = server.credentials): Promise<() => void> {
-  const before = await inProgress(server, as)
+  const before = await inProgress(server)
   const sockets = Array.from({ length: count }, () => {
     const { socket } = connection(server)
     const form = { 'Content-Type': 'application/x-www-form-urlencoded', 'Content-Length': 100 }
     socket.write(`${head('POST', '/v1/Conversations', { ...form, ...basic(as) })}Friendly`)
     return socket
   })
-  await expect.poll(() => inProgress(server, as)).toBe(before + count)
+  await expect.poll(() => inProgress(server)).toBe(before + count)
   return () => void sockets[0]?.destroy()
 }
 
@@ -104,14 +108,13 @@ describe('requests of an account in progress', () => {
     const server = await started({ maxConcurrentRequests: 2 })
     const service = (await server.sdk.conversations.v1.configuration().fetch()).defaultChatServiceSid
     const [ann, bob] = [await tokenFor(server, 'ann'), await tokenFor(server, 'bob')]
-    const before = await inProgress(server)
     const upload = (token: string) => {
       const opened = connection(server)
       opened.socket.write(`${head('POST', `/v1/Services/${service}/Media`, { 'Content-Length': 100, 'X-Twilio-Token': token })}a`)
       return opened
     }
     upload(ann)
-    await expect.poll(async () => (await get(server)).headers['twilio-concurrent-requests']).toBe(String(before + 2))
+    await expect.poll(() => inProgress(server)).toBe(1)
     expect(parsedResponse(await upload(bob).until(/}$/))).toMatchObject({ status: 429, body: tooMany })
     expect((await get(server)).status).toBe(200)
   })
@@ -150,7 +153,6 @@ describe('requests of an account in progress', () => {
     nodes.size = 1
     expect([entered('SK'), entered(null)]).toEqual([33, 33])
   })
-
 })
 
 describe('requests of an account per second', () => {
@@ -225,9 +227,89 @@ describe('requests of an account per second', () => {
   })
 })
 
+describe('actions per second', () => {
+  const actions = { code: 50063, message: 'Actions per second limit exceeded', status: 429 }
+  const allActions = { code: 50074, message: 'Global actions per second limit exceeded', status: 429 }
+
+  async function paced(overrides: Partial<Config>) {
+    const clock = { ms: 0 }
+    const server = await started(overrides, { monotonicMs: () => clock.ms })
+    const post = (path: string, form: Record<string, string> = {}) => server.call('POST', `/v1${path}`, form)
+    /** How many of the requests are let through until one is refused. */
+    const untilRefused = async (path: string, form: Record<string, string> = {}) => {
+      for (let count = 0; ; count++) {
+        const { status, body, headers } = await post(path, form)
+        if (status >= 300) return [count, body.code, headers['retry-after']]
+      }
+    }
+    return { clock, server, post, untilRefused }
+  }
+
+  test('on a service and on a conversation are counted apart, over five seconds; reads are free', async () => {
+    const { clock, server, post, untilRefused } = await paced({ maxActionsPerSecond: 1 })
+    const { sid } = (await post('/Conversations')).body
+    // Users and conversations are the service's: one is made already.
+    expect((await post('/Users', { Identity: 'ann' })).status).toBe(201)
+    expect(await untilRefused('/Conversations')).toEqual([3, 50063, '1'])
+    const refused = await post('/Roles', { FriendlyName: 'r', Type: 'service', Permission: 'createConversation' })
+    expect(refused).toMatchObject({ status: 429, body: actions })
+    expect(await untilRefused(`/Conversations/${sid}/Messages`, { Body: 'x' })).toEqual([5, 50063, '1'])
+    expect((await post(`/Conversations/${sid}`, { FriendlyName: 'x' })).body).toMatchObject(actions)
+    expect((await server.call('DELETE', `/v1/Conversations/${sid}`)).body).toMatchObject(actions)
+    expect(
+      (await post(`/Conversations/${sid}/Webhooks`, { Target: 'studio', 'Configuration.FlowSid': `FW${'0'.repeat(32)}` })).status,
+    ).toBe(201)
+    for (let i = 0; i < 10; i++) expect((await get(server)).status).toBe(200)
+    expect((await limited(server)).actions_per_second).toBeGreaterThanOrEqual(5)
+    clock.ms += 5000
+    expect((await post('/Conversations')).status).toBe(429)
+    // A fifth of the last five seconds is over.
+    clock.ms += 1000
+    expect(await untilRefused('/Conversations')).toEqual([1, 50063, '1'])
+    clock.ms += 10_000
+    expect(await untilRefused('/Conversations')).toEqual([5, 50063, '1'])
+  })
+
+  test('that are refused for another reason are not counted, and an operation is one', async () => {
+    const { post, untilRefused } = await paced({ maxActionsPerSecond: 1 })
+    for (let i = 0; i < 10; i++) expect((await post('/Conversations', { 'Timers.Closed': 'never' })).status).toBe(400)
+    expect(await untilRefused('/ConversationWithParticipants')).toEqual([5, 50063, '1'])
+  })
+
+  test('of an account together, and nobody else’s', async () => {
+    const { server, post, untilRefused } = await paced({ maxAccountActionsPerSecond: 1 })
+    const { sid } = (await post('/Conversations')).body
+    expect(await untilRefused(`/Conversations/${sid}/Messages`, { Body: 'x' })).toEqual([4, 50074, '1'])
+    expect((await post('/Users', { Identity: 'ann' })).body).toMatchObject(allActions)
+    const other = await newTenant(server)
+    expect((await other.call('POST', '/v1/Conversations', {})).status).toBe(201)
+    expect(await limited(server)).toEqual({ account_actions_per_second: 2 })
+  })
+
+  test('the official client gets through with autoRetry', async () => {
+    const { clock, server, untilRefused } = await paced({ maxActionsPerSecond: 1 })
+    expect(await untilRefused('/Conversations')).toEqual([5, 50063, '1'])
+    const patient = sdkFor(server, server.account_sid, server.auth_token, { autoRetry: true }).conversations.v1
+    const made = patient.conversations.create({ friendlyName: 'late' })
+    await expect.poll(async () => (await limited(server)).actions_per_second).toBeGreaterThan(1)
+    clock.ms += 10_000
+    expect((await made).friendlyName).toBe('late')
+  })
+
+  test('are divided by the nodes that are alive', () => {
+    const none = { now: () => 0, onRefused: () => {}, maxPerSecondOfAccount: 0 }
+    const limits = new ActionLimits({ ...none, maxPerSecond: 30, nodes: { size: 3 } })
+    const path = { account_sid: 'AC', service_sid: null, parents: [], key: null, text: '' }
+    for (let i = 0; i < 50; i++) limits.count(conversations, 'create', path)
+    expect(() => limits.count(conversations, 'create', path)).toThrow(actions.message)
+  })
+})
+
 test.each([
   ['PARLEY_MAX_CONCURRENT_REQUESTS', 'maxConcurrentRequests', 100],
   ['PARLEY_MAX_REQUESTS_PER_SECOND', 'maxRequestsPerSecond', 0],
+  ['PARLEY_MAX_ACTIONS_PER_SECOND', 'maxActionsPerSecond', 0],
+  ['PARLEY_MAX_ACCOUNT_ACTIONS_PER_SECOND', 'maxAccountActionsPerSecond', 0],
 ] as const)('%s is a whole number', (env, name, standard) => {
   expect(readConfig({})[name]).toBe(standard)
   expect(readConfig({ [env]: '0' })[name]).toBe(0)

@@ -1,8 +1,9 @@
-import { expect, test } from 'vitest'
+import { expect, onTestFinished, test } from 'vitest'
 import { packageVersion } from '../../src/package.ts'
 import { all_events, gate } from '../support/hooked.ts'
-import { auth_token, type Node, type Nodes, startNodes } from '../support/nodes.ts'
+import { account_sid, adminToken, auth_token, type Node, type Nodes, startNodes } from '../support/nodes.ts'
 import { postgresOnly } from '../support/only.ts'
+import { connectTo, head } from '../support/sockets.ts'
 import { catchWebhooks, type WebhookCatcher } from '../support/webhook-catcher.ts'
 import { eventually, lookInto, settled } from './verify.ts'
 
@@ -71,6 +72,27 @@ postgresOnly('deliveries are shared out between the nodes', () => {
   test('a third gets a share of those that are there', async () => {
     await using nodes = await startNodes(3)
     await eventually(() => shares(nodes), [6, 6, 4])
+  })
+
+  test('the limits of an account are divided between those that are alive', async () => {
+    await using nodes = await startNodes(2, { env: { PARLEY_MAX_CONCURRENT_REQUESTS: '4' } })
+    const [first, second] = nodes.all as [Node, Node]
+    await eventually(() => shares(nodes), [8, 8])
+    const status = async (node: Node) => (await node.call('GET', '/v1/Services')).status
+    for (let i = 0; i < 2; i++) {
+      const { socket } = connectTo(first.url)
+      onTestFinished(() => void socket.destroy())
+      const authorization = `Basic ${Buffer.from(`${account_sid}:${auth_token}`).toString('base64')}`
+      socket.write(`${head('POST', '/v1/Conversations', { Authorization: authorization, 'Content-Length': 100 })}half`)
+    }
+    const acting = { authorization: `Bearer ${adminToken}`, 'x-parley-account': account_sid }
+    const look = async () => (await fetch(`${first.url}/v1/Services`, { headers: acting })).headers
+    // The operator's own request is not counted.
+    await eventually(async () => (await look()).get('twilio-concurrent-requests'), '3')
+    expect(await status(first)).toBe(429)
+    expect(await status(second)).toBe(200)
+    await second.stop()
+    await eventually(() => status(first), 200)
   })
 
   test('a node that stops hands its slots over at once, with what is still to be told', async () => {

@@ -54,6 +54,7 @@ const allStates = ['active', 'inactive', 'closed', 'initializing'] as const
 export const conversations = resource<ConversationRow, 'timers' | 'bindings'>()({
   name: 'Conversation',
   path: 'Conversations',
+  countsFor: { create: 'service', update: 'root', remove: 'service' },
   under: 'service',
   childColumn: 'conversation_sid',
   table: 'conversations',

@@ -98,6 +98,7 @@ const deleteBindings = shape<{ service_sid: string; identity: string }>()((db, a
 export const users = resource<UserRow>()({
   name: 'User',
   path: 'Users',
+  countsFor: { create: 'service', update: 'service', remove: 'service' },
   under: 'service',
   table: 'users',
   searched: ['identity', 'friendly_name'],

@@ -76,6 +76,7 @@ const participantByProjection = rowsBy('participants', ['service_sid', 'conversa
 export const messages = resource<MessageRow, 'index'>()({
   name: 'Message',
   path: 'Messages',
+  countsFor: { create: 'root', update: 'root', remove: 'root' },
   under: conversations,
   childColumn: 'message_sid',
   cascade: 'inline',

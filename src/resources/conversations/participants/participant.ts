@@ -134,6 +134,7 @@ const countOpen = shape<{ service_sid: string; identity: string; limit: number }
 export const participants = resource<ParticipantRow, 'messaging_binding'>()({
   name: 'Participant',
   path: 'Participants',
+  countsFor: { create: 'root', update: 'root', remove: 'root' },
   under: conversations,
   table: 'participants',
   searched: ['identity', 'address', 'address_as_given', 'binding_name'],
