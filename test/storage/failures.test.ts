@@ -99,7 +99,10 @@ describe('through the whole server', () => {
     const place = await newDatabase()
     const lines: Record<string, unknown>[] = []
     const log = pino({ level: 'warn', base: null }, { write: (line: string) => void lines.push(JSON.parse(line)) })
-    const running = await start({ ...readConfig({ PORT: '0' }), ...place.config, auth_token: 'f'.repeat(32) }, { log })
+    const running = await start(
+      { ...readConfig({ PORT: '0', PARLEY_SEARCH: 'false' }), ...place.config, auth_token: 'f'.repeat(32) },
+      { log },
+    )
     onTestFinished(async () => {
       await running.stop()
       await place.dispose()
