@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { slotOf } from '../src/events/queue.ts'
-import { newSid, orderedSid } from '../src/sids.ts'
+import { newSid } from '../src/sids.ts'
 import type { ConversationRow, DeliveryRow } from '../src/storage/schema.ts'
 import { plainConversation } from './plain-conversation.ts'
 import { attributesOf, type Owner } from './population.ts'
@@ -58,7 +58,7 @@ export function deliveryOf(
   nowMs: number,
 ): DeliveryRow {
   return {
-    id: orderedSid('delivery', nowMs),
+    id: newSid('delivery', nowMs),
     account_sid,
     service_sid: target.service_sid,
     target_sid: target.service_sid,

@@ -125,21 +125,16 @@ export function isSid(kind: SidKind, text: string): boolean {
   return pattern.test(text)
 }
 
-let lastMs = 0
-let sequence = 0
-
 /**
- * Returns a new SID that is also above all earlier ones of the same millisecond and thread, for rows that are processed in order.
- * `after`: a SID, perhaps from another process with another clock, that this one and all later ones are above.
+ * Returns a new SID that is also above `after`, which may come from another process with another clock: for rows that are processed in
+ * order. Its time is that of the clock wherever that is enough.
  */
-export function orderedSid(kind: SidKind, nowMs: number, after?: string): string {
-  if (after !== undefined) {
-    const [ms, step] = [Number.parseInt(after.slice(2, 14), 16), Number.parseInt(after.slice(14, 22), 16)]
-    if (ms > lastMs || (ms === lastMs && step > sequence)) [lastMs, sequence] = [ms, step]
-  }
-  sequence = nowMs > lastMs ? 0 : sequence + 1
-  lastMs = Math.max(lastMs, nowMs)
-  return prefixes[kind] + lastMs.toString(16).padStart(12, '0') + sequence.toString(16).padStart(8, '0') + randomHex(6)
+export function orderedSid(kind: SidKind, nowMs: number, after: string | undefined): string {
+  const sid = newSid(kind, nowMs)
+  if (after === undefined || sid > after) return sid
+  const order = Number.parseInt(after.slice(14, 22), 16) + 1 + randomInteger(1)
+  const [ms, place] = order > 0xffff_ffff ? [timeOf(after) + 1, 0] : [timeOf(after), order]
+  return prefixes[kind] + ms.toString(16).padStart(12, '0') + place.toString(16).padStart(8, '0') + randomHex(6)
 }
 
 /** Returns what sorts before each SID that `newSid` or `orderedSid` makes at this instant or later. */

@@ -9,7 +9,7 @@ import { conversations } from '../resources/conversations/conversation.ts'
 import { messages } from '../resources/conversations/messages/message.ts'
 import { participants } from '../resources/conversations/participants/participant.ts'
 import { webhooks } from '../resources/conversations/webhooks/webhook.ts'
-import { newSid, orderedSid } from '../sids.ts'
+import { newSid } from '../sids.ts'
 import { type Destination, findDestination, isMail, type Parties } from './destination.ts'
 import type { ExternalId } from './external-ids.ts'
 import {
@@ -101,7 +101,7 @@ function sidsFor(destination: Destination, now: number): Sids {
   const open = destination.kind === 'open'
   return {
     conversation: open ? destination.conversation_sid : newSid('conversation', now),
-    participant: (open ? destination.participant_sid : null) ?? orderedSid('participant', now),
+    participant: (open ? destination.participant_sid : null) ?? newSid('participant', now),
     message: newSid('message', now),
   }
 }
@@ -141,7 +141,7 @@ async function allowedChanges(
     const isSender = i === 0 && destination.participant_sid === null
     return {
       resource: participants,
-      request: build(participants, isSender ? sids.participant : orderedSid('participant', message.now), form),
+      request: build(participants, isSender ? sids.participant : newSid('participant', message.now), form),
     }
   })
   const [first, ...more] = [...joining, allowed]
@@ -174,7 +174,7 @@ async function newConversation(
   const conversation = await runPreAction(pipeline, conversations, build(conversations, sids.conversation, form))
   const webhook = webhookForm(auto_creation, pipeline.preAction.vault)
   const members = bindingsFor(parties, configured).map((form, i, { length }): ChangeRequest => {
-    const sid = i === 0 ? sids.participant : orderedSid('participant', message.now)
+    const sid = i === 0 ? sids.participant : newSid('participant', message.now)
     return { ...build(participants, sid, form), setup: i === length - 1 ? 'complete' : 'ongoing' }
   })
   return [

@@ -6,7 +6,7 @@ import type { BaseRow } from '../model/declare.ts'
 import { type Form, formOf } from '../model/form.ts'
 import { longestForm, parseParams, snakeCase } from '../model/params.ts'
 import { type AncestorSids, collectionUrl, represent, urlsFor } from '../model/represent.ts'
-import { newSid, orderedSid } from '../sids.ts'
+import { newSid } from '../sids.ts'
 import { conversations } from './conversations/conversation.ts'
 import { participants } from './conversations/participants/participant.ts'
 
@@ -34,7 +34,7 @@ export const conversationWithParticipants: Operation = {
     // Created at one instant, but listed in the order given: their SIDs are ordered.
     const members = givenParticipants(call.body).map((form, i, { length }): ChangeRequest => {
       const given = parseParams(participants.params, 'create', form)
-      const request = createRequest(call, now, orderedSid('participant', now), [alone.sid], given)
+      const request = createRequest(call, now, newSid('participant', now), [alone.sid], given)
       return { ...request, setup: i === length - 1 ? 'complete' : 'ongoing' }
     })
     pipeline.actions?.count(conversations, 'create', call.path)

@@ -12,7 +12,7 @@ import { nearest } from '../nearest.ts'
 import { canonicalAddress, proxyType } from '../resources/conversations/address-formats.ts'
 import { conversations } from '../resources/conversations/conversation.ts'
 import { services } from '../resources/services/service.ts'
-import { orderedSid, prefixOf, randomToken, type SidKind } from '../sids.ts'
+import { newSid, prefixOf, randomToken, type SidKind } from '../sids.ts'
 import type { ApiKeyRow, ChannelRow, ContentRow } from '../storage/schema.ts'
 import { accountKeys, type Keys, keysOf, type Leaf, operatorLists, type Parts, partsOfAccount, verbOf } from './format.ts'
 import type { Plan, PlannedAccount, PlannedChange } from './plan.ts'
@@ -108,7 +108,7 @@ class Planner {
       })
     const keys = operator('keys').map(
       ({ sid, secret, friendly_name = '' }): ApiKeyRow => ({
-        sid: sid ?? orderedSid('apiKey', now),
+        sid: sid ?? newSid('apiKey', now),
         account_sid: account.sid,
         friendly_name,
         secret: seal(secret ?? randomToken()),
@@ -118,7 +118,7 @@ class Planner {
     const channels = operator('channels').map(
       (given, i): ChannelRow => ({
         account_sid: account.sid,
-        sid: orderedSid('channel', now),
+        sid: newSid('channel', now),
         proxy_address: canonicalAddress(given.proxy_address ?? ''),
         ...this.#channel(`${place}.channels[${i}]`, given),
         ...dates,
@@ -175,7 +175,7 @@ class Planner {
     const keys = keysOf(resource)
     const value = this.#object(place, item, [...Object.keys(keys), ...Object.keys(parts)])
     const { created_sid, params } = this.#paramsOf(resource, place, value, keys)
-    const sid = resource.sid === null ? '' : (created_sid ?? orderedSid(resource.sid, this.#options.now))
+    const sid = resource.sid === null ? '' : (created_sid ?? newSid(resource.sid, this.#options.now))
     const below = scopeBelow(resource, scope, sid)
     const children = this.#parts(parts, place, value, below)
     const planned = (verb: 'create' | 'update', key: string | null, params: Params): Phased => ({
