@@ -94,11 +94,26 @@ function isFile({ method, target }: Plan, answer: Answer): boolean {
   return status < 400 && (/\/Content\b|^\/+metrics/i.test(target) || body.includes('<title>Parley</title>'))
 }
 
+/** What is disclosed of a person comes as lines. */
+function isRecords({ target }: Plan, answer: Answer): boolean {
+  return /\/disclosures\b/.test(target) && headerOf(answer, 'content-type') === 'application/x-ndjson'
+}
+
+function isJsonText(text: string): boolean {
+  try {
+    JSON.parse(text)
+    return true
+  } catch {
+    return false
+  }
+}
+
 function bodyFaults(plan: Plan, answer: Answer): string[] {
   const { status, body } = answer
   if (plan.method === 'HEAD' || status === 204 || status === 304)
     return body.length > 0 ? ['a body where there must be none'] : []
   if (isFile(plan, answer)) return []
+  if (isRecords(plan, answer)) return body.toString().trimEnd().split('\n').every(isJsonText) ? [] : ['a line that is not JSON']
   if (!isJson(answer)) return [`status ${status} with content-type ${headerOf(answer, 'content-type')}`]
   const parsed = parse(body)
   if (parsed === undefined) return ['the body is not JSON']
