@@ -38,7 +38,8 @@ const slow = [
   'test/mail/{checks,hostile,imap}.test.ts',
   'test/privacy/*.test.ts',
   'test/moving/*.test.ts',
-  'test/push/failures.test.ts',
+  'test/gateway/gateway.test.ts',
+  'test/push/{failures,push}.test.ts',
   'test/webhooks/{timers,url-credentials}.test.ts',
   'test/support/postgres.test.ts',
 ]
