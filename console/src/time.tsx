@@ -78,3 +78,23 @@ export function Countdown({ to }: { readonly to: string }) {
     </time>
   )
 }
+
+/** When something was made and last changed, in a list of facts. */
+export function Dates({ created, updated }: { readonly created: string; readonly updated?: string }) {
+  return (
+    <>
+      <dt>Created</dt>
+      <dd>
+        <Time at={created} />
+      </dd>
+      {updated !== undefined && (
+        <>
+          <dt>Updated</dt>
+          <dd>
+            <Time at={updated} />
+          </dd>
+        </>
+      )}
+    </>
+  )
+}

@@ -9,7 +9,7 @@ import { CopyResource } from '../parts/copy-resource.tsx'
 import { FormDialog } from '../parts/form-dialog.tsx'
 import { type NewSecret, Secret } from '../parts/secret.tsx'
 import { queryClient } from '../queries.ts'
-import { Time } from '../time.tsx'
+import { Dates, Time } from '../time.tsx'
 
 /** One account: its status, its auth token and its API keys. */
 export function OneAccount() {
@@ -61,10 +61,7 @@ function Itself({ sid, onSecret }: { readonly sid: string; readonly onSecret: On
         <dd>
           <Sid sid={default_chat_service_sid} />
         </dd>
-        <dt>Created</dt>
-        <dd>
-          <Time at={date_created} />
-        </dd>
+        <Dates created={date_created} />
       </dl>
       <div className="acts">
         <button type="button" onClick={() => setOpen('rename')}>

@@ -12,7 +12,7 @@ import { People } from '../parts/people.tsx'
 import { Timeline } from '../parts/timeline.tsx'
 import { conversation, deliveries, messages, participants, placeOf, webhooks } from '../queries.ts'
 import { ShownContext, useActing, useShown } from '../shown.tsx'
-import { Countdown, Time } from '../time.tsx'
+import { Countdown, Dates } from '../time.tsx'
 
 const route = getRouteApi('/services/$service/conversations/$sid')
 
@@ -256,14 +256,7 @@ function Facts({ conversation }: { readonly conversation: ConversationJson }) {
         <dd>
           <Sid sid={service} />
         </dd>
-        <dt>Created</dt>
-        <dd>
-          <Time at={date_created} />
-        </dd>
-        <dt>Updated</dt>
-        <dd>
-          <Time at={date_updated} />
-        </dd>
+        <Dates created={date_created} updated={date_updated} />
       </dl>
       <pre className="code">{indented(attributes)}</pre>
       <div className="acts">

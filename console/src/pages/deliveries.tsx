@@ -10,7 +10,7 @@ import { lastAttempt, sentTo } from '../parts/delivery-link.tsx'
 import { FormDialog } from '../parts/form-dialog.tsx'
 import { PagedList } from '../parts/paged-list.tsx'
 import { type DeliveryFilters, deliveries, delivery, placeOf, queryClient } from '../queries.ts'
-import { Time, useNow } from '../time.tsx'
+import { Dates, Time, useNow } from '../time.tsx'
 
 const listRoute = getRouteApi('/deliveries')
 const oneRoute = getRouteApi('/deliveries/$id')
@@ -258,10 +258,7 @@ export function OneDelivery() {
             row.subject_sid
           )}
         </dd>
-        <dt>Created</dt>
-        <dd>
-          <Time at={row.date_created} />
-        </dd>
+        <Dates created={row.date_created} />
         {row.date_finished !== null && (
           <>
             <dt>Finished</dt>

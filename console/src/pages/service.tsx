@@ -10,7 +10,7 @@ import { FormDialog } from '../parts/form-dialog.tsx'
 import { CheckField, flagIn, PageForm, textIn } from '../parts/page-form.tsx'
 import { RoleField } from '../parts/role-field.tsx'
 import { queryClient } from '../queries.ts'
-import { Time } from '../time.tsx'
+import { Dates } from '../time.tsx'
 
 /** One service: what it is, and its configuration. */
 export function OneService() {
@@ -45,10 +45,7 @@ function Itself({ account: of, service: sid }: Scope) {
         <dd>
           <Sid sid={sid} />
         </dd>
-        <dt>Created</dt>
-        <dd>
-          <Time at={date_created} />
-        </dd>
+        <Dates created={date_created} />
       </dl>
       {isDefault && (
         <p className="row-note">Paths without a service mean this one. It cannot be deleted as long as it is the default.</p>

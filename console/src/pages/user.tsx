@@ -14,7 +14,7 @@ import { PagedList } from '../parts/paged-list.tsx'
 import { RoleField } from '../parts/role-field.tsx'
 import { queryClient, roles } from '../queries.ts'
 import { useSetting } from '../settings.ts'
-import { Time } from '../time.tsx'
+import { Dates } from '../time.tsx'
 
 /** One user: who it is, and what is unread. */
 export function OneUser() {
@@ -57,14 +57,7 @@ function Itself({ account, service }: Scope) {
         <dd>
           <Sid sid={sid} />
         </dd>
-        <dt>Created</dt>
-        <dd>
-          <Time at={date_created} />
-        </dd>
-        <dt>Updated</dt>
-        <dd>
-          <Time at={date_updated} />
-        </dd>
+        <Dates created={date_created} updated={date_updated} />
       </dl>
       <pre className="code">{indented(attributes)}</pre>
       <div className="acts">
