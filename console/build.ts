@@ -17,8 +17,7 @@ export async function buildConsole(): Promise<string[]> {
   const folder = `${target}.${process.pid}`
   const built = await build({ root, configFile: `${root}vite.config.ts`, logLevel: 'warn', build: { outDir: folder } })
   compressAll(`${folder}/assets`)
-  rmSync(target, { recursive: true, force: true })
-  renameSync(folder, target)
+  replace(target, folder)
   const outputs = Array.isArray(built) ? built : 'output' in built ? [built] : []
   return outputs.flatMap(({ output }) => output).flatMap((file) => (file.type === 'chunk' ? file.moduleIds : []))
 }
@@ -37,4 +36,15 @@ if (import.meta.main) {
     if (!process.argv.includes('--if-possible')) throw error
     console.error(`The console was not built (${error.message}). The server runs without it; npm run build:console builds it.`)
   })
+}
+
+/** Puts a folder in the place of another one. Of two builds at once the later one stays. */
+function replace(target: string, folder: string): void {
+  rmSync(target, { recursive: true, force: true })
+  try {
+    renameSync(folder, target)
+  } catch (error) {
+    if (!(error instanceof Error && 'code' in error && error.code === 'ENOTEMPTY')) throw error
+    replace(target, folder)
+  }
 }
