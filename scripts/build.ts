@@ -19,7 +19,10 @@ const thread = ['commands', 'storage/sqlite/writer-thread']
 /** Reads large mails: a thread as well, started when the first one comes. */
 const mailThread = 'channels/email/read-thread'
 
-const entries = ['cli/program', ...libraries, ...thread, mailThread]
+/** What `src/temporal.ts` reads on a Node that has no Temporal of its own. */
+const polyfill = 'temporal-polyfill'
+
+const entries = ['cli/program', ...libraries, ...thread, mailThread, polyfill]
 
 /** Installed beside the package: a native part cannot be bundled, and `pg` works without its own. */
 const external = ['better-sqlite3', 'pg-native']
@@ -33,7 +36,7 @@ function isUnused(id: string, importer: string | undefined): boolean {
 async function bundle(entries: readonly string[], output: OutputOptions): Promise<RolldownOutput> {
   const build = await rolldown({
     cwd: root,
-    input: Object.fromEntries(entries.map((entry) => [entry, `src/${entry}.ts`])),
+    input: Object.fromEntries(entries.map((entry) => [entry, entry === polyfill ? entry : `src/${entry}.ts`])),
     platform: 'node',
     external: (id, importer) => external.includes(id) || isUnused(id, importer),
   })

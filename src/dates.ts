@@ -1,4 +1,4 @@
-import { Temporal } from 'temporal-polyfill'
+import { Temporal, type TemporalNamespace } from './temporal.ts'
 
 /** Dates in responses have years of four digits. */
 const earliestMs = Date.parse('0000-01-01T00:00:00Z')
@@ -52,10 +52,17 @@ export function milliseconds(instantMs: number): string {
   return new Date(instantMs).toISOString()
 }
 
+/** Throws RangeError. */
+function durationOf(text: string): TemporalNamespace.Duration {
+  // The Temporal of Node 26 takes the last of two equal units.
+  if (/([YMWDHS])[^T]*\1/i.test(text)) throw new RangeError('a unit twice')
+  return Temporal.Duration.from(text)
+}
+
 /** Parses an ISO 8601 duration; undefined when it is malformed or negative. */
-export function parseDuration(text: string): Temporal.Duration | undefined {
+export function parseDuration(text: string): TemporalNamespace.Duration | undefined {
   try {
-    const duration = Temporal.Duration.from(text)
+    const duration = durationOf(text)
     return duration.sign >= 0 && !text.startsWith('-') ? duration : undefined
   } catch {
     return undefined
@@ -68,7 +75,9 @@ export function parseDuration(text: string): Temporal.Duration | undefined {
  */
 export function plusDuration(instantMs: number, duration: string): number | undefined {
   try {
-    const sum = Temporal.Instant.fromEpochMilliseconds(instantMs).toZonedDateTimeISO('UTC').add(duration).epochMilliseconds
+    const sum = Temporal.Instant.fromEpochMilliseconds(instantMs)
+      .toZonedDateTimeISO('UTC')
+      .add(durationOf(duration)).epochMilliseconds
     return sum <= latestMs ? sum : undefined
   } catch {
     return undefined

@@ -57,7 +57,7 @@ test('the package has what is needed, and no sources', () => {
   expect(project.files.filter((name) => /^package\/(src|test|tools|node_modules)\//.test(name))).toEqual([])
 })
 
-describe.each(['node-22', 'this Node', 'node-26'])('on %s', (name) => {
+describe.each(['node-22', 'node-24', 'this Node'])('on %s', (name) => {
   let node: string
   beforeAll(async () => {
     node = name === 'this Node' ? process.execPath : await otherNode(name)
