@@ -29,6 +29,7 @@ const slow = [
   'test/client/faults.test.ts',
   'test/console/*.test.ts',
   'test/package/*.test.ts',
+  'test/audit/*.test.ts',
   'test/admin/{retention,search,targets,test-mode}.test.ts',
   'test/fuzz/{fuzz,hosted}.test.ts',
   'test/http/request-limits.test.ts',

@@ -1,4 +1,5 @@
 import { accountCommands } from './accounts/commands.ts'
+import { auditCommands } from './audit/commands.ts'
 import { expiryCommands } from './background/expiry.ts'
 import { retentionCommands } from './background/retention-policy.ts'
 import { sealUrls } from './background/url-sealing.ts'
@@ -33,8 +34,7 @@ async function settle(tx: Tx, row: DeliveryRow, report: ChannelReport | PushRepo
   else if (row.kind !== 'push') await settleMessage(tx, row, report, now)
 }
 
-/** Every transaction, by name. The writer thread imports this module. */
-export const commands = {
+const unaudited = {
   change: (tx: Tx, input: NamedChange) => change(tx, registry, input, checkNeeds),
   changeAll: (tx: Tx, input: readonly [NamedChange, ...NamedChange[]]) => changeAll(tx, registry, input),
   sweep: long((tx: Tx, request: SweepRequest) => sweep(tx, registry, request)),
@@ -56,6 +56,9 @@ export const commands = {
   ...seedCommands,
   ...recordCommands,
 }
+
+/** Every transaction, by name. The writer thread imports this module. */
+export const commands = { ...unaudited, ...auditCommands(unaudited) }
 
 /** What no resource declares goes with the conversation or service that it belongs to. */
 async function removeMore(tx: Tx, column: string, sid: string, max: number): Promise<number> {

@@ -235,6 +235,12 @@ const declarations = {
     default: '7',
     parse: integer(0, 3650),
   }),
+  auditLogDays: declare({
+    env: 'PARLEY_AUDIT_LOG_DAYS',
+    description: 'days for which entries stay in the audit log',
+    default: '400',
+    parse: integer(30, 36_500),
+  }),
   deliveryMaxAgeHours: declare({
     env: 'PARLEY_DELIVERY_MAX_AGE_HOURS',
     description: 'hours after which a pending delivery is not attempted any more and has failed',

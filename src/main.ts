@@ -38,6 +38,7 @@ import { healthRoutes, metricsRoutes } from './observability/health.ts'
 import { Metrics } from './observability/metrics.ts'
 import {
   createAdmission,
+  createAuditKeeper,
   createChannels,
   createCleanup,
   createClients,
@@ -155,6 +156,7 @@ export async function start(config: Config, options: StartOptions = {}): Promise
       channels.listeners,
       createCleanup(shared),
       createRetention(shared),
+      createAuditKeeper(shared),
       new MediaExpiry({ clock: installation.clock, database, onError: shared.onError }),
       new SearchIndex({ database, searchable: config.search, onError: shared.onError }),
       createErasures(shared, store, email),

@@ -6,6 +6,7 @@ import type { Logins } from './api/operator.ts'
 import type { ProxyCheck } from './api/origin.ts'
 import type { Pipeline } from './api/requests.ts'
 import { ResponseCache } from './api/response-cache.ts'
+import { AuditKeeper } from './audit/keeper.ts'
 import { Cleanup } from './background/cleanup.ts'
 import { Erasures } from './background/erasures.ts'
 import { kinds, Retention } from './background/retention.ts'
@@ -26,7 +27,7 @@ import { webhookHandler } from './delivery/webhook.ts'
 import type { Installation } from './installation/open.ts'
 import { mailListener } from './installation/ports.ts'
 import { followClock } from './installation/test-clock.ts'
-import { Loop } from './loop.ts'
+import { Loop, type Worker } from './loop.ts'
 import { MediaStore } from './media/store.ts'
 import type { Metrics } from './observability/metrics.ts'
 import { isInMail, type Person } from './privacy/person.ts'
@@ -195,6 +196,16 @@ export function createRetention({ installation: { clock, database, log }, metric
       log.info({ account: account_sid, service: service_sid, ...counts }, 'expired')
     },
     onError,
+  })
+}
+
+export function createAuditKeeper({ config, installation, metrics, onError }: Shared): Worker {
+  const { audit, clock, database, log, signer } = installation
+  audit.onAdded(({ action, outcome }) => metrics.countAudit(action, outcome))
+  return new AuditKeeper({
+    ...{ audit, clock, database, signer, onError },
+    retentionMs: config.auditLogDays * dayMs,
+    signed: ({ seq }, checkpoint) => log.info({ seq, checkpoint }, 'checkpoint of the audit log'),
   })
 }
 

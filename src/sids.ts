@@ -24,6 +24,7 @@ const prefixes = {
   channelMessage: 'SM',
   request: 'RQ',
   erasure: 'ER',
+  auditEntry: 'AU',
 } as const
 
 export type SidKind = keyof typeof prefixes

@@ -41,6 +41,9 @@ export const keys: { readonly [T in Copied]: readonly (keyof Tables[T] & string)
   tombstones: ['service_sid', 'object', 'event_id'],
   presence: ['service_sid', 'user_sid', 'node'],
   erasures: ['id'],
+  audit_entries: ['id'],
+  audit_checkpoints: ['id'],
+  audit_head: ['name'],
   // Last: without these rows the target is no installation.
   installation: ['name'],
 }

@@ -1,5 +1,7 @@
 import type { Logger } from 'pino'
 import { newAccount } from '../accounts/accounts.ts'
+import { openSigner, type Signer } from '../audit/checkpoints.ts'
+import { AuditLog } from '../audit/log.ts'
 import { type Clock, SystemClock, TestClock } from '../clock.ts'
 import type { ParleyCommands } from '../commands.ts'
 import { type Config, secretFile } from '../config.ts'
@@ -27,6 +29,10 @@ const shownFact = 'first_account_told'
 export interface Installation {
   readonly config: Config
   readonly database: Database<ParleyCommands>
+  /** What operators do. */
+  readonly audit: AuditLog<ParleyCommands>
+  /** Signs where the chain of the log stands. */
+  readonly signer: () => Promise<Signer>
   readonly vault: Vault
   readonly clock: Clock
   readonly adminToken: string
@@ -87,7 +93,13 @@ export async function openInstallation(config: Config, options: OpenOptions = {}
       tokenGivenBy: config.auth_token !== null ? 'PARLEY_AUTH_TOKEN' : givesToken(seed) ? 'the seed' : null,
     } as const
     const plan = config.testMode ? (seeded ?? { plan: await openPlan(database, account), hash: null }) : null
-    return { config, database, vault, clock, adminToken, log, closeLog, account, plan }
+    const audit = new AuditLog<ParleyCommands>({ database, vault, clock })
+    let opening: Promise<Signer> | undefined
+    const signer = () => {
+      opening ??= openSigner(database, vault)
+      return opening
+    }
+    return { config, database: audit.database, audit, signer, vault, clock, adminToken, log, closeLog, account, plan }
   } catch (error) {
     await database.close()
     throw error

@@ -60,6 +60,19 @@ export function expositionOf(metrics: Metrics): Exposition {
       for (const [limit, count] of metrics.limited) this.inc({ limit }, count)
     },
   })
+  new Counter({
+    name: 'parley_audit_entries_total',
+    help: 'Entries added to the audit log by this node, by action and outcome',
+    labelNames: ['action', 'outcome'],
+    registers,
+    collect() {
+      this.reset()
+      for (const [key, count] of metrics.audit) {
+        const [action = '', outcome = ''] = key.split(' ')
+        this.inc({ action, outcome }, count)
+      }
+    },
+  })
   counter(registry, 'parley_timers_applied_total', 'State timers applied', () => metrics.timers)
   histogram(
     registry,

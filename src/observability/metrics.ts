@@ -49,6 +49,8 @@ export class Metrics {
   readonly limited = new Map<string, number>()
   /** What has expired and was removed, by kind. */
   readonly expired = new Map<string, number>()
+  /** Entries of the audit log, by action and outcome, with a space between them. */
+  readonly audit = new Map<string, number>()
   timers = 0
   readonly database: Database
   readonly engine: string
@@ -96,6 +98,10 @@ export class Metrics {
 
   countExpired(kind: string, removed: number): void {
     if (removed > 0) count(this.expired, kind, removed)
+  }
+
+  countAudit(action: string, outcome: string): void {
+    count(this.audit, `${action} ${outcome}`)
   }
 
   countLimited(limit: string): void {

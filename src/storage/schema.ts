@@ -543,6 +543,59 @@ export interface RetentionRow {
   date_updated: number
 }
 
+export type AuditOutcome = 'success' | 'refused' | 'failed'
+
+/** An act of an operator, see `src/audit`. Neither secrets nor what people have written, nor who they are: `hmac:…` stands for it. */
+export interface AuditEntryRow {
+  id: string
+  /** 1, 2, 3 … without a gap, over the whole installation. */
+  seq: number
+  at: number
+  actor_type: 'operator' | 'key' | 'account' | 'client' | 'cli' | 'system'
+  actor_id: string
+  actor_name: string
+  address: string | null
+  agent: string | null
+  interface: string
+  action: string
+  target_type: string | null
+  target_sid: string | null
+  account_sid: string | null
+  outcome: AuditOutcome
+  code: number | null
+  /** JSON objects: what the act has changed. */
+  before: string | null
+  after: string | null
+  /** How many like this one it stands for. */
+  count: number
+  request_id: string | null
+  node: string
+  version: string
+  /** Hex: SHA-256 of the entry before and of this one. */
+  hash: string
+}
+
+/** Where the chain stood at some time, signed. */
+export interface AuditCheckpointRow {
+  /** Its `seq` with leading zeros. */
+  id: string
+  seq: number
+  hash: string
+  at: number
+  note: string
+}
+
+/** The last entry of the chain, and the last one that was removed because of its age. One row. */
+export interface AuditHeadRow {
+  name: 'head'
+  seq: number
+  hash: string
+  removed_seq: number
+  removed_hash: string
+  /** Signed, what was removed; null: nothing. */
+  anchor: string | null
+}
+
 export interface Tables {
   installation: InstallationRow
   accounts: AccountRow
@@ -573,4 +626,7 @@ export interface Tables {
   search_documents: SearchDocumentRow
   search_progress: SearchProgressRow
   erasures: ErasureRow
+  audit_entries: AuditEntryRow
+  audit_checkpoints: AuditCheckpointRow
+  audit_head: AuditHeadRow
 }

@@ -52,7 +52,7 @@ const tables = Object.keys({
   mutations: true,
   presence: true,
   erasures: true,
-} satisfies Record<Exclude<Table, 'leases' | 'search_documents' | 'search_progress'>, true>) as Table[]
+} satisfies Record<Exclude<Table, 'leases' | 'search_documents' | 'search_progress' | `audit_${string}`>, true>) as Table[]
 
 const hook = { Target: 'webhook', 'Configuration.Url': 'https://example.com/', 'Configuration.Filters': 'onParticipantUpdated' }
 

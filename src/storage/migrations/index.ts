@@ -27,6 +27,7 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0018-search': step(() => import('./0018-search.ts')),
   '0019-erasures': step(() => import('./0019-erasures.ts')),
   '0020-retention': step(() => import('./0020-retention.ts')),
+  '0021-audit': step(() => import('./0021-audit.ts')),
 }
 
 function step(load: () => Promise<Migration>): Migration {

@@ -1,0 +1,82 @@
+import type { Tx } from '../storage/database.ts'
+import { rowsByNames, type Table } from '../storage/rows.ts'
+import type { PlainWrite, Shape } from '../storage/shapes.ts'
+import { canonicalJson } from './entry.ts'
+import { maskedValue } from './masking.ts'
+
+/** What an act has changed: of one row, as an act is about one thing. */
+export interface Changes {
+  /** Whether it has changed any row. */
+  written: boolean
+  row: ChangedRow | null
+}
+
+interface ChangedRow {
+  readonly table: string
+  /** Null: it is new. */
+  readonly before: Values | null
+  readonly after: Values
+}
+
+type Values = Readonly<Record<string, unknown>>
+
+/** They say where a row is and how often it was changed; the entry has a place for what of it matters. */
+const unsaid: ReadonlySet<string> = new Set([
+  'sid',
+  'id',
+  'account_sid',
+  'service_sid',
+  'date_created',
+  'date_updated',
+  'revision',
+])
+
+/** Returns a transaction that notes what is changed in it, of `table` if that is known, or else the first. */
+export function observed(tx: Tx, table: string | null): { readonly tx: Tx; readonly changes: Changes } {
+  const changes: Changes = { written: false, row: null }
+  const isWanted = (plain: PlainWrite | undefined): plain is PlainWrite =>
+    plain !== undefined && (changes.row === null || (plain.table === table && changes.row.table !== table))
+  const run: Tx['run'] = async <A extends object>(query: Shape<A, unknown>, args: A) => {
+    const { plain } = query
+    const wanted = isWanted(plain)
+    const values: Values = Object.fromEntries(Object.entries(args))
+    const before = wanted && plain.verb === 'update' ? await rowBefore(tx, plain, values) : null
+    const changed = await tx.run(query, args)
+    if (changed === 0) return 0
+    changes.written = true
+    if (wanted) changes.row = { table: plain.table, before, after: values }
+    return changed
+  }
+  return { tx: { ...tx, run }, changes }
+}
+
+async function rowBefore(tx: Tx, plain: PlainWrite & { readonly verb: 'update' }, args: Values): Promise<Values | null> {
+  const key = plain.key.map(({ column, argument }) => [column, args[argument]] as const)
+  // The names of plain writes are names of tables and their columns.
+  const query = rowsByNames<Values>(
+    plain.table as Table,
+    key.map(([column]) => column),
+  )
+  return (await tx.one(query, Object.fromEntries(key))) ?? null
+}
+
+/** Returns the `before` and `after` of an entry: canonical JSON of the values that differ, masked; null where there are none. */
+export function difference(
+  { before, after }: ChangedRow,
+  key: string,
+): { readonly before: string | null; readonly after: string | null } {
+  const columns = Object.keys(after).filter((column) => {
+    if (unsaid.has(column) || column.startsWith('was_')) return false
+    return before === null ? after[column] !== null : before[column] !== after[column]
+  })
+  if (columns.length === 0) return { before: null, after: null }
+  const shown = (values: Values) =>
+    canonicalJson(Object.fromEntries(columns.map((column) => [column, maskedValue(key, column, values[column])])))
+  return { before: before && shown(before), after: shown(after) }
+}
+
+/** Returns the SID or id of the row that was changed. */
+export function sidOf({ before, after }: ChangedRow): string | null {
+  const found = after.sid ?? after.id ?? before?.sid ?? before?.id
+  return typeof found === 'string' ? found : null
+}
