@@ -260,10 +260,13 @@ export function createAdmission({ config, installation: { database }, metrics, m
   })
 }
 
-export function createLogins({ config, installation: { log }, metrics }: Shared): Logins {
+export function createLogins({ config, installation: { audit, log }, metrics }: Shared): Logins {
   return {
     throttle: new LoginThrottle({ ...defaultLogins, maxFailed: config.maxFailedLogins }),
-    onFailedLogin: (login) => {
+    onFailedLogin: (login, tried) => {
+      audit.refused({ ...tried, address: login.address, code: 401 })
+      // A token of an app is no login.
+      if (tried.kind === 'client') return
       metrics.countFailedLogin()
       log.warn(login, 'login failed')
     },
@@ -290,9 +293,8 @@ export function createClients(
 ): ClientServer {
   const { pipeline, logins, presence, beforeInit, limits } = parts
   const { publicUrl, mediaMaxBytes } = config
-  const { throttle } = logins
   const clients = new ClientServer({
-    ...{ pipeline, database, throttle, publicUrl, ...checks, mediaMaxBytes, presence, beforeInit, log, limits },
+    ...{ pipeline, database, logins, publicUrl, ...checks, mediaMaxBytes, presence, beforeInit, log, limits },
     sent: (frames) => metrics.countClientFrames(frames),
     replayed: (events) => metrics.countClientReplay(events),
     lagged: (seconds) => metrics.clientLagSeconds.observe(seconds),

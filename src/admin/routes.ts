@@ -10,6 +10,7 @@ import { ApiError, isFailure, refuse } from '../errors.ts'
 import type { Gateway } from '../gateway/gateway.ts'
 import type { Installation } from '../installation/open.ts'
 import { accountRoutes } from './accounts.ts'
+import { addAuditing } from './auditing.ts'
 import { channelRoutes } from './channels.ts'
 import { clockRoutes } from './clock.ts'
 import { contentRoutes } from './contents.ts'
@@ -83,6 +84,7 @@ export function adminRoutes({
       if (isEncoded(request.raw)) throw refuse('encodingNotSupported')
       if (limits) limitBodyTime(request.raw, limits)
     })
+    addAuditing(admin, installation, { prefix: admin.prefix, isCommandLine: limits === null, operator })
     if (limits) admin.addHook('onSend', async (_request, reply) => void reply.raw.setTimeout(limits.writeTimeoutMs))
     admin.setErrorHandler((error: Partial<FastifyError>, _request, reply) => sendError(reply, error, log))
     admin.setNotFoundHandler((_request, reply) => notFound(reply))

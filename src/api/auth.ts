@@ -19,11 +19,19 @@ export interface FailedLogin {
   readonly username: string | null
 }
 
+/** What was tried, for the audit log, which masks the name. */
+export interface Tried {
+  readonly interface: 'v1' | 'admin' | 'console' | 'client'
+  readonly kind: 'account' | 'key' | 'operator' | 'client'
+  readonly name: string | null
+  readonly agent: string | null
+}
+
 export interface AuthenticatorOptions {
   readonly database: Database
   readonly vault: Vault
   readonly throttle: LoginThrottle
-  readonly onFailedLogin: (login: FailedLogin) => void
+  readonly onFailedLogin: (login: FailedLogin, tried: Tried) => void
 }
 
 interface Credentials {
@@ -72,7 +80,10 @@ export class Authenticator {
     const account = credentials && (await this.#accountOf(credentials))
     if (!account || !username) {
       throttle.failed(address, username)
-      onFailedLogin({ address, username })
+      onFailedLogin(
+        { address, username },
+        { interface: 'v1', kind: credentials?.kind ?? 'account', name: credentials?.username ?? null, agent: null },
+      )
       throw refuse(credentials && !credentials.kind ? 'invalidUsername' : 'authenticate')
     }
     throttle.succeeded(address, username, proof)

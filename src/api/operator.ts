@@ -7,13 +7,13 @@ import type { Reader } from '../storage/database.ts'
 import { accountBySid } from '../storage/lookups.ts'
 import { sameSecret, type Vault } from '../vault.ts'
 import type { Principal } from './admission.ts'
-import { type FailedLogin, hasBearer } from './auth.ts'
+import { type FailedLogin, hasBearer, type Tried } from './auth.ts'
 import type { LoginThrottle } from './login-throttle.ts'
 import { addressOf, hostOf, isSecure } from './origin.ts'
 
 export interface Logins {
   readonly throttle: LoginThrottle
-  readonly onFailedLogin: (login: FailedLogin) => void
+  readonly onFailedLogin: (login: FailedLogin, tried: Tried) => void
 }
 
 export interface OperatorOptions {
@@ -113,6 +113,11 @@ export class Operator {
     return { code, expires }
   }
 
+  /** Whether the request comes with a session that has not ended. */
+  hasSession(request: FastifyRequest): boolean {
+    return this.#sessionOf(request) !== undefined
+  }
+
   /** Takes the cookie from the browser. */
   signOut(request: FastifyRequest, reply: FastifyReply): void {
     if (!isOwnPage(request)) throw refuse('forbidden')
@@ -135,7 +140,11 @@ export class Operator {
     if (right) logins.throttle.succeeded(address, operator, operator)
     else {
       logins.throttle.failed(address, operator)
-      logins.onFailedLogin({ address, username: operator })
+      const { authorization, 'user-agent': agent = null } = request.headers
+      logins.onFailedLogin(
+        { address, username: operator },
+        { interface: authorization === undefined ? 'console' : 'admin', kind: 'operator', name: null, agent },
+      )
     }
     return right
   }

@@ -43,8 +43,8 @@ export function noRoute(request: FastifyRequest): ApiError {
 
 /** Adds the routes of a path; any other method is refused there. */
 export function addPath(v1: FastifyInstance, url: string, methods: Path['methods']): void {
-  for (const [method, { operation, handler }] of Object.entries(methods)) {
-    v1.route({ method, url, handler, config: { operation } })
+  for (const [method, { operation, handler, table }] of Object.entries(methods)) {
+    v1.route({ method, url, handler, config: { operation, ...(table !== undefined && { table }) } })
     v1.operationNames.add(operation)
   }
   v1.route({ method: 'OPTIONS', url, handler: (request, reply) => respond(request, reply, 204, null) })
@@ -68,7 +68,7 @@ function resourcePaths(resource: AnyResource, options: HttpOptions): Path[] {
           (error: unknown) => sendError(request, reply, error, log),
         )
       }
-      return { operation: operationName(verb, resource, family), handler }
+      return { operation: operationName(verb, resource, family), handler, table: resource.table }
     }
     const instance: Path['methods'] = {
       ...((!resource.view || resource.view.find) && { GET: endpoint('Fetch', 200, (call) => fetch(pipeline, call)) }),
@@ -112,7 +112,7 @@ function operationPaths({ operations, pipeline, publicUrl, log }: HttpOptions): 
         )
       }
       const operation = `Create${family === 'service' ? 'Service' : ''}${name}`
-      return { url: root + path, methods: { [method]: { operation, handler } } }
+      return { url: root + path, methods: { [method]: { operation, handler, table: resource.table } } }
     }),
   )
 }

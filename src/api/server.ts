@@ -5,6 +5,7 @@ import fastify, { type FastifyError, type FastifyInstance, type FastifyReply, ty
 import { ApiError, refuse } from '../errors.ts'
 import { longestForm } from '../model/params.ts'
 import type { Principal } from './admission.ts'
+import { beginAct, endAct } from './auditing.ts'
 import { noCompilers } from './compilers.ts'
 import type { HostCheck } from './hosts.ts'
 import { isEncoded, limitBodyTime, limitConnections, responseBeforeBody } from './limits.ts'
@@ -64,6 +65,7 @@ export function createHttp(options: HttpOptions): FastifyInstance {
   server.decorateRequest('request_id', '')
   server.decorateRequest('concurrent', 0)
   server.decorateRequest('sentBytes', 0)
+  server.decorateRequest('acting', null)
   if (options.isOwnHost) refuseOtherHosts(server, options.isOwnHost)
   const load = { concurrent: 0 }
   server.decorate('load', load)
@@ -154,7 +156,7 @@ export async function closeHttp(server: FastifyInstance, timeoutMs: number): Pro
  * promise where nothing is awaited: promises would be half of a cached read's cost.
  */
 function addSurface(v1: FastifyInstance, surface: Surface, options: HttpOptions, load: { concurrent: number }): void {
-  const { authenticator, admission, log } = options
+  const { authenticator, admission, audit, log } = options
   v1.removeAllContentTypeParsers()
   v1.addHook('onRequest', (request, reply, done) => {
     startRequest(request)
@@ -182,14 +184,21 @@ function addSurface(v1: FastifyInstance, surface: Surface, options: HttpOptions,
       const refusal = admission.enter(request, principal)
       if (refusal) return done(refusal)
       entered = principal
-      proceed()
+      const begun = byOperator && audit ? beginAct(audit, request) : undefined
+      if (begun) begun.then(proceed, done)
+      else proceed()
     }
-    const otherwise = surface.authenticate?.(request) ?? options.operator?.actingAs(request)
+    const bySurface = surface.authenticate?.(request)
+    const byOperator = bySurface ? undefined : options.operator?.actingAs(request)
+    const otherwise = bySurface ?? byOperator
     const cached = otherwise ? undefined : authenticator.cached(request.headers.authorization)
     if (cached) return admit(cached)
     const authenticated = otherwise ?? authenticator.authenticate(request.headers.authorization, addressOf(request))
     Promise.all([authenticated, options.beforeRequest?.()]).then(([principal]) => admit(principal), done)
   })
+  if (audit) {
+    v1.addHook('preHandler', ({ acting }, _reply, done) => (acting ? audit.within(acting, done) : done()))
+  }
   const { faults } = options
   if (faults) v1.addHook('preHandler', (request, reply, done) => faults.apply(request, reply, done))
   v1.setErrorHandler((error, request, reply) => sendError(request, reply, error, log))
@@ -205,12 +214,13 @@ function isForged({ method, headers }: FastifyRequest): boolean {
   return method !== 'HEAD' && method !== 'OPTIONS' && headers['sec-fetch-mode'] !== 'cors'
 }
 
-function requestClosed(request: FastifyRequest, reply: FastifyReply, { onResponse, log }: HttpOptions): void {
+function requestClosed(request: FastifyRequest, reply: FastifyReply, { audit, onResponse, log }: HttpOptions): void {
   const ms = performance.now() - request.started
   // 499, by convention: the caller disconnected before there was a response.
   const status = reply.raw.headersSent ? reply.raw.statusCode : 499
   const { operation } = request.routeOptions.config
   onResponse({ method: request.method, status, seconds: ms / 1000, operation })
+  if (audit) endAct(audit, request, status)?.catch((err: unknown) => log.error({ err }, 'a refused act was not recorded'))
   if (!log.isLevelEnabled('info')) return
   // Names, identities, the query and the headers are not logged.
   log.info(

@@ -1,8 +1,10 @@
 import type { IncomingMessage } from 'node:http'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Logger } from 'pino'
+import type { Acting } from '../audit/log.ts'
 import type { AnyResource } from '../model/declare.ts'
 import type { Admission, Principal } from './admission.ts'
+import type { V1Audit } from './auditing.ts'
 import type { Authenticator } from './auth.ts'
 import type { Faults } from './faults.ts'
 import type { HostCheck } from './hosts.ts'
@@ -20,6 +22,8 @@ export interface Endpoint {
   /** Its name, as in the official description where it is an official one. */
   readonly operation: string
   readonly handler: Handler
+  /** The table whose row it changes. */
+  readonly table?: string
 }
 
 export interface Path {
@@ -48,6 +52,8 @@ export interface HttpOptions {
   readonly admission: Admission
   /** Whoever may ask in the name of any account. */
   readonly operator?: Pick<Operator, 'actingAs'>
+  /** Where their acts are recorded. */
+  readonly audit?: V1Audit
   readonly resources: readonly AnyResource[]
   readonly operations: readonly Operation[]
   /** Surfaces under `/v1` that parse bodies differently. */
@@ -81,6 +87,8 @@ declare module 'fastify' {
   interface FastifyContextConfig {
     /** See `Endpoint`; absent outside `/v1`. */
     operation?: string
+    /** See `Endpoint`. */
+    table?: string
   }
   interface FastifyInstance {
     /** Paths below `/v1` that have a route for at least one method. */
@@ -105,5 +113,7 @@ declare module 'fastify' {
     concurrent: number
     /** Length of the body of its response; 0 until there is one. */
     sentBytes: number
+    /** What an operator does by it; null for requests of accounts, and reads. */
+    acting: Acting | null
   }
 }

@@ -1,3 +1,4 @@
+import { isSid } from '../sids.ts'
 import type { Tx } from '../storage/database.ts'
 import { rowsByNames, type Table } from '../storage/rows.ts'
 import type { PlainWrite, Shape } from '../storage/shapes.ts'
@@ -12,7 +13,6 @@ export interface Changes {
 }
 
 interface ChangedRow {
-  readonly table: string
   /** Null: it is new. */
   readonly before: Values | null
   readonly after: Values
@@ -31,20 +31,23 @@ const unsaid: ReadonlySet<string> = new Set([
   'revision',
 ])
 
-/** Returns a transaction that notes what is changed in it, of `table` if that is known, or else the first. */
+/** Returns a transaction that notes what is changed in it, of the first row of `table` that is. */
 export function observed(tx: Tx, table: string | null): { readonly tx: Tx; readonly changes: Changes } {
   const changes: Changes = { written: false, row: null }
-  const isWanted = (plain: PlainWrite | undefined): plain is PlainWrite =>
-    plain !== undefined && (changes.row === null || (plain.table === table && changes.row.table !== table))
+  const isWanted = (plain: PlainWrite | undefined): plain is PlainWrite => plain?.table === table && changes.row === null
   const run: Tx['run'] = async <A extends object>(query: Shape<A, unknown>, args: A) => {
     const { plain } = query
-    const wanted = isWanted(plain)
-    const values: Values = Object.fromEntries(Object.entries(args))
-    const before = wanted && plain.verb === 'update' ? await rowBefore(tx, plain, values) : null
+    if (!isWanted(plain)) {
+      const changed = await tx.run(query, args)
+      changes.written ||= changed > 0
+      return changed
+    }
+    const after: Values = Object.fromEntries(Object.entries(args))
+    const before = plain.verb === 'update' ? await rowBefore(tx, plain, after) : null
     const changed = await tx.run(query, args)
     if (changed === 0) return 0
     changes.written = true
-    if (wanted) changes.row = { table: plain.table, before, after: values }
+    changes.row ??= { before, after }
     return changed
   }
   return { tx: { ...tx, run }, changes }
@@ -75,8 +78,13 @@ export function difference(
   return { before: before && shown(before), after: shown(after) }
 }
 
-/** Returns the SID or id of the row that was changed. */
-export function sidOf({ before, after }: ChangedRow): string | null {
-  const found = after.sid ?? after.id ?? before?.sid ?? before?.id
-  return typeof found === 'string' ? found : null
+/** Returns the SID or id of the row that was changed, and the account that it belongs to. */
+export function whereIs({ before, after }: ChangedRow): { readonly sid: string | null; readonly account_sid: string | null } {
+  const values = { ...before, ...after }
+  const sid = textOf(values.sid ?? values.id)
+  return { sid, account_sid: textOf(values.account_sid) ?? (sid !== null && isSid('account', sid) ? sid : null) }
+}
+
+function textOf(value: unknown): string | null {
+  return typeof value === 'string' ? value : null
 }

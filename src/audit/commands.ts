@@ -2,7 +2,7 @@ import { type Commands, long, type Tx } from '../storage/database.ts'
 import { insert, rowsBy, updateRow } from '../storage/rows.ts'
 import type { AuditCheckpointRow, AuditEntryRow, AuditHeadRow } from '../storage/schema.ts'
 import { shape } from '../storage/shapes.ts'
-import { difference, observed, sidOf } from './changes.ts'
+import { difference, observed, whereIs } from './changes.ts'
 import { hashOf, type NewEntry, noHash } from './entry.ts'
 import { sidOrMasked } from './masking.ts'
 
@@ -11,7 +11,7 @@ export interface AuditedCommand {
   readonly name: string
   readonly input: unknown
   readonly entry: NewEntry
-  /** The table that the act is about, if that is known. */
+  /** The table that the act is about; null: it changes no row that the log shows. */
   readonly table: string | null
   /** By which texts are masked, in hex. */
   readonly key: string
@@ -72,12 +72,12 @@ export function auditCommands(commands: Commands) {
       const value = await command(observing, input)
       if (!changes.written) return { value, seq: null }
       const { row } = changes
-      const isAbout = row !== null && (table === null || row.table === table)
-      const found = isAbout ? sidOf(row) : null
+      const where = row && whereIs(row)
       const seq = await append(tx, {
         ...entry,
-        ...(found !== null && { target_sid: sidOrMasked(key, found) }),
-        ...(isAbout && difference(row, key)),
+        account_sid: entry.account_sid ?? where?.account_sid ?? null,
+        ...(where && where.sid !== null && { target_sid: sidOrMasked(key, where.sid) }),
+        ...(row && difference(row, key)),
       })
       return { value, seq }
     }),

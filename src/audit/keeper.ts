@@ -93,8 +93,9 @@ export class AuditKeeper<C extends Commands> implements Worker {
       target: { type: 'audit', sid: null, table: null },
       account_sid: null,
       request_id: null,
+      input: JSON.stringify({ removed }),
     }
-    await audit.record(act, { outcome: 'success', code: null, after: JSON.stringify({ removed }) })
+    await audit.record(act, { outcome: 'success', code: null })
   }
 }
 

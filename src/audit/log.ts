@@ -8,7 +8,7 @@ import type { AuditEntryRow, AuditOutcome } from '../storage/schema.ts'
 import type { Vault } from '../vault.ts'
 import type { AuditCommands, Audited, AuditedCommand } from './commands.ts'
 import type { NewEntry } from './entry.ts'
-import { masked } from './masking.ts'
+import { sidOrMasked } from './masking.ts'
 import { type Refusal, Refusals } from './refusals.ts'
 
 /** Who has acted. */
@@ -27,23 +27,23 @@ export interface Act {
   readonly from: { readonly address: string | null; readonly agent: string | null; readonly interface: string }
   /** Such as `api_key.created`. */
   readonly action: string
-  /** `sid`: a SID, or masked. `table`: that of its rows, if they are changed. */
+  /** `sid`: a SID, or masked. `table`: that of its rows, of which the log shows what has changed. */
   readonly target: { readonly type: string | null; readonly sid: string | null; readonly table: string | null }
   readonly account_sid: string | null
   readonly request_id: string | null
+  /** What was asked for, masked, as JSON: shown where no row is. */
+  readonly input: string | null
 }
 
 /** What became of an act. `code`: of the error. */
 export interface Result {
   readonly outcome: AuditOutcome
   readonly code: number | null
-  readonly before?: string | null
-  readonly after?: string | null
 }
 
-/** An act in progress. */
-interface Acting {
-  readonly act: Act
+/** An act in progress. `act`: more of it becomes known. */
+export interface Acting {
+  act: Act
   /** Whether an entry of it is written, or being written. */
   recorded: boolean
 }
@@ -117,10 +117,9 @@ export class AuditLog<C extends Commands> {
   }
 
   /** Counts refused credentials, which get their entry within a minute. */
-  refused(refusal: Omit<Refusal, 'name'> & { readonly name: string | null; readonly isSid?: boolean }): void {
-    const { name, isSid = false, ...rest } = refusal
-    const shown = name === null ? 'unknown' : isSid ? name : masked(this.key, name)
-    this.#refusals.add({ ...rest, name: shown }, this.#clock.now())
+  refused(refusal: Omit<Refusal, 'name'> & { readonly name: string | null }): void {
+    const name = refusal.name === null ? 'unknown' : sidOrMasked(this.key, refusal.name)
+    this.#refusals.add({ ...refusal, name }, this.#clock.now())
   }
 
   /** Adds the entries of refused credentials. */
@@ -136,6 +135,7 @@ export class AuditLog<C extends Commands> {
         target,
         account_sid: null,
         request_id: null,
+        input: null,
       }
       return { ...this.#entryOf(act, { outcome: 'refused', code }), at, count }
     })
@@ -188,7 +188,7 @@ export class AuditLog<C extends Commands> {
     for (const listener of this.#listeners) listener({ action, outcome, seq })
   }
 
-  #entryOf({ actor, from, action, target, account_sid, request_id }: Act, result: Result): NewEntry {
+  #entryOf({ actor, from, action, target, account_sid, request_id, input }: Act, result: Result): NewEntry {
     const now = this.#clock.now()
     return {
       id: newSid('auditEntry', now),
@@ -205,8 +205,8 @@ export class AuditLog<C extends Commands> {
       account_sid,
       outcome: result.outcome,
       code: result.code,
-      before: result.before ?? null,
-      after: result.after ?? null,
+      before: null,
+      after: input,
       count: 1,
       request_id,
       node: this.database.nodes.id,

@@ -1,4 +1,5 @@
 import { createHmac } from 'node:crypto'
+import { canonicalJson } from './entry.ts'
 
 /** Columns whose texts are words of the program, durations or names of events: nobody's own words. */
 const openColumns: ReadonlySet<string> = new Set([
@@ -37,4 +38,34 @@ export function maskedValue(key: string, column: string, value: unknown): unknow
   if (typeof value === 'boolean' || (typeof value === 'number' && Number.isSafeInteger(value))) return value
   const text = String(value)
   return openColumns.has(column) ? text.slice(0, 1000) : sidOrMasked(key, text)
+}
+
+const dateOrDuration = /^(?:\d{4}-\d\d-\d\dT[\d:.]{5,12}Z|P[\dYMWDTHS]{2,20})$/
+
+/** Names of what nobody is to find in the log, not even masked. */
+const secrets: ReadonlySet<string> = new Set(['token', 'code', 'auth_token', 'secret', 'password'])
+
+const maxNames = 30
+
+/**
+ * Returns what somebody has asked for as the log has it: numbers, SIDs, dates and durations as they are, of a list how long it is,
+ * anything else masked. Null for nothing.
+ */
+export function maskedInput(key: string, input: Readonly<Record<string, unknown>>): string | null {
+  const given = Object.entries(input)
+    .filter(([, value]) => value !== undefined && value !== null)
+    .slice(0, maxNames)
+  if (given.length === 0) return null
+  const shown = given.map(([name, value]) => [nameForm.test(name) ? name : masked(key, name), shownInput(key, name, value)])
+  return canonicalJson(Object.fromEntries(shown))
+}
+
+const nameForm = /^[a-z_]{1,40}$/
+
+function shownInput(key: string, name: string, value: unknown): unknown {
+  if (secrets.has(name)) return 'secret'
+  if (typeof value === 'boolean' || (typeof value === 'number' && Number.isSafeInteger(value))) return value
+  if (Array.isArray(value)) return value.length
+  if (typeof value !== 'string') return masked(key, canonicalJson(value))
+  return dateOrDuration.test(value) ? value : sidOrMasked(key, value)
 }

@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto'
-import type { LoginThrottle } from '../api/login-throttle.ts'
+import type { Logins } from '../api/operator.ts'
 import type { Pipeline } from '../api/requests.ts'
 import { ApiError } from '../errors.ts'
 import type { Bearers } from '../media/http.ts'
@@ -12,7 +12,7 @@ import { type Verified, verifyToken } from './tokens.ts'
 /** Verifies a token, with guessing slowed down as for any credentials. Throws ApiError. */
 export async function verifyBearer(
   pipeline: Pipeline,
-  throttle: LoginThrottle,
+  { throttle, onFailedLogin }: Logins,
   token: string,
   address: string,
 ): Promise<Verified> {
@@ -25,15 +25,18 @@ export async function verifyBearer(
     return verified
   } catch (error) {
     // An expired token is no guess.
-    if (error instanceof ApiError && error.entry.status === 401 && error.kind !== 'tokenExpired') throttle.failed(address, null)
+    if (error instanceof ApiError && error.entry.status === 401 && error.kind !== 'tokenExpired') {
+      throttle.failed(address, null)
+      onFailedLogin({ address, username: null }, { interface: 'client', kind: 'client', name: null, agent: null })
+    }
     throw error
   }
 }
 
 /** Lets users of client SDKs up and down load media. */
-export function mediaBearers(pipeline: Pipeline, throttle: LoginThrottle): Bearers {
+export function mediaBearers(pipeline: Pipeline, logins: Logins): Bearers {
   return {
-    verify: (token, address) => verifyBearer(pipeline, throttle, token, address),
+    verify: (token, address) => verifyBearer(pipeline, logins, token, address),
     async mayRead(bearer, conversation_sid) {
       const { read, clock } = pipeline
       const { service_sid, identity } = bearer

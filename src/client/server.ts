@@ -3,7 +3,7 @@ import type { Duplex } from 'node:stream'
 import type { Logger } from 'pino'
 import type { WebSocketServer } from 'ws'
 import type { HostCheck } from '../api/hosts.ts'
-import type { LoginThrottle } from '../api/login-throttle.ts'
+import type { Logins } from '../api/operator.ts'
 import { addressOf, baseOf, type ProxyCheck } from '../api/origin.ts'
 import type { Pipeline } from '../api/requests.ts'
 import { ApiError, isFailure, refuse } from '../errors.ts'
@@ -39,7 +39,7 @@ export interface ClientServerOptions {
   readonly pipeline: Pipeline
   readonly database: Database<typeof registrationCommands>
   /** Slows down guessing of tokens, as of any credentials. */
-  readonly throttle: LoginThrottle
+  readonly logins: Logins
   /** Null: derived from the request's Host header. */
   readonly publicUrl: string | null
   readonly isOwnHost: HostCheck | null
@@ -183,12 +183,12 @@ export class ClientServer implements Worker {
   }
 
   async #admit(connection: Connection, token: string): Promise<Session> {
-    const { pipeline, throttle, beforeInit } = this.#options
+    const { pipeline, logins, beforeInit } = this.#options
     await beforeInit?.()
     const verified = await this.#admissions.run(() => {
       // It may have given up while it waited for its turn.
       if (!this.#connections.has(connection)) throw refuse('unavailable')
-      return verifyBearer(pipeline, throttle, token, connection.address)
+      return verifyBearer(pipeline, logins, token, connection.address)
     })
     const before = connection.session
     if (before) return this.#renew(connection, before, verified, token)

@@ -54,5 +54,6 @@ export function actOf(action: string, sid: string | null = null): Act {
     target: { type: 'fact', sid, table: null },
     account_sid: null,
     request_id: null,
+    input: null,
   }
 }
