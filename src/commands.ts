@@ -1,5 +1,5 @@
 import { accountCommands } from './accounts/commands.ts'
-import { auditCommands } from './audit/commands.ts'
+import { auditCommands, checkpointCommands } from './audit/commands.ts'
 import { expiryCommands } from './background/expiry.ts'
 import { retentionCommands } from './background/retention-policy.ts'
 import { sealUrls } from './background/url-sealing.ts'
@@ -55,6 +55,7 @@ const unaudited = {
   reopenConversation,
   ...seedCommands,
   ...recordCommands,
+  ...checkpointCommands,
 }
 
 /** Every transaction, by name. The writer thread imports this module. */

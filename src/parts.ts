@@ -7,6 +7,7 @@ import type { ProxyCheck } from './api/origin.ts'
 import type { Pipeline } from './api/requests.ts'
 import { ResponseCache } from './api/response-cache.ts'
 import { AuditKeeper } from './audit/keeper.ts'
+import { systemAct } from './audit/log.ts'
 import { Cleanup } from './background/cleanup.ts'
 import { Erasures } from './background/erasures.ts'
 import { kinds, Retention } from './background/retention.ts'
@@ -187,13 +188,16 @@ export function createErasures(
   return new Erasures({ clock, database, vault, store: config.testMode ? null : store, forget, onError })
 }
 
-export function createRetention({ installation: { clock, database, log }, metrics, onError }: Shared): Retention {
+export function createRetention({ installation: { audit, clock, database, log }, metrics, onError }: Shared): Retention {
   return new Retention({
     clock,
     database,
     removed: ({ account_sid, service_sid }, counts) => {
       for (const kind of kinds) metrics.countExpired(kind, counts[kind])
       log.info({ account: account_sid, service: service_sid, ...counts }, 'expired')
+      const target = { type: 'retention', sid: service_sid, table: null }
+      const act = { ...systemAct, action: 'retention.applied', target, account_sid, input: JSON.stringify(counts) }
+      audit.record(act, { outcome: 'success', code: null }).catch(onError)
     },
     onError,
   })

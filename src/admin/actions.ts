@@ -32,6 +32,8 @@ const actions: Readonly<Record<string, string | readonly [action: string, table:
   'POST /deliveries/redeliver': 'deliveries.redelivered',
   'POST /deliveries/:id/redeliver': ['delivery.redelivered', 'deliveries'],
   'DELETE /deliveries': 'deliveries.dropped',
+  'POST /audit/verify': 'audit.verified',
+  'POST /audit/checkpoints': 'audit.checkpoint_signed',
   'POST /import': 'records.imported',
   'POST /import/timers': 'records.timers_started',
   'POST /inbound': ['inbound_message.created', 'messages'],

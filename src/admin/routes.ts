@@ -10,6 +10,7 @@ import { ApiError, isFailure, refuse } from '../errors.ts'
 import type { Gateway } from '../gateway/gateway.ts'
 import type { Installation } from '../installation/open.ts'
 import { accountRoutes } from './accounts.ts'
+import { auditRoutes } from './audit.ts'
 import { addAuditing } from './auditing.ts'
 import { channelRoutes } from './channels.ts'
 import { clockRoutes } from './clock.ts'
@@ -103,6 +104,7 @@ export function adminRoutes({
     await admin.register(accountRoutes(installation))
     await admin.register(keyRoutes(installation))
     await admin.register(tokenRoutes(installation))
+    await admin.register(auditRoutes(installation), { prefix: '/audit' })
     await admin.register(retentionRoutes(installation))
     await admin.register(channelRoutes(installation, channels?.carriers ?? null))
     await admin.register(contentRoutes(installation))

@@ -6,6 +6,7 @@ export const subjects = [
   'Accounts',
   'API keys',
   'Access tokens',
+  'Audit log',
   'Channels',
   'Content templates',
   'Conversations',

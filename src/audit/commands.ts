@@ -89,11 +89,6 @@ export function auditCommands(commands: Commands) {
       return last
     }),
 
-    /** Stores a checkpoint unless there is one of that entry. */
-    async storeCheckpoint(tx: Tx, checkpoint: AuditCheckpointRow): Promise<void> {
-      if (!(await tx.one(checkpointById, { id: checkpoint.id }))) await insert(tx, 'audit_checkpoints', checkpoint)
-    },
-
     /** Removes the entries from `first` to `seq`, the anchor of whose last one it stores. Returns how many there were. */
     removeAudit: long(async (tx: Tx, input: { first: number; seq: number; hash: string; anchor: string }): Promise<number> => {
       const { first, seq, hash, anchor } = input
@@ -107,4 +102,12 @@ export function auditCommands(commands: Commands) {
   }
 }
 
-export type AuditCommands = ReturnType<typeof auditCommands>
+/** Commands of the log that are acts themselves. */
+export const checkpointCommands = {
+  /** Stores a checkpoint unless there is one of that entry. */
+  async storeCheckpoint(tx: Tx, checkpoint: AuditCheckpointRow): Promise<void> {
+    if (!(await tx.one(checkpointById, { id: checkpoint.id }))) await insert(tx, 'audit_checkpoints', checkpoint)
+  },
+}
+
+export type AuditCommands = ReturnType<typeof auditCommands> & typeof checkpointCommands

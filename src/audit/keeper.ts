@@ -3,7 +3,7 @@ import { Loop, type Worker } from '../loop.ts'
 import type { Commands, Database } from '../storage/database.ts'
 import type { Checkpoint, Signer } from './checkpoints.ts'
 import { type AuditCommands, checkpointId, readHead } from './commands.ts'
-import { type AuditLog, systemActor } from './log.ts'
+import { type AuditLog, systemAct } from './log.ts'
 import { firstSeqSince, readChain, readLastCheckpoint } from './pages.ts'
 
 /** A checkpoint comes after so many entries, or so long after the last one when there are new entries. */
@@ -86,15 +86,8 @@ export class AuditKeeper<C extends Commands> implements Worker {
       removed_seq = row.seq
     }
     if (removed === 0) return
-    const act = {
-      actor: systemActor,
-      from: { address: null, agent: null, interface: 'system' },
-      action: 'audit.expired',
-      target: { type: 'audit', sid: null, table: null },
-      account_sid: null,
-      request_id: null,
-      input: JSON.stringify({ removed }),
-    }
+    const target = { type: 'audit', sid: null, table: null }
+    const act = { ...systemAct, action: 'audit.expired', target, account_sid: null, input: JSON.stringify({ removed }) }
     await audit.record(act, { outcome: 'success', code: null })
   }
 }

@@ -18,9 +18,6 @@ export interface Actor {
   readonly name: string
 }
 
-/** Background work of the server itself. */
-export const systemActor: Actor = { type: 'system', id: 'system', name: 'system' }
-
 /** An act, before it is known what becomes of it. */
 export interface Act {
   readonly actor: Actor
@@ -35,6 +32,13 @@ export interface Act {
   readonly input: string | null
 }
 
+/** What acts of the server itself have in common. */
+export const systemAct = {
+  actor: { type: 'system', id: 'system', name: 'system' },
+  from: { address: null, agent: null, interface: 'system' },
+  request_id: null,
+} as const satisfies Partial<Act>
+
 /** What became of an act. `code`: of the error. */
 export interface Result {
   readonly outcome: AuditOutcome
@@ -44,6 +48,8 @@ export interface Result {
 /** An act in progress. `act`: more of it becomes known. */
 export interface Acting {
   act: Act
+  /** What became of it, where the status of the response does not say it. */
+  result: Result | null
   /** Whether an entry of it is written, or being written. */
   recorded: boolean
 }
@@ -52,7 +58,7 @@ export interface Acting {
 export type AuditListener = (added: { readonly action: string; readonly outcome: AuditOutcome; readonly seq: number }) => void
 
 /** Commands that are no act of whoever made the request in which they run. */
-const notActs: ReadonlySet<string> = new Set(['sweep', 'recordDeliveries', 'takeTurn', 'endTurn', 'claimFact'])
+const notActs: ReadonlySet<string> = new Set(['sweep', 'recordDeliveries', 'takeTurn', 'endTurn', 'claimFact', 'appendAudit'])
 
 const hourMs = 3_600_000
 
@@ -96,7 +102,7 @@ export class AuditLog<C extends Commands> {
 
   /** Begins an act: `within` runs what belongs to it, `finish` sees to it that there is an entry. */
   begin(act: Act): Acting {
-    return { act, recorded: false }
+    return { act, result: null, recorded: false }
   }
 
   /** Runs what belongs to an act: whatever it writes is recorded with it. */
@@ -106,9 +112,16 @@ export class AuditLog<C extends Commands> {
 
   /** Adds the entry of an act that has none: it has written nothing, or did not succeed. Throws `unavailable`: then it has not happened. */
   async finish(acting: Acting, result: Result): Promise<void> {
-    if (acting.recorded && result.outcome === 'success') return
+    const concluded = acting.result ?? result
+    if (acting.recorded && concluded.outcome === 'success') return
     acting.recorded = true
-    await this.record(acting.act, result)
+    await this.record(acting.act, concluded)
+  }
+
+  /** Says what became of the act in progress, where the response is a success all the same. */
+  conclude(result: Result): void {
+    const acting = this.#acting.getStore()
+    if (acting) acting.result = result
   }
 
   /** Adds an entry. */

@@ -23,6 +23,7 @@ const commands: Readonly<Record<string, () => Promise<Command>>> = {
   clock: async () => (await import('./clock.ts')).clockCommand(),
   erase: async () => (await import('./privacy.ts')).eraseCommand(),
   disclose: async () => (await import('./privacy.ts')).discloseCommand(),
+  audit: async () => (await import('./audit.ts')).auditCommand(),
   console: async () => (await import('./console.ts')).consoleCommand(),
   backup: async () => (await import('./backup.ts')).backupCommand(),
   export: async () => (await import('./export.ts')).exportCommand(),

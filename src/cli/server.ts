@@ -6,6 +6,7 @@ import { codeOf } from '../errors.ts'
 import { announcedEndpoint } from '../installation/announcement.ts'
 import { type Endpoint, identityKey, identityProof } from '../installation/identity.ts'
 import { readIfThere } from '../installation/secrets.ts'
+import { packageVersion } from '../package.ts'
 import { sameSecret, Vault } from '../vault.ts'
 
 /** A request to `/admin/v1`. `T`: the type of the response, which the caller knows from the path. Throws ConfigError. */
@@ -64,7 +65,11 @@ export function serverAt(endpoint: Endpoint, token: string): RunningServer {
   const call: Call = async (method, path, body) => {
     const response = await request(base + path, {
       method,
-      headers: { authorization: `Bearer ${token}`, ...(body && { 'content-type': 'application/json' }) },
+      headers: {
+        authorization: `Bearer ${token}`,
+        'user-agent': `parley-cli/${packageVersion()}`,
+        ...(body && { 'content-type': 'application/json' }),
+      },
       body: body ? JSON.stringify(body) : null,
       // A move of the test clock is answered when everything that is due has been applied.
       headersTimeout: 0,

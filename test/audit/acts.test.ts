@@ -217,3 +217,16 @@ test('whoever is not let in leaves no entry of an act, however often they ask', 
   })
   expect(got).toEqual([])
 })
+
+test('what retention has deleted is recorded, as an act of the system', async ({ server }) => {
+  const { sid } = await server.sdk.conversations.v1.conversations.create({})
+  await server.sdk.conversations.v1.conversations(sid).messages.create({ body: 'old' })
+  const [set] = await added(server, () => server.admin('PUT', `/accounts/${server.account_sid}/retention`, { message_days: 8 }))
+  expect(set).toMatchObject({ action: 'retention.set', account_sid: server.account_sid, after: '{"message_days":8}' })
+  await server.admin('POST', '/clock', { advance: 'P9D' })
+  const applied = async () => (await entries(server)).filter(({ action }) => action === 'retention.applied')
+  await expect.poll(async () => (await applied()).length).toBeGreaterThan(0)
+  const [first] = await applied()
+  expect(first).toMatchObject({ actor_type: 'system', target_sid: expect.stringMatching(/^IS/), account_sid: server.account_sid })
+  expect(JSON.parse(first?.after ?? '')).toMatchObject({ messages: expect.any(Number) })
+})
