@@ -1,5 +1,5 @@
 import { infiniteQueryOptions, queryOptions } from '@tanstack/react-query'
-import { type Account, get, getPage, type Service, type State, servicePath, type V1Page, withQuery } from './api.ts'
+import { type Account, get, getPage, post, type Service, type State, servicePath, type V1Page, withQuery } from './api.ts'
 
 /** What the pages of the configuration read. No event says that it has changed: each visit of a page reads it again. */
 
@@ -231,3 +231,52 @@ interface StorageSizes {
 }
 
 export const storage = queryOptions({ queryKey: ['storage'], queryFn: () => get<StorageSizes>('/admin/v1/storage'), ...anew })
+
+export interface AuditFilters {
+  readonly account?: string | undefined
+  readonly actor?: string | undefined
+  readonly action?: string | undefined
+  readonly target?: string | undefined
+  readonly outcome?: string | undefined
+  readonly from?: string | undefined
+  readonly to?: string | undefined
+}
+
+export interface AuditEntry {
+  readonly seq: number
+  readonly id: string
+  readonly at: string
+  readonly actor: { readonly type: string; readonly id: string; readonly name: string }
+  readonly from: { readonly address: string | null; readonly agent: string | null; readonly interface: string }
+  readonly action: string
+  readonly target: { readonly type: string | null; readonly sid: string | null }
+  readonly account_sid: string | null
+  readonly outcome: 'success' | 'refused' | 'failed'
+  readonly code: number | null
+  readonly before: Readonly<Record<string, unknown>> | null
+  readonly after: Readonly<Record<string, unknown>> | null
+  readonly count: number
+  readonly request_id: string | null
+  readonly node: string
+  readonly version: string
+  readonly hash: string
+}
+
+interface AuditPage {
+  readonly entries: readonly AuditEntry[]
+  readonly next_before: number | null
+}
+
+export const auditEntries = ({ account, actor, action, target, outcome, from, to }: AuditFilters) =>
+  infiniteQueryOptions({
+    queryKey: ['audit', { account, actor, action, target, outcome, from, to }],
+    queryFn: ({ pageParam, signal }) => {
+      const params = { account_sid: account, actor_id: actor, action, target_sid: target, outcome, from, to }
+      return get<AuditPage>(withQuery('/admin/v1/audit', { ...params, before: pageParam, limit: 50 }), { signal })
+    },
+    initialPageParam: '',
+    getNextPageParam: ({ next_before }) => (next_before === null ? null : String(next_before)),
+    ...anew,
+  })
+
+export const verifyAudit = () => post<{ ok: boolean; finding: string }>('/admin/v1/audit/verify', { json: {} })

@@ -9,7 +9,7 @@ import {
   useNavigate,
 } from '@tanstack/react-router'
 import { useEffect } from 'react'
-import type { BindingFilters } from './configuration.ts'
+import type { AuditFilters, BindingFilters } from './configuration.ts'
 import { Clock } from './pages/clock.tsx'
 import { Conversation } from './pages/conversation.tsx'
 import { Conversations } from './pages/conversations.tsx'
@@ -129,6 +129,13 @@ const routes = [
     getParentRoute: () => root,
     path: '/installation',
     component: lazyRouteComponent(() => import('./pages/installation.tsx'), 'Installation'),
+  }),
+  createRoute({
+    getParentRoute: () => root,
+    path: '/audit',
+    validateSearch: (search): AuditFilters =>
+      textsAmong(search, ['account', 'actor', 'action', 'target', 'outcome', 'from', 'to']),
+    component: lazyRouteComponent(() => import('./pages/audit.tsx'), 'Audit'),
   }),
   createRoute({
     getParentRoute: () => root,

@@ -91,6 +91,9 @@ function Pages({ account, service }: Scope) {
         Accounts
       </Link>
       <Link to="/installation">Nodes and storage</Link>
+      <Link to="/audit" search={{}} activeOptions={{ includeSearch: false }}>
+        Audit log
+      </Link>
     </nav>
   )
 }

@@ -76,7 +76,7 @@ function ConversationsLink() {
 }
 
 const ofConfiguration =
-  /^(?:\/console)?\/(?:accounts|installation|services\/\w+(?:\/(?:users|roles|webhooks|notifications|bindings)|\/?$))/
+  /^(?:\/console)?\/(?:accounts|audit|installation|services\/\w+(?:\/(?:users|roles|webhooks|notifications|bindings)|\/?$))/
 
 function ConfigurationLink() {
   const service = useCurrentService()

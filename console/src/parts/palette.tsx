@@ -35,6 +35,8 @@ export function Palette({ onClose }: { readonly onClose: () => void }) {
       run: () => service && void navigate({ to: '/services/$service/simulator', params: { service }, search: {} }),
     },
     { name: 'Caught mail', run: () => void navigate({ to: '/mail' }) },
+    { name: 'Audit log', run: () => void navigate({ to: '/audit', search: {} }) },
+    { name: 'Refused acts', run: () => void navigate({ to: '/audit', search: { outcome: 'refused' } }) },
     { name: 'Search', run: () => void navigate({ to: '/search', search: {} }) },
     { name: 'Clock and timers', run: () => void navigate({ to: '/clock' }) },
     { name: theme === 'dark' ? 'Light theme' : 'Dark theme', run: () => setTheme(theme === 'dark' ? 'light' : 'dark') },
