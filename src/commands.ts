@@ -22,6 +22,7 @@ import type { PushReport } from './push/handler.ts'
 import { recordCommands } from './records/apply.ts'
 import { reopenConversation } from './resources/conversations/reopen.ts'
 import { registry } from './resources/index.ts'
+import { sendTestEvent } from './resources/test-event.ts'
 import { seedCommands } from './seed/commands.ts'
 import { long, type Tx } from './storage/database.ts'
 import { factCommands } from './storage/facts.ts'
@@ -53,6 +54,7 @@ const unaudited = {
   ...expiryCommands(registry),
   ...retentionCommands,
   reopenConversation,
+  sendTestEvent,
   ...seedCommands,
   ...recordCommands,
   ...checkpointCommands,

@@ -40,6 +40,7 @@ export interface Target {
   readonly kind: 'webhook' | 'message' | 'push'
   readonly account_sid: string
   readonly service_sid: string
+  readonly conversation_sid: string | null
   readonly url: string | null
   readonly pending: number
   readonly delivered: number

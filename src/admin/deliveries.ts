@@ -52,7 +52,8 @@ const attempt = object('Attempt', {
   error: { type: ['string', 'null'] },
   response: { type: ['string', 'null'], description: 'The first 1,000 characters of what a channel responded' },
 })
-const delivery = object('Delivery', {
+/** As a response has it. */
+export const delivery = object('Delivery', {
   id: sid('delivery', 'Id of the delivery'),
   kind: {
     type: 'string',
@@ -215,7 +216,7 @@ export function deliveryRoutes(
         before,
         limit,
       })
-      return { deliveries: log.rows.map(toJson), next_before: log.next_before }
+      return { deliveries: log.rows.map(deliveryJson), next_before: log.next_before }
     })
 
     routes.delete<{ Querystring: { target_sid: string } }>('/', { schema: dropDeliveries }, async ({ query }) => {
@@ -245,17 +246,17 @@ export function deliveryRoutes(
 
     routes.get<{ Params: { id: string } }>('/:id', { schema: fetchDelivery }, async ({ params }, reply) => {
       const row = await database.read.one(deliveryById, { id: params.id })
-      return row ? toJson(row) : notFound(reply)
+      return row ? deliveryJson(row) : notFound(reply)
     })
 
     routes.post<{ Params: { id: string } }>('/:id/redeliver', { schema: redeliver }, async ({ params }, reply) => {
       const [row] = await database.write('redeliver', { ids: [params.id], now: clock.now() })
-      return row ? reply.code(201).send(toJson(row)) : notFound(reply)
+      return row ? reply.code(201).send(deliveryJson(row)) : notFound(reply)
     })
   }
 }
 
-function toJson(row: DeliveryRow) {
+export function deliveryJson(row: DeliveryRow) {
   const attempts = parseStored<Attempt[]>(row.attempts)
   return {
     id: row.id,

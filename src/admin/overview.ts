@@ -46,7 +46,8 @@ const conversationInWindow = shape<WindowArgs>()((db, a) =>
     .limit(1),
 )
 
-async function findConversation(read: Reader, sid: string) {
+/** Returns where a conversation is, whose service nobody has said. */
+export async function findConversation(read: Reader, sid: string) {
   let after = ''
   for (let looked = 0; looked < maxServices; looked += servicesAtOnce) {
     const [found, last] = await Promise.all([

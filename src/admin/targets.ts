@@ -4,8 +4,13 @@ import { maxLooked, readHealth, type TargetHealth } from '../delivery/health.ts'
 import type { Attempt } from '../delivery/record.ts'
 import type { Installation } from '../installation/open.ts'
 import { parseStored } from '../json.ts'
+import { testEventType, type Untestable } from '../resources/test-event.ts'
+import { isSid } from '../sids.ts'
 import { withoutCredentials } from '../urls.ts'
-import { errors, instant, type OperationSchema, object, response, shortText, sid } from './schemas.ts'
+import { delivery, deliveryJson } from './deliveries.ts'
+import { findConversation } from './overview.ts'
+import { notFound } from './replies.ts'
+import { bodyErrors, errors, instant, type OperationSchema, object, path, response, shortText, sid } from './schemas.ts'
 
 const text = { type: 'string' } as const
 const count = { type: 'integer' } as const
@@ -35,6 +40,7 @@ const listTargets: OperationSchema = {
             kind: { type: 'string', enum: ['webhook', 'message', 'push'] },
             account_sid: sid('account', 'SID of its account'),
             service_sid: { ...text, description: 'Of the latest delivery' },
+            conversation_sid: { type: ['string', 'null'], description: 'Of a conversation webhook; null for any other target' },
             url: { type: ['string', 'null'], description: 'Of the latest delivery, without user name and password' },
             pending: count,
             delivered: count,
@@ -62,21 +68,82 @@ const listTargets: OperationSchema = {
   },
 }
 
+const sendTestEvent: OperationSchema = {
+  operationId: 'sendTestEvent',
+  summary: 'Send a test event to a webhook',
+  description:
+    `It is signed, sent, retried and recorded like any event, whatever the filters of the webhook are, and has \`EventType=${testEventType}\`, ` +
+    '`Test=true`, the SIDs of where the webhook is, and no change to tell of. The response has the delivery as it was written: read it again to ' +
+    'see what came of it. Pre-action webhooks have no test event: what they respond decides about a change. Channels and credentials have ' +
+    'tests of their own.',
+  tags: ['Deliveries'],
+  params: path({ sid: 'SID of the account, service or conversation webhook whose post-action URL is meant' }),
+  body: {
+    title: 'TestEvent',
+    type: ['object', 'null'],
+    properties: { conversation_sid: { ...shortText, description: 'The conversation of a conversation webhook' } },
+    additionalProperties: false,
+  },
+  response: { 201: response('The delivery', delivery), ...bodyErrors(404, 409) },
+}
+
+const reasons: Readonly<Record<Exclude<Untestable, 'missing'>, string>> = {
+  'no-url': 'it has no post-action URL: nothing is sent there',
+  flex: 'the webhook target of the account is flex: nothing is sent to its URLs',
+}
+
 /** Where deliveries are sent to, and how that goes. */
-export function targetRoutes({ database }: Pick<Installation, 'database'>): FastifyPluginAsync {
+export function targetRoutes({ database, clock }: Pick<Installation, 'database' | 'clock'>): FastifyPluginAsync {
   return async (routes) => {
     routes.get<{ Querystring: { account_sid?: string } }>('/targets', { schema: listTargets }, async ({ query }) => {
       const { targets, since } = await readHealth(database.read, query.account_sid)
       return { date_since: since === null ? null : milliseconds(since), targets: targets.map(toJson) }
     })
+
+    routes.post<{ Params: { sid: string }; Body: { conversation_sid?: string } | null }>(
+      '/targets/:sid/test',
+      { schema: sendTestEvent },
+      async ({ params: { sid: target_sid }, body }, reply) => {
+        const sid = body?.conversation_sid
+        const error = wrongTest(target_sid, sid)
+        if (error !== null) return reply.code(400).send({ error })
+        const place = sid === undefined ? undefined : await findConversation(database.read, sid)
+        if (sid !== undefined && !place) return notFound(reply, [sid])
+        const conversation = sid !== undefined && place ? { service_sid: place.service_sid, sid } : null
+        const sent = await database.write('sendTestEvent', { target_sid, conversation, now: clock.now() })
+        if (sent === 'missing') return notFound(reply)
+        if (typeof sent === 'string') return reply.code(409).send({ error: reasons[sent] })
+        return reply.code(201).send(deliveryJson(sent))
+      },
+    )
   }
 }
 
+/** Returns what is wrong with the request of a test event. */
+function wrongTest(target_sid: string, conversation_sid: string | undefined): string | null {
+  if (isSid('webhook', target_sid)) {
+    return conversation_sid === undefined ? 'a webhook of a conversation needs conversation_sid' : null
+  }
+  if (!isSid('account', target_sid) && !isSid('service', target_sid)) {
+    return 'test events are sent to webhooks: of an account (AC…), a service (IS…) or a conversation (WH…)'
+  }
+  return conversation_sid === undefined ? null : 'conversation_sid is only for the webhook of a conversation'
+}
+
 function toJson({ target_sid, latest, last_failed, last_delivered, durations_ms, ...counts }: TargetHealth) {
-  const { kind, account_sid, service_sid, url } = latest
+  const { kind, account_sid, service_sid, subject_sid, url } = latest
+  const conversation_sid = isSid('webhook', target_sid) ? subject_sid : null
   const attempt = last_failed && parseStored<Attempt[]>(last_failed.attempts).at(-1)
   return {
-    ...{ target_sid, kind, account_sid, service_sid, url: url === '' ? null : withoutCredentials(url), ...counts },
+    ...{
+      target_sid,
+      kind,
+      account_sid,
+      service_sid,
+      conversation_sid,
+      url: url === '' ? null : withoutCredentials(url),
+      ...counts,
+    },
     median_duration_ms: durations_ms[Math.floor(durations_ms.length * 0.5)] ?? null,
     p95_duration_ms: durations_ms[Math.floor(durations_ms.length * 0.95)] ?? null,
     date_delivered: last_delivered === null ? null : milliseconds(last_delivered),

@@ -36,6 +36,7 @@ const columns = [
   'account_sid',
   'service_sid',
   'target_sid',
+  'subject_sid',
   'event_type',
   'url',
   'status',

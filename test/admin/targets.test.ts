@@ -1,5 +1,6 @@
 import { expect } from 'vitest'
 import type { DeliveryRow } from '../../src/storage/schema.ts'
+import { ask } from '../support/admin.ts'
 import { testWithRows as test } from '../support/fixtures.ts'
 import { enabled, settled } from '../support/hooked.ts'
 
@@ -42,4 +43,88 @@ test('targets are counted over the same time, however many of one status there a
   expect(targets[1]).toMatchObject({ failed: 0, median_duration_ms: 5 })
   expect(targets[1].delivered).toBeLessThanOrEqual(2000)
   expect(await tenant.admin('GET', `/targets?account_sid=AC${'0'.repeat(32)}`)).toMatchObject({ targets: [] })
+})
+
+test('a test event is signed, marked and recorded like any event, whatever the filters are', async ({ tenant, catcher }) => {
+  const { sdk, admin, account_sid } = tenant
+  const v1 = sdk.conversations.v1
+  const service = (await v1.configuration().fetch()).defaultChatServiceSid
+  const conversation = await v1.conversations.create()
+  const scoped = await v1.conversations(conversation.sid).webhooks.create({
+    target: 'webhook',
+    'configuration.url': catcher.url('/scoped'),
+    'configuration.filters': ['onMessageAdded'],
+  })
+  await v1.configuration.webhooks().update({ postWebhookUrl: catcher.url('/account'), method: 'GET', filters: [] })
+  await v1
+    .services(service)
+    .configuration.webhooks()
+    .update({ postWebhookUrl: catcher.url('/service'), method: 'POST' })
+  const [ofAccount, ofService, ofConversation] = [
+    await admin('POST', `/targets/${account_sid}/test`),
+    await admin('POST', `/targets/${service}/test`, {}),
+    await admin('POST', `/targets/${scoped.sid}/test`, { conversation_sid: conversation.sid }),
+  ]
+  expect(ofConversation).toMatchObject({ kind: 'webhook', target_sid: scoped.sid, event_type: 'onTestEvent', status: 'pending' })
+  await settled(tenant)
+  for (const { id } of [ofAccount, ofService, ofConversation]) {
+    expect(await admin('GET', `/deliveries/${id}`)).toMatchObject({
+      status: 'delivered',
+      attempts: [{ status: 200, error: null }],
+    })
+  }
+  // The catcher refuses what is not signed with the token of the account.
+  const shown = catcher.requests.map(({ method, path, params }) => ({ method, path, params }))
+  const common = {
+    EventType: 'onTestEvent',
+    AccountSid: account_sid,
+    ChatServiceSid: service,
+    Test: 'true',
+    RetryCount: '0',
+    DateCreated: expect.any(String),
+  }
+  expect(shown).toHaveLength(3)
+  expect(shown).toEqual(
+    expect.arrayContaining([
+      { method: 'GET', path: expect.stringMatching(/\/account/), params: common },
+      { method: 'POST', path: expect.stringMatching(/\/service/), params: common },
+      {
+        method: 'POST',
+        path: expect.stringMatching(/\/scoped/),
+        params: {
+          ...common,
+          ConversationSid: conversation.sid,
+          WebhookSid: scoped.sid,
+          WebhookType: 'webhook',
+        },
+      },
+    ]),
+  )
+  const { targets } = await admin('GET', `/targets?account_sid=${account_sid}`)
+  expect(targets.find((one: { target_sid: string }) => one.target_sid === scoped.sid).conversation_sid).toBe(conversation.sid)
+})
+
+test('a test event needs a webhook with a URL', async ({ server, tenant }) => {
+  const { account_sid, sdk } = tenant
+  const conversation = await sdk.conversations.v1.conversations.create()
+  const [none, nobody] = [`WH${'0'.repeat(32)}`, `AC${'0'.repeat(32)}`]
+  const refused = async (sid: string, body?: object | string) => {
+    const answer = await ask(server, 'POST', `/targets/${sid}/test`, body)
+    return [answer.status, answer.body.error]
+  }
+  expect(await refused(account_sid)).toEqual([409, 'it has no post-action URL: nothing is sent there'])
+  expect(await refused(nobody)).toEqual([404, `${nobody} was not found`])
+  expect(await refused(`IS${'0'.repeat(32)}`)).toEqual([404, `IS${'0'.repeat(32)} was not found`])
+  expect(await refused(none)).toEqual([400, 'a webhook of a conversation needs conversation_sid'])
+  expect(await refused(none, { conversation_sid: conversation.sid })).toEqual([404, `${none} was not found`])
+  expect((await refused(none, { conversation_sid: 'CH%00\u0000' }))[0]).toBe(400)
+  expect((await refused(none, { conversation_sid: `CH${'0'.repeat(32)}` }))[0]).toBe(404)
+  expect((await refused(account_sid, { conversation_sid: conversation.sid }))[0]).toBe(400)
+  for (const sid of ['CR0', `CR${'0'.repeat(32)}`, '%F0%9F%92%A9', `${account_sid}%20`])
+    expect((await refused(sid))[0], sid).toBe(400)
+  for (const body of [[], '7', { conversation_sid: 7 }, { extra: 1 }, { conversation_sid: 'x'.repeat(300) }]) {
+    expect((await refused(account_sid, body))[0], JSON.stringify(body)).toBe(400)
+  }
+  await sdk.conversations.v1.configuration.webhooks().update({ postWebhookUrl: 'http://127.0.0.1:9/', target: 'flex' })
+  expect((await refused(account_sid))[0]).toBe(409)
 })

@@ -38,3 +38,42 @@ test('each target says how much arrives, how fast, and what went wrong last', as
     [`/accounts/AC${'0'.repeat(32)}/targets`, 'Nothing was sent lately'],
   ])
 })
+
+test('a test event can be sent to each webhook, and what came of it is shown', async ({ server, tenant, catcher, visitor }) => {
+  const { account_sid, sdk } = tenant
+  const v1 = sdk.conversations.v1
+  const service = (await v1.configuration().fetch()).defaultChatServiceSid
+  const settings = await visitor.open(`/accounts/${account_sid}/webhooks`)
+  await settings.getByLabel('Post-action URL').waitFor()
+  expect(await settings.getByRole('button', { name: 'Send a test event' }).count()).toBe(0)
+  await v1.configuration.webhooks().update({ postWebhookUrl: catcher.url('/account'), filters: [] })
+  await settings.reload()
+  await settings.getByRole('button', { name: 'Send a test event' }).click()
+  await settings.getByRole('status').getByText('200 in').waitFor()
+  expect((await catcher.next()).params).toMatchObject({ EventType: 'onTestEvent', Test: 'true' })
+  // An endpoint that fails: the result says so.
+  catcher.reply(() => ({ status: 404 }))
+  const targets = await visitor.open(`/accounts/${account_sid}/targets`)
+  await targets.getByRole('button', { name: 'Send a test event' }).click()
+  await targets.getByRole('status').getByText('404 in').waitFor()
+  // Refused: the URL was taken away in between.
+  await v1.configuration.webhooks().update({ postWebhookUrl: '' })
+  await targets.getByRole('button', { name: 'Send a test event' }).click()
+  await targets.getByRole('alert').getByText('it has no post-action URL').waitFor()
+  catcher.reply(() => ({ status: 200 }))
+  const { sid } = await v1.conversations.create({ friendlyName: 'With a webhook' })
+  await v1.conversations(sid).webhooks.create({
+    target: 'webhook',
+    'configuration.url': catcher.url('/scoped'),
+    'configuration.filters': ['onMessageAdded'],
+  })
+  const page = await visitor.open(`/services/${service}/conversations/${sid}`)
+  await page.getByText('Webhooks (1)').click()
+  await page.getByRole('button', { name: 'Send a test event' }).click()
+  await page.getByRole('complementary').getByRole('status').getByText('200 in').waitFor()
+  await page.getByRole('log').getByText('A test event was sent').waitFor()
+  await expectLooks(server, [
+    [`/accounts/${account_sid}/targets`, 'Send a test event'],
+    [`/services/${service}/conversations/${sid}`, 'A test event was sent'],
+  ])
+})

@@ -9,6 +9,7 @@ import { Composer } from '../parts/composer.tsx'
 import { CopyResource } from '../parts/copy-resource.tsx'
 import { FormDialog } from '../parts/form-dialog.tsx'
 import { People } from '../parts/people.tsx'
+import { TestEvent } from '../parts/test-event.tsx'
 import { Timeline } from '../parts/timeline.tsx'
 import { conversation, deliveries, messages, participants, placeOf, webhooks } from '../queries.ts'
 import { ShownContext, useActing, useShown } from '../shown.tsx'
@@ -233,6 +234,7 @@ function Webhooks() {
             <strong>{hook.target}</strong> {hook.configuration.url ?? hook.configuration.flow_sid}
             <br />
             <small>{hook.configuration.filters?.join(', ')}</small>
+            <TestEvent target={hook.sid} conversation={sid} />
           </li>
         ))}
       </ul>

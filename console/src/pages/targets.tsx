@@ -2,6 +2,7 @@ import { useQuery } from '@tanstack/react-query'
 import { getRouteApi, Link } from '@tanstack/react-router'
 import { type Target, targets } from '../channels.ts'
 import { Empty, Loading, Problem, Sid } from '../parts/basics.tsx'
+import { TestEvent } from '../parts/test-event.tsx'
 import { Time } from '../time.tsx'
 
 const route = getRouteApi('/accounts/$account/targets')
@@ -25,7 +26,13 @@ export function Targets() {
       {found.isPending && <Loading what="targets" />}
       {found.isSuccess && all.length === 0 && (
         <Empty title="Nothing was sent lately">
-          <p>A webhook, channel or credential is here once something was sent to it.</p>
+          <p>
+            A webhook, channel or credential is here once something was sent to it. The{' '}
+            <Link to="/accounts/$account/webhooks" params={{ account }}>
+              webhooks of the account
+            </Link>{' '}
+            can be sent a test event.
+          </p>
         </Empty>
       )}
       {since !== null && (
@@ -43,7 +50,18 @@ export function Targets() {
 }
 
 function OneTarget({ target }: { readonly target: Target }) {
-  const { target_sid, kind, service_sid, url, pending, delivered, failed, median_duration_ms, p95_duration_ms } = target
+  const {
+    target_sid,
+    kind,
+    service_sid,
+    conversation_sid,
+    url,
+    pending,
+    delivered,
+    failed,
+    median_duration_ms,
+    p95_duration_ms,
+  } = target
   const { date_delivered, last_failure } = target
   const finished = delivered + failed
   return (
@@ -92,6 +110,7 @@ function OneTarget({ target }: { readonly target: Target }) {
           </>
         )}
       </dl>
+      {kind === 'webhook' && <TestEvent target={target_sid} conversation={conversation_sid} />}
     </section>
   )
 }

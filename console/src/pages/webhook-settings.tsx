@@ -13,6 +13,7 @@ import { ConfigPage, type Scope } from '../parts/config-page.tsx'
 import { CopyResource } from '../parts/copy-resource.tsx'
 import { EventFilters } from '../parts/event-filters.tsx'
 import { choicesIn, PageForm, textIn } from '../parts/page-form.tsx'
+import { TestEvent } from '../parts/test-event.tsx'
 
 /** Where an account's events are sent. */
 export function AccountWebhooks() {
@@ -34,6 +35,7 @@ function OfAccount({ account }: Scope) {
         account={account}
         path={accountWebhooksPath}
         stored={stored.data}
+        sid={account}
         target={stored.data.target ?? 'webhook'}
         reload={stored.refetch}
       />
@@ -57,7 +59,13 @@ function OfService({ account, service }: Scope) {
           Webhooks of the account
         </Link>
       </p>
-      <WebhookForm account={account} path={serviceWebhooksPath(service)} stored={stored.data} reload={stored.refetch} />
+      <WebhookForm
+        account={account}
+        path={serviceWebhooksPath(service)}
+        stored={stored.data}
+        sid={service}
+        reload={stored.refetch}
+      />
     </>
   )
 }
@@ -66,11 +74,13 @@ interface WebhookFormProps {
   readonly account: string
   readonly path: string
   readonly stored: WebhookConfiguration
+  /** Of whom they are. */
+  readonly sid: string
   readonly target?: string
   readonly reload: () => Promise<unknown>
 }
 
-function WebhookForm({ account, path, stored, target, reload }: WebhookFormProps) {
+function WebhookForm({ account, path, stored, sid, target, reload }: WebhookFormProps) {
   return (
     <>
       <PageForm
@@ -122,6 +132,13 @@ function WebhookForm({ account, path, stored, target, reload }: WebhookFormProps
         </p>
         <EventFilters name="filters" chosen={stored.filters ?? []} />
       </PageForm>
+      {stored.post_webhook_url !== null && (
+        <section>
+          <h2>Try it</h2>
+          <p className="row-note">To the post-action URL as it is saved, signed like any event. It tells of no change.</p>
+          <TestEvent key={stored.post_webhook_url} target={sid} />
+        </section>
+      )}
       <div className="acts">
         <CopyResource account={account} path={path} resource={stored} makes={{ path, form: asForm(stored) }} />
       </div>

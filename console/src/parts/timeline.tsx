@@ -176,6 +176,8 @@ function wordsOf({ event_type, params }: Delivery): string {
       return 'The conversation was changed'
     case 'onConversationAdded':
       return 'The conversation was created'
+    case 'onTestEvent':
+      return 'A test event was sent'
     default:
       return ''
   }
