@@ -9,6 +9,7 @@ import type { DeliveryIdle } from '../delivery/idle.ts'
 import { ApiError, isFailure, refuse } from '../errors.ts'
 import type { Gateway } from '../gateway/gateway.ts'
 import type { Installation } from '../installation/open.ts'
+import { resow } from '../installation/seed.ts'
 import { accountRoutes } from './accounts.ts'
 import { auditRoutes } from './audit.ts'
 import { addAuditing } from './auditing.ts'
@@ -124,7 +125,8 @@ export function adminRoutes({
     if (gateway) await admin.register(gatewayRoutes(installation, gateway), { prefix: '/gateway' })
     if (clock instanceof TestClock && timers && idle) {
       await admin.register(clockRoutes({ clock, database, timers, idle }), { prefix: '/clock' })
-      if (testMode && plan) await admin.register(testModeRoutes({ clock, database, plan, ...testMode }))
+      if (testMode && plan)
+        await admin.register(testModeRoutes({ clock, database, plan, resow: (seed) => resow(seed, installation), ...testMode }))
     }
   }
 }

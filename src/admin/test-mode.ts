@@ -3,6 +3,7 @@ import type { FastifyInstance, FastifyPluginAsync } from 'fastify'
 import type { Fault, Faults } from '../api/faults.ts'
 import type { ClockState, TestClock } from '../clock.ts'
 import type { ParleyCommands } from '../commands.ts'
+import { ConfigError } from '../config.ts'
 import { milliseconds, parseDuration, plusDuration } from '../dates.ts'
 import type { Deliveries } from '../delivery/deliveries.ts'
 import type { PlantRequest } from '../seed/commands.ts'
@@ -38,9 +39,22 @@ const noFields = { title: 'NoFields', type: ['object', 'null'], properties: {}, 
 const reset: OperationSchema = {
   operationId: 'reset',
   summary: 'Go back to the seed',
-  description: `${only} Deletes everything, sets the clock back, drops all faults, and stores the seed, or else the first account, anew. SIDs of the seed stay the same, and its timers start now.`,
+  description:
+    `${only} Deletes everything, sets the clock back, drops all faults, and stores the seed, or else the first account, anew. SIDs of the seed ` +
+    'stay the same, and its timers start now. With `seed` that is the seed until the server stops; one with mistakes is refused, and nothing ' +
+    'is changed. Its first account is that of the server.',
   tags,
-  body: noFields,
+  body: {
+    title: 'Reset',
+    type: ['object', 'null'],
+    properties: {
+      seed: {
+        description: 'A seed: an object, or a text of JSON or YAML',
+        anyOf: [{ type: 'object', additionalProperties: true }, { type: 'string' }],
+      },
+    },
+    additionalProperties: false,
+  },
   response: { 204: { type: 'null', description: 'The server is as after its start' }, ...bodyErrors(404) },
 }
 const takeSnapshot: OperationSchema = {
@@ -133,19 +147,29 @@ export interface TestModeOptions {
   readonly deliveries: Pick<Deliveries<unknown>, 'whileQuiet' | 'whileGivenUp'>
   readonly faults: Faults
   readonly plan: PlantRequest
+  /** Returns what is stored for a seed. Throws ConfigError, before anything is changed. */
+  readonly resow: (seed: unknown) => Promise<PlantRequest>
 }
 
 /** Goes back to the seed or to a snapshot. While it does, nothing is delivered. */
 class World {
   readonly #options: TestModeOptions
   readonly #snapshots = new Map<string, Snapshot>()
+  /** What a reset goes back to. */
+  #seeded: PlantRequest
 
   constructor(options: TestModeOptions) {
     this.#options = options
+    this.#seeded = options.plan
+  }
+
+  async sow(seed: unknown): Promise<void> {
+    this.#seeded = await this.#options.resow(seed)
   }
 
   async reset(): Promise<void> {
-    const { clock, database, deliveries, faults, plan: seeded } = this.#options
+    const { clock, database, deliveries, faults } = this.#options
+    const seeded = this.#seeded
     await deliveries.whileGivenUp(async () => {
       clock.reset()
       await database.write('reset', { ...seeded, plan: datedAt(seeded.plan, clock.now()), clock: clock.state })
@@ -190,7 +214,13 @@ export function testModeRoutes(options: TestModeOptions): FastifyPluginAsync {
   const { database, faults } = options
   const world = new World(options)
   return async (routes) => {
-    routes.post('/reset', { schema: reset }, async (_request, reply) => {
+    routes.post<{ Body: { seed?: unknown } | null }>('/reset', { schema: reset }, async ({ body }, reply) => {
+      try {
+        if (body?.seed !== undefined) await world.sow(body.seed)
+      } catch (error) {
+        if (error instanceof ConfigError) return reply.code(400).send({ error: error.lines.join('\n') })
+        throw error
+      }
       await world.reset()
       return reply.code(204).send()
     })

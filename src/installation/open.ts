@@ -5,10 +5,8 @@ import { AuditLog } from '../audit/log.ts'
 import { type Clock, SystemClock, TestClock } from '../clock.ts'
 import type { ParleyCommands } from '../commands.ts'
 import { type Config, secretFile } from '../config.ts'
-import { isJsonObject } from '../json.ts'
 import { openLog } from '../observability/log.ts'
 import type { PlantRequest } from '../seed/commands.ts'
-import type { Seed } from '../seed/read.ts'
 import { randomToken } from '../sids.ts'
 import type { Database } from '../storage/database.ts'
 import { factByName, firstAccountFact } from '../storage/facts.ts'
@@ -18,7 +16,7 @@ import type { Vault } from '../vault.ts'
 import { commandModule } from './command-module.ts'
 import { checkBeforeOpening } from './preflight.ts'
 import { claimMediaFolder, loadOrCreateSecret, openVault } from './secrets.ts'
-import { seedOf, sow } from './seed.ts'
+import { firstAccountOf, seedOf, sow } from './seed.ts'
 import { storedClock } from './test-clock.ts'
 import { claimTestMode, openPlan } from './test-mode.ts'
 
@@ -90,7 +88,12 @@ export async function openInstallation(config: Config, options: OpenOptions = {}
     const opened = await openFirstAccount(config, database, vault, clock)
     const account = {
       ...opened,
-      tokenGivenBy: config.auth_token !== null ? 'PARLEY_AUTH_TOKEN' : givesToken(seed) ? 'the seed' : null,
+      tokenGivenBy:
+        config.auth_token !== null
+          ? 'PARLEY_AUTH_TOKEN'
+          : typeof firstAccountOf(seed).auth_token === 'string'
+            ? 'the seed'
+            : null,
     } as const
     const plan = config.testMode ? (seeded ?? { plan: await openPlan(database, account), hash: null }) : null
     const audit = new AuditLog<ParleyCommands>({ database, vault, clock })
@@ -104,13 +107,6 @@ export async function openInstallation(config: Config, options: OpenOptions = {}
     await database.close()
     throw error
   }
-}
-
-/** Whether a seed gives the auth token of the first account. */
-function givesToken(seed: Seed | null): boolean {
-  const accounts = isJsonObject(seed?.value) && Array.isArray(seed.value.accounts) ? seed.value.accounts : []
-  const first: unknown = accounts[0]
-  return isJsonObject(first) && typeof first.auth_token === 'string'
 }
 
 function endProcess(log: Logger, err: Error): void {

@@ -14,7 +14,7 @@ export async function readSeed(file: string): Promise<Seed> {
   const kind = extname(file).toLowerCase()
   if (!['.json', '.yaml', '.yml'].includes(kind)) throw new ConfigError(`the seed ${file} must end in .json, .yaml or .yml`)
   const text = textOf(file)
-  return { source: file, value: await (kind === '.json' ? parseJson : parseYaml)(file, text) }
+  return { source: file, value: await (kind === '.json' ? parseJson : parseSeed)(file, text) }
 }
 
 function textOf(file: string): string {
@@ -79,15 +79,17 @@ function keyTwice(file: string, text: string, position: number): ConfigError {
   return new ConfigError(`the seed ${file} has a key twice in the same object: line ${lineAt(text, position)}`)
 }
 
-async function parseYaml(file: string, text: string): Promise<unknown> {
+/** Returns what a text says that is YAML, or JSON, which is YAML. `file`: for messages, in which nothing of the text is. Throws ConfigError. */
+export async function parseSeed(file: string, text: string): Promise<unknown> {
   const { parseDocument } = await import('yaml')
-  const document = parseDocument(text, { prettyErrors: false })
-  const [error] = document.errors
-  if (error?.code === 'DUPLICATE_KEY') throw keyTwice(file, text, error.pos[0])
-  if (error) throw new ConfigError(`the seed ${file} is not YAML: line ${lineAt(text, error.pos[0])} (${error.code})`)
   try {
+    const document = parseDocument(text, { prettyErrors: false })
+    const [error] = document.errors
+    if (error?.code === 'DUPLICATE_KEY') throw keyTwice(file, text, error.pos[0])
+    if (error) throw new ConfigError(`the seed ${file} is not YAML: line ${lineAt(text, error.pos[0])} (${error.code})`)
     return document.toJS()
   } catch (error) {
+    if (error instanceof ConfigError) throw error
     throw new ConfigError(`the seed ${file} cannot be used: ${errorOf(error).message}`)
   }
 }

@@ -73,7 +73,57 @@ test('reset and restore give up the webhooks under way, and a snapshot does not 
   expect((await server.admin('GET', '/deliveries')).deliveries).toEqual([])
 })
 
-test.for(['/reset', '/snapshot'])('%s takes no fields, and no body that is not an object', async (path, { server }) => {
+test('reset takes a seed, with the account of the server, and goes back to it from then on', async () => {
+  const server = await startServer({ testMode: true })
+  const { account_sid } = server
+  const identities = async () => (await server.sdk.conversations.v1.users.list()).map(({ identity }) => identity)
+  const seed = { accounts: [{ friendly_name: 'Shop', users: [{ identity: 'alice' }] }, { friendly_name: 'Other' }] }
+  expect(await ask(server, 'POST', '/reset', { seed })).toEqual({ status: 204, body: null })
+  const { accounts } = await server.admin('GET', '/accounts')
+  expect(accounts.map(({ friendly_name }: { friendly_name: string }) => friendly_name).sort()).toEqual(['Other', 'Shop'])
+  // It has the token that it had: the client goes on.
+  expect(await identities()).toEqual(['alice'])
+  await server.sdk.conversations.v1.users.create({ identity: 'bob' })
+  await server.admin('POST', '/reset')
+  expect(await identities()).toEqual(['alice'])
+  // As text, JSON or YAML.
+  await server.admin('POST', '/reset', { seed: `accounts:\n  - sid: ${account_sid}\n    users: [{ identity: carol }]` })
+  expect(await identities()).toEqual(['carol'])
+  await server.admin('POST', '/reset', { seed: JSON.stringify(seed) })
+  expect(await identities()).toEqual(['alice'])
+  // Refused before anything is changed: neither what is stored nor what a reset goes back to.
+  const refused = async (wrong: unknown) => {
+    const { status, body } = await ask(server, 'POST', '/reset', { seed: wrong })
+    expect(status, body?.error).toBe(400)
+    return body.error
+  }
+  const twice = { identity: 'a' }
+  expect(await refused({ accounts: [{ users: [{ identiy: 'x' }] }] })).toMatch(/identiy/)
+  expect(await refused({ accounts: [{ users: [twice, twice] }] })).toMatch(/accounts\[0\]\.users\[1\] is refused/)
+  expect(await refused({ accounts: [{ sid: nobody }] })).toContain(account_sid)
+  expect(await refused('accounts: [')).toMatch(/^the seed that was given is not YAML: line 1/)
+  expect(await refused('accounts: 1\naccounts: 2')).toMatch(/twice/)
+  for (const wrong of [
+    '',
+    'text',
+    {},
+    '[]',
+    '&a [*a]',
+    `${'['.repeat(20_000)}`,
+    `x: ${'&a [*a,'.repeat(50)}`,
+    { accounts: [] },
+    { accounts: 7 },
+  ]) {
+    await refused(wrong)
+  }
+  for (const wrong of [7, null, [], true]) expect((await ask(server, 'POST', '/reset', { seed: wrong })).status).toBe(400)
+  expect(await identities()).toEqual(['alice'])
+  await server.admin('POST', '/reset')
+  expect(await identities()).toEqual(['alice'])
+  await server.stop()
+})
+
+test.for(['/reset', '/snapshot'])('%s takes no unknown fields, and no body that is not an object', async (path, { server }) => {
   for (const body of [{ snapshot: 'x' }, { seed: {} }, [], [1], 'true', '7', '"text"']) {
     expect((await ask(server, 'POST', path, body)).status, JSON.stringify(body)).toBe(400)
   }

@@ -79,18 +79,22 @@ export const wider = `document.documentElement.scrollWidth <= 360 ? [] : [...doc
 
 /**
  * Opens pages by their paths, each in light and dark and 360 wide, loads each again, and expects it to show its text, to pass axe, to fit,
- * and that nothing in it has run.
+ * and that nothing in it has run. `act`: what is done first.
  */
-export async function expectLooks(server: { readonly url: string }, pages: readonly [path: string, ready: string][]) {
+export async function expectLooks(
+  server: { readonly url: string },
+  pages: readonly [path: string, ready: string, act?: (page: Page) => Promise<unknown>][],
+) {
   for (const dark of [false, true]) {
     const visitor = await newVisitor(server, { width: 360, dark })
     const page = await visitor.open(pages[0]?.[0])
     await signIn(page)
-    for (const [path, ready] of pages) {
+    for (const [path, ready, act] of pages) {
       await page.goto(`${server.url}/console${path}`)
       await page.getByText(ready).filter({ visible: true }).first().waitFor()
       await page.reload()
       await page.getByText(ready).filter({ visible: true }).first().waitFor()
+      await act?.(page)
       expect(await violationsOf(page), `${path}, ${dark ? 'dark' : 'light'}`).toEqual([])
       expect(await page.evaluate(wider), path).toEqual([])
       expect(await page.evaluate("'pwned' in window"), path).toBe(false)

@@ -5,6 +5,7 @@ import { post, type Snapshot } from '../api.ts'
 import { announce } from '../parts/announce.tsx'
 import { Empty, Field, Loading, Problem, StateBadge, textsOf } from '../parts/basics.tsx'
 import { FormDialog } from '../parts/form-dialog.tsx'
+import { Seed } from '../parts/seed.tsx'
 import { dueWithinHour, maxDue, queryClient, server, services, snapshots, timers } from '../queries.ts'
 import { Countdown, countdown, Time, useNow } from '../time.tsx'
 
@@ -76,6 +77,7 @@ export function Clock() {
         </section>
       )}
       {info.data?.test_mode && <Snapshots />}
+      {info.data?.test_mode && <Seed />}
       <DueByService />
       <section>
         <h2>Due next</h2>
