@@ -185,6 +185,8 @@ export interface V1Page<T> {
   readonly items: readonly T[]
   /** The path of the next page; null on the last one. */
   readonly next: string | null
+  /** That of the page before it; null on the first one. */
+  readonly previous: string | null
 }
 
 /** The server has refused a request. The message is a sentence that says why. */
@@ -295,10 +297,16 @@ export async function getText(path: string): Promise<string> {
 
 /** Reads one page of a list of `/v1`. */
 export async function getPage<T>(path: string, options: Options): Promise<V1Page<T>> {
-  const body = await get<{ meta: { key: string; next_page_url: string | null } } & Record<string, unknown>>(path, options)
+  const body = await get<{ meta: PageMeta } & Record<string, unknown>>(path, options)
   const items = body[body.meta.key] as readonly T[]
-  const { next_page_url: next } = body.meta
-  return { items, next: next === null ? null : pathOf(next) }
+  const { next_page_url: next, previous_page_url: previous } = body.meta
+  return { items, next: next === null ? null : pathOf(next), previous: previous === null ? null : pathOf(previous) }
+}
+
+interface PageMeta {
+  readonly key: string
+  readonly next_page_url: string | null
+  readonly previous_page_url: string | null
 }
 
 /** A URL of a response has the public name of the server, perhaps with a path before `/v1`; the console stays where it is. */

@@ -121,13 +121,21 @@ export const conversation = (account: string, service: string, sid: string) =>
     queryFn: () => get<Conversation>(conversationPath(service, sid), { account }),
   })
 
-export const messages = (account: string, service: string, sid: string) =>
+/** The latest first. `at`: a message; the page that it is on is read first, however far back it is. */
+export const messages = (account: string, service: string, sid: string, at?: string) =>
   infiniteQueryOptions({
-    queryKey: ['conversation', sid, 'messages'],
-    queryFn: ({ pageParam }): Promise<V1Page<Message>> => getPage(pageParam, { account }),
-    initialPageParam: `${conversationPath(service, sid)}/Messages?Order=desc&PageSize=50`,
+    queryKey: ['conversation', sid, 'messages', at ?? ''],
+    queryFn: async ({ pageParam }): Promise<V1Page<Message>> =>
+      getPage(pageParam ?? (await pageWith(service, sid, at ?? '')), { account }),
+    initialPageParam: at === undefined ? `${conversationPath(service, sid)}/Messages?Order=desc&PageSize=50` : null,
     getNextPageParam: (page) => page.next,
+    getPreviousPageParam: (page) => page.previous,
   })
+
+async function pageWith(service: string, sid: string, message: string): Promise<string> {
+  const path = `/admin/v1/services/${service}/conversations/${sid}/messages/${encodeURIComponent(message)}`
+  return (await get<{ page_url: string }>(path)).page_url
+}
 
 export const participants = (account: string, service: string, sid: string) =>
   queryOptions({

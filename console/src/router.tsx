@@ -55,7 +55,12 @@ const routes = [
       textsAmong(search, ['state', 'name', 'identity', 'address', 'text', 'from', 'to']),
     component: Conversations,
   }),
-  createRoute({ getParentRoute: () => root, path: '/services/$service/conversations/$sid', component: Conversation }),
+  createRoute({
+    getParentRoute: () => root,
+    path: '/services/$service/conversations/$sid',
+    validateSearch: (search): { at?: string } => textsAmong(search, ['at']),
+    component: Conversation,
+  }),
   createRoute({
     getParentRoute: () => root,
     path: '/deliveries',

@@ -25,6 +25,7 @@ import { importRoutes } from './import.ts'
 import { inboundRoutes } from './inbound.ts'
 import { keyRoutes } from './keys.ts'
 import { mailRoutes } from './mail.ts'
+import { messageRoutes } from './messages.ts'
 import { nodeRoutes } from './nodes.ts'
 import { overviewRoutes } from './overview.ts'
 import { privacyRoutes } from './privacy.ts'
@@ -117,6 +118,7 @@ export function adminRoutes({
     if (timers) {
       await admin.register(nodeRoutes(installation))
       await admin.register(conversationRoutes(installation, timers))
+      await admin.register(messageRoutes(installation))
       await admin.register(eventRoutes(database))
     }
     await admin.register(deliveryRoutes(installation, idle), { prefix: '/deliveries' })

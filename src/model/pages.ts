@@ -122,6 +122,11 @@ function padValues(condition: AnyCondition): AnyCondition {
   return { ...condition, values: [...values, ...Array.from({ length: missing }, () => last)] }
 }
 
+/** Returns the token of the page that begins at a place of a list, whatever is at the place included. */
+export function tokenFrom(issuer: Issuer, { key, sid }: Pick<Position, 'key' | 'sid'>): string {
+  return formatToken('forward', issuer, '', undefined, { direction: 'forward', inclusive: true, key, sid, signature: '' })
+}
+
 /** Returns a token in base64url: twilio-go corrupts dots (twilio-go#226). */
 function formatToken(
   direction: Position['direction'],

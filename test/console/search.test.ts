@@ -1,4 +1,5 @@
 import { afterAll, expect } from 'vitest'
+import { ask } from '../support/admin.ts'
 import { violationsOf } from '../support/console.ts'
 import { closeBrowser, test } from './support.ts'
 
@@ -69,4 +70,80 @@ test('the search field leads to what is found in all accounts, marked as text, a
   await page.keyboard.type('crossing')
   await page.keyboard.press('Enter')
   await group('Conversations').getByRole('link').filter({ hasText: 'Zebra crossing' }).waitFor()
+})
+
+test('a message that was found is brought into view and marked, however far back it is', async ({ tenant, visitor }) => {
+  const v1 = tenant.sdk.conversations.v1
+  const { sid } = await v1.conversations.create({ friendlyName: 'A long one' })
+  const here = v1.conversations(sid)
+  for (let i = 0; i < 260; i += 20) {
+    await Promise.all(
+      Array.from({ length: 20 }, (_, j) => here.messages.create({ body: i + j === 17 ? 'needle' : `hay ${i + j}` })),
+    )
+  }
+  const found = (await here.messages.list()).find(({ body }) => body === 'needle')
+  const page = await visitor.open('/search?q=needle')
+  await page.getByRole('region', { name: 'Messages' }).getByRole('link').click()
+  const marked = page.locator('article[aria-current]')
+  await marked.getByText('needle').waitFor()
+  const isInView = `(() => { const { top, bottom } = document.querySelector('article[aria-current]').getBoundingClientRect()
+    const box = document.querySelector('.timeline').getBoundingClientRect(); return top >= box.top && bottom <= box.bottom })()`
+  await expect.poll(() => page.evaluate(isInView)).toBe(true)
+  expect(page.url()).toContain(`at=${found?.sid}`)
+  expect(await violationsOf(page)).toEqual([])
+  await page.reload()
+  await expect.poll(() => page.evaluate(`document.querySelector('article[aria-current]') && ${isInView}`)).toBe(true)
+  // Neither the end nor the beginning is there, and both can be reached, without a gap.
+  const log = page.getByRole('log')
+  const shown = async () => (await log.locator('article .row-note').allInnerTexts()).filter((text) => text.startsWith('#'))
+  const all = Array.from({ length: 260 }, (_, i) => `#${i}`)
+  await log.getByRole('button', { name: 'Load newer messages' }).click()
+  await expect.poll(async () => (await shown()).length).toBeGreaterThan(60)
+  for (const direction of ['newer', 'older']) {
+    const more = log.getByRole('button', { name: `Load ${direction} messages` })
+    for (let before = -1; before !== (await shown()).length && (await more.count()) > 0; ) {
+      before = (await shown()).length
+      await more.click()
+      await expect.poll(async () => (await more.count()) === 0 || (await shown()).length > before).toBe(true)
+    }
+  }
+  expect(await shown()).toEqual(all)
+  expect(await page.getByRole('link', { name: 'To the latest messages' }).count()).toBe(0)
+  // What comes now is on the page, too.
+  await here.messages.create({ body: 'the latest' })
+  await log.getByText('the latest').waitFor()
+  // Whoever writes sees what they have written.
+  await page.goto(page.url())
+  await marked.waitFor()
+  await page.getByRole('textbox', { name: 'Message' }).fill('mine')
+  await page.getByRole('button', { name: 'Send' }).click()
+  await log.getByText('mine').waitFor()
+  expect(page.url()).not.toContain('at=')
+  // Of a message that is gone the page says so, and leads on.
+  await here.messages(found?.sid ?? '').remove()
+  await page.goto(`${page.url().split('?')[0]}?at=${found?.sid}`)
+  await page.getByRole('alert').getByText('was not found').waitFor()
+  await page.getByRole('link', { name: 'To the latest messages' }).click()
+  await log.getByText('mine').waitFor()
+})
+
+test('a page of messages is found by a message of it', async ({ server, tenant }) => {
+  const v1 = tenant.sdk.conversations.v1
+  const service = (await v1.configuration().fetch()).defaultChatServiceSid
+  const { sid } = await v1.conversations.create()
+  const made = []
+  for (let i = 0; i < 60; i++) made.push(await v1.conversations(sid).messages.create({ body: `${i}` }))
+  const path = (message: string, of = sid, within = service) => `/services/${within}/conversations/${of}/messages/${message}`
+  const place = await tenant.admin('GET', path(made[5]?.sid ?? ''))
+  expect(place).toMatchObject({ message_sid: made[5]?.sid, index: 5 })
+  const page = await tenant.call('GET', place.page_url)
+  expect(page.body.messages.map(({ index }: { index: number }) => index)).toEqual(Array.from({ length: 26 }, (_, i) => 25 - i))
+  expect((await tenant.admin('GET', path(made[50]?.sid ?? ''))).page_url).not.toContain('PageToken')
+  const { sid: other } = await v1.conversations.create()
+  const nobody = `IM${'0'.repeat(32)}`
+  for (const wrong of [path(nobody), path(made[5]?.sid ?? '', other), path('%20'), path('x'.repeat(300)), path('..%2f..')]) {
+    expect((await ask(server, 'GET', wrong)).status, wrong).toBe(404)
+  }
+  expect((await ask(server, 'GET', path('%00'))).status).toBe(400)
+  expect((await ask(server, 'GET', path(made[5]?.sid ?? '', sid, `IS${'0'.repeat(32)}`))).status).toBe(404)
 })

@@ -34,7 +34,9 @@ export function Conversation() {
 
 function Loaded({ account, service, sid }: { readonly account: string; readonly service: string; readonly sid: string }) {
   const itself = useQuery(conversation(account, service, sid))
-  const written = useInfiniteQuery(messages(account, service, sid))
+  const { at } = route.useSearch()
+  const navigate = route.useNavigate()
+  const written = useInfiniteQuery(messages(account, service, sid, at))
   const people = useQuery(participants(account, service, sid))
   const sent = useInfiniteQuery(deliveries({ service, conversation: itself.data?.sid ?? sid }))
   if (itself.error || !itself.data) {
@@ -70,9 +72,11 @@ function Loaded({ account, service, sid }: { readonly account: string; readonly 
               isPending={written.isPending}
               error={written.error ?? sent.error}
               retry={() => void written.refetch()}
+              at={at}
               older={written.hasNextPage ? () => void written.fetchNextPage() : null}
+              newer={at !== undefined && written.hasPreviousPage ? () => void written.fetchPreviousPage() : null}
             />
-            <Composer people={members} />
+            <Composer people={members} onSent={() => at !== undefined && void navigate({ search: {}, replace: true })} />
           </section>
           <aside aria-label="About the conversation">
             <People people={people} />

@@ -170,7 +170,12 @@ function Hit({ hit }: { readonly hit: SearchHit }) {
           {shown}
         </Link>
       ) : (
-        <Link to="/services/$service/conversations/$sid" params={{ service, sid }} className="row">
+        <Link
+          to="/services/$service/conversations/$sid"
+          params={{ service, sid }}
+          search={hit.type === 'message' ? { at: hit.sid } : {}}
+          className="row"
+        >
           {shown}
         </Link>
       )}

@@ -18,7 +18,7 @@ function canWriteFromOutside({ messaging_binding: binding }: Participant): boole
 }
 
 /** Writes a message as `system`, as any participant, or lets somebody write from outside as a carrier would hand it over. */
-export function Composer({ people }: { readonly people: readonly Participant[] }) {
+export function Composer({ people, onSent }: { readonly people: readonly Participant[]; readonly onSent: () => void }) {
   const { state, account } = useShown()
   const { path, options } = useActing()
   const [webhooks, setWebhooks] = useSetting('webhooks')
@@ -34,6 +34,7 @@ export function Composer({ people }: { readonly people: readonly Participant[] }
     onSuccess: () => {
       if (text.current) text.current.value = ''
       text.current?.focus()
+      onSent()
     },
   })
   const submit = () => {

@@ -18,9 +18,11 @@ interface BubbleProps {
   readonly people: readonly Participant[]
   /** What was sent about it. */
   readonly deliveries: readonly Delivery[]
+  /** Whether it is the one that was looked for. */
+  readonly isMarked: boolean
 }
 
-export function MessageBubble({ message, people, deliveries }: BubbleProps) {
+export function MessageBubble({ message, people, deliveries, isMarked }: BubbleProps) {
   const { state } = useShown()
   const { path, options } = useActing()
   const [open, setOpen] = useState<'edit' | 'delete' | null>(null)
@@ -35,6 +37,7 @@ export function MessageBubble({ message, people, deliveries }: BubbleProps) {
     <article
       className={author === 'system' ? 'message from-system' : 'message'}
       aria-label={`Message ${index} by ${author}`}
+      aria-current={isMarked || undefined}
       id={sid}
     >
       <header>

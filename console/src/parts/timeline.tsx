@@ -1,3 +1,4 @@
+import { Link } from '@tanstack/react-router'
 import { Fragment, type ReactNode, useEffect, useRef, useState } from 'react'
 import type { Conversation, Delivery, Message, Participant } from '../api.ts'
 import { Time } from '../time.tsx'
@@ -14,8 +15,12 @@ interface TimelineProps {
   readonly isPending: boolean
   readonly error: unknown
   readonly retry: () => void
+  /** The message that was looked for: it is brought into view, and marked. */
+  readonly at: string | undefined
   /** Loads older messages; null when there are none. */
   readonly older: (() => void) | null
+  /** Loads newer messages; null when the latest are there. */
+  readonly newer: (() => void) | null
 }
 
 interface Entry {
@@ -26,13 +31,17 @@ interface Entry {
 
 /** Messages, what has happened between them and what was sent about it, on one line of time. The latest is at the bottom. */
 export function Timeline(props: TimelineProps) {
-  const { messages, isPending, error, retry, older } = props
+  const { messages, isPending, error, retry, at, older, newer } = props
   const [count, setCount] = useState(0)
   const box = useRef<HTMLDivElement>(null)
   const latest = messages[0]?.sid
   const seen = useRef(latest)
+  /** The message that was the last one when newer ones were asked for: the reader goes on from there. */
+  const left = useRef<string>(undefined)
   useEffect(() => {
     if (latest === seen.current) return
+    if (left.current !== undefined) document.getElementById(left.current)?.scrollIntoView({ block: 'end' })
+    left.current = undefined
     // The box stays at its bottom by itself; whoever reads further up is told.
     const scrolledUp = (box.current?.scrollTop ?? 0) < -40
     if (seen.current !== undefined && scrolledUp) setCount((before) => before + 1)
@@ -42,6 +51,10 @@ export function Timeline(props: TimelineProps) {
     box.current?.scrollTo({ top: 0 })
     setCount(0)
   }
+  const isThere = at !== undefined && messages.some(({ sid }) => sid === at)
+  useEffect(() => {
+    if (isThere) document.getElementById(at)?.scrollIntoView({ block: 'center' })
+  }, [at, isThere])
   return (
     <>
       <div
@@ -69,18 +82,36 @@ export function Timeline(props: TimelineProps) {
           {entriesOf(props).map(({ key, shown }) => (
             <Fragment key={key}>{shown}</Fragment>
           ))}
+          {newer && (
+            <button
+              type="button"
+              className="more"
+              onClick={() => {
+                left.current = latest
+                newer()
+              }}
+            >
+              Load newer messages
+            </button>
+          )}
         </div>
       </div>
-      {count > 0 && (
-        <button type="button" className="news" onClick={toBottom}>
-          New messages below
-        </button>
+      {newer || (at !== undefined && error) ? (
+        <Link from="/services/$service/conversations/$sid" to="." search={{}} className="button news">
+          To the latest messages
+        </Link>
+      ) : (
+        count > 0 && (
+          <button type="button" className="news" onClick={toBottom}>
+            New messages below
+          </button>
+        )
       )}
     </>
   )
 }
 
-function entriesOf({ conversation, people, messages, deliveries, older }: TimelineProps): Entry[] {
+function entriesOf({ conversation, people, messages, deliveries, at: looked, older, newer }: TimelineProps): Entry[] {
   const ascending = messages.toReversed()
   const loaded = new Set(messages.map(({ sid }) => sid))
   const ofMessage = Map.groupBy(
@@ -101,12 +132,18 @@ function entriesOf({ conversation, people, messages, deliveries, older }: Timeli
       entries.push({ key: `gap ${message.index}`, at, shown: <p className="line">{which}</p> })
     }
     before = message.index
-    entries.push({ key: message.sid, at, shown: <MessageBubble message={message} people={people} deliveries={sent} /> })
+    entries.push({
+      key: message.sid,
+      at,
+      shown: <MessageBubble message={message} people={people} deliveries={sent} isMarked={message.sid === looked} />,
+    })
   }
   const from = older ? (entries[0]?.at ?? 0) : 0
-  const others = deliveries.filter(
-    ({ params, date_created }) => !loaded.has(params.MessageSid ?? '') && Date.parse(date_created) >= from,
-  )
+  const to = newer ? at : Number.POSITIVE_INFINITY
+  const others = deliveries.filter(({ params, date_created }) => {
+    const created = Date.parse(date_created)
+    return !loaded.has(params.MessageSid ?? '') && created >= from && created <= to
+  })
   for (const one of others) entries.push({ key: one.id, at: Date.parse(one.date_created), shown: <EventLine delivery={one} /> })
   for (const closing of closingsUndone(others, conversation.state)) {
     entries.push({
