@@ -2,7 +2,7 @@ import type { FastifyPluginAsync } from 'fastify'
 import { milliseconds, parseInstant } from '../dates.ts'
 import { readFailed } from '../delivery/failed.ts'
 import type { DeliveryIdle } from '../delivery/idle.ts'
-import { deliveryById, deliveryStatuses, readLog } from '../delivery/log.ts'
+import { deliveryById, deliveryKinds, deliveryStatuses, readLog } from '../delivery/log.ts'
 import type { Attempt } from '../delivery/record.ts'
 import type { Installation } from '../installation/open.ts'
 import { parseStored } from '../json.ts'
@@ -40,7 +40,6 @@ const maxDropped = 500
 /** Deliveries that are sent once more in one transaction. */
 const maxRedelivered = 100
 
-const deliveryKinds: readonly DeliveryKind[] = ['webhook', 'message', 'loopback', 'push']
 const text = { type: 'string' } as const
 const filter = { type: 'string', maxLength: 64 } as const
 const deliveryId = '^WD[0-9a-f]{32}$'

@@ -1,5 +1,5 @@
 import { Command, InvalidArgumentError, Option } from 'commander'
-import { deliveryStatuses } from '../delivery/log.ts'
+import { deliveryKinds, deliveryStatuses } from '../delivery/log.ts'
 import { asOperator } from './operator.ts'
 import type { Call } from './server.ts'
 import { configOf, withSettings } from './settings.ts'
@@ -84,15 +84,60 @@ export function deliveriesCommand(): Command {
   return deliveries
 }
 
-/** `parley redeliver`: sends a delivery once more. */
+interface Failed {
+  readonly since?: string
+  readonly until?: string
+  readonly service?: string
+  readonly conversation?: string
+  readonly event?: string
+  readonly target?: string
+  readonly kind?: string
+}
+
+/** `parley redeliver`: sends deliveries once more, by their ids or all that have failed since a date. */
 export function redeliverCommand(): Command {
-  return withSettings(new Command('redeliver').description('send deliveries once more, with the same idempotency token'))
-    .argument('<id...>', 'ids of deliveries, WD…')
-    .action((ids: string[], _options, command: Command) =>
-      asOperator(configOf(command), async (call) => {
+  return withFilter(
+    withSettings(new Command('redeliver').description('send deliveries once more, with the same idempotency token'))
+      .argument('[id...]', 'ids of deliveries, WD…')
+      .option('--since <date>', 'in place of ids: those that have failed of what was created from this ISO 8601 date on'),
+  )
+    .option('--until <date>', 'with --since: created before this date')
+    .option('--event <name>', 'with --since: only those of an event, such as onMessageAdded')
+    .option('--target <sid>', 'with --since: only those to an account, service, webhook, channel or credential')
+    .addOption(new Option('--kind <kind>', 'with --since: only those that are').choices(deliveryKinds))
+    .action((ids: string[], _options, command: Command) => {
+      const { since, until, service, conversation, event, target, kind } = command.opts<Failed>()
+      const narrowed = [until, service, conversation, event, target, kind].some((option) => option !== undefined)
+      if (since === undefined ? ids.length === 0 || narrowed : ids.length > 0) {
+        command.error('error: either ids of deliveries, or --since and what narrows it down', { code: 'parley.redeliver' })
+      }
+      return asOperator(configOf(command), async (call) => {
         for (const id of ids) print(await call<Delivery>('POST', `${pathOf(id)}/redeliver`))
-      }),
-    )
+        if (since === undefined) return
+        const filter = { service_sid: service, conversation_sid: conversation, event_type: event, target_sid: target, kind }
+        const count = await redeliverFailed(call, { since, until, ...filter })
+        console.log(`${count} ${count === 1 ? 'delivery is' : 'deliveries are'} sent once more`)
+      })
+    })
+}
+
+interface Batch {
+  readonly redelivered: number
+  readonly until: string
+  readonly next_after: string | null
+}
+
+/** Sends what has failed once more, batch after batch. Returns how many. */
+async function redeliverFailed(call: Call, choice: Readonly<Record<string, string | undefined>>): Promise<number> {
+  let count = 0
+  let batch: Batch | null = null
+  do {
+    // What comes meanwhile is not meant.
+    const place: object = batch === null ? {} : { until: batch.until, after: batch.next_after }
+    batch = await call<Batch>('POST', '/deliveries/redeliver', { ...choice, ...place })
+    count += batch.redelivered
+  } while (batch.next_after !== null)
+  return count
 }
 
 export function withFilter(command: Command): Command {

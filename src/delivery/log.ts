@@ -1,9 +1,10 @@
 import { setImmediate as turn } from 'node:timers/promises'
 import { type RawBuilder, sql } from 'kysely'
 import type { Reader } from '../storage/database.ts'
-import type { DeliveryRow, DeliveryStatus } from '../storage/schema.ts'
+import type { DeliveryKind, DeliveryRow, DeliveryStatus } from '../storage/schema.ts'
 import { type Builder, type Shape, shape } from '../storage/shapes.ts'
 
+export const deliveryKinds: readonly DeliveryKind[] = ['webhook', 'message', 'loopback', 'push']
 export const deliveryStatuses = ['pending', 'delivered', 'failed'] as const satisfies readonly DeliveryStatus[]
 
 /** What of the log is asked for. */

@@ -109,6 +109,35 @@ test('deliveries are listed, filtered, shown, dropped and sent again', async () 
   await expect(run(server, 'deliveries', 'show', '../accounts')).rejects.toThrow('../accounts was not found')
 })
 
+test('what has failed since a date is sent again, whatever the number', async () => {
+  await using world = await withDelivery()
+  const { server, catcher } = world
+  catcher.reply(() => ({ status: 400 }))
+  const count = 103
+  for (let i = 1; i < count; i++) await server.call('POST', '/v1/Conversations', { 'Timers.Inactive': 'PT1M' })
+  await run(server, 'clock', 'advance', 'PT1M')
+  const failed = async () => (await run(server, 'deliveries', 'list', '--status', 'failed', '--limit', '1000')).length
+  await expect.poll(failed).toBe(count)
+  catcher.reply(() => ({ status: 200 }))
+  const since = (...more: string[]) => run(server, 'redeliver', '--since', '2020-01-01', ...more)
+  expect(await since('--event', 'onMessageAdded')).toEqual(['0 deliveries are sent once more'])
+  expect(await since('--until', '2020-01-02')).toEqual(['0 deliveries are sent once more'])
+  expect(await since('--kind', 'push', '--target', server.account_sid)).toEqual(['0 deliveries are sent once more'])
+  expect(await since('--conversation', world.conversation)).toEqual(['1 delivery is sent once more'])
+  expect(await since('--kind', 'webhook', '--target', server.account_sid)).toEqual([`${count - 1} deliveries are sent once more`])
+  expect(await since()).toEqual(['0 deliveries are sent once more'])
+  await expect.poll(() => catcher.requests.length).toBe(2 * count)
+  await expect(run(server, 'redeliver', '--since', 'soon')).rejects.toThrow('since must be an ISO 8601 date')
+  const stderr = vi.spyOn(process.stderr, 'write').mockImplementation(() => true)
+  vi.spyOn(process, 'exit').mockImplementation(() => {
+    throw new Error('exited')
+  })
+  for (const wrong of [[], ['WD0', '--since', '2020-01-01'], ['WD0', '--event', 'x'], ['--until', '2020-01-01']]) {
+    await expect(run(server, 'redeliver', ...wrong)).rejects.toThrow('exited')
+  }
+  expect(stderr).toHaveBeenCalledWith('error: either ids of deliveries, or --since and what narrows it down\n')
+})
+
 test('channels are set, listed and deleted, without the password in the URL', async () => {
   await using server = await startServer({ secretKey })
   const address = '+15557654321'
