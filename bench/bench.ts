@@ -3,6 +3,7 @@ import { chatPart } from './chat-part.ts'
 import { Child } from './child.ts'
 import { clientsPart } from './clients/part.ts'
 import { consolePart } from './console-part.ts'
+import { consoleFilling } from './console-population.ts'
 import { crashingFile, crashPart } from './crash-part.ts'
 import { deliveriesPart } from './deliveries-part.ts'
 import { formatFigure } from './figures.ts'
@@ -19,6 +20,7 @@ import type { Sink } from './sink.ts'
 import { stallsPart } from './stalls/part.ts'
 import { startPart } from './start-part.ts'
 import { timersPart } from './timers-part.ts'
+import { adminToken } from './workload.ts'
 
 /**
  * Measures the design's goals. Contestants are up at once and take turns within a round, figures are medians of ratios inside
@@ -43,8 +45,8 @@ async function onFiles(sink: Child<Sink>, options: Options, folder: string): Pro
   const { parts } = options
   if (parts.has('deliveries')) goals.push(...(await deliveriesPart(sink, options, folder)))
   if (parts.has('chat')) goals.push(...(await chatPart(sink, options, folder)))
-  if (parts.has('load') || parts.has('timers') || parts.has('start') || parts.has('console'))
-    goals.push(...(await withLarge(sink, options, folder)))
+  if (parts.has('load') || parts.has('timers') || parts.has('start')) goals.push(...(await withLarge(sink, options, folder)))
+  if (parts.has('console')) goals.push(...(await consoleOnFile(sink.ready, options, folder)))
   if (parts.has('stalls')) goals.push(...(await stallsPart(sink.ready, options, folder)))
   if (parts.has('clients')) goals.push(...(await clientsPart(sink.ready, options, folder)))
   if (parts.has('search')) goals.push(...(await searchPart(sink, options, folder)))
@@ -62,9 +64,23 @@ async function withLarge(sink: Child<Sink>, options: Options, folder: string): P
   console.error(`${options.rows} rows loaded in ${formatFigure((performance.now() - startMs) / 1000)} s`)
   if (options.parts.has('load')) goals.push(...(await load(large, sink, options, folder)))
   if (options.parts.has('timers')) goals.push(...(await timersPart(large, options)))
-  if (options.parts.has('console')) goals.push(...(await consolePart(large, options)))
   await large.stop()
   if (options.parts.has('start')) goals.push(...(await startPart(path, options, folder)))
+  return goals
+}
+
+/** A database of its own: the others have no people, messages or words. */
+async function consoleOnFile(sink: Sink, options: Options, folder: string): Promise<Goal[]> {
+  const parley = await startParley({
+    path: `${folder}/console.db`,
+    rows: options.rows,
+    sink,
+    profile: options.profile,
+    settings: { PARLEY_SEARCH: 'on' },
+    filling: consoleFilling,
+  })
+  const goals = await consolePart(parley, adminToken, options)
+  await parley.stop()
   return goals
 }
 

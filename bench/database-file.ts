@@ -45,6 +45,10 @@ export class DatabaseFile implements Contents {
     this.#db.pragma('synchronous = OFF')
     this.#db.pragma('cache_size = -1048576')
     work((table, count, row) => this.#fillTable(table, count, row), owner)
+    // Its words: a trigger has noted each document, as for a commit of the server.
+    this.#db.exec(
+      'insert into search_words (rowid, words) select id, words from search_documents order by id; delete from search_waiting',
+    )
     this.#db.pragma('journal_mode = WAL')
     this.#db.pragma('synchronous = FULL')
     this.#db.pragma('cache_size = -65536')

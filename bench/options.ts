@@ -16,7 +16,7 @@ export const parts = [
 export type Part = (typeof parts)[number]
 
 /** The parts that also run on PostgreSQL. */
-const shared_parts: readonly Part[] = ['load', 'chat', 'timers', 'deliveries', 'crash']
+const shared_parts: readonly Part[] = ['load', 'chat', 'timers', 'deliveries', 'console', 'crash']
 
 export interface Options {
   readonly parts: ReadonlySet<Part>
@@ -46,7 +46,7 @@ export const help = `npm run bench -- [options]
   --operation TEXT load, chat and clients parts: only operations whose name contains this
   --rounds N       rounds of the load, chat and clients parts (9; --quick: 2)
   --rows N         conversations in the large database, messages in the deep one (1000000,
-                   with --database 100000; --quick: 10000)
+                   with --database 100000 but for --only console; --quick: 10000)
   --crash N        rounds of kill -9 (0: none; the design's goal is for 200)
   --folder PATH    folder for the databases; on a disk, not in memory
   --before PATH    clients part: folder of an earlier commit, with its dependencies, to compare messages with
@@ -80,7 +80,7 @@ export function readOptions(args: readonly string[]): Options | undefined {
     parts: chosenParts(database === null ? parts : shared_parts, values.only, crash_rounds > 0),
     rounds: wholeNumber('rounds', values.rounds, quick ? 2 : 9),
     operation: values.operation,
-    rows: wholeNumber('rows', values.rows, quick ? 10_000 : database === null ? 1_000_000 : 100_000),
+    rows: wholeNumber('rows', values.rows, quick ? 10_000 : database === null || values.only === 'console' ? 1_000_000 : 100_000),
     scale: quick ? 0.1 : 1,
     crash_rounds,
     folder: values.folder ?? null,

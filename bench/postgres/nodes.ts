@@ -23,6 +23,8 @@ export interface Template {
   readonly services: ParleyServer['services']
 }
 
+export const adminToken = 'b'.repeat(64)
+
 export interface Bench {
   readonly server: Server
   readonly folder: string
@@ -45,7 +47,7 @@ export function settingsOf(url: string, folder: string, installation: string): S
     PARLEY_DATABASE_URL: url,
     PARLEY_DATA_DIR: dataDir,
     PARLEY_SECRET_KEY: 'b'.repeat(64),
-    PARLEY_ADMIN_TOKEN: 'b'.repeat(64),
+    PARLEY_ADMIN_TOKEN: adminToken,
   }
 }
 

@@ -1,4 +1,6 @@
 import type { Child } from '../child.ts'
+import { consolePart } from '../console-part.ts'
+import { consoleFilling } from '../console-population.ts'
 import { crashPart } from '../crash-part.ts'
 import type { Options } from '../options.ts'
 import type { Goal } from '../report.ts'
@@ -7,7 +9,7 @@ import { chatPart } from './chat-part.ts'
 import { SharedContents } from './contents.ts'
 import { deliveriesPart } from './deliveries-part.ts'
 import { loadPart } from './load-part.ts'
-import { type Bench, settingsOf } from './nodes.ts'
+import { adminToken, type Bench, makeTemplate, settingsOf, startNodes } from './nodes.ts'
 import { startServer } from './server.ts'
 import { timersPart } from './timers-part.ts'
 
@@ -23,10 +25,19 @@ export async function onPostgres(database: string, sink: Child<Sink>, options: O
     if (parts.has('chat')) goals.push(...(await chatPart(bench, sink.ready, options)))
     if (parts.has('load')) goals.push(...(await loadPart(bench, sink.ready, options)))
     if (parts.has('timers')) goals.push(...(await timersPart(bench, sink.ready, options)))
+    if (parts.has('console')) goals.push(...(await consoleOn(bench, sink.ready, options)))
     if (parts.has('crash')) goals.push(...(await crashOf(bench, sink.ready, options)))
   } finally {
     await server.stop()
   }
+  return goals
+}
+
+async function consoleOn(bench: Bench, sink: Sink, options: Options): Promise<Goal[]> {
+  const template = await makeTemplate(bench, { rows: options.rows, sink, filling: consoleFilling })
+  const parley = await startNodes(bench, template, { name: 'console', nodes: 1 })
+  const goals = await consolePart(parley, adminToken, options)
+  await parley.stop()
   return goals
 }
 

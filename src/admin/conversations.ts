@@ -229,7 +229,7 @@ async function readWithText(
   let { before } = wanted
   for (let i = 0; i < maxWindows; i++) {
     if (i > 0) await turn()
-    const { found: documents } = await findDocuments(
+    const { found: documents, next_before } = await findDocuments(
       read,
       { ...request, prefixes: [prefixOf('message')] },
       { before, limit: textWindow },
@@ -248,7 +248,8 @@ async function readWithText(
       before = id
     }
     for (const sid of sids) seen.add(sid)
-    if (documents.length < textWindow) return { rows: [...found.values()], next: null }
+    if (next_before !== null) before = next_before
+    else if (documents.length < textWindow) return { rows: [...found.values()], next: null }
   }
   return { rows: [...found.values()], next: before }
 }

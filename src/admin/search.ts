@@ -100,7 +100,7 @@ export function searchRoutes({ database, config }: Pick<Installation, 'database'
       const { limit = 20, account_sid, service_sid } = query
       const request = { query: parsed, prefixes: prefixesOf(query.type), account_sid, service_sid }
       const before = query.before === undefined ? newest : Number(query.before)
-      const [{ found, total, capped }, complete] = await Promise.all([
+      const [{ found, total, capped, next_before }, complete] = await Promise.all([
         findDocuments(read, request, { before, limit: limit + 1 }),
         isComplete(read),
       ])
@@ -108,7 +108,7 @@ export function searchRoutes({ database, config }: Pick<Installation, 'database'
       const hits = await Promise.all(shown.map((document) => hitOf(read, document, parsed)))
       return {
         hits: hits.filter((each) => each !== null),
-        next_before: found.length > limit ? String(shown.at(-1)?.id) : null,
+        next_before: found.length > limit ? String(shown.at(-1)?.id) : next_before === null ? null : String(next_before),
         total,
         total_capped: capped,
         complete,

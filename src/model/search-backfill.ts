@@ -1,7 +1,7 @@
 import { sql } from 'kysely'
 import { parseStored } from '../json.ts'
 import { long, type Tx } from '../storage/database.ts'
-import { insert, insertRow, rowsBefore, rowsBy, rowsByNames, updateRow } from '../storage/rows.ts'
+import { insertRow, rowsBefore, rowsBy, rowsByNames, updateRow } from '../storage/rows.ts'
 import type { SearchProgressRow } from '../storage/schema.ts'
 import { shape } from '../storage/shapes.ts'
 import type { AnyResource, BaseRow } from './declare.ts'
@@ -11,6 +11,13 @@ import { documentFor } from './search.ts'
 
 /** How far the documents of older rows have been written. */
 export const searchProgress = rowsBy('search_progress', ['name'])
+/** An empty place is before all rows. */
+const beginProgress = shape<{ name: string }>()((db, a) =>
+  db
+    .insertInto('search_progress')
+    .values({ name: a.name, place: sql.lit<string>('') })
+    .onConflict((conflict) => conflict.column('name').doNothing()),
+)
 const updateProgress = updateRow('search_progress', ['name'], ['place'])
 const documentBySid = rowsBy('search_documents', ['service_sid', 'sid'])
 const lowestId = shape<{ readonly none?: null }>()((db) =>
@@ -39,9 +46,10 @@ export function searchCommands(registry: Registry) {
     /** Writes the documents of a batch of older rows, the latest first. Returns whether there may be more. */
     indexSome: long(async (tx: Tx, { limit }: { limit: number }): Promise<boolean> => {
       for (const resource of searched) {
-        // Locked: of several nodes one does a batch.
+        // Locked, also before the first one: of several nodes one does a batch.
+        await tx.run(beginProgress, { name: resource.table })
         const progress = await tx.hold(searchProgress, { name: resource.table }, 'change')
-        if (progress && progress.place === null) continue
+        if (!progress || progress.place === null) continue
         await indexBatch(tx, resource, progress, limit)
         return true
       }
@@ -72,10 +80,10 @@ function keyOf(resource: AnyResource): readonly string[] {
 /** Behind all keys. */
 const end = '~'
 
-async function indexBatch(tx: Tx, resource: AnyResource, progress: SearchProgressRow | undefined, limit: number): Promise<void> {
+async function indexBatch(tx: Tx, resource: AnyResource, progress: SearchProgressRow, limit: number): Promise<void> {
   const { table } = resource
   const key = keyOf(resource)
-  const place = progress?.place ? parseStored<string[]>(progress.place) : []
+  const place = progress.place ? parseStored<string[]>(progress.place) : []
   const after = key.map((column, i) => [`before_${column}`, place[i] ?? end])
   const keys = await tx.all(rowsBefore(table, key), { ...Object.fromEntries(after), limit })
   // Side by side, which an engine that is asked over a network answers at once. A row that is held cannot be changed meanwhile: its
@@ -93,6 +101,5 @@ async function indexBatch(tx: Tx, resource: AnyResource, progress: SearchProgres
   await Promise.all(made.map((document, i) => tx.run(insertOlder, { id: first + i, ...document })))
   const last = keys.at(-1)
   const next = last && keys.length === limit ? JSON.stringify(key.map((column) => last[column])) : null
-  if (progress) await tx.run(updateProgress, { name: table, place: next })
-  else await insert(tx, 'search_progress', { name: table, place: next })
+  await tx.run(updateProgress, { name: table, place: next })
 }

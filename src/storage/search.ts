@@ -1,3 +1,4 @@
+import { setImmediate as turn } from 'node:timers/promises'
 import { type Compilable, PostgresAdapter, type RawBuilder, sql } from 'kysely'
 import { type Query, type QueryWord, scopeWord } from '../words.ts'
 import type { Reader } from './database.ts'
@@ -34,8 +35,10 @@ const columnList = sql.join(columns.map((column) => sql.ref(column)))
  * is sorted quickly. FTS5 has its rows in order.
  */
 const latest = 2000
-/** Rows that are sorted at most. */
+/** Rows that are sorted at most. A word of more is looked for among the latest rows, so many at a time and in all for one page. */
 const maxSorted = 20_000
+const window = 20_000
+const maxWindows = 10
 /** Counted no further: a badge must not cost a scan. */
 export const maxCounted = 1000
 
@@ -49,21 +52,29 @@ function inScope(a: Args) {
 }
 
 interface LatestRow extends SearchHit {
-  /** How many rows were looked at. */
+  /** How many rows were looked at, and the first one of them; the row itself has no id where none has matched. */
   readonly scanned: number
+  readonly lowest: number | null
 }
 
-const amongLatest = shape<Args>()((db, a) =>
-  raw<LatestRow>(
-    db,
-    isPostgres(db)
-      ? sql`with latest as materialized
-          (select * from search_documents where id < ${a.before} order by id desc limit ${sql.lit(latest)})
-        select ${columnList}, (select count(*) from latest) as scanned
-        from latest as d where d.words @@ ${a.tsquery}::tsquery and ${inScope(a)} order by d.id desc`
-      : sql`select ${columnList}, 0 as scanned from search_documents as d where d.id is null`,
-  ),
-)
+/** Looks at the latest rows, whatever words they have. On SQLite at none. */
+function amongLatest(rows: number) {
+  return shape<Args>()((db, a) =>
+    raw<LatestRow>(
+      db,
+      isPostgres(db)
+        ? sql`with latest as materialized
+            (select * from search_documents where id < ${a.before} order by id desc limit ${sql.lit(rows)})
+          select ${columnList}, looked.scanned, looked.lowest
+          from (select count(*) as scanned, min(id) as lowest from latest) as looked
+          left join latest as d on d.words @@ ${a.tsquery}::tsquery and ${inScope(a)} order by d.id desc limit ${a.limit}`
+        : sql`select ${columnList}, 0 as scanned, null as lowest from search_documents as d where d.id is null`,
+    ),
+  )
+}
+
+const nearest = amongLatest(latest)
+const inWindow = amongLatest(window)
 
 /** How many rows have a word, counted up to the limit. FTS5 collects all rows with a beginning of a word before it returns the first. */
 const countWhole = shape<Pick<Args, 'fts5' | 'limit'>>()((db, a) =>
@@ -75,14 +86,20 @@ const countWhole = shape<Pick<Args, 'fts5' | 'limit'>>()((db, a) =>
   ),
 )
 
+interface FoundRow extends SearchHit {
+  /** How many rows the index has led to: at most `maxSorted`, of which nobody knows whether they are the latest. */
+  readonly matched: number
+}
+
 const byIndex = shape<Args>()((db, a) =>
-  raw<SearchHit>(
+  raw<FoundRow>(
     db,
     isPostgres(db)
       ? sql`with found as materialized
-          (select ${columnList} from search_documents as d where d.words @@ ${a.tsquery}::tsquery and d.id < ${a.before} limit ${sql.lit(maxSorted)})
-        select * from found as d where ${inScope(a)} order by d.id desc limit ${a.limit}`
-      : sql`select ${columnList} from search_words cross join search_documents as d on d.id = search_words.rowid
+          (select * from search_by_words(${a.tsquery}::tsquery, ${a.before}, ${sql.lit(maxSorted)}))
+        select ${columnList}, (select count(*) from found) as matched
+        from found as d where ${inScope(a)} order by d.id desc limit ${a.limit}`
+      : sql`select ${columnList}, 0 as matched from search_words cross join search_documents as d on d.id = search_words.rowid
         where search_words match ${a.fts5} and search_words.rowid < ${a.before} and ${inScope(a)}
         order by search_words.rowid desc limit ${a.limit}`,
   ),
@@ -123,6 +140,8 @@ export interface SearchResult {
   readonly total: number
   /** Whether there may be more. */
   readonly capped: boolean
+  /** From where the next page goes on where that is not behind the last one of `found`: it has ended before it was full. */
+  readonly next_before: number | null
 }
 
 /** Returns the documents that match before an id, at most `limit` of them. */
@@ -131,19 +150,44 @@ export async function findDocuments(
   request: SearchRequest,
   { before, limit }: { readonly before: number; readonly limit: number },
 ): Promise<SearchResult> {
-  if (request.query.length === 0) return { found: [], total: 0, capped: false }
+  if (request.query.length === 0) return { found: [], total: 0, capped: false, next_before: null }
   const { account_sid = '', service_sid = '' } = request
   const terms = await withoutCommonPrefix(read, termsOf(request))
   const args = { ...expressionsOf(terms), account_sid, service_sid, before, limit: maxCounted + 1 }
-  const near = await read.all(amongLatest, args)
+  const near = await read.all(nearest, args)
+  const matching = hitsOf(near)
   const isAll = Number(near[0]?.scanned ?? 0) < latest
-  if (near.length >= limit && !isAll) return { found: near.slice(0, limit), total: near.length, capped: true }
+  if (matching.length >= limit && !isAll) {
+    return { found: matching.slice(0, limit), total: matching.length, capped: true, next_before: null }
+  }
   const found = await read.all(byIndex, args)
+  if (Number(found[0]?.matched ?? 0) >= maxSorted) return inWindows(read, args, limit)
   return {
     found: found.slice(0, limit),
     total: Math.min(found.length, maxCounted),
     capped: found.length > maxCounted,
+    next_before: null,
   }
+}
+
+/** Looks for what too many rows have to be sorted, and few of the latest. */
+async function inWindows(read: Pick<Reader, 'all'>, args: Args, limit: number): Promise<SearchResult> {
+  const found: SearchHit[] = []
+  let { before } = args
+  for (let i = 0; i < maxWindows; i++) {
+    if (i > 0) await turn()
+    const rows = await read.all(inWindow, { ...args, before })
+    found.push(...hitsOf(rows))
+    const { scanned, lowest } = rows[0] ?? { scanned: 0, lowest: null }
+    if (found.length >= limit) break
+    if (Number(scanned) < window || lowest === null) return { found, total: found.length, capped: false, next_before: null }
+    before = Number(lowest)
+  }
+  return { found: found.slice(0, limit), total: found.length, capped: true, next_before: found.length >= limit ? null : before }
+}
+
+function hitsOf(rows: readonly LatestRow[]): SearchHit[] {
+  return rows.filter(({ id }) => id !== null)
 }
 
 /** On SQLite a word that many rows have as it is stands for itself alone. */

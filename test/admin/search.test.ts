@@ -1,6 +1,7 @@
 import { expect, test, vi } from 'vitest'
 import { ask } from '../support/admin.ts'
 import { inspect, newDatabase } from '../support/databases.ts'
+import { postgresOnly } from '../support/only.ts'
 import type { TestServer } from '../support/server.ts'
 import { startServer } from '../support/server.ts'
 
@@ -205,4 +206,48 @@ test('conversations are found by the words of their messages, with the other fil
   for (const query of ['text=%2A', 'text=a&identity=b', 'text=', 'text=a&before=CH00000000000000000000000000000000']) {
     expect([query, (await ask(server, 'GET', `/conversations?service_sid=${service_sid}&${query}`)).status]).toEqual([query, 400])
   }
+})
+
+postgresOnly('very many documents', () => {
+  test('a word of too many rows to sort is found from the latest on, also where none of the latest has it', async () => {
+    await using database = await newDatabase()
+    await using server = await startServer(database.config)
+    await using inside = inspect(database.config)
+    const { sid } = await server.sdk.conversations.v1.conversations.create({ friendlyName: 'Here' })
+    const messages = server.sdk.conversations.v1.conversations(sid).messages
+    await messages.create({ body: 'the first zebra' })
+    const made = (await inside.rows('search_documents')).find((row) => row.sid.startsWith('IM'))
+    const { words: scope, service_sid } = made ?? { words: '', service_sid: '' }
+    // Of no message: nothing of them is shown.
+    const add = (prefix: string, from: number, count: number, word: string) =>
+      inside.query(`insert into search_documents (id, service_sid, sid, account_sid, conversation_sid, words)
+        select ${from} - i, '${service_sid}', '${prefix}' || i, '${server.account_sid}', '${sid}',
+          '${String(scope).replaceAll("'zebra'", `'${word}'`).replaceAll("'", "''")}'::tsvector
+        from generate_series(1, ${count}) as i`)
+    await add('IMold', -1, 25_000, 'zebra')
+    const later = await messages.create({ body: 'the last zebra' })
+    await add('IMnew', 1_000_000, 3000, 'lion')
+    const page = await search(server, { q: 'zebra', type: 'message', limit: '2' })
+    expect(page.hits.map((hit) => hit.sid)[0]).toBe(later.sid)
+    expect(page).toMatchObject({ total_capped: true })
+    const { conversations } = await server.admin('GET', `/conversations?service_sid=${service_sid}&text=zebra`)
+    expect(conversations.map((one: { sid: string }) => one.sid)).toEqual([sid])
+    // A rare word comes from its index: the table is not read through.
+    const used = async () => {
+      const counts = "select idx_scan from pg_stat_user_indexes where indexrelname = 'search_documents_by_word'"
+      return Number(((await inside.query(counts)) as { idx_scan: unknown }[])[0]?.idx_scan)
+    }
+    await expect.poll(used).toBeGreaterThan(0)
+    await messages.create({ body: 'a unicorn' })
+    await add('IMnewer', 2_000_000, 3000, 'lion')
+    const rare = await search(server, { q: 'unicorn' })
+    expect(rare).toMatchObject({ total: 1, total_capped: false, next_before: null })
+    // Of a word that a window has none of, the page says where it goes on.
+    await add('IMmany', 9_000_000, 210_000, 'lion')
+    const first = await search(server, { q: 'zebra', type: 'message' })
+    expect(first.hits).toEqual([])
+    expect(first.next_before).not.toBeNull()
+    const next = await search(server, { q: 'zebra', type: 'message', before: first.next_before ?? '' })
+    expect(next.hits.map((hit) => hit.sid)).toContain(later.sid)
+  })
 })

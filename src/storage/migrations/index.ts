@@ -28,6 +28,7 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0019-erasures': step(() => import('./0019-erasures.ts')),
   '0020-retention': step(() => import('./0020-retention.ts')),
   '0021-audit': step(() => import('./0021-audit.ts')),
+  '0028-search-by-words': step(() => import('./0028-search-by-words.ts')),
 }
 
 function step(load: () => Promise<Migration>): Migration {
