@@ -9,8 +9,8 @@ import { bodyErrors, type OperationSchema, object, response, sid } from './schem
 /** Records of a request. A transaction is as long as they take. */
 export const maxRecords = 1000
 const maxBytes = 16 * 1_048_576
-/** Timers that are started in a transaction. */
-const armedAtOnce = 1000
+/** Conversations whose timers are started in a transaction. */
+const armedAtOnce = 2000
 
 const tags = ['Moving'] as const
 
@@ -57,19 +57,26 @@ const importRecords: OperationSchema = {
 const startTimers: OperationSchema = {
   operationId: 'startImportedTimers',
   summary: 'Start the timers of imported conversations',
-  description: 'Those that are overdue fire at once, with their events. Starts a part of them: repeat it until none are left.',
+  description:
+    'Those that are overdue fire at once, with their events. Starts a part of them: repeat it with `after` until `next_after` is null.',
   tags,
   body: {
     title: 'ImportedService',
     type: 'object',
-    properties: { service_sid: sid('service', 'SID of the service') },
+    properties: {
+      service_sid: sid('service', 'SID of the service'),
+      after: sid('conversation', '`next_after` of the response before; by default the first conversations are next'),
+    },
     required: ['service_sid'],
     additionalProperties: false,
   },
   response: {
     200: response(
       'How many were started',
-      object('StartedTimers', { started: { type: 'integer' }, complete: { type: 'boolean', description: 'None are left' } }),
+      object('StartedTimers', {
+        started: { type: 'integer' },
+        next_after: { type: ['string', 'null'], description: 'Null when no conversations are left' },
+      }),
     ),
     ...bodyErrors(),
   },
@@ -98,13 +105,10 @@ export function importRoutes({ database, vault, clock }: Pick<Installation, 'dat
       },
     )
 
-    routes.post<{ Body: { service_sid: string } }>(
+    routes.post<{ Body: { service_sid: string; after?: string } }>(
       '/import/timers',
       { schema: startTimers },
-      async ({ body: { service_sid } }) => {
-        const started = await database.write('armTimers', { service_sid, max: armedAtOnce })
-        return { started, complete: started < armedAtOnce }
-      },
+      ({ body: { service_sid, after = '' } }) => database.write('armTimers', { service_sid, after, max: armedAtOnce }),
     )
   }
 }

@@ -1,11 +1,13 @@
 import { existsSync, statSync, writeFileSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { Command } from 'commander'
+import { SystemClock } from '../clock.ts'
 import { type Config, ConfigError, mediaFolder } from '../config.ts'
 import { codeOf } from '../errors.ts'
 import type { Applied } from '../records/apply.ts'
 import { kinds } from '../records/format.ts'
 import type { ImportReport } from '../transfer/import.ts'
+import { terminalProgress } from './copy.ts'
 import { fetchRecords, type HostedOptions, isOfDisk, withHostedOptions } from './import-hosted.ts'
 import { asOperator } from './operator.ts'
 import type { Call } from './server.ts'
@@ -49,29 +51,41 @@ export function importCommand(): Command {
     await asOperator(config, async (call) => {
       await sendFile(config, call, file, { ...options, startTimers })
       // Those of a pass before, too, whose file has no line of this service.
-      if (startTimers) for (const service of services) while (!(await startTimersOf(call, service)));
+      if (startTimers) for (const service of services) await startTimersOf(call, service)
     })
   })
 }
 
-async function startTimersOf(call: Call, service_sid: string): Promise<boolean> {
-  return (await call<{ complete: boolean }>('POST', '/import/timers', { service_sid })).complete
+async function startTimersOf(call: Call, service_sid: string): Promise<void> {
+  let next: { readonly next_after: string | null } | undefined
+  while (next?.next_after !== null) {
+    next = await call('POST', '/import/timers', { service_sid, ...(next && { after: next.next_after }) })
+  }
 }
 
 async function sendFile(config: Config, call: Call, file: string, { media, report, startTimers }: Options): Promise<void> {
   // Loaded here because the other commands do not need it.
   const { importRecords } = await import('../transfer/import.ts')
+  const { countedFile, StoringProgress } = await import('../transfer/progress.ts')
   // Whether it can be written is known before the import, which may take hours.
   if (report !== undefined) writeReport(report, '')
+  const { progress, isBar } = await terminalProgress('Stopped. The same command stores the rest.')
+  const source = countedFile(file)
+  const shown = new StoringProgress(progress, isBar, new SystemClock(), source)
   const result = await importRecords({
-    source: file,
+    source: source.chunks,
     media: foldersOf(media ?? join(dirname(file), 'media'), config),
     send: async (records) => (await call<{ results: Applied[] }>('POST', '/import', { records })).results,
-    startTimers: async (service_sid) => !startTimers || (await startTimersOf(call, service_sid)),
-  }).catch((error: unknown) => {
-    if (error instanceof ConfigError || !isOfDisk(error)) throw error
-    throw new ConfigError(`${file} was not read to its end, or its media not stored (${codeOf(error)})`, { cause: error })
+    startTimers: async (service_sid) => {
+      if (startTimers) await startTimersOf(call, service_sid)
+    },
+    progressed: (lines) => shown.went(lines),
   })
+    .catch((error: unknown) => {
+      if (error instanceof ConfigError || !isOfDisk(error)) throw error
+      throw new ConfigError(`${file} was not read to its end, or its media not stored (${codeOf(error)})`, { cause: error })
+    })
+    .finally(() => shown.ended())
   print(result)
   if (report !== undefined) writeReport(report, result.faults.map((fault) => `${JSON.stringify(fault)}\n`).join(''))
   if (result.faulty > 0) process.exitCode = 1

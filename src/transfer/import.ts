@@ -18,8 +18,8 @@ export interface ImportOptions {
   readonly media: { readonly from: string; readonly to: string } | null
   /** Stores records. Returns what became of each. */
   readonly send: (records: readonly unknown[]) => Promise<readonly Applied[]>
-  /** Starts the timers of a service, a part of them. Returns whether none are left. */
-  readonly startTimers: (service_sid: string) => Promise<boolean>
+  /** Starts the timers of a service. */
+  readonly startTimers: (service_sid: string) => Promise<void>
   /** Called with the number of lines that have been read. */
   readonly progressed?: (lines: number) => void
 }
@@ -93,7 +93,7 @@ class ImportRun {
     if (last === 0) this.#fault(1, '', 'the file is empty')
     else if (!this.#announced) this.#fault(last, '', 'the file ends here without its last line: it is not complete')
     else this.#compare(last, this.#announced)
-    for (const service_sid of this.#services) while (!(await startTimers(service_sid)));
+    for (const service_sid of this.#services) await startTimers(service_sid)
     progressed?.(last)
   }
 

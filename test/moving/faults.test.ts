@@ -27,7 +27,7 @@ function imported(server: TestServer, text: string): Promise<ImportReport> {
     source: bytes(text),
     media: null,
     send: (records) => results(server, records),
-    startTimers: async (service_sid) => (await server.admin('POST', '/import/timers', { service_sid })).complete,
+    startTimers: async (service_sid) => void (await server.admin('POST', '/import/timers', { service_sid })),
   })
 }
 
@@ -178,10 +178,30 @@ test('nothing is announced, and timers fire when all is there', async ({ server 
   await server.advance('PT1H')
   expect((await server.call('GET', at)).body).toMatchObject({ state: 'active', timers: { date_closed: '2026-01-05T00:00:00Z' } })
   expect((await server.admin('GET', '/deliveries')).deliveries).toEqual([])
-  expect(await server.admin('POST', '/import/timers', { service_sid: hostedService })).toEqual({ started: 1, complete: true })
+  expect(await server.admin('POST', '/import/timers', { service_sid: hostedService })).toEqual({ started: 1, next_after: null })
   await server.advance('PT1S')
   expect((await server.call('GET', at)).body).toMatchObject({ state: 'closed', date_updated: '2026-01-05T00:00:00Z' })
   expect((await server.admin('GET', '/deliveries')).deliveries).toMatchObject([{ event_type: 'onConversationStateUpdated' }])
+})
+
+test('timers are started a part at a time, whatever else is in the service', async ({ server }) => {
+  const lines = good(2500, 0)
+  const conversations = lines.filter(({ kind }) => kind === 'conversation')
+  // Few of many: those without a timer are passed over once.
+  for (const n of [1, 1500, 2400]) conversations[n].resource.timers = { date_closed: '2026-01-05T00:00:00Z' }
+  const report = await importRecords({
+    source: bytes(textOf(lines)),
+    media: null,
+    send: (records) => results(server, records),
+    startTimers: async () => {},
+  })
+  expect(report.faults).toEqual([])
+  const service_sid = hostedService
+  const some = await server.admin('POST', '/import/timers', { service_sid })
+  expect(some).toEqual({ started: 2, next_after: sid('CH', 2000) })
+  const rest = { service_sid, after: some.next_after }
+  expect(await server.admin('POST', '/import/timers', rest)).toEqual({ started: 1, next_after: null })
+  expect(await server.admin('POST', '/import/timers', { service_sid })).toMatchObject({ started: 0 })
 })
 
 /** What a parser of JSON refuses is named by `lines.ts`. */
