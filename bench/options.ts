@@ -11,12 +11,13 @@ export const parts = [
   'clients',
   'mail',
   'search',
+  'moving',
   'crash',
 ] as const
 export type Part = (typeof parts)[number]
 
 /** The parts that also run on PostgreSQL. */
-const shared_parts: readonly Part[] = ['load', 'chat', 'timers', 'deliveries', 'console', 'crash']
+const shared_parts: readonly Part[] = ['load', 'chat', 'timers', 'deliveries', 'console', 'moving', 'crash']
 
 export interface Options {
   readonly parts: ReadonlySet<Part>
@@ -25,6 +26,8 @@ export interface Options {
   readonly operation: string
   /** Conversations in the large database, messages in the deep conversation. */
   readonly rows: number
+  /** Conversations that are moved. */
+  readonly moved: number
   /** Factor on the length of all measurements. */
   readonly scale: number
   readonly crash_rounds: number
@@ -42,11 +45,12 @@ export const help = `npm run bench -- [options]
   --quick          small and short, to check that everything runs; the figures mean nothing
   --database URL   postgres://…: runs the bench for PostgreSQL in new databases on that server, as a user who may create
                    databases; postgres: on a server that the bench starts
-  --only PARTS     comma-separated, of: ${parts.join(', ')}
+  --only PARTS     comma-separated, of: ${parts.join(', ')}; by default all but moving
   --operation TEXT load, chat and clients parts: only operations whose name contains this
   --rounds N       rounds of the load, chat and clients parts (9; --quick: 2)
   --rows N         conversations in the large database, messages in the deep one (1000000,
-                   with --database 100000 but for --only console; --quick: 10000)
+                   with --database 100000 but for --only console; --quick: 10000); conversations of the moving part (20000;
+                   --quick: 1000)
   --crash N        rounds of kill -9 (0: none; the design's goal is for 200)
   --folder PATH    folder for the databases; on a disk, not in memory
   --before PATH    clients part: folder of an earlier commit, with its dependencies, to compare messages with
@@ -81,6 +85,7 @@ export function readOptions(args: readonly string[]): Options | undefined {
     rounds: wholeNumber('rounds', values.rounds, quick ? 2 : 9),
     operation: values.operation,
     rows: wholeNumber('rows', values.rows, quick ? 10_000 : database === null || values.only === 'console' ? 1_000_000 : 100_000),
+    moved: wholeNumber('rows', values.rows, quick ? 1000 : 20_000),
     scale: quick ? 0.1 : 1,
     crash_rounds,
     folder: values.folder ?? null,
@@ -91,7 +96,7 @@ export function readOptions(args: readonly string[]): Options | undefined {
 }
 
 function chosenParts(all: readonly Part[], only: string | undefined, crash: boolean): ReadonlySet<Part> {
-  if (only === undefined) return new Set(all.filter((part) => part !== 'crash' || crash))
+  if (only === undefined) return new Set(all.filter((part) => part !== 'moving' && (part !== 'crash' || crash)))
   const names = only.split(',')
   const unknown = names.filter((name) => !(all as readonly string[]).includes(name))
   if (unknown.length > 0) throw new Error(`--only must be one or several of ${all.join(', ')}, not ${unknown.join(', ')}`)
