@@ -55,7 +55,11 @@ const nullableInstant = { type: ['string', 'null'], format: 'date-time' } as con
 const erasure = object('Erasure', {
   id: sid('erasure', 'Id of the erasure'),
   account_sid: sid('account', 'SID of the account'),
-  status: { type: 'string', enum: ['waiting', 'running', 'done'] },
+  status: {
+    type: 'string',
+    enum: ['waiting', 'running', 'failed', 'done'],
+    description: '`failed`: it is tried again at `date_retry`',
+  },
   dry_run: { type: 'boolean', description: 'It only counts' },
   messages: { type: 'string', enum: modes },
   subject: { type: 'string', enum: ['identity', 'address'], description: 'What the person was named by' },
@@ -77,6 +81,8 @@ const erasure = object('Erasure', {
   },
   date_created: instant,
   date_started: nullableInstant,
+  failures: { type: 'integer', description: 'How often it has failed: the log of the server says why' },
+  date_retry: { ...nullableInstant, description: 'When one that has failed is tried again' },
   date_finished: nullableInstant,
 })
 
@@ -191,9 +197,10 @@ export function privacyRoutes({
         sealed: vault.seal(JSON.stringify(progress)),
         step: null,
         counts: '{}',
-        files: '[]',
         storage: null,
         owner: null,
+        failures: 0,
+        date_retry: null,
         date_created: now,
         date_started: null,
         date_finished: null,
@@ -286,6 +293,8 @@ function toJson(row: ErasureRow) {
     storage: row.storage,
     date_created: milliseconds(row.date_created),
     date_started: row.date_started === null ? null : milliseconds(row.date_started),
+    failures: row.failures,
+    date_retry: row.date_retry === null ? null : milliseconds(row.date_retry),
     date_finished: row.date_finished === null ? null : milliseconds(row.date_finished),
   }
 }

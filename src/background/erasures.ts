@@ -3,7 +3,7 @@ import { parseStored } from '../json.ts'
 import { Loop, type Worker } from '../loop.ts'
 import type { MediaStore } from '../media/store.ts'
 import { type Batch, belongings, countedAs, type Found, keyOf, walk } from '../privacy/belongings.ts'
-import { erasureById, type erasureCommands, openErasures, type Progress } from '../privacy/erasures.ts'
+import { type erasureCommands, filesOfErasure, openErasures, type Progress, retryDelayMs } from '../privacy/erasures.ts'
 import { found } from '../privacy/find.ts'
 import type { Person } from '../privacy/person.ts'
 import type { Database } from '../storage/database.ts'
@@ -20,6 +20,9 @@ const batch = 100
 
 /** Batches without a row of the person between two records of how far the work has come. */
 const silent = 20
+
+/** Files that are deleted between two records of it. */
+const filesAtOnce = 500
 
 /** The tables are walked over again until a walk finds nothing: what was written meanwhile may lie behind it. But not for ever. */
 const maxPasses = 3
@@ -48,7 +51,7 @@ export class Erasures implements Worker {
     const { database, onError } = options
     this.#loop = new Loop((signal) => this.#once(signal), onError)
     database.subscribe((notices) => {
-      if (notices.some(({ topic }) => topic === 'erasure' || topic === 'missed')) this.#loop.nudge()
+      if (notices.some(({ topic }) => topic === 'erasure' || topic === 'clock' || topic === 'missed')) this.#loop.nudge()
     })
   }
 
@@ -61,25 +64,39 @@ export class Erasures implements Worker {
   }
 
   async #once(signal: AbortSignal): Promise<number> {
-    const { database, clock, onError } = this.#options
+    const { database, clock } = this.#options
+    let waitMs = database.capabilities.soleOwner ? hourMs : pollMs
     const live = await database.nodes.live()
     const owner = database.nodes.id
-    const failures: unknown[] = []
     let after: string | null = ''
     while (after !== null && !signal.aborted) {
       const open: readonly ErasureRow[] = await database.read.all(openErasures, { after, limit: batch })
-      for (const { id, owner: previous } of open) {
+      for (const { id, owner: previous, date_retry } of open) {
         if (signal.aborted) break
         if (previous !== null && previous !== owner && live.has(previous)) continue
+        if (date_retry !== null && date_retry > clock.now()) {
+          waitMs = Math.min(waitMs, date_retry - clock.now())
+          continue
+        }
         const taken = await database.write('claimErasure', { id, owner, previous, now: clock.now() })
-        // One that fails must not keep the others from being done.
-        if (taken) await this.#work(taken, signal).catch((error: unknown) => failures.push(error))
+        if (taken) waitMs = Math.min(waitMs, await this.#attempt(taken, signal))
       }
       after = open.at(-1)?.id ?? null
     }
-    for (const failure of failures.slice(1)) onError(failure)
-    if (failures.length > 0) throw failures[0]
-    return database.capabilities.soleOwner ? hourMs : pollMs
+    return waitMs
+  }
+
+  /** Works on an erasure. One that fails must not keep the others from being done. Returns when it is tried again, in ms. */
+  async #attempt(erasure: ErasureRow, signal: AbortSignal): Promise<number> {
+    const { database, clock, onError } = this.#options
+    try {
+      await this.#work(erasure, signal)
+    } catch (error) {
+      onError(error)
+      const left = await database.write('failErasure', { id: erasure.id, owner: database.nodes.id, now: clock.now() })
+      if (left) return retryDelayMs(left.failures)
+    }
+    return hourMs
   }
 
   /** Works on an erasure until it is done, until `signal` aborts or until another node has it. */
@@ -143,15 +160,26 @@ export class Erasures implements Worker {
   }
 
   async #finish({ id, dry_run, account_sid }: ErasureRow): Promise<void> {
-    const { database, clock, store } = this.#options
+    const { database, clock } = this.#options
     const owner = database.nodes.id
     let storage: ErasureRow['storage'] = null
     if (dry_run === 0) {
-      const row = await database.read.one(erasureById, { id })
-      await store?.removeUnused(parseStored<string[]>(row?.files ?? '[]'))
+      await this.#deleteFiles(id)
       storage = await this.#scrub()
     }
     await database.write('finishErasure', { id, owner, storage, now: clock.now(account_sid) })
+  }
+
+  async #deleteFiles(erasureId: string): Promise<void> {
+    const { database, store } = this.#options
+    for (;;) {
+      // Those that are deleted are not listed any more.
+      const files = await database.read.all(filesOfErasure, { erasure_id: erasureId, limit: filesAtOnce })
+      const last = files.at(-1)?.sha256
+      if (last === undefined) return
+      await store?.removeUnused(files.map(({ sha256 }) => sha256))
+      await database.write('forgetErasureFiles', { id: erasureId, last })
+    }
   }
 
   async #scrub(): Promise<ErasureRow['storage']> {

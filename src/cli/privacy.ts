@@ -26,6 +26,7 @@ interface Erasure {
   readonly counts: Readonly<Record<string, number>>
   readonly storage: string | null
   readonly subject_hash: string
+  readonly date_retry: string | null
   readonly date_finished: string | null
 }
 
@@ -57,6 +58,11 @@ async function finished(call: Call, path: string, body: object): Promise<Erasure
     // Not on standard output, which programs read.
     if (erasure.step !== null && erasure.step !== shown) console.error(`looking through ${erasure.step}`)
     shown = erasure.step
+    if (erasure.status === 'failed') {
+      throw new ConfigError(
+        `${erasure.id} has failed: the log of the server says why. It goes on where it was, and is tried again at ${erasure.date_retry}`,
+      )
+    }
     await delay(pollMs)
     erasure = await call<Erasure>('GET', `${path}/${erasure.id}`)
   }

@@ -44,6 +44,7 @@ export const keys: { readonly [T in Copied]: readonly (keyof Tables[T] & string)
   audit_entries: ['id'],
   audit_checkpoints: ['id'],
   audit_head: ['name'],
+  erasure_files: ['erasure_id', 'sha256'],
   // Last: without these rows the target is no installation.
   installation: ['name'],
 }

@@ -1,7 +1,7 @@
 import { parseStored } from '../json.ts'
 import { long, type Tx } from '../storage/database.ts'
 import { insert, rowsBy, updateRow } from '../storage/rows.ts'
-import type { ErasureRow } from '../storage/schema.ts'
+import type { ErasureFileRow, ErasureRow } from '../storage/schema.ts'
 import { shape } from '../storage/shapes.ts'
 import { belongings, type Key } from './belongings.ts'
 import { eraseRows } from './erase.ts'
@@ -26,9 +26,32 @@ export const openErasures = shape<{ after: string; limit: number }>()((db, a) =>
   db.selectFrom('erasures').selectAll().where('date_finished', 'is', null).where('id', '>', a.after).orderBy('id').limit(a.limit),
 )
 
-const claimed = updateRow('erasures', ['id'], ['status', 'owner', 'date_started'])
-const advanced = updateRow('erasures', ['id'], ['sealed', 'step', 'counts', 'files'])
-const finished = updateRow('erasures', ['id'], ['status', 'sealed', 'step', 'files', 'storage', 'owner', 'date_finished'])
+/** Contents of files that an erasure has left, in order. */
+export const filesOfErasure = shape<{ erasure_id: string; limit: number }>()((db, a) =>
+  db.selectFrom('erasure_files').select('sha256').where('erasure_id', '=', a.erasure_id).orderBy('sha256').limit(a.limit),
+)
+
+/** The same content may be that of many messages. */
+const addFile = shape<ErasureFileRow>()((db, a) =>
+  db
+    .insertInto('erasure_files')
+    .values({ erasure_id: a.erasure_id, sha256: a.sha256 })
+    .onConflict((on) => on.doNothing()),
+)
+
+const deleteFiles = shape<{ erasure_id: string; last: string }>()((db, a) =>
+  db.deleteFrom('erasure_files').where('erasure_id', '=', a.erasure_id).where('sha256', '<=', a.last),
+)
+
+const claimed = updateRow('erasures', ['id'], ['status', 'owner', 'date_started', 'date_retry'])
+const advanced = updateRow('erasures', ['id'], ['sealed', 'step', 'counts'])
+const failed = updateRow('erasures', ['id'], ['status', 'owner', 'failures', 'date_retry'])
+const finished = updateRow('erasures', ['id'], ['status', 'sealed', 'step', 'storage', 'owner', 'date_finished'])
+
+/** How long one that has failed waits, in ms: doubled each time, up to an hour. What is wrong with it is rarely over in a second. */
+export function retryDelayMs(failures: number): number {
+  return Math.min(3_600_000, 5000 * 2 ** (failures - 1))
+}
 
 /** Where the work goes on. Stored sealed. */
 export interface Progress {
@@ -73,7 +96,7 @@ export const erasureCommands = {
     const { id, owner, previous, now } = input
     const row = await tx.hold(erasureById, { id }, 'change')
     if (!row || row.status === 'done' || (row.owner !== previous && row.owner !== owner)) return null
-    const taken: ErasureRow = { ...row, status: 'running', owner, date_started: row.date_started ?? now }
+    const taken: ErasureRow = { ...row, status: 'running', owner, date_started: row.date_started ?? now, date_retry: null }
     await tx.run(claimed, taken)
     return taken
   },
@@ -92,16 +115,29 @@ export const erasureCommands = {
     const counts = { ...parseStored<Record<string, number>>(row.counts) }
     const news = Object.entries(erased ? erased.counts : counted)
     for (const [name, count] of news) counts[name] = (counts[name] ?? 0) + count
-    const files = erased ? [...parseStored<string[]>(row.files), ...erased.files] : null
-    await tx.run(advanced, {
-      id,
-      sealed,
-      step,
-      counts: JSON.stringify(counts),
-      files: files ? JSON.stringify(files) : row.files,
-    })
+    for (const sha256 of new Set(erased?.files)) await tx.run(addFile, { erasure_id: id, sha256 })
+    await tx.run(advanced, { id, sealed, step, counts: JSON.stringify(counts) })
     return news.reduce((sum, [, count]) => sum + count, 0)
   }),
+
+  /** Forgets contents whose files are deleted, up to one. */
+  async forgetErasureFiles(tx: Tx, input: { readonly id: string; readonly last: string }): Promise<void> {
+    await tx.run(deleteFiles, { erasure_id: input.id, last: input.last })
+  },
+
+  /** Leaves an erasure that has failed for later. Returns it as it is then; null when another node works on it. */
+  async failErasure(
+    tx: Tx,
+    input: { readonly id: string; readonly owner: string; readonly now: number },
+  ): Promise<ErasureRow | null> {
+    const { id, owner, now } = input
+    const row = await tx.hold(erasureById, { id }, 'change')
+    if (row?.status !== 'running' || row.owner !== owner) return null
+    const failures = row.failures + 1
+    const left: ErasureRow = { ...row, status: 'failed', owner: null, failures, date_retry: now + retryDelayMs(failures) }
+    await tx.run(failed, left)
+    return left
+  },
 
   /** Ends an erasure: what is left of it does not say who it was. Returns false when another node works on it. */
   async finishErasure(
@@ -111,7 +147,7 @@ export const erasureCommands = {
     const { id, owner, storage, now } = input
     const row = await tx.hold(erasureById, { id }, 'change')
     if (row?.status !== 'running' || row.owner !== owner) return false
-    const ended = { sealed: null, step: null, files: '[]', owner: null, storage, date_finished: now }
+    const ended = { sealed: null, step: null, owner: null, storage, date_finished: now }
     await tx.run(finished, { id, status: 'done', ...ended })
     return true
   },

@@ -27,6 +27,7 @@ export const contentTables = [
   'mutations',
   'presence',
   'erasures',
+  'erasure_files',
 ] as const satisfies readonly Table[]
 
 type ContentTable = (typeof contentTables)[number]

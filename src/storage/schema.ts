@@ -491,7 +491,14 @@ export interface SearchProgressRow {
   place: string | null
 }
 
-export type ErasureStatus = 'waiting' | 'running' | 'done'
+/** The content of a file that an erasure has left, and is to delete. */
+export interface ErasureFileRow {
+  erasure_id: string
+  sha256: string
+}
+
+/** `failed`: it is tried again. */
+export type ErasureStatus = 'waiting' | 'running' | 'failed' | 'done'
 
 /** A person who is being erased, and afterwards the proof of it. Nothing in it names the person. */
 export interface ErasureRow {
@@ -517,12 +524,14 @@ export interface ErasureRow {
   step: string | null
   /** JSON object: how many rows of each kind. */
   counts: string
-  /** JSON array: contents of files that are to be deleted. */
-  files: string
   /** Whether deleted data has been overwritten; null until it is done, and for a dry run. */
   storage: 'overwritten' | 'in use' | 'not overwritten' | null
   /** The node that works on it. */
   owner: string | null
+  /** How often it has failed. */
+  failures: number
+  /** When one that has failed is tried again. */
+  date_retry: number | null
   date_created: number
   date_started: number | null
   date_finished: number | null
@@ -629,4 +638,5 @@ export interface Tables {
   audit_entries: AuditEntryRow
   audit_checkpoints: AuditCheckpointRow
   audit_head: AuditHeadRow
+  erasure_files: ErasureFileRow
 }

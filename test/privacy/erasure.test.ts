@@ -1,6 +1,10 @@
 import { describe, expect, test } from 'vitest'
+import { type Progress, retryDelayMs } from '../../src/privacy/erasures.ts'
+import { personOf } from '../../src/privacy/person.ts'
 import type { ErasureRow } from '../../src/storage/schema.ts'
+import { Vault } from '../../src/vault.ts'
 import { engine } from '../support/databases.ts'
+import { secretKey } from '../support/file-server.ts'
 import { startServer } from '../support/server.ts'
 import { newTenant } from '../support/tenant.ts'
 import { erase, holds, populate, rowsOf, startScene, strings, ways } from './scene.ts'
@@ -56,18 +60,42 @@ test('whoever else was there stays as they were, and so does another account wit
   expect(letters.map(({ body }) => body)).toEqual(['', expect.stringContaining('carol answers')])
 })
 
-test('one that fails keeps no other from being done', async () => {
+test('one that fails says so, keeps no other from being done, and is tried again ever less often', async () => {
   const scene = await startScene()
   const { account_sid } = scene.server
   // As after a loss of the secret key.
   const broken: ErasureRow = {
     ...{ id: `ER${'0'.repeat(32)}`, account_sid, status: 'waiting', dry_run: 0, messages: 'redact', subject: 'identity' },
     ...{ subject_hash: '', pseudonym: 'erased-0', requested_by: 'console', reference: null, sealed: 'not sealed', step: null },
-    ...{ counts: '{}', files: '[]', storage: null, owner: null, date_created: 0, date_started: null, date_finished: null },
+    ...{ counts: '{}', storage: null, owner: null, failures: 0, date_retry: null },
+    ...{ date_created: 0, date_started: null, date_finished: null },
   }
   await scene.rows.insert('erasures', broken)
   expect(await erase(scene.server, { identity: 'somebody' })).toMatchObject({ status: 'done' })
-  expect((await scene.rows.rows('erasures')).find(({ id }) => id === broken.id)).toMatchObject({ status: 'running' })
+  const { server } = scene
+  const shown = () => server.admin('GET', `/accounts/${account_sid}/erasures/${broken.id}`)
+  await expect.poll(shown).toMatchObject({ status: 'failed', failures: 1, date_finished: null })
+  const waits = async () => {
+    const { date_retry } = await shown()
+    return Date.parse(date_retry) - Date.parse((await server.admin('GET', '/clock')).now)
+  }
+  expect(await waits()).toBeLessThanOrEqual(5000)
+  // Another one wakes the worker, which leaves it alone until its time has come.
+  await server.advance('PT1S')
+  expect(await erase(server, { identity: 'somebody' })).toMatchObject({ status: 'done' })
+  expect(await shown()).toMatchObject({ failures: 1 })
+  await server.advance('PT10S')
+  await expect.poll(shown).toMatchObject({ status: 'failed', failures: 2 })
+  expect(await waits()).toBeGreaterThan(5000)
+  const [good] = (await scene.rows.rows('erasures')).filter(({ id }) => id !== broken.id)
+  expect(good).toMatchObject({ failures: 0, date_retry: null })
+  expect(retryDelayMs(20)).toBe(3_600_000)
+  // The key is found again.
+  const progress: Progress = { person: personOf(account_sid, { identity: 'bob' }), pass: 0, rows: 0, table: -1, after: null }
+  const sealed = new Vault(secretKey).seal(JSON.stringify(progress))
+  await scene.rows.query(`update erasures set sealed = '${sealed}' where id = '${broken.id}'`)
+  await server.advance('PT1M')
+  await expect.poll(shown).toMatchObject({ status: 'done', failures: 2, date_retry: null })
 })
 
 test('in test mode the mails that were caught go, too', async () => {

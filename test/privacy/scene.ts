@@ -7,7 +7,7 @@ import { catchMail } from '../mail/smtp-catcher.ts'
 import { ask } from '../support/admin.ts'
 import { registerBinding } from '../support/bindings.ts'
 import { inspect, newDatabase } from '../support/databases.ts'
-import type { FileServer } from '../support/file-server.ts'
+import { type FileServer, secretKey } from '../support/file-server.ts'
 import { standIn } from '../support/http-stand-in.ts'
 import { startServer } from '../support/server.ts'
 import type { Tenant } from '../support/tenant.ts'
@@ -42,7 +42,7 @@ export async function startScene() {
   const carrier = await standIn(async () => ({ status: 503, body: {} }))
   const catcher = await catchWebhooks()
   const mailListen = { host: '127.0.0.1', port: 0 }
-  const server = await startServer({ ...database.config, mailRelay: relay.url, mailListen })
+  const server = await startServer({ ...database.config, secretKey, mailRelay: relay.url, mailListen })
   const rows = inspect(database.config)
   const world = outside(server.mailPort ?? expect.unreachable())
   onTestFinished(async () => {

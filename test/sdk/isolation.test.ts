@@ -52,6 +52,7 @@ const tables = Object.keys({
   mutations: true,
   presence: true,
   erasures: true,
+  erasure_files: true,
 } satisfies Record<Exclude<Table, 'leases' | 'search_documents' | 'search_progress' | `audit_${string}`>, true>) as Table[]
 
 const hook = { Target: 'webhook', 'Configuration.Url': 'https://example.com/', 'Configuration.Filters': 'onParticipantUpdated' }
@@ -233,6 +234,7 @@ test('the data of A is what the attempts look for: nothing is missing', async ()
     'mutations',
     'presence',
     'erasures',
+    'erasure_files',
   ]
   expect(tables.filter((table) => held[table]?.length === 0)).toEqual(without)
   expect(sidsIn(held)).toEqual(expect.arrayContaining([...Object.values(ids.default), ...Object.values(ids.service)]))

@@ -99,6 +99,29 @@ test('a mailbox of a conversation from before yields to the configurations that 
   await db.destroy()
 })
 
+test('files that an erasure from before has left are deleted by it yet', async () => {
+  await using database = await newDatabase({ untouched: true })
+  const db = connect(database)
+  const migrator = new Migrator({ db, provider: { getMigrations: async () => ({ ...migrations }) } })
+  expect((await migrator.migrateTo('0020-retention')).error).toBeUndefined()
+  for (const [id, files] of [
+    ['ER1', '["a","b","a"]'],
+    ['ER2', '[]'],
+  ]) {
+    await sql`insert into erasures (id, account_sid, status, dry_run, messages, subject, subject_hash, pseudonym, requested_by, counts, files,
+      date_created) values (${id}, 'AC1', 'running', 0, 'redact', 'identity', '', 'erased-1', 'console', '{}', ${files}, 1)`.execute(
+      db,
+    )
+  }
+  await migrate(db)
+  const { rows } = await sql`select erasure_id, sha256 from erasure_files order by sha256`.execute(db)
+  expect(rows).toEqual([
+    { erasure_id: 'ER1', sha256: 'a' },
+    { erasure_id: 'ER1', sha256: 'b' },
+  ])
+  await db.destroy()
+})
+
 test('migrations are numbered one after the other, and every file is one', () => {
   const files = readdirSync(new URL('../../src/storage/migrations/', import.meta.url)).filter((name) => name !== 'index.ts')
   expect(files.toSorted().map((name) => name.slice(0, -'.ts'.length))).toEqual(Object.keys(migrations))
