@@ -437,6 +437,11 @@ export function mediaFolder(config: Pick<Config, 'database' | 'dataDir'>): strin
   return dataPath(config, 'media')
 }
 
+/** Returns the file that lists erasures; null for a database in memory. */
+export function ledgerFile(config: Pick<Config, 'database' | 'dataDir'>): string | null {
+  return dataPath(config, 'erasures')
+}
+
 /** Returns the folder in which data are stored, which need not be there yet; that of temporary files for a database in memory. */
 export function dataFolder(config: Pick<Config, 'database' | 'dataDir'>): string {
   const folder = mediaFolder(config)

@@ -149,6 +149,7 @@ export async function start(config: Config, options: StartOptions = {}): Promise
     }
     const { server, gateway } = createServer(shared, parts)
     clients.attach(server.server)
+    const erasures = createErasures(shared, store, email)
     const workers: Worker[] = [
       timers,
       deliveries,
@@ -159,7 +160,7 @@ export async function start(config: Config, options: StartOptions = {}): Promise
       createAuditKeeper(shared),
       new MediaExpiry({ clock: installation.clock, database, onError: shared.onError }),
       new SearchIndex({ database, searchable: config.search, onError: shared.onError }),
-      createErasures(shared, store, email),
+      erasures,
       new UrlSealing({ database, vault: installation.vault, onError: shared.onError }),
       ...(config.testMode ? [] : [new MediaCleanup({ store, report: shared.onError })]),
       ...(clock ? [clock.worker] : []),
@@ -172,6 +173,8 @@ export async function start(config: Config, options: StartOptions = {}): Promise
       async () => testMode?.faults.stop(),
     )
     const listeners = listenersOf(config)
+    const again = await erasures.recall()
+    if (again > 0) log.warn({ persons: again }, 'erased once more: the database is older than their erasure')
     const url = await listen(server, listeners.server)
     channels.listensAt(url)
     opened.push(() => email.stop())

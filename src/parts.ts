@@ -19,7 +19,7 @@ import { type ConnectionLimits, defaultConnectionLimits } from './client/connect
 import { Presence } from './client/presence.ts'
 import { ClientServer } from './client/server.ts'
 import { TestClock } from './clock.ts'
-import { type Config, mediaFolder } from './config.ts'
+import { type Config, ledgerFile, mediaFolder } from './config.ts'
 import type { WebhookClient } from './delivery/client.ts'
 import { Deliveries } from './delivery/deliveries.ts'
 import { isDelivered } from './delivery/handler.ts'
@@ -31,6 +31,7 @@ import { followClock } from './installation/test-clock.ts'
 import { Loop, type Worker } from './loop.ts'
 import { MediaStore } from './media/store.ts'
 import type { Metrics } from './observability/metrics.ts'
+import { Ledger } from './privacy/ledger.ts'
 import { isInMail, type Person } from './privacy/person.ts'
 import type { PushReport } from './push/handler.ts'
 import type { Push } from './push/push.ts'
@@ -185,7 +186,9 @@ export function createErasures(
   email: Email,
 ): Erasures {
   const forget = (person: Person) => email.outbox?.forget((mail) => isInMail(person, mail))
-  return new Erasures({ clock, database, vault, store: config.testMode ? null : store, forget, onError })
+  const file = ledgerFile(config)
+  const ledger = config.testMode || file === null ? null : new Ledger(file)
+  return new Erasures({ clock, database, vault, store: config.testMode ? null : store, ledger, forget, onError })
 }
 
 export function createRetention({ installation: { audit, clock, database, log }, metrics, onError }: Shared): Retention {

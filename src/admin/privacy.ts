@@ -7,8 +7,8 @@ import { parseStored } from '../json.ts'
 import { packageVersion } from '../package.ts'
 import { counted } from '../privacy/belongings.ts'
 import { disclose, type Line } from '../privacy/disclose.ts'
-import { erasureOfAccount, erasuresOfAccount, type Progress } from '../privacy/erasures.ts'
-import { hasAddress, type Person, personOf, type Subject, subjectHash } from '../privacy/person.ts'
+import { erasureOfAccount, erasuresOfAccount, startOf } from '../privacy/erasures.ts'
+import { hasAddress, hashPurpose, type Person, personOf, type Subject, subjectHash } from '../privacy/person.ts'
 import { addressType } from '../resources/conversations/address-formats.ts'
 import { newSid } from '../sids.ts'
 import { accountBySid } from '../storage/lookups.ts'
@@ -65,7 +65,11 @@ const erasure = object('Erasure', {
   subject: { type: 'string', enum: ['identity', 'address'], description: 'What the person was named by' },
   subject_hash: { type: 'string', description: 'HMAC of account and person: the same for each request about the person' },
   pseudonym: { type: 'string', description: 'What stands in place of the author of redacted messages' },
-  requested_by: { type: 'string', enum: ['operator token', 'console'] },
+  requested_by: {
+    type: 'string',
+    enum: ['operator token', 'console', 'ledger'],
+    description: '`ledger`: done before, and once more after a restore',
+  },
   reference: { type: ['string', 'null'] },
   step: { type: ['string', 'null'], description: 'The kind of rows that is being looked through' },
   counts: {
@@ -167,7 +171,7 @@ export function privacyRoutes({
   vault,
   clock,
 }: Pick<Installation, 'database' | 'vault' | 'clock'>): FastifyPluginAsync {
-  const key = vault.derive('subjects of erasures')
+  const key = vault.derive(hashPurpose)
 
   return async (routes) => {
     routes.post<OfAccount & { Body: Body }>('/accounts/:sid/erasures', { schema: createErasure }, async (request, reply) => {
@@ -182,7 +186,6 @@ export function privacyRoutes({
       }
       if (!(await database.read.one(accountBySid, { sid: account_sid }))) return notFound(reply)
       const now = clock.now(account_sid)
-      const progress: Progress = { person, pass: 0, rows: 0, table: -1, after: null }
       const row: ErasureRow = {
         id: newSid('erasure', now),
         account_sid,
@@ -194,7 +197,7 @@ export function privacyRoutes({
         pseudonym: `erased-${randomBytes(4).toString('hex')}`,
         requested_by: requesterOf(request),
         reference,
-        sealed: vault.seal(JSON.stringify(progress)),
+        sealed: vault.seal(JSON.stringify(startOf(person))),
         step: null,
         counts: '{}',
         storage: null,

@@ -3,10 +3,21 @@ import { parseStored } from '../json.ts'
 import { Loop, type Worker } from '../loop.ts'
 import type { MediaStore } from '../media/store.ts'
 import { type Batch, belongings, countedAs, type Found, keyOf, walk } from '../privacy/belongings.ts'
-import { type erasureCommands, filesOfErasure, openErasures, type Progress, retryDelayMs } from '../privacy/erasures.ts'
+import {
+  erasureById,
+  type erasureCommands,
+  filesOfErasure,
+  openErasures,
+  type Progress,
+  retryDelayMs,
+  startOf,
+} from '../privacy/erasures.ts'
 import { found } from '../privacy/find.ts'
-import type { Person } from '../privacy/person.ts'
+import type { Entry, Ledger } from '../privacy/ledger.ts'
+import { hashPurpose, type Person } from '../privacy/person.ts'
+import { recalled } from '../privacy/recall.ts'
 import type { Database } from '../storage/database.ts'
+import { accountBySid } from '../storage/lookups.ts'
 import type { ErasureRow } from '../storage/schema.ts'
 import type { Vault } from '../vault.ts'
 
@@ -36,6 +47,8 @@ export interface ErasuresOptions {
   readonly vault: Vault
   /** Null in test mode: a snapshot may still refer to a file that no row refers to. */
   readonly store: Pick<MediaStore, 'removeUnused'> | null
+  /** Null for a database in memory and in test mode, where data come and go. */
+  readonly ledger: Ledger | null
   /** Forgets what of the person is in the memory of this server. */
   readonly forget: (person: Person) => void
   readonly onError: (error: unknown) => void
@@ -53,6 +66,44 @@ export class Erasures implements Worker {
     database.subscribe((notices) => {
       if (notices.some(({ topic }) => topic === 'erasure' || topic === 'clock' || topic === 'missed')) this.#loop.nudge()
     })
+  }
+
+  /**
+   * Does erasures once more that the ledger has and the database has not: a backup from before them was restored. To be called before the
+   * server is reached. Returns how many persons were there again.
+   */
+  async recall(): Promise<number> {
+    const { database, vault, ledger, clock } = this.#options
+    const missing: Entry[] = []
+    for (const entry of (await ledger?.entries()) ?? []) {
+      const isThere = await database.read.one(erasureById, { id: entry.id })
+      if (!isThere && (await database.read.one(accountBySid, { sid: entry.account_sid }))) missing.push(entry)
+    }
+    if (missing.length === 0) return 0
+    const persons = await recalled(database.read, vault.derive(hashPurpose), missing)
+    for (const entry of missing) {
+      const person = persons.get(entry.id)
+      const now = clock.now(entry.account_sid)
+      await database.write('createErasure', {
+        ...entry,
+        status: person ? 'waiting' : 'done',
+        dry_run: 0,
+        requested_by: 'ledger',
+        reference: null,
+        sealed: person ? vault.seal(JSON.stringify(startOf(person))) : null,
+        step: null,
+        counts: '{}',
+        storage: null,
+        owner: null,
+        failures: 0,
+        date_retry: null,
+        date_created: now,
+        date_started: null,
+        date_finished: person ? null : now,
+      })
+    }
+    if (persons.size > 0) await this.#once(new AbortController().signal)
+    return persons.size
   }
 
   start(): void {
@@ -159,13 +210,16 @@ export class Erasures implements Worker {
     return { counted, erase: null, now }
   }
 
-  async #finish({ id, dry_run, account_sid }: ErasureRow): Promise<void> {
-    const { database, clock } = this.#options
+  async #finish(erasure: ErasureRow): Promise<void> {
+    const { id, dry_run, account_sid } = erasure
+    const { database, clock, ledger } = this.#options
     const owner = database.nodes.id
     let storage: ErasureRow['storage'] = null
     if (dry_run === 0) {
       await this.#deleteFiles(id)
       storage = await this.#scrub()
+      // Before it is done: what is done is in the ledger.
+      if (erasure.requested_by !== 'ledger') await ledger?.add(erasure)
     }
     await database.write('finishErasure', { id, owner, storage, now: clock.now(account_sid) })
   }

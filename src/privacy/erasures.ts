@@ -64,6 +64,11 @@ export interface Progress {
   readonly after: Key | null
 }
 
+/** Returns where the work on a person begins. */
+export function startOf(person: Person): Progress {
+  return { person, pass: 0, rows: 0, table: -1, after: null }
+}
+
 /** What the writer is handed of a step of the work. */
 interface Advance {
   readonly id: string
@@ -80,7 +85,9 @@ interface Advance {
 
 /** The commands of erasures. Sealed texts, ids and time are part of the input. */
 export const erasureCommands = {
+  /** An id that is there already stays as it is: several nodes may find the same erasure in the ledger. */
   async createErasure(tx: Tx, row: ErasureRow): Promise<void> {
+    if (await tx.one(erasureById, { id: row.id })) return
     await insert(tx, 'erasures', row)
     tx.notify({ topic: 'erasure' })
   },

@@ -47,6 +47,9 @@ export function personOf(account_sid: string, subject: Subject): Person {
   }
 }
 
+/** What the key of the hashes is derived for. */
+export const hashPurpose = 'subjects of erasures'
+
 /** Returns the hash by which the proof of an erasure is recognised: of the account and the person, however the address was spelt. */
 export function subjectHash(key: KeyObject, { account_sid, names, by_address }: Person): string {
   const [name = ''] = names

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { type Progress, retryDelayMs } from '../../src/privacy/erasures.ts'
+import { retryDelayMs, startOf } from '../../src/privacy/erasures.ts'
 import { personOf } from '../../src/privacy/person.ts'
 import type { ErasureRow } from '../../src/storage/schema.ts'
 import { Vault } from '../../src/vault.ts'
@@ -91,8 +91,7 @@ test('one that fails says so, keeps no other from being done, and is tried again
   expect(good).toMatchObject({ failures: 0, date_retry: null })
   expect(retryDelayMs(20)).toBe(3_600_000)
   // The key is found again.
-  const progress: Progress = { person: personOf(account_sid, { identity: 'bob' }), pass: 0, rows: 0, table: -1, after: null }
-  const sealed = new Vault(secretKey).seal(JSON.stringify(progress))
+  const sealed = new Vault(secretKey).seal(JSON.stringify(startOf(personOf(account_sid, { identity: 'bob' }))))
   await scene.rows.query(`update erasures set sealed = '${sealed}' where id = '${broken.id}'`)
   await server.advance('PT1M')
   await expect.poll(shown).toMatchObject({ status: 'done', failures: 2, date_retry: null })
