@@ -20,6 +20,7 @@ import { type SweepRequest, sweep } from './model/sweep.ts'
 import { erasureCommands } from './privacy/erasures.ts'
 import type { PushReport } from './push/handler.ts'
 import { recordCommands } from './records/apply.ts'
+import { checkCommands } from './records/check.ts'
 import { reopenConversation } from './resources/conversations/reopen.ts'
 import { registry } from './resources/index.ts'
 import { sendTestEvent } from './resources/test-event.ts'
@@ -58,6 +59,7 @@ const unaudited = {
   ...seedCommands,
   ...recordCommands,
   ...checkpointCommands,
+  ...checkCommands,
 }
 
 /** Every transaction, by name. The writer thread imports this module. */

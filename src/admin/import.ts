@@ -1,6 +1,5 @@
 import type { FastifyPluginAsync } from 'fastify'
 import type { Installation } from '../installation/open.ts'
-import type { Applied } from '../records/apply.ts'
 import { RecordError, recordOf } from '../records/format.ts'
 import type { Prepared } from '../records/prepare.ts'
 import { prepareSealed } from '../records/sealed.ts'
@@ -14,14 +13,9 @@ const armedAtOnce = 2000
 
 const tags = ['Moving'] as const
 
-const importRecords: OperationSchema = {
-  operationId: 'importRecords',
-  summary: 'Store records as they are',
-  description:
-    'Used by `parley import`. Records have the form of docs/moving.md and refer to what is stored, or comes earlier in the request. They keep their SIDs, dates and indexes; no webhook is called, and their timers stand still until `POST /import/timers`. Repeated it changes nothing more. Files of media must be in place.',
-  tags,
-  body: {
-    title: 'Records',
+function recordsBody(title: string) {
+  return {
+    title,
     type: 'object',
     properties: {
       records: {
@@ -33,7 +27,16 @@ const importRecords: OperationSchema = {
     },
     required: ['records'],
     additionalProperties: false,
-  },
+  } as const
+}
+
+const importRecords: OperationSchema = {
+  operationId: 'importRecords',
+  summary: 'Store records as they are',
+  description:
+    'Used by `parley import`. Records have the form of docs/moving.md and refer to what is stored, or comes earlier in the request. They keep their SIDs, dates and indexes; no webhook is called, and their timers stand still until `POST /import/timers`. Repeated it changes nothing more. Files of media must be in place.',
+  tags,
+  body: recordsBody('Records'),
   response: {
     200: response(
       'What became of each, in order',
@@ -45,6 +48,36 @@ const importRecords: OperationSchema = {
             properties: {
               outcome: { enum: ['created', 'updated', 'unchanged', 'kept'], description: 'kept: what is stored is newer' },
               refused: { type: 'string', description: 'Why it was not stored' },
+            },
+          },
+        },
+      }),
+    ),
+    ...bodyErrors(),
+  },
+}
+
+const checkRecords: OperationSchema = {
+  operationId: 'checkRecords',
+  summary: 'Say what would become of records',
+  description:
+    'Used by `parley import --dry-run`, and to compare what was stored with what was read. Nothing is written. Each record is looked at alone: what it ' +
+    'refers to and is not stored is `missing`, even if it comes earlier in the request.',
+  tags,
+  body: recordsBody('RecordsToCheck'),
+  response: {
+    200: response(
+      'What would become of each, in order',
+      object('CheckedRecords', {
+        results: {
+          type: 'array',
+          items: {
+            type: 'object',
+            properties: {
+              outcome: { enum: ['created', 'updated', 'unchanged', 'kept'], description: 'kept: what is stored is newer' },
+              different: { type: 'array', items: { type: 'string' }, description: 'Columns that differ from what is stored' },
+              missing: { type: 'array', items: { type: 'string' }, description: 'What it refers to, and is not stored' },
+              refused: { type: 'string', description: 'Why it would not be stored' },
             },
           },
         },
@@ -92,17 +125,26 @@ export function importRoutes({ database, vault, clock }: Pick<Installation, 'dat
       throw error
     }
   }
+  /** Has the good records of a request handled. Returns what became of all of them, in order. */
+  const resultsOf = async <T>(records: readonly unknown[], handle: (good: readonly Prepared[]) => Promise<readonly T[]>) => {
+    const all = await Promise.all(records.map(prepared))
+    const good = all.filter((one): one is Prepared => !('refused' in one))
+    const next = (good.length === 0 ? [] : await handle(good)).values()
+    return { results: all.map((one) => ('refused' in one ? one : next.next().value)) }
+  }
   return async (routes) => {
     routes.post<{ Body: { records: readonly unknown[] } }>(
       '/import',
       { schema: importRecords, bodyLimit: maxBytes },
       async ({ body }) => {
-        const all = await Promise.all(body.records.map(prepared))
-        const good = all.filter((one): one is Prepared => !('refused' in one))
-        const applied = good.length === 0 ? [] : await database.write('applyRecords', { records: good, now: clock.now() })
-        const next = applied.values()
-        return { results: all.map((one): Applied | undefined => ('refused' in one ? one : next.next().value)) }
+        return resultsOf(body.records, (records) => database.write('applyRecords', { records, now: clock.now() }))
       },
+    )
+
+    routes.post<{ Body: { records: readonly unknown[] } }>(
+      '/import/check',
+      { schema: checkRecords, bodyLimit: maxBytes },
+      async ({ body }) => resultsOf(body.records, (records) => database.write('checkRecords', { records })),
     )
 
     routes.post<{ Body: { service_sid: string; after?: string } }>(

@@ -49,7 +49,7 @@ export function withHostedOptions(command: Command): Command {
       numberIn(1, 1000),
     )
     .option('--since', 'another pass: fetch what has changed since the last one')
-    .option('--dry-run', 'count what there is, and stop')
+    .option('--dry-run', 'count what there is, and stop; with --from, say what would become of each record and store nothing')
     .option('--service <sid...>', 'only these services')
     .addOption(receipts())
     .option('--no-files', 'leave media files out')

@@ -1,12 +1,13 @@
-import { existsSync, statSync, writeFileSync } from 'node:fs'
+import { closeSync, existsSync, openSync, statSync, writeSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
-import { Command } from 'commander'
+import { Command, InvalidArgumentError } from 'commander'
 import { SystemClock } from '../clock.ts'
 import { type Config, ConfigError, mediaFolder } from '../config.ts'
 import { codeOf } from '../errors.ts'
 import type { Applied } from '../records/apply.ts'
-import { kinds } from '../records/format.ts'
-import type { ImportReport } from '../transfer/import.ts'
+import type { Checked } from '../records/check.ts'
+import { type Kind, kinds } from '../records/format.ts'
+import type { Fault, ImportReport } from '../transfer/import.ts'
 import { terminalProgress } from './copy.ts'
 import { fetchRecords, type HostedOptions, isOfDisk, withHostedOptions } from './import-hosted.ts'
 import { asOperator } from './operator.ts'
@@ -19,6 +20,7 @@ interface Options extends HostedOptions {
   readonly fromTwilio?: true
   readonly media?: string
   readonly report?: string
+  readonly only?: readonly Kind[]
   readonly startTimers?: boolean
 }
 
@@ -34,7 +36,8 @@ export function importCommand(): Command {
   )
     .option('--from <path>', 'folder of an export, or file ending in .jsonl')
     .option('--media <folder>', 'folder of its media (default: media beside the file)')
-    .option('--report <file>', 'write the faults to this file, as JSON lines')
+    .option('--report <file>', 'write all faults to this file, as JSON lines')
+    .option('--only <kinds>', `store only these kinds, separated by commas: ${kinds.join(', ')}`, parseKinds)
     .option('--start-timers', 'start the timers of conversations at the end (default with --from)')
     .option('--no-start-timers', 'let them stand still, for all passes but the last (default with --from-twilio)')
   return withHostedOptions(command).action(async (_options, command: Command) => {
@@ -63,12 +66,26 @@ async function startTimersOf(call: Call, service_sid: string): Promise<void> {
   }
 }
 
-async function sendFile(config: Config, call: Call, file: string, { media, report, startTimers }: Options): Promise<void> {
+/** Throws InvalidArgumentError. */
+function parseKinds(text: string): Kind[] {
+  return text.split(',').map((name) => {
+    const kind = kinds.find((known) => known === name.trim())
+    if (!kind) throw new InvalidArgumentError(`It has to be one or several of ${kinds.join(', ')}, separated by commas.`)
+    return kind
+  })
+}
+
+async function sendFile(config: Config, call: Call, file: string, options: Options): Promise<void> {
+  const { media, report, startTimers, dryRun, only = null, receipts } = options
   // Loaded here because the other commands do not need it.
   const { importRecords } = await import('../transfer/import.ts')
   const { countedFile, StoringProgress } = await import('../transfer/progress.ts')
+  const { Trial } = await import('../transfer/trial.ts')
   // Whether it can be written is known before the import, which may take hours.
-  if (report !== undefined) writeReport(report, '')
+  using faults = new FaultsFile(report)
+  const check = async (records: readonly unknown[]) =>
+    (await call<{ results: Checked[] }>('POST', '/import/check', { records })).results
+  using trial = dryRun ? new Trial(check) : null
   const { progress, isBar } = await terminalProgress('Stopped. The same command stores the rest.')
   const source = countedFile(file)
   const shown = new StoringProgress(progress, isBar, new SystemClock(), source)
@@ -79,6 +96,10 @@ async function sendFile(config: Config, call: Call, file: string, { media, repor
     startTimers: async (service_sid) => {
       if (startTimers) await startTimersOf(call, service_sid)
     },
+    check,
+    ...(trial && { trial }),
+    choice: { only, receipts },
+    faulted: (fault) => faults.add(fault),
     progressed: (lines) => shown.went(lines),
   })
     .catch((error: unknown) => {
@@ -86,17 +107,38 @@ async function sendFile(config: Config, call: Call, file: string, { media, repor
       throw new ConfigError(`${file} was not read to its end, or its media not stored (${codeOf(error)})`, { cause: error })
     })
     .finally(() => shown.ended())
-  print(result)
-  if (report !== undefined) writeReport(report, result.faults.map((fault) => `${JSON.stringify(fault)}\n`).join(''))
-  if (result.faulty > 0) process.exitCode = 1
+  print(result, file)
+  if (dryRun) console.log('nothing was stored: run it again without --dry-run')
+  if (result.faulty > 0 || (result.compared?.differing.length ?? 0) > 0) process.exitCode = 1
 }
 
-/** Throws ConfigError. */
-function writeReport(file: string, text: string): void {
-  try {
-    writeFileSync(file, text, { mode: 0o600 })
-  } catch (error) {
-    throw new ConfigError(`${file} cannot be written (${codeOf(error) ?? 'no reason given'})`, { cause: error })
+/** The file with all faults, for its owner alone; nothing without a path. */
+class FaultsFile implements Disposable {
+  readonly #path: string | undefined
+  readonly #descriptor: number | null
+
+  /** Throws ConfigError. */
+  constructor(path: string | undefined) {
+    this.#path = path
+    this.#descriptor = path === undefined ? null : this.#trying(() => openSync(path, 'w', 0o600))
+  }
+
+  /** Throws ConfigError. */
+  add(fault: Fault): void {
+    const descriptor = this.#descriptor
+    if (descriptor !== null) this.#trying(() => writeSync(descriptor, `${JSON.stringify(fault)}\n`))
+  }
+
+  #trying<T>(write: () => T): T {
+    try {
+      return write()
+    } catch (error) {
+      throw new ConfigError(`${this.#path} cannot be written (${codeOf(error) ?? 'no reason given'})`, { cause: error })
+    }
+  }
+
+  [Symbol.dispose](): void {
+    if (this.#descriptor !== null) closeSync(this.#descriptor)
   }
 }
 
@@ -111,16 +153,22 @@ function foldersOf(from: string, config: Config): { from: string; to: string } |
   return to === null ? null : { from: resolve(from), to }
 }
 
-function print({ counts, faults, faulty }: ImportReport): void {
-  const columns = ['read', 'created', 'updated', 'unchanged', 'kept', 'refused'] as const
+function print({ counts, faults, faulty, compared }: ImportReport, file: string): void {
+  const columns = ['read', 'created', 'updated', 'unchanged', 'kept', 'skipped', 'refused'] as const
   console.log(`${'kind'.padEnd(22)}${columns.map((column) => column.padStart(11)).join('')}`)
   for (const kind of kinds) {
     const of = counts.get(kind)
     if (of) console.log(`${kind.padEnd(22)}${columns.map((column) => String(of[column]).padStart(11)).join('')}`)
   }
   for (const { line, kind, fault } of faults.slice(0, maxPrinted)) {
-    console.error(printable(`line ${line}${kind === '' ? '' : `, ${kind}`}: ${fault}`))
+    console.error(printable(`${file}:${line}${kind === '' ? '' : `, ${kind}`}: ${fault}`))
   }
-  const kept = faults.length < faulty ? `the first ${faults.length}` : 'all'
-  if (faulty > maxPrinted) console.error(`and ${faulty - maxPrinted} more: --report writes ${kept} to a file`)
+  if (faulty > maxPrinted) console.error(`and ${faulty - maxPrinted} more: --report writes all of them to a file`)
+  if (!compared || compared.rows === 0) return
+  const { conversations, rows, differing } = compared
+  const found = differing.length === 0 ? 'all as they were read' : `${differing.length} not as they were read`
+  console.log(`${conversations.length} conversations compared field by field (${rows} records): ${found}`)
+  for (const { kind, sid, fields } of differing.slice(0, maxPrinted)) {
+    console.error(printable(`${kind} ${sid} differs: ${fields.join(', ')}`))
+  }
 }

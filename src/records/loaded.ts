@@ -18,5 +18,5 @@ export interface Loaded {
   /** By SID. */
   readonly media: ReadonlyMap<string, MediaRow>
   /** What the record refers to and is not there. */
-  readonly missing?: string | undefined
+  readonly missing: readonly string[]
 }

@@ -73,7 +73,7 @@ export async function loadFor(tx: Tx, counters: Counters, record: Prepared): Pro
       ? undefined
       : tx.hold(serviceOfAccount, { sid: service_sid, account_sid }, 'keep'),
   ])
-  const none = { account, service, holders: new Map<string, string>(), media: new Map<string, MediaRow>() }
+  const none = { account, service, holders: new Map<string, string>(), media: new Map<string, MediaRow>(), missing: [] }
   if (!account || 'setting' in record || (record.kind !== 'service' && service_sid !== null && !service)) return none
   const key = keyColumns(record)
   const { table } = resourceOf({ kind: record.kind, chat_service_sid: service_sid })
@@ -175,25 +175,27 @@ async function mediaOf(tx: Tx, { service_sid, media = [] }: PreparedRow): Promis
 }
 
 /** Returns what a record refers to and is not there. */
-async function missingOf(tx: Tx, record: PreparedRow, conversation: ConversationRow | undefined): Promise<string | undefined> {
+async function missingOf(tx: Tx, record: PreparedRow, conversation: ConversationRow | undefined): Promise<string[]> {
   const { columns, account_sid } = record
   const service_sid = record.service_sid ?? ''
   const conversation_sid = record.conversation_sid ?? ''
-  if (record.conversation_sid !== null && !conversation) return `conversation ${conversation_sid}`
+  const missing: string[] = []
+  if (record.conversation_sid !== null && !conversation) missing.push(`conversation ${conversation_sid}`)
   const { role_sid, credential_sid } = columns
-  if (typeof role_sid === 'string' && !(await tx.one(roleBySid, { service_sid, sid: role_sid }))) return `role ${role_sid}`
+  if (typeof role_sid === 'string' && !(await tx.one(roleBySid, { service_sid, sid: role_sid }))) missing.push(`role ${role_sid}`)
   if (typeof credential_sid === 'string' && !(await tx.one(credentialOfAccount, { account_sid, sid: credential_sid }))) {
-    return `credential ${credential_sid}`
+    missing.push(`credential ${credential_sid}`)
   }
-  if (record.message_sid === null) return undefined
+  if (record.message_sid === null) return missing
   const message = await tx.one(messageBySid, { service_sid, conversation_sid, sid: record.message_sid })
-  return message ? undefined : `message ${record.message_sid}`
+  return message ? missing : [...missing, `message ${record.message_sid}`]
 }
 
 /** Returns the columns that follow from where a record is put. Throws RecordError when it cannot be put there. */
 export function placed(record: PreparedRow, loaded: Loaded, before: StoredRow | null): Columns {
   const { columns } = record
-  if (loaded.missing !== undefined) throw new RecordError(`there is no ${loaded.missing}`)
+  const [missing] = loaded.missing
+  if (missing !== undefined) throw new RecordError(`there is no ${missing}`)
   for (const { sid, message_sid } of loaded.media.values()) {
     if (message_sid !== null && message_sid !== record.sid) throw new RecordError(`${sid} belongs to the message ${message_sid}`)
   }

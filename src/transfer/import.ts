@@ -1,8 +1,12 @@
 import { isJsonObject } from '../json.ts'
 import type { Applied, Outcome } from '../records/apply.ts'
+import type { Checked } from '../records/check.ts'
 import { checkHeader, type Json, type Kind, kinds, type RecordLine, recordOf } from '../records/format.ts'
+import { type Choice, Chooser } from './choice.ts'
 import { faultOf, type Line, linesIn } from './lines.ts'
-import { copyContent } from './media.ts'
+import { copyContent, hasContent } from './media.ts'
+import { type Compared, Sample } from './sample.ts'
+import type { Trial } from './trial.ts'
 
 /** Records of a request: a transaction of so many does not hold up others for long. */
 const batchRecords = 500
@@ -20,11 +24,22 @@ export interface ImportOptions {
   readonly send: (records: readonly unknown[]) => Promise<readonly Applied[]>
   /** Starts the timers of a service. */
   readonly startTimers: (service_sid: string) => Promise<void>
+  /** Says what would become of records, one by one. */
+  readonly check: (records: readonly unknown[]) => Promise<readonly Checked[]>
+  /** Stores nothing, and says what would become of it. */
+  readonly trial?: Trial
+  /** By default everything is stored. */
+  readonly choice?: Choice
+  /** From 0 up to 1: chooses the conversations that are compared. */
+  readonly random?: () => number
+  /** Called with each fault, also with those that the report has not. */
+  readonly faulted?: (fault: Fault) => void
   /** Called with the number of lines that have been read. */
   readonly progressed?: (lines: number) => void
 }
 
-type Counts = Record<Outcome | 'refused' | 'read', number>
+/** `skipped`: not chosen. */
+type Counts = Record<Outcome | 'refused' | 'read' | 'skipped', number>
 
 /** A line that was not taken, or not wholly, and why. */
 export interface Fault {
@@ -40,6 +55,8 @@ export interface ImportReport {
   readonly faulty: number
   /** What the file says of itself; null when it ends before. */
   readonly announced: Json | null
+  /** A few conversations, as they were stored; null when nothing was. */
+  readonly compared: Compared | null
 }
 
 /**
@@ -63,6 +80,9 @@ class ImportRun {
   readonly #counts = new Map<Kind, Counts>()
   readonly #faults: Fault[] = []
   readonly #services = new Set<string>()
+  readonly #chooser: Chooser
+  readonly #sample: Sample
+  #compared: Compared | null = null
   #faulty = 0
   #announced: Json | null = null
   /** Whether a line has been read. Empty ones do not count. */
@@ -72,14 +92,22 @@ class ImportRun {
 
   constructor(options: ImportOptions) {
     this.#options = options
+    this.#chooser = new Chooser(options.choice ?? { only: null, receipts: 'all' })
+    this.#sample = new Sample(options.random ?? Math.random)
   }
 
   get report(): ImportReport {
-    return { counts: this.#counts, faults: this.#faults, faulty: this.#faulty, announced: this.#announced }
+    return {
+      counts: this.#counts,
+      faults: this.#faults,
+      faulty: this.#faulty,
+      announced: this.#announced,
+      compared: this.#compared,
+    }
   }
 
   async all(): Promise<void> {
-    const { source, startTimers, progressed } = this.#options
+    const { source, startTimers, progressed, trial, check } = this.#options
     let last = 0
     for await (const line of linesIn(source)) {
       last = line.number
@@ -93,7 +121,11 @@ class ImportRun {
     if (last === 0) this.#fault(1, '', 'the file is empty')
     else if (!this.#announced) this.#fault(last, '', 'the file ends here without its last line: it is not complete')
     else this.#compare(last, this.#announced)
-    for (const service_sid of this.#services) await startTimers(service_sid)
+    if (!trial) {
+      // Before timers change them.
+      this.#compared = await this.#sample.compare(check)
+      for (const service_sid of this.#services) await startTimers(service_sid)
+    }
     progressed?.(last)
   }
 
@@ -129,9 +161,16 @@ class ImportRun {
       return true
     }
     const { kind, chat_service_sid } = record
-    this.#countsOf(kind).read++
+    const counts = this.#countsOf(kind)
+    counts.read++
+    if (!this.#chooser.takes(record)) {
+      counts.skipped++
+      return true
+    }
     if (chat_service_sid !== null) this.#services.add(chat_service_sid)
-    this.#waiting.push({ line: number, kind, value: await this.#withMedia(number, record) })
+    const sent = await this.#withMedia(number, record)
+    this.#sample.offer(record, sent)
+    this.#waiting.push({ line: number, kind, value: sent })
     this.#bytes += line.bytes
     return true
   }
@@ -140,14 +179,13 @@ class ImportRun {
   async #withMedia(line: number, record: RecordLine): Promise<unknown> {
     const { media } = record.extra
     if (record.kind !== 'message' || !Array.isArray(media)) return record
-    const { media: folders } = this.#options
+    const { media: folders, trial } = this.#options
+    const bring = (sha256: string, { from, to }: { from: string; to: string }) =>
+      trial ? hasContent(sha256, from) : copyContent(sha256, from, to)
     const brought: unknown[] = []
     for (const element of media) {
       const sha256 = isJsonObject(element) ? element.sha256 : undefined
-      const isThere =
-        typeof sha256 !== 'string' ||
-        !/^[0-9a-f]{64}$/.test(sha256) ||
-        (folders && (await copyContent(sha256, folders.from, folders.to)))
+      const isThere = typeof sha256 !== 'string' || !/^[0-9a-f]{64}$/.test(sha256) || (folders && (await bring(sha256, folders)))
       if (isThere) brought.push(element)
       else {
         const { sha256: _sha256, ...rest } = element
@@ -163,7 +201,10 @@ class ImportRun {
     if (waiting.length === 0) return
     this.#waiting = []
     this.#bytes = 0
-    const results = await this.#options.send(waiting.map(({ value }) => value))
+    const { trial, send } = this.#options
+    const values = waiting.map(({ value }) => value)
+    const lines = waiting.map(({ line }) => line)
+    const results = await (trial ? trial.of(values, lines) : send(values))
     for (const [i, { line, kind }] of waiting.entries()) {
       const result = results[i] ?? { refused: 'the server has not answered' }
       const counts = this.#countsOf(kind)
@@ -186,7 +227,7 @@ class ImportRun {
   #countsOf(kind: Kind): Counts {
     let counts = this.#counts.get(kind)
     if (!counts) {
-      counts = { read: 0, created: 0, updated: 0, unchanged: 0, kept: 0, refused: 0 }
+      counts = { read: 0, created: 0, updated: 0, unchanged: 0, kept: 0, skipped: 0, refused: 0 }
       this.#counts.set(kind, counts)
     }
     return counts
@@ -194,6 +235,7 @@ class ImportRun {
 
   #fault(line: number, kind: string, fault: string): void {
     this.#faulty++
+    this.#options.faulted?.({ line, kind, fault })
     if (this.#faults.length < maxFaults) this.#faults.push({ line, kind, fault })
   }
 }

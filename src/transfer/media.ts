@@ -7,6 +7,18 @@ import { codeOf } from '../errors.ts'
 import { makeFolder } from '../folders.ts'
 import { contentFile, incomingFile, syncToDisk } from '../media/files.ts'
 
+/** Whether a folder has a file of media, with its bytes. */
+export async function hasContent(sha256: string, folder: string): Promise<boolean> {
+  const hash = createHash('sha256')
+  try {
+    for await (const chunk of createReadStream(contentFile(folder, sha256))) hash.update(chunk)
+    return hash.digest('hex') === sha256
+  } catch (error) {
+    if (codeOf(error) !== 'ENOENT') throw error
+    return false
+  }
+}
+
 /**
  * Copies a file of media from one folder to another, where it is not there yet. Returns false when the source has no such file, or one
  * with other bytes. It gets its name once it is complete and on disk.

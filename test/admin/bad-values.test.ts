@@ -29,6 +29,7 @@ const bodies: [method: string, path: string, field: string, values: readonly unk
   ['POST', '/accounts/self/keys', 'sid', ['', 'SK0', `SK${'A'.repeat(32)}`, nobody, ...no_text]],
   ['POST', '/accounts/self/keys', 'secret', ['', 'short', 'with-a-dash-in-it', 'x'.repeat(257), ...no_text]],
   ['POST', '/import', 'records', ['', 7, {}, ['a'], [7], [[]], [null], Array(1001).fill({}), null, true]],
+  ['POST', '/import/check', 'records', ['', 7, {}, ['a'], [7], [[]], [null], Array(1001).fill({}), null, true]],
   ['POST', '/import/timers', 'service_sid', ['', 'IS0', nobody, ...no_text]],
   ['POST', '/import/timers', 'after', ['', 'CH0', nobody, ...no_text], { service_sid: `IS${'0'.repeat(32)}` }],
   ['POST', '/accounts/self', 'friendly_name', [...no_text, ...control]],

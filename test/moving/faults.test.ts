@@ -28,6 +28,7 @@ function imported(server: TestServer, text: string): Promise<ImportReport> {
     media: null,
     send: (records) => results(server, records),
     startTimers: async (service_sid) => void (await server.admin('POST', '/import/timers', { service_sid })),
+    check: async (records) => (await server.admin('POST', '/import/check', { records })).results,
   })
 }
 
@@ -65,7 +66,7 @@ test('every fault of a file is named with its line, and the other lines are take
     [end + 6, 'it is longer than 1048576 bytes'],
     [message + 1, 'resource.index must be a whole number from 0 on'],
   ])
-  expect(report.counts.get('message')).toEqual({ read: 6, created: 5, updated: 0, unchanged: 0, kept: 0, refused: 1 })
+  expect(report.counts.get('message')).toEqual({ read: 6, created: 5, updated: 0, unchanged: 0, kept: 0, refused: 1, skipped: 0 })
 })
 
 test.each([
@@ -194,6 +195,7 @@ test('timers are started a part at a time, whatever else is in the service', asy
     media: null,
     send: (records) => results(server, records),
     startTimers: async () => {},
+    check: async () => [],
   })
   expect(report.faults).toEqual([])
   const service_sid = hostedService

@@ -47,6 +47,7 @@ export function imported(server: TestServer, { place }: Installed, file: string)
     media: { from: join(dirname(file), 'media'), to: mediaFolder(place) ?? '' },
     send: async (records) => (await server.admin('POST', '/import', { records })).results,
     startTimers: async (service_sid) => void (await server.admin('POST', '/import/timers', { service_sid })),
+    check: async (records) => (await server.admin('POST', '/import/check', { records })).results,
   })
 }
 

@@ -1,0 +1,28 @@
+import type { Kind, RecordLine } from '../records/format.ts'
+
+/** What of a file is stored. */
+export interface Choice {
+  /** Only these kinds; null for all. */
+  readonly only: readonly Kind[] | null
+  /** Receipts of all messages, of those in conversations that are not closed, or none. */
+  readonly receipts: 'all' | 'open' | 'none'
+}
+
+/** Decides line by line: a conversation comes before what is in it. */
+export class Chooser {
+  readonly #choice: Choice
+  #conversation = { sid: '', isClosed: false }
+
+  constructor(choice: Choice) {
+    this.#choice = choice
+  }
+
+  takes({ kind, conversation_sid, resource }: RecordLine): boolean {
+    const { only, receipts } = this.#choice
+    if (kind === 'conversation') this.#conversation = { sid: String(resource.sid), isClosed: resource.state === 'closed' }
+    if (only && !only.includes(kind)) return false
+    if (kind !== 'receipt' || receipts === 'all') return true
+    const { sid, isClosed } = this.#conversation
+    return receipts === 'open' && !(isClosed && sid === conversation_sid)
+  }
+}
