@@ -1,3 +1,4 @@
+import { operationOf, otherOperationOf } from '../src/api/operations.ts'
 import type { Operation } from '../src/api/requests.ts'
 import type { AnyResource, ChangeVerb } from '../src/model/declare.ts'
 import { type Params, snakeCase } from '../src/model/params.ts'
@@ -24,12 +25,16 @@ export interface Parameter {
   readonly required: readonly Verb[]
 }
 
+/** First words of the names of operations. */
+const words = { list: 'List', create: 'Create', fetch: 'Fetch', update: 'Update', remove: 'Delete' } as const
+
 const methods = { list: 'GET', create: 'POST', fetch: 'GET', update: 'POST', remove: 'DELETE' } as const
 
 export function referencePage(): string {
   return page('Reference', 'src/resources', [
     'What each resource takes and returns. Paths are below `/v1`. Where a resource has two paths, the short one means the ' +
-      "account's default service. `{key}` is a sid, or a name where the resource says so.",
+      "account's default service. `{key}` is a sid, or a name where the resource says so. A restricted API key needs the permission, or " +
+      'the same with `*` as its last word.',
     ...resources.map(referenceOf),
     ...operations.map(operationReference),
   ])
@@ -39,8 +44,12 @@ function referenceOf(resource: AnyResource): string {
   return [
     `## ${resource.name}`,
     table(
-      ['Verb', 'Path'],
-      routesOf(resource).map(({ method, path, verb }) => [verb, mono(`${method} ${named(path, resource)}`)]),
+      ['Verb', 'Path', 'Permission'],
+      routesOf(resource).map(({ method, path, verb }) => [
+        verb,
+        mono(`${method} ${named(path, resource)}`),
+        mono(operationOf(words[verb], resource, 'default').permission),
+      ]),
     ),
     ...(resource.alsoFoundBy ? [`\`{key}\` may also be the \`${resource.alsoFoundBy}\`.`] : []),
     ...parametersPart(resource),
@@ -50,7 +59,8 @@ function referenceOf(resource: AnyResource): string {
 }
 
 /** An operation parses its form itself; its parameters come from the official description and its resource. */
-function operationReference({ name, method, path, resource }: Operation): string {
+function operationReference(operation: Operation): string {
+  const { name, method, path, resource } = operation
   const paths = prefixesOf(resource).map((prefix) => prefix + path)
   const official = officialOperations().find((known) => known.method === method && starred(known.path) === paths[0])
   if (!official) throw new Error(`${method} ${path} is not an official operation`)
@@ -63,8 +73,12 @@ function operationReference({ name, method, path, resource }: Operation): string
   return [
     `## ${name}`,
     table(
-      ['Verb', 'Path'],
-      paths.map((each) => ['create', mono(`${method} ${each.replace('*', '{Service}')}`)]),
+      ['Verb', 'Path', 'Permission'],
+      paths.map((each) => [
+        'create',
+        mono(`${method} ${each.replace('*', '{Service}')}`),
+        mono(otherOperationOf(operation, 'default').permission),
+      ]),
     ),
     `Creates a ${resource.name} and more, all or nothing. Parameters:`,
     table(['Name', 'Kind', 'Required on'], rows),

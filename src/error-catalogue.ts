@@ -25,6 +25,31 @@ export const catalogue = {
     message: 'Missing required parameter {name} in the post body',
     when: 'a required parameter is absent',
   },
+  permissionMissing: {
+    // observed: 401, not 403, and the name without the slash that a policy has.
+    code: 70051,
+    status: 401,
+    message: 'Authorization Error: required permission {permission} is missing',
+    when: 'the policy of a restricted API key does not allow what is asked for',
+  },
+  invalidAssertion: {
+    code: 70002,
+    status: 400,
+    message: "assertion '{assertion}' is invalid",
+    when: 'the policy of a new restricted API key has an unknown permission',
+  },
+  invalidPolicy: {
+    code: 70002,
+    status: 400,
+    message: 'Policy must be {"allow":["/twilio/…"]} with at least one permission',
+    when: 'the policy of a new restricted API key has another form',
+  },
+  tooManyPermissions: {
+    code: 70002,
+    status: 400,
+    message: 'A policy allows at most 100 permissions',
+    when: 'the policy of a new restricted API key has more than 100 permissions',
+  },
   invalidPageSize: { code: 20001, status: 400, message: 'Invalid PageSize.', when: 'PageSize is not a positive integer' },
   noCredentials: {
     code: 20003,
@@ -54,7 +79,7 @@ export const catalogue = {
     code: 20103,
     status: 401,
     message: 'Invalid Access Token issuer/subject',
-    when: 'the API key or the account of an access token does not exist',
+    when: 'the API key or the account of an access token does not exist, or the key is restricted',
   },
   tokenExpired: {
     code: 20104,

@@ -92,9 +92,16 @@ export function tokenRoutes(installation: Installation): FastifyPluginAsync {
 /** Returns the key that signs for the operator; undefined when the account has just been deleted. */
 async function operatorsKey({ database, vault }: Installation, account_sid: string, now: number): Promise<ApiKeyRow | undefined> {
   const keys = await database.read.all(apiKeysOfAccount, { account_sid })
-  const found = keys.find(({ friendly_name }) => friendly_name === keyName)
+  const found = keys.find(({ friendly_name, policy }) => friendly_name === keyName && policy === null)
   if (found) return found
   const dates = { date_created: now, date_updated: now }
-  const key = { sid: newSid('apiKey', now), account_sid, friendly_name: keyName, secret: vault.seal(randomToken()), ...dates }
+  const key = {
+    sid: newSid('apiKey', now),
+    account_sid,
+    friendly_name: keyName,
+    secret: vault.seal(randomToken()),
+    policy: null,
+    ...dates,
+  }
   return (await database.write('createKey', key)) === 'created' ? key : undefined
 }

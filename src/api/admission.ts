@@ -1,6 +1,7 @@
 import type { FastifyRequest } from 'fastify'
 import { type ApiError, refuse } from '../errors.ts'
 import type { Nodes } from '../storage/database.ts'
+import type { Permissions } from './key-permissions.ts'
 import { TokenBuckets } from './token-buckets.ts'
 
 /** On whose behalf a request is made. */
@@ -8,6 +9,8 @@ export interface Principal {
   readonly account_sid: string
   /** Names the part of the account's limits that it may use: an API key, or all apps of the account together; null: all of them. */
   readonly share: string | null
+  /** What a restricted API key may do; absent: everything. */
+  readonly permissions?: Permissions
   /** The operator, who must see what is going on: no limit. */
   readonly exempt?: true
 }

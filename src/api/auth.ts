@@ -2,13 +2,15 @@ import { hash, randomBytes } from 'node:crypto'
 import type { FastifyRequest } from 'fastify'
 import { LRUCache } from 'lru-cache'
 import { refuse } from '../errors.ts'
+import { parseStored } from '../json.ts'
 import { isSid } from '../sids.ts'
 import type { Database } from '../storage/database.ts'
 import { accountBySid } from '../storage/lookups.ts'
 import { rowsBy } from '../storage/rows.ts'
-import type { AccountRow } from '../storage/schema.ts'
+import type { AccountRow, ApiKeyRow } from '../storage/schema.ts'
 import { sameSecret, type Vault } from '../vault.ts'
 import type { Principal } from './admission.ts'
+import type { Policy } from './key-permissions.ts'
 import type { LoginThrottle } from './login-throttle.ts'
 
 const keyBySid = rowsBy('api_keys', ['sid'])
@@ -77,8 +79,8 @@ export class Authenticator {
     const credentials = credentialsOf(header)
     const username = credentials?.kind ? credentials.username : null
     throttle.check(address, username, proof)
-    const account = credentials && (await this.#accountOf(credentials))
-    if (!account || !username) {
+    const found = credentials && (await this.#accountOf(credentials))
+    if (!found || !username) {
       throttle.failed(address, username)
       onFailedLogin(
         { address, username },
@@ -87,8 +89,10 @@ export class Authenticator {
       throw refuse(credentials && !credentials.kind ? 'invalidUsername' : 'authenticate')
     }
     throttle.succeeded(address, username, proof)
+    const { account, apiKey } = found
     if (account.status !== 'active') throw refuse('forbidden')
-    const principal = { account_sid: account.sid, share: credentials.kind === 'key' ? username : null }
+    const permissions = apiKey?.policy && new Set(parseStored<Policy>(apiKey.policy).allow)
+    const principal = { account_sid: account.sid, share: apiKey?.sid ?? null, ...(permissions && { permissions }) }
     this.#verified.set(proof, principal)
     return principal
   }
@@ -97,15 +101,19 @@ export class Authenticator {
     return hash('sha256', this.#hashKey + header, 'base64')
   }
 
-  /** Returns the account whose credentials these are, if any. */
-  async #accountOf({ kind, username, password }: Credentials): Promise<AccountRow | undefined> {
+  /** Returns the account whose credentials these are, and the API key where it is one, if any. */
+  async #accountOf({
+    kind,
+    username,
+    password,
+  }: Credentials): Promise<{ readonly account: AccountRow; readonly apiKey: ApiKeyRow | undefined } | undefined> {
     if (!kind) return undefined
     const { read } = this.#options.database
     const apiKey = kind === 'key' ? await read.one(keyBySid, { sid: username }) : undefined
     const account = await read.one(accountBySid, { sid: kind === 'key' ? (apiKey?.account_sid ?? '') : username })
     const sealed = kind === 'key' ? apiKey?.secret : account?.auth_token
     const same = sameSecret(this.#options.vault.open(sealed ?? this.#nobody), password)
-    return same && sealed ? account : undefined
+    return same && account && sealed ? { account, apiKey } : undefined
   }
 }
 

@@ -2,7 +2,9 @@ import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { type ApiError, refuse } from '../errors.ts'
 import type { AnyResource } from '../model/declare.ts'
 import { emptyForm, type Form, parseForm } from '../model/form.ts'
-import { ancestorsOf, familyOf } from '../model/scope.ts'
+import { ancestorsOf } from '../model/scope.ts'
+import type { Verb } from './key-permissions.ts'
+import { operationOf, otherOperationOf, rootsOf, verbsOf } from './operations.ts'
 import { baseOf } from './origin.ts'
 import { type Call, fetch, list, write } from './requests.ts'
 import { paramsOf, pathOf, queryOf, respond, sendError } from './respond.ts'
@@ -43,8 +45,9 @@ export function noRoute(request: FastifyRequest): ApiError {
 
 /** Adds the routes of a path; any other method is refused there. */
 export function addPath(v1: FastifyInstance, url: string, methods: Path['methods']): void {
-  for (const [method, { operation, handler, table }] of Object.entries(methods)) {
-    v1.route({ method, url, handler, config: { operation, ...(table !== undefined && { table }) } })
+  for (const [method, { operation, permission, handler, table }] of Object.entries(methods)) {
+    const config = { operation, ...(permission !== undefined && { permission }), ...(table !== undefined && { table }) }
+    v1.route({ method, url, handler, config })
     v1.operationNames.add(operation)
   }
   v1.route({ method: 'OPTIONS', url, handler: (request, reply) => respond(request, reply, 204, null) })
@@ -54,12 +57,12 @@ export function addPath(v1: FastifyInstance, url: string, methods: Path['methods
 
 /** Returns the paths of a resource in each of its families, with the handler of each method. */
 function resourcePaths(resource: AnyResource, options: HttpOptions): Path[] {
-  const family = familyOf(resource)
   const ancestors = ancestorsOf(resource)
+  const verbs = new Set(verbsOf(resource))
   const tail = `${ancestors.map((parent, i) => `/${parent.path}/:parent${i}`).join('')}/${resource.path}`
-  return rootsOf(family).flatMap(({ root, family }) => {
+  return rootsOf(resource).flatMap(({ root, family }) => {
     const { pipeline, log } = options
-    const endpoint = (verb: string, status: number, run: (call: Call) => Promise<string | null> | string): Endpoint => {
+    const endpoint = (verb: Verb, status: number, run: (call: Call) => Promise<string | null> | string): Endpoint => {
       const handler: Handler = (request, reply) => {
         const body = run(callOf(request, resource, family, ancestors.length, options.publicUrl))
         if (typeof body === 'string') return respond(request, reply, status, body)
@@ -68,17 +71,17 @@ function resourcePaths(resource: AnyResource, options: HttpOptions): Path[] {
           (error: unknown) => sendError(request, reply, error, log),
         )
       }
-      return { operation: operationName(verb, resource, family), handler, table: resource.table }
+      return { ...operationOf(verb, resource, family), handler, table: resource.table }
     }
     const instance: Path['methods'] = {
-      ...((!resource.view || resource.view.find) && { GET: endpoint('Fetch', 200, (call) => fetch(pipeline, call)) }),
-      ...(resource.update && { POST: endpoint('Update', 200, (call) => write(pipeline, 'update', call)) }),
-      ...(resource.remove && { DELETE: endpoint('Delete', 204, (call) => write(pipeline, 'remove', call)) }),
+      ...(verbs.has('Fetch') && { GET: endpoint('Fetch', 200, (call) => fetch(pipeline, call)) }),
+      ...(verbs.has('Update') && { POST: endpoint('Update', 200, (call) => write(pipeline, 'update', call)) }),
+      ...(verbs.has('Delete') && { DELETE: endpoint('Delete', 204, (call) => write(pipeline, 'remove', call)) }),
     }
     if (resource.sid === null) return [{ url: root + tail, methods: instance }]
     const collection: Path['methods'] = {
-      ...(resource.list && { GET: endpoint('List', 200, (call) => list(pipeline, call)) }),
-      ...(resource.create && { POST: endpoint('Create', 201, (call) => write(pipeline, 'create', call)) }),
+      ...(verbs.has('List') && { GET: endpoint('List', 200, (call) => list(pipeline, call)) }),
+      ...(verbs.has('Create') && { POST: endpoint('Create', 201, (call) => write(pipeline, 'create', call)) }),
     }
     return [
       { url: root + tail, methods: collection },
@@ -87,32 +90,18 @@ function resourcePaths(resource: AnyResource, options: HttpOptions): Path[] {
   })
 }
 
-/** Returns the name of an operation in the official description, such as `FetchServiceConversationMessage`. */
-function operationName(verb: string, resource: AnyResource, family: Call['family']): string {
-  const names = [...ancestorsOf(resource), resource].map(({ name, operation }) => operation ?? name)
-  return [verb, family === 'service' && 'Service', ...names].filter((word) => word !== false).join('')
-}
-
-/** Returns the prefix of a path in each family that has it. */
-function rootsOf(family: ReturnType<typeof familyOf>): { root: string; family: Call['family'] }[] {
-  return [
-    ...(family === 'only service' ? [] : [{ root: '', family: 'default' as const }]),
-    ...(family === 'account' ? [] : [{ root: '/Services/:service', family: 'service' as const }]),
-  ]
-}
-
 /** Returns the paths of operations that no resource declares. */
 function operationPaths({ operations, pipeline, publicUrl, log }: HttpOptions): Path[] {
-  return operations.flatMap(({ name, path, method, resource, run }) =>
-    rootsOf(familyOf(resource)).map(({ root, family }) => {
+  return operations.flatMap((other) =>
+    rootsOf(other.resource).map(({ root, family }) => {
+      const { path, method, resource, run } = other
       const handler: Handler = (request, reply) => {
         run(pipeline, callOf(request, resource, family, 0, publicUrl)).then(
           ({ status, body }) => respond(request, reply, status, body),
           (error: unknown) => sendError(request, reply, error, log),
         )
       }
-      const operation = `Create${family === 'service' ? 'Service' : ''}${name}`
-      return { url: root + path, methods: { [method]: { operation, handler, table: resource.table } } }
+      return { url: root + path, methods: { [method]: { ...otherOperationOf(other, family), handler, table: resource.table } } }
     }),
   )
 }

@@ -8,6 +8,7 @@ import type { Principal } from './admission.ts'
 import { beginAct, endAct } from './auditing.ts'
 import { noCompilers } from './compilers.ts'
 import type { HostCheck } from './hosts.ts'
+import { type Permissions, permissionRefusal } from './key-permissions.ts'
 import { isEncoded, limitBodyTime, limitConnections, responseBeforeBody } from './limits.ts'
 import { addressOf } from './origin.ts'
 import { loggedPath, pathOf, sendError, startRequest } from './respond.ts'
@@ -172,8 +173,7 @@ function addSurface(v1: FastifyInstance, surface: Surface, options: HttpOptions,
     })
     surface.prepare?.(request)
     if (!surface.streams) limitBodyTime(request.raw, options.limits)
-    const proceed = () =>
-      done(request.is404 ? noRoute(request) : isEncoded(request.raw) ? refuse('encodingNotSupported') : undefined)
+    const proceed = (permissions?: Permissions) => done(refusalOfHead(request, permissions))
     if (isForged(request)) return done(refuse('forbidden'))
     // Browsers send preflight requests without credentials.
     if (request.method === 'OPTIONS' || surface.withoutCredentials) return proceed()
@@ -185,8 +185,8 @@ function addSurface(v1: FastifyInstance, surface: Surface, options: HttpOptions,
       if (refusal) return done(refusal)
       entered = principal
       const begun = byOperator && audit ? beginAct(audit, request) : undefined
-      if (begun) begun.then(proceed, done)
-      else proceed()
+      if (begun) begun.then(() => proceed(), done)
+      else proceed(principal.permissions)
     }
     const bySurface = surface.authenticate?.(request)
     const byOperator = bySurface ? undefined : options.operator?.actingAs(request)
@@ -203,6 +203,13 @@ function addSurface(v1: FastifyInstance, surface: Surface, options: HttpOptions,
   if (faults) v1.addHook('preHandler', (request, reply, done) => faults.apply(request, reply, done))
   v1.setErrorHandler((error, request, reply) => sendError(request, reply, error, log))
   surface.routes(v1)
+}
+
+/** What is wrong with a request of an account before its body is read. `permissions`: of a restricted API key. */
+function refusalOfHead(request: FastifyRequest, permissions: Permissions | undefined): ApiError | undefined {
+  if (request.is404) return noRoute(request)
+  const refusal = permissions && permissionRefusal(permissions, request.routeOptions.config.permission)
+  return refusal ?? (isEncoded(request.raw) ? refuse('encodingNotSupported') : undefined)
 }
 
 /**

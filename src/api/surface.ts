@@ -21,6 +21,8 @@ export type Handler = (request: FastifyRequest, reply: FastifyReply) => void
 export interface Endpoint {
   /** Its name, as in the official description where it is an official one. */
   readonly operation: string
+  /** What a restricted API key needs for it; absent where there are no credentials. */
+  readonly permission?: string
   readonly handler: Handler
   /** The table whose row it changes. */
   readonly table?: string
@@ -89,6 +91,8 @@ declare module 'fastify' {
     operation?: string
     /** See `Endpoint`. */
     table?: string
+    /** See `Endpoint`. */
+    permission?: string
   }
   interface FastifyInstance {
     /** Paths below `/v1` that have a route for at least one method. */

@@ -45,7 +45,7 @@ interface Verifier {
 }
 
 /**
- * Verifies an access token. Throws ApiError: 20101 malformed, 20103 unknown key, 20104 expired or valid for
+ * Verifies an access token. Throws ApiError: 20101 malformed, 20103 unknown or restricted key, 20104 expired or valid for
  * too long, 20105 not valid yet, 20106 without a grant for Conversations, 20107 wrong signature, 20403 suspended account.
  */
 export async function verifyToken({ read, vault, now: timeOf }: Verifier, token: string): Promise<Verified> {
@@ -53,7 +53,8 @@ export async function verifyToken({ read, vault, now: timeOf }: Verifier, token:
   const { iss, sub } = claimsOf(token, decodeJwt)
   const now = timeOf(sub)
   const key = await read.one(apiKeyOfAccount, { account_sid: sub, sid: iss })
-  if (!key) throw refuse('tokenIssuer')
+  // documented: a restricted key signs no tokens.
+  if (!key || key.policy !== null) throw refuse('tokenIssuer')
   const { payload, protectedHeader } = await jwtVerify(token, Buffer.from(vault.open(key.secret)), {
     algorithms,
     currentDate: new Date(now),

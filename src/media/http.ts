@@ -4,6 +4,8 @@ import { pipeline as pipe } from 'node:stream/promises'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Logger } from 'pino'
 import type { Principal } from '../api/admission.ts'
+import { permissionOf } from '../api/key-permissions.ts'
+import type { NamedOperation } from '../api/operations.ts'
 import { addressOf, baseOf } from '../api/origin.ts'
 import { commonHeaders, paramsOf, pathOf, queryOf, respond, sendError } from '../api/respond.ts'
 import { addPath } from '../api/routes.ts'
@@ -28,6 +30,21 @@ import type { MediaStore } from './store.ts'
 const collection = '/Services/:service/Media'
 const instance = `${collection}/:key`
 const mediaSet = '/Services/:service/MediaSet'
+
+/** What a restricted API key needs for each operation; nothing where a signed URL takes the place of credentials. */
+const permissions = {
+  CreateMedia: permissionOf('Create', 'Media'),
+  FetchMedia: permissionOf('Fetch', 'Media'),
+  FetchMediaContent: permissionOf('Fetch', 'Media'),
+  FetchMediaSet: permissionOf('Fetch', 'Media'),
+  DeleteMedia: permissionOf('Delete', 'Media'),
+  FetchTemporaryMediaContent: null,
+} as const
+
+/** All operations that need credentials. */
+export const mediaOperations: readonly NamedOperation[] = Object.entries(permissions).flatMap(([operation, permission]) =>
+  permission === null ? [] : [{ operation, permission }],
+)
 
 /** Media that one request may ask for, and the length of its body. */
 const maxSet = 100
@@ -132,9 +149,11 @@ class Media {
     this.#links = new TemporaryLinks(options.vault)
   }
 
-  endpoint(operation: string, work: Work): Endpoint {
+  endpoint(operation: keyof typeof permissions, work: Work): Endpoint {
+    const permission = permissions[operation]
     return {
       operation,
+      ...(permission !== null && { permission }),
       handler: (request, reply) => {
         work(request, reply).catch((error: unknown) => sendError(request, reply, error, this.#options.log))
       },

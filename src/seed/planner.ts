@@ -112,6 +112,7 @@ class Planner {
         account_sid: account.sid,
         friendly_name,
         secret: seal(secret ?? randomToken()),
+        policy: null,
         ...dates,
       }),
     )

@@ -39,6 +39,8 @@ export interface ApiKeyRow {
   friendly_name: string
   /** Encrypted: it must stay recoverable, it verifies client tokens. */
   secret: string
+  /** JSON, `{"allow":["/twilio/…"]}`, of a restricted key; null: it may do everything. */
+  policy: string | null
   date_created: number
   date_updated: number
 }

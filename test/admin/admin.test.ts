@@ -155,6 +155,8 @@ describe('keys', () => {
       sid: expect.stringMatching(/^SK[0-9a-f]{32}$/),
       account_sid: tenant.account_sid,
       friendly_name: 'CI',
+      type: 'standard',
+      policy: null,
       date_created: expect.stringMatching(ms_date),
       date_updated: body.date_created,
       secret: expect.stringMatching(secret_form),

@@ -504,13 +504,35 @@ describe.each(['running', 'stopped'] as const)('with the server %s', (state) => 
     const [, sid = '', secret = ''] = /^API key SID {2}(SK[0-9a-f]{32})\nsecret {7}([0-9a-f]{32})\n$/.exec(created.stdout) ?? []
     expect(await entrance([sid, secret])).toEqual([200])
     const list = await command('keys', 'list', first.sid)
-    expect(list.stdout).toMatch(new RegExp(`^${sid}  \\S+  CI\n$`))
+    expect(list.stdout).toMatch(new RegExp(`^${sid}  \\S+  standard  CI\n$`))
     expect(list.stdout).not.toContain(secret)
     const rotated = /^secret {7}([0-9a-f]{32})\n$/.exec((await command('keys', 'rotate', first.sid, sid)).stdout)?.[1] ?? ''
     expect(await entrance([sid, secret], [sid, rotated])).toEqual([401, 200])
     expect((await command('keys', 'delete', first.sid, sid)).stdout).toBe(`${sid} is deleted\n`)
     expect(await entrance([sid, rotated])).toEqual([401])
     expect((await command('keys', 'list', first.sid)).stdout).toBe('')
+  })
+
+  test('keys: a policy is given as a list or as JSON, and what it can allow is listed', async () => {
+    await using database = await newDatabase()
+    await using opened = await world(database)
+    const { first, command } = opened
+    const { stdout } = await command('keys', 'permissions')
+    expect(stdout).toContain('/twilio/conversations/roles/list  ListRole, ListServiceRole\n')
+    const [one, two] = ['/twilio/conversations/roles/list', '/twilio/conversations/users/*']
+    const policies = [`${one},${two}`, `${one} ${two}\n`, JSON.stringify({ allow: [one, two] })]
+    for (const policy of policies) {
+      expect(await command('keys', 'create', first.sid, 'reports', '--policy', policy)).toMatchObject({ code: 0, stderr: '' })
+    }
+    const list = await command('keys', 'list', first.sid)
+    expect(list.stdout.match(/ {2}restricted {2}reports\n/g)).toHaveLength(3)
+    expectSentence(
+      await command('keys', 'create', first.sid, 'CI', '--policy', '/twilio/conversations/rolls/list'),
+      /^parley: .*assertion '\/twilio\/conversations\/rolls\/list' is invalid/m,
+    )
+    expectSentence(await command('keys', 'create', first.sid, 'CI', '--policy', '{"allow"'), /^parley: the policy is no JSON/m)
+    expectSentence(await command('keys', 'create', first.sid, 'CI', '--policy', ''), /at least one permission/m)
+    expect((await command('keys', 'list', first.sid)).stdout.split('\n')).toHaveLength(4)
   })
 
   test('what does not exist is an error', async () => {

@@ -30,6 +30,7 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0021-audit': step(() => import('./0021-audit.ts')),
   '0028-search-by-words': step(() => import('./0028-search-by-words.ts')),
   '0027-erasure-files': step(() => import('./0027-erasure-files.ts')),
+  '0023-restricted-keys': step(() => import('./0023-restricted-keys.ts')),
 }
 
 function step(load: () => Promise<Migration>): Migration {
