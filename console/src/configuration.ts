@@ -145,6 +145,8 @@ export const userConversations = (of: string, service: string, sid: string) =>
 export interface ApiKey {
   readonly sid: string
   readonly friendly_name: string
+  readonly type: 'standard' | 'restricted'
+  readonly policy: { readonly allow: readonly string[] } | null
   readonly date_created: string
 }
 
@@ -156,6 +158,12 @@ export const keys = (of: string) =>
     queryFn: async () => (await get<{ keys: ApiKey[] }>(`${accountPath(of)}/keys`)).keys,
     ...anew,
   })
+
+/** What a restricted key can be allowed. */
+export const permissions = queryOptions({
+  queryKey: ['permissions'],
+  queryFn: async () => (await get<{ permissions: { readonly permission: string }[] }>('/admin/v1/permissions')).permissions,
+})
 
 export interface Address {
   readonly sid: string

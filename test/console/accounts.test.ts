@@ -70,6 +70,31 @@ test('an account is created, suspended, resumed and deleted; its secrets are sho
   await expect(server.admin('GET', `/accounts/${sid}`)).rejects.toThrow('404')
 })
 
+test('a key is made that may only do what is chosen', async ({ tenant, visitor }) => {
+  const page = await visitor.open(`/accounts/${tenant.account_sid}`)
+  await page.getByRole('button', { name: 'New key' }).click()
+  await page.getByLabel('Name', { exact: true }).fill('reports')
+  await page.getByLabel('It may do').selectOption('restricted')
+  // Nothing is chosen: the server says what it wants.
+  await page.getByRole('checkbox', { name: 'list users', exact: true }).waitFor()
+  await page.getByRole('button', { name: 'Create', exact: true }).click()
+  await page.getByRole('dialog').getByRole('alert').waitFor()
+  await page.getByRole('checkbox', { name: 'list users', exact: true }).check()
+  await page.getByRole('checkbox', { name: 'read conversations.messages', exact: true }).check()
+  expect(await violationsOf(page)).toEqual([])
+  await page.getByRole('button', { name: 'Create', exact: true }).click()
+  const keySecret = (await page.getByRole('dialog').locator('code').textContent()) ?? ''
+  const keySid = (await page.getByRole('dialog').locator('.sid').textContent()) ?? ''
+  await page.getByRole('button', { name: 'Done' }).click()
+  await page.getByText(`${keySid} · restricted`).waitFor()
+  await page.getByText('May do 2 things').click()
+  await page.getByText('/twilio/conversations/users/list').waitFor()
+  expect(await violationsOf(page)).toEqual([])
+  const { v1 } = sdkFor(tenant, tenant.account_sid, '', { keySid, keySecret }).conversations
+  expect(await v1.users.list()).toEqual([])
+  await expect(v1.users.create({ identity: 'ann' })).rejects.toMatchObject({ status: 401, code: 70051 })
+})
+
 test('an address is configured, changed and deleted', async ({ tenant, visitor }) => {
   const { addressConfigurations } = tenant.sdk.conversations.v1
   const page = await visitor.open(`/accounts/${tenant.account_sid}/addresses`)

@@ -7,6 +7,7 @@ import { Field, Loading, Problem, Sid } from '../parts/basics.tsx'
 import { ConfigPage } from '../parts/config-page.tsx'
 import { CopyResource } from '../parts/copy-resource.tsx'
 import { FormDialog } from '../parts/form-dialog.tsx'
+import { NewKey } from '../parts/new-key.tsx'
 import { type NewSecret, Secret } from '../parts/secret.tsx'
 import { queryClient } from '../queries.ts'
 import { Dates, Time } from '../time.tsx'
@@ -178,11 +179,27 @@ function Keys({ of, onSecret }: { readonly of: string; readonly onSecret: OnSecr
                   Delete
                 </button>
               </span>
-              <span className="row-note">{key.sid}</span>
+              <span className="row-note">
+                {key.sid} · {key.type}
+              </span>
               <span className="row-time">
                 <Time at={key.date_created} />
               </span>
             </div>
+            {key.policy && (
+              <details>
+                <summary>
+                  May do {key.policy.allow.length} {key.policy.allow.length === 1 ? 'thing' : 'things'}
+                </summary>
+                <ul>
+                  {key.policy.allow.map((permission) => (
+                    <li key={permission}>
+                      <code>{permission}</code>
+                    </li>
+                  ))}
+                </ul>
+              </details>
+            )}
           </li>
         ))}
       </ul>
@@ -191,17 +208,7 @@ function Keys({ of, onSecret }: { readonly of: string; readonly onSecret: OnSecr
           New key
         </button>
       </p>
-      {creating && (
-        <FormDialog
-          title="New API key"
-          act="Create"
-          done="The key was created"
-          onClose={() => setCreating(false)}
-          run={({ name }) => reveal(path, { friendly_name: name })}
-        >
-          <Field label="Name" name="name" maxLength={256} />
-        </FormDialog>
-      )}
+      {creating && <NewKey onClose={() => setCreating(false)} create={(key) => reveal(path, key)} />}
       {acting && (
         <FormDialog
           title={acting.act === 'delete' ? `Delete ${acting.on.friendly_name || acting.on.sid}?` : 'Make a new secret?'}
