@@ -30,7 +30,7 @@ const slow = [
   'test/console/*.test.ts',
   'test/package/*.test.ts',
   'test/audit/*.test.ts',
-  'test/admin/{retention,search,targets,test-mode}.test.ts',
+  'test/admin/{key-rotation,retention,search,targets,test-mode}.test.ts',
   'test/fuzz/{fuzz,hosted}.test.ts',
   'test/http/request-limits.test.ts',
   'test/storage/{durability,sending,sqlite/damage}.test.ts',

@@ -2,7 +2,6 @@ import { accountCommands } from './accounts/commands.ts'
 import { auditCommands, checkpointCommands } from './audit/commands.ts'
 import { expiryCommands } from './background/expiry.ts'
 import { retentionCommands } from './background/retention-policy.ts'
-import { sealUrls } from './background/url-sealing.ts'
 import { channelCommands } from './channels/commands.ts'
 import { mailBlockCommands } from './channels/email/blocks.ts'
 import { removeExternalIdsBelow } from './channels/external-ids.ts'
@@ -29,6 +28,7 @@ import { long, type Tx } from './storage/database.ts'
 import { factCommands } from './storage/facts.ts'
 import { deleteRow } from './storage/rows.ts'
 import type { DeliveryRow } from './storage/schema.ts'
+import { sealColumns } from './storage/sealed.ts'
 
 /** What follows from the last attempt of a delivery. Of a push that was dropped nothing does. */
 async function settle(tx: Tx, row: DeliveryRow, report: ChannelReport | PushReport, now: number): Promise<void> {
@@ -50,7 +50,7 @@ const unaudited = {
   ...presenceCommands,
   ...registrationCommands,
   ...mailBlockCommands,
-  sealUrls,
+  sealColumns,
   ...erasureCommands,
   ...expiryCommands(registry),
   ...retentionCommands,

@@ -187,6 +187,13 @@ const declarations = {
     default: { words: 'generated at first start, stored in PARLEY_DATA_DIR', value: none },
     parse: matching(/^[0-9a-fA-F]{64}$/, '64 hex digits, for example from: openssl rand -hex 32'),
   }),
+  previousSecretKey: secret({
+    env: 'PARLEY_SECRET_KEY_PREVIOUS',
+    description:
+      'the secret key that PARLEY_SECRET_KEY takes the place of; opens what is still encrypted with it (parley rotate-key)',
+    default: { words: 'what parley rotate-key --generate has stored in PARLEY_DATA_DIR, else none', value: none },
+    parse: matching(/^[0-9a-fA-F]{64}$/, '64 hex digits'),
+  }),
   adminToken: secret({
     env: 'PARLEY_ADMIN_TOKEN',
     description: 'operator token of /admin/v1',
@@ -428,7 +435,10 @@ function flagOf(env: string): string {
 }
 
 /** Returns the file of a secret that is generated at first start; null for a database in memory. */
-export function secretFile(config: Pick<Config, 'database' | 'dataDir'>, kind: 'key' | 'admin-token'): string | null {
+export function secretFile(
+  config: Pick<Config, 'database' | 'dataDir'>,
+  kind: 'key' | 'key-previous' | 'admin-token',
+): string | null {
   return dataPath(config, kind)
 }
 

@@ -228,7 +228,7 @@ export function createPipeline(shared: Shared, timers: Timers): Pipeline {
     actions: createActionLimits(shared),
     write: (resource, request) => database.write('change', { resource: resource.name, request }),
     writeAll: (changes) => database.write('changeAll', changes),
-    pageSecret: vault.derive('page tokens'),
+    pageSecrets: vault.deriveAll('page tokens'),
     preAction: { client, vault, warn: (facts) => log.warn(facts, 'pre-action webhook') },
     catchUp: async () => void (await timers.catchUp()),
   }

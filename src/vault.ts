@@ -8,24 +8,60 @@ import {
   randomBytes,
   timingSafeEqual,
 } from 'node:crypto'
+import { parseStored } from './json.ts'
 
 const checkWord = 'parley'
 
-/** Encrypts secrets at rest (AES-256-GCM). Hashes would not do: auth tokens sign webhooks, key secrets verify client tokens. */
+/** Keys of former secret keys that go on being accepted, in hex by purpose. */
+export type RetiredKeys = Readonly<Record<string, readonly string[]>>
+
+/** What is derived for these is in mails and proofs, which outlive any replacement of the secret key. */
+const lasting = ['mail', 'subjects of erasures'] as const
+
+/**
+ * Encrypts secrets at rest (AES-256-GCM). Hashes would not do: auth tokens sign webhooks, key secrets verify client tokens. While the
+ * secret key is being replaced there is a second one, which opens what the first does not. Which key a text was sealed with shows in
+ * the attempt: the tag of the cipher is wrong for any other.
+ */
 export class Vault {
   readonly #key: KeyObject
+  readonly #previous: KeyObject | null
+  #retired: RetiredKeys = {}
 
-  /** `key`: 64 hex digits. */
-  constructor(key: string) {
-    if (!/^[0-9a-fA-F]{64}$/.test(key)) throw new Error('PARLEY_SECRET_KEY must be 64 hex digits')
-    this.#key = createSecretKey(key, 'hex')
+  /** Each: 64 hex digits. `previous`: only opens. */
+  constructor(key: string, previous: string | null = null) {
+    this.#key = keyOf(key)
+    this.#previous = previous === null || previous.toLowerCase() === key.toLowerCase() ? null : keyOf(previous)
+  }
+
+  get hasPrevious(): boolean {
+    return this.#previous !== null
   }
 
   seal(secret: string): string {
-    const nonce = randomBytes(12)
-    const cipher = createCipheriv('aes-256-gcm', this.#key, nonce)
-    const sealed = Buffer.concat([cipher.update(secret, 'utf8'), cipher.final()])
-    return Buffer.concat([nonce, cipher.getAuthTag(), sealed]).toString('base64')
+    return sealWith(this.#key, secret)
+  }
+
+  /** Throws when the text was sealed with another key or has been altered. */
+  open(sealed: string): string {
+    if (!this.#previous) return openWith(this.#key, sealed)
+    return this.#opened(sealed)?.secret ?? openWith(this.#key, sealed)
+  }
+
+  /** Returns which key opens a text; null: none does. */
+  openedBy(sealed: string): 'current' | 'previous' | null {
+    return this.#opened(sealed)?.by ?? null
+  }
+
+  #opened(sealed: string): { readonly secret: string; readonly by: 'current' | 'previous' } | null {
+    for (const [by, key] of [['current', this.#key] as const, ['previous', this.#previous] as const]) {
+      try {
+        if (key) return { secret: openWith(key, sealed), by }
+      } catch {
+        // Sealed with another key, or no sealed text at all.
+      }
+    }
+    return null
   }
 
   /** Returns a sealed text by which this key is recognised later. */
@@ -33,28 +69,64 @@ export class Vault {
     return this.seal(checkWord)
   }
 
-  /** Whether `createCheck` returned this text for the same key. */
+  /** The same for the previous key; null without one. */
+  createPreviousCheck(): string | null {
+    return this.#previous && sealWith(this.#previous, checkWord)
+  }
+
+  /** Whether `createCheck` returned this text for the same key, or for the previous one. */
   matchesCheck(check: string): boolean {
-    try {
-      return this.open(check) === checkWord
-    } catch {
-      return false
-    }
+    return this.#opened(check)?.secret === checkWord
   }
 
   /** Derives the key for one purpose. It reveals neither the secret key nor the keys for other purposes. */
   derive(purpose: string): KeyObject {
-    // A key object: `createHmac` takes eight times as long with a buffer, which it copies into one each time.
-    return createSecretKey(Buffer.from(hkdfSync('sha256', this.#key, '', purpose, 32)))
+    return derived(this.#key, purpose)
   }
 
-  /** Throws when the text was sealed with another key or has been altered. */
-  open(sealed: string): string {
-    const bytes = Buffer.from(sealed, 'base64')
-    const decipher = createDecipheriv('aes-256-gcm', this.#key, bytes.subarray(0, 12))
-    decipher.setAuthTag(bytes.subarray(12, 28))
-    return Buffer.concat([decipher.update(bytes.subarray(28)), decipher.final()]).toString('utf8')
+  /** Returns the keys whose results for a purpose are accepted: the one that `derive` returns, then those of former secret keys. */
+  deriveAll(purpose: string): readonly [KeyObject, ...KeyObject[]] {
+    const retired = (this.#retired[purpose] ?? []).map((hex) => createSecretKey(hex, 'hex'))
+    return [this.derive(purpose), ...(this.#previous ? [derived(this.#previous, purpose)] : []), ...retired]
   }
+
+  /** Returns what remains of the previous key when it is gone, with what remains of those before, sealed. */
+  retire(): string {
+    const retired = lasting.map((purpose) => {
+      const [, ...former] = this.deriveAll(purpose)
+      return [purpose, [...new Set(former.map((key) => key.export().toString('hex')))]]
+    })
+    return this.seal(JSON.stringify(Object.fromEntries(retired)))
+  }
+
+  /** Accepts from now on what `retire` returned. Throws as `open` does. */
+  restoreRetired(sealed: string): void {
+    this.#retired = parseStored<RetiredKeys>(this.open(sealed))
+  }
+}
+
+function keyOf(key: string): KeyObject {
+  if (!/^[0-9a-fA-F]{64}$/.test(key)) throw new Error('PARLEY_SECRET_KEY must be 64 hex digits')
+  return createSecretKey(key, 'hex')
+}
+
+function sealWith(key: KeyObject, secret: string): string {
+  const nonce = randomBytes(12)
+  const cipher = createCipheriv('aes-256-gcm', key, nonce)
+  const sealed = Buffer.concat([cipher.update(secret, 'utf8'), cipher.final()])
+  return Buffer.concat([nonce, cipher.getAuthTag(), sealed]).toString('base64')
+}
+
+function openWith(key: KeyObject, sealed: string): string {
+  const bytes = Buffer.from(sealed, 'base64')
+  const decipher = createDecipheriv('aes-256-gcm', key, bytes.subarray(0, 12), { authTagLength: 16 })
+  decipher.setAuthTag(bytes.subarray(12, 28))
+  return Buffer.concat([decipher.update(bytes.subarray(28)), decipher.final()]).toString('utf8')
+}
+
+function derived(key: KeyObject, purpose: string): KeyObject {
+  // A key object: `createHmac` takes eight times as long with a buffer, which it copies into one each time.
+  return createSecretKey(Buffer.from(hkdfSync('sha256', key, '', purpose, 32)))
 }
 
 /** Compares in constant time, also when the lengths differ. */

@@ -53,7 +53,7 @@ const server = createHttp({
     read,
     responses: null,
     actions: null,
-    pageSecret: vault.derive('page tokens'),
+    pageSecrets: vault.deriveAll('page tokens'),
     preAction: { client: createWebhookClient({ allowPrivate: true, verifyTls: true }), vault, warn: () => {} },
     catchUp: async () => {},
     writeAll: () => Promise.reject(new Error('there is no storage')),

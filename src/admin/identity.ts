@@ -1,5 +1,5 @@
 import type { FastifyPluginAsync } from 'fastify'
-import { identityKey, identityProof } from '../installation/identity.ts'
+import { identityKeys, identityProof } from '../installation/identity.ts'
 import type { Installation } from '../installation/open.ts'
 import { errors, type OperationSchema, object, response } from './schemas.ts'
 
@@ -25,14 +25,14 @@ const proveIdentity: OperationSchema = {
 
 /** The proof of which installation this is, see `identity.ts` of the installation. */
 export function identityRoutes({ config, vault, adminToken }: Installation): FastifyPluginAsync {
-  const key = identityKey(config, vault, adminToken)
+  const [key] = identityKeys(config, vault, adminToken)
   return async (routes) => {
     routes.get<{ Querystring: { nonce: string } }>(
       '/identity',
       { schema: proveIdentity, config: { withoutToken: true } },
       async ({ query, raw: { socket } }) => {
         const endpoint = { address: socket.localAddress ?? '', port: socket.localPort ?? 0 }
-        return { proof: key === null ? '' : identityProof(key, query.nonce, endpoint) }
+        return { proof: key === undefined ? '' : identityProof(key, query.nonce, endpoint) }
       },
     )
   }

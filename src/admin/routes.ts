@@ -33,6 +33,7 @@ import { receiptRoutes } from './receipts.ts'
 import { notFound } from './replies.ts'
 import { retentionRoutes } from './retention.ts'
 import { searchRoutes } from './search.ts'
+import { secretKeyRoutes } from './secret-key.ts'
 import { sessionRoutes } from './session.ts'
 import { targetRoutes } from './targets.ts'
 import { type TestModeOptions, testModeRoutes } from './test-mode.ts'
@@ -107,6 +108,7 @@ export function adminRoutes({
     await admin.register(keyRoutes(installation))
     await admin.register(tokenRoutes(installation))
     await admin.register(auditRoutes(installation), { prefix: '/audit' })
+    await admin.register(secretKeyRoutes(installation))
     await admin.register(retentionRoutes(installation))
     await admin.register(channelRoutes(installation, channels?.carriers ?? null))
     await admin.register(contentRoutes(installation))

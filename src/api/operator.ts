@@ -1,4 +1,4 @@
-import { createHmac, randomBytes } from 'node:crypto'
+import { createHmac, type KeyObject, randomBytes } from 'node:crypto'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { type Clock, SystemClock } from '../clock.ts'
 import { refuse } from '../errors.ts'
@@ -37,6 +37,11 @@ const renewAfterMs = 10 * 60_000
 const linkMs = 10 * 60_000
 const maxLinks = 100
 
+interface SessionKind {
+  readonly generation: string
+  readonly cookie: string
+}
+
 /** The name under which failures of any operator token count. */
 const operator = 'operator'
 
@@ -48,20 +53,24 @@ const operator = 'operator'
 export class Operator {
   readonly #options: OperatorOptions
   readonly #clock: Clock
-  /** What a session was made with: another operator token ends all of them. */
-  readonly #generation: string
-  /** Cookies do not keep the ports of one host apart: each installation has a name of its own. */
-  readonly #cookie: string
+  /**
+   * What sessions are recognised by, for each secret key that counts; the first is for new ones. `generation`: what a session was
+   * made with: another operator token ends all of them. `cookie`: cookies do not keep the ports of one host apart, so that each
+   * installation has a name of its own.
+   */
+  readonly #sessions: readonly [SessionKind, ...SessionKind[]]
   /** Links that sign in once, with their ends. */
   readonly #links = new Map<string, number>()
 
   constructor(options: OperatorOptions) {
     this.#options = options
     this.#clock = options.clock ?? new SystemClock()
-    const derived = (text: string) =>
-      createHmac('sha256', options.vault.derive('operator sessions')).update(text).digest('hex').slice(0, 32)
-    this.#generation = derived(`token ${options.adminToken}`)
-    this.#cookie = `parley-${derived('cookie').slice(0, 8)}`
+    const sessionsOf = (key: KeyObject): SessionKind => {
+      const derived = (text: string) => createHmac('sha256', key).update(text).digest('hex').slice(0, 32)
+      return { generation: derived(`token ${options.adminToken}`), cookie: `parley-${derived('cookie').slice(0, 8)}` }
+    }
+    const [key, ...former] = options.vault.deriveAll('operator sessions')
+    this.#sessions = [sessionsOf(key), ...former.map(sessionsOf)]
   }
 
   /**
@@ -121,7 +130,8 @@ export class Operator {
   /** Takes the cookie from the browser. */
   signOut(request: FastifyRequest, reply: FastifyReply): void {
     if (!isOwnPage(request)) throw refuse('forbidden')
-    reply.header('set-cookie', this.#setCookie(request, '', 0))
+    const gone = this.#sessions.map(({ cookie }) => setCookie(request, cookie, '', 0))
+    reply.header('set-cookie', gone)
   }
 
   #redeems(code: string): boolean {
@@ -151,30 +161,24 @@ export class Operator {
 
   #grant(request: FastifyRequest, reply: FastifyReply): number {
     const issued = this.#clock.now()
-    const session = JSON.stringify({ session: this.#generation, issued })
+    const session = JSON.stringify({ session: this.#sessions[0].generation, issued })
     const sealed = Buffer.from(this.#options.vault.seal(session), 'base64').toString('base64url')
-    reply.header('set-cookie', this.#setCookie(request, sealed, sessionMs / 1000))
+    reply.header('set-cookie', setCookie(request, this.#sessions[0].cookie, sealed, sessionMs / 1000))
     return issued + sessionMs
-  }
-
-  #setCookie(request: FastifyRequest, value: string, maxAgeS: number): string {
-    const secure = isSecure(request)
-    const name = secure ? `__Host-${this.#cookie}` : this.#cookie
-    return `${name}=${value}; Path=/; Max-Age=${maxAgeS}; HttpOnly; SameSite=Strict${secure ? '; Secure' : ''}`
   }
 
   /** Returns when the session of the request was issued; undefined without one. */
   #sessionOf({ headers: { cookie = '' } }: FastifyRequest): number | undefined {
     for (const pair of cookie.split(';')) {
       const [name = '', value = ''] = pair.trim().split('=', 2)
-      if (name !== this.#cookie && name !== `__Host-${this.#cookie}`) continue
-      const issued = this.#opened(value)
+      const kind = this.#sessions.find(({ cookie }) => name === cookie || name === `__Host-${cookie}`)
+      const issued = kind && this.#opened(value, kind)
       if (issued !== undefined) return issued
     }
     return undefined
   }
 
-  #opened(value: string): number | undefined {
+  #opened(value: string, { generation }: SessionKind): number | undefined {
     let text: string
     try {
       text = this.#options.vault.open(value)
@@ -182,9 +186,15 @@ export class Operator {
       return undefined
     }
     const { session, issued } = parseJsonObject(text) ?? {}
-    if (session !== this.#generation || typeof issued !== 'number') return undefined
+    if (session !== generation || typeof issued !== 'number') return undefined
     return this.#clock.now() - issued < sessionMs ? issued : undefined
   }
+}
+
+function setCookie(request: FastifyRequest, cookie: string, value: string, maxAgeS: number): string {
+  const secure = isSecure(request)
+  const name = secure ? `__Host-${cookie}` : cookie
+  return `${name}=${value}; Path=/; Max-Age=${maxAgeS}; HttpOnly; SameSite=Strict${secure ? '; Secure' : ''}`
 }
 
 /**

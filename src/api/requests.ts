@@ -1,4 +1,3 @@
-import type { KeyObject } from 'node:crypto'
 import type { Clock } from '../clock.ts'
 import {
   type Changed,
@@ -12,7 +11,7 @@ import {
 } from '../model/change.ts'
 import type { Ancestors, AnyResource, BaseRow, ChangeVerb, Slice } from '../model/declare.ts'
 import type { Form } from '../model/form.ts'
-import { issuerOf, type Page, type PageRequest, pageRequest, readPage, storedRows } from '../model/pages.ts'
+import { issuerOf, type Page, type PageRequest, type PageSecrets, pageRequest, readPage, storedRows } from '../model/pages.ts'
 import { parseParams, sealSecrets } from '../model/params.ts'
 import { type AncestorSids, collectionUrl, represent, urlsFor } from '../model/represent.ts'
 import { currentRow, findInstance, locate, type ResourcePath, scopeOf } from '../model/scope.ts'
@@ -54,7 +53,7 @@ export interface Pipeline {
   readonly actions: ActionLimits | null
   readonly preAction: PreActionHooks
   /** Signs page tokens: the same on every node. */
-  readonly pageSecret: KeyObject
+  readonly pageSecrets: PageSecrets
   /** Null where other processes write too. */
   readonly responses: ResponseCache | null
   /** Applies every deadline that has passed. */
@@ -195,7 +194,7 @@ export async function list(pipeline: Pipeline, call: Call): Promise<string> {
     return openedRow(pipeline, resource, resource.elapse?.(row, now) ?? row)
   }
   const found = await readPage(
-    issuerOf(pipeline.pageSecret, resource, ancestors, order),
+    issuerOf(pipeline.pageSecrets, resource, ancestors, order),
     order,
     page,
     (slice: Slice) =>

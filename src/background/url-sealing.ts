@@ -1,9 +1,9 @@
 import { setImmediate as turn } from 'node:timers/promises'
 import { parseJsonObject } from '../json.ts'
 import { Loop, type Worker } from '../loop.ts'
-import { type Database, long, type Tx } from '../storage/database.ts'
+import type { Database } from '../storage/database.ts'
 import { type Fact, factByName, type factCommands } from '../storage/facts.ts'
-import { type Column, rowsAfter, type Table, updateNames } from '../storage/rows.ts'
+import { type SealedPlace, type SealedRow, type Sealing, type sealColumns, sealedPlaces } from '../storage/sealed.ts'
 import { hasSealedCredentials, sealCredentials } from '../urls.ts'
 import type { Vault } from '../vault.ts'
 
@@ -15,51 +15,20 @@ const dayMs = 86_400_000
 /** Set once all URLs of a database have been sealed. The name is stored in databases. */
 const doneFact = 'webhook_urls_sealed'
 
-/** The columns that hold URLs, or JSON with one, by table. */
-const places = [
-  place('accounts', ['sid'], ['pre_webhook_url', 'post_webhook_url']),
-  place('services', ['sid'], ['pre_webhook_url', 'post_webhook_url']),
-  place('addresses', ['account_sid', 'sid'], ['auto_creation']),
-  place('channels', ['account_sid', 'proxy_address'], ['settings']),
-  place('conversation_webhooks', ['conversation_sid', 'sid', 'service_sid'], ['url']),
-  place('deliveries', ['service_sid', 'id'], ['url']),
-]
+/** The tables with columns that hold URLs, or JSON with one. */
+const tables: ReadonlySet<string> = new Set([
+  'accounts',
+  'services',
+  'addresses',
+  'channels',
+  'conversation_webhooks',
+  'deliveries',
+])
 
-interface Place {
-  readonly table: Table
-  readonly key: readonly string[]
-  readonly columns: readonly string[]
-  readonly query: ReturnType<typeof rowsAfter>
-}
-
-/** `key`: the primary key. */
-function place<T extends Table>(table: T, key: readonly Column<T>[], columns: readonly Column<T>[]): Place {
-  return { table, key, columns, query: rowsAfter(table, key, columns) }
-}
-
-type Row = Readonly<Record<string, unknown>>
-
-/** A column of a row, and what it is to hold in place of what was read. */
-interface Sealing {
-  readonly table: Table
-  readonly row: Row
-  readonly key: readonly string[]
-  readonly column: string
-  readonly sealed: string
-}
-
-/** Stores sealed URLs, except where a request has changed the column since it was read. */
-export const sealUrls = long(async (tx: Tx, sealings: readonly Sealing[]): Promise<void> => {
-  for (const { table, row, key, column, sealed } of sealings) {
-    const query = updateNames(table, [...key, column], [column])
-    await tx.run(query, { ...row, [column]: sealed, [`was_${column}`]: row[column] })
-    // Rows without a SID are in no cache.
-    if (typeof row.sid === 'string') tx.notify({ topic: 'changed', table, sid: row.sid, revision: 0 })
-  }
-})
+const places = sealedPlaces.filter(({ table }) => tables.has(table))
 
 export interface UrlSealingOptions {
-  readonly database: Database<typeof factCommands & { readonly sealUrls: typeof sealUrls }>
+  readonly database: Database<typeof factCommands & { readonly sealColumns: typeof sealColumns }>
   readonly vault: Vault
   readonly onError: (error: unknown) => void
 }
@@ -74,7 +43,7 @@ export class UrlSealing implements Worker {
       for (const place of places) {
         for await (const sealings of unsealed(database, place, vault)) {
           if (signal.aborted) return dayMs
-          if (sealings.length > 0) await database.write('sealUrls', sealings)
+          if (sealings.length > 0) await database.write('sealColumns', sealings)
           await turn()
         }
       }
@@ -96,11 +65,11 @@ export class UrlSealing implements Worker {
 /** Reads a table in batches. Yields for each what is to be sealed in it. */
 async function* unsealed(
   { read }: Pick<Database, 'read'>,
-  { table, key, columns, query }: Place,
+  { table, key, columns, query }: SealedPlace,
   vault: Vault,
 ): AsyncGenerator<readonly Sealing[]> {
-  let rows: readonly Row[]
-  let after: Row | undefined
+  let rows: readonly SealedRow[]
+  let after: SealedRow | undefined
   do {
     const start = key.map((column) => [`after_${column}`, after?.[column] ?? ''])
     rows = await read.all(query, { ...Object.fromEntries(start), limit: batch })

@@ -25,6 +25,7 @@ const commands: Readonly<Record<string, () => Promise<Command>>> = {
   disclose: async () => (await import('./privacy.ts')).discloseCommand(),
   audit: async () => (await import('./audit.ts')).auditCommand(),
   console: async () => (await import('./console.ts')).consoleCommand(),
+  'rotate-key': async () => (await import('./rotate-key.ts')).rotateKeyCommand(),
   backup: async () => (await import('./backup.ts')).backupCommand(),
   export: async () => (await import('./export.ts')).exportCommand(),
   import: async () => (await import('./import.ts')).importCommand(),

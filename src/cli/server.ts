@@ -4,10 +4,10 @@ import { request } from 'undici'
 import { type Config, ConfigError, secretFile } from '../config.ts'
 import { codeOf } from '../errors.ts'
 import { announcedEndpoint } from '../installation/announcement.ts'
-import { type Endpoint, identityKey, identityProof } from '../installation/identity.ts'
-import { readIfThere } from '../installation/secrets.ts'
+import { type Endpoint, identityKeys, identityProof } from '../installation/identity.ts'
+import { readIfThere, storedVault } from '../installation/secrets.ts'
 import { packageVersion } from '../package.ts'
-import { sameSecret, Vault } from '../vault.ts'
+import { sameSecret } from '../vault.ts'
 
 /** A request to `/admin/v1`. `T`: the type of the response, which the caller knows from the path. Throws ConfigError. */
 export type Call = <T>(method: 'GET' | 'POST' | 'PUT' | 'DELETE', path: string, body?: object) => Promise<T>
@@ -44,13 +44,12 @@ async function findServerAt(config: Config, host: string, port: number): Promise
   const token = config.adminToken ?? readIfThere(secretFile(config, 'admin-token'))
   const unrecognised = (secret: string) => `a server on ${host}:${port} cannot be recognised without ${secret}`
   if (token === null) return { call: null, reason: unrecognised('the operator token') }
-  const secret = config.secretKey ?? readIfThere(secretFile(config, 'key'))
-  const key = identityKey(config, secret === null ? null : new Vault(secret), token)
-  if (key === null) return { call: null, reason: unrecognised('the secret key of the installation') }
+  const keys = identityKeys(config, storedVault(config), token)
+  if (keys.length === 0) return { call: null, reason: unrecognised('the secret key of the installation') }
   const nonce = randomBytes(32).toString('hex')
   const answer = await askForProof(host, port, nonce)
   if (answer === null) return { call: null, reason: `no server listens on ${host}:${port}` }
-  if (!sameSecret(answer.proof, identityProof(key, nonce, answer.endpoint))) {
+  if (!keys.some((key) => sameSecret(answer.proof, identityProof(key, nonce, answer.endpoint)))) {
     const unproven = `what listens on ${host}:${port} does not prove to be its server, so that it was not sent the operator token`
     return { call: null, reason: unproven }
   }

@@ -5,9 +5,8 @@ import { type Config, ConfigError, databaseLabel, gatewayFolder, mediaFolder, se
 import { codeOf } from '../errors.ts'
 import { checkFolder, isWithin } from '../folders.ts'
 import { explainErrors } from '../installation/explain-errors.ts'
-import { readIfThere } from '../installation/secrets.ts'
+import { storedVault } from '../installation/secrets.ts'
 import { syncToDisk } from '../media/files.ts'
-import { Vault } from '../vault.ts'
 import { type Checksums, checksumsOf, digestOf } from './checksums.ts'
 import { beginProgress, copyRows, folderOf, verify, type Work } from './copy.ts'
 import { sourceCheck } from './inspect.ts'
@@ -18,7 +17,7 @@ import { copyInstallation, markTarget, unmarkTarget } from './rows.ts'
 import type { Location } from './secrets.ts'
 
 export interface BackupOptions {
-  readonly config: Pick<Config, 'database' | 'dataDir' | 'secretKey'>
+  readonly config: Pick<Config, 'database' | 'dataDir' | 'secretKey' | 'previousSecretKey'>
   /** New or empty. */
   readonly folder: string
   /** Continue although the installation lacks files that its rows refer to. */
@@ -136,8 +135,8 @@ async function openBackup({ database }: Location, checksums: Checksums, vaultChe
 
 /** Throws ConfigError when a key is at hand that is not the one of the database: whoever keeps it with the backup would be lost. */
 function refuseOtherKey(config: BackupOptions['config'], vaultCheck: string): void {
-  const key = config.secretKey ?? readIfThere(secretFile(config, 'key'))
-  if (key === null || new Vault(key).matchesCheck(vaultCheck)) return
+  const vault = storedVault(config)
+  if (vault === null || vault.matchesCheck(vaultCheck)) return
   throw new ConfigError('the secret key is not the one that this database was created with: nobody could use the backup with it')
 }
 

@@ -10,7 +10,7 @@ export type Location = Pick<Config, 'database' | 'dataDir'>
 /** Throws ConfigError when the target has a secret key that is not the one that the rows were encrypted with. */
 export function refuseOtherKey(to: Location, vaultCheck: string): void {
   const file = fileOf(to, 'key')
-  if (!existsSync(file) || opens(file, vaultCheck)) return
+  if (!existsSync(file) || opens(to, vaultCheck)) return
   throw new ConfigError(
     `${file} is not the secret key of the source, so nothing could be decrypted: move it away, or give another --to-data-dir`,
   )
@@ -24,9 +24,11 @@ export function copySecrets(from: Location, to: Location, vaultCheck: string): s
 function copyKey(from: Location, to: Location, vaultCheck: string): string {
   const [source, target] = [fileOf(from, 'key'), fileOf(to, 'key')]
   if (existsSync(target)) return `The secret key is in ${target}.`
-  if (!existsSync(source) || !opens(source, vaultCheck)) {
+  if (!existsSync(source) || !opens(from, vaultCheck)) {
     return 'The secret key is not in a file: start the server with the same PARLEY_SECRET_KEY as before.'
   }
+  const [previous, previousTarget] = [fileOf(from, 'key-previous'), fileOf(to, 'key-previous')]
+  if (existsSync(previous)) copySecret(previous, previousTarget)
   copySecret(source, target)
   return `The secret key is copied to ${target}.`
 }
@@ -54,9 +56,12 @@ function contents(file: string): string {
   return readFileSync(file, 'utf8').trim()
 }
 
-function opens(keyFile: string, vaultCheck: string): boolean {
+/** Whether the stored key, or the one that it takes the place of, is that of the database. */
+function opens(location: Location, vaultCheck: string): boolean {
+  const previous = fileOf(location, 'key-previous')
   try {
-    return new Vault(contents(keyFile)).matchesCheck(vaultCheck)
+    const vault = new Vault(contents(fileOf(location, 'key')), existsSync(previous) ? contents(previous) : null)
+    return vault.matchesCheck(vaultCheck)
   } catch {
     return false
   }

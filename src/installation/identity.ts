@@ -11,13 +11,14 @@ export interface Endpoint {
 }
 
 /**
- * Returns the key by which a server proves which installation it serves, so that nobody else is sent the operator token. It is
- * derived from the secret key; of a database in memory nobody else knows that key, unless it was given: then from the token.
+ * Returns the keys by which a server proves which installation it serves, so that nobody else is sent the operator token: a server
+ * proves by the first, and any is accepted. They are derived from the secret keys; of a database in memory nobody else knows
+ * those, unless they were given: then from the token. None without a key.
  */
-export function identityKey(config: Config, vault: Vault | null, adminToken: string): KeyObject | null {
+export function identityKeys(config: Config, vault: Vault | null, adminToken: string): readonly KeyObject[] {
   const inMemory = config.database.engine === 'sqlite' && config.database.file === ':memory:'
-  if (!inMemory || config.secretKey !== null) return vault?.derive(purpose) ?? null
-  return createSecretKey(Buffer.from(hkdfSync('sha256', adminToken, '', purpose, 32)))
+  if (!inMemory || config.secretKey !== null) return vault?.deriveAll(purpose) ?? []
+  return [createSecretKey(Buffer.from(hkdfSync('sha256', adminToken, '', purpose, 32)))]
 }
 
 /** Returns the proof for a challenge that arrived on this connection. `nonce`: chosen by the caller. */

@@ -6,7 +6,7 @@ import { codeOf } from '../errors.ts'
 import { makeFolder } from '../folders.ts'
 import { randomToken } from '../sids.ts'
 import type { Database } from '../storage/database.ts'
-import { type Facts, factByName, type factCommands } from '../storage/facts.ts'
+import { type Facts, factByName, type factCommands, factsOf } from '../storage/facts.ts'
 import { Vault } from '../vault.ts'
 
 /** The fact by which the secret key of a database is recognised, see `Vault.createCheck`. */
@@ -16,14 +16,45 @@ export const vaultCheck = 'vault_check'
 const markerFile = 'installation'
 
 const wrongKey =
-  'the secret key is not the one that this database was created with: restore its .key file, or set PARLEY_SECRET_KEY'
+  'the secret key is not the one that this database was created with: restore its .key file, or set PARLEY_SECRET_KEY. If it has ' +
+  'been replaced, set PARLEY_SECRET_KEY_PREVIOUS to the one before'
+
+/** While the secret key is replaced: a text by which the key before is recognised, see `Vault.createPreviousCheck`. */
+export const previousVaultCheck = 'vault_check_previous'
+/** What remains of former secret keys, see `Vault.retire`. */
+export const retiredKeys = 'vault_retired'
+/** The content of the marker in the media folder, once it no longer follows from the check. */
+export const mediaMarker = 'media_marker'
+
+const previousWanted =
+  'the secret key of this database is being replaced, and something may still be encrypted with the one before: set ' +
+  'PARLEY_SECRET_KEY_PREVIOUS to it, and run parley rotate-key'
+
+type KeyConfig = Pick<Config, 'database' | 'dataDir' | 'secretKey' | 'previousSecretKey'>
+
+/** Returns the vault of the keys that are given or stored; null when there is none. Throws ConfigError when a file has something else. */
+export function storedVault(config: KeyConfig): Vault | null {
+  const key = config.secretKey ?? readIfThere(secretFile(config, 'key'))
+  return key === null ? null : new Vault(key, previousKeyOf(config))
+}
+
+function previousKeyOf(config: KeyConfig): string | null {
+  return config.previousSecretKey ?? readIfThere(secretFile(config, 'key-previous'))
+}
+
+/** Throws ConfigError when a vault cannot open all of a database. */
+export function refuseOtherKeys(vault: Vault | null, facts: Facts): void {
+  const check = facts.get(vaultCheck)
+  if (check !== undefined && !vault?.matchesCheck(check)) throw new ConfigError(wrongKey)
+  const previous = facts.get(previousVaultCheck)
+  if (previous !== undefined && !vault?.matchesCheck(previous)) throw new ConfigError(previousWanted)
+}
 
 /** Throws ConfigError when the secrets are not those of the database or a file of one has something else in it. */
 export function refuseOtherSecrets(config: Config, facts: Facts | null): void {
   if (config.adminToken === null) readIfThere(secretFile(config, 'admin-token'))
-  const key = config.secretKey ?? readIfThere(secretFile(config, 'key'))
-  const sealed = facts?.get(vaultCheck)
-  if (sealed !== undefined && (key === null || !new Vault(key).matchesCheck(sealed))) throw new ConfigError(wrongKey)
+  const vault = storedVault(config)
+  if (facts) refuseOtherKeys(vault, facts)
 }
 
 /** Returns what the media folder says about the installation that it belongs to; null when it is nobody's. */
@@ -35,16 +66,22 @@ export function readMediaMarker(config: Config): string | null {
 
 /** Throws ConfigError when the media folder belongs to another installation. */
 export function refuseOthersMedia(config: Config, facts: Facts | null, marker: string | null): void {
-  const sealed = facts?.get(vaultCheck)
-  if (marker !== null && (sealed === undefined || marker !== markerOf(sealed))) throw new ConfigError(othersMedia(config))
+  if (marker !== null && (facts === null || marker !== markerIn(facts))) throw new ConfigError(othersMedia(config))
 }
 
 /** Opens the vault of the installation. Generates a key only for a database that has none yet. Throws ConfigError. */
 export async function openVault(config: Config, database: Database<typeof factCommands>): Promise<Vault> {
-  const vault = new Vault(config.secretKey ?? loadOrCreateSecret(secretFile(config, 'key')))
+  const vault = new Vault(config.secretKey ?? loadOrCreateSecret(secretFile(config, 'key')), previousKeyOf(config))
   // Of nodes that start at once with different keys, one is the first.
-  const stored = await database.write('claimFact', { name: vaultCheck, value: vault.createCheck() })
-  if (!vault.matchesCheck(stored)) throw new ConfigError(wrongKey)
+  const check = await database.write('claimFact', { name: vaultCheck, value: vault.createCheck() })
+  const named = async (name: string) => (await database.read.one(factByName, { name }))?.value
+  const previous = await named(previousVaultCheck)
+  refuseOtherKeys(
+    vault,
+    new Map([[vaultCheck, check], ...(previous === undefined ? [] : [[previousVaultCheck, previous] as const])]),
+  )
+  const retired = await named(retiredKeys)
+  if (retired !== undefined) vault.restoreRetired(retired)
   return vault
 }
 
@@ -90,16 +127,18 @@ function newSecret(): string {
  */
 export async function claimMediaFolder(config: Config, database: Database<typeof factCommands>): Promise<void> {
   const folder = mediaFolder(config)
-  const sealed = await database.read.one(factByName, { name: vaultCheck })
-  if (folder === null || !sealed) return
-  const marker = markerOf(sealed.value)
+  const stored = [vaultCheck, mediaMarker].map((name) => database.read.one(factByName, { name }))
+  const marker = markerIn(factsOf((await Promise.all(stored)).filter((fact) => fact !== undefined)))
+  if (folder === null || marker === undefined) return
   const file = join(folder, markerFile)
   if (!existsSync(file)) createOnce(file, marker)
   if (readFileSync(file, 'utf8') !== marker) throw new ConfigError(othersMedia(config))
 }
 
-function markerOf(sealed: string): string {
-  return `${hash('sha256', sealed, 'hex')}\n`
+/** Returns the content of the marker in the media folder; undefined before there is an installation. */
+export function markerIn(facts: Facts): string | undefined {
+  const check = facts.get(vaultCheck)
+  return facts.get(mediaMarker) ?? (check && `${hash('sha256', check, 'hex')}\n`)
 }
 
 function othersMedia(config: Config): string {

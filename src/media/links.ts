@@ -14,10 +14,11 @@ export function signedPath(service_sid: string, sid: string): string {
 
 /** Urls that need no credentials for a few minutes, for example for an `<img>`, which cannot send any. */
 export class TemporaryLinks {
-  readonly #key: KeyObject
+  /** The first signs. */
+  readonly #keys: readonly [KeyObject, ...KeyObject[]]
 
   constructor(vault: Vault) {
-    this.#key = vault.derive('temporary media urls')
+    this.#keys = vault.deriveAll('temporary media urls')
   }
 
   /** Returns the query that makes `path` accessible without credentials for five minutes. */
@@ -32,16 +33,17 @@ export class TemporaryLinks {
 
   #query(path: string, expiresS: number): string {
     const expires = String(expiresS)
-    return String(new URLSearchParams({ Expires: expires, Signature: this.#signature(path, expires) }))
+    return String(new URLSearchParams({ Expires: expires, Signature: signatureOf(this.#keys[0], path, expires) }))
   }
 
   /** Whether the signature is valid and has not expired. */
   allows(path: string, expires: string | undefined, signature: string | undefined, now: number): boolean {
     if (expires === undefined || signature === undefined) return false
-    return sameSecret(signature, this.#signature(path, expires)) && now < Number(expires) * 1000
+    const signed = this.#keys.some((key) => sameSecret(signature, signatureOf(key, path, expires)))
+    return signed && now < Number(expires) * 1000
   }
+}
 
-  #signature(path: string, expires: string): string {
-    return createHmac('sha256', this.#key).update(`${path}\n${expires}`).digest('base64url')
-  }
+function signatureOf(key: KeyObject, path: string, expires: string): string {
+  return createHmac('sha256', key).update(`${path}\n${expires}`).digest('base64url')
 }

@@ -25,8 +25,11 @@ interface Token extends Position {
   readonly signature: string
 }
 
-/** Returns the signature of a position in one list and order: a list accepts only tokens that it has issued. */
-export type Issuer = (position: Position) => string
+/** Signs the positions of one list and order: a list accepts only tokens that it has issued. */
+export interface Issuer {
+  readonly sign: (position: Position) => string
+  readonly accepts: (token: Token) => boolean
+}
 
 export interface Page {
   /** The JSON objects of its rows, separated by commas. */
@@ -59,7 +62,7 @@ export async function readPage(
   rowsOf: (slice: Slice) => Promise<readonly BaseRow[]>,
   render: (rows: readonly BaseRow[]) => string,
 ): Promise<Page> {
-  if (token && token.signature !== issuer(token)) throw refuse('invalidPageToken')
+  if (token && !issuer.accepts(token)) throw refuse('invalidPageToken')
   const backward = token?.direction === 'backward'
   const order = (direction === 'asc') === !backward ? 'asc' : 'desc'
   const { json, first, last, more } = await fillPage(size, {
@@ -139,7 +142,7 @@ function formatToken(
   if (!position) throw new Error('an empty page that no token asked for')
   const { key, sid } = position
   const inclusive = row === undefined
-  const signature = issuer({ direction, inclusive, key, sid })
+  const signature = issuer.sign({ direction, inclusive, key, sid })
   const prefix = direction === 'forward' ? 'PT' : 'PB'
   return prefix + Buffer.from(JSON.stringify([signature, key, sid, ...(inclusive ? [true] : [])])).toString('base64url')
 }
@@ -151,13 +154,20 @@ function positionAt(row: BaseRow, by: string) {
   return { key, sid: row.sid, inclusive: false }
 }
 
-/** Returns the issuer of all pages of one list in one order, in either path family. `secret`: the same on every node. */
-export function issuerOf(secret: KeyObject, resource: AnyResource, ancestors: Ancestors, order: AnyOrder): Issuer {
+/** Keys that page tokens are accepted of; the first signs. */
+export type PageSecrets = readonly [KeyObject, ...KeyObject[]]
+
+/** Returns the issuer of all pages of one list in one order, in either path family. `secrets`: the same on every node. */
+export function issuerOf(secrets: PageSecrets, resource: AnyResource, ancestors: Ancestors, order: AnyOrder): Issuer {
   const scope = [ancestors.account.sid, ancestors.service?.sid, ...ancestors.parents.map((parent) => parent.sid)]
   const list = [resource.name, scope, order.by]
-  return ({ direction, inclusive, key, sid }) => {
+  const signedBy = (secret: KeyObject, { direction, inclusive, key, sid }: Position) => {
     const signed = JSON.stringify([list, direction, inclusive, key, sid])
     return createHmac('sha256', secret).update(signed).digest('base64url').slice(0, 16)
+  }
+  return {
+    sign: (position) => signedBy(secrets[0], position),
+    accepts: (token) => secrets.some((secret) => token.signature === signedBy(secret, token)),
   }
 }
 

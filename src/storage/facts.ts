@@ -41,6 +41,14 @@ export const factCommands = {
     if ((await tx.run(update, { ...fact })) === 0) await insert(tx, 'installation', { ...fact })
   },
 
+  /** Stores several facts, all or none; those that are null are deleted. */
+  async setFacts(tx: Tx, facts: Readonly<Record<string, string | null>>): Promise<void> {
+    for (const [name, value] of Object.entries(facts)) {
+      if (value === null) await tx.run(deleteRow('installation', ['name']), { name })
+      else await factCommands.setFact(tx, { name, value })
+    }
+  },
+
   /** Stores where the test clock stands. */
   async setClock(tx: Tx, state: ClockState): Promise<void> {
     const { offset_ms, ...others } = state

@@ -3,9 +3,16 @@
  * Rows carry their account and service; `src/storage/migrations` makes the tables.
  */
 
+/**
+ * A text that is encrypted, or JSON or a URL with something encrypted in it. Any text can be assigned to it: the type says which columns `sealed.ts`
+ * has to know.
+ */
+export type Sealed = string & { readonly sealed?: true }
+
 export interface InstallationRow {
   name: string
-  value: string
+  /** Some of the facts are encrypted. */
+  value: Sealed
 }
 
 export type AccountStatus = 'active' | 'suspended'
@@ -16,14 +23,14 @@ export interface AccountRow {
   friendly_name: string
   status: AccountStatus
   /** Encrypted: it must stay recoverable, it signs webhooks. */
-  auth_token: string
+  auth_token: Sealed
   default_service_sid: string
   default_messaging_service_sid: string
   /** ISO 8601 durations as given. */
   default_inactive_timer: string | null
   default_closed_timer: string | null
-  pre_webhook_url: string | null
-  post_webhook_url: string | null
+  pre_webhook_url: Sealed | null
+  post_webhook_url: Sealed | null
   webhook_method: WebhookMethod
   /** JSON array of event names. */
   webhook_filters: string
@@ -38,7 +45,7 @@ export interface ApiKeyRow {
   account_sid: string
   friendly_name: string
   /** Encrypted: it must stay recoverable, it verifies client tokens. */
-  secret: string
+  secret: Sealed
   /** JSON, `{"allow":["/twilio/…"]}`, of a restricted key; null: it may do everything. */
   policy: string | null
   date_created: number
@@ -49,8 +56,8 @@ export interface ServiceRow {
   sid: string
   account_sid: string
   friendly_name: string
-  pre_webhook_url: string | null
-  post_webhook_url: string | null
+  pre_webhook_url: Sealed | null
+  post_webhook_url: Sealed | null
   /** Null until first configured, as the vendor shows it; so is `webhook_filters`, a JSON array. */
   webhook_method: WebhookMethod | null
   webhook_filters: string | null
@@ -213,7 +220,7 @@ export interface ConversationWebhookRow {
   sid: string
   account_sid: string
   target: 'webhook' | 'trigger' | 'studio'
-  url: string | null
+  url: Sealed | null
   /** As the caller spelt it. */
   method: string | null
   /** JSON arrays. */
@@ -284,7 +291,7 @@ export interface CredentialRow {
   /** As the vendor spells it; null where it has no meaning. */
   sandbox: 'True' | 'False' | null
   /** JSON object of what was given, each value encrypted; never shown. */
-  secrets: string
+  secrets: Sealed
   date_created: number
   date_updated: number
   revision: number
@@ -298,7 +305,7 @@ export interface AddressRow {
   friendly_name: string | null
   address_country: string | null
   /** JSON object: the settings of automatic creation, as shown. */
-  auto_creation: string
+  auto_creation: Sealed
   date_created: number
   date_updated: number
   revision: number
@@ -322,7 +329,7 @@ export interface DeliveryRow {
   event_type: string
   method: 'GET' | 'POST'
   /** Empty for `loopback` and `push`. */
-  url: string
+  url: Sealed
   /** JSON object of the form's parameters, or of the data of a push. */
   form: string
   idempotency_token: string
@@ -347,7 +354,7 @@ export interface ChannelRow {
   /** Of those in `channels/kinds.ts`. */
   kind: string
   /** JSON object of the kind's settings, with the secrets encrypted. */
-  settings: string
+  settings: Sealed
   date_created: number
   date_updated: number
 }
@@ -521,7 +528,7 @@ export interface ErasureRow {
   /** As the operator names the request, such as the number of a ticket. */
   reference: string | null
   /** Encrypted: who the person is, and how far the work has come. Null once it is done. */
-  sealed: string | null
+  sealed: Sealed | null
   /** The kind of rows that is being looked through; null before and after. */
   step: string | null
   /** JSON object: how many rows of each kind. */

@@ -3,22 +3,22 @@ import { rename } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
-import { type Config, ConfigError, databaseLabel, mediaFolder, secretFile } from '../config.ts'
+import { type Config, ConfigError, databaseLabel, mediaFolder } from '../config.ts'
 import { sourceCheck } from '../copy/inspect.ts'
 import { openSnapshot, refuseMemory } from '../copy/open.ts'
 import { codeOf } from '../errors.ts'
 import { makeFolder } from '../folders.ts'
 import { explainErrors } from '../installation/explain-errors.ts'
-import { readIfThere } from '../installation/secrets.ts'
+import { storedVault } from '../installation/secrets.ts'
 import { isJsonObject } from '../json.ts'
 import { syncToDisk } from '../media/files.ts'
 import type { Json } from '../records/format.ts'
-import { Vault } from '../vault.ts'
+import type { Vault } from '../vault.ts'
 import { exportedLines, type Scope } from './export.ts'
 import { copyContent } from './media.ts'
 
 export interface ExportToOptions {
-  readonly config: Pick<Config, 'database' | 'dataDir' | 'secretKey'>
+  readonly config: Pick<Config, 'database' | 'dataDir' | 'secretKey' | 'previousSecretKey'>
   readonly scope: Scope
   /** A folder, a file `….jsonl`, or null for the standard output. */
   readonly out: string | null
@@ -98,8 +98,7 @@ function isOf({ file }: Destination, error: unknown): boolean {
 
 /** URLs may have encrypted user names and passwords. */
 function vaultOf(config: ExportToOptions['config'], check: string): Vault {
-  const key = config.secretKey ?? readIfThere(secretFile(config, 'key'))
-  const vault = key === null ? null : new Vault(key)
+  const vault = storedVault(config)
   if (!vault?.matchesCheck(check)) {
     throw new ConfigError('the secret key is not the one that this database was created with: set PARLEY_SECRET_KEY')
   }

@@ -36,7 +36,7 @@ function newFile() {
 
 /** Exports what an installation holds, whether its server runs or not. */
 export async function exported({ place }: Installed, out: string, scope = {}): Promise<string[]> {
-  await exportTo({ config: { ...place, secretKey }, scope, out, now: 1_900_000_000_000, say: () => {} })
+  await exportTo({ config: { ...place, secretKey, previousSecretKey: null }, scope, out, now: 1_900_000_000_000, say: () => {} })
   return readFileSync(join(out, 'records.jsonl'), 'utf8').trimEnd().split('\n')
 }
 

@@ -46,7 +46,8 @@ export class Email {
   /** Null outside test mode. */
   readonly outbox: Outbox | null
   readonly #options: EmailOptions
-  readonly #key: KeyObject
+  /** By which return paths are accepted; the first makes them. */
+  readonly #keys: readonly [KeyObject, ...KeyObject[]]
   readonly #relay: Relay | null
   readonly #reader = new MailReader()
   readonly #cap = new SenderCap(maxOfSender)
@@ -56,7 +57,7 @@ export class Email {
 
   constructor(options: EmailOptions) {
     this.#options = options
-    this.#key = options.vault.derive('mail')
+    this.#keys = options.vault.deriveAll('mail')
     this.outbox = options.testMode ? new Outbox() : null
     this.#relay = options.relay === null ? null : smtpRelay(options.relay)
   }
@@ -67,7 +68,7 @@ export class Email {
     const { database } = this.#options
     const kind = mailKind({
       committed: database.read,
-      key: this.#key,
+      key: this.#keys[0],
       relay: this.#relay,
       outbox: this.outbox,
       block: (row) => database.write('blockMail', row),
@@ -79,7 +80,7 @@ export class Email {
   async open(receive: (incoming: Incoming) => Promise<Received>): Promise<void> {
     this.#receive = receive
     const { listen, tls, imap, maxBytes, failed, warn, database } = this.#options
-    const knows = async (address: string) => (await routeOf(database.read, address, this.#key)) !== null
+    const knows = async (address: string) => (await routeOf(database.read, address, this.#keys)) !== null
     if (imap !== null) {
       const { ImapFetcher, imapBox } = await import('./imap.ts')
       this.#fetcher = new ImapFetcher({
@@ -114,7 +115,7 @@ export class Email {
     const { warn } = this.#options
     const receive = this.#receive
     if (!receive) throw new Error('mail is not received yet')
-    const taken = await take({ ...this.#options, key: this.#key, reader: this.#reader, cap: this.#cap, receive }, mail)
+    const taken = await take({ ...this.#options, keys: this.#keys, reader: this.#reader, cap: this.#cap, receive }, mail)
     for (const one of taken) if (one.outcome === 'dropped') warn({ why: one.why }, 'a mail was dropped')
     return taken
   }

@@ -49,10 +49,10 @@ const bound = shape<{ address: string }>()((db, a) =>
  * Returns where mail to an address goes; null when nobody here has it. Mailboxes are those of address configurations and of
  * conversations. What follows a `+` may be the tag of a conversation or of a return path; any other belongs to the mailbox.
  */
-export async function routeOf(read: Reader, given: string, key: KeyObject): Promise<Route | null> {
+export async function routeOf(read: Reader, given: string, keys: readonly KeyObject[]): Promise<Route | null> {
   const address = given.toLowerCase()
   const { mailbox, tag } = splitTag(address)
-  const channel_message_sid = tag === null ? null : channelMessageOf(tag, key)
+  const channel_message_sid = tag === null ? null : channelMessageOf(tag, keys)
   if (channel_message_sid !== null) {
     return { kind: 'returned', channel_message_sid, mailbox: await mailboxAt(read, mailbox) }
   }

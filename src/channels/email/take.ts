@@ -56,7 +56,8 @@ export interface TakeOptions {
   readonly database: Database<typeof channelCommands & typeof mailBlockCommands>
   readonly clock: Clock
   /** Of return paths. */
-  readonly key: KeyObject
+  /** By which return paths are accepted. */
+  readonly keys: readonly KeyObject[]
   readonly reader: Pick<MailReader, 'read' | 'check'>
   readonly cap: SenderCap
   readonly receive: (incoming: Incoming) => Promise<Received>
@@ -78,12 +79,12 @@ const maxRecipients = 100
  * be taken later, parts of it may have been, and they are not taken twice.
  */
 export async function take(options: TakeOptions, mail: RawMail): Promise<readonly Taken[]> {
-  const { database, maxBytes, key, reader } = options
+  const { database, maxBytes, keys, reader } = options
   if (mail.raw.length > maxBytes) throw new MailError(552, `5.3.4 the mail has more than ${maxBytes} bytes`)
   if (mail.raw.length === 0) throw new MailError(550, '5.6.0 the mail is empty')
   if (mail.to.length > maxRecipients) throw new MailError(452, '4.5.3 too many recipients')
   try {
-    const routes = await Promise.all(mail.to.map((address) => routeOf(database.read, address, key)))
+    const routes = await Promise.all(mail.to.map((address) => routeOf(database.read, address, keys)))
     const known = routes.filter((route) => route !== null)
     if (known.length === 0) throw new MailError(550, '5.1.1 no such mailbox here')
     const read = await reader.read(mail.raw)
@@ -204,8 +205,8 @@ async function takeInto(options: TakeOptions, mail: RawMail, read: CheckedMail, 
 }
 
 /** Whether an address is a mailbox of the account: a mail from it would come back for ever. Those of other accounts are people. */
-async function isOwn({ database, key }: TakeOptions, account_sid: string, address: string): Promise<boolean> {
-  return (await routeOf(database.read, address, key))?.mailbox?.account_sid === account_sid
+async function isOwn({ database, keys }: TakeOptions, account_sid: string, address: string): Promise<boolean> {
+  return (await routeOf(database.read, address, keys))?.mailbox?.account_sid === account_sid
 }
 
 function incomingOf({

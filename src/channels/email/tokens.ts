@@ -23,11 +23,11 @@ export function returnPath(mailbox: string, channel_message_sid: string, key: Ke
   return local.length > maxLocal ? mailbox : `${local}${mailbox.slice(at)}`
 }
 
-/** Returns the channel message SID of a return path's tag (what follows the `+`); null unless this key has made it. */
-export function channelMessageOf(tag: string, key: KeyObject): string | null {
+/** Returns the channel message SID of a return path's tag (what follows the `+`); null unless one of these keys has made it. */
+export function channelMessageOf(tag: string, keys: readonly KeyObject[]): string | null {
   const [, id, mac] = form.exec(tag.toLowerCase()) ?? []
   if (id === undefined || mac === undefined) return null
-  if (!timingSafeEqual(Buffer.from(mac), Buffer.from(macOf(id, key)))) return null
+  if (!keys.some((key) => timingSafeEqual(Buffer.from(mac), Buffer.from(macOf(id, key))))) return null
   const hex = parse36(id).toString(16).padStart(32, '0')
   return hex.length === 32 ? `EM${hex}` : null
 }
