@@ -32,7 +32,7 @@ const slow = [
   'test/audit/*.test.ts',
   'test/admin/{key-rotation,retention,search,targets,test-mode}.test.ts',
   'test/fuzz/{fuzz,hosted}.test.ts',
-  'test/http/request-limits.test.ts',
+  'test/http/{request-limits,waiting-writes}.test.ts',
   'test/storage/{durability,sending,sqlite/damage}.test.ts',
   'test/testing/processes.test.ts',
   'test/sdk/chat-model.test.ts',

@@ -85,6 +85,20 @@ const declarations = {
     default: { words: '10000, or fewer if the system limits open files', value: none },
     parse: integer(1, 1_000_000),
   }),
+  maxConnectionsPerAddress: declare({
+    env: 'PARLEY_MAX_CONNECTIONS_PER_ADDRESS',
+    description:
+      'connections of one address open at the same time; further ones are closed at once; not for PARLEY_TRUSTED_PROXIES and this machine; 0 for no limit',
+    default: '500',
+    parse: integer(0, 1_000_000),
+  }),
+  maxWaitingWrites: declare({
+    env: 'PARLEY_MAX_WAITING_WRITES',
+    description:
+      'writes that wait for the database before further ones of the account that has most of them are 503; 0 for no limit',
+    default: '5000',
+    parse: integer(0, 1_000_000),
+  }),
   maxFailedLogins: declare({
     env: 'PARLEY_MAX_FAILED_LOGINS',
     description:

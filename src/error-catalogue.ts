@@ -179,6 +179,12 @@ export const catalogue = {
     message: 'Service unavailable',
     when: 'the database cannot process the request now, or a client SDK would wait longer than 9 s',
   },
+  tooManyWrites: {
+    code: 20503,
+    status: 503,
+    message: 'Service unavailable',
+    when: 'too many writes wait for the database, and most of them are of this account; see PARLEY_MAX_WAITING_WRITES',
+  },
   invalidPageToken: { code: 21481, status: 400, message: 'Invalid PageToken', when: 'PageToken was not issued for this list' },
   friendlyNameTooLong: {
     code: 50003,

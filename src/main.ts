@@ -7,6 +7,7 @@ import { hostCheck } from './api/hosts.ts'
 import { defaultConnections, defaultLimits, type HttpLimits, limitConnections } from './api/limits.ts'
 import { type Logins, Operator } from './api/operator.ts'
 import { proxyCheck } from './api/origin.ts'
+import { isLoopbackAddress } from './api/peers.ts'
 import type { Pipeline } from './api/requests.ts'
 import { withRowCache } from './api/row-cache.ts'
 import { closeHttp, createHttp, refuseOtherHosts } from './api/server.ts'
@@ -223,7 +224,13 @@ function createServer(
   const { config, installation, metrics, read, checks } = shared
   const { database, vault, clock, log } = installation
   const { email, pipeline, timers, idle, testMode, channels, store, logins, operator, beforeRequest } = parts
-  const limits = { ...defaultLimits, maxConnections: config.maxConnections ?? defaultConnections(), ...parts.limits }
+  const limits = {
+    ...defaultLimits,
+    maxConnections: config.maxConnections ?? defaultConnections(),
+    maxConnectionsPerAddress: config.maxConnectionsPerAddress,
+    isExempt: (address: string) => isLoopbackAddress(address) || (checks.isTrustedProxy?.(address) ?? false),
+    ...parts.limits,
+  }
   const server = createHttp({
     pipeline,
     authenticator: new Authenticator({ database, vault, ...logins }),
@@ -251,6 +258,7 @@ function createServer(
     ...checks,
     ...(testMode && { faults: testMode.faults }),
     isUpgrade: ClientServer.isUpgrade,
+    onRefusedConnection: (limit) => metrics.countLimited(limit),
     onResponse: (response) => metrics.countRequest(response),
   })
   const gateway = new Gateway({ config, http: server.server, maxConnections: limits.maxConnections, log })
@@ -275,7 +283,8 @@ async function listenForMetrics(shared: Shared, at: Listener, opened: (() => Pro
 async function createMetricsServer({ config, metrics, checks, installation: { log } }: Shared): Promise<FastifyInstance> {
   const server = fastify({ logger: false, schemaController: noCompilers, http: { headersTimeout: defaultLimits.headTimeoutMs } })
   if (checks.isOwnHost) refuseOtherHosts(server, checks.isOwnHost)
-  limitConnections(server.server, { ...defaultLimits, maxConnections: 100 }, (err) => log.error({ err }, 'metrics failed'))
+  const few = { ...defaultLimits, maxConnections: 100, maxConnectionsPerAddress: 0, isExempt: () => true }
+  limitConnections(server.server, few, { failed: (err) => log.error({ err }, 'metrics failed'), refused: () => {} })
   server.setErrorHandler((error, _request, reply) => {
     const refusal = error instanceof ApiError ? error : refuse('serverError')
     return reply.code(refusal.entry.status).send({ error: refusal.message })

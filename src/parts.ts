@@ -8,6 +8,7 @@ import type { Pipeline } from './api/requests.ts'
 import { ResponseCache } from './api/response-cache.ts'
 import { AuditKeeper } from './audit/keeper.ts'
 import { systemAct } from './audit/log.ts'
+import { WaitingWrites } from './api/waiting-writes.ts'
 import { Cleanup } from './background/cleanup.ts'
 import { Erasures } from './background/erasures.ts'
 import { kinds, Retention } from './background/retention.ts'
@@ -226,11 +227,21 @@ export function createPipeline(shared: Shared, timers: Timers): Pipeline {
     read,
     responses,
     actions: createActionLimits(shared),
-    write: (resource, request) => database.write('change', { resource: resource.name, request }),
-    writeAll: (changes) => database.write('changeAll', changes),
+    ...createWrites(shared),
     pageSecrets: vault.deriveAll('page tokens'),
     preAction: { client, vault, warn: (facts) => log.warn(facts, 'pre-action webhook') },
     catchUp: async () => void (await timers.catchUp()),
+  }
+}
+
+function createWrites({ config, installation: { database }, metrics }: Shared): Pick<Pipeline, 'write' | 'writeAll'> {
+  const write: Pipeline['write'] = (resource, request) => database.write('change', { resource: resource.name, request })
+  const writeAll: Pipeline['writeAll'] = (changes) => database.write('changeAll', changes)
+  if (config.maxWaitingWrites === 0) return { write, writeAll }
+  const waiting = new WaitingWrites({ max: config.maxWaitingWrites, onRefused: () => metrics.countLimited('waiting_writes') })
+  return {
+    write: (resource, request) => waiting.run(request.path.account_sid, () => write(resource, request)),
+    writeAll: (changes) => waiting.run(changes[0].request.path.account_sid, () => writeAll(changes)),
   }
 }
 

@@ -80,9 +80,10 @@ const server = createHttp({
   otherSurfaces: [],
   publicUrl: null,
   log,
-  limits: { ...defaultLimits, maxConnections: defaultConnections() },
+  limits: { ...defaultLimits, maxConnections: defaultConnections(), maxConnectionsPerAddress: 0, isExempt: () => true },
   isTrustedProxy: null,
   isOwnHost: hostCheck({ host: '127.0.0.1', publicUrl: null, allowedHosts: [] }),
+  onRefusedConnection: (limit) => metrics.countLimited(limit),
   onResponse: (response) => metrics.countRequest(response),
 })
 await server.listen({ port: 0, host: '127.0.0.1' })

@@ -2,9 +2,10 @@ import { readFileSync } from 'node:fs'
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import { refuse } from '../errors.ts'
+import { limitPeers, type PeerLimits } from './peers.ts'
 
 /** What a caller may take of time, connections and bytes before it is cut off. */
-export interface HttpLimits {
+export interface HttpLimits extends PeerLimits {
   /** Connections that are open at one time; more are closed unanswered. */
   readonly maxConnections: number
   /** Until the head of a request is complete. */
@@ -20,7 +21,7 @@ export interface HttpLimits {
   readonly drainTimeoutMs: number
 }
 
-export const defaultLimits: Omit<HttpLimits, 'maxConnections'> = {
+export const defaultLimits: Omit<HttpLimits, 'maxConnections' | keyof PeerLimits> = {
   headTimeoutMs: 20_000,
   bodyTimeoutMs: 30_000,
   idleTimeoutMs: 60_000,
@@ -50,9 +51,21 @@ function descriptorLimit(): number {
   }
 }
 
+/** The limits on connections, as the metrics name them. */
+export type ConnectionLimit = 'connections' | 'connections_per_address'
+
+interface ConnectionEvents {
+  /** Called when a connection could not be accepted. */
+  readonly failed: (error: Error) => void
+  /** Called for each connection that was closed because of a limit. */
+  readonly refused: (limit: ConnectionLimit) => void
+}
+
 /** Applies the limits that concern connections, whatever they ask for. */
-export function limitConnections(server: Server, limits: HttpLimits, failed: (error: Error) => void): void {
+export function limitConnections(server: Server, limits: HttpLimits, { failed, refused }: ConnectionEvents): void {
   server.maxConnections = limits.maxConnections
+  server.on('drop', () => refused('connections'))
+  limitPeers(server, limits, () => refused('connections_per_address'))
   // Without a listener, a connection that cannot be accepted (no descriptor left) would end the process.
   server.on('listening', () => server.on('error', failed))
   server.on('request', (request, response) => {

@@ -55,7 +55,10 @@ export function createHttp(options: HttpOptions): FastifyInstance {
   })
   // No operation reads a body there; what comes all the same is not parsed.
   for (const method of ['DELETE', 'OPTIONS']) server.addHttpMethod(method, { overrideExisting: true })
-  limitConnections(server.server, options.limits, (err) => options.log.error({ err }, 'a connection was not accepted'))
+  limitConnections(server.server, options.limits, {
+    failed: (err) => options.log.error({ err }, 'a connection was not accepted'),
+    refused: options.onRefusedConnection,
+  })
   server.decorate('limits', options.limits)
   server.decorate('isTrustedProxy', options.isTrustedProxy)
   server.decorate('knownPaths', [])

@@ -8,7 +8,7 @@ import type { V1Audit } from './auditing.ts'
 import type { Authenticator } from './auth.ts'
 import type { Faults } from './faults.ts'
 import type { HostCheck } from './hosts.ts'
-import type { HttpLimits } from './limits.ts'
+import type { ConnectionLimit, HttpLimits } from './limits.ts'
 import type { Operator } from './operator.ts'
 import type { ProxyCheck } from './origin.ts'
 import type { Operation, Pipeline } from './requests.ts'
@@ -72,6 +72,7 @@ export interface HttpOptions {
   readonly faults?: Faults
   /** Whether a request to upgrade its connection is for somebody who listens to `upgrade`; any other is an ordinary request. */
   readonly isUpgrade?: (request: IncomingMessage) => boolean
+  readonly onRefusedConnection: (limit: ConnectionLimit) => void
   /** Called after every response. */
   readonly onResponse: (response: Responded) => void
 }
