@@ -30,6 +30,7 @@ import type { Installation } from './installation/open.ts'
 import { mailListener } from './installation/ports.ts'
 import { followClock } from './installation/test-clock.ts'
 import { Loop, type Worker } from './loop.ts'
+import { FolderContents } from './media/folder.ts'
 import { MediaStore } from './media/store.ts'
 import type { Metrics } from './observability/metrics.ts'
 import { Ledger } from './privacy/ledger.ts'
@@ -66,7 +67,8 @@ export interface Shared {
 }
 
 export async function openMedia({ config, installation: { database }, onError }: Shared): Promise<MediaStore> {
-  const store = await MediaStore.open({ folder: mediaFolder(config), read: database.read, report: onError })
+  const contents = await FolderContents.open(mediaFolder(config))
+  const store = new MediaStore({ contents, read: database.read, report: onError })
   // In test mode a snapshot may still refer to a file that no row refers to.
   if (!config.testMode) database.subscribe((notices) => store.notified(notices))
   return store

@@ -99,7 +99,7 @@ async function mediaOf(options: OutboundOptions, row: DeliveryRow, form: Form, c
   const part = async (type: string) => {
     const found = parts.find(({ category, content_type }) => category === 'body' && content_type.startsWith(type))
     const stored = found && (await options.committed.one(mediaBySid, { service_sid, sid: found.sid }))
-    return stored && stored.size <= maxHtmlBytes ? textOf(await open(options, stored)) : null
+    return stored && stored.size <= maxHtmlBytes ? textOf(await options.store.open(stored)) : null
   }
   const inBody = new Set(parts.map(({ sid }) => sid))
   const rows = await Promise.all(
@@ -115,7 +115,7 @@ async function mediaOf(options: OutboundOptions, row: DeliveryRow, form: Form, c
 }
 
 function outboundMedia(options: OutboundOptions, row: MediaRow): OutboundMedia {
-  const { links, clock, publicUrl } = options
+  const { store, links, clock, publicUrl } = options
   const { sid, filename, content_type, size } = row
   const path = signedPath(row.service_sid, sid)
   return {
@@ -124,12 +124,8 @@ function outboundMedia(options: OutboundOptions, row: MediaRow): OutboundMedia {
     content_type,
     size,
     url: () => `${publicUrl()}/v1${path}?${links.signForChannel(path, clock.now(row.account_sid))}`,
-    open: () => open(options, row),
+    open: () => store.open(row),
   }
-}
-
-async function open({ store }: OutboundOptions, { sha256 }: MediaRow) {
-  return (await store.open(sha256)).createReadStream()
 }
 
 function withLinks(text: string | null, media: readonly OutboundMedia[]): string | null {

@@ -1,5 +1,4 @@
-import type { FileHandle } from 'node:fs/promises'
-import type { Readable } from 'node:stream'
+import { Readable } from 'node:stream'
 import { pipeline as pipe } from 'node:stream/promises'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Logger } from 'pino'
@@ -21,6 +20,7 @@ import { accountBySid, conversationBySid, serviceBySid, serviceOfAccount } from 
 import type { MediaRow } from '../storage/schema.ts'
 import type { Vault } from '../vault.ts'
 import type { mediaCommands } from './commands.ts'
+import type { ByteRange } from './contents.ts'
 import { baseName, contentHeaders, isForm, isUnmodified, rangeOf, uploadedType } from './headers.ts'
 import { signedPath, TemporaryLinks } from './links.ts'
 import { mediaPart } from './multipart.ts'
@@ -312,22 +312,21 @@ class Media {
     const { start, end } = range ?? { start: 0, end: row.size - 1 }
     const headers = [...commonHeaders(request), ...contentHeaders(row), 'content-length', String(end - start + 1)]
     if (range) headers.push('content-range', `bytes ${start}-${end}/${row.size}`)
-    const file = await this.#open(request, row)
+    const bytes = request.method === 'HEAD' ? Readable.from([]) : await this.#open(request, row, { start, end })
     reply.hijack()
     reply.raw.writeHead(range ? 206 : 200, headers)
     reply.raw.setTimeout(request.server.limits.idleTimeoutMs)
     request.sentBytes = request.method === 'HEAD' ? 0 : end - start + 1
-    await pipe(request.method === 'HEAD' ? [] : file.createReadStream({ start, end }), reply.raw)
+    await pipe(bytes, reply.raw)
       // The status has been sent: `pipe` signals the error by closing the connection.
       .catch((error: { code?: string }) => {
         if (!disconnected.test(error.code ?? '')) this.#options.log.error({ err: error }, 'download failed')
       })
-      .finally(() => file.close())
   }
 
-  async #open(request: FastifyRequest, row: MediaRow): Promise<FileHandle> {
+  async #open(request: FastifyRequest, row: MediaRow, range: ByteRange): Promise<Readable> {
     try {
-      return await this.#options.store.open(row.sha256)
+      return await this.#options.store.open(row, range)
     } catch (error) {
       // Throws 404 when the row has been removed meanwhile.
       await this.#findReachable(request, row.service_sid, this.#options.clock.now(row.account_sid))

@@ -1,0 +1,41 @@
+import type { Readable } from 'node:stream'
+
+/** What a file is stored and found by. */
+export interface Content {
+  /** Hex. */
+  readonly sha256: string
+  /** In bytes. */
+  readonly size: number
+}
+
+/** Bytes of a content, both inclusive. */
+export interface ByteRange {
+  readonly start: number
+  readonly end: number
+}
+
+/** A content that is kept, with the time at which it was last put, in epoch ms of this machine. */
+export interface Kept {
+  readonly sha256: string
+  readonly put_at: number
+}
+
+/** Where the bytes of media are kept, each content once. Which contents rows refer to is not known here. */
+export interface Contents {
+  /** The local folder into which uploads are received before they are put. */
+  readonly incoming: string
+  /** Keeps the content of a complete local file, which stays. Resolves once it is durable. What is kept already is replaced. */
+  put(file: string, content: Content): Promise<void>
+  has(sha256: string): Promise<boolean>
+  /** Resolves once the first bytes can be read. Null if it is not there. Without a range: all of it. */
+  open(content: Content, range?: ByteRange): Promise<Readable | null>
+  /**
+   * Takes a content away, asks again whether a row refers to it, and deletes it or puts it back: another process may be committing
+   * such a row, and looks for its content after the commit.
+   */
+  remove(sha256: string, isUsed: () => Promise<boolean>): Promise<void>
+  list(): AsyncIterable<Kept>
+  /** Removes what an interruption has left and no list shows, if it is older than `before`, in epoch ms. */
+  removeIncomplete(before: number): Promise<void>
+  close(): Promise<void>
+}
