@@ -39,11 +39,25 @@ function licenceOf(folder: string): [name: string, text: string] {
   const choices = license.replace(/^\((.*)\)$/, '$1').split(' OR ')
   if (!choices.some((choice) => accepted.includes(choice)))
     throw new Error(`${name} ${version} has the licence ${license}: may it be bundled?`)
-  const file = readdirSync(folder).find((each) => /^(licen[cs]e|copying)/i.test(each))
+  const file = fileIn(folder) ?? fileBeside(folder, license)
   const by = typeof author === 'string' ? author : author?.name
   if (!file && license !== 'MIT') throw new Error(`${name} ${version} has no text of its licence, ${license}`)
-  const text = file
-    ? readFileSync(`${folder}/${file}`, 'utf8').trim()
-    : `Copyright (c) ${by ?? `the authors of ${name}`}\n\n${mit}`
+  const text = file ? readFileSync(file, 'utf8').trim() : `Copyright (c) ${by ?? `the authors of ${name}`}\n\n${mit}`
   return [`${name}@${version}`, `${name} ${version} (${license})\n\n${text}\n`]
+}
+
+function fileIn(folder: string): string | undefined {
+  const name = readdirSync(folder).find((each) => /^(licen[cs]e|copying)/i.test(each))
+  return name && `${folder}/${name}`
+}
+
+/** Returns the file of another package of the same authors, those of its scope, under the same licence: some only name theirs. */
+function fileBeside(folder: string, license: string): string | undefined {
+  const scope = /^.*\/@[^/]+(?=\/[^/]+$)/.exec(folder)?.[0]
+  const others = scope === undefined ? [] : readdirSync(scope).map((name) => `${scope}/${name}`)
+  const same = others.find((other) => {
+    const manifest: Manifest = JSON.parse(readFileSync(`${other}/package.json`, 'utf8'))
+    return manifest.license === license && fileIn(other) !== undefined
+  })
+  return same && fileIn(same)
 }

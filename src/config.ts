@@ -2,6 +2,7 @@ import { isIP } from 'node:net'
 import { tmpdir } from 'node:os'
 import { dirname, join, parse } from 'node:path'
 import ipaddr from 'ipaddr.js'
+import { type BucketLocation, parseBucketUrl } from './media-url.ts'
 import { readSecretFile } from './secret-file.ts'
 import { secretForm } from './sids.ts'
 import { isVendorHost } from './urls.ts'
@@ -287,6 +288,24 @@ const declarations = {
     default: { words: 'none', value: none },
     parse: integer(1, Number.MAX_SAFE_INTEGER),
   }),
+  mediaUrl: declare({
+    env: 'PARLEY_MEDIA_URL',
+    description: 'bucket for uploaded files, by the API of S3: s3://bucket/prefix?endpoint=https://…&region=…&style=path',
+    default: { words: 'none: they are kept in PARLEY_DATA_DIR', value: none },
+    parse: bucketUrl,
+  }),
+  mediaAccessKeyId: secret({
+    env: 'PARLEY_MEDIA_ACCESS_KEY_ID',
+    description: 'access key of PARLEY_MEDIA_URL',
+    default: { words: 'as the AWS SDKs find it: AWS_ACCESS_KEY_ID, shared files, the role of the machine', value: none },
+    parse: matching(/^[\x21-\x7e]{1,256}$/, 'up to 256 printable characters without spaces'),
+  }),
+  mediaSecretAccessKey: secret({
+    env: 'PARLEY_MEDIA_SECRET_ACCESS_KEY',
+    description: 'secret of PARLEY_MEDIA_ACCESS_KEY_ID',
+    default: { words: 'none', value: none },
+    parse: matching(/^[\x21-\x7e]{1,256}$/, 'up to 256 printable characters without spaces'),
+  }),
   mailRelay: secret({
     env: 'PARLEY_MAIL_RELAY',
     description: 'the mail server that sends mail: smtp://user:password@host:587 or smtps://user:password@host',
@@ -555,6 +574,14 @@ function mailUrl(protocols: RegExp, words: string): Parse<string> {
     const url = URL.canParse(text) ? new URL(text) : undefined
     if (url && protocols.test(url.protocol) && url.hostname !== '') return text
     throw new ConfigError(`${env} must be a URL with ${words} and a host`)
+  }
+}
+
+function bucketUrl(text: string, env: string): BucketLocation {
+  try {
+    return parseBucketUrl(text)
+  } catch (error) {
+    throw new ConfigError(`${env} ${error instanceof Error ? error.message : 'is not a bucket'}`)
   }
 }
 

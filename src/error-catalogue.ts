@@ -177,7 +177,7 @@ export const catalogue = {
     code: 20503,
     status: 503,
     message: 'Service unavailable',
-    when: 'the database cannot process the request now, or a client SDK would wait longer than 9 s',
+    when: 'the database or the store of media cannot process the request now, or a client SDK would wait longer than 9 s',
   },
   tooManyWrites: {
     code: 20503,

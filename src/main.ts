@@ -31,6 +31,7 @@ import { announceUrl } from './installation/announcement.ts'
 import { type Installation, type OpenOptions, openInstallation } from './installation/open.ts'
 import { checkPorts, explainListenError, type Listener, listenersOf, mailListener } from './installation/ports.ts'
 import type { Worker } from './loop.ts'
+import type { BucketTimeouts } from './media/bucket.ts'
 import { MediaCleanup } from './media/cleanup.ts'
 import { MediaExpiry } from './media/expiry.ts'
 import { mediaSurfaces } from './media/http.ts'
@@ -64,6 +65,7 @@ export interface StartOptions extends OpenOptions {
   /** For tests, which would wait too long for the usual ones. */
   readonly limits?: Partial<HttpLimits>
   readonly clientLimits?: Partial<ConnectionLimits>
+  readonly mediaTimeouts?: Partial<BucketTimeouts>
   /** For tests: what the DNS says about the senders of mail. */
   readonly mailResolver?: EmailOptions['resolver']
   /** For tests, which move it: by which what is limited per second is counted. */
@@ -115,7 +117,7 @@ export async function start(config: Config, options: StartOptions = {}): Promise
         if (!isFailure(err)) log.error({ err }, 'background work failed')
       },
     }
-    const store = await openMedia(shared)
+    const store = await openMedia(shared, options.mediaTimeouts)
     opened.push(
       () => store.close(),
       () => client.close(),

@@ -20,7 +20,7 @@ import { type ConnectionLimits, defaultConnectionLimits } from './client/connect
 import { Presence } from './client/presence.ts'
 import { ClientServer } from './client/server.ts'
 import { TestClock } from './clock.ts'
-import { type Config, ledgerFile, mediaFolder } from './config.ts'
+import { type Config, ledgerFile } from './config.ts'
 import type { WebhookClient } from './delivery/client.ts'
 import { Deliveries } from './delivery/deliveries.ts'
 import { isDelivered } from './delivery/handler.ts'
@@ -28,9 +28,11 @@ import type { DeliveryIdle } from './delivery/idle.ts'
 import { webhookHandler } from './delivery/webhook.ts'
 import type { Installation } from './installation/open.ts'
 import { mailListener } from './installation/ports.ts'
+import { storedMediaMarker } from './installation/secrets.ts'
 import { followClock } from './installation/test-clock.ts'
 import { Loop, type Worker } from './loop.ts'
-import { FolderContents } from './media/folder.ts'
+import type { BucketTimeouts } from './media/bucket.ts'
+import { openContents } from './media/open.ts'
 import { MediaStore } from './media/store.ts'
 import type { Metrics } from './observability/metrics.ts'
 import { Ledger } from './privacy/ledger.ts'
@@ -66,8 +68,16 @@ export interface Shared {
   readonly onError: (error: unknown) => void
 }
 
-export async function openMedia({ config, installation: { database }, onError }: Shared): Promise<MediaStore> {
-  const contents = await FolderContents.open(mediaFolder(config))
+export async function openMedia(
+  { config, installation: { database, log }, onError }: Shared,
+  timeouts: Partial<BucketTimeouts> | undefined,
+): Promise<MediaStore> {
+  const contents = await openContents({
+    config,
+    marker: await storedMediaMarker(database),
+    unchecked: (err) => log.warn({ err }, 'the store of media does not respond: files cannot be sent or fetched until it does'),
+    timeouts,
+  })
   const store = new MediaStore({ contents, read: database.read, report: onError })
   // In test mode a snapshot may still refer to a file that no row refers to.
   if (!config.testMode) database.subscribe((notices) => store.notified(notices))

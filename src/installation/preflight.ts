@@ -2,6 +2,7 @@ import { dirname } from 'node:path'
 import { type Config, ConfigError, gatewayFolder, mediaFolder, secretFile } from '../config.ts'
 import { codeOf } from '../errors.ts'
 import { checkFolder } from '../folders.ts'
+import { checkMediaSettings } from '../media/open.ts'
 import type { Seed } from '../seed/read.ts'
 import { peekFacts } from '../storage/peek.ts'
 import { copyUnderWay } from './copy-marker.ts'
@@ -16,6 +17,7 @@ import { refuseOutsideTestMode } from './test-mode.ts'
  */
 export async function checkBeforeOpening(config: Config, seed: Seed | null): Promise<void> {
   checkFolders(config)
+  checkMediaSettings(config)
   // Of nodes that start at once, one writes the key, the facts and the marker, in this order: a marker was there after the facts.
   const marker = readMediaMarker(config)
   const facts = await peekFacts(config.database)

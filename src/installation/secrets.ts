@@ -127,12 +127,17 @@ function newSecret(): string {
  */
 export async function claimMediaFolder(config: Config, database: Database<typeof factCommands>): Promise<void> {
   const folder = mediaFolder(config)
-  const stored = [vaultCheck, mediaMarker].map((name) => database.read.one(factByName, { name }))
-  const marker = markerIn(factsOf((await Promise.all(stored)).filter((fact) => fact !== undefined)))
-  if (folder === null || marker === undefined) return
+  const marker = await storedMediaMarker(database)
+  if (folder === null || marker === '') return
   const file = join(folder, markerFile)
   if (!existsSync(file)) createOnce(file, marker)
   if (readFileSync(file, 'utf8') !== marker) throw new ConfigError(othersMedia(config))
+}
+
+/** Returns what names the installation where its media are; empty for a database that has no key yet. */
+export async function storedMediaMarker({ read }: Pick<Database<typeof factCommands>, 'read'>): Promise<string> {
+  const stored = await Promise.all([vaultCheck, mediaMarker].map((name) => read.one(factByName, { name })))
+  return markerIn(factsOf(stored.filter((fact) => fact !== undefined))) ?? ''
 }
 
 /** Returns the content of the marker in the media folder; undefined before there is an installation. */

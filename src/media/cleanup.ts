@@ -1,6 +1,8 @@
 import { Loop, type Worker } from '../loop.ts'
+import { MediaStoreError } from './contents.ts'
 import type { MediaStore } from './store.ts'
 
+const minuteMs = 60_000
 const hourMs = 3_600_000
 const dayMs = 24 * hourMs
 
@@ -14,7 +16,13 @@ export class MediaCleanup implements Worker {
   constructor({ store, report }: { store: Pick<MediaStore, 'removeLeftovers'>; report: (error: unknown) => void }) {
     let waitMs = hourMs
     this.#loop = new Loop(async (signal) => {
-      await store.removeLeftovers(signal)
+      try {
+        await store.removeLeftovers(signal)
+      } catch (error) {
+        if (!(error instanceof MediaStoreError)) throw error
+        report(error)
+        return minuteMs
+      }
       const againMs = waitMs
       waitMs = dayMs
       return againMs

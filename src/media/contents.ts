@@ -36,6 +36,19 @@ export interface Contents {
   remove(sha256: string, isUsed: () => Promise<boolean>): Promise<void>
   list(): AsyncIterable<Kept>
   /** Removes what an interruption has left and no list shows, if it is older than `before`, in epoch ms. */
-  removeIncomplete(before: number): Promise<void>
+  removeIncomplete(before: number, isUsed: (sha256: string) => Promise<boolean>): Promise<void>
   close(): Promise<void>
+}
+
+/** The store of media does not do what it was asked for. The message says why, without secrets. */
+export class MediaStoreError extends Error {
+  override readonly name = 'MediaStoreError'
+  readonly code = 'PARLEY_MEDIA_STORE'
+  /** Whether the store, or what is set about it, must be changed; otherwise it may work later by itself. */
+  readonly lasting: boolean
+
+  constructor(message: string, { lasting, ...options }: ErrorOptions & { readonly lasting: boolean }) {
+    super(message, options)
+    this.lasting = lasting
+  }
 }

@@ -5,9 +5,12 @@ import type { Readable } from 'node:stream'
 import { ApiError, codeOf, refuse } from '../errors.ts'
 import type { Notice, Reader } from '../storage/database.ts'
 import { mediaByHash } from '../storage/lookups.ts'
-import type { ByteRange, Content, Contents } from './contents.ts'
+import { type ByteRange, type Content, type Contents, MediaStoreError } from './contents.ts'
 
 const hourMs = 3_600_000
+
+/** Of a caller that is refused while the store does not work. */
+const retryAfterS = '5'
 
 interface StoreOptions {
   readonly contents: Contents
@@ -61,17 +64,17 @@ export class MediaStore {
         }
       })
     } catch (error) {
-      if (!isOutOfSpace(error)) throw error
-      this.#report(error)
-      throw refuse('unavailable')
+      throw this.#refusal(error)
     } finally {
       await rm(upload, { force: true })
     }
   }
 
-  /** Resolves once the first bytes can be read. Throws if there is no such content. */
+  /** Resolves once the first bytes can be read. Throws if there is no such content, and a refusal while the store does not work. */
   async open(content: Content, range?: ByteRange): Promise<Readable> {
-    const opened = await this.#contents.open(content, range)
+    const opened = await this.#contents.open(content, range).catch((error: unknown) => {
+      throw this.#refusal(error)
+    })
     if (!opened) throw new Error(`the content ${content.sha256} is missing`)
     return opened
   }
@@ -96,12 +99,19 @@ export class MediaStore {
   async removeLeftovers(stop: AbortSignal): Promise<void> {
     // The times of contents are in machine time, which the server's clock may differ from.
     const before = Date.now() - hourMs
-    await this.#contents.removeIncomplete(before)
+    await this.#contents.removeIncomplete(before, (sha256) => this.#isUsed(sha256))
     for await (const { sha256, put_at } of this.#contents.list()) {
       if (stop.aborted) return
       if (put_at >= before || (await this.#isUsed(sha256))) continue
       await this.#exclusively(sha256, () => this.#removeUnused(sha256))
     }
+  }
+
+  /** Returns what the caller is told: it may try again when the disk is full or the store does not work. The cause is reported. */
+  #refusal(error: unknown): unknown {
+    if (!(error instanceof MediaStoreError) && !isOutOfSpace(error)) return error
+    this.#report(error)
+    return refuse('unavailable', { seconds: retryAfterS })
   }
 
   async #removeUnused(sha256: string): Promise<void> {
@@ -156,7 +166,6 @@ function isUnavailable(error: unknown): boolean {
   return error instanceof ApiError && error.kind === 'unavailable'
 }
 
-/** A full disk is no defect: the upload may be retried later. */
 function isOutOfSpace(error: unknown): boolean {
   const code = codeOf(error)
   return code === 'ENOSPC' || code === 'EDQUOT'

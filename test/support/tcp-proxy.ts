@@ -15,6 +15,10 @@ export interface TcpProxy extends AsyncDisposable {
    * answer is lost. Resolves when that has happened.
    */
   cutAt(text: string, when: 'before' | 'after'): Promise<void>
+  /** Cuts a connection once the far side has sent so many bytes on it, and the next ones. `times`: so many connections. */
+  cutAfter(bytes: number, times: number): void
+  /** Replaces this text where the near side next sends it, by one of the same length. */
+  replace(text: string, by: string): void
   /** Freezes everything when the near side next sends this text, which does not arrive. Resolves then. */
   freezeAt(text: string): Promise<void>
 }
@@ -28,6 +32,8 @@ interface Link {
   mute: boolean
   /** The answer to what was last sent is lost. */
   doomed: boolean
+  /** Bytes that the far side has sent. */
+  sent: number
 }
 
 interface Trap {
@@ -42,6 +48,16 @@ export async function startProxy(database: string): Promise<TcpProxy> {
   const links = new Set<Link>()
   const traps = new Set<Trap>()
   let state: 'open' | 'cut' | 'frozen' = 'open'
+  let cuts: { readonly bytes: number; readonly times: number } | null = null
+  let change: { readonly text: string; readonly by: string } | null = null
+  const replaced = (chunk: Buffer) => {
+    const at = change ? chunk.indexOf(change.text) : -1
+    if (!change || at < 0) return chunk
+    const changed = Buffer.from(chunk)
+    changed.write(change.by, at)
+    change = null
+    return changed
+  }
 
   const end = (link: Link) => {
     links.delete(link)
@@ -60,7 +76,14 @@ export async function startProxy(database: string): Promise<TcpProxy> {
       if (link.mute || !to) return
       if (from === link.near && springs(chunk, link)) return
       if (from === link.far && link.doomed) return end(link)
-      if (to.write(chunk)) return
+      if (from === link.far) {
+        link.sent += chunk.length
+        if (cuts && link.sent > cuts.bytes) {
+          cuts = cuts.times === 1 ? null : { ...cuts, times: cuts.times - 1 }
+          return end(link)
+        }
+      }
+      if (to.write(from === link.near ? replaced(chunk) : chunk)) return
       from.pause()
       to.once('drain', () => from.resume())
     })
@@ -87,7 +110,7 @@ export async function startProxy(database: string): Promise<TcpProxy> {
       return
     }
     const far = state === 'open' ? connect(Number(far_side.port), far_side.hostname) : null
-    const link: Link = { near, far, mute: far === null, doomed: false }
+    const link: Link = { near, far, mute: far === null, doomed: false, sent: 0 }
     links.add(link)
     for (const socket of [near, far]) socket?.setNoDelay()
     pass(link, near, far)
@@ -108,6 +131,12 @@ export async function startProxy(database: string): Promise<TcpProxy> {
     heal() {
       state = 'open'
       for (const link of [...links]) if (link.near.destroyed || link.far?.destroyed) end(link)
+    },
+    cutAfter(bytes, times) {
+      cuts = { bytes, times }
+    },
+    replace(text, by) {
+      change = { text, by }
     },
     cutAt: (text, when) => trapped(text, `cut ${when}`),
     freezeAt: (text) => trapped(text, 'freeze'),
