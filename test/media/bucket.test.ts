@@ -6,9 +6,12 @@ import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vit
 import { readConfig, type SettingTexts } from '../../src/config.ts'
 import type { StartOptions } from '../../src/main.ts'
 import { newDatabase, type TestDatabase } from '../support/databases.ts'
+import { serve } from '../support/process.ts'
 import { describeWithS3, type S3Server, startS3, type TestBucket } from '../support/s3.ts'
 import { auth_token, startServer, type TestServer } from '../support/server.ts'
 import { startProxy, type TcpProxy } from '../support/tcp-proxy.ts'
+
+const account_sid = `AC${'0'.repeat(32)}`
 
 let s3: S3Server
 let bucket: TestBucket
@@ -35,11 +38,11 @@ interface Served extends TestServer {
   readonly media: string
 }
 
-function authorization({ account_sid }: TestServer) {
+function authorization({ account_sid }: Pick<TestServer, 'account_sid'>) {
   return { authorization: `Basic ${Buffer.from(`${account_sid}:${auth_token}`).toString('base64')}` }
 }
 
-async function upload(server: Served, body: Buffer) {
+async function upload(server: Pick<Served, 'account_sid' | 'media'>, body: Buffer) {
   const answer = await request(server.media, {
     method: 'POST',
     body,
@@ -55,7 +58,12 @@ async function add(server: Served, body: Buffer) {
   return record
 }
 
-async function get(server: Served, url: string, headers: Record<string, string> = {}, method: 'GET' | 'HEAD' = 'GET') {
+async function get(
+  server: Pick<Served, 'account_sid'>,
+  url: string,
+  headers: Record<string, string> = {},
+  method: 'GET' | 'HEAD' = 'GET',
+) {
   const answer = await request(url, { method, headers: { ...authorization(server), ...headers } })
   return { status: answer.statusCode, headers: answer.headers, bytes: Buffer.from(await answer.body.arrayBuffer()) }
 }
@@ -160,6 +168,62 @@ describeWithS3('media in a bucket', () => {
       const files = [kept, young, lost].map((bytes) => bucket.fileOf('crash', bytes).split('/crash/')[1])
       expect(bucket.objects('crash')).toEqual([...files, 'installation'].sort())
       expect((await get(again, record.links.content.replace(server.url, again.url))).bytes.equals(lost)).toBe(true)
+    })
+  })
+
+  describe('a bucket that keeps versions', () => {
+    test('keeps none of what is deleted', async () => {
+      await using versioned = await startS3([], { versioned: true })
+      const media = versioned.bucket('versions')
+      await media.keepVersions()
+      const server = await start(media.settings('v'))
+      const [bytes, other] = [randomBytes(1000), randomBytes(1000)]
+      const records = [await add(server, bytes), await add(server, bytes), await add(server, other)]
+      const [name, kept] = [bytes, other].map((content) => media.fileOf('v', content).split('/v/')[1] ?? '')
+      expect(await media.versions('v')).toEqual([name, name, kept, 'installation'].sort())
+      await remove(server, records[0])
+      await remove(server, records[1])
+      await expect.poll(() => media.versions('v')).toEqual([kept, 'installation'].sort())
+      expect((await get(server, records[2].links.content)).bytes.equals(other)).toBe(true)
+    })
+  })
+
+  describe('a server that is killed', () => {
+    test('has kept every upload that it has answered', async () => {
+      const on = await database()
+      const env = { ...on.env, ...bucket.settings('killed'), PARLEY_AUTH_TOKEN: auth_token, PARLEY_ACCOUNT_SID: account_sid }
+      const answered = new Map<string, Buffer>()
+      let media = ''
+      for (let round = 0; round < 3; round++) {
+        await using serving = await serve({ env })
+        const server = { url: serving.url, account_sid }
+        if (media === '') {
+          const body = new URLSearchParams({ FriendlyName: 'x' }).toString()
+          const headers = { ...authorization(server), 'content-type': 'application/x-www-form-urlencoded' }
+          const answer = await request(`${serving.url}/v1/Services`, { method: 'POST', body, headers })
+          media = `/v1/Services/${((await answer.body.json()) as { sid: string }).sid}/Media`
+        }
+        let sent = 0
+        const uploads = async () => {
+          for (;;) {
+            const bytes = randomBytes(50_000)
+            // The connection is cut when the process is gone.
+            const answer = await upload({ ...server, media: serving.url + media }, bytes).catch(() => null)
+            if (!answer) return
+            if (answer.status === 201) answered.set(answer.body.sid, bytes)
+            if (++sent === 20) serving.signal('SIGKILL')
+          }
+        }
+        await Promise.all([uploads(), uploads(), uploads()])
+        expect((await serving.ended).signal).toBe('SIGKILL')
+      }
+      await using serving = await serve({ env })
+      expect(answered.size).toBeGreaterThanOrEqual(57)
+      for (const [sid, bytes] of answered) {
+        const { status, bytes: kept } = await get({ account_sid }, `${serving.url}${media}/${sid}/Content`)
+        expect(status).toBe(200)
+        expect(kept.equals(bytes)).toBe(true)
+      }
     })
   })
 

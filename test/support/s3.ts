@@ -6,6 +6,7 @@ import { type AddressInfo, connect, createServer } from 'node:net'
 import { homedir, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
+import { ListObjectVersionsCommand, PutBucketVersioningCommand, S3Client } from '@aws-sdk/client-s3'
 import { describe } from 'vitest'
 import type { SettingTexts } from '../../src/config.ts'
 
@@ -35,6 +36,10 @@ export interface TestBucket {
   settings(prefix: string, endpoint?: string): SettingTexts
   /** Where the object of a content is. */
   fileOf(prefix: string, bytes: Buffer): string
+  /** From now on what is deleted or replaced is kept. */
+  keepVersions(): Promise<void>
+  /** The names of all versions below the prefix, and of the marks of deletions. */
+  versions(prefix: string): Promise<string[]>
   /** The names of all objects below the prefix. */
   objects(prefix: string): string[]
 }
@@ -55,6 +60,8 @@ export async function startS3(options: readonly string[] = [], { versioned = fal
     ...['posix', ...(versioned ? ['--versioning-dir', versions] : []), root],
   ])
   const endpoint = `http://127.0.0.1:${port}`
+  const credentials = { accessKeyId: accessKey, secretAccessKey: secretKey }
+  const client = new S3Client({ endpoint, region: 'us-east-1', forcePathStyle: true, credentials })
   const bucket = (name: string): TestBucket => {
     mkdirSync(join(root, name), { recursive: true })
     const url = (prefix: string, at = endpoint) => `s3://${name}/${prefix}?endpoint=${encodeURIComponent(at)}`
@@ -68,6 +75,16 @@ export async function startS3(options: readonly string[] = [], { versioned = fal
       fileOf(prefix, bytes) {
         const sha256 = createHash('sha256').update(bytes).digest('hex')
         return join(root, name, prefix, sha256.slice(0, 2), sha256.slice(2, 4), sha256)
+      },
+      async keepVersions() {
+        const VersioningConfiguration = { Status: 'Enabled' } as const
+        await client.send(new PutBucketVersioningCommand({ Bucket: name, VersioningConfiguration }))
+      },
+      async versions(prefix) {
+        const { Versions = [], DeleteMarkers = [] } = await client.send(
+          new ListObjectVersionsCommand({ Bucket: name, Prefix: `${prefix}/` }),
+        )
+        return [...Versions, ...DeleteMarkers].map(({ Key = '' }) => Key.slice(prefix.length + 1)).sort()
       },
       objects(prefix) {
         const at = join(root, name, prefix)
@@ -84,6 +101,7 @@ export async function startS3(options: readonly string[] = [], { versioned = fal
     endpoint,
     bucket,
     async [Symbol.asyncDispose]() {
+      client.destroy()
       const gone = once(child, 'exit')
       if (child.kill('SIGKILL')) await gone
       rmSync(folder, { recursive: true, force: true })
