@@ -306,6 +306,12 @@ const declarations = {
     default: { words: 'none', value: none },
     parse: matching(/^[\x21-\x7e]{1,256}$/, 'up to 256 printable characters without spaces'),
   }),
+  mediaLinks: declare({
+    env: 'PARLEY_MEDIA_LINKS',
+    description: 'where temporary links of media lead: server, or store (signed URLs of PARLEY_MEDIA_URL)',
+    default: 'server',
+    parse: wordOf('server', 'store'),
+  }),
   mailRelay: secret({
     env: 'PARLEY_MAIL_RELAY',
     description: 'the mail server that sends mail: smtp://user:password@host:587 or smtps://user:password@host',

@@ -14,10 +14,11 @@ import {
   paginateListObjectsV2,
   S3Client,
 } from '@aws-sdk/client-s3'
+import { getSignedUrl } from '@aws-sdk/s3-request-presigner'
 import { type BucketLocation, bucketLabel } from '../media-url.ts'
 import { explained, isLasting, isMissing, isNamed } from './bucket-errors.ts'
 import { verifiedBytes } from './bucket-read.ts'
-import { type ByteRange, type Content, type Contents, type Kept, MediaStoreError } from './contents.ts'
+import { type ByteRange, type Content, type Contents, type Kept, type Link, MediaStoreError } from './contents.ts'
 import { removeOld } from './folder.ts'
 import { attempt } from './retries.ts'
 
@@ -168,6 +169,17 @@ export class BucketContents implements Contents {
       const [, sha256] = contentKey.exec(name) ?? []
       if (sha256 !== undefined) yield { sha256, put_at }
     }
+  }
+
+  /** Does not ask the store. It expires by the clock of this machine. */
+  link(sha256: string, { lifetime_s: expiresIn, content_type, content_disposition }: Link): Promise<string> {
+    const command = new GetObjectCommand({
+      Bucket: this.#options.location.bucket,
+      Key: this.#key(sha256),
+      ResponseContentType: content_type,
+      ResponseContentDisposition: content_disposition,
+    })
+    return this.#call('link', () => getSignedUrl(this.#client, command, { expiresIn }))
   }
 
   async removeIncomplete(before: number, isUsed: (sha256: string) => Promise<boolean>): Promise<void> {

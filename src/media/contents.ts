@@ -20,6 +20,12 @@ export interface Kept {
   readonly put_at: number
 }
 
+export interface Link {
+  readonly lifetime_s: number
+  readonly content_type: string
+  readonly content_disposition: string
+}
+
 /** Where the bytes of media are kept, each content once. Which contents rows refer to is not known here. */
 export interface Contents {
   /** The local folder into which uploads are received before they are put. */
@@ -35,6 +41,8 @@ export interface Contents {
    */
   remove(sha256: string, isUsed: () => Promise<boolean>): Promise<void>
   list(): AsyncIterable<Kept>
+  /** Returns a URL at which anybody has the content for a time, with these headers. Where there is none, links lead to the server. */
+  link?(sha256: string, link: Link): Promise<string>
   /** Removes what an interruption has left and no list shows, if it is older than `before`, in epoch ms. */
   removeIncomplete(before: number, isUsed: (sha256: string) => Promise<boolean>): Promise<void>
   close(): Promise<void>

@@ -34,7 +34,7 @@ const executable =
  * Returns the headers of a download. What comes from strangers has the host of the API: browsers are made to save files rather
  * than open them, and the sandbox gives a file opened all the same an origin of its own without scripts.
  */
-export function downloadHeaders(content_type: string, filename: string | null): Readonly<Record<string, string>> {
+export function downloadHeaders(content_type: string, filename: string | null) {
   const type = mimeType(content_type)
   return {
     'content-type': type && !executable.test(type.essence) ? content_type : 'application/octet-stream',

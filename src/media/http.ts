@@ -21,8 +21,8 @@ import type { MediaRow } from '../storage/schema.ts'
 import type { Vault } from '../vault.ts'
 import type { mediaCommands } from './commands.ts'
 import type { ByteRange } from './contents.ts'
-import { baseName, contentHeaders, isForm, isUnmodified, rangeOf, uploadedType } from './headers.ts'
-import { signedPath, TemporaryLinks } from './links.ts'
+import { baseName, contentHeaders, downloadHeaders, isForm, isUnmodified, rangeOf, uploadedType } from './headers.ts'
+import { lifetimeS, signedPath, TemporaryLinks } from './links.ts'
 import { mediaPart } from './multipart.ts'
 import { bytesOf, findMedia } from './rows.ts'
 import type { MediaStore } from './store.ts'
@@ -65,6 +65,8 @@ export interface MediaOptions {
   readonly maxBytes: number
   /** Of all files of an account; null: none. */
   readonly quotaBytes: number | null
+  /** Where temporary links lead. */
+  readonly mediaLinks: 'server' | 'store'
   /** Null: derived from the request's Host header. */
   readonly publicUrl: string | null
   readonly log: Logger
@@ -173,7 +175,7 @@ class Media {
 
   readonly upload: Work = async (request, reply) => {
     const row = await receiveBody(request, reply, (body) => this.#add(request, body))
-    respond(request, reply, 201, this.#represent(request, row))
+    respond(request, reply, 201, await this.#represent(request, row))
   }
 
   async #add(request: FastifyRequest, body: Readable): Promise<MediaRow> {
@@ -206,7 +208,7 @@ class Media {
   }
 
   readonly fetch: Work = async (request, reply) => {
-    respond(request, reply, 200, this.#represent(request, await this.#find(request)))
+    respond(request, reply, 200, await this.#represent(request, await this.#find(request)))
   }
 
   /** Client SDKs ask for the media of a message together. */
@@ -216,7 +218,7 @@ class Media {
     const now = this.#options.clock.now(request.account_sid)
     const records = sids.map(async (sid) => {
       const row = await this.#readable(request, service_sid, sid, now)
-      const record = row && { media_record: JSON.parse(this.#represent(request, row)) }
+      const record = row && { media_record: JSON.parse(await this.#represent(request, row)) }
       return { code: record ? 200 : 404, media_sid: sid, ...record }
     })
     respond(request, reply, 200, JSON.stringify(await Promise.all(records)))
@@ -279,11 +281,10 @@ class Media {
     return allowed ? row : undefined
   }
 
-  #represent(request: FastifyRequest, row: MediaRow): string {
-    const { clock, publicUrl } = this.#options
+  async #represent(request: FastifyRequest, row: MediaRow): Promise<string> {
+    const { publicUrl } = this.#options
     const root = `${baseOf(request, publicUrl)}/v1`
     const url = `${root}/Services/${row.service_sid}/Media/${row.sid}`
-    const path = signedPath(row.service_sid, row.sid)
     return JSON.stringify({
       sid: row.sid,
       service_sid: row.service_sid,
@@ -301,9 +302,25 @@ class Media {
       url,
       links: {
         content: `${url}/Content`,
-        content_direct_temporary: `${root}${path}?${this.#links.sign(path, clock.now(row.account_sid))}`,
+        content_direct_temporary: (await this.#linkToStore(row)) ?? this.#linkToServer(root, row),
       },
     })
+  }
+
+  /** The store sends the headers that it is told, but none that keeps a browser from guessing or from running what it opens. */
+  async #linkToStore({ sha256, content_type, filename }: MediaRow): Promise<string | null> {
+    if (this.#options.mediaLinks === 'server') return null
+    const headers = downloadHeaders(content_type, filename)
+    return this.#options.store.link(sha256, {
+      lifetime_s: lifetimeS,
+      content_type: headers['content-type'],
+      content_disposition: headers['content-disposition'],
+    })
+  }
+
+  #linkToServer(root: string, { service_sid, sid, account_sid }: MediaRow): string {
+    const path = signedPath(service_sid, sid)
+    return `${root}${path}?${this.#links.sign(path, this.#options.clock.now(account_sid))}`
   }
 
   async #send(request: FastifyRequest, reply: FastifyReply, row: MediaRow): Promise<void> {

@@ -2,7 +2,7 @@ import { createHmac, type KeyObject } from 'node:crypto'
 import { sameSecret, type Vault } from '../vault.ts'
 
 /** Long enough to start a download, too short for sharing the url. */
-const lifetimeS = 300
+export const lifetimeS = 300
 
 /** Carriers fetch media minutes or hours after they have been told of them. */
 const channelLifetimeS = 24 * 3600

@@ -11,12 +11,15 @@ export type MediaConfig = Pick<Config, 'database' | 'dataDir' | 'mediaUrl' | 'me
 const maxPutBytes = 5 * 1024 ** 3
 
 /** Throws ConfigError for settings of the store of media that do not fit each other. */
-export function checkMediaSettings(config: MediaConfig & Pick<Config, 'mediaMaxBytes'>): void {
-  const { database, mediaUrl, mediaAccessKeyId, mediaSecretAccessKey, mediaMaxBytes } = config
+export function checkMediaSettings(config: MediaConfig & Pick<Config, 'mediaMaxBytes' | 'mediaLinks'>): void {
+  const { database, mediaUrl, mediaAccessKeyId, mediaSecretAccessKey, mediaMaxBytes, mediaLinks } = config
   if ((mediaAccessKeyId === null) !== (mediaSecretAccessKey === null)) {
     throw new ConfigError('PARLEY_MEDIA_ACCESS_KEY_ID and PARLEY_MEDIA_SECRET_ACCESS_KEY belong together: set both, or neither')
   }
-  if (mediaUrl === null) return
+  if (mediaUrl === null) {
+    if (mediaLinks === 'server') return
+    throw new ConfigError('PARLEY_MEDIA_LINKS=store needs PARLEY_MEDIA_URL: a folder has no links of its own')
+  }
   if (database.engine === 'sqlite' && database.file === ':memory:') {
     throw new ConfigError('PARLEY_MEDIA_URL needs a database that stays: the files in the bucket would belong to nobody')
   }

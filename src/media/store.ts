@@ -5,7 +5,7 @@ import type { Readable } from 'node:stream'
 import { ApiError, codeOf, refuse } from '../errors.ts'
 import type { Notice, Reader } from '../storage/database.ts'
 import { mediaByHash } from '../storage/lookups.ts'
-import { type ByteRange, type Content, type Contents, MediaStoreError } from './contents.ts'
+import { type ByteRange, type Content, type Contents, type Link, MediaStoreError } from './contents.ts'
 
 const hourMs = 3_600_000
 
@@ -77,6 +77,15 @@ export class MediaStore {
     })
     if (!opened) throw new Error(`the content ${content.sha256} is missing`)
     return opened
+  }
+
+  /** Returns a URL of the store itself. Null where it has none. Throws a refusal while it cannot sign any. */
+  async link(sha256: string, link: Link): Promise<string | null> {
+    return (
+      this.#contents.link?.(sha256, link).catch((error: unknown) => {
+        throw this.#refusal(error)
+      }) ?? null
+    )
   }
 
   /** Deletes the contents that the notices report as unused. */

@@ -25,9 +25,9 @@ async function database(): Promise<TestDatabase> {
 
 /** A server whose media are in a bucket; ends with the test. */
 async function start(texts: SettingTexts, options: StartOptions = {}, on?: TestDatabase): Promise<Served> {
-  const { mediaUrl, mediaAccessKeyId, mediaSecretAccessKey } = readConfig(texts)
+  const { mediaUrl, mediaAccessKeyId, mediaSecretAccessKey, mediaLinks } = readConfig(texts)
   const { config } = on ?? (await database())
-  const server = await startServer({ ...config, mediaUrl, mediaAccessKeyId, mediaSecretAccessKey }, options)
+  const server = await startServer({ ...config, mediaUrl, mediaAccessKeyId, mediaSecretAccessKey, mediaLinks }, options)
   onTestFinished(() => server.stop())
   const { sid } = (await server.call('POST', '/v1/Services', { FriendlyName: 'Support' })).body
   return { ...server, media: `${server.url}/v1/Services/${sid}/Media` }
@@ -139,6 +139,28 @@ describeWithS3('media in a bucket', () => {
       await server.stop()
       await start(bucket.settings('expiry'), {}, on)
       await expect.poll(() => bucket.objects('expiry')).toEqual(['installation'])
+    })
+
+    test('may have temporary links that lead to the store', async () => {
+      const server = await start({ ...bucket.settings('links'), PARLEY_MEDIA_LINKS: 'store' })
+      const bytes = Buffer.from('<script>alert(1)</script>')
+      const answer = await request(`${server.media}?Filename=${encodeURIComponent('ä b.html')}`, {
+        method: 'POST',
+        body: bytes,
+        headers: { ...authorization(server), 'content-type': 'text/html' },
+      })
+      const { links } = (await answer.body.json()) as { links: { content: string; content_direct_temporary: string } }
+      const link = new URL(links.content_direct_temporary)
+      expect(link.origin).toBe(s3.endpoint)
+      expect(link.searchParams.get('X-Amz-Expires')).toBe('300')
+      const { statusCode, headers, body } = await request(link)
+      expect(statusCode).toBe(200)
+      expect(Buffer.from(await body.arrayBuffer()).equals(bytes)).toBe(true)
+      expect(headers['content-type']).toBe('application/octet-stream')
+      expect(headers['content-disposition']).toBe(`attachment; filename="_ b.html"; filename*=UTF-8''%C3%A4%20b.html`)
+      link.searchParams.set('response-content-type', 'text/html')
+      expect((await request(link)).statusCode).toBe(403)
+      expect((await get(server, links.content)).bytes.equals(bytes)).toBe(true)
     })
 
     test('that a crash has left are removed at the start, and nothing else', async () => {
