@@ -37,7 +37,7 @@ const slow = [
   'test/testing/processes.test.ts',
   'test/sdk/chat-model.test.ts',
   'test/mail/{checks,hostile,imap}.test.ts',
-  'test/media/bucket.test.ts',
+  'test/media/{bucket,move}.test.ts',
   'test/privacy/*.test.ts',
   'test/moving/*.test.ts',
   'test/gateway/gateway.test.ts',

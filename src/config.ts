@@ -306,6 +306,13 @@ const declarations = {
     default: { words: 'none', value: none },
     parse: matching(/^[\x21-\x7e]{1,256}$/, 'up to 256 printable characters without spaces'),
   }),
+  mediaPreviousUrl: declare({
+    env: 'PARLEY_MEDIA_PREVIOUS_URL',
+    description:
+      'bucket that uploaded files were kept in before; they are read from there too, until parley media move has moved them',
+    default: { words: 'none; with PARLEY_MEDIA_URL those in PARLEY_DATA_DIR are read too', value: none },
+    parse: bucketUrl,
+  }),
   mediaLinks: declare({
     env: 'PARLEY_MEDIA_LINKS',
     description: 'where temporary links of media lead: server, or store (signed URLs of PARLEY_MEDIA_URL)',

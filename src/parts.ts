@@ -32,7 +32,7 @@ import { storedMediaMarker } from './installation/secrets.ts'
 import { followClock } from './installation/test-clock.ts'
 import { Loop, type Worker } from './loop.ts'
 import type { BucketTimeouts } from './media/bucket.ts'
-import { openContents } from './media/open.ts'
+import { mediaFact, mediaPlace, openContents } from './media/open.ts'
 import { MediaStore } from './media/store.ts'
 import type { Metrics } from './observability/metrics.ts'
 import { Ledger } from './privacy/ledger.ts'
@@ -41,6 +41,7 @@ import type { PushReport } from './push/handler.ts'
 import type { Push } from './push/push.ts'
 import { resources } from './resources/index.ts'
 import type { Reader } from './storage/database.ts'
+import { factByName } from './storage/facts.ts'
 import type { DeliveryKind } from './storage/schema.ts'
 
 /** How long a node may miss a move of the test clock by another node. */
@@ -78,10 +79,18 @@ export async function openMedia(
     unchecked: (err) => log.warn({ err }, 'the store of media does not respond: files cannot be sent or fetched until it does'),
     timeouts,
   })
+  await rememberPlace(config, database)
   const store = new MediaStore({ contents, read: database.read, report: onError })
   // In test mode a snapshot may still refer to a file that no row refers to.
   if (!config.testMode) database.subscribe((notices) => store.notified(notices))
   return store
+}
+
+/** `parley media move` moves media to where the servers look for them. */
+async function rememberPlace(config: Config, database: Installation['database']): Promise<void> {
+  const [name, value] = [mediaFact, mediaPlace(config)]
+  const known = (await database.read.one(factByName, { name }))?.value ?? mediaPlace({ mediaUrl: null })
+  if (known !== value) await database.write('setFact', { name, value })
 }
 
 export function createTimers({ installation: { clock, database }, metrics, onError }: Shared): Timers {

@@ -26,6 +26,7 @@ const commands: Readonly<Record<string, () => Promise<Command>>> = {
   audit: async () => (await import('./audit.ts')).auditCommand(),
   console: async () => (await import('./console.ts')).consoleCommand(),
   'rotate-key': async () => (await import('./rotate-key.ts')).rotateKeyCommand(),
+  media: async () => (await import('./media.ts')).mediaCommand(),
   backup: async () => (await import('./backup.ts')).backupCommand(),
   export: async () => (await import('./export.ts')).exportCommand(),
   import: async () => (await import('./import.ts')).importCommand(),

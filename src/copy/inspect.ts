@@ -62,7 +62,8 @@ export async function targetState(endpoint: Endpoint, name: string): Promise<Tar
   return { marker, vaultCheck: check, empty: bare && !(await hasRows(endpoint)) }
 }
 
-async function installationOf({ db }: Endpoint): Promise<Record<string, string>> {
+/** Returns what is known about an installation beside its rows, by name. */
+export async function installationOf({ db }: Endpoint): Promise<Record<string, string>> {
   const rows = await db.selectFrom('installation').select(['name', 'value']).execute()
   return Object.fromEntries(rows.map(({ name, value }) => [name, String(value)]))
 }

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { Readable } from 'node:stream'
-import type { ByteRange } from './contents.ts'
+import { type ByteRange, MediaDamagedError } from './contents.ts'
 import { waitBefore } from './retries.ts'
 
 interface Reading {
@@ -66,8 +66,8 @@ class Bytes {
         if (this.#closed) rest.destroy()
       }
     }
-    if (start !== range.end + 1) throw new Error(`the store has sent ${start - range.end - 1} bytes too many`)
-    if (hash && hash.digest('hex') !== sha256) throw new Error(`the bytes of ${sha256} in the store have changed`)
+    if (start !== range.end + 1) throw new MediaDamagedError(`the store has sent ${start - range.end - 1} bytes too many`)
+    if (hash && hash.digest('hex') !== sha256) throw new MediaDamagedError(`the bytes of ${sha256} in the store have changed`)
     if (last) yield last
   }
 }

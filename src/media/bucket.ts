@@ -18,7 +18,15 @@ import { getSignedUrl } from '@aws-sdk/s3-request-presigner'
 import { type BucketLocation, bucketLabel } from '../media-url.ts'
 import { explained, isLasting, isMissing, isNamed } from './bucket-errors.ts'
 import { verifiedBytes } from './bucket-read.ts'
-import { type ByteRange, type Content, type Contents, type Kept, type Link, MediaStoreError } from './contents.ts'
+import {
+  type ByteRange,
+  type Content,
+  type Contents,
+  type Kept,
+  type Link,
+  MediaDamagedError,
+  MediaStoreError,
+} from './contents.ts'
 import { removeOld } from './folder.ts'
 import { attempt } from './retries.ts'
 
@@ -165,9 +173,9 @@ export class BucketContents implements Contents {
 
   async *list(): AsyncIterable<Kept> {
     await this.claim()
-    for await (const { name, put_at } of this.#objects('')) {
+    for await (const { name, size, put_at } of this.#objects('')) {
       const [, sha256] = contentKey.exec(name) ?? []
-      if (sha256 !== undefined) yield { sha256, put_at }
+      if (sha256 !== undefined) yield { sha256, size, put_at }
     }
   }
 
@@ -306,7 +314,7 @@ export class BucketContents implements Contents {
     if (!(Body instanceof Readable)) throw new Error('the store has sent no body')
     if (ContentLength === end - start + 1) return Body
     Body.destroy()
-    throw new Error(`the store has sent ${ContentLength} bytes of ${sha256} in place of ${end - start + 1}`)
+    throw new MediaDamagedError(`the store has sent ${ContentLength} bytes of ${sha256} in place of ${end - start + 1}`)
   }
 
   /** Returns false if there is no such object. */
@@ -349,13 +357,13 @@ export class BucketContents implements Contents {
   }
 
   /** The objects below the prefix, by what follows it. */
-  async *#objects(below: string): AsyncIterable<{ readonly name: string; readonly put_at: number }> {
+  async *#objects(below: string): AsyncIterable<{ readonly name: string; readonly size: number; readonly put_at: number }> {
     const { bucket, prefix } = this.#options.location
     try {
       const pages = paginateListObjectsV2({ client: this.#client }, { Bucket: bucket, Prefix: `${prefix}${below}` }, this.#quick)
       for await (const { Contents: found = [] } of pages) {
-        for (const { Key = '', LastModified } of found) {
-          yield { name: Key.slice(prefix.length), put_at: LastModified?.getTime() ?? 0 }
+        for (const { Key = '', Size = 0, LastModified } of found) {
+          yield { name: Key.slice(prefix.length), size: Size, put_at: LastModified?.getTime() ?? 0 }
         }
       }
     } catch (error) {

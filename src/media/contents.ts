@@ -14,9 +14,9 @@ export interface ByteRange {
   readonly end: number
 }
 
-/** A content that is kept, with the time at which it was last put, in epoch ms of this machine. */
-export interface Kept {
-  readonly sha256: string
+/** A content that is kept. */
+export interface Kept extends Content {
+  /** When it was last put, in epoch ms of this machine. */
   readonly put_at: number
 }
 
@@ -28,6 +28,8 @@ export interface Link {
 
 /** Where the bytes of media are kept, each content once. Which contents rows refer to is not known here. */
 export interface Contents {
+  /** Where that is, for messages. */
+  readonly label: string
   /** The local folder into which uploads are received before they are put. */
   readonly incoming: string
   /** Keeps the content of a complete local file, which stays. Resolves once it is durable. What is kept already is replaced. */
@@ -41,8 +43,8 @@ export interface Contents {
    */
   remove(sha256: string, isUsed: () => Promise<boolean>): Promise<void>
   list(): AsyncIterable<Kept>
-  /** Returns a URL at which anybody has the content for a time, with these headers. Where there is none, links lead to the server. */
-  link?(sha256: string, link: Link): Promise<string>
+  /** Returns a URL at which anybody has the content for a time, with these headers. Null: links lead to the server. */
+  link(sha256: string, link: Link): Promise<string | null>
   /** Removes what an interruption has left and no list shows, if it is older than `before`, in epoch ms. */
   removeIncomplete(before: number, isUsed: (sha256: string) => Promise<boolean>): Promise<void>
   close(): Promise<void>
@@ -59,4 +61,10 @@ export class MediaStoreError extends Error {
     super(message, options)
     this.lasting = lasting
   }
+}
+
+/** A content that is kept is not what its name says. */
+export class MediaDamagedError extends Error {
+  override readonly name = 'MediaDamagedError'
+  readonly code = 'PARLEY_MEDIA_DAMAGED'
 }

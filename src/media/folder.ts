@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
-import type { Dirent } from 'node:fs'
-import { access, type FileHandle, link, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises'
+import { type Dirent, existsSync } from 'node:fs'
+import { access, type FileHandle, link, mkdir, open, readdir, rename, rm, rmdir, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { Readable } from 'node:stream'
 import { codeOf } from '../errors.ts'
@@ -11,12 +11,14 @@ import { contentFile, incomingFile, incomingFolder, syncToDisk } from './files.t
 /** Contents in files named by their SHA-256: `ab/cd/abcd…`. */
 export class FolderContents implements Contents {
   readonly incoming: string
+  readonly label: string
   readonly #folder: string
   /** The folder is temporary: no fsync. */
   readonly #ephemeral: boolean
 
   private constructor(folder: string, ephemeral: boolean) {
     this.#folder = folder
+    this.label = folder
     this.incoming = incomingFolder(folder)
     this.#ephemeral = ephemeral
   }
@@ -72,11 +74,15 @@ export class FolderContents implements Contents {
     for (const outer of await foldersIn(this.#folder)) {
       for (const inner of await foldersIn(join(this.#folder, outer))) {
         for await (const { name, parentPath } of filesIn(join(this.#folder, outer, inner))) {
-          const putAt = (await stat(join(parentPath, name)).catch(() => undefined))?.mtimeMs
-          if (putAt !== undefined) yield { sha256: name, put_at: putAt }
+          const found = await stat(join(parentPath, name)).catch(() => undefined)
+          if (found) yield { sha256: name, size: found.size, put_at: found.mtimeMs }
         }
       }
     }
+  }
+
+  async link(): Promise<null> {
+    return null
   }
 
   async removeIncomplete(before: number): Promise<void> {
@@ -121,4 +127,18 @@ async function foldersIn(folder: string): Promise<string[]> {
 
 async function* filesIn(folder: string): AsyncIterable<Dirent> {
   for (const entry of await readdir(folder, { withFileTypes: true })) if (entry.isFile()) yield entry
+}
+
+/** Whether a folder of media has any content in it. */
+export async function holdsContents(folder: string): Promise<boolean> {
+  return existsSync(folder) && (await foldersIn(folder)).length > 0
+}
+
+/** Removes the folders, of a folder of media, that no content is left in. */
+export async function removeEmptyFolders(folder: string): Promise<void> {
+  const ignore = () => {}
+  for (const outer of await foldersIn(folder)) {
+    for (const inner of await foldersIn(join(folder, outer))) await rmdir(join(folder, outer, inner)).catch(ignore)
+    await rmdir(join(folder, outer)).catch(ignore)
+  }
 }

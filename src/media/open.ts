@@ -1,20 +1,28 @@
 import { type Config, ConfigError, mediaFolder } from '../config.ts'
+import { type BucketLocation, bucketLabel } from '../media-url.ts'
 import type { BucketTimeouts } from './bucket.ts'
 import { type Contents, MediaStoreError } from './contents.ts'
 import { incomingFolder } from './files.ts'
-import { FolderContents } from './folder.ts'
+import { FolderContents, holdsContents } from './folder.ts'
+import { WithPrevious } from './previous.ts'
 
 /** What says where media are kept. */
-export type MediaConfig = Pick<Config, 'database' | 'dataDir' | 'mediaUrl' | 'mediaAccessKeyId' | 'mediaSecretAccessKey'>
+export type MediaConfig = Pick<
+  Config,
+  'database' | 'dataDir' | 'mediaUrl' | 'mediaPreviousUrl' | 'mediaAccessKeyId' | 'mediaSecretAccessKey'
+>
 
 /** One put of S3 takes no more. */
 const maxPutBytes = 5 * 1024 ** 3
 
 /** Throws ConfigError for settings of the store of media that do not fit each other. */
 export function checkMediaSettings(config: MediaConfig & Pick<Config, 'mediaMaxBytes' | 'mediaLinks'>): void {
-  const { database, mediaUrl, mediaAccessKeyId, mediaSecretAccessKey, mediaMaxBytes, mediaLinks } = config
+  const { database, mediaUrl, mediaPreviousUrl, mediaAccessKeyId, mediaSecretAccessKey, mediaMaxBytes, mediaLinks } = config
   if ((mediaAccessKeyId === null) !== (mediaSecretAccessKey === null)) {
     throw new ConfigError('PARLEY_MEDIA_ACCESS_KEY_ID and PARLEY_MEDIA_SECRET_ACCESS_KEY belong together: set both, or neither')
+  }
+  if (mediaPreviousUrl !== null && mediaPlace({ mediaUrl }) === bucketLabel(mediaPreviousUrl)) {
+    throw new ConfigError('PARLEY_MEDIA_PREVIOUS_URL is the bucket of PARLEY_MEDIA_URL: leave it out')
   }
   if (mediaUrl === null) {
     if (mediaLinks === 'server') return
@@ -30,6 +38,14 @@ export function checkMediaSettings(config: MediaConfig & Pick<Config, 'mediaMaxB
   }
 }
 
+/** Says where an installation keeps its media; absent: in its folder. */
+export const mediaFact = 'media_store'
+
+/** Returns what `mediaFact` is with these settings. */
+export function mediaPlace({ mediaUrl }: Pick<Config, 'mediaUrl'>): string {
+  return mediaUrl === null ? 'folder' : bucketLabel(mediaUrl)
+}
+
 export interface OpenContents {
   readonly config: MediaConfig
   /** Names the installation in a bucket. */
@@ -39,14 +55,37 @@ export interface OpenContents {
   readonly timeouts?: Partial<BucketTimeouts> | undefined
 }
 
+/** Opens where media are kept, and were kept before. Throws as `openPlaces`. */
+export async function openContents(options: OpenContents): Promise<Contents> {
+  const { current, previous } = await openPlaces(options)
+  return previous.length === 0 ? current : new WithPrevious(current, previous)
+}
+
 /**
- * Opens where media are kept. A bucket is checked: throws ConfigError when somebody has to mend it or its settings; one that does not
- * respond may do so later. Its code is loaded only here.
+ * Opens where media are kept, and where some may still be that were kept there before. A bucket is checked: throws ConfigError when
+ * somebody has to mend it or its settings; one that does not respond may do so later.
  */
-export async function openContents({ config, marker, unchecked, timeouts }: OpenContents): Promise<Contents> {
-  const { mediaUrl: location, mediaAccessKeyId: accessKeyId, mediaSecretAccessKey: secretAccessKey } = config
-  const folder = mediaFolder(config)
-  if (location === null || folder === null) return FolderContents.open(folder)
+export async function openPlaces(options: OpenContents): Promise<{ current: Contents; previous: readonly Contents[] }> {
+  const { mediaUrl, mediaPreviousUrl } = options.config
+  const folder = mediaFolder(options.config)
+  if (folder === null) return { current: await FolderContents.open(null), previous: [] }
+  const opened: Contents[] = []
+  try {
+    const current = mediaUrl === null ? await FolderContents.open(folder) : await openBucket(options, mediaUrl, folder)
+    opened.push(current)
+    if (mediaPreviousUrl !== null) opened.push(await openBucket(options, mediaPreviousUrl, folder))
+    if (mediaUrl !== null && (await holdsContents(folder))) opened.push(await FolderContents.open(folder))
+    return { current, previous: opened.slice(1) }
+  } catch (error) {
+    for (const contents of opened) await contents.close()
+    throw error
+  }
+}
+
+/** The code of buckets is loaded only here. */
+async function openBucket(options: OpenContents, location: BucketLocation, folder: string): Promise<Contents> {
+  const { config, marker, timeouts, unchecked } = options
+  const { mediaAccessKeyId: accessKeyId, mediaSecretAccessKey: secretAccessKey } = config
   const { BucketContents } = await import('./bucket.ts')
   const credentials = accessKeyId === null || secretAccessKey === null ? null : { accessKeyId, secretAccessKey }
   const incoming = incomingFolder(folder)

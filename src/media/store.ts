@@ -81,11 +81,9 @@ export class MediaStore {
 
   /** Returns a URL of the store itself. Null where it has none. Throws a refusal while it cannot sign any. */
   async link(sha256: string, link: Link): Promise<string | null> {
-    return (
-      this.#contents.link?.(sha256, link).catch((error: unknown) => {
-        throw this.#refusal(error)
-      }) ?? null
-    )
+    return this.#contents.link(sha256, link).catch((error: unknown) => {
+      throw this.#refusal(error)
+    })
   }
 
   /** Deletes the contents that the notices report as unused. */
