@@ -2,7 +2,7 @@ import { isIP } from 'node:net'
 import { tmpdir } from 'node:os'
 import { dirname, join, parse } from 'node:path'
 import ipaddr from 'ipaddr.js'
-import { type BucketLocation, parseBucketUrl } from './media-url.ts'
+import { type BucketLocation, parseBucketUrl } from './bucket-url.ts'
 import { readSecretFile } from './secret-file.ts'
 import { secretForm } from './sids.ts'
 import { isVendorHost } from './urls.ts'
@@ -288,15 +288,15 @@ const declarations = {
     default: { words: 'none', value: none },
     parse: integer(1, Number.MAX_SAFE_INTEGER),
   }),
-  mediaUrl: declare({
-    env: 'PARLEY_MEDIA_URL',
+  mediaStore: declare({
+    env: 'PARLEY_MEDIA_STORE',
     description: 'bucket for uploaded files, by the API of S3: s3://bucket/prefix?endpoint=https://…&region=…&style=path',
     default: { words: 'none: they are kept in PARLEY_DATA_DIR', value: none },
     parse: bucketUrl,
   }),
   mediaAccessKeyId: secret({
     env: 'PARLEY_MEDIA_ACCESS_KEY_ID',
-    description: 'access key of PARLEY_MEDIA_URL',
+    description: 'access key of PARLEY_MEDIA_STORE',
     default: { words: 'as the AWS SDKs find it: AWS_ACCESS_KEY_ID, shared files, the role of the machine', value: none },
     parse: matching(/^[\x21-\x7e]{1,256}$/, 'up to 256 printable characters without spaces'),
   }),
@@ -306,16 +306,16 @@ const declarations = {
     default: { words: 'none', value: none },
     parse: matching(/^[\x21-\x7e]{1,256}$/, 'up to 256 printable characters without spaces'),
   }),
-  mediaPreviousUrl: declare({
-    env: 'PARLEY_MEDIA_PREVIOUS_URL',
+  mediaPreviousStore: declare({
+    env: 'PARLEY_MEDIA_PREVIOUS_STORE',
     description:
       'bucket that uploaded files were kept in before; they are read from there too, until parley media move has moved them',
-    default: { words: 'none; with PARLEY_MEDIA_URL those in PARLEY_DATA_DIR are read too', value: none },
+    default: { words: 'none; with PARLEY_MEDIA_STORE those in PARLEY_DATA_DIR are read too', value: none },
     parse: bucketUrl,
   }),
   mediaLinks: declare({
     env: 'PARLEY_MEDIA_LINKS',
-    description: 'where temporary links of media lead: server, or store (signed URLs of PARLEY_MEDIA_URL)',
+    description: 'where temporary links of media lead: server, or store (signed URLs of PARLEY_MEDIA_STORE)',
     default: 'server',
     parse: wordOf('server', 'store'),
   }),

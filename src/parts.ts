@@ -89,7 +89,7 @@ export async function openMedia(
 /** `parley media move` moves media to where the servers look for them. */
 async function rememberPlace(config: Config, database: Installation['database']): Promise<void> {
   const [name, value] = [mediaFact, mediaPlace(config)]
-  const known = (await database.read.one(factByName, { name }))?.value ?? mediaPlace({ mediaUrl: null })
+  const known = (await database.read.one(factByName, { name }))?.value ?? mediaPlace({ mediaStore: null })
   if (known !== value) await database.write('setFact', { name, value })
 }
 

@@ -67,10 +67,10 @@ export async function moveMedia(options: MoveOptions): Promise<void> {
 
 /** Throws ConfigError unless servers with these settings have been started: others would not find what is moved. */
 async function refuseOtherPlace(endpoint: Endpoint, config: Config): Promise<void> {
-  const place = (await installationOf(endpoint))[mediaFact] ?? mediaPlace({ mediaUrl: null })
+  const place = (await installationOf(endpoint))[mediaFact] ?? mediaPlace({ mediaStore: null })
   if (place === mediaPlace(config)) return
   throw new ConfigError(
-    `the servers keep media in ${place}, not in ${mediaPlace(config)}: start them with the same PARLEY_MEDIA_URL and PARLEY_MEDIA_PREVIOUS_URL first`,
+    `the servers keep media in ${place}, not in ${mediaPlace(config)}: start them with the same PARLEY_MEDIA_STORE and PARLEY_MEDIA_PREVIOUS_STORE first`,
   )
 }
 

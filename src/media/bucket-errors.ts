@@ -4,7 +4,7 @@ import { MediaStoreError } from './contents.ts'
 
 /** What somebody has to mend, by the name of the store's error. */
 const remedies: Readonly<Record<string, string>> = {
-  NoSuchBucket: 'there is no such bucket: make it, or correct PARLEY_MEDIA_URL',
+  NoSuchBucket: 'there is no such bucket: make it, or correct PARLEY_MEDIA_STORE',
   AccessDenied: 'the store denies access: check the rights of the access key',
   Forbidden: 'the store denies access: check the rights of the access key',
   AllAccessDisabled: 'the store denies access: check the rights of the access key',
@@ -14,9 +14,9 @@ const remedies: Readonly<Record<string, string>> = {
   InvalidToken: 'the credentials are not valid',
   CredentialsProviderError: 'there are no credentials: set PARLEY_MEDIA_ACCESS_KEY_ID and PARLEY_MEDIA_SECRET_ACCESS_KEY',
   RequestTimeTooSkewed: 'the clock of this machine is wrong',
-  PermanentRedirect: 'the bucket is in another region: correct region in PARLEY_MEDIA_URL',
-  AuthorizationHeaderMalformed: 'the bucket is in another region: correct region in PARLEY_MEDIA_URL',
-  InvalidBucketName: 'the name of the bucket is not valid: correct PARLEY_MEDIA_URL',
+  PermanentRedirect: 'the bucket is in another region: correct region in PARLEY_MEDIA_STORE',
+  AuthorizationHeaderMalformed: 'the bucket is in another region: correct region in PARLEY_MEDIA_STORE',
+  InvalidBucketName: 'the name of the bucket is not valid: correct PARLEY_MEDIA_STORE',
   EntityTooLarge: 'the file is larger than the store takes: lower PARLEY_MEDIA_MAX_BYTES',
 }
 
@@ -54,7 +54,7 @@ export function explained(error: unknown, operation: string, label: string): Med
   const lasting = isLasting(error)
   const reason =
     codeOf(error) ?? (name === 'Error' && error instanceof Error ? error.message : `${name} ${statusOf(error) || ''}`.trim())
-  const refused = remedies[name] ?? `the store refuses that (${reason}): check PARLEY_MEDIA_URL and the access key`
+  const refused = remedies[name] ?? `the store refuses that (${reason}): check PARLEY_MEDIA_STORE and the access key`
   const sentence = lasting ? refused : `the store does not work now (${reason})`
   return new MediaStoreError(`${label} (${operation}): ${sentence}`, { lasting })
 }

@@ -15,7 +15,7 @@ import {
   S3Client,
 } from '@aws-sdk/client-s3'
 import { getSignedUrl } from '@aws-sdk/s3-request-presigner'
-import { type BucketLocation, bucketLabel } from '../media-url.ts'
+import { type BucketLocation, bucketLabel } from '../bucket-url.ts'
 import { explained, isLasting, isMissing, isNamed } from './bucket-errors.ts'
 import { verifiedBytes } from './bucket-read.ts'
 import {
@@ -247,7 +247,7 @@ export class BucketContents implements Contents {
     const found = (await this.#marker(key)) ?? (await this.#mark(key, marker))
     if (found === marker) return
     throw new MediaStoreError(
-      `${this.label} contains the media of another installation: set another bucket or prefix in PARLEY_MEDIA_URL`,
+      `${this.label} contains the media of another installation: set another bucket or prefix in PARLEY_MEDIA_STORE`,
       { lasting: true },
     )
   }

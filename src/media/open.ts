@@ -1,5 +1,5 @@
+import { type BucketLocation, bucketLabel } from '../bucket-url.ts'
 import { type Config, ConfigError, mediaFolder } from '../config.ts'
-import { type BucketLocation, bucketLabel } from '../media-url.ts'
 import type { BucketTimeouts } from './bucket.ts'
 import { type Contents, MediaStoreError } from './contents.ts'
 import { incomingFolder } from './files.ts'
@@ -9,7 +9,7 @@ import { WithPrevious } from './previous.ts'
 /** What says where media are kept. */
 export type MediaConfig = Pick<
   Config,
-  'database' | 'dataDir' | 'mediaUrl' | 'mediaPreviousUrl' | 'mediaAccessKeyId' | 'mediaSecretAccessKey'
+  'database' | 'dataDir' | 'mediaStore' | 'mediaPreviousStore' | 'mediaAccessKeyId' | 'mediaSecretAccessKey'
 >
 
 /** One put of S3 takes no more. */
@@ -17,23 +17,23 @@ const maxPutBytes = 5 * 1024 ** 3
 
 /** Throws ConfigError for settings of the store of media that do not fit each other. */
 export function checkMediaSettings(config: MediaConfig & Pick<Config, 'mediaMaxBytes' | 'mediaLinks'>): void {
-  const { database, mediaUrl, mediaPreviousUrl, mediaAccessKeyId, mediaSecretAccessKey, mediaMaxBytes, mediaLinks } = config
+  const { database, mediaStore, mediaPreviousStore, mediaAccessKeyId, mediaSecretAccessKey, mediaMaxBytes, mediaLinks } = config
   if ((mediaAccessKeyId === null) !== (mediaSecretAccessKey === null)) {
     throw new ConfigError('PARLEY_MEDIA_ACCESS_KEY_ID and PARLEY_MEDIA_SECRET_ACCESS_KEY belong together: set both, or neither')
   }
-  if (mediaPreviousUrl !== null && mediaPlace({ mediaUrl }) === bucketLabel(mediaPreviousUrl)) {
-    throw new ConfigError('PARLEY_MEDIA_PREVIOUS_URL is the bucket of PARLEY_MEDIA_URL: leave it out')
+  if (mediaPreviousStore !== null && mediaPlace({ mediaStore }) === bucketLabel(mediaPreviousStore)) {
+    throw new ConfigError('PARLEY_MEDIA_PREVIOUS_STORE is the bucket of PARLEY_MEDIA_STORE: leave it out')
   }
-  if (mediaUrl === null) {
+  if (mediaStore === null) {
     if (mediaLinks === 'server') return
-    throw new ConfigError('PARLEY_MEDIA_LINKS=store needs PARLEY_MEDIA_URL: a folder has no links of its own')
+    throw new ConfigError('PARLEY_MEDIA_LINKS=store needs PARLEY_MEDIA_STORE: a folder has no links of its own')
   }
   if (database.engine === 'sqlite' && database.file === ':memory:') {
-    throw new ConfigError('PARLEY_MEDIA_URL needs a database that stays: the files in the bucket would belong to nobody')
+    throw new ConfigError('PARLEY_MEDIA_STORE needs a database that stays: the files in the bucket would belong to nobody')
   }
   if (mediaMaxBytes > maxPutBytes) {
     throw new ConfigError(
-      `PARLEY_MEDIA_MAX_BYTES must be at most ${maxPutBytes} with PARLEY_MEDIA_URL, as a bucket takes no more at once`,
+      `PARLEY_MEDIA_MAX_BYTES must be at most ${maxPutBytes} with PARLEY_MEDIA_STORE, as a bucket takes no more at once`,
     )
   }
 }
@@ -42,8 +42,8 @@ export function checkMediaSettings(config: MediaConfig & Pick<Config, 'mediaMaxB
 export const mediaFact = 'media_store'
 
 /** Returns what `mediaFact` is with these settings. */
-export function mediaPlace({ mediaUrl }: Pick<Config, 'mediaUrl'>): string {
-  return mediaUrl === null ? 'folder' : bucketLabel(mediaUrl)
+export function mediaPlace({ mediaStore }: Pick<Config, 'mediaStore'>): string {
+  return mediaStore === null ? 'folder' : bucketLabel(mediaStore)
 }
 
 export interface OpenContents {
@@ -66,15 +66,15 @@ export async function openContents(options: OpenContents): Promise<Contents> {
  * somebody has to mend it or its settings; one that does not respond may do so later.
  */
 export async function openPlaces(options: OpenContents): Promise<{ current: Contents; previous: readonly Contents[] }> {
-  const { mediaUrl, mediaPreviousUrl } = options.config
+  const { mediaStore, mediaPreviousStore } = options.config
   const folder = mediaFolder(options.config)
   if (folder === null) return { current: await FolderContents.open(null), previous: [] }
   const opened: Contents[] = []
   try {
-    const current = mediaUrl === null ? await FolderContents.open(folder) : await openBucket(options, mediaUrl, folder)
+    const current = mediaStore === null ? await FolderContents.open(folder) : await openBucket(options, mediaStore, folder)
     opened.push(current)
-    if (mediaPreviousUrl !== null) opened.push(await openBucket(options, mediaPreviousUrl, folder))
-    if (mediaUrl !== null && (await holdsContents(folder))) opened.push(await FolderContents.open(folder))
+    if (mediaPreviousStore !== null) opened.push(await openBucket(options, mediaPreviousStore, folder))
+    if (mediaStore !== null && (await holdsContents(folder))) opened.push(await FolderContents.open(folder))
     return { current, previous: opened.slice(1) }
   } catch (error) {
     for (const contents of opened) await contents.close()

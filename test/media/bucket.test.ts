@@ -25,9 +25,9 @@ async function database(): Promise<TestDatabase> {
 
 /** A server whose media are in a bucket; ends with the test. */
 async function start(texts: SettingTexts, options: StartOptions = {}, on?: TestDatabase): Promise<Served> {
-  const { mediaUrl, mediaAccessKeyId, mediaSecretAccessKey, mediaLinks } = readConfig(texts)
+  const { mediaStore, mediaAccessKeyId, mediaSecretAccessKey, mediaLinks } = readConfig(texts)
   const { config } = on ?? (await database())
-  const server = await startServer({ ...config, mediaUrl, mediaAccessKeyId, mediaSecretAccessKey, mediaLinks }, options)
+  const server = await startServer({ ...config, mediaStore, mediaAccessKeyId, mediaSecretAccessKey, mediaLinks }, options)
   onTestFinished(() => server.stop())
   const { sid } = (await server.call('POST', '/v1/Services', { FriendlyName: 'Support' })).body
   return { ...server, media: `${server.url}/v1/Services/${sid}/Media` }
@@ -320,8 +320,8 @@ describeWithS3('media in a bucket', () => {
 
     test('prevents the start, with what to do', async () => {
       const settings = bucket.settings('wrong')
-      const absent = { ...settings, PARLEY_MEDIA_URL: settings.PARLEY_MEDIA_URL?.replace('s3://media', 's3://nothing') ?? '' }
-      await refused(absent, /there is no such bucket: make it, or correct PARLEY_MEDIA_URL/)
+      const absent = { ...settings, PARLEY_MEDIA_STORE: settings.PARLEY_MEDIA_STORE?.replace('s3://media', 's3://nothing') ?? '' }
+      await refused(absent, /there is no such bucket: make it, or correct PARLEY_MEDIA_STORE/)
       const secret = { ...settings, PARLEY_MEDIA_SECRET_ACCESS_KEY: 'another' }
       await refused(secret, /check PARLEY_MEDIA_SECRET_ACCESS_KEY/)
       await refused({ ...settings, PARLEY_MEDIA_ACCESS_KEY_ID: 'another' }, /check .* the access key/)

@@ -99,7 +99,7 @@ describeWithS3('parley media move', () => {
       await expectAll(server, all)
     }
     const back = { ...inFolder, ...bucket.settings('there') }
-    const settings = { ...back, PARLEY_MEDIA_URL: '', PARLEY_MEDIA_PREVIOUS_URL: bucket.url('there') }
+    const settings = { ...back, PARLEY_MEDIA_STORE: '', PARLEY_MEDIA_PREVIOUS_STORE: bucket.url('there') }
     await using server = await serve({ env: settings })
     all.push(...(await carry(server, 1)))
     await expectAll(server, all)

@@ -68,7 +68,7 @@ export async function startS3(options: readonly string[] = [], { versioned = fal
     return {
       url,
       settings: (prefix, at) => ({
-        PARLEY_MEDIA_URL: url(prefix, at),
+        PARLEY_MEDIA_STORE: url(prefix, at),
         PARLEY_MEDIA_ACCESS_KEY_ID: accessKey,
         PARLEY_MEDIA_SECRET_ACCESS_KEY: secretKey,
       }),

@@ -10,7 +10,7 @@ describe('the setting of a bucket', () => {
     ['s3://b-1/?endpoint=http://minio:9000', { endpoint: 'http://minio:9000', pathStyle: true }],
     ['s3://b-1?endpoint=https%3A%2F%2Fr2.example%2Fs3&style=host', { endpoint: 'https://r2.example/s3', pathStyle: false }],
   ])('%s', (text, parsed) => {
-    expect(readConfig({ PARLEY_MEDIA_URL: text }).mediaUrl).toMatchObject(parsed)
+    expect(readConfig({ PARLEY_MEDIA_STORE: text }).mediaStore).toMatchObject(parsed)
   })
 
   test.each([
@@ -29,8 +29,8 @@ describe('the setting of a bucket', () => {
     ['s3://bucket?endpoint=minio:9000', 'endpoint'],
     ['s3://bucket?endpoint=http://secret@minio', 'endpoint'],
   ])('%s is refused', (text, words) => {
-    const read = () => readConfig({ PARLEY_MEDIA_URL: text })
-    expect(read).toThrow(`PARLEY_MEDIA_URL`)
+    const read = () => readConfig({ PARLEY_MEDIA_STORE: text })
+    expect(read).toThrow(`PARLEY_MEDIA_STORE`)
     expect(read).toThrow(words)
     expect(read).not.toThrow('secret')
   })
