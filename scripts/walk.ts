@@ -209,7 +209,14 @@ class Session {
 function newcomersEnvironment(cache: string): NodeJS.ProcessEnv {
   const kept = Object.entries(process.env).filter(([name]) => !/^(PARLEY_|NODE_|npm_|PORT$|HOST$|VITEST)/.test(name))
   const path = (process.env.PATH ?? '').split(delimiter).filter((folder) => !folder.includes('node_modules'))
-  return { ...Object.fromEntries(kept), PATH: path.join(delimiter), npm_config_cache: cache, npm_config_update_notifier: 'false' }
+  // What a person sees in a terminal.
+  return {
+    ...Object.fromEntries(kept),
+    PARLEY_LOG_FORMAT: 'text',
+    PATH: path.join(delimiter),
+    npm_config_cache: cache,
+    npm_config_update_notifier: 'false',
+  }
 }
 
 /** Returns the command that runs another one in an empty network; null where this user or system cannot. */

@@ -407,6 +407,13 @@ const declarations = {
     default: 'info',
     parse: matching(/^(trace|debug|info|warn|error|silent)$/, 'trace, debug, info, warn, error or silent'),
   }),
+  logFormat: declare({
+    env: 'PARLEY_LOG_FORMAT',
+    description:
+      'json: all that parley serve prints is JSON lines; text: its start and why it did not start are for people, its log is JSON lines',
+    default: { words: 'text in a terminal, otherwise json', value: none },
+    parse: wordOf('json', 'text'),
+  }),
 }
 
 type Declarations = typeof declarations

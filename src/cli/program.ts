@@ -1,16 +1,15 @@
 import { Command, CommanderError } from 'commander'
-import { ConfigError } from '../config.ts'
 import { codeOf } from '../errors.ts'
 import { packageVersion } from '../package.ts'
 import { unknownSettings } from '../unknown-settings.ts'
+import { isJsonWanted, jsonOutput, type Output, textOutput } from './output.ts'
 import { configOf, withSettings } from './settings.ts'
-import { printable } from './terminal.ts'
 
 process.title = 'parley'
 
 /** In the order of the help. Only the one that is run is loaded: the commands load a client, `exec` a server, `serve` no client. */
-const commands: Readonly<Record<string, () => Promise<Command>>> = {
-  serve: async () => serveCommand(),
+const commands: Readonly<Record<string, (output: Output) => Promise<Command>>> = {
+  serve: async (output) => serveCommand(output),
   exec: async () => (await import('./exec.ts')).execCommand(),
   env: async () => (await import('./env.ts')).envCommand(),
   accounts: async () => (await import('./accounts.ts')).accountsCommand(),
@@ -43,13 +42,18 @@ process.stdout.on('error', (error) => {
 })
 
 // Not awaited here: a bundle of CommonJS modules has no top-level await.
-run(process.argv).catch((error: unknown) => {
-  if (error instanceof ConfigError) console.error(`parley: ${error.lines.map(printable).join('\n')}`)
-  else if (!(error instanceof CommanderError)) throw error
-  process.exitCode = error instanceof CommanderError ? error.exitCode : 1
-})
+runAndSay(process.argv)
 
-async function run(argv: readonly string[]): Promise<void> {
+async function runAndSay(argv: readonly string[]): Promise<void> {
+  const isJson = argv[2] === 'serve' && isJsonWanted(argv, process.env, process.stdout.isTTY)
+  const output = isJson ? await jsonOutput() : textOutput
+  await run(argv, output).catch((error: unknown) => {
+    output.failed(error)
+    process.exitCode = error instanceof CommanderError ? error.exitCode : 1
+  })
+}
+
+async function run(argv: readonly string[], output: Output): Promise<void> {
   const program = new Command('parley')
     .description('A self-hosted server that speaks the Twilio Conversations REST API v1')
     .version(packageVersion())
@@ -59,24 +63,26 @@ async function run(argv: readonly string[]): Promise<void> {
   const [, , name = ''] = argv
   // Help, and a word that is no command, need all of them.
   const loaders = Object.hasOwn(commands, name) ? [commands[name]] : Object.values(commands)
-  for (const load of loaders) if (load) program.addCommand(await load())
+  for (const load of loaders) if (load) program.addCommand(await load(output))
   // Otherwise it exits at once: before it is known that the help could not be written.
-  throwInsteadOfExit(program)
+  prepare(program, output)
   program.hook('preAction', () => {
-    for (const sentence of unknownSettings(process.env)) console.error(`parley: ${sentence}`)
+    for (const sentence of unknownSettings(process.env)) output.warn(sentence)
   })
   await program.parseAsync(argv)
 }
 
-function serveCommand(): Command {
+function serveCommand(output: Output): Command {
   return withSettings(new Command('serve').description('start the server')).action(async (_options, command: Command) => {
     const config = configOf(command)
     const { serve } = await import('./serve.ts')
-    return serve(config)
+    return serve(config, output)
   })
 }
 
-function throwInsteadOfExit(command: Command): void {
+/** Makes a command throw instead of ending the process, and say what is wrong with its options where everything is said. */
+function prepare(command: Command, output: Output): void {
   command.exitOverride()
-  for (const subcommand of command.commands) throwInsteadOfExit(subcommand)
+  output.adopt(command)
+  for (const subcommand of command.commands) prepare(subcommand, output)
 }

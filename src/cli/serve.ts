@@ -1,15 +1,17 @@
+import type { Logger } from 'pino'
 import { linkPath } from '../admin/session.ts'
 import { type Config, isLoopback } from '../config.ts'
 import { explainErrors } from '../installation/explain-errors.ts'
 import { type FirstAccount, markFirstAccountShown } from '../installation/open.ts'
 import { type Running, start } from '../main.ts'
-import { firstStartNotice } from './first-start.ts'
+import { firstStart, firstStartNotice, firstStartSentence } from './first-start.ts'
+import type { Output } from './output.ts'
 
 /**
  * Starts the server and stops it on SIGINT, SIGTERM or SIGHUP (its terminal is gone), or when the program that has started it with a
  * channel is gone; a second signal exits at once.
  */
-export async function serve(config: Config): Promise<void> {
+export async function serve(config: Config, output: Output): Promise<void> {
   const running = await explainErrors(config, () => start(config))
   let stopping = false
   const stop = () => {
@@ -17,33 +19,47 @@ export async function serve(config: Config): Promise<void> {
     stopping = true
     running.stop().then(
       () => process.exit(0),
-      () => process.exit(1),
+      (error: unknown) => {
+        output.failed(error)
+        process.exit(1)
+      },
     )
   }
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, stop)
   // Whoever has started it with a channel to it, as tests do, is gone.
   if (process.connected) process.once('disconnect', stop)
-  printStart(running)
+  if (output.lines) logStart(running, output.lines)
+  else printStart(running)
   // If that fails, the next start shows the token once more.
   await markFirstAccountShown(running.installation).catch((err: unknown) => {
     running.installation.log.warn({ err }, 'the first account will be shown again')
   })
 }
 
-function printStart({ url, installation, operator }: Running): void {
-  const { account, config } = installation
+function logStart(running: Running, lines: Logger): void {
+  const { url, installation } = running
+  const first = firstStart(installation)
+  if (first) lines.info({ ...first, console: consoleLink(running) }, firstStartSentence(installation))
+  lines.info({ url }, `Parley listens on ${url}`)
+}
+
+function printStart(running: Running): void {
+  const { url, installation } = running
+  const { account } = installation
   const lines = [`Parley listens on ${url}`]
   if (account.unshownToken !== null) {
+    const link = consoleLink(running)
     lines.push('', ...firstStartNotice(installation))
-    if (config.console && isLoopback(config.host)) {
-      lines.push(`  console         ${url}${linkPath(operator.createLink().code)} (signs in once, within 10 minutes)`)
-    }
+    if (link !== undefined) lines.push(`  console         ${link} (signs in once, within 10 minutes)`)
     // A log has no use for it.
-    if (process.stdout.isTTY) {
-      lines.push('', 'Try it (npm install twilio):', snippet(url, account.sid, tokenFor(account)))
-    }
+    if (process.stdout.isTTY) lines.push('', 'Try it (npm install twilio):', snippet(url, account.sid, tokenFor(account)))
   }
   console.log(lines.join('\n'))
+}
+
+/** Returns a link that signs in to the console, where that is on this machine alone. */
+function consoleLink({ url, installation: { config }, operator }: Running): string | undefined {
+  return config.console && isLoopback(config.host) ? `${url}${linkPath(operator.createLink().code)}` : undefined
 }
 
 function tokenFor({ tokenGivenBy, unshownToken }: FirstAccount): string {

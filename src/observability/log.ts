@@ -1,5 +1,5 @@
 import { write, writeSync } from 'node:fs'
-import { type Logger, pino } from 'pino'
+import { type DestinationStream, type Logger, pino } from 'pino'
 import { packageVersion } from '../package.ts'
 
 /** Lines are written together: at this many characters, or after `flushIntervalMs`. */
@@ -89,5 +89,17 @@ export interface Log {
 /** Opens the log: JSON lines on standard output, or on another file descriptor. */
 export function openLog(level: string, fd = 1): Log {
   const out = new Output(fd)
-  return { log: pino({ level, base: { version: packageVersion() } }, out), close: () => out.close() }
+  return { log: logTo(out, level), close: () => out.close() }
+}
+
+/**
+ * Returns a logger of the same form that writes every line at once, whatever the level of the log is: for what is printed before
+ * the log is open, and must not be lost when the process ends.
+ */
+export function directLog(out: NodeJS.WritableStream): Logger {
+  return logTo({ write: (line) => void out.write(line) }, 'trace')
+}
+
+function logTo(out: DestinationStream, level: string): Logger {
+  return pino({ level, base: { version: packageVersion() } }, out)
 }

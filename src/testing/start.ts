@@ -113,7 +113,7 @@ async function startChild({ settings, seed, account, adminToken }: Prepared): Pr
   if (file) writeFileSync(file, JSON.stringify(seed), { mode: 0o600 })
   // The channel tells the child that this process is gone, however it ends.
   const child = spawn(process.execPath, [fileURLToPath(moduleUrl('cli/program')), 'serve'], {
-    env: { ...inherited(), ...settings, ...(file && { PARLEY_SEED: file }) },
+    env: { ...inherited(), PARLEY_LOG_FORMAT: 'text', ...settings, ...(file && { PARLEY_SEED: file }) },
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
   })
   try {

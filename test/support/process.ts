@@ -40,13 +40,13 @@ export interface Settings {
 /** What is compiled already is nobody's setting. */
 const { NODE_COMPILE_CACHE = '' } = process.env
 
-/** Nothing of the caller's own settings leaks in. */
+/** Nothing of the caller's own settings leaks in. What is said is for people, unless a test wants it otherwise. */
 function launch(args: readonly string[], { env = {}, cwd, uid, open_files, stdin, program = sources }: Settings) {
   const command = [...program, ...args]
   const limited = open_files === undefined ? command : ['sh', '-c', `ulimit -n ${open_files} && exec "$0" "$@"`, ...command]
   const [first = '', ...rest] = limited
   const child = spawn(first, rest, {
-    env: { PATH: process.env.PATH, HOME: tmpdir(), NO_COLOR: '1', NODE_COMPILE_CACHE, ...env },
+    env: { PATH: process.env.PATH, HOME: tmpdir(), NO_COLOR: '1', NODE_COMPILE_CACHE, PARLEY_LOG_FORMAT: 'text', ...env },
     stdio: [stdin ? 'pipe' : 'ignore', 'pipe', 'pipe'],
     ...(cwd !== undefined && { cwd }),
     ...(uid !== undefined && { uid, gid: uid }),
@@ -101,7 +101,8 @@ export async function serve(settings: Settings = {}, args: readonly string[] = [
   const { child, said, ended } = launch(['serve', ...args], { ...settings, env: { PORT: '0', ...settings.env } })
   const url = await new Promise<string>((resolve, reject) => {
     child.stdout?.on('data', () => {
-      const found = /Parley listens on (\S+)\n/.exec(said.stdout)?.[1]
+      // As text, or in a line of JSON.
+      const found = /Parley listens on ([^\s"]+)["\n]/.exec(said.stdout)?.[1]
       if (found) resolve(found)
     })
     ended.then(({ code, stdout, stderr }) => reject(new Error(`the server ended with ${code}: ${stdout}${stderr}`)), reject)
