@@ -407,6 +407,12 @@ const declarations = {
     default: 'info',
     parse: matching(/^(trace|debug|info|warn|error|silent)$/, 'trace, debug, info, warn, error or silent'),
   }),
+  traces: declare({
+    env: 'PARLEY_TRACES',
+    description: 'whether traces are sent by OTLP over HTTP; the variables OTEL_… of OpenTelemetry say where to',
+    default: { words: 'true if OTEL_EXPORTER_OTLP_ENDPOINT is set', value: none },
+    parse: trueOrFalse,
+  }),
   logFormat: declare({
     env: 'PARLEY_LOG_FORMAT',
     description:

@@ -38,6 +38,7 @@ import { mediaSurfaces } from './media/http.ts'
 import type { MediaStore } from './media/store.ts'
 import { healthRoutes, metricsRoutes } from './observability/health.ts'
 import { Metrics } from './observability/metrics.ts'
+import { openTraces } from './observability/traces.ts'
 import {
   createAdmission,
   createAuditKeeper,
@@ -105,7 +106,10 @@ export async function start(config: Config, options: StartOptions = {}): Promise
       allowPrivate: config.webhookAllowPrivate,
       verifyTls: config.webhookVerifyTls,
     })
+    const traces = config.traces ? await openTraces({ log, node: database.nodes.id }) : null
+    if (traces) opened.push(() => traces.close())
     const shared: Shared = {
+      tracer: traces,
       config,
       installation,
       metrics: new Metrics(database, { engine: config.database.engine, folder: dataFolder(config) }),
@@ -259,6 +263,7 @@ function createServer(
     limits,
     ...checks,
     ...(testMode && { faults: testMode.faults }),
+    tracer: shared.tracer,
     isUpgrade: ClientServer.isUpgrade,
     onRefusedConnection: (limit) => metrics.countLimited(limit),
     onResponse: (response) => metrics.countRequest(response),

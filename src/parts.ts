@@ -34,6 +34,7 @@ import { Loop, type Worker } from './loop.ts'
 import type { BucketTimeouts } from './media/bucket.ts'
 import { mediaFact, mediaPlace, openContents } from './media/open.ts'
 import { MediaStore } from './media/store.ts'
+import type { NamedChange } from './model/change.ts'
 import type { Metrics } from './observability/metrics.ts'
 import { Ledger } from './privacy/ledger.ts'
 import { isInMail, type Person } from './privacy/person.ts'
@@ -43,6 +44,7 @@ import { resources } from './resources/index.ts'
 import type { Reader } from './storage/database.ts'
 import { factByName } from './storage/facts.ts'
 import type { DeliveryKind } from './storage/schema.ts'
+import { inSpan, type Tracer } from './trace.ts'
 
 /** How long a node may miss a move of the test clock by another node. */
 const clockIntervalMs = 1000
@@ -61,6 +63,8 @@ export interface Shared {
   /** Reads committed rows; accounts and services come from memory where the engine allows it. */
   readonly read: Reader
   readonly client: WebhookClient
+  /** Null where traces are off. */
+  readonly tracer: Tracer | null
   /** By which what is limited per second is counted: in ms, from any start on. */
   readonly monotonicMs: () => number
   /** What the headers of a request are worth. */
@@ -162,6 +166,7 @@ export function createDeliveries(
     clock,
     database,
     maxAgeMs: config.deliveryMaxAgeHours * hourMs,
+    tracer: shared.tracer,
     handlers: {
       webhook: webhookHandler({
         ...signed,
@@ -239,7 +244,7 @@ export function createAuditKeeper({ config, installation, metrics, onError }: Sh
 }
 
 export function createPipeline(shared: Shared, timers: Timers): Pipeline {
-  const { installation, read, client } = shared
+  const { installation, read, client, tracer } = shared
   const { clock, database, log, vault } = installation
   const responses = database.capabilities.soleOwner ? new ResponseCache() : null
   database.subscribe((notices) => responses?.invalidate(notices))
@@ -250,20 +255,39 @@ export function createPipeline(shared: Shared, timers: Timers): Pipeline {
     actions: createActionLimits(shared),
     ...createWrites(shared),
     pageSecrets: vault.deriveAll('page tokens'),
-    preAction: { client, vault, warn: (facts) => log.warn(facts, 'pre-action webhook') },
+    preAction: { client, vault, tracer, warn: (facts) => log.warn(facts, 'pre-action webhook') },
     catchUp: async () => void (await timers.catchUp()),
   }
 }
 
-function createWrites({ config, installation: { database }, metrics }: Shared): Pick<Pipeline, 'write' | 'writeAll'> {
-  const write: Pipeline['write'] = (resource, request) => database.write('change', { resource: resource.name, request })
-  const writeAll: Pipeline['writeAll'] = (changes) => database.write('changeAll', changes)
+function createWrites({ config, installation: { database }, metrics, tracer }: Shared): Pick<Pipeline, 'write' | 'writeAll'> {
+  const write: Pipeline['write'] = (resource, request) =>
+    committed(tracer, [{ resource: resource.name, request }], ([change]) => database.write('change', change))
+  const writeAll: Pipeline['writeAll'] = (changes) =>
+    committed(tracer, changes, (traced) => database.write('changeAll', traced))
   if (config.maxWaitingWrites === 0) return { write, writeAll }
   const waiting = new WaitingWrites({ max: config.maxWaitingWrites, onRefused: () => metrics.countLimited('waiting_writes') })
   return {
     write: (resource, request) => waiting.run(request.path.account_sid, () => write(resource, request)),
     writeAll: (changes) => waiting.run(changes[0].request.path.account_sid, () => writeAll(changes)),
   }
+}
+
+/** Writes changes in a span, which the deliveries that they cause continue. */
+function committed<T>(
+  tracer: Tracer | null,
+  changes: readonly [NamedChange, ...NamedChange[]],
+  write: (changes: readonly [NamedChange, ...NamedChange[]]) => Promise<T>,
+): Promise<T> {
+  const [{ resource, request }] = changes
+  if (!tracer) return write(changes)
+  const span = tracer.start('commit', 'internal', request.trace, {
+    'parley.resource': resource,
+    'parley.changes': changes.length,
+  })
+  const traced = (change: NamedChange) => ({ ...change, request: { ...change.request, trace: span.traceparent } })
+  const [first, ...others] = changes
+  return inSpan(span, () => write([traced(first), ...others.map(traced)]))
 }
 
 function createActionLimits({ config, installation: { database }, metrics, monotonicMs }: Shared): ActionLimits | null {

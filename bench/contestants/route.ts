@@ -54,7 +54,7 @@ const server = createHttp({
     responses: null,
     actions: null,
     pageSecrets: vault.deriveAll('page tokens'),
-    preAction: { client: createWebhookClient({ allowPrivate: true, verifyTls: true }), vault, warn: () => {} },
+    preAction: { client: createWebhookClient({ allowPrivate: true, verifyTls: true }), vault, tracer: null, warn: () => {} },
     catchUp: async () => {},
     writeAll: () => Promise.reject(new Error('there is no storage')),
     async write(resource, request) {
@@ -78,6 +78,7 @@ const server = createHttp({
   resources,
   operations: [],
   otherSurfaces: [],
+  tracer: null,
   publicUrl: null,
   log,
   limits: { ...defaultLimits, maxConnections: defaultConnections(), maxConnectionsPerAddress: 0, isExempt: () => true },

@@ -4,6 +4,7 @@ import { readFailed } from '../delivery/failed.ts'
 import type { DeliveryIdle } from '../delivery/idle.ts'
 import { deliveryById, deliveryKinds, deliveryStatuses, readLog } from '../delivery/log.ts'
 import type { Attempt } from '../delivery/record.ts'
+import { untraced } from '../events/queue.ts'
 import type { Installation } from '../installation/open.ts'
 import { parseStored } from '../json.ts'
 import type { DeliveryKind, DeliveryRow, DeliveryStatus } from '../storage/schema.ts'
@@ -269,7 +270,7 @@ export function deliveryJson(row: DeliveryRow) {
     url: row.url === '' ? null : withoutCredentials(row.url),
     message_sid: row.message_sid,
     participant_sid: row.participant_sid,
-    params: parseStored<Record<string, string>>(row.form),
+    params: parseStored<Record<string, string>>(untraced(row).row.form),
     status: row.status,
     attempts: attempts.map((attempt) => ({ ...attempt, at: milliseconds(attempt.at), response: attempt.response ?? null })),
     date_created: milliseconds(row.date_created),

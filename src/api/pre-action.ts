@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { type WebhookClient, webhookTimeoutMs } from '../delivery/client.ts'
-import { isSuccess } from '../delivery/handler.ts'
-import { prepare } from '../delivery/signature.ts'
+import { isDelivered, isSuccess } from '../delivery/handler.ts'
+import { prepare, withTraceparent } from '../delivery/signature.ts'
 import { refuse } from '../errors.ts'
 import { requestForm } from '../events/outbox.ts'
 import { preActionTarget, type Target } from '../events/targets.ts'
@@ -9,12 +9,14 @@ import { parseJsonObject } from '../json.ts'
 import { type ChangeRequest, type Proposal, requestedChange } from '../model/change.ts'
 import type { AnyResource } from '../model/declare.ts'
 import { type Param, snakeCase } from '../model/params.ts'
+import type { Tracer } from '../trace.ts'
 import { openCredentials } from '../urls.ts'
 import type { Vault } from '../vault.ts'
 
 export interface PreActionHooks {
   readonly client: WebhookClient
   readonly vault: Vault
+  readonly tracer: Tracer | null
   /** Called when a webhook did not respond as it should. */
   readonly warn: (facts: { code: number; event: string; target_sid: string; error: string }) => void
 }
@@ -58,7 +60,12 @@ export async function callPreAction(
   })
   const timeoutMs = Math.min(webhookTimeoutMs, by === undefined ? webhookTimeoutMs : Math.ceil(by - performance.now()))
   if (timeoutMs <= 0) throw refuse('unavailable')
-  const response = await hooks.client.send(prepared, timeoutMs)
+  const span = hooks.tracer?.start(`pre-action ${event}`, 'client', request.trace, { 'parley.event': event })
+  const response = await hooks.client.send(withTraceparent(prepared, span?.traceparent), timeoutMs)
+  span?.end(
+    { 'http.response.status_code': response.status ?? undefined, 'parley.outcome': response.kind },
+    !isDelivered(response),
+  )
   const warn = (code: number, error: string) => hooks.warn({ code, event, target_sid: target.sid, error })
   // The status line suffices to veto, also when the body is cut off or late.
   if (response.status !== null && !isSuccess(response.status)) throw refuse('vetoed')

@@ -38,6 +38,8 @@ export interface Call {
   readonly once?: string
   /** What is checked in the transaction, see `ChangeRequest`. */
   readonly guard?: object
+  /** The trace context of the request; absent where traces are off. */
+  readonly trace?: string
   /** Until when the pre-action webhook has to respond, by `performance.now()`; absent: as long as any webhook may take. */
   readonly preActionBy?: number
 }
@@ -85,7 +87,7 @@ export async function write(pipeline: Pipeline, verb: ChangeVerb, call: Call): P
 
 /** As `write`, but returns the row, as of `now`. */
 export async function writeRow(pipeline: Pipeline, verb: ChangeVerb, call: Call): Promise<Changed & { readonly now: number }> {
-  const { resource, path, client_identity, once, guard, preActionBy } = call
+  const { resource, path, client_identity, once, guard, trace, preActionBy } = call
   const now = pipeline.clock.now(path.account_sid)
   const given = verb === 'remove' ? {} : await parseBody(pipeline, verb, call)
   pipeline.actions?.count(resource, verb, path)
@@ -102,6 +104,7 @@ export async function writeRow(pipeline: Pipeline, verb: ChangeVerb, call: Call)
     ...by,
     ...(once !== undefined && { once }),
     ...(guard && { guard }),
+    ...(trace !== undefined && { trace }),
   }
   return { ...(await pipeline.write(resource, await runPreAction(pipeline, resource, request, { by: preActionBy }))), now }
 }

@@ -123,6 +123,7 @@ function callOf(
   publicUrl: string | null,
 ): Call {
   const params = paramsOf(request)
+  const trace = request.span?.traceparent
   return {
     resource,
     family,
@@ -137,6 +138,7 @@ function callOf(
     query: queryOf(request),
     body: bodyOf(request),
     webhooks: isTrue(request.headers['x-twilio-webhook-enabled']),
+    ...(trace !== undefined && { trace }),
   }
 }
 

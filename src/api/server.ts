@@ -4,6 +4,7 @@ import { setTimeout } from 'node:timers/promises'
 import fastify, { type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import { ApiError, refuse } from '../errors.ts'
 import { longestForm } from '../model/params.ts'
+import type { Span, Tracer } from '../trace.ts'
 import type { Principal } from './admission.ts'
 import { beginAct, endAct } from './auditing.ts'
 import { noCompilers } from './compilers.ts'
@@ -66,6 +67,7 @@ export function createHttp(options: HttpOptions): FastifyInstance {
   server.decorate('operationNames', new Set<string>())
   server.decorateRequest('account_sid', '')
   server.decorateRequest('started', 0)
+  server.decorateRequest('span', null)
   server.decorateRequest('request_id', '')
   server.decorateRequest('concurrent', 0)
   server.decorateRequest('sentBytes', 0)
@@ -164,6 +166,7 @@ function addSurface(v1: FastifyInstance, surface: Surface, options: HttpOptions,
   v1.removeAllContentTypeParsers()
   v1.addHook('onRequest', (request, reply, done) => {
     startRequest(request)
+    if (options.tracer) request.span = startSpan(options.tracer, request)
     load.concurrent++
     let entered: Principal | undefined
     let closed = false
@@ -224,6 +227,18 @@ function isForged({ method, headers }: FastifyRequest): boolean {
   return method !== 'HEAD' && method !== 'OPTIONS' && headers['sec-fetch-mode'] !== 'cors'
 }
 
+/** Its name is that of the operation; its path has placeholders, since there may be names in it. */
+function startSpan(tracer: Tracer, request: FastifyRequest): Span {
+  const { traceparent } = request.headers
+  const { method, routeOptions } = request
+  const { operation } = routeOptions.config
+  return tracer.start(operation ?? method, 'server', typeof traceparent === 'string' ? traceparent : undefined, {
+    'http.request.method': method,
+    'http.route': operation === undefined ? undefined : routeOptions.url,
+    'parley.request': request.request_id,
+  })
+}
+
 function requestClosed(request: FastifyRequest, reply: FastifyReply, { audit, onResponse, log }: HttpOptions): void {
   const ms = performance.now() - request.started
   // 499, by convention: the caller disconnected before there was a response.
@@ -231,6 +246,8 @@ function requestClosed(request: FastifyRequest, reply: FastifyReply, { audit, on
   const { operation } = request.routeOptions.config
   onResponse({ method: request.method, status, seconds: ms / 1000, operation })
   if (audit) endAct(audit, request, status)?.catch((err: unknown) => log.error({ err }, 'a refused act was not recorded'))
+  const { span } = request
+  span?.end({ 'http.response.status_code': status, 'parley.account': request.account_sid || undefined }, status >= 500)
   if (!log.isLevelEnabled('info')) return
   // Names, identities, the query and the headers are not logged.
   log.info(
@@ -243,6 +260,7 @@ function requestClosed(request: FastifyRequest, reply: FastifyReply, { audit, on
       operation,
       from: addressOf(request),
       request: request.request_id,
+      trace: span?.traceparent.split('-')[1],
     },
     'request',
   )

@@ -3,6 +3,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Logger } from 'pino'
 import type { Acting } from '../audit/log.ts'
 import type { AnyResource } from '../model/declare.ts'
+import type { Span, Tracer } from '../trace.ts'
 import type { Admission, Principal } from './admission.ts'
 import type { V1Audit } from './auditing.ts'
 import type { Authenticator } from './auth.ts'
@@ -73,6 +74,8 @@ export interface HttpOptions {
   /** Whether a request to upgrade its connection is for somebody who listens to `upgrade`; any other is an ordinary request. */
   readonly isUpgrade?: (request: IncomingMessage) => boolean
   readonly onRefusedConnection: (limit: ConnectionLimit) => void
+  /** Null where traces are off. */
+  readonly tracer: Tracer | null
   /** Called after every response. */
   readonly onResponse: (response: Responded) => void
 }
@@ -112,6 +115,8 @@ declare module 'fastify' {
     /** The authenticated account; empty outside `/v1`. */
     account_sid: string
     started: number
+    /** Null where traces are off, and outside `/v1`. */
+    span: Span | null
     /** Sent as `Twilio-Request-Id`. */
     request_id: string
     /** Requests of its account in progress when this one was authenticated, itself included. */

@@ -4,6 +4,7 @@ import { type Config, isLoopback } from '../config.ts'
 import { explainErrors } from '../installation/explain-errors.ts'
 import { type FirstAccount, markFirstAccountShown } from '../installation/open.ts'
 import { type Running, start } from '../main.ts'
+import { hasCollector } from '../observability/traces.ts'
 import { firstStart, firstStartNotice, firstStartSentence } from './first-start.ts'
 import type { Output } from './output.ts'
 
@@ -12,7 +13,8 @@ import type { Output } from './output.ts'
  * channel is gone; a second signal exits at once.
  */
 export async function serve(config: Config, output: Output): Promise<void> {
-  const running = await explainErrors(config, () => start(config))
+  const traces = config.traces ?? hasCollector(process.env)
+  const running = await explainErrors(config, () => start({ ...config, traces }))
   let stopping = false
   const stop = () => {
     if (stopping) process.exit(1)

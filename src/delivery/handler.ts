@@ -8,8 +8,8 @@ export interface DeliveryHandler<Report = never, Result extends SendResult = Sen
   readonly maxSendMs: number
   /** The report on a delivery that is given up without an attempt. */
   readonly failure?: Report
-  /** Makes one attempt, after `tries` earlier ones. `signal` gives it up. */
-  send(row: DeliveryRow, tries: number, signal: AbortSignal): Promise<Result>
+  /** Makes one attempt, after `tries` earlier ones. `signal` gives it up; `traceparent` is for the receiver. */
+  send(row: DeliveryRow, tries: number, signal: AbortSignal, traceparent?: string): Promise<Result>
   /** Whether another attempt follows this failed one. */
   mayRetry(row: DeliveryRow, result: Result, tries: number): boolean
   /**

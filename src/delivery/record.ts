@@ -87,7 +87,7 @@ export function deliveryCommands<Report>(settle: Settle<Report>, failure: Report
       const made: DeliveryRow[] = []
       for (const id of ids) {
         const row = await tx.one(deliveryById, { id })
-        if (row) made.push(await enqueueDelivery(tx, row, now))
+        if (row) made.push(await enqueueDelivery(tx, row, { now }))
       }
       return made
     }),

@@ -1,6 +1,8 @@
 import type { Clock } from '../clock.ts'
+import { untraced } from '../events/queue.ts'
 import { parseStored } from '../json.ts'
 import type { DeliveryKind, DeliveryRow } from '../storage/schema.ts'
+import type { Tracer } from '../trace.ts'
 import type { SendResult } from './client.ts'
 import { type DeliveryHandler, isDelivered, unsent } from './handler.ts'
 import type { Attempt } from './record.ts'
@@ -10,6 +12,8 @@ export interface SenderOptions<Report> {
   /** A delivery that has been pending for longer is not attempted any more. */
   readonly maxAgeMs: number
   readonly handlers: Readonly<Record<DeliveryKind, DeliveryHandler<Report>>>
+  /** Null where traces are off. */
+  readonly tracer: Tracer | null
   /** Called after each attempt. */
   readonly attempted?: (result: SendResult, row: DeliveryRow) => void
 }
@@ -22,7 +26,7 @@ const maxResponseChars = 1000
  * when `signal` has given it up, which counts as no attempt.
  */
 export async function attemptDelivery<Report>(
-  { clock, handlers, attempted, maxAgeMs }: SenderOptions<Report>,
+  { clock, handlers, attempted, maxAgeMs, tracer }: SenderOptions<Report>,
   row: DeliveryRow,
   signal: AbortSignal,
 ): Promise<{ readonly row: DeliveryRow; readonly report?: Report } | undefined> {
@@ -31,7 +35,7 @@ export async function attemptDelivery<Report>(
   const now = () => clock.now(row.account_sid)
   const at = now()
   const tooOld = isTooOld(row, clock, maxAgeMs)
-  const result = tooOld ? unsent('pending for too long') : await handler.send(row, earlier.length, signal)
+  const result = tooOld ? unsent('pending for too long') : await send(handler, row, { tracer, tries: earlier.length, signal })
   if (signal.aborted) return undefined
   attempted?.(result, row)
   const { status, error, response, retry_after_ms = 0 } = result
@@ -55,6 +59,27 @@ export async function attemptDelivery<Report>(
   }
   const report = tooOld ? handler.failure : retry ? undefined : handler.report?.(result, ok)
   return { row: next, ...(report !== undefined && { report }) }
+}
+
+/** Makes the attempt, in a span of its own that continues the trace of the request. */
+async function send<Report>(
+  handler: DeliveryHandler<Report>,
+  stored: DeliveryRow,
+  { tracer, tries, signal }: { readonly tracer: Tracer | null; readonly tries: number; readonly signal: AbortSignal },
+): Promise<SendResult> {
+  const { row, trace } = untraced(stored)
+  const { kind, event_type, account_sid, id } = row
+  const facts = { 'parley.delivery': id, 'parley.event': event_type, 'parley.account': account_sid, 'parley.tries': tries }
+  const span = tracer?.start(`${kind} ${event_type}`, 'client', trace, facts)
+  try {
+    const result = await handler.send(row, tries, signal, span?.traceparent ?? trace)
+    const { status, kind: outcome } = result
+    span?.end({ 'http.response.status_code': status ?? undefined, 'parley.outcome': outcome }, !isDelivered(result))
+    return result
+  } catch (error) {
+    span?.end({}, true)
+    throw error
+  }
 }
 
 /** A clock that a test has moved says nothing about how long a delivery has been waiting. */

@@ -78,3 +78,8 @@ export function prepare(input: {
   }
   return { method: input.method, url: target, headers, body: isPost ? encoded : null, username, password }
 }
+
+/** Adds the header by which the receiver continues a trace. It is not signed. */
+export function withTraceparent<R extends ClientRequest>(request: R, traceparent: string | undefined): R {
+  return traceparent === undefined ? request : { ...request, headers: { ...request.headers, traceparent } }
+}

@@ -8,7 +8,7 @@ import { openCredentials } from '../urls.ts'
 import type { Vault } from '../vault.ts'
 import { type SendResult, type WebhookClient, webhookTimeoutMs } from './client.ts'
 import { type DeliveryHandler, unsent } from './handler.ts'
-import { prepare } from './signature.ts'
+import { prepare, withTraceparent } from './signature.ts'
 
 const webhookBySid = rowsBy('conversation_webhooks', ['service_sid', 'conversation_sid', 'sid'])
 
@@ -31,6 +31,7 @@ export async function sendSigned(
   row: DeliveryRow,
   tries: number,
   signal: AbortSignal,
+  traceparent?: string,
 ): Promise<SendResult> {
   const { read, client, vault } = options
   const account = await read.one(accountBySid, { sid: row.account_sid })
@@ -42,7 +43,7 @@ export async function sendSigned(
     auth_token: vault.open(account.auth_token),
     idempotency_token: row.idempotency_token,
   })
-  return client.send(prepared, webhookTimeoutMs, signal)
+  return client.send(withTraceparent(prepared, traceparent), webhookTimeoutMs, signal)
 }
 
 export interface WebhookHandlerOptions extends SignedSenderOptions {
@@ -58,11 +59,11 @@ export interface WebhookHandlerOptions extends SignedSenderOptions {
 export function webhookHandler({ committed, retries, studioUrl, ...options }: WebhookHandlerOptions): DeliveryHandler {
   return {
     maxSendMs: webhookTimeoutMs,
-    send: async (row, tries, signal) => {
+    send: async (row, ...how) => {
       if (await isRemoved(committed, row)) return unsent('the webhook was removed')
-      if (!isStudio(row)) return sendSigned(options, row, tries, signal)
+      if (!isStudio(row)) return sendSigned(options, row, ...how)
       if (studioUrl === null) return unsent('webhooks with the target studio are not sent: PARLEY_STUDIO_URL is not set')
-      return sendSigned(options, { ...row, url: row.url.replace(studioBase, studioUrl) }, tries, signal)
+      return sendSigned(options, { ...row, url: row.url.replace(studioBase, studioUrl) }, ...how)
     },
     mayRetry: (_row, { kind, status }, tries) => {
       const temporary = kind === 'timeout' || (status !== null && retryableStatuses.includes(status))

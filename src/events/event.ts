@@ -52,6 +52,8 @@ export interface EventScope {
   readonly now: number
   /** The user who causes it with a client SDK. */
   readonly client_identity?: string
+  /** The trace context that deliveries continue. */
+  readonly trace?: string
 }
 
 /** An event for post-action webhooks. */

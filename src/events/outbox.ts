@@ -39,7 +39,7 @@ export async function enqueue(
       message_sid: null,
       participant_sid: null,
     }
-    await enqueueDelivery(tx, delivery, scope.now)
+    await enqueueDelivery(tx, delivery, scope)
   }
 }
 

@@ -1,3 +1,4 @@
+import { parseStored } from '../json.ts'
 import { orderedSid } from '../sids.ts'
 import type { Tx } from '../storage/database.ts'
 import { insert } from '../storage/rows.ts'
@@ -33,14 +34,19 @@ const lastOf = shape<{ service_sid: string; subject_sid: string }>()((db, a) =>
 
 /**
  * Adds a delivery after all others with its subject, in the caller's transaction. Ids give the order: the new one is above those
- * that exist, whichever process wrote them and whatever its clock shows.
+ * that exist, whichever process wrote them and whatever its clock shows. `trace`: the trace context that its attempts continue.
  */
-export async function enqueueDelivery(tx: Tx, delivery: NewDelivery, now: number): Promise<DeliveryRow> {
+export async function enqueueDelivery(
+  tx: Tx,
+  delivery: NewDelivery,
+  { now, trace }: { readonly now: number; readonly trace?: string },
+): Promise<DeliveryRow> {
   const { service_sid, subject_sid, target_sid } = delivery
   const last = await tx.one(lastOf, { service_sid, subject_sid })
   const slot = slotOf(subject_sid, tx.slots)
   const row: DeliveryRow = {
     ...delivery,
+    form: withTrace(delivery.form, trace),
     id: orderedSid('delivery', now, last?.id),
     slot,
     status: 'pending',
@@ -58,4 +64,19 @@ export async function enqueueDelivery(tx: Tx, delivery: NewDelivery, now: number
 export function slotOf(subject_sid: string, slots: number): number {
   const random = Number.parseInt(subject_sid.slice(-6), 16)
   return Number.isNaN(random) ? 0 : random % slots
+}
+
+/** No parameter of a delivery has this name: theirs begin with a capital, or with `twi_`. */
+const traceKey = 'traceparent'
+
+function withTrace(form: string, trace: string | undefined): string {
+  return trace === undefined ? form : JSON.stringify({ ...parseStored<object>(form), [traceKey]: trace })
+}
+
+/** Returns the delivery as it is sent and shown, without the trace context that its row may carry. */
+export function untraced<R extends Pick<DeliveryRow, 'form'>>(row: R): { readonly row: R; readonly trace: string | undefined } {
+  // Most rows have none: their JSON need not be parsed.
+  if (!row.form.includes(`"${traceKey}":`)) return { row, trace: undefined }
+  const { [traceKey]: trace, ...form } = parseStored<Record<string, unknown>>(row.form)
+  return { row: { ...row, form: JSON.stringify(form) }, trace: typeof trace === 'string' ? trace : undefined }
 }

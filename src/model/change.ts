@@ -36,6 +36,8 @@ export interface ChangeRequest {
   readonly client_identity?: string
   /** Names the request: repeated under the same name it changes nothing more. */
   readonly once?: string
+  /** See `Facts`. */
+  readonly trace?: string
   /** What a `Guard` checks; plain data. Absent for whoever may do everything. */
   readonly guard?: object
   readonly inbound?: Inbound
@@ -77,9 +79,9 @@ export async function propose(
   ancestors?: Ancestors,
   check?: (facts: Facts, before: BaseRow | null) => Promise<void>,
 ): Promise<Proposal> {
-  const { verb, path, params, now, source, client_identity, inbound, quiet, setup } = request
+  const { verb, path, params, now, source, client_identity, trace, inbound, quiet, setup } = request
   const located = ancestors ?? (await locate(read, resource, path))
-  const by = { source, ...(client_identity !== undefined && { client_identity }) }
+  const by = { source, ...(client_identity !== undefined && { client_identity }), ...(trace !== undefined && { trace }) }
   const storedFacts = { ...located, now, ...by, ...(inbound && { inbound }), ...(quiet && { quiet }), ...(setup && { setup }) }
   const { facts, elapsed } = setup ? { facts: storedFacts, elapsed: [] } : withElapsedParents(resource, storedFacts)
   if (verb === 'create') {

@@ -53,6 +53,8 @@ export interface Facts {
   readonly source?: string
   /** The user who changes it with a client SDK. */
   readonly client_identity?: string
+  /** The trace context of the request, which its deliveries continue; absent where traces are off. */
+  readonly trace?: string
   /** Set when the change follows from an inbound message. */
   readonly inbound?: Inbound
   /** Set when no message is handed to a channel: the change only states what has been. */

@@ -16,6 +16,8 @@ export interface PushScope {
   readonly now: number
   /** The user who does it with a client SDK. */
   readonly client_identity?: string
+  /** The trace context that the deliveries continue. */
+  readonly trace?: string
   /** Nobody is notified of what has been. */
   readonly quiet?: true
 }
@@ -108,7 +110,7 @@ export async function pushBadge(tx: Tx, before: ParticipantRow, after: Participa
   const isUnread = (index: number | null) => (index ?? -1) < conversation.last_message_index
   if (!isUnread(before.last_read_message_index) || isUnread(read)) return
   const data = pushData('new_message', { conversation, message: null }, { text: null, sound: null })
-  await Promise.all(apple.map((binding) => enqueue(tx, 'badge', { binding, participant_sid: after.sid }, null, data, scope.now)))
+  await Promise.all(apple.map((binding) => enqueue(tx, 'badge', { binding, participant_sid: after.sid }, null, data, scope)))
 }
 
 /** What is read only once it is known to be needed. */
@@ -117,7 +119,8 @@ interface Details extends Pick<Described, 'conversation' | 'message'> {
   readonly actor: () => Promise<Actor>
 }
 
-async function push(tx: Tx, { service, now, quiet }: PushScope, happening: Happening, details: Details): Promise<void> {
+async function push(tx: Tx, scope: PushScope, happening: Happening, details: Details): Promise<void> {
+  const { service, quiet } = scope
   const settings = quiet ? undefined : settingsOf(service)
   const wording = settings && wordingOf(settings, happening)
   if (!wording) return
@@ -127,7 +130,7 @@ async function push(tx: Tx, { service, now, quiet }: PushScope, happening: Happe
   const text = textOf(wording.template, { conversation, message, actor: await details.actor() })
   const data = pushData(happening.occasion, details, { text, sound: wording.sound })
   // At once: an engine that is asked over a network answers all of them together.
-  await Promise.all(devices.map((device) => enqueue(tx, happening.occasion, device, message, data, now)))
+  await Promise.all(devices.map((device) => enqueue(tx, happening.occasion, device, message, data, scope)))
 }
 
 function deviceOf(row: DeviceRow, service: ServiceRow): Device {
@@ -158,7 +161,7 @@ async function enqueue(
   { binding, participant_sid }: Pick<Device, 'binding' | 'participant_sid'>,
   message: MessageRow | null,
   data: ReturnType<typeof pushData>,
-  now: number,
+  scope: PushScope,
 ): Promise<void> {
   const idempotency_token = randomUUID()
   const delivery = {
@@ -175,5 +178,5 @@ async function enqueue(
     message_sid: message?.sid ?? null,
     participant_sid,
   }
-  await enqueueDelivery(tx, delivery, now)
+  await enqueueDelivery(tx, delivery, scope)
 }

@@ -46,13 +46,14 @@ export const conversationWithParticipants: Operation = {
 }
 
 function createRequest(
-  { path, webhooks }: Call,
+  { path, webhooks, trace }: Call,
   now: number,
   sid: string,
   parents: readonly string[],
   params: Readonly<Record<string, unknown>>,
 ): ChangeRequest {
-  return { verb: 'create', path: { ...path, parents }, params, sid, now, webhooks, source: 'API' }
+  const traced = trace === undefined ? {} : { trace }
+  return { verb: 'create', path: { ...path, parents }, params, sid, now, webhooks, source: 'API', ...traced }
 }
 
 /** The text of a participant is JSON: a character of a value may be escaped by another one. */

@@ -59,11 +59,11 @@ export async function dispatch(
   message: MessageRow,
   recipients: readonly ParticipantRow[],
   members: readonly ParticipantRow[],
-  now: number,
+  scope: { readonly now: number; readonly trace?: string },
 ): Promise<void> {
   const { account_sid, service_sid, conversation_sid } = message
   const isMailed = recipients.some(({ binding_type }) => binding_type === 'email')
-  const mail = isMailed ? await writeMailHead(tx, message, members, now) : null
+  const mail = isMailed ? await writeMailHead(tx, message, members, scope.now) : null
   // A mail comes from the conversation's mailbox.
   const mailbox = mail && canonicalAddress(mail.from.address)
   const ownOf = (to: ParticipantRow) => to.proxy_address ?? (to.binding_type === 'email' ? mailbox : null)
@@ -88,7 +88,7 @@ export async function dispatch(
       message_sid: message.sid,
       participant_sid: to.sid,
     }
-    await enqueueDelivery(tx, delivery, now)
+    await enqueueDelivery(tx, delivery, scope)
   }
 }
 

@@ -153,7 +153,7 @@ export const messages = resource<MessageRow, 'index'>()({
 
   async afterWrite(tx, { before, after }, facts, loaded) {
     await updateMediaOf(tx, before, after, facts.now)
-    if (!before && after && loaded) await dispatch(tx, after, loaded.recipients, loaded.nonChat, facts.now)
+    if (!before && after && loaded) await dispatch(tx, after, loaded.recipients, loaded.nonChat, facts)
     if (!before && after) await pushNewMessage(tx, after, facts.parents[0], facts)
   },
 
