@@ -28,6 +28,7 @@ const slow = [
   'test/cli/*.test.ts',
   'test/client/faults.test.ts',
   'test/console/*.test.ts',
+  'test/deploy/*.test.ts',
   'test/package/*.test.ts',
   'test/audit/*.test.ts',
   'test/admin/{key-rotation,retention,search,targets,test-mode}.test.ts',
@@ -57,6 +58,7 @@ const no_engine = [
   'test/*.test.ts',
   'test/browser/*.test.ts',
   'test/support/*.test.ts',
+  'test/deploy/*.test.ts',
   'test/fuzz/{checks,generator,soak,watch}.test.ts',
 ]
 

@@ -132,6 +132,20 @@ test('the container is given every file that it copies', () => {
   expect(copied.filter((file) => !existsSync(join(root, file)))).toEqual([])
 })
 
+test('the labels of the container say what package.json says, and its base is one image in one place', () => {
+  const file = read('deploy/Containerfile')
+  const labels = Object.fromEntries(
+    [...file.matchAll(/org\.opencontainers\.image\.([\w.]+)="(.*)"/g)].map(([, name, text]) => [name, text]),
+  )
+  const { version, license, description } = JSON.parse(read('package.json'))
+  expect(labels).toMatchObject({ version, licenses: license, description: description.split(',')[0] })
+  expect(Object.keys(labels)).toEqual(expect.arrayContaining(['title', 'source', 'revision', 'base.name']))
+  expect(file.match(/^FROM (?!base).*/gm)).toHaveLength(2)
+  expect(file.match(/^FROM \$\{NODE_IMAGE\}/gm)).toHaveLength(2)
+  const [, image = ''] = /^ARG NODE_IMAGE=(\S+)$/m.exec(file) ?? []
+  expect(image).toMatch(/^docker\.io\/library\/node:\d+\.\d+\.\d+-bookworm-slim(@sha256:[0-9a-f]{64})?$/)
+})
+
 test('the health check of the container tells a server that works from others', async () => {
   const check = async (port: number) => {
     const child = spawn(process.execPath, [join(root, 'deploy/healthcheck.mjs')], {
