@@ -20,6 +20,7 @@ import { erasureCommands } from './privacy/erasures.ts'
 import type { PushReport } from './push/handler.ts'
 import { recordCommands } from './records/apply.ts'
 import { checkCommands } from './records/check.ts'
+import { mirrorCommands } from './records/mirror-commands.ts'
 import { reopenConversation } from './resources/conversations/reopen.ts'
 import { registry } from './resources/index.ts'
 import { sendTestEvent } from './resources/test-event.ts'
@@ -60,6 +61,7 @@ const unaudited = {
   ...recordCommands,
   ...checkpointCommands,
   ...checkCommands,
+  ...mirrorCommands,
 }
 
 /** Every transaction, by name. The writer thread imports this module. */

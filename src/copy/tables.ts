@@ -45,6 +45,8 @@ export const keys: { readonly [T in Copied]: readonly (keyof Tables[T] & string)
   audit_checkpoints: ['id'],
   audit_head: ['name'],
   erasure_files: ['erasure_id', 'sha256'],
+  mirrors: ['account_sid'],
+  mirror_work: ['account_sid', 'key'],
   // Last: without these rows the target is no installation.
   installation: ['name'],
 }

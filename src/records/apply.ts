@@ -24,6 +24,8 @@ export interface ApplyRequest {
   readonly records: readonly Prepared[]
   /** Epoch ms. */
   readonly now: number
+  /** The records are true whatever their dates say: nobody writes here but who reads them in their order. */
+  readonly follows?: boolean
 }
 
 /**
@@ -32,14 +34,14 @@ export interface ApplyRequest {
  */
 export const recordCommands = {
   /** Returns what became of each, in order. Kinds are applied one after the other, so that each record finds what it refers to. */
-  applyRecords: long(async (tx: Tx, { records, now }: ApplyRequest): Promise<Applied[]> => {
+  applyRecords: long(async (tx: Tx, { records, now, follows = false }: ApplyRequest): Promise<Applied[]> => {
     const applied: Applied[] = records.map(() => ({ refused: 'it was not applied' }))
     const counters = new Counters(tx)
     const numbered = records.map((record, i) => ({ record, i }))
     for (const kind of kinds) {
       const run = numbered.filter(({ record }) => record.kind === kind)
       const loaded = await Promise.all(run.map(({ record }) => loadFor(tx, counters, record)))
-      const batch = new Batch(tx, counters, now)
+      const batch = new Batch(tx, counters, now, follows)
       for (const [n, { record, i }] of run.entries()) {
         const found = loaded[n]
         if (found) applied[i] = await outcomeOf(() => batch.apply(record, found))
@@ -67,16 +69,18 @@ class Batch {
   readonly #tx: Tx
   readonly #counters: Counters
   readonly #now: number
+  readonly #follows: boolean
   readonly #writes: Promise<unknown>[] = []
   /** Rows by key as this batch has left them: a record may be there twice. */
   readonly #left = new Map<string, StoredRow>()
   /** Names that records of this batch have taken, with the SIDs. */
   readonly #taken = new Map<string, string>()
 
-  constructor(tx: Tx, counters: Counters, now: number) {
+  constructor(tx: Tx, counters: Counters, now: number, follows: boolean) {
     this.#tx = tx
     this.#counters = counters
     this.#now = now
+    this.#follows = follows
   }
 
   async written(): Promise<void> {
@@ -103,7 +107,7 @@ class Batch {
     const before = this.#left.get(name) ?? loaded.before
     const columns = { ...record.columns, ...placed(record, loaded, before ?? null) }
     if (before) {
-      if (isOlder(columns, before)) return 'kept'
+      if (!this.#follows && isOlder(columns, before)) return 'kept'
       const merged = this.#counters.merged(record, columns, before)
       const changed = Object.keys(merged).filter((column) => merged[column] !== before[column])
       if (changed.length === 0) return this.#media(record, loaded, 'unchanged')

@@ -28,6 +28,8 @@ export const contentTables = [
   'presence',
   'erasures',
   'erasure_files',
+  'mirrors',
+  'mirror_work',
 ] as const satisfies readonly Table[]
 
 type ContentTable = (typeof contentTables)[number]

@@ -614,6 +614,39 @@ export interface AuditHeadRow {
   anchor: string | null
 }
 
+/** An account that follows a hosted one of the same SID. */
+export interface MirrorRow {
+  account_sid: string
+  /** Where the hosted API is. */
+  url: string
+  /** `switching`: writes are held until it is decided. `switched`: it follows no longer. */
+  state: 'following' | 'switching' | 'switched'
+  /** JSON: what the last comparison has found; null before there was one. */
+  report: string | null
+  date_started: number
+  /** When the last pass began of those that came to their end. */
+  date_passed: number | null
+  date_switched: number | null
+}
+
+/** What of a hosted account is not known to be the same here: a write whose outcome is open, or what is to be read. */
+export interface MirrorWorkRow {
+  account_sid: string
+  /** Of a write `intent` and an id, else the text of the target: see `mirror/targets.ts`. */
+  key: string
+  /** JSON array, of a write: what is to be read if its outcome stays unknown. Null for a target. */
+  targets: string | null
+  /** How often it was asked for: what is asked for while it is read is read once more. */
+  marks: number
+  /** How often it was read in vain. */
+  attempts: number
+  /** Why it was in vain the last time. */
+  error: string | null
+  date_created: number
+  /** Not read before. */
+  date_due: number
+}
+
 export interface Tables {
   installation: InstallationRow
   accounts: AccountRow
@@ -648,4 +681,6 @@ export interface Tables {
   audit_checkpoints: AuditCheckpointRow
   audit_head: AuditHeadRow
   erasure_files: ErasureFileRow
+  mirrors: MirrorRow
+  mirror_work: MirrorWorkRow
 }

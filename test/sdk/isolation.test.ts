@@ -53,6 +53,8 @@ const tables = Object.keys({
   presence: true,
   erasures: true,
   erasure_files: true,
+  mirrors: true,
+  mirror_work: true,
 } satisfies Record<Exclude<Table, 'leases' | 'search_documents' | 'search_progress' | `audit_${string}`>, true>) as Table[]
 
 const hook = { Target: 'webhook', 'Configuration.Url': 'https://example.com/', 'Configuration.Filters': 'onParticipantUpdated' }
@@ -235,6 +237,8 @@ test('the data of A is what the attempts look for: nothing is missing', async ()
     'presence',
     'erasures',
     'erasure_files',
+    'mirrors',
+    'mirror_work',
   ]
   expect(tables.filter((table) => held[table]?.length === 0)).toEqual(without)
   expect(sidsIn(held)).toEqual(expect.arrayContaining([...Object.values(ids.default), ...Object.values(ids.service)]))

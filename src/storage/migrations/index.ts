@@ -31,6 +31,7 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0028-search-by-words': step(() => import('./0028-search-by-words.ts')),
   '0027-erasure-files': step(() => import('./0027-erasure-files.ts')),
   '0023-restricted-keys': step(() => import('./0023-restricted-keys.ts')),
+  '0026-mirror': step(() => import('./0026-mirror.ts')),
 }
 
 function step(load: () => Promise<Migration>): Migration {
