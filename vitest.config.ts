@@ -41,6 +41,7 @@ const slow = [
   'test/media/{bucket,move}.test.ts',
   'test/privacy/*.test.ts',
   'test/moving/*.test.ts',
+  'test/mirror/*.test.ts',
   'test/gateway/gateway.test.ts',
   'test/push/{failures,push}.test.ts',
   'test/webhooks/{timers,url-credentials}.test.ts',

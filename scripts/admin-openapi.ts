@@ -80,6 +80,7 @@ export async function describeAdmin(): Promise<AdminDescription> {
         idle,
         limits: null,
         operator: new Operator({ ...installation, read: installation.database.read, logins: null }),
+        mirror: null,
         testMode,
         // Never used: the server receives no request.
         channels: { carriers: {} } as Channels,

@@ -173,11 +173,23 @@ export const catalogue = {
     when: 'an account has too many requests in progress or per second, or an address or an account has had too many failed logins; `Retry-After` says how long to wait',
   },
   serverError: { code: 20500, status: 500, message: 'Internal Server Error', when: 'the server fails because of a defect' },
+  mirrored: {
+    code: 20503,
+    status: 503,
+    message: 'Service unavailable',
+    when: 'the account follows a hosted one, which alone takes inbound messages and client SDKs until the switch (`parley mirror`)',
+  },
+  hostedUnknown: {
+    code: 20504,
+    status: 504,
+    message: 'Gateway timeout',
+    when: 'the hosted account that `parley mirror` follows has not answered a write: whether it was made is not known',
+  },
   unavailable: {
     code: 20503,
     status: 503,
     message: 'Service unavailable',
-    when: 'the database or the store of media cannot process the request now, or a client SDK would wait longer than 9 s',
+    when: 'the database, the store of media or the hosted account that `parley mirror` follows cannot process the request now, or a client SDK would wait longer than 9 s',
   },
   tooManyWrites: {
     code: 20503,

@@ -10,7 +10,7 @@ import { proxyCheck } from './api/origin.ts'
 import { isLoopbackAddress } from './api/peers.ts'
 import type { Pipeline } from './api/requests.ts'
 import { withRowCache } from './api/row-cache.ts'
-import { closeHttp, createHttp, refuseOtherHosts } from './api/server.ts'
+import { bodyLimit, closeHttp, createHttp, refuseOtherHosts } from './api/server.ts'
 import { SearchIndex } from './background/search-index.ts'
 import type { Timers } from './background/timers.ts'
 import { UrlSealing } from './background/url-sealing.ts'
@@ -36,6 +36,8 @@ import { MediaCleanup } from './media/cleanup.ts'
 import { MediaExpiry } from './media/expiry.ts'
 import { mediaSurfaces } from './media/http.ts'
 import type { MediaStore } from './media/store.ts'
+import type { Mirror } from './mirror/mirror.ts'
+import { type MirrorSettings, openMirror, refuseFollowing } from './mirror/open.ts'
 import { healthRoutes, metricsRoutes } from './observability/health.ts'
 import { Metrics } from './observability/metrics.ts'
 import { openTraces } from './observability/traces.ts'
@@ -69,6 +71,8 @@ export interface StartOptions extends OpenOptions {
   readonly mediaTimeouts?: Partial<BucketTimeouts>
   /** For tests: what the DNS says about the senders of mail. */
   readonly mailResolver?: EmailOptions['resolver']
+  /** Follows a hosted account (`parley mirror`). */
+  readonly mirror?: MirrorSettings
   /** For tests, which move it: by which what is limited per second is counted. */
   readonly monotonicMs?: () => number
 }
@@ -102,6 +106,7 @@ export async function start(config: Config, options: StartOptions = {}): Promise
   const opened: (() => Promise<unknown>)[] = [() => installation.closeLog(), () => database.close()]
   const stop = () => closeAll(opened)
   try {
+    if (!options.mirror) await refuseFollowing(database)
     const client = createWebhookClient({
       allowPrivate: config.webhookAllowPrivate,
       verifyTls: config.webhookVerifyTls,
@@ -127,7 +132,12 @@ export async function start(config: Config, options: StartOptions = {}): Promise
       () => client.close(),
     )
     const timers = createTimers(shared)
-    const pipeline = createPipeline(shared, timers)
+    const own = createPipeline(shared, timers)
+    const maxBodyBytes = bodyLimit({ resources, operations })
+    const mirror = options.mirror
+      ? await openMirror(options.mirror, { ...installation, config, pipeline: own, maxBodyBytes })
+      : null
+    const pipeline = mirror?.guarded(own) ?? own
     const idle = new DeliveryIdle(installation)
     const push = createPush(shared)
     opened.push(() => push.close())
@@ -151,6 +161,7 @@ export async function start(config: Config, options: StartOptions = {}): Promise
       store,
       logins,
       operator,
+      mirror,
       beforeRequest: clock?.follow,
       limits: options.limits,
     }
@@ -171,6 +182,7 @@ export async function start(config: Config, options: StartOptions = {}): Promise
       new UrlSealing({ database, vault: installation.vault, onError: shared.onError }),
       ...(config.testMode ? [] : [new MediaCleanup({ store, report: shared.onError })]),
       ...(clock ? [clock.worker] : []),
+      ...(mirror ? [mirror] : []),
     ]
     opened.push(
       () => Promise.all(workers.map((worker) => worker.stop())),
@@ -223,13 +235,14 @@ function createServer(
     readonly store: MediaStore
     readonly logins: Logins
     readonly operator: Operator
+    readonly mirror: Mirror | null
     readonly beforeRequest: (() => Promise<void>) | undefined
     readonly limits: Partial<HttpLimits> | undefined
   },
 ): { server: FastifyInstance; gateway: Gateway } {
   const { config, installation, metrics, read, checks } = shared
   const { database, vault, clock, log } = installation
-  const { email, pipeline, timers, idle, testMode, channels, store, logins, operator, beforeRequest } = parts
+  const { email, pipeline, timers, idle, testMode, channels, store, logins, operator, mirror, beforeRequest } = parts
   const limits = {
     ...defaultLimits,
     maxConnections: config.maxConnections ?? defaultConnections(),
@@ -264,12 +277,14 @@ function createServer(
     ...checks,
     ...(testMode && { faults: testMode.faults }),
     tracer: shared.tracer,
-    isUpgrade: ClientServer.isUpgrade,
+    // Whoever follows a hosted account has its client SDKs there.
+    isUpgrade: (request) => !mirror?.isFollowing && ClientServer.isUpgrade(request),
+    ...(mirror && { elsewhere: (request, reply) => mirror.takes(request, reply) }),
     onRefusedConnection: (limit) => metrics.countLimited(limit),
     onResponse: (response) => metrics.countRequest(response),
   })
   const gateway = new Gateway({ config, http: server.server, maxConnections: limits.maxConnections, log })
-  server.register(adminRoutes({ installation, timers, idle, limits, operator, gateway, channels, email, testMode }), {
+  server.register(adminRoutes({ installation, timers, idle, limits, operator, gateway, channels, email, mirror, testMode }), {
     prefix: '/admin/v1',
   })
   server.register(channels.webhooks(limits))

@@ -10,6 +10,7 @@ import { ApiError, isFailure, refuse } from '../errors.ts'
 import type { Gateway } from '../gateway/gateway.ts'
 import type { Installation } from '../installation/open.ts'
 import { resow } from '../installation/seed.ts'
+import type { Mirror } from '../mirror/mirror.ts'
 import { accountRoutes } from './accounts.ts'
 import { auditRoutes } from './audit.ts'
 import { addAuditing } from './auditing.ts'
@@ -26,6 +27,7 @@ import { inboundRoutes } from './inbound.ts'
 import { keyRoutes } from './keys.ts'
 import { mailRoutes } from './mail.ts'
 import { messageRoutes } from './messages.ts'
+import { mirrorRoutes } from './mirror.ts'
 import { nodeRoutes } from './nodes.ts'
 import { overviewRoutes } from './overview.ts'
 import { privacyRoutes } from './privacy.ts'
@@ -63,6 +65,8 @@ export interface AdminOptions {
   readonly channels: Pick<Channels, 'carriers' | 'receive'> | null
   /** Also null there: no mail comes or goes. */
   readonly email: Pick<Email, 'outbox' | 'take' | 'maxBytes'> | null
+  /** Null where no hosted account is followed. */
+  readonly mirror: Mirror | null
   /** Null unless in test mode. */
   readonly testMode: Pick<TestModeOptions, 'deliveries' | 'faults'> | null
 }
@@ -77,6 +81,7 @@ export function adminRoutes({
   gateway,
   channels,
   email,
+  mirror,
   testMode,
 }: AdminOptions): FastifyPluginAsync {
   const { database, clock, log, plan } = installation
@@ -116,6 +121,7 @@ export function adminRoutes({
     await admin.register(mailRoutes(installation, email))
     await admin.register(privacyRoutes(installation))
     await admin.register(importRoutes(installation))
+    await admin.register(mirrorRoutes(installation, mirror))
     if (channels) await admin.register(inboundRoutes(installation, channels))
     if (timers) {
       await admin.register(nodeRoutes(installation))

@@ -179,7 +179,10 @@ function addSurface(v1: FastifyInstance, surface: Surface, options: HttpOptions,
     })
     surface.prepare?.(request)
     if (!surface.streams) limitBodyTime(request.raw, options.limits)
-    const proceed = (permissions?: Permissions) => done(refusalOfHead(request, permissions))
+    const proceed = (permissions?: Permissions) => {
+      const refusal = refusalOfHead(request, permissions)
+      if (refusal || request.account_sid === '' || !options.elsewhere?.(request, reply)) done(refusal)
+    }
     if (isForged(request)) return done(refuse('forbidden'))
     // Browsers send preflight requests without credentials.
     if (request.method === 'OPTIONS' || surface.withoutCredentials) return proceed()

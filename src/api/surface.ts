@@ -69,6 +69,8 @@ export interface HttpOptions {
   readonly isOwnHost: HostCheck | null
   /** Null: the headers of no proxy count. */
   readonly isTrustedProxy: ProxyCheck | null
+  /** Takes over an authenticated request that is answered elsewhere; returns false for any other. */
+  readonly elsewhere?: (request: FastifyRequest, reply: FastifyReply) => boolean
   /** Failures that tests ask for; absent unless in test mode. */
   readonly faults?: Faults
   /** Whether a request to upgrade its connection is for somebody who listens to `upgrade`; any other is an ordinary request. */

@@ -123,7 +123,7 @@ export function isOfDisk(error: unknown): boolean {
 }
 
 /** Throws InvalidArgumentError. */
-function parseUrl(text: string): string {
+export function parseUrl(text: string): string {
   const url = URL.canParse(text) ? new URL(text) : null
   if (!url || !['http:', 'https:'].includes(url.protocol)) throw new InvalidArgumentError('It is not an http(s) URL.')
   if (url.username !== '' || url.password !== '') throw new InvalidArgumentError('Credentials do not belong in it.')
@@ -132,7 +132,7 @@ function parseUrl(text: string): string {
   return url.origin
 }
 
-function numberIn(least: number, most: number): (text: string) => number {
+export function numberIn(least: number, most: number): (text: string) => number {
   return (text) => {
     const value = Number(text)
     if (!/^\d{1,9}$/.test(text) || value < least || value > most) {

@@ -82,6 +82,7 @@ async function onDatabase(installation: Installation, act: (call: Call) => Promi
       gateway: null,
       channels: null,
       email: null,
+      mirror: null,
       testMode: null,
     }),
     {

@@ -29,6 +29,7 @@ const commands: Readonly<Record<string, (output: Output) => Promise<Command>>> =
   backup: async () => (await import('./backup.ts')).backupCommand(),
   export: async () => (await import('./export.ts')).exportCommand(),
   import: async () => (await import('./import.ts')).importCommand(),
+  mirror: async (output) => (await import('./mirror.ts')).mirrorCommand(output),
   token: async () => (await import('./token.ts')).tokenCommand(),
   migrate: async () => (await import('./migrate.ts')).migrateCommand(),
   copy: async () => (await import('./copy.ts')).copyCommand(),

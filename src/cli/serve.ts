@@ -3,18 +3,18 @@ import { linkPath } from '../admin/session.ts'
 import { type Config, isLoopback } from '../config.ts'
 import { explainErrors } from '../installation/explain-errors.ts'
 import { type FirstAccount, markFirstAccountShown } from '../installation/open.ts'
-import { type Running, start } from '../main.ts'
+import { type Running, type StartOptions, start } from '../main.ts'
 import { hasCollector } from '../observability/traces.ts'
 import { firstStart, firstStartNotice, firstStartSentence } from './first-start.ts'
 import type { Output } from './output.ts'
 
 /**
  * Starts the server and stops it on SIGINT, SIGTERM or SIGHUP (its terminal is gone), or when the program that has started it with a
- * channel is gone; a second signal exits at once.
+ * channel is gone; a second signal exits at once. `options`: see `start`.
  */
-export async function serve(config: Config, output: Output): Promise<void> {
+export async function serve(config: Config, output: Output, options: StartOptions = {}): Promise<void> {
   const traces = config.traces ?? hasCollector(process.env)
-  const running = await explainErrors(config, () => start({ ...config, traces }))
+  const running = await explainErrors(config, () => start({ ...config, traces }, options))
   let stopping = false
   const stop = () => {
     if (stopping) process.exit(1)

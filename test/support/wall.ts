@@ -10,6 +10,8 @@ export type Fault =
   | 'half'
   /** Cuts the connection before any answer. */
   | 'cut'
+  /** Lets the request through, and cuts the connection in place of the answer. */
+  | 'lost'
 
 export interface Passed {
   readonly method: string
@@ -43,11 +45,12 @@ export async function startWall(target: string): Promise<Wall> {
   const handle = async (incoming: IncomingMessage, response: ServerResponse, passed: Passed) => {
     const fault = await wall.judge(passed)
     if (fault === 'cut') return void response.destroy()
-    if (fault && fault !== 'half') return void response.writeHead(fault.status, fault.headers).end(fault.body)
+    if (typeof fault === 'object' && fault) return void response.writeHead(fault.status, fault.headers).end(fault.body)
     const { method, path, headers } = { ...passed, headers: incoming.headers }
     const forwarded = request({ hostname, port, method, path, headers })
     incoming.pipe(forwarded)
     const [answer] = (await once(forwarded, 'response')) as [IncomingMessage]
+    if (fault === 'lost') return void answer.resume().on('end', () => response.destroy())
     response.writeHead(answer.statusCode ?? 0, answer.headers)
     if (fault !== 'half') return void answer.pipe(response)
     const body = await buffer(answer)

@@ -15,6 +15,22 @@ export interface HostedCredentials {
  */
 export function hostedCredentials(environment: NodeJS.ProcessEnv, file: string | null): HostedCredentials {
   const variables = file === null ? environment : variablesOf(file)
+  return credentialsIn(variables, file)
+}
+
+/** As `hostedCredentials`, with what else of the account is known: its SID, and the token by which its webhooks are signed. */
+export function hostedAccount(
+  environment: NodeJS.ProcessEnv,
+  file: string | null,
+): HostedCredentials & { readonly account_sid: string | null; readonly auth_token: string | null } {
+  const variables = file === null ? environment : variablesOf(file)
+  const given = credentialsIn(variables, file)
+  const sid = variables.TWILIO_ACCOUNT_SID?.trim()
+  if (sid && !/^AC[0-9a-f]{32}$/i.test(sid)) throw new ConfigError('TWILIO_ACCOUNT_SID is not AC and 32 hex digits')
+  return { ...given, account_sid: sid || null, auth_token: variables.TWILIO_AUTH_TOKEN?.trim() || null }
+}
+
+function credentialsIn(variables: NodeJS.Dict<string>, file: string | null): HostedCredentials {
   const from = file ?? 'the environment'
   const key = variables.TWILIO_API_KEY?.trim()
   const [name, secretName] = key ? ['TWILIO_API_KEY', 'TWILIO_API_SECRET'] : ['TWILIO_ACCOUNT_SID', 'TWILIO_AUTH_TOKEN']

@@ -1,0 +1,400 @@
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { Logger } from 'pino'
+import type { Pipeline } from '../api/requests.ts'
+import type { Clock } from '../clock.ts'
+import type { ParleyCommands } from '../commands.ts'
+import { refuse } from '../errors.ts'
+import { parseStored } from '../json.ts'
+import { Loop, type Worker } from '../loop.ts'
+import {
+  dueTargets,
+  failedTargets,
+  intentsOfAccount,
+  mirrorOfAccount,
+  nextTarget,
+  workCounts,
+} from '../records/mirror-commands.ts'
+import { services } from '../resources/services/service.ts'
+import type { Database } from '../storage/database.ts'
+import type { MirrorRow } from '../storage/schema.ts'
+import type { HostedClient } from '../transfer/hosted/client.ts'
+import { Comparison, type Difference } from './compare.ts'
+import { Forwarder } from './forwarder.ts'
+import type { HostedSender } from './hosted-write.ts'
+import { LocalReader } from './local.ts'
+import { targetsOf } from './pass.ts'
+import { Scopes } from './scopes.ts'
+import { type SettleOptions, Settler } from './settle.ts'
+import type { MirrorStore } from './store.ts'
+import { rankOf, type Target, targetOf } from './targets.ts'
+
+export interface MirrorOptions {
+  readonly database: Database<ParleyCommands>
+  readonly clock: Clock
+  readonly log: Logger
+  readonly store: MirrorStore
+  readonly pipeline: Pipeline
+  readonly client: HostedClient
+  readonly sender: HostedSender
+  readonly media: SettleOptions['media']
+  readonly account_sid: string
+  readonly url: string
+  readonly mediaUrl: string
+  /** Who answers reads. */
+  readonly reads: 'hosted' | 'here'
+  /** How often all lists are gone through, in ms. */
+  readonly passEveryMs: number
+  /** Targets that are read at the same time. */
+  readonly atOnce: number
+  /** Null: derived from the request's Host header. */
+  readonly publicUrl: string | null
+  readonly maxBodyBytes: number
+}
+
+/** What `status` says. Epoch ms. */
+export interface MirrorStatus {
+  readonly account_sid: string
+  readonly url: string
+  readonly state: MirrorRow['state']
+  /** Writes whose outcome is not known yet. */
+  readonly open_writes: number
+  /** What is still to be read. */
+  readonly to_read: number
+  /** What could not be read or stored, and why. */
+  readonly failing: readonly { readonly target: string; readonly attempts: number; readonly error: string | null }[]
+  /** For how long the oldest of them waits, in ms; 0 when there is none. */
+  readonly lag_ms: number
+  readonly date_passed: number | null
+  readonly date_switched: number | null
+  readonly report: Report | null
+  /** What it is busy with besides; null: nothing. */
+  readonly job: string | null
+  /** Why the last job has ended in vain. */
+  readonly job_error: string | null
+}
+
+/** What a comparison has found. */
+export interface Report {
+  readonly date: number
+  readonly rows: number
+  readonly count: number
+  /** The first of them. */
+  readonly differences: readonly Difference[]
+}
+
+const maxDifferences = 1000
+const maxShown = 100
+const batch = 200
+const longestDelayMs = 300_000
+
+/**
+ * An account that follows a hosted one. Its writes are sent there, and what is answered is stored here; what comes about in other ways is
+ * read. `mirror_work` has what is not known to be equal: it survives whatever ends the process.
+ */
+export class Mirror implements Worker {
+  readonly #options: MirrorOptions
+  readonly #settler: Settler
+  readonly #local: LocalReader
+  readonly #scopes = new Scopes()
+  readonly #forwarder: Forwarder
+  readonly #loop: Loop
+  /** Writes under way in this process. */
+  readonly #inFlight = new Set<string>()
+  /** Conversations that were written or read since the last comparison. */
+  readonly #touched = new Set<string>()
+  #state: MirrorRow['state']
+  #job: string | null = null
+  #jobError: string | null = null
+  #onSwitched: () => Promise<void> = async () => {}
+
+  private constructor(options: MirrorOptions, state: MirrorRow['state']) {
+    this.#options = options
+    this.#state = state
+    const { client, store, media, pipeline, account_sid, log } = options
+    this.#local = new LocalReader(pipeline, account_sid)
+    this.#settler = new Settler({ client, store, media, local: this.#local })
+    this.#forwarder = new Forwarder({
+      ...options,
+      settler: this.#settler,
+      scopes: this.#scopes,
+      inFlight: this.#inFlight,
+      isOpen: () => this.#state === 'following',
+      touched: (conversation) => this.#touched.add(conversation),
+      nudge: () => this.#loop.nudge(),
+    })
+    this.#loop = new Loop(
+      (signal) => this.#work(signal),
+      (err) => log.error({ err }, 'the mirror failed'),
+    )
+  }
+
+  /** Opens the mirror of an account, and begins it where there was none. */
+  static async open(options: MirrorOptions): Promise<Mirror> {
+    const { database, account_sid, url, clock } = options
+    const known = await database.read.one(mirrorOfAccount, { account_sid })
+    // A switch that was interrupted has to be asked for again.
+    const state = known?.state === 'switched' ? 'switched' : 'following'
+    const begun = known ? {} : { date_started: clock.now() }
+    await database.write('setMirror', { account_sid, url, state, ...begun })
+    return new Mirror(options, state)
+  }
+
+  /** Whether the hosted side alone makes SIDs. */
+  get isFollowing(): boolean {
+    return this.#state !== 'switched'
+  }
+
+  /** Called when Parley answers itself. */
+  onSwitched(call: () => Promise<void>): void {
+    this.#onSwitched = call
+  }
+
+  start(): void {
+    if (this.isFollowing) this.#loop.start()
+  }
+
+  async stop(): Promise<void> {
+    await this.#loop.stop()
+    await this.#options.client.close()
+    await this.#options.sender.close()
+  }
+
+  /** Takes over an authenticated request of the account. Returns false for what is answered here. */
+  takes(request: FastifyRequest, reply: FastifyReply): boolean {
+    if (!this.isFollowing || request.account_sid !== this.#options.account_sid) return false
+    return this.#forwarder.takes(request, reply)
+  }
+
+  /** Refuses what would make a SID here: inbound messages and client SDKs, which have the hosted side. */
+  guarded(pipeline: Pipeline): Pipeline {
+    const check = (account_sid: string) => {
+      if (this.isFollowing && account_sid === this.#options.account_sid) throw refuse('mirrored')
+    }
+    return {
+      ...pipeline,
+      write: async (resource, request) => {
+        check(request.path.account_sid)
+        return pipeline.write(resource, request)
+      },
+      writeAll: async (changes) => {
+        for (const { request } of changes) check(request.path.account_sid)
+        return pipeline.writeAll(changes)
+      },
+    }
+  }
+
+  /** Has targets read, as something has happened to them. */
+  async mark(targets: readonly string[]): Promise<void> {
+    const { database, account_sid, clock } = this.#options
+    await database.write('markTargets', { account_sid, targets, now: clock.now() })
+    this.#loop.nudge()
+  }
+
+  async status(): Promise<MirrorStatus> {
+    const { database, account_sid, clock } = this.#options
+    const [row, counts, failing] = await Promise.all([
+      database.read.one(mirrorOfAccount, { account_sid }),
+      database.read.one(workCounts, { account_sid }),
+      database.read.all(failedTargets, { account_sid, limit: maxShown }),
+    ])
+    const [all, intents, since] = [Number(counts?.all ?? 0), Number(counts?.intents ?? 0), counts?.since ?? null]
+    return {
+      account_sid,
+      url: this.#options.url,
+      state: this.#state,
+      open_writes: intents,
+      to_read: all - intents,
+      failing: failing.map(({ key, attempts, error }) => ({ target: key, attempts, error })),
+      lag_ms: since === null ? 0 : Math.max(0, clock.now() - Number(since)),
+      date_passed: row?.date_passed ?? null,
+      date_switched: row?.date_switched ?? null,
+      report: row?.report ? parseStored<Report>(row.report) : null,
+      job: this.#job,
+      job_error: this.#jobError,
+    }
+  }
+
+  /** Reads everything that is known to be different, again and again until nothing is left but what fails. */
+  async settled(): Promise<void> {
+    while ((await this.#settleDue()) > 0);
+  }
+
+  /** Begins a comparison, or the switch after one. Returns false while another job is under way. */
+  begin(job: 'compare' | 'pass' | 'switch', options: { readonly quick: boolean; readonly force: boolean }): boolean {
+    if (this.#job !== null || !this.isFollowing) return false
+    this.#job = job
+    this.#jobError = null
+    const work = job === 'switch' ? this.#switch(options) : job === 'pass' ? this.#pass() : this.#compare(null)
+    work
+      .catch((err: unknown) => {
+        this.#options.log.error({ err }, `the mirror's ${job} failed`)
+        this.#jobError = err instanceof Error ? err.message : 'it failed'
+      })
+      .finally(() => {
+        this.#job = null
+      })
+    return true
+  }
+
+  async #work(signal: AbortSignal): Promise<number> {
+    const { database, account_sid, clock, passEveryMs } = this.#options
+    await this.#closeLost()
+    while (!signal.aborted && this.isFollowing && (await this.#settleDue(signal)) > 0);
+    const row = await database.read.one(mirrorOfAccount, { account_sid })
+    const passDue = (row?.date_passed ?? 0) + passEveryMs
+    if (this.#job === null && this.isFollowing && passDue <= clock.now() && !signal.aborted) {
+      await this.#pass(signal)
+      return 0
+    }
+    const next = await database.read.one(nextTarget, { account_sid })
+    const due = Math.min(next?.date_due ?? Number.POSITIVE_INFINITY, passDue)
+    return Math.min(10_000, Math.max(20, due - clock.now()))
+  }
+
+  /** Writes that a process has left behind: what they may have changed is read. None is ever repeated. */
+  async #closeLost(): Promise<void> {
+    const { database, account_sid, clock } = this.#options
+    const open = await database.read.all(intentsOfAccount, { account_sid, limit: 1000 })
+    for (const { key, targets } of open) {
+      const id = key.slice('intent '.length)
+      if (this.#inFlight.has(id)) continue
+      await database.write('closeIntent', { account_sid, id, targets: parseStored<string[]>(targets ?? '[]'), now: clock.now() })
+    }
+  }
+
+  /** Reads a batch of what is due. Returns how many. */
+  async #settleDue(signal?: AbortSignal): Promise<number> {
+    const { database, account_sid, clock, atOnce } = this.#options
+    const due = await database.read.all(dueTargets, { account_sid, now: clock.now(), limit: batch })
+    const ranks = Map.groupBy(
+      due.map(({ key, marks, attempts }) => ({ target: targetOf(key), key, marks, attempts })),
+      ({ target }) => rankOf(target),
+    )
+    for (const [, works] of [...ranks].sort(([a], [b]) => a - b)) {
+      const queue = works.values()
+      const one = async () => {
+        for (const work of queue) if (!signal?.aborted) await this.#settleOne(work)
+      }
+      await Promise.all(Array.from({ length: Math.min(atOnce, works.length) }, one))
+    }
+    return signal?.aborted ? 0 : due.length
+  }
+
+  async #settleOne({
+    target,
+    key,
+    marks,
+    attempts,
+  }: {
+    target: Target
+    key: string
+    marks: number
+    attempts: number
+  }): Promise<void> {
+    const { database, account_sid, clock, log } = this.#options
+    try {
+      const scope = await this.#settler.scopeOf(target)
+      if (scope?.startsWith('CH')) this.#touched.add(scope)
+      await this.#scopes.run(scope, () => this.#settler.settle(target))
+      await database.write('settleTarget', { account_sid, key, marks })
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : 'it failed'
+      log.warn({ target: target.kind, attempts: attempts + 1, reason }, 'what the hosted side has is not stored yet')
+      const delayMs = Math.min(longestDelayMs, 500 * 2 ** attempts)
+      const postponed = { account_sid, key, marks, error: reason.slice(0, 500), date_due: clock.now() + delayMs }
+      await database.write('postponeTarget', postponed)
+    }
+  }
+
+  /** Goes through all lists, and notes what has to be read. */
+  async #pass(signal?: AbortSignal): Promise<void> {
+    const { database, account_sid, clock, client } = this.#options
+    const began = clock.now()
+    let some: string[] = []
+    const flush = async () => {
+      const targets = some
+      some = []
+      await database.write('markTargets', { account_sid, targets, now: clock.now() })
+    }
+    for await (const target of targetsOf(client, this.#local)) {
+      if (signal?.aborted) return
+      some.push(target)
+      if (some.length >= batch) await flush()
+    }
+    await flush()
+    await database.write('setMirror', { account_sid, date_passed: began })
+    this.#loop.nudge()
+  }
+
+  /** Compares both sides. What differs is looked at once more when nothing of it is under way, and read afterwards. */
+  async #compare(wanted: ReadonlySet<string> | null): Promise<Report> {
+    const { client, clock, database, account_sid } = this.#options
+    const touched = [...this.#touched]
+    const comparison = new Comparison(client, this.#local)
+    const differences: Difference[] = []
+    let count = 0
+    const targets = new Set<string>()
+    for await (const { difference, again } of comparison.all(wanted)) {
+      const scope = await this.#settler.scopeOf(targetOf(difference.target))
+      const still = await this.#scopes.run(scope, again)
+      if (!still) continue
+      count++
+      if (differences.length < maxDifferences) differences.push(still)
+      targets.add(still.target)
+    }
+    const report: Report = { date: clock.now(), rows: comparison.rows, count, differences }
+    await database.write('setMirror', { account_sid, report: JSON.stringify(report) })
+    await this.mark([...targets])
+    if (count === 0 && wanted === null) for (const sid of touched) this.#touched.delete(sid)
+    return report
+  }
+
+  /**
+   * Ends the following: holds writes, waits for those under way, reads once more what can have changed, compares, starts the timers.
+   * With a difference it goes on following, unless it is forced. Throws what says why.
+   */
+  async #switch({ quick, force }: { readonly quick: boolean; readonly force: boolean }): Promise<void> {
+    const { database, account_sid, clock, log } = this.#options
+    // While writes still go on: what takes long is done before they are held.
+    await this.#settleAll('before writes are held', () => this.#pass())
+    const before = await this.#compare(null)
+    if (before.count > 0) await this.#settleAll('before writes are held')
+    try {
+      this.#state = 'switching'
+      await database.write('setMirror', { account_sid, state: 'switching' })
+      await this.#scopes.idle()
+      await this.#settleAll('at the switch', quick ? undefined : () => this.#pass())
+      const { count } = await this.#compare(quick ? new Set(this.#touched) : null)
+      if (count > 0 && !force) throw new Error(`${count} differences: it goes on following (parley mirror status names them)`)
+      for await (const row of this.#local.rows({ resource: services, service: null })) {
+        while ((await database.write('armTimers', { service_sid: String(row.sid), max: 1000 })) === 1000);
+      }
+      await database.write('setMirror', { account_sid, state: 'switched', date_switched: clock.now() })
+      this.#state = 'switched'
+      log.info({ account: account_sid }, 'the account is answered by Parley from now on')
+    } catch (error) {
+      this.#state = 'following'
+      await database.write('setMirror', { account_sid, state: 'following' })
+      throw error
+    }
+    await this.#onSwitched()
+  }
+
+  /** Throws when something cannot be read. */
+  async #settleAll(when: string, first?: () => Promise<void>): Promise<void> {
+    const { database, account_sid } = this.#options
+    await first?.()
+    for (let tries = 0; ; tries++) {
+      await this.#closeLost()
+      await this.settled()
+      const left = await database.read.one(workCounts, { account_sid })
+      if (Number(left?.all ?? 0) === 0) return
+      if (Number(left?.failing ?? 0) > 0 && tries >= maxSettleTries) {
+        throw new Error(`${left?.failing} of what was read ${when} could not be stored (parley mirror status names them)`)
+      }
+      await this.#options.client.options.wait(500)
+    }
+  }
+}
+
+const maxSettleTries = 20

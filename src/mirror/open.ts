@@ -1,0 +1,96 @@
+import { join } from 'node:path'
+import { setTimeout as wait } from 'node:timers/promises'
+import type { Pipeline } from '../api/requests.ts'
+import { SystemClock } from '../clock.ts'
+import { type Config, ConfigError, dataFolder, mediaFolder } from '../config.ts'
+import type { Installation } from '../installation/open.ts'
+import { allMirrors } from '../records/mirror-commands.ts'
+import type { Database } from '../storage/database.ts'
+import { accountBySid } from '../storage/lookups.ts'
+import { HostedClient, HostedError } from '../transfer/hosted/client.ts'
+import { MediaFetcher } from '../transfer/hosted/media.ts'
+import { sidOf } from '../transfer/hosted/record.ts'
+import { HostedSender } from './hosted-write.ts'
+import { Mirror } from './mirror.ts'
+import { MirrorStore } from './store.ts'
+
+/** How a hosted account is followed. */
+export interface MirrorSettings {
+  /** Where its API is, without `/v1`. */
+  readonly url: string
+  readonly mediaUrl: string
+  readonly username: string
+  readonly password: string
+  /** Null: it is asked whose the key is. */
+  readonly account_sid: string | null
+  readonly reads: 'hosted' | 'here'
+  /** Of what is read besides the requests of programs. */
+  readonly perSecond: number
+  readonly concurrency: number
+  readonly passEveryMs: number
+  /** How long the hosted side may take for one request. */
+  readonly timeoutMs: number
+  /** The auth token of the hosted account, which signs webhooks; null: none are taken. */
+  readonly eventsToken: string | null
+}
+
+type Needed = Pick<Installation, 'database' | 'vault' | 'clock' | 'log'> & {
+  readonly config: Config
+  readonly pipeline: Pipeline
+  readonly maxBodyBytes: number
+}
+
+/** Opens what follows a hosted account. Throws ConfigError. */
+export async function openMirror(settings: MirrorSettings, needed: Needed): Promise<Mirror> {
+  const { database, vault, clock, log, config, pipeline, maxBodyBytes } = needed
+  const { url, mediaUrl, username, password, perSecond, concurrency } = settings
+  // The pace is one of the real time, whatever clock a test has.
+  const pace = { clock: new SystemClock(), wait: (ms: number) => wait(ms), random: Math.random }
+  const client = new HostedClient({ url, username, password, perSecond, concurrency, ...pace })
+  const account_sid = settings.account_sid ?? (await accountOf(client))
+  if (!(await database.read.one(accountBySid, { sid: account_sid }))) {
+    await client.close()
+    throw new ConfigError(
+      `there is no account ${account_sid} here: parley accounts create --sid, then parley import --from-twilio`,
+    )
+  }
+  const kept = mediaFolder(config)
+  const from = join(dataFolder(config), 'mirror')
+  return Mirror.open({
+    ...settings,
+    account_sid,
+    database,
+    clock,
+    log,
+    pipeline,
+    client,
+    maxBodyBytes,
+    sender: new HostedSender(settings),
+    store: new MirrorStore({ database, vault, clock, account_sid }),
+    media: kept === null ? null : { fetcher: new MediaFetcher(client, mediaUrl, from), from, to: kept },
+    publicUrl: config.publicUrl,
+    atOnce: concurrency,
+  })
+}
+
+/** Returns the SID of the account that a key belongs to. Throws ConfigError. */
+async function accountOf(client: HostedClient): Promise<string> {
+  try {
+    return sidOf(await client.get('/v1/Configuration'), 'account_sid')
+  } catch (error) {
+    await client.close()
+    if (!(error instanceof HostedError)) throw error
+    throw new ConfigError(`whose the key is could not be found out (${error.message}): set TWILIO_ACCOUNT_SID, too`, {
+      cause: error,
+    })
+  }
+}
+
+/** Throws ConfigError when an account follows a hosted one, and nobody is there to follow: what is written here would be lost there. */
+export async function refuseFollowing({ read }: Pick<Database, 'read'>): Promise<void> {
+  const following = (await read.all(allMirrors, {})).find(({ state }) => state !== 'switched')
+  if (!following) return
+  throw new ConfigError(
+    `the account ${following.account_sid} follows a hosted one: start with parley mirror --from-twilio, or end that with parley mirror forget`,
+  )
+}
