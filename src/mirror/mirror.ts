@@ -105,7 +105,6 @@ export class Mirror implements Worker {
   #state: MirrorRow['state']
   #job: string | null = null
   #jobError: string | null = null
-  #onSwitched: () => Promise<void> = async () => {}
 
   private constructor(options: MirrorOptions, state: MirrorRow['state']) {
     this.#options = options
@@ -142,11 +141,6 @@ export class Mirror implements Worker {
   /** Whether the hosted side alone makes SIDs. */
   get isFollowing(): boolean {
     return this.#state !== 'switched'
-  }
-
-  /** Called when Parley answers itself. */
-  onSwitched(call: () => Promise<void>): void {
-    this.#onSwitched = call
   }
 
   start(): void {
@@ -214,11 +208,6 @@ export class Mirror implements Worker {
     }
   }
 
-  /** Reads everything that is known to be different, again and again until nothing is left but what fails. */
-  async settled(): Promise<void> {
-    while ((await this.#settleDue()) > 0);
-  }
-
   /** Begins a comparison, or the switch after one. Returns false while another job is under way. */
   begin(job: 'compare' | 'pass' | 'switch', options: { readonly quick: boolean; readonly force: boolean }): boolean {
     if (this.#job !== null || !this.isFollowing) return false
@@ -262,10 +251,10 @@ export class Mirror implements Worker {
     }
   }
 
-  /** Reads a batch of what is due. Returns how many. */
-  async #settleDue(signal?: AbortSignal): Promise<number> {
-    const { database, account_sid, clock, atOnce } = this.#options
-    const due = await database.read.all(dueTargets, { account_sid, now: clock.now(), limit: batch })
+  /** Reads a batch of what was due at an instant, by default now. Returns how many. */
+  async #settleDue(signal?: AbortSignal, until = this.#options.clock.now()): Promise<number> {
+    const { database, account_sid, atOnce } = this.#options
+    const due = await database.read.all(dueTargets, { account_sid, now: until, limit: batch })
     const ranks = Map.groupBy(
       due.map(({ key, marks, attempts }) => ({ target: targetOf(key), key, marks, attempts })),
       ({ target }) => rankOf(target),
@@ -296,7 +285,7 @@ export class Mirror implements Worker {
       const scope = await this.#settler.scopeOf(target)
       if (scope?.startsWith('CH')) this.#touched.add(scope)
       await this.#scopes.run(scope, () => this.#settler.settle(target))
-      await database.write('settleTarget', { account_sid, key, marks })
+      await database.write('settleTarget', { account_sid, key, marks, now: clock.now() })
     } catch (error) {
       const reason = error instanceof Error ? error.message : 'it failed'
       log.warn({ target: target.kind, attempts: attempts + 1, reason }, 'what the hosted side has is not stored yet')
@@ -356,14 +345,16 @@ export class Mirror implements Worker {
   async #switch({ quick, force }: { readonly quick: boolean; readonly force: boolean }): Promise<void> {
     const { database, account_sid, clock, log } = this.#options
     // While writes still go on: what takes long is done before they are held.
-    await this.#settleAll('before writes are held', () => this.#pass())
-    const before = await this.#compare(null)
-    if (before.count > 0) await this.#settleAll('before writes are held')
+    await this.#pass()
+    await this.#settleAll('before writes are held', clock.now())
+    await this.#compare(null)
+    await this.#settleAll('before writes are held', clock.now())
     try {
       this.#state = 'switching'
       await database.write('setMirror', { account_sid, state: 'switching' })
       await this.#scopes.idle()
-      await this.#settleAll('at the switch', quick ? undefined : () => this.#pass())
+      if (!quick) await this.#pass()
+      await this.#settleAll('while writes were held', null)
       const { count } = await this.#compare(quick ? new Set(this.#touched) : null)
       if (count > 0 && !force) throw new Error(`${count} differences: it goes on following (parley mirror status names them)`)
       for await (const row of this.#local.rows({ resource: services, service: null })) {
@@ -377,22 +368,21 @@ export class Mirror implements Worker {
       await database.write('setMirror', { account_sid, state: 'following' })
       throw error
     }
-    await this.#onSwitched()
   }
 
-  /** Throws when something cannot be read. */
-  async #settleAll(when: string, first?: () => Promise<void>): Promise<void> {
-    const { database, account_sid } = this.#options
-    await first?.()
+  /** Reads all that was due at an instant; null: all there is, while nothing is added. Throws when something cannot be read. */
+  async #settleAll(when: string, until: number | null): Promise<void> {
+    const { database, account_sid, client, clock } = this.#options
     for (let tries = 0; ; tries++) {
       await this.#closeLost()
-      await this.settled()
+      while ((await this.#settleDue(undefined, until ?? clock.now())) > 0);
       const left = await database.read.one(workCounts, { account_sid })
-      if (Number(left?.all ?? 0) === 0) return
-      if (Number(left?.failing ?? 0) > 0 && tries >= maxSettleTries) {
-        throw new Error(`${left?.failing} of what was read ${when} could not be stored (parley mirror status names them)`)
+      const failing = Number(left?.failing ?? 0)
+      if (failing === 0 && (until !== null || Number(left?.all ?? 0) === 0)) return
+      if (failing > 0 && tries >= maxSettleTries) {
+        throw new Error(`${failing} of what was read ${when} could not be stored (parley mirror status names them)`)
       }
-      await this.#options.client.options.wait(500)
+      await client.options.wait(500)
     }
   }
 }

@@ -77,6 +77,7 @@ const saveMirror = updateRow(
 )
 const deleteWork = deleteRow('mirror_work', ['account_sid', 'key'])
 const marked = updateRow('mirror_work', ['account_sid', 'key'], ['marks', 'attempts', 'error', 'date_due'])
+const waitsAnew = updateRow('mirror_work', ['account_sid', 'key'], ['date_created', 'date_due'])
 const deleteSettled = deleteRow('mirror_work', ['account_sid', 'key', 'marks'])
 
 const deleteAllWork = shape<{ none?: null }>()((db) => db.deleteFrom('mirror_work'))
@@ -171,12 +172,15 @@ export const mirrorCommands = {
     return { applied, removed }
   }),
 
-  /** A target has been read: it is done, unless it has been asked for meanwhile. */
+  /** A target has been read, from before `now`: it is done, or waits anew where it has been asked for meanwhile. */
   async settleTarget(
     tx: Tx,
-    { account_sid, key, marks }: OfAccount & { readonly key: string; readonly marks: number },
+    input: OfAccount & { readonly key: string; readonly marks: number; readonly now: number },
   ): Promise<void> {
-    await tx.run(deleteSettled, { account_sid, key, marks })
+    const { account_sid, key, marks, now } = input
+    if ((await tx.run(deleteSettled, { account_sid, key, marks })) > 0) return
+    const work = await tx.hold(workByKey, { account_sid, key }, 'change')
+    if (work) await tx.run(waitsAnew, { ...work, date_created: now, date_due: now })
   },
 
   /** A target could not be read: it is tried again from `date_due` on. */
