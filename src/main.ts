@@ -36,6 +36,7 @@ import { MediaCleanup } from './media/cleanup.ts'
 import { MediaExpiry } from './media/expiry.ts'
 import { mediaSurfaces } from './media/http.ts'
 import type { MediaStore } from './media/store.ts'
+import { eventRoutes } from './mirror/events.ts'
 import type { Mirror } from './mirror/mirror.ts'
 import { type MirrorSettings, openMirror, refuseFollowing } from './mirror/open.ts'
 import { healthRoutes, metricsRoutes } from './observability/health.ts'
@@ -162,6 +163,7 @@ export async function start(config: Config, options: StartOptions = {}): Promise
       logins,
       operator,
       mirror,
+      eventsToken: options.mirror?.eventsToken ?? null,
       beforeRequest: clock?.follow,
       limits: options.limits,
     }
@@ -236,13 +238,14 @@ function createServer(
     readonly logins: Logins
     readonly operator: Operator
     readonly mirror: Mirror | null
+    readonly eventsToken: string | null
     readonly beforeRequest: (() => Promise<void>) | undefined
     readonly limits: Partial<HttpLimits> | undefined
   },
 ): { server: FastifyInstance; gateway: Gateway } {
   const { config, installation, metrics, read, checks } = shared
   const { database, vault, clock, log } = installation
-  const { email, pipeline, timers, idle, testMode, channels, store, logins, operator, mirror, beforeRequest } = parts
+  const { email, pipeline, timers, idle, testMode, channels, store, logins, operator, mirror, eventsToken, beforeRequest } = parts
   const limits = {
     ...defaultLimits,
     maxConnections: config.maxConnections ?? defaultConnections(),
@@ -288,6 +291,9 @@ function createServer(
     prefix: '/admin/v1',
   })
   server.register(channels.webhooks(limits))
+  if (mirror && eventsToken !== null) {
+    server.register(eventRoutes({ mirror, auth_token: eventsToken, publicUrl: config.publicUrl, limits, log }))
+  }
   server.register(homeRoutes(config))
   if (config.console) server.register(consoleRoutes())
   server.register(healthRoutes({ database }))

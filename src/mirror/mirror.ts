@@ -138,6 +138,10 @@ export class Mirror implements Worker {
     return new Mirror(options, state)
   }
 
+  get account_sid(): string {
+    return this.#options.account_sid
+  }
+
   /** Whether the hosted side alone makes SIDs. */
   get isFollowing(): boolean {
     return this.#state !== 'switched'
