@@ -85,7 +85,7 @@ export interface Report {
 const maxDifferences = 1000
 const maxShown = 100
 const batch = 200
-const longestDelayMs = 300_000
+const longestDelayMs = 60_000
 
 /**
  * An account that follows a hosted one. Its writes are sent there, and what is answered is stored here; what comes about in other ways is
@@ -103,12 +103,15 @@ export class Mirror implements Worker {
   /** Conversations that were written or read since the last comparison. */
   readonly #touched = new Set<string>()
   #state: MirrorRow['state']
+  /** Whether it is known which service paths without one mean. */
+  #isReady: boolean
   #job: string | null = null
   #jobError: string | null = null
 
-  private constructor(options: MirrorOptions, state: MirrorRow['state']) {
+  private constructor(options: MirrorOptions, { state, date_passed }: Pick<MirrorRow, 'state' | 'date_passed'>) {
     this.#options = options
     this.#state = state
+    this.#isReady = date_passed !== null
     const { client, store, media, pipeline, account_sid, log } = options
     this.#local = new LocalReader(pipeline, account_sid)
     this.#settler = new Settler({ client, store, media, local: this.#local })
@@ -117,7 +120,7 @@ export class Mirror implements Worker {
       settler: this.#settler,
       scopes: this.#scopes,
       inFlight: this.#inFlight,
-      isOpen: () => this.#state === 'following',
+      isOpen: () => this.#state === 'following' && this.#isReady,
       touched: (conversation) => this.#touched.add(conversation),
       nudge: () => this.#loop.nudge(),
     })
@@ -134,8 +137,7 @@ export class Mirror implements Worker {
     // A switch that was interrupted has to be asked for again.
     const state = known?.state === 'switched' ? 'switched' : 'following'
     const begun = known ? {} : { date_started: clock.now() }
-    await database.write('setMirror', { account_sid, url, state, ...begun })
-    return new Mirror(options, state)
+    return new Mirror(options, await database.write('setMirror', { account_sid, url, state, ...begun }))
   }
 
   get account_sid(): string {
@@ -231,6 +233,10 @@ export class Mirror implements Worker {
 
   async #work(signal: AbortSignal): Promise<number> {
     const { database, account_sid, clock, passEveryMs } = this.#options
+    if (!this.#isReady) {
+      await this.#scopes.run('account', () => this.#settler.settle({ kind: 'account', args: [] }))
+      this.#isReady = true
+    }
     await this.#closeLost()
     while (!signal.aborted && this.isFollowing && (await this.#settleDue(signal)) > 0);
     const row = await database.read.one(mirrorOfAccount, { account_sid })

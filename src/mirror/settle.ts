@@ -192,12 +192,18 @@ export class Settler {
     const { client, local, store } = this.#options
     const targets: string[] = []
     const path = `${inService(service)}/Conversations?StartDate=${day}T00:00:00Z&PageSize=100`
-    for await (const { rows } of client.pages(path, 'conversations')) {
-      for (const row of rows) {
-        const sid = sidOf(row)
-        if (await local.row({ resource: conversations, service }, sid)) continue
-        targets.push(targetText('conversation', service, sid), targetText('messages', service, sid))
+    try {
+      for await (const { rows } of client.pages(path, 'conversations')) {
+        for (const row of rows) {
+          const sid = sidOf(row)
+          if (await local.row({ resource: conversations, service }, sid)) continue
+          targets.push(targetText('conversation', service, sid), targetText('messages', service, sid))
+        }
       }
+    } catch (error) {
+      if (!isGone(error)) throw error
+      // The service itself.
+      targets.push(targetText('service', service), targetText('account'))
     }
     await store.store({ targets })
   }
