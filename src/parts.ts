@@ -6,9 +6,9 @@ import type { Logins } from './api/operator.ts'
 import type { ProxyCheck } from './api/origin.ts'
 import type { Pipeline } from './api/requests.ts'
 import { ResponseCache } from './api/response-cache.ts'
+import { WaitingWrites } from './api/waiting-writes.ts'
 import { AuditKeeper } from './audit/keeper.ts'
 import { systemAct } from './audit/log.ts'
-import { WaitingWrites } from './api/waiting-writes.ts'
 import { Cleanup } from './background/cleanup.ts'
 import { Erasures } from './background/erasures.ts'
 import { kinds, Retention } from './background/retention.ts'
@@ -263,8 +263,7 @@ export function createPipeline(shared: Shared, timers: Timers): Pipeline {
 function createWrites({ config, installation: { database }, metrics, tracer }: Shared): Pick<Pipeline, 'write' | 'writeAll'> {
   const write: Pipeline['write'] = (resource, request) =>
     committed(tracer, [{ resource: resource.name, request }], ([change]) => database.write('change', change))
-  const writeAll: Pipeline['writeAll'] = (changes) =>
-    committed(tracer, changes, (traced) => database.write('changeAll', traced))
+  const writeAll: Pipeline['writeAll'] = (changes) => committed(tracer, changes, (traced) => database.write('changeAll', traced))
   if (config.maxWaitingWrites === 0) return { write, writeAll }
   const waiting = new WaitingWrites({ max: config.maxWaitingWrites, onRefused: () => metrics.countLimited('waiting_writes') })
   return {

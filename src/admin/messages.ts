@@ -41,7 +41,7 @@ const locateMessage: OperationSchema = {
 
 /** Where a message is among those of its conversation. */
 export function messageRoutes({ database: { read }, vault }: Pick<Installation, 'database' | 'vault'>): FastifyPluginAsync {
-  const secret = vault.derive('page tokens')
+  const secrets = vault.deriveAll('page tokens')
   return async (routes) => {
     routes.get<{ Params: Place }>(
       '/services/:service/conversations/:sid/messages/:message',
@@ -57,7 +57,7 @@ export function messageRoutes({ database: { read }, vault }: Pick<Installation, 
         const key = message.message_index + later
         // What is not so far back is on the first page, which goes on with what comes.
         if (key < conversation.last_message_index) {
-          const issuer = issuerOf(secret, messages, { account, service, parents: [conversation] }, order)
+          const issuer = issuerOf(secrets, messages, { account, service, parents: [conversation] }, order)
           query.set('PageToken', tokenFrom(issuer, { key, sid: behindSids }))
         }
         const page_url = `/v1/Services/${service.sid}/Conversations/${conversation.sid}/Messages?${query}`

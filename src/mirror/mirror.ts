@@ -368,7 +368,10 @@ export class Mirror implements Worker {
       const { count } = await this.#compare(quick ? new Set(this.#touched) : null)
       if (count > 0 && !force) throw new Error(`${count} differences: it goes on following (parley mirror status names them)`)
       for await (const row of this.#local.rows({ resource: services, service: null })) {
-        while ((await database.write('armTimers', { service_sid: String(row.sid), max: 1000 })) === 1000);
+        const service_sid = String(row.sid)
+        for (let after: string | null = ''; after !== null; ) {
+          after = (await database.write('armTimers', { service_sid, after, max: 1000 })).next_after
+        }
       }
       await database.write('setMirror', { account_sid, state: 'switched', date_switched: clock.now() })
       this.#state = 'switched'

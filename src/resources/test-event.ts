@@ -65,7 +65,7 @@ export async function sendTestEvent(tx: Tx, request: TestEventRequest): Promise<
     message_sid: null,
     participant_sid: null,
   }
-  return enqueueDelivery(tx, delivery, request.now)
+  return enqueueDelivery(tx, delivery, request)
 }
 
 async function findTarget(read: Reader, { target_sid: sid, conversation }: TestEventRequest): Promise<Found | undefined> {

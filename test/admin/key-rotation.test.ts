@@ -61,7 +61,16 @@ async function fill(server: TestServer, database: TestDatabase, hook: string): P
   await rows.insert('erasures', {
     ...{ id: 'ER1', account_sid, status: 'done', dry_run: 0, messages: 'redact', subject: 'identity', subject_hash: 'x' },
     ...{ pseudonym: 'erased-1', requested_by: 'test', reference: null, sealed: new Vault(before).seal('{}'), step: null },
-    ...{ counts: '{}', files: '[]', storage: null, owner: null, date_created: 1, date_started: 1, date_finished: 1 },
+    ...{
+      counts: '{}',
+      failures: 0,
+      date_retry: null,
+      storage: null,
+      owner: null,
+      date_created: 1,
+      date_started: 1,
+      date_finished: 1,
+    },
   })
 }
 
