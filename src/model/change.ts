@@ -250,7 +250,7 @@ async function notifyAndEmit(tx: Tx, { resource, change }: Step, facts: Facts, o
 async function save(tx: Tx, registry: Registry, { resource, change, loaded }: Step, facts: Facts): Promise<void> {
   const { verb, before } = change
   const after: BaseRow | null = resource.number ? await resource.number(tx, change, facts) : change.after
-  if (verb === 'create' && after) await tx.run(insertRow(resource.table, Object.keys(after)), { ...after })
+  if (verb === 'create' && after) await tx.must(insertRow(resource.table, Object.keys(after)), { ...after })
   if (verb === 'update' && after) await saveUpdate(tx, resource, before, after)
   if (after) await saveDocument(tx, resource, before, after)
   if (verb === 'remove') await saveRemoval(tx, registry, resource, before, facts)
@@ -269,8 +269,7 @@ async function saveUpdate(tx: Tx, resource: AnyResource, before: BaseRow, after:
   if (changed.length === 0) return
   // The revision that the rule decided on is part of the key, so that no concurrent change is overwritten.
   const query = updateNames(resource.table, [...scopeColumns(resource), 'sid', 'revision'], changed)
-  const updated = await tx.run(query, { ...values, was_revision: before.revision })
-  if (updated === 0) throw new ConflictError(`${resource.table} ${after.sid}`)
+  await tx.must(query, { ...values, was_revision: before.revision })
 }
 
 async function saveRemoval(tx: Tx, registry: Registry, resource: AnyResource, before: BaseRow, facts: Facts): Promise<void> {

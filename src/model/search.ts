@@ -20,7 +20,7 @@ export async function saveDocument(tx: Tx, resource: AnyResource, before: BaseRo
     await tx.run(deleteDocument, { service_sid: String(values.service_sid), sid: after.sid })
   }
   const document = documentFor(resource, values)
-  if (document) await tx.run(insertDocument, { ...document })
+  if (document) await tx.must(insertDocument, { ...document })
 }
 
 /** Returns the document of a row; null when there is no word in it. */

@@ -19,6 +19,11 @@ export type Hold = 'change' | 'keep'
 export interface Tx extends Reader {
   /** Runs a statement; returns how many rows it changed. Throws ConflictError when an inserted row exists. */
   run<A extends object>(query: Shape<A, unknown>, args: A): Promise<number>
+  /**
+   * As `run`, for a statement that has to change a row: where it changes none, the command fails with ConflictError. PostgreSQL says so at
+   * the end of the transaction at the latest, so that the command need not wait for it.
+   */
+  must<A extends object>(query: Shape<A, unknown>, args: A): Promise<void>
   /** As `all`, for work that must be done once: locks the rows, and leaves out those that another transaction has locked. */
   claim<A extends object, R>(query: Shape<A, R>, args: A): Promise<R[]>
   /** The number of parts the deliveries are divided into, see `Slots`. */

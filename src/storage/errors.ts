@@ -1,7 +1,15 @@
+import type { AnyShape } from './shapes.ts'
+
 /** Something else changed what a command had read: it is undone and tried again by the engine, never seen by a caller. */
 export class ConflictError extends Error {
   override readonly name = 'ConflictError'
   readonly code = 'PARLEY_CONFLICT'
+}
+
+/** Returns the error of a write that has to change a row and changes none: an insert met an equal key, an update another revision. */
+export function changedNothing({ plain }: AnyShape): ConflictError {
+  if (!plain) return new ConflictError('nothing changed')
+  return new ConflictError(`${plain.verb} ${plain.table}: ${plain.verb === 'insert' ? 'taken' : 'changed'} meanwhile`)
 }
 
 /** Another process has the database file. The message says what to do. */

@@ -1,7 +1,7 @@
 import { type Kysely, type SelectQueryBuilder, sql } from 'kysely'
 import type { Tx } from './database.ts'
 import type { Tables } from './schema.ts'
-import { type PlainWrite, type Shape, shape } from './shapes.ts'
+import { type Plain, type Shape, shape } from './shapes.ts'
 
 /**
  * The plain queries that any resource needs, built from table and column names. Each distinct one is compiled once and kept.
@@ -25,7 +25,7 @@ const compiled = new Map<string, Shape<Args, unknown>>()
 function once<R>(
   key: string,
   build: (db: Untyped, a: Args) => { compile(): { sql: string; parameters: readonly unknown[] } },
-  plain?: PlainWrite,
+  plain?: Plain,
 ): Shape<Args, R> {
   const known = compiled.get(key)
   // The caller's types say what the names select, here and below.
@@ -45,8 +45,10 @@ export function rowsBy<T extends Table, const C extends readonly Column<T>[]>(
 
 /** As `rowsBy`, for columns that are known only at run time: scope columns of a declared resource. */
 export function rowsByNames<R>(table: Table, columns: readonly string[]): Shape<Args, R> {
-  return once(`rows ${table} ${columns}`, (db, a) =>
-    columns.reduce((query, column) => query.where(column, '=', a[column]), db.selectFrom(table).selectAll()),
+  return once(
+    `rows ${table} ${columns}`,
+    (db, a) => columns.reduce((query, column) => query.where(column, '=', a[column]), db.selectFrom(table).selectAll()),
+    { verb: 'select', table, columns },
   )
 }
 
@@ -60,8 +62,8 @@ export function insertRow(table: Table, columns: readonly string[]): Shape<Args,
 }
 
 /** Inserts a whole row. Throws ConflictError when a row with one of its keys exists. */
-export async function insert<T extends Table>(tx: Pick<Tx, 'run'>, table: T, row: Tables[T]): Promise<void> {
-  await tx.run(insertRow(table, Object.keys(row)), { ...row })
+export async function insert<T extends Table>(tx: Pick<Tx, 'must'>, table: T, row: Tables[T]): Promise<void> {
+  await tx.must(insertRow(table, Object.keys(row)), { ...row })
 }
 
 /** Arguments of an update: values of the key and of what changes; `was_<column>` for a key column that itself changes. */

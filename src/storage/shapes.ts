@@ -30,6 +30,14 @@ export function boundValue(placeholder: Placeholder, args: object): unknown {
   return 'argument' in placeholder ? (args as Readonly<Record<string, unknown>>)[placeholder.argument] : placeholder.constant
 }
 
+/** A query of one table. */
+export interface PlainRead {
+  readonly verb: 'select'
+  readonly table: string
+  /** It selects whole rows by these columns, each by the argument of its name. Null: by other conditions. */
+  readonly columns: readonly string[] | null
+}
+
 /** What a plain insert or update does, for an engine that merges many of the same kind into one statement. */
 export type PlainWrite =
   | { readonly verb: 'insert'; readonly table: string; readonly columns: readonly string[] }
@@ -40,12 +48,14 @@ export type PlainWrite =
       readonly changed: readonly string[]
     }
 
+export type Plain = PlainRead | PlainWrite
+
 /** A query that is built once, with arguments `A` and rows `R`. */
 export interface Shape<A, R> {
   /** The index under which a connection keeps the prepared statement. */
   readonly id: number
   compile(dialect: Dialect): Compiled
-  readonly plain?: PlainWrite
+  readonly plain?: Plain
   /** Only for inference: no value. */
   readonly types?: { arguments: (args: A) => void; row: R }
 }
@@ -91,8 +101,8 @@ export function declaredShapes(): readonly AnyShape[] {
  * Declares a query: `shape<{ sid: string }>()((db, a) => db.selectFrom('services').selectAll().where('sid', '=', a.sid))`.
  * Kysely only compiles it, once per dialect; building on every call costs twice the query itself, its stock driver fifteen times.
  */
-export function shape<A extends object>(): <R>(build: (db: Builder, a: A) => Compilable<R>, plain?: PlainWrite) => Shape<A, R> {
-  return <R>(build: (db: Builder, a: A) => Compilable<R>, plain?: PlainWrite) => {
+export function shape<A extends object>(): <R>(build: (db: Builder, a: A) => Compilable<R>, plain?: Plain) => Shape<A, R> {
+  return <R>(build: (db: Builder, a: A) => Compilable<R>, plain?: Plain) => {
     const compiled = new Map<Dialect, Compiled>()
     const declared: Shape<A, R> = {
       id: shapes.length,

@@ -1,4 +1,5 @@
 import { setImmediate as turn } from 'node:timers/promises'
+import fc from 'fast-check'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { ApiError } from '../../src/errors.ts'
 import type { Database, Notice } from '../../src/storage/database.ts'
@@ -80,6 +81,33 @@ describe('writing', () => {
     const again = await Promise.allSettled(addresses.map((address) => database.write('block', block(address))))
     expect(again.filter(({ status }) => status === 'fulfilled')).toEqual([])
     expect(await blocked()).toEqual(addresses)
+  })
+
+  test('commands side by side see what those before them have written to a row, however they find and write it', async () => {
+    const { database, failures } = await opened()
+    const sids = ['a', 'b', 'c']
+    const starts = sids.map((sid) => database.write('startCount', { sid, service_sid: `of ${sid}` }))
+    expect(await Promise.all(starts)).toEqual([true, true, true])
+    const choices = fc.record({
+      sid: fc.constantFrom(...sids),
+      by: fc.constantFrom('sid' as const, 'service_sid' as const),
+      way: fc.constantFrom('plain', 'plain', 'plain', 'read first', 'read again', 'in the database'),
+    })
+    const expected = new Map<string, number[]>()
+    const counted = new Map<string, (number | undefined)[]>()
+    await fc.assert(
+      fc.asyncProperty(fc.array(choices, { minLength: 1, maxLength: 40 }), async (chosen) => {
+        const values = await Promise.all(chosen.map((each) => database.write('countUp', each)))
+        for (const [i, { sid }] of chosen.entries()) {
+          const before = expected.get(sid) ?? []
+          expected.set(sid, [...before, before.length + 1])
+          counted.set(sid, [...(counted.get(sid) ?? []), values[i]])
+        }
+        for (const [sid, values] of counted) expect(values.toSorted((a = 0, b = 0) => a - b)).toEqual(expected.get(sid))
+      }),
+      { numRuns: 30 },
+    )
+    expect(failures).toEqual([])
   })
 
   test('nobody is told of what is undone', async () => {

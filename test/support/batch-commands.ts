@@ -7,6 +7,12 @@ import { shape } from '../../src/storage/shapes.ts'
 
 const byName = rowsBy('installation', ['name'])
 const blockByAddress = rowsBy('mail_blocks', ['account_sid', 'address'])
+const removalBySid = rowsBy('removals', ['sid'])
+const removalByService = rowsBy('removals', ['service_sid'])
+const recount = updateRow('removals', ['sid', 'date_created'], ['date_created'])
+const increment = shape<{ sid: string }>()((db, a) =>
+  db.updateTable('removals').set({ date_created: sql`date_created + 1` }).where('sid', '=', a.sid),
+)
 const recountBlock = updateRow('mail_blocks', ['account_sid', 'address'], ['error_code'])
 
 /** All rows of a table that no single column names. */
@@ -97,6 +103,26 @@ export const commands = {
     if (!row) throw new Error('there is no such row')
     await tx.run(recountBlock, { ...row, error_code: row.error_code + 1 })
     return row.error_code + 1
+  },
+
+  /** Inserts a row and finds it. */
+  async startCount(tx: Tx, key: { readonly sid: string; readonly service_sid: string }): Promise<boolean> {
+    await tx.one(removalBySid, { sid: key.sid })
+    await insert(tx, 'removals', { ...key, date_created: 0 })
+    return (await tx.one(removalBySid, { sid: key.sid })) !== undefined
+  },
+
+  /** Counts one up in a row with a SID, in one of several ways; returns what it is then. */
+  async countUp(tx: Tx, { sid, by, way }: { readonly sid: string; readonly by: 'sid' | 'service_sid'; readonly way: string }) {
+    if (way === 'read first') await tx.one(removalBySid, { sid })
+    const find = () =>
+      by === 'sid' ? tx.hold(removalBySid, { sid }, 'change') : tx.hold(removalByService, { service_sid: `of ${sid}` }, 'change')
+    const row = await find()
+    if (!row) throw new Error('there is no such row')
+    if (way === 'in the database') await tx.run(increment, { sid })
+    else await tx.must(recount, { ...row, date_created: row.date_created + 1, was_date_created: row.date_created })
+    if (way === 'read again') return (await tx.one(removalBySid, { sid }))?.date_created
+    return way === 'in the database' ? (await find())?.date_created : row.date_created + 1
   },
 
   /** Takes the whole writer thread down, as running out of memory would. */

@@ -13,6 +13,8 @@ export interface PendingQuery {
   readonly lock: Lock
   /** Not to be merged with others. */
   readonly alone?: boolean
+  /** Queries that have to be executed before this one. */
+  readonly after?: readonly PendingQuery[]
   /** Called with the rows of a read, or with how many rows a run changed. A method, so that callers may name the type of rows. */
   done(rows: readonly unknown[], changed: number): void
   readonly fail: (error: Error) => void
@@ -25,26 +27,31 @@ type Group = [PendingQuery, ...PendingQuery[]]
 const maxMerged = 500
 
 /**
- * Sends all pending queries at once: those of one shape are merged into one statement, and statements are pipelined. Resolves when
- * every query has its result or its error; never rejects.
+ * Sends all pending queries at once: those of one shape are merged into one statement, and statements are pipelined, in the order of
+ * the first query of each. Resolves when every query has its result or its error; never rejects.
  */
 export async function sendAll(client: ClientBase, queries: readonly PendingQuery[], types: ColumnTypes): Promise<void> {
   const groups: Group[] = []
-  const open = new Map<string, Group>()
+  const open = new Map<string, { readonly group: Group; readonly at: number }>()
+  const places = new Map<PendingQuery, number>()
   for (const query of queries) {
     if (query.kind === 'read' && hasNul(query.args)) {
       query.done([], 0)
       continue
     }
     const key = `${query.shape.id}${query.kind}${query.lock}`
-    const group = open.get(key)
-    if (group && group.length < maxMerged && !query.alone) {
-      group.push(query)
+    const found = open.get(key)
+    // Of those sent earlier there is no place: they have been executed.
+    const behind = Math.max(-1, ...(query.after ?? []).map((earlier) => places.get(earlier) ?? -1))
+    if (found && found.at > behind && found.group.length < maxMerged && !query.alone) {
+      found.group.push(query)
+      places.set(query, found.at)
       continue
     }
-    const another: Group = [query]
-    groups.push(another)
-    if (!query.alone) open.set(key, another)
+    const group: Group = [query]
+    const at = groups.push(group) - 1
+    places.set(query, at)
+    if (!query.alone) open.set(key, { group, at })
   }
   const stream = streamOf(client)
   // One packet for all statements.
@@ -104,7 +111,7 @@ async function read(client: ClientBase, group: Group): Promise<void> {
 
 async function write(client: ClientBase, group: Group, types: ColumnTypes): Promise<void> {
   const [{ shape }] = group
-  const { plain } = shape
+  const plain = shape.plain?.verb === 'select' ? undefined : shape.plain
   const inputs = group.map(({ args }) => args)
   const statement = plain && inputs.length > 1 ? manyWrites(shape, plain, inputs, types) : undefined
   if (!plain || !statement) {

@@ -1,7 +1,7 @@
 import { type ClientBase, DatabaseError } from 'pg'
 import { ApiError, errorOf } from '../../errors.ts'
 import type { Commands, Hold, Notice, Reader, Tx } from '../database.ts'
-import { ConflictError } from '../errors.ts'
+import { ConflictError, changedNothing } from '../errors.ts'
 import type { Job } from '../jobs.ts'
 import type { AnyShape, Shape } from '../shapes.ts'
 import { isGoingDown } from './failures.ts'
@@ -57,11 +57,21 @@ interface Running {
   readonly notices: Notice[]
   /** Names of the rows it has locked. */
   readonly holds: Set<string>
+  /** Writes that it has not waited for: whatever it asks for next comes after them. */
+  after: readonly PendingQuery[]
   /** Writing statements in flight, and whether one has changed a row. */
   writing: number
   written: boolean
   outcome: Outcome
 }
+
+/** A row, and the table it is in. */
+interface KnownRow {
+  readonly table: string
+  row: object
+}
+
+type Values = Readonly<Record<string, unknown>>
 
 /** The lock on a row among the commands of one transaction. */
 interface Held {
@@ -85,6 +95,14 @@ export class Transaction {
   readonly #held = new Map<string, Held>()
   #pending: PendingQuery[] = []
   #scheduled = false
+  /** Writes to be sent of the commands that have released a row, by its name: whoever locks it next comes after them. */
+  readonly #left = new Map<string, readonly PendingQuery[]>()
+  /** Rows that are locked against all other transactions, as the writes of this one leave them, by SID. */
+  readonly #known = new Map<string, KnownRow>()
+  /** Writes to be sent, by their table. */
+  readonly #unsent = new Map<string, readonly PendingQuery[]>()
+  /** What plain queries have found, by table: until the transaction writes to it. */
+  readonly #read = new Map<string, Map<string, readonly unknown[]>>()
   #running = 0
   /** Why the transaction has to be rolled back. */
   #failure: Error | undefined
@@ -114,6 +132,7 @@ export class Transaction {
         job,
         notices: [],
         holds: new Set(),
+        after: [],
         writing: 0,
         written: false,
         outcome: notRun,
@@ -148,7 +167,8 @@ export class Transaction {
     }
     for (const sid of one.holds) this.#release(sid, one)
     this.#running--
-    if (this.#running === 0) this.#finished()
+    // Writes that nobody waits for may still have to be sent.
+    if (this.#running === 0 && !this.#scheduled) this.#finished()
   }
 
   /** `unknown` makes the error for a commit without an answer. */
@@ -175,13 +195,20 @@ export class Transaction {
   }
 
   #tx(one: Running): Tx {
-    const send = <R>(kind: PendingQuery['kind'], shape: AnyShape, args: object, lock: Lock) =>
+    const send = <R>(
+      kind: PendingQuery['kind'],
+      shape: AnyShape,
+      args: object,
+      lock: Lock,
+      others: readonly PendingQuery[] = [],
+    ) =>
       new Promise<{ rows: readonly R[]; changed: number }>((resolve, reject) => {
         this.#enqueue({
           kind,
           shape,
           args,
           lock,
+          after: [...one.after, ...others],
           done: (rows: readonly R[], changed) => resolve({ rows, changed }),
           fail: (error) => {
             this.#fail(error)
@@ -189,10 +216,24 @@ export class Transaction {
           },
         })
       })
-    const rows = async <R>(shape: AnyShape, args: object, lock: Lock) => [...(await send<R>('read', shape, args, lock)).rows]
+    const rows = async <R>(shape: AnyShape, args: object, lock: Lock, others?: readonly PendingQuery[]) => [
+      ...(await send<R>('read', shape, args, lock, others)).rows,
+    ]
+    /** What another command has read already: it could have been read by this one at the same time. */
+    const readOnce = async <R>(shape: Shape<never, R>, args: object): Promise<R[]> => {
+      if (shape.plain?.verb !== 'select') return rows<R>(shape, args, '')
+      const { table } = shape.plain
+      const ofTable = this.#read.get(table) ?? new Map<string, readonly unknown[]>()
+      this.#read.set(table, ofTable)
+      const key = `${shape.id} ${JSON.stringify(single(shape, args).values)}`
+      // The key holds the id of this query, so the rows have its type. What is written meanwhile makes the map another one.
+      const found = (ofTable.get(key) as readonly R[] | undefined) ?? (await rows<R>(shape, args, '', this.#unsent.get(table)))
+      ofTable.set(key, found)
+      return [...found]
+    }
     const reader: Pick<Reader, 'one' | 'all'> = {
-      one: async <A extends object, R>(query: Shape<A, R>, args: A) => (await rows<R>(query, args, ''))[0],
-      all: (query, args) => rows(query, args, ''),
+      one: async <A extends object, R>(query: Shape<A, R>, args: A) => (await readOnce<R>(query, args))[0],
+      all: (query, args) => readOnce(query, args),
     }
     return {
       ...reader,
@@ -200,20 +241,51 @@ export class Transaction {
       searchable: this.#searchable,
       claim: (query, args) => rows(query, args, ' for update skip locked'),
       hold: async <A extends object, R>(query: Shape<A, R>, args: A, how: Hold) => {
+        let name = 'sid' in args ? String(args.sid) : undefined
         for (;;) {
-          const row = (await rows<R>(query, args, locks[how]))[0]
-          // After waiting it is read again: it may have been changed or removed.
-          const wait = row && this.#hold(nameOf(row, query, args), one, how)
-          if (!wait) return row
+          const left = name === undefined ? undefined : this.#left.get(name)
+          if (left) one.after = [...one.after, ...left]
+          // The known row was selected by a query of the same table, and so has its columns.
+          const known = this.#knownRow(name, query, args) as R | undefined
+          const row = known ?? (await rows<R>(query, args, locks[how]))[0]
+          if (!row) return undefined
+          name = nameOf(row, query, args)
+          const wait = this.#hold(name, one, how)
           await wait
+          // It is read again where whoever had it meanwhile may have changed or removed it.
+          if (wait || (!known && this.#left.has(name) && this.#left.get(name) !== left)) continue
+          const { plain } = query
+          if (how === 'change' && plain?.verb === 'select' && plain.columns) this.#known.set(name, { table: plain.table, row })
+          return row
         }
+      },
+      must: async (query, args) => {
+        one.written = true
+        this.#learn(query, args)
+        const write: PendingQuery = {
+          kind: 'run',
+          shape: query,
+          args,
+          lock: '',
+          after: one.after,
+          done: (_rows, changed) => {
+            if (changed === 0) this.#fail(changedNothing(query))
+          },
+          fail: (error) => this.#fail(error),
+        }
+        one.after = [write]
+        if (query.plain) this.#unsent.set(query.plain.table, [...(this.#unsent.get(query.plain.table) ?? []), write])
+        this.#enqueue(write)
       },
       run: async (query, args) => {
         one.writing++
+        // What is read while it is on its way may be of before or after it.
+        this.#forget()
         const { changed } = await send('run', query, args, '')
+        this.#forget()
         one.writing--
         one.written ||= changed > 0
-        if (changed === 0 && query.plain?.verb === 'insert') throw new ConflictError(`${query.plain.table}: taken meanwhile`)
+        if (changed === 0 && query.plain?.verb === 'insert') throw changedNothing(query)
         return changed
       },
       notify: (notice) => void one.notices.push(notice),
@@ -239,7 +311,38 @@ export class Transaction {
     held?.by.delete(one)
     if (!held || held.by.size > 0) return
     this.#held.delete(sid)
+    if (held.how === 'change') this.#left.set(sid, one.after)
     for (const again of held.waiting) again()
+  }
+
+  /** Returns the row of this name, if it is known and the query would find it. */
+  #knownRow(name: string | undefined, { plain }: AnyShape, args: object): unknown {
+    const known = name === undefined ? undefined : this.#known.get(name)
+    if (!known || plain?.verb !== 'select' || !plain.columns || plain.table !== known.table) return undefined
+    const [found, sought]: Values[] = [{ ...known.row }, { ...args }]
+    return plain.columns.every((column) => found?.[column] === sought?.[column]) ? known.row : undefined
+  }
+
+  /** Takes a write over into the known rows. What cannot be told in advance is forgotten. */
+  #learn({ plain }: AnyShape, args: object): void {
+    if (!plain || plain.verb === 'select') {
+      this.#forget()
+      return
+    }
+    this.#read.delete(plain.table)
+    if (plain.verb === 'insert') return
+    const values: Values = { ...args }
+    const known = this.#known.get(String(values.sid))
+    if (!plain.key.some(({ column }) => column === 'sid')) this.#known.clear()
+    else if (known?.table === plain.table) {
+      const changed = plain.changed.map((column) => [column, values[column] ?? null])
+      known.row = { ...known.row, ...Object.fromEntries(changed) }
+    }
+  }
+
+  #forget(): void {
+    this.#known.clear()
+    this.#read.clear()
   }
 
   #enqueue(query: PendingQuery): void {
@@ -255,6 +358,8 @@ export class Transaction {
   async #round(): Promise<void> {
     const queries = this.#pending
     this.#pending = []
+    this.#left.clear()
+    this.#unsent.clear()
     if (this.#failure) for (const query of queries) query.fail(this.#failure)
     else await sendAll(this.#client, queries, this.#types)
     // A command that goes on issues its next query within this turn; one that does not waits for a row.
@@ -262,6 +367,7 @@ export class Transaction {
       if (this.#pending.length > 0) return void this.#round()
       this.#scheduled = false
       if (this.#running > 0) this.#endWaiting()
+      else this.#finished()
     })
   }
 

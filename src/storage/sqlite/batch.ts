@@ -1,6 +1,7 @@
 import type { ErrorName } from '../../error-catalogue.ts'
 import { ApiError } from '../../errors.ts'
 import { type Commands, type Notice, onlySlot, type Tx } from '../database.ts'
+import { changedNothing } from '../errors.ts'
 import { type Failure, failureOf } from '../failures.ts'
 import type { Job } from '../jobs.ts'
 import { type Connection, Statements } from './connection.ts'
@@ -106,6 +107,10 @@ export class BatchRunner {
   async #attempt(job: Job): Promise<Outcome> {
     const notices: Notice[] = []
     let written = false
+    const run: Tx['run'] = async (query, args) => {
+      written = true
+      return this.#statements.run(query, args)
+    }
     const tx: Tx = {
       one: async (query, args) => this.#statements.one(query, args),
       all: async (query, args) => this.#statements.all(query, args),
@@ -114,9 +119,9 @@ export class BatchRunner {
       claim: async (query, args) => this.#statements.all(query, args),
       slots: onlySlot.count,
       searchable: this.#searchable,
-      run: async (query, args) => {
-        written = true
-        return this.#statements.run(query, args)
+      run,
+      must: async (query, args) => {
+        if ((await run(query, args)) === 0) throw changedNothing(query)
       },
       notify: (notice) => {
         notices.push(notice)

@@ -9,13 +9,15 @@ import { shape } from '../../../storage/shapes.ts'
 import { canonicalAddress } from '../address-formats.ts'
 import { type MailHead, writeMailHead } from './mail.ts'
 
-const nonChat = shape<{ service_sid: string; conversation_sid: string }>()((db, a) =>
-  db
-    .selectFrom('participants')
-    .selectAll()
-    .where('service_sid', '=', a.service_sid)
-    .where('conversation_sid', '=', a.conversation_sid)
-    .where('address', 'is not', null),
+const nonChat = shape<{ service_sid: string; conversation_sid: string }>()(
+  (db, a) =>
+    db
+      .selectFrom('participants')
+      .selectAll()
+      .where('service_sid', '=', a.service_sid)
+      .where('conversation_sid', '=', a.conversation_sid)
+      .where('address', 'is not', null),
+  { verb: 'select', table: 'participants', columns: null },
 )
 
 /** Reads the participants of a conversation that are reached by a messaging channel. */
