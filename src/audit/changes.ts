@@ -1,7 +1,7 @@
 import { isSid } from '../sids.ts'
 import type { Tx } from '../storage/database.ts'
 import { rowsByNames, type Table } from '../storage/rows.ts'
-import type { PlainWrite, Shape } from '../storage/shapes.ts'
+import type { Plain, PlainWrite } from '../storage/shapes.ts'
 import { canonicalJson } from './entry.ts'
 import { maskedValue } from './masking.ts'
 
@@ -34,23 +34,24 @@ const unsaid: ReadonlySet<string> = new Set([
 /** Returns a transaction that notes what is changed in it, of the first row of `table` that is. */
 export function observed(tx: Tx, table: string | null): { readonly tx: Tx; readonly changes: Changes } {
   const changes: Changes = { written: false, row: null }
-  const isWanted = (plain: PlainWrite | undefined): plain is PlainWrite => plain?.table === table && changes.row === null
-  const run: Tx['run'] = async <A extends object>(query: Shape<A, unknown>, args: A) => {
-    const { plain } = query
-    if (!isWanted(plain)) {
-      const changed = await tx.run(query, args)
-      changes.written ||= changed > 0
-      return changed
-    }
-    const after: Values = Object.fromEntries(Object.entries(args))
-    const before = plain.verb === 'update' ? await rowBefore(tx, plain, after) : null
-    const changed = await tx.run(query, args)
-    if (changed === 0) return 0
-    changes.written = true
-    changes.row ??= { before, after }
+  /** `write` returns how many rows it has changed. */
+  const noting = async (plain: Plain | undefined, args: object, write: () => Promise<number>): Promise<number> => {
+    const isWanted = plain?.table === table && plain?.verb !== 'select' && changes.row === null
+    const after: Values = { ...args }
+    const before = isWanted && plain?.verb === 'update' ? await rowBefore(tx, plain, after) : null
+    const changed = await write()
+    changes.written ||= changed > 0
+    if (isWanted && changed > 0) changes.row ??= { before, after }
     return changed
   }
-  return { tx: { ...tx, run }, changes }
+  const run: Tx['run'] = (query, args) => noting(query.plain, args, () => tx.run(query, args))
+  const must: Tx['must'] = async (query, args) => {
+    await noting(query.plain, args, async () => {
+      await tx.must(query, args)
+      return 1
+    })
+  }
+  return { tx: { ...tx, run, must }, changes }
 }
 
 async function rowBefore(tx: Tx, plain: PlainWrite & { readonly verb: 'update' }, args: Values): Promise<Values | null> {
