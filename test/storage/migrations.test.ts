@@ -4,7 +4,9 @@ import { Kysely, PostgresDialect, SqliteDialect, sql } from 'kysely'
 import { Migrator } from 'kysely/migration'
 import { Pool } from 'pg'
 import { expect, test } from 'vitest'
+import { commandModule } from '../../src/installation/command-module.ts'
 import { migrate, migrations } from '../../src/storage/migrations/index.ts'
+import { openDatabase } from '../../src/storage/open.ts'
 import { newDatabase, type TestDatabase } from '../support/databases.ts'
 
 function connect({ config: { database } }: TestDatabase): Kysely<unknown> {
@@ -119,6 +121,26 @@ test('files that an erasure from before has left are deleted by it yet', async (
     { erasure_id: 'ER1', sha256: 'a' },
     { erasure_id: 'ER1', sha256: 'b' },
   ])
+  await db.destroy()
+})
+
+test('a schema to which a newer version has only added is left as it is; any other is refused', async () => {
+  await using database = await newDatabase()
+  const db = connect(database)
+  const apply = (name: string) => sql`insert into kysely_migration (name, timestamp) values (${name}, '2027-01-01')`.execute(db)
+  const forget = (name: string) => sql`delete from kysely_migration where name = ${name}`.execute(db)
+  await migrate(db)
+  await apply('9001-colours-additive')
+  await migrate(db)
+  // Started as a whole, too: each engine looks by itself whether there is something to do.
+  await (await openDatabase(database.config.database, { ...commandModule, failed: () => {} })).close()
+  const [last = ''] = Object.keys(migrations).slice(-1)
+  // What this version lacks itself cannot be applied behind what it does not know.
+  await forget(last)
+  await expect(migrate(db)).rejects.toThrow('made by a newer Parley (schema 9001-colours-additive)')
+  await apply(last)
+  await apply('9002-title')
+  await expect(migrate(db)).rejects.toThrow('made by a newer Parley (schema 9001-colours-additive, 9002-title)')
   await db.destroy()
 })
 

@@ -75,7 +75,7 @@ export async function startNginx(nodes: readonly number[]): Promise<Nginx> {
 
 function makeCertificate(folder: string): { readonly certificate: string } {
   const file = join(folder, 'parley.crt')
-  const names = `subjectAltName=DNS:${publicName},DNS:${insideName}`
+  const names = `subjectAltName=DNS:${publicName},DNS:${insideName},IP:127.0.0.1`
   execFileSync(
     'openssl',
     [

@@ -9,20 +9,26 @@ interface SdkOptions {
   readonly check?: boolean
   /** Whether the client repeats what is refused with 429, until it is let in. */
   readonly autoRetry?: boolean
+  /** The certificate of a proxy's authority. */
+  readonly ca?: string
 }
 
 const officialUrl = 'https://conversations.twilio.com'
 
 /** The official client, led to the server under test; every answer it gets is held against the official description. */
 export function sdkFor(server: { url: string }, accountSid: string, authToken: string, options: SdkOptions = {}): twilio.Twilio {
-  const { keySid = accountSid, keySecret = authToken, check = true, autoRetry = false } = options
-  const httpClient = localHttpClient(server.url.replace(/\/+$/, ''), check, autoRetry)
+  const { keySid = accountSid, keySecret = authToken, check = true, autoRetry = false, ca } = options
+  const httpClient = localHttpClient(server.url.replace(/\/+$/, ''), { check, autoRetry, ca })
   return twilio(keySid, keySecret, { accountSid, httpClient })
 }
 
 /** Without keep-alive no idle socket outlives a test, or meets a server that was restarted on the same port. */
-function localHttpClient(base: string, check: boolean, autoRetry: boolean): twilio.RequestClient {
-  const client = new twilio.RequestClient({ keepAlive: false, autoRetry, maxRetries: 10_000, maxRetryDelay: 50 })
+function localHttpClient(
+  base: string,
+  { check, autoRetry, ca }: { readonly check: boolean; readonly autoRetry: boolean; readonly ca: string | undefined },
+): twilio.RequestClient {
+  const retries = { autoRetry, maxRetries: 10_000, maxRetryDelay: 50 }
+  const client = new twilio.RequestClient({ keepAlive: false, ...retries, ...(ca !== undefined && { ca }) })
   const { defaults, interceptors } = client.axios
   // The checker wants to see what was sent, so nothing is parsed before it had its look.
   defaults.transformResponse = [(text: unknown) => text]

@@ -4,7 +4,8 @@ import { NewerSchemaError } from '../errors.ts'
 
 /**
  * Numbered steps, in order: every file of this folder whose name begins with a number. A step that has shipped is never edited:
- * add the next one. Each is loaded when it is applied.
+ * add the next one. Each is loaded when it is applied. One whose name ends with `-additive` leaves a schema that the version before it can
+ * work with: that is all an older program knows of it (docs/upgrades.md).
  */
 export const migrations: Readonly<Record<string, Migration>> = {
   '0001-first': step(() => import('./0001-first.ts')),
@@ -40,13 +41,17 @@ function step(load: () => Promise<Migration>): Migration {
 
 /**
  * Brings the database to this version's schema. Safe to run from several processes at once (the migrator takes a lock).
- * Throws NewerSchemaError.
+ * Leaves a schema to which a newer version has only added as it is. Throws NewerSchemaError.
  */
 export async function migrate(db: Kysely<unknown>): Promise<void> {
   const applied = await appliedTo(db)
   if (isCurrent(applied)) return
   const unknown = applied.filter((name) => !(name in migrations))
-  if (unknown.length > 0) throw new NewerSchemaError(unknown)
+  if (unknown.length > 0) {
+    const hasAllOfOurs = Object.keys(migrations).every((name) => applied.includes(name))
+    if (hasAllOfOurs && unknown.every(isAdditive)) return
+    throw new NewerSchemaError(unknown)
+  }
   // Loaded here because most starts do not need it.
   const { Migrator } = await import('kysely/migration')
   const migrator = new Migrator({
@@ -56,6 +61,11 @@ export async function migrate(db: Kysely<unknown>): Promise<void> {
   })
   const { error } = await migrator.migrateToLatest()
   if (error) throw error
+}
+
+/** Whether a migration, of this version or of a later one, adds to the schema only what a program that does not know it can ignore. */
+export function isAdditive(name: string): boolean {
+  return name.endsWith('-additive')
 }
 
 /** Whether a database that has these migrations has all there are, and no other. */

@@ -1,3 +1,4 @@
+import { DatabaseError } from 'pg'
 import { codeOf } from '../../errors.ts'
 import { ConflictError } from '../errors.ts'
 
@@ -54,8 +55,17 @@ export function isOutOfRoom(error: unknown): boolean {
   return codeOf(error)?.startsWith('53') ?? false
 }
 
-/** Others were in the way: a serialization failure, a deadlock, a lock not had in time, a name taken meanwhile. */
+/**
+ * Whether a statement was prepared before its table got another column. Its message is in the language of the server; the name of the
+ * function that refuses is not.
+ */
+export function isPlanOutdated(error: unknown): boolean {
+  return error instanceof DatabaseError && error.code === '0A000' && error.routine === 'RevalidateCachedQuery'
+}
+
+/** Others were in the way: a serialization failure, a deadlock, a lock not had in time, a name taken meanwhile, a changed table. */
 export function isContention(error: unknown): boolean {
+  if (isPlanOutdated(error)) return true
   return error instanceof ConflictError || ['40001', '40P01', '55P03', '23505'].includes(codeOf(error) ?? '')
 }
 

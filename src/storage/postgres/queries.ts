@@ -1,7 +1,18 @@
 import type { ClientBase, QueryResult } from 'pg'
 import { errorOf } from '../../errors.ts'
 import { type AnyShape, boundValue } from '../shapes.ts'
-import { type ColumnTypes, type Lock, many, manyWrites, nameColumn, ordinal, type Statement, single } from './statements.ts'
+import { isPlanOutdated } from './failures.ts'
+import {
+  type ColumnTypes,
+  type Lock,
+  many,
+  manyWrites,
+  nameColumn,
+  ordinal,
+  prepareAnew,
+  type Statement,
+  single,
+} from './statements.ts'
 
 type Row = Record<string, unknown>
 
@@ -139,6 +150,7 @@ async function send(
   try {
     received(await client.query<Row>(statement))
   } catch (error) {
+    if (isPlanOutdated(error)) prepareAnew(statement)
     for (const query of queries) query.fail(errorOf(error))
   }
 }

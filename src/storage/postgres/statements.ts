@@ -8,6 +8,23 @@ export interface Statement {
   readonly name: string
   readonly text: string
   readonly values: unknown[]
+  /** See `prepareAnew`. */
+  readonly generation: number
+}
+
+/** Part of every name, so that statements can be prepared once more on all connections. */
+let generation = 0
+
+/**
+ * To be called when the plan of a statement is outdated: a newer version has added a column to its table, and PostgreSQL refuses to run
+ * what was prepared before. From now on statements are prepared under other names.
+ */
+export function prepareAnew(outdated: Statement): void {
+  if (outdated.generation === generation) generation++
+}
+
+function statement(name: string, text: string, values: unknown[]): Statement {
+  return { name: generation === 0 ? name : `${name} ${generation}`, text, values, generation }
 }
 
 /** The column of a merged statement that says which of its inputs a row belongs to, counted from 1. */
@@ -16,7 +33,11 @@ export const ordinal = '#'
 export function single(shape: AnyShape, args: object, lock: Lock = ''): Statement {
   const { sql, placeholders } = shape.compile('postgres')
   const text = shape.plain?.verb === 'insert' ? `${sql} on conflict do nothing` : sql + lock
-  return { name: `${shape.id}${lock}`, text, values: placeholders.map((each) => boundValue(each, args)) }
+  return statement(
+    `${shape.id}${lock}`,
+    text,
+    placeholders.map((each) => boundValue(each, args)),
+  )
 }
 
 const texts = new Map<string, string>()
@@ -47,7 +68,7 @@ export function many(shape: AnyShape, inputs: readonly object[], lock: Lock = ''
     const columns = given.map((i) => `a${i + 1}`)
     return `select k.n as "${ordinal}", q.* from unnest(${arrays}) with ordinality as k(${columns}, n) cross join lateral (${inner}${lock}) as q`
   })
-  return { name, text, values }
+  return statement(name, text, values)
 }
 
 function typeOf(values: unknown): 'text' | 'bigint' | undefined {
@@ -79,11 +100,11 @@ export function manyWrites(
     const rows = `unnest(${arrays}) with ordinality as k(${names}, n)`
     return plain.verb === 'insert' ? insertText(plain, names, rows, name) : updateText(plain, rows)
   })
-  return {
-    name: `${shape.id} many`,
+  return statement(
+    `${shape.id} many`,
     text,
-    values: inputs.map((input) => all.map((args) => boundValue(input, args))),
-  }
+    inputs.map((input) => all.map((args) => boundValue(input, args))),
+  )
 }
 
 const same = (column: string) => ({ column, argument: column })
