@@ -3,6 +3,7 @@ import type { AnyResource, BaseRow } from '../model/declare.ts'
 import { saveDocument } from '../model/search.ts'
 import { registry } from '../resources/index.ts'
 import { long, type Tx } from '../storage/database.ts'
+import { conversationBySid, serviceOfAccount } from '../storage/lookups.ts'
 import { insertRow, rowsByNames, updateNames } from '../storage/rows.ts'
 import type { AccountRow, ServiceRow } from '../storage/schema.ts'
 import type { Shape } from '../storage/shapes.ts'
@@ -13,7 +14,9 @@ import type { Loaded } from './loaded.ts'
 import { assign, attach, placeOf } from './media.ts'
 import { removePlaceholder } from './placeholder.ts'
 import { keyColumns, loadFor, namesOf, placed } from './places.ts'
-import { type Columns, type Prepared, type PreparedRow, type PreparedSetting, resourceOf, type StoredRow } from './prepare.ts'
+import { type PreparedPlain, plainTables } from './plain.ts'
+import { type Prepared, type PreparedRow, type PreparedSetting, resourceOf } from './prepare.ts'
+import type { Columns, StoredRow } from './values.ts'
 
 /** What became of a record. `kept`: what is here is newer. */
 export type Outcome = 'created' | 'updated' | 'unchanged' | 'kept'
@@ -94,6 +97,7 @@ class Batch {
     if (record.kind !== 'service' && record.service_sid !== null && !loaded.service) {
       throw new RecordError(`there is no service ${record.service_sid} in the account`)
     }
+    if ('row' in record) return this.#plain(record)
     if ('setting' in record) return this.#setting(record, account, loaded.service ?? null)
     if (loaded.foreign) throw new RecordError(`${record.sid} belongs to ${loaded.foreign}`)
     if (loaded.removed) throw new RecordError('it is being deleted here: import it again when that is done')
@@ -179,6 +183,31 @@ class Batch {
 
   #notify(resource: AnyResource, row: StoredRow): void {
     this.#tx.notify({ topic: 'changed', table: resource.table, sid: String(row.sid), revision: Number(row.revision) })
+  }
+
+  /** A row of its own account: its key says so. A block stays as it is, and so does what a carrier calls a message. */
+  async #plain({ kind, key, row }: PreparedPlain): Promise<Outcome> {
+    const { table } = plainTables[kind]
+    if (kind === 'external_id') await this.#refuseDangling(row)
+    const before = await this.#tx.hold(rowsByNames<StoredRow>(table, key), { ...row }, 'change')
+    if (!before) {
+      await this.#tx.run(insertRow(table, Object.keys(row)), row)
+      return 'created'
+    }
+    const changed = Object.keys(row).filter((column) => row[column] !== before[column])
+    if (changed.length === 0) return 'unchanged'
+    if (kind !== 'content' || isOlder(row, before)) return 'kept'
+    await this.#tx.run(updateNames(table, key, changed), row)
+    return 'updated'
+  }
+
+  /** Throws RecordError when a row names a conversation that is not of its account. */
+  async #refuseDangling({ account_sid, service_sid, conversation_sid }: StoredRow): Promise<void> {
+    if (service_sid === null || conversation_sid === null) return
+    const service = await this.#tx.one(serviceOfAccount, { sid: String(service_sid), account_sid: String(account_sid) })
+    const place = { service_sid: String(service_sid), sid: String(conversation_sid) }
+    if (!service || !(await this.#tx.one(conversationBySid, place)))
+      throw new RecordError(`there is no conversation ${conversation_sid}`)
   }
 
   /** Settings are updated by the rule of a request, on the row as it is. */

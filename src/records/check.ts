@@ -30,7 +30,7 @@ export const checkCommands = {
 
 /** Returns what a record refers to in its service, which is not there. */
 function referencesOf(record: Prepared): string[] {
-  if ('setting' in record) return []
+  if ('setting' in record || 'row' in record) return []
   const { kind, conversation_sid, message_sid, columns } = record
   return [
     ...(conversation_sid === null ? [] : [`conversation ${conversation_sid}`]),
@@ -47,8 +47,8 @@ function checkedOf(record: Prepared, loaded: Loaded): Checked {
   if (isInService && !service) {
     return { outcome: 'created', different: [], missing: [`service ${record.service_sid}`, ...referencesOf(record)] }
   }
-  // Settings have no row of their own, and those of the file win.
-  if ('setting' in record) return { outcome: 'updated', different: [], missing: [] }
+  // Settings have no row of their own, and those of the file win. What is no resource is looked at when it is written.
+  if ('setting' in record || 'row' in record) return { outcome: 'updated', different: [], missing: [] }
   if (foreign) return { refused: `${record.sid} belongs to ${foreign}` }
   if (removed) return { refused: 'it is being deleted here: import it again when that is done' }
   for (const { column } of namesOf(record)) {

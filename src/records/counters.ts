@@ -7,7 +7,8 @@ import { conversationBySid, userByIdentity } from '../storage/lookups.ts'
 import { updateNames } from '../storage/rows.ts'
 import type { ConversationRow, UserRow } from '../storage/schema.ts'
 import type { Loaded } from './loaded.ts'
-import type { Columns, PreparedRow, StoredRow } from './prepare.ts'
+import type { PreparedRow } from './prepare.ts'
+import type { Columns, StoredRow } from './values.ts'
 
 /** A row whose counters records of the batch move. */
 interface Counted<Row> {

@@ -10,8 +10,7 @@ export const formatVersion = 1
 /** The longest line that is read, in bytes of UTF-8. */
 export const maxLineBytes = 1_048_576
 
-/** In the order in which records of one batch are applied: each kind refers to earlier ones only. */
-export const kinds = [
+const resourceKinds = [
   'service',
   'role',
   'configuration',
@@ -28,7 +27,19 @@ export const kinds = [
   'conversation_webhook',
 ] as const
 
-export type Kind = (typeof kinds)[number]
+/** What is no resource of the API v1. */
+const plainKinds = ['content', 'mail_block', 'external_id', 'channel'] as const
+
+/** In the order in which records of one batch are applied: each kind refers to earlier ones only. */
+export const kinds = [...resourceKinds, ...plainKinds] as const
+
+export type ResourceKind = (typeof resourceKinds)[number]
+export type PlainKind = (typeof plainKinds)[number]
+export type Kind = ResourceKind | PlainKind
+
+export function isPlain(kind: Kind): kind is PlainKind {
+  return plainKinds.some((plain) => plain === kind)
+}
 
 export type Json = Readonly<Record<string, unknown>>
 
@@ -71,6 +82,10 @@ export const within: Readonly<Record<Kind, Within>> = {
   message: 'conversation',
   receipt: 'message',
   conversation_webhook: 'conversation',
+  content: 'account',
+  mail_block: 'account',
+  external_id: 'account',
+  channel: 'account',
 }
 
 const depths: Readonly<Record<Within, number>> = {

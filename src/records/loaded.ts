@@ -1,5 +1,5 @@
 import type { AccountRow, ConversationRow, MediaRow, ServiceRow, UserRow } from '../storage/schema.ts'
-import type { StoredRow } from './prepare.ts'
+import type { StoredRow } from './values.ts'
 
 /** What of the database a record depends on. */
 export interface Loaded {

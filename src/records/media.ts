@@ -1,6 +1,7 @@
 import type { Tx } from '../storage/database.ts'
 import { insert, updateRow } from '../storage/rows.ts'
-import type { MediaFile, PreparedRow, Value } from './prepare.ts'
+import type { MediaFile, PreparedRow } from './prepare.ts'
+import type { Value } from './values.ts'
 
 /** Gives media that no message has to one. */
 export const assign = updateRow('media', ['service_sid', 'sid'], ['conversation_sid', 'message_sid'])

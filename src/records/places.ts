@@ -19,7 +19,8 @@ import { type Shape, shape } from '../storage/shapes.ts'
 import type { Counters } from './counters.ts'
 import { RecordError } from './format.ts'
 import type { Loaded } from './loaded.ts'
-import { type Columns, type Prepared, type PreparedRow, resourceOf, type StoredRow } from './prepare.ts'
+import { type Prepared, type PreparedRow, resourceOf } from './prepare.ts'
+import type { Columns, StoredRow } from './values.ts'
 
 type InService = { readonly sid: string; readonly service_sid: string }
 type InAccount = { readonly sid: string; readonly account_sid: string }
@@ -74,7 +75,8 @@ export async function loadFor(tx: Tx, counters: Counters, record: Prepared): Pro
       : tx.hold(serviceOfAccount, { sid: service_sid, account_sid }, 'keep'),
   ])
   const none = { account, service, holders: new Map<string, string>(), media: new Map<string, MediaRow>(), missing: [] }
-  if (!account || 'setting' in record || (record.kind !== 'service' && service_sid !== null && !service)) return none
+  if (!account || 'setting' in record || 'row' in record || (record.kind !== 'service' && service_sid !== null && !service))
+    return none
   const key = keyColumns(record)
   const { table } = resourceOf({ kind: record.kind, chat_service_sid: service_sid })
   const conversation =

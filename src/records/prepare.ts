@@ -24,26 +24,16 @@ import { users } from '../resources/users/user.ts'
 import { randomTag } from '../sids.ts'
 import type { MediaRow, ReceiptRow } from '../storage/schema.ts'
 import { Fields, type Given, paramsOf, parsed } from './fields.ts'
-import { type Json, type Kind, RecordError, type RecordLine } from './format.ts'
-
-export type Value = string | number | null
-export type Columns = Readonly<Record<string, Value>>
-/** A row of any table. */
-export type StoredRow = Readonly<Record<string, Value>>
+import { isPlain, type Json, RecordError, type RecordLine, type ResourceKind } from './format.ts'
+import { type PreparedPlain, preparePlain } from './plain.ts'
+import { type Columns, type Place, refuseUnstorable, type Value } from './values.ts'
 
 /** A file of a message whose bytes are there. */
 export type MediaFile = Pick<MediaRow, 'sid' | 'sha256' | 'size' | 'content_type' | 'filename' | 'category' | 'author'>
 
-interface Place {
-  readonly kind: Kind
-  readonly account_sid: string
-  readonly service_sid: string | null
-  readonly conversation_sid: string | null
-  readonly message_sid: string | null
-}
-
 /** A record that has been checked as far as that is possible without the database. Plain data: it is sent to the writer thread. */
 export interface PreparedRow extends Place {
+  readonly kind: ResourceKind
   readonly sid: string
   /** What the record says. */
   readonly columns: Columns
@@ -54,15 +44,19 @@ export interface PreparedRow extends Place {
 
 /** Settings that are columns of an account or a service: parameters of an update, with the secrets encrypted. */
 export interface PreparedSetting extends Place {
+  readonly kind: ResourceKind
   /** Name of the resource. */
   readonly setting: string
   readonly params: Given
 }
 
-export type Prepared = PreparedRow | PreparedSetting
+export type Prepared = PreparedRow | PreparedSetting | PreparedPlain
 
 /** The resource that a record shows. */
-export function resourceOf({ kind, chat_service_sid }: Pick<RecordLine, 'kind' | 'chat_service_sid'>): AnyResource {
+export function resourceOf({
+  kind,
+  chat_service_sid,
+}: Pick<RecordLine, 'chat_service_sid'> & { readonly kind: ResourceKind }): AnyResource {
   const ofService = chat_service_sid !== null
   return {
     service: services,
@@ -95,8 +89,9 @@ type Said = Pick<PreparedRow, 'columns'> & Partial<Pick<PreparedRow, 'fallback' 
 /** Checks a record by the rules of its resource. Throws RecordError. */
 export function prepare(record: RecordLine, seal: (secret: string) => string): Prepared {
   const { kind, account_sid, chat_service_sid: service_sid, conversation_sid, message_sid } = record
+  if (isPlain(kind)) return preparePlain(record, kind)
   const place = { kind, account_sid, service_sid, conversation_sid, message_sid }
-  const declared = resourceOf(record)
+  const declared = resourceOf({ kind, chat_service_sid: service_sid })
   const p: Given = sealSecrets(declared.params, paramsOf(declared, record.resource), seal)
   if (declared.sid === null) return { ...place, setting: declared.name, params: p }
   const resource = new Fields(record.resource, 'resource')
@@ -116,14 +111,6 @@ function refusing<T>(check: () => T): T {
   } catch (error) {
     if (error instanceof ApiError) throw new RecordError(`it is refused: ${error.message}`)
     throw error
-  }
-}
-
-function refuseUnstorable(columns: Columns): void {
-  for (const [column, value] of Object.entries(columns)) {
-    if (typeof value === 'string' && (value.includes('\0') || !value.isWellFormed())) {
-      throw new RecordError(`${column} must not contain a NUL character or an unpaired surrogate`)
-    }
   }
 }
 
@@ -152,7 +139,7 @@ function createdBy(resource: AnyResource, p: Given, facts: object = {}): Record<
   return { ...resource.create?.(p, facts as Facts, undefined, '') }
 }
 
-const rows: Readonly<Record<Kind, (read: Read) => Said>> = {
+const rows: Readonly<Record<ResourceKind, (read: Read) => Said>> = {
   service({ p, resource, extra }) {
     if (!p.FriendlyName) throw resource.wrong('friendly_name', 'must be a text')
     return {

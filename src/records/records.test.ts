@@ -101,6 +101,30 @@ const good = {
       ...dates,
     },
   },
+  content: {
+    resource: {
+      sid: sid('HX'),
+      friendly_name: null,
+      variables: { 1: 'you' },
+      types: { 'twilio/text': { body: 'Hello {{1}}' } },
+      ...dates,
+    },
+  },
+  mail_block: { resource: { address: 'Gone@example.com', error_code: 30_005, reason: 'no such user', ...dates } },
+  external_id: {
+    resource: {
+      channel: '+15551234567',
+      external_id: 'carrier-1',
+      direction: 'in',
+      chat_service_sid: sid('IS'),
+      conversation_sid: sid('CH'),
+      participant_sid: sid('MB'),
+      message_sid: sid('IM'),
+      message_index: 0,
+      channel_message_sid: null,
+      ...dates,
+    },
+  },
 } as const
 
 type GoodKind = keyof typeof good
@@ -174,6 +198,15 @@ describe('a record', () => {
     ['message', 'extra', { source: '\0' }, 'source must not contain a NUL'],
     ['receipt', 'resource.status', 'queued', 'resource.status must be one of'],
     ['conversation_webhook', 'resource.configuration.filters', [], 'it is refused'],
+    ['content', 'resource.sid', sid('CH'), 'resource.sid must be a SID'],
+    ['content', 'resource.types', {}, 'resource.types must have objects'],
+    ['content', 'resource.types', { 'twilio/text': { body: 7 } }, 'resource.types.twilio/text.body must be of type string'],
+    ['content', 'resource.variables', { 1: 1 }, 'resource.variables must have texts'],
+    ['content', 'resource.friendly_name', '\0', 'friendly_name must not contain a NUL'],
+    ['mail_block', 'resource.address', null, 'resource.address must be a text'],
+    ['external_id', 'resource.direction', 'up', 'resource.direction must be one of'],
+    ['external_id', 'resource.message_sid', sid('CH'), 'resource.message_sid must be a SID'],
+    ['external_id', 'resource.date_created', 'soon', 'resource.date_created is refused'],
   ] as const)('of the kind %s is refused for its %s (%#)', (kind, path, value, fault) => {
     const act = () => prepared(changed(kind, path, value))
     expect(act).toThrow(RecordError)

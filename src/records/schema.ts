@@ -1,7 +1,7 @@
 import type { Params } from '../model/params.ts'
 import { prefixOf, type SidKind } from '../sids.ts'
 import { keyOf } from './fields.ts'
-import { formatVersion, type Kind, kinds, maxLineBytes, within } from './format.ts'
+import { formatVersion, isPlain, type Kind, kinds, maxLineBytes, type PlainKind, type ResourceKind, within } from './format.ts'
 import { resourceOf } from './prepare.ts'
 
 type Schema = Readonly<Record<string, unknown>>
@@ -97,6 +97,12 @@ export function recordsSchema(): Schema {
           format: { const: formatVersion },
           parley: { type: 'string' },
           exported_at: { type: 'string', format: 'date-time' },
+          scope: { type: 'object' },
+          left_out: {
+            type: 'array',
+            description: 'What the file has not',
+            items: { type: 'object', properties: { what: { type: 'string' }, why: { type: 'string' } } },
+          },
         },
         ['kind', 'format'],
       ),
@@ -116,7 +122,7 @@ function lineSchema(kind: Kind): Schema {
   const keys = { service: 'chat_service_sid', conversation: 'conversation_sid', message: 'message_sid' } as const
   const envelope = Object.fromEntries(below.map((one) => [keys[one], sidSchema(one)]))
   const own = extras[kind] ?? {}
-  const hasDates = resourceOf({ kind, chat_service_sid: '' }).sid !== null
+  const hasDates = isPlain(kind) || resourceOf({ kind, chat_service_sid: '' }).sid !== null
   const extra = object(
     { ...(hasDates && { date_created: ms, date_updated: ms }), ...own },
     kind === 'service' ? Object.keys(own) : [],
@@ -127,7 +133,7 @@ function lineSchema(kind: Kind): Schema {
       account_sid: sidSchema('account'),
       ...envelope,
       ...(place === 'account or service' && { chat_service_sid: { type: ['string', 'null'] } }),
-      resource: resourceSchema(kind),
+      resource: isPlain(kind) ? plainSchema(kind) : resourceSchema(kind),
       extra,
     },
     ['kind', 'account_sid', ...Object.keys(envelope), 'resource', ...(kind === 'service' ? ['extra'] : [])],
@@ -135,7 +141,7 @@ function lineSchema(kind: Kind): Schema {
 }
 
 /** The parameters of the resource under the keys that responses have for them. */
-function resourceSchema(kind: Kind): Schema {
+function resourceSchema(kind: ResourceKind): Schema {
   const { sid, params } = resourceOf({ kind, chat_service_sid: null })
   const declared: Params = params
   const properties: Record<string, Schema> = {}
@@ -146,6 +152,49 @@ function resourceSchema(kind: Kind): Schema {
   const sidKind: SidKind | null = sid
   const dates = { date_created: { type: 'string' }, date_updated: { type: 'string' } }
   return object({ ...(sidKind && { sid: sidSchema(sidKind), ...dates }), ...properties, ...more[kind] }, sidKind ? ['sid'] : [])
+}
+
+function plainSchema(kind: PlainKind): Schema {
+  const text = { type: 'string' }
+  const date = { date_created: text }
+  const dates = { ...date, date_updated: text }
+  switch (kind) {
+    case 'content':
+      return object(
+        {
+          sid: sidSchema('content'),
+          friendly_name: textOrNull,
+          variables: { type: 'object' },
+          types: { type: 'object' },
+          ...dates,
+        },
+        ['sid', 'types'],
+      )
+    case 'mail_block':
+      return object({ address: text, error_code: { type: 'integer' }, reason: text, ...date }, [
+        'address',
+        'error_code',
+        'reason',
+      ])
+    case 'external_id':
+      return object(
+        {
+          channel: text,
+          external_id: text,
+          direction: { enum: ['in', 'out'] },
+          chat_service_sid: textOrNull,
+          conversation_sid: textOrNull,
+          participant_sid: textOrNull,
+          message_sid: textOrNull,
+          message_index: { type: ['integer', 'null'] },
+          channel_message_sid: textOrNull,
+          ...date,
+        },
+        ['channel', 'external_id', 'direction'],
+      )
+    case 'channel':
+      return object({ sid: sidSchema('channel'), proxy_address: text, kind: text, settings: { type: 'object' }, ...dates })
+  }
 }
 
 function sidSchema(kind: SidKind): Schema {

@@ -3,7 +3,9 @@ import { rowsByNames } from '../storage/rows.ts'
 import type { Vault } from '../vault.ts'
 import type { RecordLine } from './format.ts'
 import { keyColumns } from './places.ts'
-import { type Prepared, prepare, resourceOf, type StoredRow } from './prepare.ts'
+import type { PreparedPlain } from './plain.ts'
+import { type Prepared, prepare, resourceOf } from './prepare.ts'
+import type { StoredRow } from './values.ts'
 
 /** User name and password of a stored URL. */
 const sealedCredentials = /sealed~([\w-]{38,})@/g
@@ -18,8 +20,8 @@ export async function prepareSealed(read: Reader, vault: Vault, record: RecordLi
     secrets.push(secret)
     return vault.seal(secret)
   })
-  if (secrets.length === 0) return prepared
-  const stored = await storedRow(read, record, prepared)
+  if (secrets.length === 0 || 'row' in prepared) return prepared
+  const stored = await storedRow(read, prepared)
   if (!stored) return prepared
   const known = new Map<string, string>()
   for (const value of Object.values(stored)) {
@@ -31,8 +33,8 @@ export async function prepareSealed(read: Reader, vault: Vault, record: RecordLi
   return prepare(record, (secret) => known.get(secret) ?? vault.seal(secret))
 }
 
-function storedRow(read: Reader, record: RecordLine, prepared: Prepared): Promise<StoredRow | undefined> {
-  const { table } = resourceOf(record)
+function storedRow(read: Reader, prepared: Exclude<Prepared, PreparedPlain>): Promise<StoredRow | undefined> {
+  const { table } = resourceOf({ kind: prepared.kind, chat_service_sid: prepared.service_sid })
   const key = 'setting' in prepared ? { sid: prepared.service_sid ?? prepared.account_sid } : keyColumns(prepared)
   return read.one(rowsByNames<StoredRow>(table, Object.keys(key)), key)
 }

@@ -4,8 +4,9 @@ import type { BaseRow } from '../model/declare.ts'
 import { represent } from '../model/represent.ts'
 import type { MediaRow, ServiceRow } from '../storage/schema.ts'
 import { openCredentials } from '../urls.ts'
-import type { Json, Kind } from './format.ts'
-import { resourceOf, type StoredRow, type Value } from './prepare.ts'
+import type { Json, ResourceKind } from './format.ts'
+import { resourceOf } from './prepare.ts'
+import type { StoredRow, Value } from './values.ts'
 
 export interface ShownContext {
   /** Epoch ms: deadlines that have passed by then are shown as the API shows them. */
@@ -28,7 +29,7 @@ const left = new Set([
 ])
 
 /** Columns that are in `extra`, always or where they are not the default. */
-const extras: Readonly<Partial<Record<Kind, readonly string[]>>> = {
+const extras: Readonly<Partial<Record<ResourceKind, readonly string[]>>> = {
   service: ['default_conversation_creator_role_sid', 'default_conversation_role_sid', 'default_chat_service_role_sid'],
   conversation: [
     'last_message_index',
@@ -50,7 +51,7 @@ const jsonColumns = new Set(['channel_metadata'])
 const urls = { root: '', family: '' }
 
 /** Returns the line of a row. `media`: of a message, those that have a file. */
-export function recordFor(kind: Kind, stored: StoredRow, context: ShownContext, media: readonly MediaRow[] = []): Json {
+export function recordFor(kind: ResourceKind, stored: StoredRow, context: ShownContext, media: readonly MediaRow[] = []): Json {
   const { now, service, open } = context
   const chat_service_sid = service?.sid ?? null
   const resource = resourceOf({ kind, chat_service_sid })
@@ -79,7 +80,7 @@ function datesOf(row: StoredRow, hasDates: boolean): Json {
   return Object.fromEntries(parts.map((column) => [column, row[column]]))
 }
 
-function extraOf(kind: Kind, row: StoredRow, media: readonly MediaRow[]): Json {
+function extraOf(kind: ResourceKind, row: StoredRow, media: readonly MediaRow[]): Json {
   const columns = extras[kind] ?? []
   const values = columns.filter((column) => !isDefault(column, row)).map((column) => [column, shownValue(column, row[column])])
   return { ...Object.fromEntries(values), ...(kind === 'message' && row.media !== null && { media: mediaOf(row, media) }) }

@@ -2,10 +2,11 @@ import { ConfigError } from '../config.ts'
 import type { Db, Row } from '../copy/tables.ts'
 import { milliseconds } from '../dates.ts'
 import { packageVersion } from '../package.ts'
-import { formatVersion, type Json, type Kind } from '../records/format.ts'
+import { formatVersion, type Json, type PlainKind, type ResourceKind } from '../records/format.ts'
+import { plainRecordFor, plainTables } from '../records/plain.ts'
 import { recordFor, type ShownContext } from '../records/shown.ts'
 import type { MediaRow, ServiceRow } from '../storage/schema.ts'
-import { ByConversation, rowsBelow, rowsBySid } from './read.ts'
+import { ByConversation, rowsBelow, rowsBySid, rowsOfAccount } from './read.ts'
 
 /** What is exported: everything, or what is in one of these. */
 export interface Scope {
@@ -30,7 +31,14 @@ const messagesAtOnce = 200
 
 /** Yields the lines of an export, from the header to the end. No more than a few pages of rows are held. Throws ConfigError. */
 export async function* exportedLines(options: ExportOptions): AsyncGenerator<Json> {
-  yield { kind: 'header', format: formatVersion, parley: packageVersion(), exported_at: milliseconds(options.now) }
+  yield {
+    kind: 'header',
+    format: formatVersion,
+    parley: packageVersion(),
+    exported_at: milliseconds(options.now),
+    scope: options.scope,
+    left_out: leftOut(options.scope),
+  }
   const counts: Record<string, number> = {}
   for await (const record of new Export(options).records()) {
     const kind = String(record.kind)
@@ -39,6 +47,22 @@ export async function* exportedLines(options: ExportOptions): AsyncGenerator<Jso
   }
   yield { kind: 'end', counts }
 }
+
+/** What an export has not, and why: whoever reads the file does not look for it. */
+function leftOut({ service, conversation }: Scope): readonly { readonly what: string; readonly why: string }[] {
+  const isPart = service !== undefined || conversation !== undefined
+  return [
+    { what: 'accounts and API keys', why: 'their secrets: create them with the values that your programs have' },
+    { what: 'secrets of credentials and channels', why: 'a file is not where they belong: enter them anew' },
+    ...(isPart ? [{ what: 'content templates, mail blocks, ids of carriers, channels', why: 'they belong to the account' }] : []),
+    { what: 'deliveries, done or pending', why: 'they were sent, or will be, where they happened' },
+    { what: 'who is online, and uploads that no message has taken', why: 'true of a moment only' },
+    { what: 'audit and erasures', why: 'they are proofs of the installation in which they happened' },
+  ]
+}
+
+/** Those whose conversations come before them. */
+const afterContents = ['content', 'mail_block', 'external_id', 'channel'] as const satisfies readonly PlainKind[]
 
 class Export {
   readonly #db: Db
@@ -79,6 +103,16 @@ class Export {
       for await (const row of rowsBySid(this.#db, table, { account_sid })) yield this.#record(kind, row, null)
     }
     for (const service of services) yield* this.#contents(service)
+    for (const kind of afterContents) yield* this.#plain(kind, account_sid)
+  }
+
+  async *#plain(kind: PlainKind, account_sid: string): AsyncGenerator<Json> {
+    const { table, key } = plainTables[kind]
+    for await (const row of rowsOfAccount(this.#db, table, key.at(-1) ?? '', account_sid)) {
+      // Statuses that wait for a sending to be recorded are over in a minute.
+      if (kind === 'external_id' && row.early !== null) continue
+      yield plainRecordFor(kind, row)
+    }
   }
 
   async *#oneService(sid: string): AsyncGenerator<Json> {
@@ -200,7 +234,7 @@ class Export {
     return this.#removed
   }
 
-  #record(kind: Kind, row: Row, service: ServiceRow | null, media: readonly MediaRow[] = []): Json {
+  #record(kind: ResourceKind, row: Row, service: ServiceRow | null, media: readonly MediaRow[] = []): Json {
     const { now, open } = this.#options
     const context: ShownContext = { now, open, service }
     return recordFor(kind, row, context, media)

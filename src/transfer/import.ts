@@ -163,7 +163,8 @@ class ImportRun {
     const { kind, chat_service_sid } = record
     const counts = this.#countsOf(kind)
     counts.read++
-    if (!this.#chooser.takes(record)) {
+    // A file has no secrets, and without them no channel works: the operator creates it.
+    if (kind === 'channel' || !this.#chooser.takes(record)) {
       counts.skipped++
       return true
     }

@@ -16,6 +16,18 @@ export async function* rowsBySid(db: Db, table: string, where: Readonly<Record<s
   }
 }
 
+/** Reads the rows of an account by a column of their key. */
+export async function* rowsOfAccount(db: Db, table: string, key: string, account_sid: string): AsyncGenerator<Row> {
+  let after = ''
+  for (;;) {
+    const query = db.selectFrom(table).selectAll().where('account_sid', '=', account_sid).where(key, '>', after)
+    const rows = await query.orderBy(key).limit(pageRows).execute()
+    yield* rows
+    if (rows.length < pageRows) return
+    after = String(rows.at(-1)?.[key])
+  }
+}
+
 /**
  * Reads the rows below some conversations of a service: one conversation after the other by its SID, in each by `order`. No query
  * reads again what another has read, however much is in one conversation.

@@ -25,7 +25,7 @@ export class Seen implements Disposable {
 
   /** Returns what is wrong with a record beside those before it, and adds it to them. */
   conflict(record: Prepared, line: number): string | undefined {
-    if ('setting' in record) return undefined
+    if (!('sid' in record)) return undefined
     const state = this.#find.get(`conversation ${record.conversation_sid}`)?.value
     const names = namesOf(record, state !== 'closed')
     for (const { column, name } of names) {
@@ -47,7 +47,7 @@ export class Seen implements Disposable {
   absent(record: Prepared, missing: readonly string[]): readonly string[] {
     return missing.filter((name) => {
       if (name !== missingUser) return !this.#find.get(name)
-      return 'setting' in record || !this.#find.get(`${name} ${record.service_sid} ${record.columns.identity}`)
+      return !('sid' in record) || !this.#find.get(`${name} ${record.service_sid} ${record.columns.identity}`)
     })
   }
 

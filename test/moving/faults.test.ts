@@ -125,6 +125,27 @@ test('what cannot be put where it says is refused, and leaves nothing', async ({
   expect(await refusedFor('configuration', (line) => (line.resource.default_conversation_role_sid = sid('RL', 9)))).toEqual(
     refused('ole not found'),
   )
+  const answered = {
+    kind: 'external_id',
+    account_sid: movedAccount,
+    resource: {
+      channel: '+15551234567',
+      external_id: 'carrier-1',
+      direction: 'in',
+      chat_service_sid: other.default_chat_service_sid,
+      conversation_sid: sid('CH', 1),
+      date_created: '2026-01-01T00:00:00Z',
+    },
+  }
+  const placed = { ...answered, resource: { ...answered.resource, chat_service_sid: hostedService } }
+  const reported = { ...placed, resource: { ...placed.resource, message_index: 7 } }
+  expect(await results(server, [answered, placed, placed, reported, { ...answered, kind: 'channel' }])).toEqual([
+    refused('there is no conversation'),
+    { outcome: 'created' },
+    { outcome: 'unchanged' },
+    { outcome: 'kept' },
+    refused('it has no secrets'),
+  ])
   const pair = { type: 'sms', address: '+15551230001', proxy_address: '+15551230002' }
   const byAddress = (n: number) => {
     const line = first('participant')

@@ -160,6 +160,16 @@ export async function fill(server: TestServer): Promise<{ service_sid: string; c
       if (state !== 'active') await made(inside, { State: state })
     }
   }
+  const account = `/accounts/${movedAccount}`
+  await server.admin('PUT', `${account}/contents/${hostedSid('HX', 1)}`, {
+    friendly_name: 'Greeting',
+    variables: { 1: 'you' },
+    types: { 'twilio/text': { body: 'Hello {{1}} 🦜' } },
+  })
+  await server.admin('PUT', `${account}/channels/+15550009999`, {
+    kind: 'webhook',
+    settings: { url: 'http://user:password@127.0.0.1:9/' },
+  })
   // Messages to addresses without a channel are delivered to nobody, and have receipts.
   await server.advance('PT1S')
   return { service_sid: service.sid, credential_sid: credential.sid }
