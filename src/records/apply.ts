@@ -99,7 +99,7 @@ class Batch {
     }
     if ('row' in record) return this.#plain(record)
     if ('setting' in record) return this.#setting(record, account, loaded.service ?? null)
-    if (loaded.foreign) throw new RecordError(`${record.sid} belongs to ${loaded.foreign}`)
+    if (loaded.foreign) throw new RecordError(loaded.foreign)
     if (loaded.removed) throw new RecordError('it is being deleted here: import it again when that is done')
     return this.#row(record, account, loaded)
   }

@@ -49,7 +49,7 @@ function checkedOf(record: Prepared, loaded: Loaded): Checked {
   }
   // Settings have no row of their own, and those of the file win. What is no resource is looked at when it is written.
   if ('setting' in record || 'row' in record) return { outcome: 'updated', different: [], missing: [] }
-  if (foreign) return { refused: `${record.sid} belongs to ${foreign}` }
+  if (foreign) return { refused: foreign }
   if (removed) return { refused: 'it is being deleted here: import it again when that is done' }
   for (const { column } of namesOf(record)) {
     const holder = loaded.holders.get(column)

@@ -7,7 +7,7 @@ export interface Loaded {
   readonly service: ServiceRow | undefined
   /** The row itself. */
   readonly before?: StoredRow | undefined
-  /** Who has the SID in another account or service. */
+  /** That the SID is in use in another account or service, as a sentence. */
   readonly foreign?: string | undefined
   /** What has the SID is being removed in batches. */
   readonly removed?: boolean

@@ -105,11 +105,12 @@ async function userOf(counters: Counters, { kind, service_sid, columns }: Prepar
   return counters.user(service_sid ?? '', columns.identity)
 }
 
+/** Returns why the SID of a record cannot be that of a new row; undefined when nobody has it. */
 async function ownerOf(tx: Tx, record: PreparedRow, table: string): Promise<string | undefined> {
   const { sid, account_sid, service_sid } = record
   if (record.kind === 'service') {
     const owner = await tx.one(serviceBySid, { sid })
-    return owner && `the account ${owner.account_sid}`
+    return owner && taken(sid)
   }
   const inServices = ownersInServices[table]
   const inAccounts = ownersInAccounts[table]
@@ -117,7 +118,12 @@ async function ownerOf(tx: Tx, record: PreparedRow, table: string): Promise<stri
     (inServices && (await tx.one(inServices, { sid, service_sid: service_sid ?? '' }))) ??
     (inAccounts && (await tx.one(inAccounts, { sid, account_sid })))
   if (!owner) return undefined
-  return owner.account_sid === account_sid ? `the service ${owner.service_sid}` : `the account ${owner.account_sid}`
+  return owner.account_sid === account_sid ? `${sid} belongs to the service ${owner.service_sid}` : taken(sid)
+}
+
+/** Whose it is, is not said: other accounts are nobody's business. */
+function taken(sid: string): string {
+  return `${sid} is in use already: it cannot be stored in this account`
 }
 
 /** What only one may have: the columns, and a text that is the same for those who have the same. */
