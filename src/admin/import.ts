@@ -125,6 +125,13 @@ export function importRoutes({ database, vault, clock }: Pick<Installation, 'dat
       throw error
     }
   }
+  let last: Promise<unknown> = Promise.resolve()
+  /** Runs one after the other: two imports of the same rows would undo each other's transactions. */
+  const inTurn = <T>(act: () => Promise<T>): Promise<T> => {
+    const turn = last.then(act)
+    last = turn.catch(() => {})
+    return turn
+  }
   /** Has the good records of a request handled. Returns what became of all of them, in order. */
   const resultsOf = async <T>(records: readonly unknown[], handle: (good: readonly Prepared[]) => Promise<readonly T[]>) => {
     const all = await Promise.all(records.map(prepared))
@@ -137,7 +144,7 @@ export function importRoutes({ database, vault, clock }: Pick<Installation, 'dat
       '/import',
       { schema: importRecords, bodyLimit: maxBytes },
       async ({ body }) => {
-        return resultsOf(body.records, (records) => database.write('applyRecords', { records, now: clock.now() }))
+        return inTurn(() => resultsOf(body.records, (records) => database.write('applyRecords', { records, now: clock.now() })))
       },
     )
 

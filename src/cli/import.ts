@@ -1,5 +1,6 @@
 import { closeSync, existsSync, openSync, statSync, writeSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import { Command, InvalidArgumentError } from 'commander'
 import { SystemClock } from '../clock.ts'
 import { type Config, ConfigError, mediaFolder } from '../config.ts'
@@ -11,7 +12,7 @@ import type { Fault, ImportReport } from '../transfer/import.ts'
 import { terminalProgress } from './copy.ts'
 import { fetchRecords, type HostedOptions, isOfDisk, withHostedOptions } from './import-hosted.ts'
 import { asOperator } from './operator.ts'
-import type { Call } from './server.ts'
+import { type Call, RefusedError } from './server.ts'
 import { configOf, withSettings } from './settings.ts'
 import { printable } from './terminal.ts'
 
@@ -59,6 +60,21 @@ export function importCommand(): Command {
   })
 }
 
+/** How often a request is repeated that the server was too busy for. */
+const maxRepeats = 6
+
+/** Repeats a request while the server says that its database is busy or away: nothing of it was stored, and storing it again changes no more. */
+async function patiently<T>(act: () => Promise<T>): Promise<T> {
+  for (let repeats = 0; ; repeats++) {
+    try {
+      return await act()
+    } catch (error) {
+      if (!(error instanceof RefusedError) || error.status !== 503 || repeats === maxRepeats) throw error
+      await delay(500 * 2 ** repeats)
+    }
+  }
+}
+
 async function startTimersOf(call: Call, service_sid: string): Promise<void> {
   let next: { readonly next_after: string | null } | undefined
   while (next?.next_after !== null) {
@@ -84,7 +100,7 @@ async function sendFile(config: Config, call: Call, file: string, options: Optio
   // Whether it can be written is known before the import, which may take hours.
   using faults = new FaultsFile(report)
   const check = async (records: readonly unknown[]) =>
-    (await call<{ results: Checked[] }>('POST', '/import/check', { records })).results
+    (await patiently(() => call<{ results: Checked[] }>('POST', '/import/check', { records }))).results
   using trial = dryRun ? new Trial(check) : null
   const { progress, isBar } = await terminalProgress('Stopped. The same command stores the rest.')
   const source = countedFile(file)
@@ -92,7 +108,7 @@ async function sendFile(config: Config, call: Call, file: string, options: Optio
   const result = await importRecords({
     source: source.chunks,
     media: foldersOf(media ?? join(dirname(file), 'media'), config),
-    send: async (records) => (await call<{ results: Applied[] }>('POST', '/import', { records })).results,
+    send: async (records) => (await patiently(() => call<{ results: Applied[] }>('POST', '/import', { records }))).results,
     startTimers: async (service_sid) => {
       if (startTimers) await startTimersOf(call, service_sid)
     },
