@@ -58,6 +58,8 @@ export interface Pipeline {
   readonly pageSecrets: PageSecrets
   /** Null where other processes write too. */
   readonly responses: ResponseCache | null
+  /** Throws ApiError where an account may not be changed here but by requests; absent: every account may. */
+  readonly guard?: (account_sid: string) => void
   /** Applies every deadline that has passed. */
   readonly catchUp: () => Promise<void>
 }

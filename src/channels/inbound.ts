@@ -27,6 +27,7 @@ export async function receive({ pipeline, write, store }: Receiver, incoming: In
   const source = addressType(incoming.from)?.toUpperCase()
   if (source === undefined) throw new InboundError(400, `${incoming.from} is not an address in a known format`)
   await checkAccount(pipeline.read, incoming.account_sid)
+  pipeline.guard?.(incoming.account_sid)
   const external = incoming.external && { account_sid: incoming.account_sid, ...incoming.external }
   const before = external && !incoming.mail && (await receivedBefore(pipeline.read, external))
   if (before) return before

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import { Readable } from 'node:stream'
 import { pipeline as pipe } from 'node:stream/promises'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Logger } from 'pino'
@@ -84,13 +85,15 @@ export class Forwarder {
     // An app's token is of this side.
     if (typeof request.headers['x-twilio-token'] === 'string') throw refuse('mirrored')
     if (!isRead && !isOpen()) throw refuse('unavailable', { seconds: '5' })
+    const base = baseOf(request, this.#options.publicUrl)
     const length = request.headers['content-length']
     const response = await sender
       .open({
         url: this.#url(request, isMedia ? mediaUrl : url),
         method: request.method,
         headers: [...forwardedHeaders(request.raw), ...(!isRead && length !== undefined ? ['content-length', length] : [])],
-        body: isRead ? null : request.raw,
+        // The caller's connection is for the response: it does not end with its body.
+        body: isRead ? null : Readable.from(request.raw.iterator({ destroyOnReturn: false }), { objectMode: false }),
       })
       .catch((error: unknown) => {
         throw this.#unanswered(error, isRead)
@@ -104,7 +107,7 @@ export class Forwarder {
       const body = await readAll(response).catch((error: unknown) => {
         throw this.#unanswered(new HostedLostError('no complete answer', true, { cause: error }), isRead)
       })
-      return this.#respond(request, reply, { status, headers: responseHeaders(response), body, isJson: true })
+      return this.#respond(request, reply, base, { status, headers: responseHeaders(response), body, isJson: true })
     }
     const contentLength = headers['content-length']
     const more = typeof contentLength === 'string' ? ['content-length', contentLength] : []
@@ -113,7 +116,8 @@ export class Forwarder {
   }
 
   async #write(request: FastifyRequest, reply: FastifyReply): Promise<void> {
-    const { scopes, isOpen } = this.#options
+    const { scopes, isOpen, publicUrl } = this.#options
+    const base = baseOf(request, publicUrl)
     const body = await readBody(request, this.#options.maxBodyBytes)
     const plan = await this.#plan(request, body)
     if (plan.scope?.startsWith('CH')) this.#options.touched(plan.scope)
@@ -121,7 +125,7 @@ export class Forwarder {
       if (!isOpen()) throw refuse('unavailable', { seconds: '5' })
       // Nobody waits for it any more, and nothing was done: the caller may ask again.
       if (reply.raw.destroyed) return
-      this.#respond(request, reply, await this.#sendWrite(request, body, plan))
+      this.#respond(request, reply, base, await this.#sendWrite(request, body, plan))
     })
   }
 
@@ -193,10 +197,10 @@ export class Forwarder {
     })
   }
 
-  #respond(request: FastifyRequest, reply: FastifyReply, { status, headers, body, isJson }: HostedResponse): void {
-    const { url, mediaUrl, publicUrl } = this.#options
+  #respond(request: FastifyRequest, reply: FastifyReply, base: string, response: HostedResponse): void {
+    const { status, headers, body, isJson } = response
+    const { url, mediaUrl } = this.#options
     const parsed = isJson ? parseJsonObject(body.toString()) : undefined
-    const base = baseOf(request, publicUrl)
     const sent = parsed ? Buffer.from(JSON.stringify(rehomed(parsed, [url, mediaUrl], base))) : body
     request.sentBytes = sent.length
     const length = status === 204 || status === 304 ? [] : ['content-length', String(sent.length)]

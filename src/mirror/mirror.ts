@@ -172,6 +172,7 @@ export class Mirror implements Worker {
     }
     return {
       ...pipeline,
+      guard: check,
       write: async (resource, request) => {
         check(request.path.account_sid)
         return pipeline.write(resource, request)
