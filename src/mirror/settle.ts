@@ -70,6 +70,8 @@ export class Settler {
   /** Returns the SID of a conversation that is known here by this key; else the key. */
   async conversationOf(service_sid: string, key: string): Promise<string> {
     const { read } = this.#options.store.options.database
+    // No row has it, and PostgreSQL does not take it.
+    if (service_sid.includes('\0') || key.includes('\0')) return key
     if (await read.one(conversationBySid, { service_sid, sid: key })) return key
     return (await read.one(conversationByName, { service_sid, unique_name: key }))?.sid ?? key
   }

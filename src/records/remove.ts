@@ -20,6 +20,8 @@ const silent = { webhooks: false, source: 'API', silent: true } as const
  * client SDKs are told. Returns false where it is not there.
  */
 export async function removeRow(tx: Tx, { resource: name, path }: Removal, now: number): Promise<boolean> {
+  // No row has such a key, and PostgreSQL does not take it.
+  if ([path.service_sid, ...path.parents, path.key].some((part) => part?.includes('\0'))) return false
   const resource = registry.named(name)
   try {
     const facts = { ...(await locate(tx, resource, path)), now, quiet: true } as const
