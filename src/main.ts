@@ -136,7 +136,7 @@ export async function start(config: Config, options: StartOptions = {}): Promise
     const own = createPipeline(shared, timers)
     const maxBodyBytes = bodyLimit({ resources, operations })
     const mirror = options.mirror
-      ? await openMirror(options.mirror, { ...installation, config, pipeline: own, maxBodyBytes })
+      ? await openMirror(options.mirror, { ...installation, config, pipeline: own, maxBodyBytes, store })
       : null
     const pipeline = mirror?.guarded(own) ?? own
     const idle = new DeliveryIdle(installation)

@@ -1,9 +1,11 @@
+import { createReadStream } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import type { Pipeline } from '../api/requests.ts'
 import { SystemClock } from '../clock.ts'
 import { type Config, ConfigError, dataFolder, mediaFolder } from '../config.ts'
 import type { Installation } from '../installation/open.ts'
+import type { MediaStore } from '../media/store.ts'
 import { allMirrors } from '../records/mirror-commands.ts'
 import type { Database } from '../storage/database.ts'
 import { accountBySid } from '../storage/lookups.ts'
@@ -38,6 +40,7 @@ type Needed = Pick<Installation, 'database' | 'vault' | 'clock' | 'log'> & {
   readonly config: Config
   readonly pipeline: Pipeline
   readonly maxBodyBytes: number
+  readonly store: MediaStore
 }
 
 /** Opens what follows a hosted account. Throws ConfigError. */
@@ -54,8 +57,9 @@ export async function openMirror(settings: MirrorSettings, needed: Needed): Prom
       `there is no account ${account_sid} here: parley accounts create --sid, then parley import --from-twilio`,
     )
   }
-  const kept = mediaFolder(config)
-  const from = join(dataFolder(config), 'mirror')
+  // What is fetched is put to the other files, wherever these are.
+  const folder = join(dataFolder(config), 'mirror')
+  const keep = (file: string) => needed.store.add(createReadStream(file), Number.POSITIVE_INFINITY, async () => {})
   return Mirror.open({
     ...settings,
     account_sid,
@@ -67,7 +71,7 @@ export async function openMirror(settings: MirrorSettings, needed: Needed): Prom
     maxBodyBytes,
     sender: new HostedSender(settings),
     store: new MirrorStore({ database, vault, clock, account_sid }),
-    media: kept === null ? null : { fetcher: new MediaFetcher(client, mediaUrl, from), from, to: kept },
+    media: mediaFolder(config) === null ? null : { fetcher: new MediaFetcher(client, mediaUrl, folder), folder, keep },
     publicUrl: config.publicUrl,
     atOnce: concurrency,
   })

@@ -1,5 +1,7 @@
+import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { isJsonObject } from '../json.ts'
+import { contentFile } from '../media/files.ts'
 import { mediaBySid } from '../media/rows.ts'
 import type { Json, Kind } from '../records/format.ts'
 import type { Removal } from '../records/remove.ts'
@@ -16,7 +18,6 @@ import { type HostedClient, HostedError } from '../transfer/hosted/client.ts'
 import type { MediaFetcher } from '../transfer/hosted/media.ts'
 import { sidOf, textOf } from '../transfer/hosted/record.ts'
 import { durationsOf } from '../transfer/hosted/timers.ts'
-import { copyContent } from '../transfer/media.ts'
 import type { LocalReader, Place } from './local.ts'
 import { userScope } from './plan.ts'
 import type { Line, MirrorStore, Stored } from './store.ts'
@@ -26,8 +27,12 @@ export interface SettleOptions {
   readonly client: HostedClient
   readonly store: MirrorStore
   readonly local: LocalReader
-  /** Fetches files into a folder, and where they are kept then; null: they are left out. */
-  readonly media: { readonly fetcher: MediaFetcher; readonly from: string; readonly to: string } | null
+  /** Fetches files into a folder, from where they are put to the others; null: they are left out. */
+  readonly media: {
+    readonly fetcher: Pick<MediaFetcher, 'fetch'>
+    readonly folder: string
+    readonly keep: (file: string) => Promise<void>
+  } | null
 }
 
 /** The hosted side shows something that cannot be stored yet, or not at all. */
@@ -327,8 +332,10 @@ export class Settler {
       const known = await store.options.database.read.one(mediaBySid, { service_sid: service, sid })
       const { size } = file
       const fetched = known ?? (await media.fetcher.fetch(service, sid, typeof size === 'number' ? size : null))
-      if (!known && !(await copyContent(fetched.sha256, join(media.from, 'media'), media.to))) {
-        throw new UnsettledError(`the file ${sid} could not be stored`)
+      if (!known) {
+        const fetchedFile = contentFile(join(media.folder, 'media'), fetched.sha256)
+        await media.keep(fetchedFile)
+        await rm(fetchedFile, { force: true })
       }
       const { content_type = null, filename = null } = file
       files.push({
