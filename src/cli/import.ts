@@ -3,12 +3,17 @@ import { dirname, join, resolve } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { Command, InvalidArgumentError } from 'commander'
 import { SystemClock } from '../clock.ts'
-import { type Config, ConfigError, mediaFolder } from '../config.ts'
+import { type Config, ConfigError, databaseLabel, mediaFolder } from '../config.ts'
+import { mediaMarkerOf, sourceCheck } from '../copy/inspect.ts'
+import { openEndpoint } from '../copy/open.ts'
 import { codeOf } from '../errors.ts'
+import { openKeptMedia } from '../installation/kept-media.ts'
+import { MediaStoreError } from '../media/contents.ts'
 import type { Applied } from '../records/apply.ts'
 import type { Checked } from '../records/check.ts'
 import { type Kind, kinds } from '../records/format.ts'
 import type { Fault, ImportReport } from '../transfer/import.ts'
+import type { Media } from '../transfer/media.ts'
 import { terminalProgress } from './copy.ts'
 import { fetchRecords, type HostedOptions, isOfDisk, withHostedOptions } from './import-hosted.ts'
 import { asOperator } from './operator.ts'
@@ -105,9 +110,10 @@ async function sendFile(config: Config, call: Call, file: string, options: Optio
   const { progress, isBar } = await terminalProgress('Stopped. The same command stores the rest.')
   const source = countedFile(file)
   const shown = new StoringProgress(progress, isBar, new SystemClock(), source)
+  const places = await placesOf(media ?? join(dirname(file), 'media'), config)
   const result = await importRecords({
     source: source.chunks,
-    media: foldersOf(media ?? join(dirname(file), 'media'), config),
+    media: places,
     send: async (records) => (await patiently(() => call<{ results: Applied[] }>('POST', '/import', { records }))).results,
     startTimers: async (service_sid) => {
       if (startTimers) await startTimersOf(call, service_sid)
@@ -119,10 +125,14 @@ async function sendFile(config: Config, call: Call, file: string, options: Optio
     progressed: (lines) => shown.went(lines),
   })
     .catch((error: unknown) => {
+      if (error instanceof MediaStoreError) throw new ConfigError(error.message, { cause: error })
       if (error instanceof ConfigError || !isOfDisk(error)) throw error
       throw new ConfigError(`${file} was not read to its end, or its media not stored (${codeOf(error)})`, { cause: error })
     })
-    .finally(() => shown.ended())
+    .finally(async () => {
+      shown.ended()
+      if (typeof places?.to === 'object') await places.to.close()
+    })
   print(result, file)
   if (dryRun) console.log('nothing was stored: run it again without --dry-run')
   if (result.faulty > 0 || (result.compared?.differing.length ?? 0) > 0) process.exitCode = 1
@@ -164,9 +174,18 @@ function fileOf(from: string): string {
   return statSync(path).isDirectory() ? join(path, 'records.jsonl') : path
 }
 
-function foldersOf(from: string, config: Config): { from: string; to: string } | null {
+/** Returns whence media come and where the server keeps them; its database names the installation in a bucket. */
+async function placesOf(from: string, config: Config): Promise<{ from: string; to: Media } | null> {
   const to = mediaFolder(config)
-  return to === null ? null : { from: resolve(from), to }
+  if (to === null) return null
+  if (config.mediaStore === null) return { from: resolve(from), to }
+  const endpoint = await openEndpoint(config.database)
+  try {
+    await sourceCheck(endpoint, databaseLabel(config.database))
+    return { from: resolve(from), to: (await openKeptMedia(config, await mediaMarkerOf(endpoint))) ?? to }
+  } finally {
+    await endpoint.close()
+  }
 }
 
 function print({ counts, faults, faulty, compared }: ImportReport, file: string): void {

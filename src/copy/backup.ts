@@ -5,11 +5,14 @@ import { type Config, ConfigError, databaseLabel, gatewayFolder, mediaFolder, se
 import { codeOf } from '../errors.ts'
 import { checkFolder, isWithin } from '../folders.ts'
 import { explainErrors } from '../installation/explain-errors.ts'
+import { openKeptMedia } from '../installation/kept-media.ts'
 import { storedVault } from '../installation/secrets.ts'
+import { MediaStoreError } from '../media/contents.ts'
 import { syncToDisk } from '../media/files.ts'
+import type { MediaConfig } from '../media/open.ts'
 import { type Checksums, checksumsOf, digestOf } from './checksums.ts'
 import { beginProgress, copyRows, folderOf, verify, type Work } from './copy.ts'
-import { sourceCheck } from './inspect.ts'
+import { mediaMarkerOf, sourceCheck } from './inspect.ts'
 import { copyFiles, countFiles, missingFiles } from './media.ts'
 import { openEndpoint, openSnapshot, openTarget, refuseMemory } from './open.ts'
 import type { Progress } from './progress.ts'
@@ -17,7 +20,7 @@ import { copyInstallation, markTarget, unmarkTarget } from './rows.ts'
 import type { Location } from './secrets.ts'
 
 export interface BackupOptions {
-  readonly config: Pick<Config, 'database' | 'dataDir' | 'secretKey' | 'previousSecretKey'>
+  readonly config: MediaConfig & Pick<Config, 'secretKey' | 'previousSecretKey'>
   /** New or empty. */
   readonly folder: string
   /** Continue although the installation lacks files that its rows refer to. */
@@ -50,11 +53,12 @@ export async function backupInstallation(options: BackupOptions): Promise<void> 
         refuseOtherKey(config, vaultCheck)
         const checksums = await checksumsOf(source)
         const target = await openTarget(to.database)
-        const folders = { from: folderOf(config), to: folderOf(to) }
+        const kept = await openKeptMedia(config, await mediaMarkerOf(source))
+        const folders = { from: kept ?? folderOf(config), to: folderOf(to) }
         const files = await countFiles(source.db)
         await explainErrors(to, () =>
           writeBackup({ ...options, from: config, to, source, target, vaultCheck, checksums, files, folders }),
-        )
+        ).finally(() => kept?.close())
         rmSync(`${to.database.file}.lock`, { force: true })
         await explainErrors(to, () => openBackup(to, checksums, vaultCheck))
       } finally {
@@ -63,7 +67,7 @@ export async function backupInstallation(options: BackupOptions): Promise<void> 
     })
   } catch (error) {
     for (const name of existsSync(folder) ? readdirSync(folder) : []) rmSync(join(folder, name), { recursive: true })
-    throw error
+    throw error instanceof MediaStoreError ? new ConfigError(error.message, { cause: error }) : error
   }
   const { file } = to.database
   await syncToDisk(file)
@@ -146,7 +150,9 @@ async function missingMedia(config: BackupOptions['config']): Promise<string | n
   const source = await openSnapshot(config.database)
   try {
     await sourceCheck(source, databaseLabel(config.database))
-    const { count, first } = await missingFiles(source.db, { from: folder, to: folder })
+    const kept = await openKeptMedia(config, await mediaMarkerOf(source))
+    const looked = missingFiles(source.db, { from: kept ?? folder, to: folder })
+    const { count, first } = await looked.finally(() => kept?.close())
     return count === 0 ? null : `${count === 1 ? 'a file' : `${count} files`} of media cannot be found (${first})`
   } finally {
     await source.close()

@@ -2,9 +2,11 @@ import { createHash } from 'node:crypto'
 import { resolve } from 'node:path'
 import { ConfigError, databaseLabel, mediaFolder } from '../config.ts'
 import { explainErrors } from '../installation/explain-errors.ts'
+import type { Contents } from '../media/contents.ts'
+import { mediaFact, mediaPlace } from '../media/open.ts'
 import { type Checksums, checksumsOf, digestOf } from './checksums.ts'
 import type { Source, Target } from './endpoint.ts'
-import { sourceCheck, targetState } from './inspect.ts'
+import { installationOf, sourceCheck, targetState } from './inspect.ts'
 import { copyFiles, countFiles, missingFiles, sameFolder } from './media.ts'
 import { openSource, openTarget, refuseMemory } from './open.ts'
 import type { Progress } from './progress.ts'
@@ -29,8 +31,8 @@ export interface Work extends CopyOptions {
   /** Of the source. */
   readonly checksums: Checksums
   readonly files: number
-  /** Of the media; null when both ends share one. */
-  readonly folders: { readonly from: string; readonly to: string } | null
+  /** Of the media; null when both ends share one. The source may keep them elsewhere than in a folder. */
+  readonly folders: { readonly from: string | Contents; readonly to: string } | null
 }
 
 /**
@@ -197,6 +199,10 @@ async function refuseMissingFiles({ source, folders, allowMissingFiles, progress
   if (!folders) return
   const { count, first } = await missingFiles(source.db, folders)
   if (count === 0) return
+  const place = (await installationOf(source))[mediaFact]
+  if (place !== undefined && place !== mediaPlace({ mediaStore: null })) {
+    return progress.say(`The servers keep media in ${place}, where they stay: start them with the same PARLEY_MEDIA_STORE.`)
+  }
   const missing = `${count === 1 ? 'a file' : `${count} files`} of media that the source names cannot be found (${first})`
   if (allowMissingFiles) return progress.say(`${missing}; going on without`)
   throw new ConfigError(`${missing}: give the folder with --from-data-dir, or go on without by --allow-missing-files`)

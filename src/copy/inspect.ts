@@ -1,6 +1,6 @@
 import { ConfigError } from '../config.ts'
 import { copyUnderWay } from '../installation/copy-marker.ts'
-import { vaultCheck } from '../installation/secrets.ts'
+import { markerIn, vaultCheck } from '../installation/secrets.ts'
 import { migrations } from '../storage/migrations/index.ts'
 import type { Endpoint } from './endpoint.ts'
 import { allTables } from './tables.ts'
@@ -60,6 +60,11 @@ export async function targetState(endpoint: Endpoint, name: string): Promise<Tar
   const { [vaultCheck]: check, [copyUnderWay]: marker, ...others } = await installationOf(endpoint)
   const bare = check === undefined && marker === undefined && Object.keys(others).length === 0
   return { marker, vaultCheck: check, empty: bare && !(await hasRows(endpoint)) }
+}
+
+/** Returns what names an installation where its media are. */
+export async function mediaMarkerOf(endpoint: Endpoint): Promise<string> {
+  return markerIn(new Map(Object.entries(await installationOf(endpoint)))) ?? ''
 }
 
 /** Returns what is known about an installation beside its rows, by name. */

@@ -1,23 +1,22 @@
-import { existsSync, realpathSync } from 'node:fs'
+import { createWriteStream, existsSync, realpathSync } from 'node:fs'
 import { copyFile, rename, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
+import { pipeline } from 'node:stream/promises'
 import { ConfigError } from '../config.ts'
 import { codeOf } from '../errors.ts'
 import { makeFolder } from '../folders.ts'
+import type { Content, Contents } from '../media/contents.ts'
 import { contentFile, incomingFile, syncToDisk } from '../media/files.ts'
 import type { Db } from './tables.ts'
 
 const filesAtOnce = 16
 const filesRead = 512
 
-interface MediaFile {
-  readonly sha256: string
-  /** In bytes. */
-  readonly size: number
-}
+type MediaFile = Content
 
 interface Folders {
-  readonly from: string
+  /** A folder, or where else the source keeps its media. */
+  readonly from: string | Contents
   readonly to: string
 }
 
@@ -38,6 +37,7 @@ export async function countFiles(db: Db): Promise<number> {
 
 /** Whether both ends share one folder, so that no file needs to be copied. */
 export function sameFolder({ from, to }: Folders): boolean {
+  if (typeof from !== 'string') return false
   return from === to || (existsSync(from) && existsSync(to) && realpathSync(from) === realpathSync(to))
 }
 
@@ -77,7 +77,7 @@ async function copyOne(file: MediaFile, { from, to }: Folders, mayVanish: boolea
   const [arriving, final] = [incomingFile(to), pathIn(to, file)]
   makeFolder(dirname(arriving))
   try {
-    await copyFile(pathIn(from, file), arriving)
+    if (!(await bring(file, from, arriving))) return []
   } catch (error) {
     if (mayVanish && codeOf(error) === 'ENOENT') return []
     throw error
@@ -90,6 +90,17 @@ async function copyOne(file: MediaFile, { from, to }: Folders, mayVanish: boolea
   makeFolder(dirname(final))
   await rename(arriving, final)
   return [dirname(final), dirname(dirname(final)), to]
+}
+
+/** Returns false if it is not there any more. */
+async function bring(file: MediaFile, from: Folders['from'], arriving: string): Promise<boolean> {
+  if (typeof from === 'string') await copyFile(pathIn(from, file), arriving)
+  else {
+    const bytes = await from.open(file)
+    if (!bytes) return false
+    await pipeline(bytes, createWriteStream(arriving, { mode: 0o600 }))
+  }
+  return true
 }
 
 /** The files that rows refer to, each once. */
@@ -110,12 +121,13 @@ async function* filesOf(db: Db): AsyncIterable<MediaFile[]> {
   }
 }
 
-function pathIn(folder: string, { sha256 }: MediaFile): string {
-  return contentFile(folder, sha256)
+function pathIn(folder: Folders['from'], { sha256 }: MediaFile): string {
+  return typeof folder === 'string' ? contentFile(folder, sha256) : `${sha256} in ${folder.label}`
 }
 
 /** A file of another size does not count: it is partial. */
-async function holds(folder: string, file: MediaFile): Promise<boolean> {
+async function holds(folder: Folders['from'], file: MediaFile): Promise<boolean> {
+  if (typeof folder !== 'string') return folder.has(file.sha256)
   const found = await stat(pathIn(folder, file)).catch(() => null)
   return found?.size === file.size
 }

@@ -5,12 +5,11 @@ import { join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import { type Config, ConfigError, databaseLabel, mediaFolder } from '../config.ts'
 import { explainErrors } from '../installation/explain-errors.ts'
-import { markerIn } from '../installation/secrets.ts'
 import { type Contents, type Kept, MediaDamagedError, MediaStoreError } from '../media/contents.ts'
 import { removeEmptyFolders } from '../media/folder.ts'
 import { checkMediaSettings, mediaFact, mediaPlace, openPlaces } from '../media/open.ts'
 import type { Endpoint } from './endpoint.ts'
-import { installationOf, sourceCheck } from './inspect.ts'
+import { installationOf, mediaMarkerOf, sourceCheck } from './inspect.ts'
 import { openEndpoint, refuseMemory } from './open.ts'
 import type { Progress } from './progress.ts'
 
@@ -44,7 +43,7 @@ export async function moveMedia(options: MoveOptions): Promise<void> {
     const endpoint = await openEndpoint(config.database)
     try {
       await sourceCheck(endpoint, databaseLabel(config.database))
-      const marker = markerIn(new Map(Object.entries(await installationOf(endpoint)))) ?? ''
+      const marker = await mediaMarkerOf(endpoint)
       await refuseOtherPlace(endpoint, config)
       const refuse = (error: MediaStoreError) => {
         throw new ConfigError(error.message, { cause: error })

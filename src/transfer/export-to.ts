@@ -4,21 +4,23 @@ import { basename, dirname, join, resolve } from 'node:path'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { type Config, ConfigError, databaseLabel, mediaFolder } from '../config.ts'
-import { sourceCheck } from '../copy/inspect.ts'
+import { mediaMarkerOf, sourceCheck } from '../copy/inspect.ts'
 import { openSnapshot, refuseMemory } from '../copy/open.ts'
 import { codeOf } from '../errors.ts'
 import { makeFolder } from '../folders.ts'
 import { explainErrors } from '../installation/explain-errors.ts'
+import { openKeptMedia } from '../installation/kept-media.ts'
 import { storedVault } from '../installation/secrets.ts'
 import { isJsonObject } from '../json.ts'
 import { syncToDisk } from '../media/files.ts'
+import type { MediaConfig } from '../media/open.ts'
 import type { Json } from '../records/format.ts'
 import type { Vault } from '../vault.ts'
 import { exportedLines, type Scope } from './export.ts'
-import { copyContent } from './media.ts'
+import { copyContent, type Media } from './media.ts'
 
 export interface ExportToOptions {
-  readonly config: Pick<Config, 'database' | 'dataDir' | 'secretKey' | 'previousSecretKey'>
+  readonly config: MediaConfig & Pick<Config, 'secretKey' | 'previousSecretKey'>
   readonly scope: Scope
   /** A folder, a file `….jsonl`, or null for the standard output. */
   readonly out: string | null
@@ -43,10 +45,12 @@ export async function exportTo({ config, scope, out, now, say }: ExportToOptions
   await explainErrors(config, async () => {
     const source = await openSnapshot(config.database)
     try {
-      const vault = vaultOf(config, await sourceCheck(source, databaseLabel(config.database)))
-      const run = new Writer(destination, mediaFolder(config))
+      const check = await sourceCheck(source, databaseLabel(config.database))
+      const vault = vaultOf(config, check)
+      const kept = destination && (await openKeptMedia(config, await mediaMarkerOf(source)))
+      const run = new Writer(destination, kept ?? mediaFolder(config))
       const lines = exportedLines({ db: source.db, scope, now, open: (sealed) => vault.open(sealed) })
-      await run.write(lines)
+      await run.write(lines).finally(() => kept?.close())
       const { records, files, missing } = run
       say(`${records} records and ${files} files of media were exported${destination ? ` to ${out}` : ''}.`)
       if (missing > 0) say(`${missing} files of media were not found in the installation, and are not in the export.`)
@@ -110,10 +114,10 @@ class Writer {
   files = 0
   missing = 0
   readonly #destination: Destination | null
-  readonly #from: string | null
+  readonly #from: Media | null
   readonly #copied = new Set<string>()
 
-  constructor(destination: Destination | null, from: string | null) {
+  constructor(destination: Destination | null, from: Media | null) {
     this.#destination = destination
     this.#from = from
   }
@@ -153,10 +157,10 @@ class Writer {
   async #media({ extra }: Json): Promise<void> {
     const media = isJsonObject(extra) && Array.isArray(extra.media) ? extra.media : []
     for (const element of media) {
-      const sha256: unknown = isJsonObject(element) ? element.sha256 : undefined
+      const { sha256, size }: Json = isJsonObject(element) ? element : {}
       if (typeof sha256 !== 'string' || !this.#destination || this.#from === null || this.#copied.has(sha256)) continue
       this.#copied.add(sha256)
-      if (await copyContent(sha256, this.#from, this.#destination.media)) this.files++
+      if (await copyContent({ sha256, size: Number(size) }, this.#from, this.#destination.media)) this.files++
       else this.missing++
     }
   }

@@ -4,7 +4,7 @@ import type { Checked } from '../records/check.ts'
 import { checkHeader, type Json, type Kind, kinds, type RecordLine, recordOf } from '../records/format.ts'
 import { type Choice, Chooser } from './choice.ts'
 import { faultOf, type Line, linesIn } from './lines.ts'
-import { copyContent, hasContent } from './media.ts'
+import { copyContent, hasContent, type Media } from './media.ts'
 import { type Compared, Sample } from './sample.ts'
 import type { Trial } from './trial.ts'
 
@@ -18,8 +18,8 @@ const maxFaults = 10_000
 export interface ImportOptions {
   /** JSON lines: a file, or its bytes. */
   readonly source: string | AsyncIterable<Uint8Array>
-  /** Folders of media. Null: files are left out. */
-  readonly media: { readonly from: string; readonly to: string } | null
+  /** The folder of the file's media, and where they are put. Null: files are left out. */
+  readonly media: { readonly from: string; readonly to: Media } | null
   /** Stores records. Returns what became of each. */
   readonly send: (records: readonly unknown[]) => Promise<readonly Applied[]>
   /** Starts the timers of a service. */
@@ -181,8 +181,8 @@ class ImportRun {
     const { media } = record.extra
     if (record.kind !== 'message' || !Array.isArray(media)) return record
     const { media: folders, trial } = this.#options
-    const bring = (sha256: string, { from, to }: { from: string; to: string }) =>
-      trial ? hasContent(sha256, from) : copyContent(sha256, from, to)
+    const bring = (sha256: string, { from, to }: { from: string; to: Media }) =>
+      trial ? hasContent(sha256, from) : copyContent({ sha256, size: 0 }, from, to)
     const brought: unknown[] = []
     for (const element of media) {
       const sha256 = isJsonObject(element) ? element.sha256 : undefined

@@ -26,11 +26,11 @@ test('only a file with the bytes of its name is brought', async () => {
   mkdirSync(placeOf(directory ?? ''))
   for (const sha256 of [other, pipe, link, directory, nothing]) {
     expect(await hasContent(sha256 ?? '', from)).toBe(false)
-    expect(await copyContent(sha256 ?? '', from, to)).toBe(false)
+    expect(await copyContent({ sha256: sha256 ?? '', size: 0 }, from, to)).toBe(false)
     expect(existsSync(contentFile(to, sha256 ?? ''))).toBe(false)
   }
   expect(await hasContent(good, from)).toBe(true)
-  expect(await copyContent(good, from, to)).toBe(true)
+  expect(await copyContent({ sha256: good, size: 0 }, from, to)).toBe(true)
   expect(readFileSync(contentFile(to, good), 'utf8')).toBe('picture')
   rmSync(folder, { recursive: true })
 })

@@ -1,12 +1,12 @@
 import { randomBytes } from 'node:crypto'
-import { existsSync, readdirSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { request } from 'undici'
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 import { contentFile } from '../../src/media/files.ts'
 import { newDatabase, type TestDatabase } from '../support/databases.ts'
-import { parley, type Serving, serve, spawnParley } from '../support/process.ts'
+import { folder, parley, type Serving, serve, spawnParley } from '../support/process.ts'
 import { describeWithS3, type S3Server, startS3, type TestBucket } from '../support/s3.ts'
 import { auth_token } from '../support/server.ts'
 import { startProxy } from '../support/tcp-proxy.ts'
@@ -70,7 +70,7 @@ describeWithS3('parley media move', () => {
 
   test('moves all files to the bucket and back, while the server runs', async () => {
     const on = await database()
-    const folder = join(on.env.PARLEY_DATA_DIR, 'parley.media')
+    const local = join(on.env.PARLEY_DATA_DIR, 'parley.media')
     const inFolder = envOf(on)
     const inBucket = { ...inFolder, ...bucket.settings('there') }
     const all: Carried[] = []
@@ -90,12 +90,12 @@ describeWithS3('parley media move', () => {
       await using server = await serve({ env: inBucket })
       await expectAll(server, all)
       all.push(...(await carry(server, 3)))
-      expect([filesIn(folder).length, bucket.objects('there').length]).toEqual([20, 4])
+      expect([filesIn(local).length, bucket.objects('there').length]).toEqual([20, 4])
       const dry = await parley(['media', 'move', '--dry-run'], { env: inBucket })
       expect(dry).toMatchObject({ code: 0, stdout: expect.stringContaining('20 files (400000 bytes) are to be moved from') })
       const [moved] = await Promise.all([parley(['media', 'move'], { env: inBucket }), expectAll(server, all)])
       expect(moved).toMatchObject({ code: 0, stdout: expect.stringContaining('20 files (400000 bytes) were moved from') })
-      expect([filesIn(folder).length, bucket.objects('there').length]).toEqual([0, 24])
+      expect([filesIn(local).length, bucket.objects('there').length]).toEqual([0, 24])
       await expectAll(server, all)
     }
     const back = { ...inFolder, ...bucket.settings('there') }
@@ -106,14 +106,14 @@ describeWithS3('parley media move', () => {
     const [moved] = await Promise.all([parley(['media', 'move'], { env: settings }), expectAll(server, all)])
     expect(moved).toMatchObject({ code: 0, stdout: expect.stringContaining('23 files') })
     expect(bucket.objects('there')).toEqual(['installation'])
-    expect(filesIn(folder)).toHaveLength(24)
+    expect(filesIn(local)).toHaveLength(24)
     await expectAll(server, all)
   })
 
   test('goes on after it was killed', async () => {
     await using proxy = await startProxy(s3.endpoint)
     const on = await database()
-    const folder = join(on.env.PARLEY_DATA_DIR, 'parley.media')
+    const local = join(on.env.PARLEY_DATA_DIR, 'parley.media')
     const inBucket = { ...envOf(on), ...bucket.settings('killed', proxy.url.replace(/\/$/, '')) }
     const all: Carried[] = []
     {
@@ -121,41 +121,77 @@ describeWithS3('parley media move', () => {
       all.push(...(await carry(server, 40)))
     }
     await using server = await serve({ env: inBucket })
-    const [name = ''] = filesIn(folder).sort().slice(-10)
+    const [name = ''] = filesIn(local).sort().slice(-10)
     const frozen = proxy.freezeAt(`PUT /media/killed/${name.slice(0, 2)}`)
     const move = spawnParley(['media', 'move'], { env: inBucket })
     await frozen
     move.signal('SIGKILL')
     await move.ended
     proxy.heal()
-    const left = filesIn(folder).length
+    const left = filesIn(local).length
     expect(left).toBeGreaterThan(0)
     expect(left).toBeLessThan(40)
     await expectAll(server, all)
     const moved = await parley(['media', 'move'], { env: inBucket })
     expect(moved).toMatchObject({ code: 0, stdout: expect.stringContaining(`${left} files`) })
-    expect(filesIn(folder)).toEqual([])
+    expect(filesIn(local)).toEqual([])
     await expectAll(server, all)
   })
 
   test('leaves damaged files where they are, and says so', async () => {
     const on = await database()
-    const folder = join(on.env.PARLEY_DATA_DIR, 'parley.media')
+    const local = join(on.env.PARLEY_DATA_DIR, 'parley.media')
     const inBucket = { ...envOf(on), ...bucket.settings('damaged') }
     {
       await using server = await serve({ env: envOf(on) })
       await carry(server, 3)
     }
-    const [name = ''] = filesIn(folder)
-    await writeFile(contentFile(folder, name), randomBytes(20_000))
+    const [name = ''] = filesIn(local)
+    await writeFile(contentFile(local, name), randomBytes(20_000))
     await using server = await serve({ env: inBucket })
     const moved = await parley(['media', 'move'], { env: inBucket })
     expect(moved).toMatchObject({
       code: 1,
       stderr: expect.stringContaining(`damaged, and left where they are: 1 (the first is ${name})`),
     })
-    expect(filesIn(folder)).toEqual([name])
+    expect(filesIn(local)).toEqual([name])
     expect(bucket.objects('damaged')).toHaveLength(3)
     expect(server.url).toMatch(/^http/)
+  })
+
+  test('is not needed for a backup, an export and an import: they read the bucket, and write to it', async () => {
+    using place = folder()
+    await using other = await newDatabase()
+    const on = await database()
+    const inBucket = { ...envOf(on), ...bucket.settings('kept') }
+    await using server = await serve({ env: inBucket })
+    const all = await carry(server, 5)
+    const made = await parley(['backup', place.file('backup')], { env: inBucket })
+    expect(made.stderr).toBe('')
+    expect(filesIn(place.file('backup/parley.media'))).toHaveLength(5)
+    const exported = await parley(['export', '--out', place.file('export')], { env: inBucket })
+    expect(exported.stderr).toContain('5 files of media')
+
+    // The backup is an installation without a bucket.
+    const key = readFileSync(join(on.env.PARLEY_DATA_DIR, 'parley.key'), 'utf8').trim()
+    const restored = { PARLEY_DATABASE_URL: `sqlite:${place.file('backup/parley.db')}`, PARLEY_SECRET_KEY: key }
+    {
+      await using from = await serve({ env: restored })
+      await expectAll(from, all)
+    }
+
+    // Another installation takes the export into a bucket of its own.
+    const there = { ...other.env, ...bucket.settings('other'), PARLEY_AUTH_TOKEN: auth_token, PARLEY_ACCOUNT_SID: account_sid }
+    const env = { ...there, PARLEY_ADMIN_TOKEN: 'an-operator-token' }
+    await using target = await serve({ env })
+    const imported = await parley(['import', '--from', place.file('export')], { env: { ...env, PORT: new URL(target.url).port } })
+    expect(imported.stderr).toBe('')
+    expect(bucket.objects('other')).toHaveLength(6)
+    await expectAll(target, all)
+
+    const gone = bucket.objects('kept').find((name) => name !== 'installation') ?? ''
+    rmSync(join(bucket.path('kept'), gone))
+    const failed = await parley(['backup', place.file('second')], { env: inBucket })
+    expect(failed).toMatchObject({ code: 1, stderr: expect.stringContaining('a file of media cannot be found') })
   })
 })

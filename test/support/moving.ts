@@ -2,7 +2,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { request } from 'undici'
-import { type Config, mediaFolder } from '../../src/config.ts'
+import { type Config, mediaFolder, readConfig } from '../../src/config.ts'
 import { exportTo } from '../../src/transfer/export-to.ts'
 import { type ImportReport, importRecords } from '../../src/transfer/import.ts'
 import { newDatabase } from './databases.ts'
@@ -36,7 +36,8 @@ function newFile() {
 
 /** Exports what an installation holds, whether its server runs or not. */
 export async function exported({ place }: Installed, out: string, scope = {}): Promise<string[]> {
-  await exportTo({ config: { ...place, secretKey, previousSecretKey: null }, scope, out, now: 1_900_000_000_000, say: () => {} })
+  const config = { ...readConfig({}), ...place, secretKey, previousSecretKey: null }
+  await exportTo({ config, scope, out, now: 1_900_000_000_000, say: () => {} })
   return readFileSync(join(out, 'records.jsonl'), 'utf8').trimEnd().split('\n')
 }
 

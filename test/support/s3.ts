@@ -34,6 +34,8 @@ export interface TestBucket {
   url(prefix: string, endpoint?: string): string
   /** What a server needs to use it. */
   settings(prefix: string, endpoint?: string): SettingTexts
+  /** Where the objects below the prefix are. */
+  path(prefix: string): string
   /** Where the object of a content is. */
   fileOf(prefix: string, bytes: Buffer): string
   /** From now on what is deleted or replaced is kept. */
@@ -72,6 +74,7 @@ export async function startS3(options: readonly string[] = [], { versioned = fal
         PARLEY_MEDIA_ACCESS_KEY_ID: accessKey,
         PARLEY_MEDIA_SECRET_ACCESS_KEY: secretKey,
       }),
+      path: (prefix) => join(root, name, prefix),
       fileOf(prefix, bytes) {
         const sha256 = createHash('sha256').update(bytes).digest('hex')
         return join(root, name, prefix, sha256.slice(0, 2), sha256.slice(2, 4), sha256)
