@@ -74,7 +74,7 @@ export class BucketContents implements Contents {
   readonly #client: S3Client
   readonly #timeouts: BucketTimeouts
   #claimed: Promise<void> | undefined
-  #versioning: { readonly at: number; readonly kept: Promise<boolean> } | undefined
+  #versioning: { readonly at: number; readonly kept: Promise<boolean | null> } | undefined
 
   private constructor(options: BucketOptions) {
     const { location, credentials, incoming, timeouts } = options
@@ -140,12 +140,18 @@ export class BucketContents implements Contents {
     )
   }
 
-  async has(sha256: string): Promise<boolean> {
-    const { bucket } = this.#options.location
-    const found = await this.#unlessMissing('head', () =>
-      this.#client.send(new HeadObjectCommand({ Bucket: bucket, Key: this.#key(sha256) }), this.#quick),
-    )
-    return found !== null
+  has(sha256: string): Promise<boolean> {
+    return this.#exists(this.#key(sha256))
+  }
+
+  async isLeft(sha256: string): Promise<boolean> {
+    const kept = await this.keepsVersions({ now: true })
+    for (const key of [this.#key(sha256), this.#aside(sha256)]) {
+      if (kept === false) {
+        if (await this.#exists(key)) return true
+      } else for await (const _ of this.#versions(key)) return true
+    }
+    return false
   }
 
   /** What breaks off is gone on with where it broke off. All of a content is verified before its last bytes are given. */
@@ -163,7 +169,7 @@ export class BucketContents implements Contents {
     await this.claim()
     const [key, aside] = [this.#key(sha256), this.#aside(sha256)]
     if (!(await this.#copy(key, aside))) {
-      if (await this.keepsVersions()) await this.#delete(key)
+      if ((await this.keepsVersions()) !== false) await this.#delete(key)
       return
     }
     await this.#delete(key)
@@ -201,8 +207,8 @@ export class BucketContents implements Contents {
     }
   }
 
-  /** Whether the bucket keeps what is deleted or replaced, now or from a time when it did. `now`: asks the store. */
-  async keepsVersions({ now = false } = {}): Promise<boolean> {
+  /** Whether the bucket keeps what is deleted or replaced, or has once; null: it does not say. `now`: asks the store. */
+  async keepsVersions({ now = false } = {}): Promise<boolean | null> {
     const at = performance.now()
     if (now || !this.#versioning || at - this.#versioning.at > versioningMs) {
       this.#versioning = { at, kept: this.#askForVersioning() }
@@ -213,7 +219,7 @@ export class BucketContents implements Contents {
     return this.#versioning.kept
   }
 
-  async #askForVersioning(): Promise<boolean> {
+  async #askForVersioning(): Promise<boolean | null> {
     try {
       const { Status } = await this.#client.send(
         new GetBucketVersioningCommand({ Bucket: this.#options.location.bucket }),
@@ -223,8 +229,7 @@ export class BucketContents implements Contents {
     } catch (error) {
       // A store without versions may not know the question.
       if (isNamed(error, 'NotImplemented', 'MethodNotAllowed')) return false
-      // Who may not ask finds out by asking for the versions.
-      if (isNamed(error, 'AccessDenied', 'Forbidden')) return true
+      if (isNamed(error, 'AccessDenied', 'Forbidden')) return null
       throw this.#explained('versioning', error)
     }
   }
@@ -317,6 +322,14 @@ export class BucketContents implements Contents {
     throw new MediaDamagedError(`the store has sent ${ContentLength} bytes of ${sha256} in place of ${end - start + 1}`)
   }
 
+  async #exists(key: string): Promise<boolean> {
+    const { bucket } = this.#options.location
+    const found = await this.#unlessMissing('head', () =>
+      this.#client.send(new HeadObjectCommand({ Bucket: bucket, Key: key }), this.#quick),
+    )
+    return found !== null
+  }
+
   /** Returns false if there is no such object. */
   async #copy(from: string, to: string): Promise<boolean> {
     const { bucket } = this.#options.location
@@ -326,18 +339,21 @@ export class BucketContents implements Contents {
     return copied !== null
   }
 
-  /** Deletes an object, with all its versions. */
+  /** Deletes an object, with all its versions. Of a bucket that does not say whether it has any: what may be deleted. */
   async #delete(key: string): Promise<void> {
-    const { bucket } = this.#options.location
-    if (!(await this.keepsVersions())) {
-      await this.#call('delete', () => this.#client.send(new DeleteObjectCommand({ Bucket: bucket, Key: key }), this.#quick))
-      return
+    const kept = await this.keepsVersions()
+    if (kept === false) return this.#deleteOne(key)
+    try {
+      for await (const version of this.#versions(key)) await this.#deleteOne(key, version)
+    } catch (error) {
+      if (kept || !(error instanceof MediaStoreError && error.lasting)) throw error
+      await this.#deleteOne(key)
     }
-    for await (const VersionId of this.#versions(key)) {
-      await this.#call('delete', () =>
-        this.#client.send(new DeleteObjectCommand({ Bucket: bucket, Key: key, VersionId }), this.#quick),
-      )
-    }
+  }
+
+  async #deleteOne(key: string, versionId?: string): Promise<void> {
+    const object = { Bucket: this.#options.location.bucket, Key: key, ...(versionId !== undefined && { VersionId: versionId }) }
+    await this.#call('delete', () => this.#client.send(new DeleteObjectCommand(object), this.#quick))
   }
 
   /** The versions of an object, and the marks of its deletions. */

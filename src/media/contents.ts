@@ -42,6 +42,8 @@ export interface Contents {
    * such a row, and looks for its content after the commit.
    */
   remove(sha256: string, isUsed: () => Promise<boolean>): Promise<void>
+  /** Whether anything is left of a content, deleted versions too. Throws when that cannot be found out. */
+  isLeft(sha256: string): Promise<boolean>
   list(): AsyncIterable<Kept>
   /** Returns a URL at which anybody has the content for a time, with these headers. Null: links lead to the server. */
   link(sha256: string, link: Link): Promise<string | null>

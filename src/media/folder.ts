@@ -49,6 +49,10 @@ export class FolderContents implements Contents {
     return exists(this.#file(sha256))
   }
 
+  isLeft(sha256: string): Promise<boolean> {
+    return this.has(sha256)
+  }
+
   async open({ sha256 }: Pick<Content, 'sha256'>, range?: ByteRange): Promise<Readable | null> {
     let file: FileHandle
     try {

@@ -22,9 +22,15 @@ export class WithPrevious implements Contents {
     return this.#current.put(file, content)
   }
 
-  /** What is put is put into the current one, so what is there is enough. */
-  has(sha256: string): Promise<boolean> {
-    return this.#current.has(sha256)
+  async has(sha256: string): Promise<boolean> {
+    // What is in none of them may have been moved between two looks.
+    for (const contents of [this.#current, ...this.#previous, this.#current]) if (await contents.has(sha256)) return true
+    return false
+  }
+
+  async isLeft(sha256: string): Promise<boolean> {
+    for (const contents of this.#all) if (await contents.isLeft(sha256)) return true
+    return false
   }
 
   async open(content: Content, range?: ByteRange): Promise<Readable | null> {

@@ -94,9 +94,25 @@ export class MediaStore {
     }
   }
 
-  /** Deletes the contents that no row refers to, now: as `notified` does, which nobody waits for. */
+  /**
+   * Deletes the contents that no row refers to, now: as `notified` does, which nobody waits for. Throws MediaStoreError when anything
+   * may be left of one.
+   */
   async removeUnused(contents: readonly string[]): Promise<void> {
-    for (const sha256 of contents) await this.#exclusively(sha256, () => this.#removeUnused(sha256))
+    for (const sha256 of contents) {
+      await this.#exclusively(sha256, async () => {
+        if (!(await this.#isLeftUnused(sha256))) return
+        await this.#removeUnused(sha256)
+        if (!(await this.#isLeftUnused(sha256))) return
+        throw new MediaStoreError(`versions of ${sha256} are left in ${this.#contents.label}: delete them there`, {
+          lasting: true,
+        })
+      })
+    }
+  }
+
+  async #isLeftUnused(sha256: string): Promise<boolean> {
+    return (await this.#contents.isLeft(sha256)) && !(await this.#isUsed(sha256))
   }
 
   /**

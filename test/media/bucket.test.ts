@@ -11,6 +11,8 @@ import { describeWithS3, type S3Server, startS3, type TestBucket } from '../supp
 import { auth_token, startServer, type TestServer } from '../support/server.ts'
 import { startProxy, type TcpProxy } from '../support/tcp-proxy.ts'
 
+const short = { mediaTimeouts: { connect: 500, idle: 500, response: 500 } }
+
 const account_sid = `AC${'0'.repeat(32)}`
 
 let s3: S3Server
@@ -210,6 +212,45 @@ describeWithS3('media in a bucket', () => {
     })
   })
 
+  describe('an erasure', () => {
+    /** A message of a person, with a file. */
+    const say = async (server: Served, identity: string, bytes: Buffer) => {
+      const { sid, chat_service_sid } = (await server.call('POST', '/v1/Conversations', {})).body
+      const media = `${server.url}/v1/Services/${chat_service_sid}/Media`
+      const record = await add({ ...server, media }, bytes)
+      await server.call('POST', `/v1/Conversations/${sid}/Messages`, { Author: identity, MediaSid: record.sid })
+    }
+    const statusOf = async (server: Served, id: string) =>
+      (await server.admin('GET', `/accounts/${server.account_sid}/erasures/${id}`)).status
+
+    test('is done when no version is left of what the person has sent', async () => {
+      await using versioned = await startS3([], { versioned: true })
+      const media = versioned.bucket('erased')
+      await media.keepVersions()
+      const server = await start(media.settings('e'))
+      const other = randomBytes(1000)
+      await say(server, 'alice', randomBytes(1000))
+      await say(server, 'bob', other)
+      expect(await media.versions('e')).toHaveLength(3)
+      const { id } = await server.admin('POST', `/accounts/${server.account_sid}/erasures`, { identity: 'alice', dry_run: false })
+      await expect.poll(() => statusOf(server, id)).toBe('done')
+      expect(await media.versions('e')).toEqual([media.fileOf('e', other).split('/e/')[1], 'installation'].sort())
+    })
+
+    test('is not done while the bucket does not say so', async () => {
+      const server = await start(bucket.settings('unproven', proxy.url.replace(/\/$/, '')), short)
+      await say(server, 'alice', randomBytes(1000))
+      proxy.cut()
+      const { id } = await server.admin('POST', `/accounts/${server.account_sid}/erasures`, { identity: 'alice', dry_run: false })
+      const asked = proxy.refused()
+      await asked
+      expect(await statusOf(server, id)).toBe('running')
+      proxy.heal()
+      await expect.poll(() => statusOf(server, id)).toBe('done')
+      expect(bucket.objects('unproven')).toEqual(['installation'])
+    })
+  })
+
   describe('a server that is killed', () => {
     test('has kept every upload that it has answered', async () => {
       const on = await database()
@@ -250,8 +291,6 @@ describeWithS3('media in a bucket', () => {
   })
 
   describe('a bucket that does not work', () => {
-    const short = { mediaTimeouts: { connect: 500, idle: 500, response: 500 } }
-
     test('is 503 with a time to wait, until it does', async () => {
       const server = await start(bucket.settings('down', proxy.url.replace(/\/$/, '')), short)
       const bytes = randomBytes(1000)

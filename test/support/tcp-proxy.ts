@@ -6,6 +6,8 @@ export interface TcpProxy extends AsyncDisposable {
   readonly url: string
   /** Destroys all connections; new ones are ended as soon as they are made. */
   cut(): void
+  /** Resolves when the next connection is refused. */
+  refused(): Promise<void>
   /** Swallows what either side sends, and lets nobody know: a network that loses everything. */
   freeze(): void
   /** New connections work again. One that has lost something stays mute: nobody repeats it. */
@@ -104,9 +106,11 @@ export async function startProxy(database: string): Promise<TcpProxy> {
   }
   const trapped = (text: string, act: Trap['act']) => new Promise<void>((sprung) => void traps.add({ text, act, sprung }))
 
+  const refusals: (() => void)[] = []
   const server = createServer((near) => {
     if (state === 'cut') {
       near.resetAndDestroy()
+      for (const hear of refusals.splice(0)) hear()
       return
     }
     const far = state === 'open' ? connect(Number(far_side.port), far_side.hostname) : null
@@ -125,6 +129,7 @@ export async function startProxy(database: string): Promise<TcpProxy> {
       state = 'cut'
       for (const link of [...links]) end(link)
     },
+    refused: () => new Promise<void>((hear) => void refusals.push(hear)),
     freeze() {
       state = 'frozen'
     },
