@@ -74,7 +74,7 @@ export interface Shared {
 }
 
 export async function openMedia(
-  { config, installation: { database, log }, onError }: Shared,
+  { config, installation: { database, log }, metrics, onError }: Shared,
   timeouts: Partial<BucketTimeouts> | undefined,
 ): Promise<MediaStore> {
   const contents = await openContents({
@@ -82,6 +82,7 @@ export async function openMedia(
     marker: await storedMediaMarker(database),
     unchecked: (err) => log.warn({ err }, 'the store of media does not respond: files cannot be sent or fetched until it does'),
     timeouts,
+    observe: (operation, outcome, seconds) => metrics.countStoreRequest(operation, outcome, seconds),
   })
   await rememberPlace(config, database)
   const store = new MediaStore({ contents, read: database.read, report: onError })

@@ -234,7 +234,7 @@ export const nodes = queryOptions({ queryKey: ['nodes'], queryFn: () => get<Node
 interface StorageSizes {
   readonly database_bytes: number
   readonly tables: readonly { readonly name: string; readonly bytes: number; readonly rows: number | null }[]
-  readonly media: { readonly files: number; readonly bytes: number; readonly complete: boolean }
+  readonly media: { readonly files: number; readonly bytes: number; readonly complete: boolean; readonly place: string }
   readonly disk: { readonly bytes: number; readonly free_bytes: number } | null
 }
 

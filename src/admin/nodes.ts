@@ -6,6 +6,7 @@ import { type Config, mediaFolder } from '../config.ts'
 import { milliseconds } from '../dates.ts'
 import { refuse } from '../errors.ts'
 import type { Installation } from '../installation/open.ts'
+import { mediaPlace } from '../media/open.ts'
 import { packageVersion } from '../package.ts'
 import type { LeaseRow } from '../storage/schema.ts'
 import { shape } from '../storage/shapes.ts'
@@ -98,6 +99,7 @@ const fetchStorage: OperationSchema = {
           files: { ...count, description: `At most ${maxCounted.toLocaleString('en')} are counted` },
           bytes: { ...count, description: 'Of those, as uploaded; files of the same content share their place' },
           complete: { type: 'boolean', description: 'Whether these are all' },
+          place: { type: 'string', description: 'Where new files are put: `folder`, or a bucket' },
         }),
         disk: {
           ...object('DiskSize', { bytes: count, free_bytes: count }),
@@ -150,7 +152,7 @@ export function nodeRoutes({ database, clock, config }: Pick<Installation, 'data
         at: milliseconds(clock.now()),
         database_bytes: sizes.bytes,
         tables: sizes.tables,
-        media: { files, bytes: Number(media?.bytes ?? 0), complete: files < maxCounted },
+        media: { files, bytes: Number(media?.bytes ?? 0), complete: files < maxCounted, place: mediaPlace(config) },
         disk,
       }
     })

@@ -50,7 +50,11 @@ export interface BucketOptions {
   /** Names the installation: what the cleanup of another one finds it would delete. */
   readonly marker: string
   readonly timeouts?: Partial<BucketTimeouts> | undefined
+  readonly observe?: ObserveBucket | undefined
 }
+
+/** Called after each operation, with its time in seconds. */
+export type ObserveBucket = (operation: string, outcome: 'ok' | 'failed', seconds: number) => void
 
 /** A slow reader keeps the connection of its download: far more than the SDK's 50. */
 const maxSockets = 512
@@ -193,7 +197,9 @@ export class BucketContents implements Contents {
       ResponseContentType: content_type,
       ResponseContentDisposition: content_disposition,
     })
-    return this.#call('link', () => getSignedUrl(this.#client, command, { expiresIn }))
+    return getSignedUrl(this.#client, command, { expiresIn }).catch((error: unknown) => {
+      throw this.#explained('link', error)
+    })
   }
 
   async removeIncomplete(before: number, isUsed: (sha256: string) => Promise<boolean>): Promise<void> {
@@ -388,19 +394,27 @@ export class BucketContents implements Contents {
   }
 
   async #unlessMissing<T>(operation: string, work: () => Promise<T>): Promise<T | null> {
-    try {
-      return await work()
-    } catch (error) {
-      if (isMissing(error)) return null
-      throw this.#explained(operation, error)
-    }
+    return this.#call(operation, async () => {
+      try {
+        return await work()
+      } catch (error) {
+        if (isMissing(error)) return null
+        throw error
+      }
+    })
   }
 
   async #call<T>(operation: string, work: () => Promise<T>): Promise<T> {
+    const began = performance.now()
+    let outcome: 'ok' | 'failed' = 'failed'
     try {
-      return await work()
+      const done = await work()
+      outcome = 'ok'
+      return done
     } catch (error) {
       throw this.#explained(operation, error)
+    } finally {
+      this.#options.observe?.(operation, outcome, (performance.now() - began) / 1000)
     }
   }
 

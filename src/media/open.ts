@@ -1,6 +1,6 @@
 import { type BucketLocation, bucketLabel } from '../bucket-url.ts'
 import { type Config, ConfigError, mediaFolder } from '../config.ts'
-import type { BucketTimeouts } from './bucket.ts'
+import type { BucketTimeouts, ObserveBucket } from './bucket.ts'
 import { type Contents, MediaStoreError } from './contents.ts'
 import { incomingFolder } from './files.ts'
 import { FolderContents, holdsContents } from './folder.ts'
@@ -53,6 +53,7 @@ export interface OpenContents {
   /** Called when a bucket cannot be checked now. */
   readonly unchecked: (error: MediaStoreError) => void
   readonly timeouts?: Partial<BucketTimeouts> | undefined
+  readonly observe?: ObserveBucket
 }
 
 /** Opens where media are kept, and were kept before. Throws as `openPlaces`. */
@@ -84,12 +85,12 @@ export async function openPlaces(options: OpenContents): Promise<{ current: Cont
 
 /** The code of buckets is loaded only here. */
 async function openBucket(options: OpenContents, location: BucketLocation, folder: string): Promise<Contents> {
-  const { config, marker, timeouts, unchecked } = options
+  const { config, marker, timeouts, unchecked, observe } = options
   const { mediaAccessKeyId: accessKeyId, mediaSecretAccessKey: secretAccessKey } = config
   const { BucketContents } = await import('./bucket.ts')
   const credentials = accessKeyId === null || secretAccessKey === null ? null : { accessKeyId, secretAccessKey }
   const incoming = incomingFolder(folder)
-  const bucket = await BucketContents.open({ location, credentials, incoming, marker, timeouts })
+  const bucket = await BucketContents.open({ location, credentials, incoming, marker, timeouts, observe })
   try {
     await bucket.claim()
   } catch (error) {

@@ -103,6 +103,7 @@ export function expositionOf(metrics: Metrics): Exposition {
       for (const [kind, count] of metrics.expired) this.inc({ kind }, count)
     },
   })
+  storeMetrics(registry, metrics)
   clientMetrics(registry, metrics)
   // In ms. The default of 10 would cost 4 ms of CPU each idle second.
   collectDefaultMetrics({ register: registry, eventLoopMonitoringPrecision: 1000 })
@@ -115,6 +116,28 @@ export function expositionOf(metrics: Metrics): Exposition {
     registers,
   }).set({ version: packageVersion(), node: process.version, engine: metrics.engine }, 1)
   return async () => ({ contentType: registry.contentType, text: await registry.metrics() })
+}
+
+function storeMetrics(registry: Registry, metrics: Metrics): void {
+  new Counter({
+    name: 'parley_media_store_requests_total',
+    help: 'Requests to the bucket of media, with their retries, by operation and outcome (ok or failed)',
+    labelNames: ['operation', 'outcome'],
+    registers: [registry],
+    collect() {
+      this.reset()
+      for (const [key, count] of metrics.storeRequests) {
+        const [operation = '', outcome = ''] = key.split(' ')
+        this.inc({ operation, outcome }, count)
+      }
+    },
+  })
+  histogram(
+    registry,
+    'parley_media_store_duration_seconds',
+    'Time until the bucket of media had responded, with retries, by operation; of a put with the upload',
+    () => [...metrics.storeSeconds].map(([operation, distribution]) => ({ labels: { operation }, distribution })),
+  )
 }
 
 function clientMetrics(registry: Registry, metrics: Metrics): void {

@@ -51,6 +51,10 @@ export class Metrics {
   readonly expired = new Map<string, number>()
   /** Entries of the audit log, by action and outcome, with a space between them. */
   readonly audit = new Map<string, number>()
+  /** Requests to the bucket of media, by operation and outcome, with a space between them. */
+  readonly storeRequests = new Map<string, number>()
+  /** By operation, of which there are a few. */
+  readonly storeSeconds = new Map<string, Distribution>()
   timers = 0
   readonly database: Database
   readonly engine: string
@@ -102,6 +106,16 @@ export class Metrics {
 
   countAudit(action: string, outcome: string): void {
     count(this.audit, `${action} ${outcome}`)
+  }
+
+  countStoreRequest(operation: string, outcome: 'ok' | 'failed', seconds: number): void {
+    count(this.storeRequests, `${operation} ${outcome}`)
+    let distribution = this.storeSeconds.get(operation)
+    if (!distribution) {
+      distribution = new Distribution([0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30])
+      this.storeSeconds.set(operation, distribution)
+    }
+    distribution.observe(seconds)
   }
 
   countLimited(limit: string): void {

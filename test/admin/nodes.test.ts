@@ -34,7 +34,7 @@ test('storage has the size of the database, of media and of the disk', async ({ 
   await tenant.call('POST', `/v1/Services/${service}/Media`, 'x'.repeat(1234), { headers, check: false })
   const { database_bytes, tables, media, disk } = await server.admin('GET', '/storage')
   expect(database_bytes).toBeGreaterThan(10_000)
-  expect(media).toEqual({ files: 1, bytes: 1234, complete: true })
+  expect(media).toEqual({ files: 1, bytes: 1234, complete: true, place: 'folder' })
   if (disk !== null) expect(disk.free_bytes).toBeLessThanOrEqual(disk.bytes)
   if (process.env.PARLEY_TEST_ENGINE === 'postgres') {
     const [largest] = tables

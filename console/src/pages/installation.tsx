@@ -72,6 +72,12 @@ function Storage() {
         <dd>{size(database_bytes)}</dd>
         <dt>Media</dt>
         <dd>{`${atLeast}${size(media.bytes)} in ${atLeast}${media.files.toLocaleString('en')} files, as uploaded`}</dd>
+        {media.place !== 'folder' && (
+          <>
+            <dt>Bucket of media</dt>
+            <dd>{media.place}</dd>
+          </>
+        )}
         {disk && (
           <>
             <dt>Disk of the data folder</dt>
