@@ -16,6 +16,7 @@ export interface Ended {
 
 export interface Serving extends AsyncDisposable {
   readonly url: string
+  readonly pid: number
   readonly stdout: () => string
   /** Sends a signal; resolves when the process is gone. */
   end(signal: NodeJS.Signals): Promise<Ended>
@@ -113,6 +114,7 @@ export async function serve(settings: Settings = {}, args: readonly string[] = [
   }
   return {
     url,
+    pid: child.pid ?? 0,
     stdout: () => said.stdout,
     ended,
     end: endBy,
