@@ -32,9 +32,12 @@ export function beginAct(audit: V1Audit, request: FastifyRequest): Promise<void>
   return undefined
 }
 
-/** Adds the entry of an act that had none: it was refused, has failed or has changed nothing. The response has been sent. */
+/**
+ * Adds the entry of an act that had none: it was refused, has failed or has changed nothing. The response has been sent. `status`:
+ * 499 where nobody has waited for it; if the act comes to something yet, that is recorded with it.
+ */
 export function endAct(audit: V1Audit, { acting }: FastifyRequest, status: number): Promise<void> | undefined {
-  if (!acting) return undefined
+  if (!acting || status === 499) return undefined
   const outcome = status < 400 ? 'success' : status < 500 ? 'refused' : 'failed'
   return audit.finish(acting, { outcome, code: status < 400 ? null : status })
 }

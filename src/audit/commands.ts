@@ -46,19 +46,25 @@ export async function readHead(read: Pick<Tx, 'one'>): Promise<AuditHeadRow> {
 }
 
 /**
- * Adds an entry to the chain and returns its `seq`; null when there is one of that id already. The row of the head is locked until
- * the transaction ends: on all nodes one entry comes after the other.
+ * Adds entries to the chain, but for those whose id is there already. Returns the last `seq`; null when there is nothing to add. The row
+ * of the head is locked until the transaction ends: on all nodes one entry comes after the other.
  */
-async function append(tx: Tx, entry: NewEntry): Promise<number | null> {
+async function append(tx: Tx, entries: readonly NewEntry[]): Promise<number | null> {
   const head = await tx.hold(headByName, { name: 'head' }, 'change')
-  if (await tx.one(entryById, { id: entry.id })) return null
-  const { seq: last, hash: before } = head ?? emptyHead
-  const row: Omit<AuditEntryRow, 'hash'> = { ...entry, seq: last + 1 }
-  const hash = hashOf(before, row)
-  await insert(tx, 'audit_entries', { ...row, hash })
-  if (head) await tx.run(advanceHead, { name: 'head', seq: row.seq, hash })
-  else await insert(tx, 'audit_head', { ...emptyHead, seq: row.seq, hash })
-  return row.seq
+  const known = await Promise.all(entries.map(({ id }) => tx.one(entryById, { id })))
+  let { seq, hash } = head ?? emptyHead
+  const rows: AuditEntryRow[] = []
+  for (const [i, entry] of entries.entries()) {
+    if (known[i]) continue
+    seq++
+    hash = hashOf(hash, { ...entry, seq })
+    rows.push({ ...entry, seq, hash })
+  }
+  if (rows.length === 0) return null
+  await Promise.all(rows.map((row) => insert(tx, 'audit_entries', row)))
+  if (head) await tx.run(advanceHead, { name: 'head', seq, hash })
+  else await insert(tx, 'audit_head', { ...emptyHead, seq, hash })
+  return seq
 }
 
 /** The commands of the log. All are long: none shares its transaction with others, which would wait for the head with it. */
@@ -73,21 +79,18 @@ export function auditCommands(commands: Commands) {
       if (!changes.written) return { value, seq: null }
       const { row } = changes
       const where = row && whereIs(row)
-      const seq = await append(tx, {
+      const found: NewEntry = {
         ...entry,
         account_sid: entry.account_sid ?? where?.account_sid ?? null,
         ...(where && where.sid !== null && { target_sid: sidOrMasked(key, where.sid) }),
         ...(row && difference(row, key)),
-      })
+      }
+      const seq = await append(tx, [found])
       return { value, seq }
     }),
 
-    /** Adds entries of what no command has done. Returns the greatest `seq`; null when all were there already. */
-    appendAudit: long(async (tx: Tx, entries: readonly NewEntry[]): Promise<number | null> => {
-      let last: number | null = null
-      for (const entry of entries) last = (await append(tx, entry)) ?? last
-      return last
-    }),
+    /** Adds entries of what no command has done, see `append`. */
+    appendAudit: long(append),
 
     /** Removes the entries from `first` to `seq`, the anchor of whose last one it stores. Returns how many there were. */
     removeAudit: long(async (tx: Tx, input: { first: number; seq: number; hash: string; anchor: string }): Promise<number> => {

@@ -9,7 +9,10 @@ export type NewEntry = Omit<AuditEntryRow, 'seq' | 'hash'>
 /** The hash before the first entry. */
 export const noHash = '0'.repeat(64)
 
-/** An entry as it is shown, exported and hashed; its hash is not part of it. */
+/**
+ * An entry as it is shown, exported and hashed; its hash is not part of it. The form is that of every entry ever written: what is added later
+ * is left out where it is not there, or no older entry would have its hash any more.
+ */
 export function entryToJson(row: Omit<AuditEntryRow, 'hash'>) {
   return {
     seq: row.seq,

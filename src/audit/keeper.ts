@@ -31,8 +31,8 @@ export interface KeeperOptions<C extends Commands> {
 export class AuditKeeper<C extends Commands> implements Worker {
   readonly #options: KeeperOptions<C>
   readonly #loop: Loop
-  /** Entries since the last look. */
-  #added = 0
+  /** The entry of the last checkpoint that is known here. */
+  #signed = 0
 
   constructor(options: KeeperOptions<C>) {
     this.#options = options
@@ -42,9 +42,8 @@ export class AuditKeeper<C extends Commands> implements Worker {
       await this.#checkpointIfDue()
       return flushMs
     }, options.onError)
-    options.audit.onAdded(() => {
-      this.#added++
-      if (this.#added % checkpointEntries === 0) this.#loop.nudge()
+    options.audit.onAdded(({ seq }) => {
+      if (seq - this.#signed >= checkpointEntries) this.#loop.nudge()
     })
     options.database.subscribe((notices) => {
       if (notices.some(({ topic }) => topic === 'clock')) this.#loop.nudge()
@@ -63,9 +62,12 @@ export class AuditKeeper<C extends Commands> implements Worker {
   async #checkpointIfDue(): Promise<void> {
     const { database, clock } = this.#options
     const [head, last] = [await readHead(database.read), await readLastCheckpoint(database.read)]
-    const entries = head.seq - (last?.seq ?? head.removed_seq)
+    this.#signed = last?.seq ?? head.removed_seq
+    const entries = head.seq - this.#signed
     if (entries <= 0) return
-    if (entries >= checkpointEntries || clock.now() - (last?.at ?? 0) >= checkpointMs) await makeCheckpoint(this.#options)
+    if (entries < checkpointEntries && clock.now() - (last?.at ?? 0) < checkpointMs) return
+    await makeCheckpoint(this.#options)
+    this.#signed = head.seq
   }
 
   async #removeOld(): Promise<void> {

@@ -22,6 +22,9 @@ const window = 1000
 /** Entries may go because of their age while they are read. */
 const maxTries = 3
 
+/** The checkpoint that was kept elsewhere. */
+const given = 'the given checkpoint'
+
 type Finding = { readonly bad: number | null; readonly finding: string }
 
 /** Where a hash is known from elsewhere. */
@@ -44,10 +47,12 @@ export async function verifyLog(database: Database<AuditCommands>, signer: Signe
     const { removed_seq: removed } = await readHead(read)
     if (found && removed !== head.removed_seq && tries < maxTries) continue
     const entries = head.seq - head.removed_seq
-    const counts = { entries, removed: head.removed_seq, checkpoints: 'finding' in known ? 0 : known.length }
+    const compared = 'finding' in known ? [] : known.filter(({ seq }) => seq >= head.removed_seq)
+    const counts = { entries, removed: head.removed_seq, checkpoints: compared.length }
     if (found) return { ok: false, ...counts, ...found }
     const finding = `${entries} entries are as they were written, and agree with ${counts.checkpoints} checkpoints`
-    return { ok: true, ...counts, bad: null, finding }
+    const isTooOld = against !== null && !compared.some(({ source }) => source === given)
+    return { ok: true, ...counts, bad: null, finding: isTooOld ? `${finding}; ${given} is of an entry that is gone` : finding }
   }
 }
 
@@ -65,7 +70,7 @@ async function knownOf(read: Reader, signer: Signer, against: string | null): Pr
   if (against === null) return known
   const opened = signer.open(against)
   if ('wrong' in opened) return { bad: null, finding: `the given checkpoint does not belong to this log: ${opened.wrong}` }
-  return [...known, { ...opened, source: 'the given checkpoint' }].sort((a, b) => a.seq - b.seq)
+  return [...known, { ...opened, source: given }].sort((a, b) => a.seq - b.seq)
 }
 
 async function* checkpointsOf(read: Reader): AsyncGenerator<AuditCheckpointRow> {

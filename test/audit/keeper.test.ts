@@ -24,6 +24,7 @@ function keep({ audit, database, clock, signer }: TestLog, retentionDays = 400) 
   return { signed, errors, move, [Symbol.asyncDispose]: () => keeper.stop() }
 }
 
+const refusal = { address: '192.0.2.9', agent: null, interface: 'v1', kind: 'account', code: 401 } as const
 const success = { outcome: 'success', code: null } as const
 
 test('a checkpoint is signed five minutes after the last one, when there are new entries, and only then', async () => {
@@ -56,6 +57,8 @@ test('entries that are too old go, an anchor stands for them, and the rest is wh
     after: '{"removed":3}',
   })
   expect(await verifyLog(log.database, log.signer, null)).toMatchObject({ ok: true, entries: 2, removed: 3 })
+  const old = log.signer.signCheckpoint({ seq: 2, hash: '0'.repeat(64), at: 0 })
+  expect(await verifyLog(log.database, log.signer, old)).toMatchObject({ ok: true, finding: expect.stringContaining('is gone') })
   expect(keeper.errors).toEqual([])
 
   await log.rows.query('update audit_head set removed_seq = 4')
@@ -69,7 +72,6 @@ test('entries that are too old go, an anchor stands for them, and the rest is wh
 
 test('refused credentials have one entry for each address, name and minute, with their count', async () => {
   const log = await openLog()
-  const refusal = { address: '192.0.2.9', agent: null, interface: 'v1', kind: 'account', code: 401 } as const
   for (let n = 0; n < 50; n++) log.audit.refused({ ...refusal, name: 'alice@example.org' })
   log.audit.refused({ ...refusal, name: 'bob' })
   log.audit.refused({ ...refusal, name: null, address: '192.0.2.10' })
@@ -104,4 +106,18 @@ test('what somebody has read has one entry for each hour', async () => {
   log.clock.moveTo(log.clock.now() + 3_600_000)
   await log.audit.viewed(view)
   expect((await log.rows.rows('audit_entries')).length).toBe(3)
+})
+
+test('a checkpoint is signed after a thousand entries, whenever the last one was', async () => {
+  const log = await openLog()
+  await log.audit.record(actOf('thing.changed'), success)
+  await using keeper = keep(log)
+  await expect.poll(() => keeper.signed.length).toBe(1)
+  // Those of refused credentials are the quickest to make: 501 at a time.
+  for (const round of [1, 2]) {
+    for (let n = 0; n < 501; n++) log.audit.refused({ ...refusal, name: `${round} ${n}` })
+    await log.audit.flush()
+  }
+  await expect.poll(() => keeper.signed.length).toBe(2)
+  expect(keeper.errors).toEqual([])
 })

@@ -1,4 +1,4 @@
-import { onTestFinished } from 'vitest'
+import { expect, onTestFinished } from 'vitest'
 import { openSigner, type Signer } from '../../src/audit/checkpoints.ts'
 import { type Act, AuditLog } from '../../src/audit/log.ts'
 import { TestClock } from '../../src/clock.ts'
@@ -26,9 +26,9 @@ export const vault = new Vault('5'.repeat(64))
 export async function openLog(place?: TestDatabase): Promise<TestLog> {
   const own = place ?? (await newDatabase())
   if (!place) onTestFinished(() => own.dispose())
-  const failed = (error: Error) => {
-    throw error
-  }
+  const failures: Error[] = []
+  const failed = (error: Error) => void failures.push(error)
+  onTestFinished(() => expect(failures).toEqual([]))
   const database = await openDatabase<ParleyCommands>(own.config.database, { ...commandModule, failed })
   onTestFinished(() => database.close())
   const clock = new TestClock()
