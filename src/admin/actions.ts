@@ -33,6 +33,7 @@ const actions: Readonly<Record<string, string | readonly [action: string, table:
   'POST /deliveries/:id/redeliver': ['delivery.redelivered', 'deliveries'],
   'DELETE /deliveries': 'deliveries.dropped',
   'POST /audit/verify': 'audit.verified',
+  'POST /audit/exports': 'records.exported',
   'POST /audit/checkpoints': 'audit.checkpoint_signed',
   'POST /import': 'records.imported',
   'POST /import/timers': 'records.timers_started',

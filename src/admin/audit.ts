@@ -136,6 +136,26 @@ const signing: OperationSchema = {
   },
 }
 
+const reading: OperationSchema = {
+  operationId: 'recordExport',
+  summary: 'Record that data is taken',
+  description:
+    'Used by `parley export` and `parley backup`, which read the database past the server: the request does nothing but leave an entry in the audit log.',
+  tags,
+  body: {
+    title: 'RecordedExport',
+    type: 'object',
+    properties: {
+      backup: { type: 'boolean', description: 'All of it, as files' },
+      account_sid: { ...shortText, description: 'Only this account' },
+      service_sid: { ...shortText, description: 'Only this service' },
+      conversation_sid: { ...shortText, description: 'Only this conversation' },
+    },
+    additionalProperties: false,
+  },
+  response: { 204: { type: 'null', description: 'It is recorded' }, ...bodyErrors() },
+}
+
 /** The audit log. */
 export function auditRoutes({ audit, clock, database, log, signer }: Installation): FastifyPluginAsync {
   return async (routes) => {
@@ -171,6 +191,8 @@ export function auditRoutes({ audit, clock, database, log, signer }: Installatio
       }
       return verified
     })
+
+    routes.post('/exports', { schema: reading }, async (_request, reply) => reply.code(204).send())
 
     routes.post('/checkpoints', { schema: signing }, async (_request, reply) => {
       const signed = ({ seq }: { seq: number }, checkpoint: string) =>

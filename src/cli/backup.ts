@@ -10,8 +10,11 @@ export function backupCommand(): Command {
     .action(async (folder: string, _options, command: Command) => {
       // Loaded here because the other commands do not need it.
       const { backupInstallation } = await import('../copy/backup.ts')
+      const { recordExport } = await import('./operator.ts')
+      const config = configOf(command)
       const allowMissingFiles = command.opts<{ allowMissingFiles?: true }>().allowMissingFiles ?? false
       const { progress } = await terminalProgress('Stopped. What is in the folder is incomplete: delete it.')
-      await backupInstallation({ config: configOf(command), folder, allowMissingFiles, progress })
+      await recordExport(config, { backup: true })
+      await backupInstallation({ config, folder, allowMissingFiles, progress })
     })
 }

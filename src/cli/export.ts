@@ -26,8 +26,11 @@ export function exportCommand(): Command {
       const { account, service, conversation, out = '-' } = command.opts<Options>()
       // Loaded here because the other commands do not need it.
       const { exportTo } = await import('../transfer/export-to.ts')
+      const { recordExport } = await import('./operator.ts')
+      const config = configOf(command)
+      await recordExport(config, { account_sid: account, service_sid: service, conversation_sid: conversation })
       await exportTo({
-        config: configOf(command),
+        config,
         scope: { account, service, conversation },
         out: out === '-' ? null : out,
         now: Date.now(),

@@ -37,6 +37,16 @@ export async function onServer(config: Config, act: (call: Call) => Promise<void
   return act((await runningServer(config)).call)
 }
 
+/** Has the running server record that data is read past it. Where none runs there is nobody to record it. */
+export async function recordExport(config: Config, what: object): Promise<void> {
+  try {
+    await (await findServer(config)).call?.('POST', '/audit/exports', what)
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error
+    console.error(`The audit log has no entry of it: ${error.message}`)
+  }
+}
+
 /** Returns the running server. Throws ConfigError when it does not run. */
 export async function runningServer(config: Config): Promise<RunningServer> {
   const found = await findServer(config)

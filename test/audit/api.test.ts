@@ -4,12 +4,13 @@ import { afterEach, beforeEach, expect, vi } from 'vitest'
 import { toCef } from '../../src/audit/cef.ts'
 import { canonicalJson, entryToJson, hashOf } from '../../src/audit/entry.ts'
 import { auditCommand } from '../../src/cli/audit.ts'
+import { exportCommand } from '../../src/cli/export.ts'
 import { ask } from '../support/admin.ts'
 import { dropTriggers } from '../support/audit.ts'
 import { inspect, newDatabase } from '../support/databases.ts'
 import { secretKey, startFileServer } from '../support/file-server.ts'
 import { testOn } from '../support/fixtures.ts'
-import { folder } from '../support/process.ts'
+import { folder, parley } from '../support/process.ts'
 import { adminToken, startServer } from '../support/server.ts'
 import { newTenant } from '../support/tenant.ts'
 
@@ -160,4 +161,39 @@ test('the metrics count entries by action and outcome', async ({ server }) => {
   await newTenant(server)
   const text = await (await fetch(`${server.metricsUrl}/metrics`)).text()
   expect(text).toMatch(/parley_audit_entries_total\{action="account\.created",outcome="success"\} \d+/)
+})
+
+test('an export beside a running server is recorded there', async () => {
+  const place = await newDatabase()
+  await using server = await startServer({ ...place.config, secretKey })
+  await using rows = inspect(place.config)
+  using files = folder()
+  const program = new Command()
+  program.addCommand(exportCommand())
+  const settings = ['--port', new URL(server.url).port, '--secret-key', secretKey, '--admin-token', adminToken]
+  const database = ['--database-url', place.env.PARLEY_DATABASE_URL, '--data-dir', place.env.PARLEY_DATA_DIR]
+  const out = ['--account', server.account_sid, '--out', files.file('all.jsonl')]
+  await program.parseAsync(['export', ...out, ...settings, ...database], { from: 'user' })
+  expect((await rows.rows('audit_entries')).at(-1)).toMatchObject({
+    action: 'records.exported',
+    account_sid: server.account_sid,
+    agent: expect.stringMatching(/^parley-cli/),
+  })
+})
+
+test('what the command line does where no server runs is recorded as its own', async () => {
+  await using place = await newDatabase()
+  const env = { ...place.env, PORT: '1' }
+  const ended = await parley(['accounts', 'create', 'Of the command line'], { env })
+  expect(ended).toMatchObject({ code: 0 })
+  await using rows = inspect(place.config)
+  expect(await rows.rows('audit_entries')).toMatchObject([
+    { seq: 1, actor_type: 'cli', interface: 'cli', address: null, action: 'account.created', outcome: 'success' },
+  ])
+  const verified = await parley(['audit', 'verify'], { env })
+  expect(verified).toMatchObject({ code: 0, stdout: expect.stringContaining('1 entries are as they were written') })
+  await dropTriggers(rows)
+  await rows.query("update audit_entries set action = 'nothing'")
+  const found = await parley(['audit', 'verify'], { env })
+  expect(found).toMatchObject({ code: 1, stderr: expect.stringContaining('entry 1 was changed') })
 })
