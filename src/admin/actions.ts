@@ -37,6 +37,12 @@ const actions: Readonly<Record<string, string | readonly [action: string, table:
   'POST /audit/checkpoints': 'audit.checkpoint_signed',
   'POST /import': 'records.imported',
   'POST /import/timers': 'records.timers_started',
+  'POST /import/check': 'records.checked',
+  'POST /mirror': 'mirror.started',
+  'DELETE /mirror': 'mirror.ended',
+  'POST /secret-key/rotation': 'secret_key.rotated',
+  'POST /secret-key/rotation/finish': 'secret_key.rotation_finished',
+  'POST /targets/:sid/test': 'target.tested',
   'POST /inbound': ['inbound_message.created', 'messages'],
   'POST /receipts': ['receipt.created', 'receipts'],
   'POST /mail': ['inbound_mail.created', 'messages'],
@@ -64,6 +70,11 @@ export function actionOf(method: string, path: string): Action {
   }
   const [name, table] = typeof found === 'string' ? [found, null] : found
   return { name, table }
+}
+
+/** Whether a route that writes has a name of its own. */
+export function isNamed(method: string, path: string): boolean {
+  return `${method} ${path}` in actions
 }
 
 /**
