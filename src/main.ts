@@ -11,6 +11,7 @@ import { isLoopbackAddress } from './api/peers.ts'
 import type { Pipeline } from './api/requests.ts'
 import { withRowCache } from './api/row-cache.ts'
 import { bodyLimit, closeHttp, createHttp, refuseOtherHosts } from './api/server.ts'
+import type { HttpOptions } from './api/surface.ts'
 import { SearchIndex } from './background/search-index.ts'
 import type { Timers } from './background/timers.ts'
 import { UrlSealing } from './background/url-sealing.ts'
@@ -92,6 +93,9 @@ export interface Running {
   /** Finishes the work in flight, then closes everything in reverse order. */
   stop(): Promise<void>
 }
+
+/** How often it is said that an address has too many connections. */
+const warnIntervalMs = 60_000
 
 /** Above the five seconds of a pre-action webhook, below the ten that supervisors usually allow. */
 const stopTimeoutMs = 7000
@@ -283,7 +287,7 @@ function createServer(
     // Whoever follows a hosted account has its client SDKs there.
     isUpgrade: (request) => !mirror?.isFollowing && ClientServer.isUpgrade(request),
     ...(mirror && { elsewhere: (request, reply) => mirror.takes(request, reply) }),
-    onRefusedConnection: (limit) => metrics.countLimited(limit),
+    onRefusedConnection: refusedConnections(shared),
     onResponse: (response) => metrics.countRequest(response),
   })
   const gateway = new Gateway({ config, http: server.server, maxConnections: limits.maxConnections, log })
@@ -299,6 +303,17 @@ function createServer(
   server.register(healthRoutes({ database }))
   if (config.metricsPort === null) server.register(metricsRoutes({ metrics, token: config.metricsToken }))
   return { server, gateway }
+}
+
+/** Counts refused connections, and warns of an address that has too many: it may be a proxy that nobody has named. */
+function refusedConnections({ metrics, monotonicMs, installation: { log } }: Shared): HttpOptions['onRefusedConnection'] {
+  let warnedMs = Number.NEGATIVE_INFINITY
+  return (limit, address) => {
+    metrics.countLimited(limit)
+    if (address === undefined || monotonicMs() - warnedMs < warnIntervalMs) return
+    warnedMs = monotonicMs()
+    log.warn({ from: address }, 'an address has too many connections: if it is a proxy, name it in PARLEY_TRUSTED_PROXIES')
+  }
 }
 
 async function listenForMetrics(shared: Shared, at: Listener, opened: (() => Promise<unknown>)[]): Promise<string> {

@@ -57,15 +57,15 @@ export type ConnectionLimit = 'connections' | 'connections_per_address'
 interface ConnectionEvents {
   /** Called when a connection could not be accepted. */
   readonly failed: (error: Error) => void
-  /** Called for each connection that was closed because of a limit. */
-  readonly refused: (limit: ConnectionLimit) => void
+  /** Called for each connection that was closed because of a limit. `address`: of whom, where it is about one. */
+  readonly refused: (limit: ConnectionLimit, address?: string) => void
 }
 
 /** Applies the limits that concern connections, whatever they ask for. */
 export function limitConnections(server: Server, limits: HttpLimits, { failed, refused }: ConnectionEvents): void {
   server.maxConnections = limits.maxConnections
   server.on('drop', () => refused('connections'))
-  limitPeers(server, limits, () => refused('connections_per_address'))
+  limitPeers(server, limits, (address) => refused('connections_per_address', address))
   // Without a listener, a connection that cannot be accepted (no descriptor left) would end the process.
   server.on('listening', () => server.on('error', failed))
   server.on('request', (request, response) => {

@@ -9,7 +9,7 @@ export interface PeerLimits {
 }
 
 /** Closes the connections of an address that has too many. `onRefused`: called for each. */
-export function limitPeers(server: Server, limits: PeerLimits, onRefused: () => void): void {
+export function limitPeers(server: Server, limits: PeerLimits, onRefused: (address: string) => void): void {
   const { maxConnectionsPerAddress: max, isExempt } = limits
   if (max === 0) return
   const counts = new Map<string, number>()
@@ -20,7 +20,7 @@ export function limitPeers(server: Server, limits: PeerLimits, onRefused: () => 
     const peer = peerOf(remoteAddress)
     const count = (counts.get(peer) ?? 0) + 1
     if (count > max) {
-      onRefused()
+      onRefused(remoteAddress)
       socket.destroy()
       return
     }

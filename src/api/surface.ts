@@ -75,9 +75,10 @@ export interface HttpOptions {
   readonly faults?: Faults
   /** Whether a request to upgrade its connection is for somebody who listens to `upgrade`; any other is an ordinary request. */
   readonly isUpgrade?: (request: IncomingMessage) => boolean
-  readonly onRefusedConnection: (limit: ConnectionLimit) => void
   /** Null where traces are off. */
   readonly tracer: Tracer | null
+  /** Called for each connection that was closed because of a limit. */
+  readonly onRefusedConnection: (limit: ConnectionLimit, address?: string) => void
   /** Called after every response. */
   readonly onResponse: (response: Responded) => void
 }

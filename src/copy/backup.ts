@@ -76,6 +76,11 @@ export async function backupInstallation(options: BackupOptions): Promise<void> 
   const key = secretFile(config, 'key')
   const kept = config.secretKey === null ? key : 'PARLEY_SECRET_KEY'
   progress.say(`The secret key is not in it, and nothing can be decrypted without: keep ${kept} in another place.`)
+  if (storedVault(config)?.hasPrevious) {
+    progress.say(
+      'The secret key is being replaced: keep the previous one with it, unless parley rotate-key --check counts nothing under it.',
+    )
+  }
 }
 
 /** Throws ConfigError when a folder cannot be that of a backup. */

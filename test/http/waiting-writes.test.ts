@@ -117,14 +117,20 @@ function opened(url: string, from: string) {
 
 test('an address has so many connections, and those beyond are closed; a proxy has any number', async () => {
   const limits = { maxConnectionsPerAddress: 2, isExempt: proxyCheck(['127.0.0.9']) ?? expect.fail() }
-  await using server = await startServer({ metricsPort: 0 }, { limits })
+  const lines: string[] = []
+  const log = pino({}, { write: (line: string) => void lines.push(line) })
+  await using server = await startServer({ metricsPort: 0 }, { limits, log })
   const [one, two] = [opened(server.url, '127.0.0.1'), opened(server.url, '127.0.0.1')]
   expect([await one.answered, await two.answered]).toEqual(['200', '200'])
   expect(await opened(server.url, '127.0.0.1').answered).toBe('')
   expect(await opened(server.url, '127.0.0.2').answered).toBe('200')
   const proxied = Array.from({ length: 5 }, () => opened(server.url, '127.0.0.9').answered)
   expect(await Promise.all(proxied)).toEqual(Array.from({ length: 5 }, () => '200'))
-  expect(await limited(server)).toEqual({ connections_per_address: 1 })
+  expect(await opened(server.url, '127.0.0.1').answered).toBe('')
+  expect(await limited(server)).toEqual({ connections_per_address: 2 })
+  // Said once, not for each.
+  const warnings = lines.filter((line) => line.includes('PARLEY_TRUSTED_PROXIES')).map((line) => JSON.parse(line))
+  expect(warnings).toEqual([expect.objectContaining({ from: '127.0.0.1', level: 40 })])
   one.socket.destroy()
   await expect.poll(() => opened(server.url, '127.0.0.1').answered).toBe('200')
 })
