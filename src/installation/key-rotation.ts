@@ -1,3 +1,4 @@
+import { setImmediate as turn } from 'node:timers/promises'
 import { parseJsonObject } from '../json.ts'
 import type { Database } from '../storage/database.ts'
 import { factByName, type factCommands, factsOf } from '../storage/facts.ts'
@@ -44,8 +45,10 @@ export interface SealedCounts {
   readonly columns: Readonly<Record<string, number>>
 }
 
-/** Rows for each transaction. */
-const batchRows = 500
+/** Rows that are read at a time: what is done with them must not hold up other requests. */
+const batchRows = 200
+/** Columns for each transaction: other writes come in between. */
+const transactionColumns = 50
 
 /** The time of the first `begin`; the name is stored in databases. */
 const begunFact = 'key_rotation_begun'
@@ -80,7 +83,10 @@ export async function rotateBatch({ database, vault }: RotationOptions, cursor: 
       return typeof sealed === 'string' && sealed !== stored ? [{ table: place.table, row, key: place.key, column, sealed }] : []
     }),
   )
-  const resealed = sealings.length === 0 ? 0 : await database.write('sealColumns', sealings)
+  let resealed = 0
+  for (let i = 0; i < sealings.length; i += transactionColumns) {
+    resealed += await database.write('sealColumns', sealings.slice(i, i + transactionColumns))
+  }
   return { table: place.table, rows: rows.length, resealed, next: nextOf(from, place, rows) }
 }
 
@@ -92,6 +98,8 @@ export async function countSealed({ database, vault }: RotationOptions): Promise
     let after: SealedRow | null = null
     let rows: readonly SealedRow[]
     do {
+      // A reader that has the rows at once would leave no turn to anybody else.
+      await turn()
       rows = await rowsOf(database, place, after)
       after = rows.at(-1) ?? null
       for (const row of rows.filter(isRotated)) {
