@@ -16,6 +16,8 @@ const actions: Readonly<Record<string, string | readonly [action: string, table:
   'POST /accounts/:sid/keys/:key/rotate': ['api_key.rotated', 'api_keys'],
   'DELETE /accounts/:sid/keys/:key': 'api_key.deleted',
   'POST /tokens': 'access_token.created',
+  'POST /secret-key/rotation': 'secret_key.rotated',
+  'POST /secret-key/rotation/finish': 'secret_key.rotation_finished',
   'PUT /accounts/:sid/channels/:address': ['channel.set', 'channels'],
   'DELETE /accounts/:sid/channels/:address': 'channel.deleted',
   'POST /accounts/:sid/channels/:address/check': 'channel.checked',
@@ -85,6 +87,13 @@ const traffic: ReadonlySet<string> = new Set(['inbound_message.created', 'receip
 
 export function isTraffic({ name }: Action): boolean {
   return traffic.has(name)
+}
+
+/** What takes many requests, which are one act: it has an entry an hour, whoever makes them. */
+const steps: ReadonlySet<string> = new Set(['secret_key.rotated'])
+
+export function isStep({ name }: Action): boolean {
+  return steps.has(name)
 }
 
 /** Reads that show what people have written. */

@@ -7,7 +7,7 @@ import { maskedInput, sidOrMasked } from '../audit/masking.ts'
 import type { Installation } from '../installation/open.ts'
 import { isJsonObject, parseJsonObject } from '../json.ts'
 import { isSid, randomSid } from '../sids.ts'
-import { type Action, actionOf, isTraffic, viewOf } from './actions.ts'
+import { type Action, actionOf, isStep, isTraffic, viewOf } from './actions.ts'
 
 /** Who acts where no server runs: the command line, on the database itself. */
 const commandLine = {
@@ -90,9 +90,10 @@ function isRead({ method }: FastifyRequest): boolean {
   return method === 'GET' || method === 'HEAD' || method === 'OPTIONS'
 }
 
-/** Whether it is what a program sends for each message. */
+/** Whether it is one request of many: what a program sends for each message, or a step of something longer. */
 function isTrafficOf({ act: { action, target, from } }: Acting): boolean {
-  return from.interface === 'admin' && isTraffic({ name: action, table: target.table })
+  const named = { name: action, table: target.table }
+  return isStep(named) || (from.interface === 'admin' && isTraffic(named))
 }
 
 function withInput(act: Act, key: string, input: Readonly<Record<string, unknown>>): Act {

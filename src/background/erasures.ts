@@ -80,7 +80,7 @@ export class Erasures implements Worker {
       if (!isThere && (await database.read.one(accountBySid, { sid: entry.account_sid }))) missing.push(entry)
     }
     if (missing.length === 0) return 0
-    const persons = await recalled(database.read, vault.derive(hashPurpose), missing)
+    const persons = await recalled(database.read, vault.deriveAll(hashPurpose), missing)
     for (const entry of missing) {
       const person = persons.get(entry.id)
       const now = clock.now(entry.account_sid)

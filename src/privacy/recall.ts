@@ -23,7 +23,11 @@ const naming: readonly { readonly table: Table; readonly columns: readonly strin
  * Returns the persons that entries are about, by the id of the entry, as far as any row names them. An entry has a hash alone: whoever is
  * named in a row is hashed, and compared.
  */
-export async function recalled(read: Reader, key: KeyObject, entries: readonly Entry[]): Promise<ReadonlyMap<string, Person>> {
+export async function recalled(
+  read: Reader,
+  keys: readonly KeyObject[],
+  entries: readonly Entry[],
+): Promise<ReadonlyMap<string, Person>> {
   const left = new Map(entries.map((entry) => [`${entry.account_sid} ${entry.subject_hash}`, entry]))
   const accounts = new Set(entries.map(({ account_sid }) => account_sid))
   const found = new Map<string, Person>()
@@ -32,11 +36,13 @@ export async function recalled(read: Reader, key: KeyObject, entries: readonly E
     if (!accounts.has(account_sid)) continue
     for (const subject of [{ identity: name }, { address: name }]) {
       const person = personOf(account_sid, subject)
-      const place = `${account_sid} ${subjectHash(key, person)}`
-      const entry = left.get(place)
-      if (!entry) continue
-      left.delete(place)
-      found.set(entry.id, person)
+      for (const key of keys) {
+        const place = `${account_sid} ${subjectHash(key, person)}`
+        const entry = left.get(place)
+        if (!entry) continue
+        left.delete(place)
+        found.set(entry.id, person)
+      }
     }
   }
   return found

@@ -120,6 +120,10 @@ test('everything that is encrypted is encrypted anew, and then the previous key 
   expect(
     (await second.call('GET', '/v1/Conversations', undefined, { as: { username: key.sid, password: key.secret } })).status,
   ).toBe(200)
+  // One act, however many steps it takes.
+  const { entries } = (await ask(second, 'GET', '/audit?limit=1000')).body as { entries: { action: string }[] }
+  const acts = entries.map(({ action }) => action).filter((action) => action.startsWith('secret_key.'))
+  expect(acts.toSorted()).toEqual(['secret_key.rotated', 'secret_key.rotation_finished'])
   await second.stop()
 
   await using third = await startServer({ ...common, secretKey: after })
