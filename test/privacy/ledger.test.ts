@@ -9,9 +9,14 @@ import { erase } from './scene.ts'
 const account_sid = `AC${'e'.repeat(32)}`
 const [identity, number] = ['alice.zwingli', '+15551230000']
 
-test('who was erased is erased again when an older database is restored, before the server is reached', async () => {
+const replaced = { secretKey: '5'.repeat(64), previousSecretKey: secretKey }
+
+test.each([
+  ['', {}],
+  [', also with a secret key that was replaced since', replaced],
+])('who was erased is erased again when an older database is restored, before the server is reached%s', async (_, since) => {
   const database = await newDatabase()
-  const start = () => startServer({ ...database.config, secretKey, account_sid })
+  const start = (keys = {}) => startServer({ ...database.config, secretKey, account_sid, ...keys })
   const file = ledgerFile(database.config) ?? expect.unreachable()
   let server = await start()
   const { v1 } = server.sdk.conversations
@@ -44,7 +49,7 @@ test('who was erased is erased again when an older database is restored, before 
     for (const row of backup[i] ?? []) await rows.insert(table, row)
   }
   for (const table of ['erasures', 'tombstones']) await rows.query(`delete from ${table}`)
-  server = await start()
+  server = await start(since)
   const messages = await server.sdk.conversations.v1.conversations(sid).messages.list()
   expect(messages.map(({ author, body }) => [author, body])).toEqual([
     [first.pseudonym, ''],
@@ -63,7 +68,7 @@ test('who was erased is erased again when an older database is restored, before 
   // What is written later is new data, and an erasure goes behind what a crash has left of a line.
   await server.sdk.conversations.v1.conversations(sid).messages.create({ author: identity, body: 'back again' })
   await server.stop()
-  server = await start()
+  server = await start(since)
   const later = await server.sdk.conversations.v1.conversations(sid).messages.list()
   expect(later.map(({ body }) => body)).toEqual(['', 'bob says', 'back again'])
   await erase(server, { identity })
