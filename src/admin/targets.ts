@@ -20,7 +20,7 @@ const listTargets: OperationSchema = {
   operationId: 'listTargets',
   summary: 'List the targets of deliveries with how they fare',
   description:
-    `It looks at the latest ${maxLooked.toLocaleString('en')} deliveries of each status. A target that nothing of them was sent to is not ` +
+    `It looks at the latest ${maxLooked.toLocaleString('en')} deliveries of each status, and at the latest ones of the services of an account. A target that nothing of them was sent to is not ` +
     'listed. Counts are those since `date_since`; the last failure may be older.',
   tags: ['Deliveries'],
   querystring: {

@@ -1,4 +1,5 @@
 import { setImmediate as turn } from 'node:timers/promises'
+import { sql } from 'kysely'
 import { parseStored } from '../json.ts'
 import type { Reader } from '../storage/database.ts'
 import type { DeliveryRow, DeliveryStatus } from '../storage/schema.ts'
@@ -29,6 +30,9 @@ export interface Health {
 /** The deliveries of each status that are looked at, the latest of the installation, and those read at a time. */
 export const maxLooked = 2000
 const sliceRows = 500
+/** Services of an account that are looked at each; of more, those of the installation are. And deliveries of one, at least. */
+const maxServices = 100
+const minOfService = 60
 
 const columns = [
   'id',
@@ -63,38 +67,85 @@ const slice = shape<SliceArgs>()((db, a) =>
     .limit(a.limit),
 )
 
+interface ServiceArgs {
+  readonly service_sid: string
+  readonly before: string
+  readonly limit: number
+}
+
+const sliceOfService = shape<ServiceArgs>()((db, a) =>
+  db
+    .selectFrom('deliveries')
+    .select(columns)
+    .where('service_sid', '=', a.service_sid)
+    .where('id', '<', a.before)
+    .orderBy('id', 'desc')
+    .limit(a.limit),
+)
+
+const servicesOf = shape<{ account_sid: string }>()((db, a) =>
+  db
+    .selectFrom('services')
+    .select('sid')
+    .where('account_sid', '=', a.account_sid)
+    .limit(sql.lit(maxServices + 1)),
+)
+
 /**
  * Reads how each target fares. No index has the target of a finished delivery, so it looks at the latest deliveries of each status,
  * and counts since the moment from which it has seen all: of more failures than successes, or the reverse, it would tell a wrong share.
- * The last failure may be older.
+ * The last failure may be older. Those of an account are looked for in its services: another account may have all of the latest.
  */
 export async function readHealth(read: Reader, account_sid?: string): Promise<Health> {
-  const readRows: LogEntry[] = []
-  let since: LogEntry | null = null
+  const services = account_sid === undefined ? [] : await read.all(servicesOf, { account_sid })
+  const few = services.length > 0 && services.length <= maxServices
+  const parts: Part[] = []
   for (const status of deliveryStatuses) {
-    const rows = await latestOf(read, status)
-    readRows.push(...rows)
-    const oldest = rows.length === maxLooked ? rows.at(-1) : undefined
-    if (oldest && (since === null || oldest.id > since.id)) since = oldest
+    const of = (before: string, limit: number) => read.all(slice, { status, before, limit })
+    const part = await latestOf(of, maxLooked)
+    // Then these are only for what is older than the others.
+    parts.push(few ? { rows: part.rows, seen: '' } : part)
   }
-  const byTarget = Map.groupBy(
-    readRows.filter((row) => row.target_sid !== '' && (account_sid === undefined || row.account_sid === account_sid)),
-    ({ target_sid }) => target_sid,
+  const share = Math.max(minOfService, Math.floor((maxLooked * deliveryStatuses.length) / Math.max(1, services.length)))
+  for (const { sid } of few ? services : []) {
+    const of = (before: string, limit: number) => read.all(sliceOfService, { service_sid: sid, before, limit })
+    parts.push(await latestOf(of, share))
+  }
+  const byId = new Map(parts.flatMap(({ rows }) => rows).map((row) => [row.id, row]))
+  const wanted = [...byId.values()].filter(
+    (row) => row.target_sid !== '' && (account_sid === undefined || row.account_sid === account_sid),
   )
-  const from = since?.id ?? ''
-  const targets = [...byTarget].map(([target_sid, rows]) => healthOf(target_sid, rows, from))
-  return { targets: targets.sort((a, b) => (a.latest.id < b.latest.id ? 1 : -1)), since: since?.date_created ?? null }
+  const from =
+    parts
+      .map(({ seen }) => seen)
+      .sort()
+      .at(-1) ?? ''
+  const targets = [...Map.groupBy(wanted, ({ target_sid }) => target_sid)].map(([target_sid, rows]) =>
+    healthOf(target_sid, rows, from),
+  )
+  return {
+    targets: targets.sort((a, b) => (a.latest.id < b.latest.id ? 1 : -1)),
+    since: byId.get(from)?.date_created ?? null,
+  }
 }
 
-async function latestOf(read: Reader, status: DeliveryStatus): Promise<LogEntry[]> {
+interface Part {
+  readonly rows: readonly LogEntry[]
+  /** The id from which on there are all; empty: there are no others. */
+  readonly seen: string
+}
+
+/** Reads the latest, in slices with turns of the event loop between. */
+async function latestOf(read: (before: string, limit: number) => Promise<LogEntry[]>, most: number): Promise<Part> {
   const rows: LogEntry[] = []
-  for (let before = '~'; rows.length < maxLooked; before = rows.at(-1)?.id ?? before) {
-    const found = await read.all(slice, { status, before, limit: sliceRows })
+  for (let before = '~'; rows.length < most; before = rows.at(-1)?.id ?? before) {
+    const limit = Math.min(sliceRows, most - rows.length)
+    const found = await read(before, limit)
     rows.push(...found)
-    if (found.length < sliceRows) break
+    if (found.length < limit) return { rows, seen: '' }
     await turn()
   }
-  return rows
+  return { rows, seen: rows.at(-1)?.id ?? '' }
 }
 
 function healthOf(target_sid: string, rows: readonly LogEntry[], from: string): TargetHealth {

@@ -35,7 +35,15 @@ test('targets are counted over the same time, however many of one status there a
     ...Array.from({ length: 2100 }, (_, i) => ({ ...model, ...at(i + 2), target_sid, attempts }) as DeliveryRow),
   ]
   await Promise.all(rows.map((row) => server.insert('deliveries', row)))
-  const { targets, date_since } = await tenant.admin('GET', path)
+  // Of the account they are few enough to look at all of them; of the installation not.
+  expect(await tenant.admin('GET', path)).toMatchObject({
+    date_since: null,
+    targets: [
+      { target_sid: tenant.account_sid, delivered: 1, failed: 1 },
+      { target_sid, delivered: 2100, failed: 0 },
+    ],
+  })
+  const { targets, date_since } = await tenant.admin('GET', '/targets')
   expect(date_since).not.toBeNull()
   expect(targets.map((target: { target_sid: string }) => target.target_sid)).toEqual([tenant.account_sid, target_sid])
   expect(targets[0]).toMatchObject({ delivered: 1, failed: 0 })
@@ -43,6 +51,21 @@ test('targets are counted over the same time, however many of one status there a
   expect(targets[1]).toMatchObject({ failed: 0, median_duration_ms: 5 })
   expect(targets[1].delivered).toBeLessThanOrEqual(2000)
   expect(await tenant.admin('GET', `/targets?account_sid=AC${'0'.repeat(32)}`)).toMatchObject({ targets: [] })
+  // However many deliveries others have had since, an account sees its own.
+  const other = await tenant.admin('POST', '/accounts', { friendly_name: 'Busy' })
+  const theirs = { account_sid: other.sid, service_sid: other.default_chat_service_sid, target_sid: other.sid }
+  const busy = Array.from({ length: 2100 }, (_, i) => ({
+    ...model,
+    ...at(i + 3000),
+    ...theirs,
+    id: `WDf${`${i}`.padStart(31, '0')}`,
+  }))
+  await Promise.all(busy.map((row) => server.insert('deliveries', row as DeliveryRow)))
+  const again = await tenant.admin('GET', path)
+  expect(again.targets.find((one: { target_sid: string }) => one.target_sid === tenant.account_sid)).toMatchObject({
+    delivered: 1,
+  })
+  expect((await tenant.admin('GET', `/targets?account_sid=${other.sid}`)).targets).toMatchObject([{ target_sid: other.sid }])
 })
 
 test('a test event is signed, marked and recorded like any event, whatever the filters are', async ({ tenant, catcher }) => {
