@@ -130,6 +130,31 @@ function exactly(text: string): QueryWord {
   return { text, prefix: false }
 }
 
+/** With fewer documents every beginning of a word is found soon enough. */
+const fewDocuments = 100_000
+/** Places of the table, and documents at each, that tell which words are frequent; and how many of these are looked at. */
+const samplePlaces = 8
+const sampleRows = 100
+const maxSampled = 200
+
+const extentOf = shape<{ readonly none?: null }>()((db) =>
+  raw<{ first: number | null; last: number | null }>(
+    db,
+    isPostgres(db)
+      ? sql`select null::bigint as first, null::bigint as last`
+      : sql`select (select min(id) from search_documents) as first, (select max(id) from search_documents) as last`,
+  ),
+)
+
+const sampleFrom = shape<{ after: number; limit: number }>()((db, a) =>
+  raw<{ words: string }>(
+    db,
+    isPostgres(db)
+      ? sql`select '' as words from search_documents where id > ${a.after} limit ${a.limit}`
+      : sql`select words from search_documents where id > ${a.after} order by id limit ${a.limit}`,
+  ),
+)
+
 /** Before all documents. */
 export const newest = Number.MAX_SAFE_INTEGER
 
@@ -190,14 +215,49 @@ function hitsOf(rows: readonly LatestRow[]): SearchHit[] {
   return rows.filter(({ id }) => id !== null)
 }
 
-/** On SQLite a word that many rows have as it is stands for itself alone. */
+/**
+ * On SQLite a word that many rows have as it is stands for itself alone, and the beginning of one for the words of many rows that begin
+ * with it, where there are such.
+ */
 async function withoutCommonPrefix(read: Pick<Reader, 'all'>, terms: Query): Promise<Query> {
-  const narrowed = async (word: QueryWord): Promise<QueryWord> => {
-    if (!word.prefix) return word
+  if (!terms.some((term) => term.some((words) => words.some(({ prefix }) => prefix)))) return terms
+  const sample = await sampleOf(read)
+  const narrowed = async (word: QueryWord): Promise<readonly QueryWord[]> => {
+    if (!word.prefix) return [word]
     const whole = exactly(word.text)
-    const [counted] = await read.all(countWhole, { fts5: expressionsOf([[[whole]]]).fts5, limit: maxCounted + 1 })
-    return Number(counted?.count ?? 0) > maxCounted ? whole : word
+    if (await isCommon(read, whole)) return [whole]
+    const longer = sample.filter((text) => text.startsWith(word.text)).map(exactly)
+    const common = await Promise.all(longer.map(async (each) => ((await isCommon(read, each)) ? [each] : [])))
+    return common.flat().length > 0 ? [whole, ...common.flat()] : [word]
   }
-  const ofTerm = (term: Query[number]) => Promise.all(term.map((words) => Promise.all(words.map(narrowed))))
+  const ofTerm = async (term: Query[number]) =>
+    (await Promise.all(term.map(async (words) => product(await Promise.all(words.map(narrowed)))))).flat()
   return Promise.all(terms.map(ofTerm))
+}
+
+async function isCommon(read: Pick<Reader, 'all'>, word: QueryWord): Promise<boolean> {
+  const [counted] = await read.all(countWhole, { fts5: expressionsOf([[[word]]]).fts5, limit: maxCounted + 1 })
+  return Number(counted?.count ?? 0) > maxCounted
+}
+
+/** Returns the ways to take one of each. */
+function product(choices: readonly (readonly QueryWord[])[]): QueryWord[][] {
+  return choices.reduce<QueryWord[][]>((ways, choice) => ways.flatMap((way) => choice.map((word) => [...way, word])), [[]])
+}
+
+/** Returns the words that are the most frequent in documents from all over the table, where there are very many. On PostgreSQL none. */
+async function sampleOf(read: Pick<Reader, 'all'>): Promise<readonly string[]> {
+  const [extent] = await read.all(extentOf, {})
+  const { first, last } = extent ?? { first: null, last: null }
+  if (first === null || last === null || last - first < fewDocuments) return []
+  const step = Math.floor((last - first) / samplePlaces)
+  const places = Array.from({ length: samplePlaces }, (_, i) =>
+    read.all(sampleFrom, { after: first + i * step, limit: sampleRows }),
+  )
+  const counts = new Map<string, number>()
+  for (const { words } of (await Promise.all(places)).flat()) {
+    for (const word of words.split(' ')) counts.set(word, (counts.get(word) ?? 0) + 1)
+  }
+  const byCount = [...counts].filter(([, count]) => count > 1).sort(([, a], [, b]) => b - a)
+  return byCount.slice(0, maxSampled).map(([word]) => word)
 }

@@ -1,7 +1,7 @@
 import { expect, test, vi } from 'vitest'
 import { ask } from '../support/admin.ts'
 import { inspect, newDatabase } from '../support/databases.ts'
-import { postgresOnly } from '../support/only.ts'
+import { postgresOnly, sqliteOnly } from '../support/only.ts'
 import type { TestServer } from '../support/server.ts'
 import { startServer } from '../support/server.ts'
 
@@ -249,5 +249,30 @@ postgresOnly('very many documents', () => {
     expect(first.next_before).not.toBeNull()
     const next = await search(server, { q: 'zebra', type: 'message', before: first.next_before ?? '' })
     expect(next.hits.map((hit) => hit.sid)).toContain(later.sid)
+  })
+})
+
+sqliteOnly('very many documents', () => {
+  test('the beginning of a word that very many rows have stands for that word, and any other beginning for itself', async () => {
+    await using database = await newDatabase()
+    await using server = await startServer(database.config)
+    await using inside = inspect(database.config)
+    const { sid } = await server.sdk.conversations.v1.conversations.create({ friendlyName: 'Here' })
+    const messages = server.sdk.conversations.v1.conversations(sid).messages
+    const rare = await messages.create({ body: 'a customary thing' })
+    // Of no message: nothing of them is shown.
+    await inside.query(`insert into search_documents (id, service_sid, sid, account_sid, conversation_sid, words)
+      with recursive n (i) as (select 1 union all select i + 1 from n where i < 120000)
+      select -i, 'IS', 'IMold' || i, '${server.account_sid}', '${sid}', 'customer number ' || i from n`)
+    await inside.query(
+      'insert into search_words (rowid, words) select d.id, d.words from search_waiting as w join search_documents as d on d.id = w.id',
+    )
+    await inside.query('delete from search_waiting')
+    const later = await messages.create({ body: 'the last customer' })
+    expect(await sidsOf(server, { q: 'custom', limit: '1' })).toEqual([later.sid])
+    expect(await sidsOf(server, { q: 'the custom', limit: '1' })).toEqual([later.sid])
+    expect(await sidsOf(server, { q: 'customa' })).toEqual([rare.sid])
+    expect(await sidsOf(server, { q: 'thing custom' })).toEqual([])
+    expect(await search(server, { q: 'customer', limit: '1' })).toMatchObject({ total_capped: true })
   })
 })
