@@ -27,7 +27,10 @@ import {
 
 export const queryClient = new QueryClient({
   defaultOptions: {
+    // What cannot be reached is said at once: an act that waits for the network would be done when nobody expects it any more.
+    mutations: { networkMode: 'always' },
     queries: {
+      networkMode: 'always',
       // Events say what has changed (live.ts); after a gap everything is read again.
       staleTime: Number.POSITIVE_INFINITY,
       refetchOnWindowFocus: false,
@@ -138,9 +141,11 @@ async function pageWith(service: string, sid: string, message: string): Promise<
 }
 
 export const participants = (account: string, service: string, sid: string) =>
-  queryOptions({
+  infiniteQueryOptions({
     queryKey: ['conversation', sid, 'participants'],
-    queryFn: () => getPage<Participant>(`${conversationPath(service, sid)}/Participants?PageSize=200`, { account }),
+    queryFn: ({ pageParam }): Promise<V1Page<Participant>> => getPage(pageParam, { account }),
+    initialPageParam: `${conversationPath(service, sid)}/Participants?PageSize=200`,
+    getNextPageParam: (page) => page.next,
   })
 
 export const webhooks = (account: string, service: string, sid: string) =>

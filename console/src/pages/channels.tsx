@@ -1,6 +1,7 @@
-import { useMutation, useQuery } from '@tanstack/react-query'
+import { useQuery } from '@tanstack/react-query'
 import { getRouteApi, Link, useNavigate } from '@tanstack/react-router'
 import { useState } from 'react'
+import { useAct } from '../act.ts'
 import { post, remove } from '../api.ts'
 import { type Channel, channelPath, channels, type Kind, kinds, setChannel, type Target, targets } from '../channels.ts'
 import { useCurrentService } from '../current.ts'
@@ -188,7 +189,7 @@ function Loaded({ channel }: { readonly channel: Channel }) {
   const health = useQuery(targets(account))
   const navigate = useNavigate()
   const [deleting, setDeleting] = useState(false)
-  const check = useMutation({ mutationFn: () => post<Checked>(`${channelPath(account, address)}/check`) })
+  const check = useAct({ mutationFn: () => post<Checked>(`${channelPath(account, address)}/check`) })
   return (
     <main>
       <p className="back">
@@ -278,7 +279,7 @@ function SettingsForm({ channel }: { readonly channel: Channel }) {
   const known = useQuery(kinds)
   const [chosen, setChosen] = useState(channel.kind)
   const kind = known.data?.find(({ name }) => name === chosen)
-  const save = useMutation({
+  const save = useAct({
     mutationFn: async (texts: Readonly<Record<string, string>>) => {
       if (!kind) throw new Error(`This version of Parley has no kind ${chosen}: choose another one.`)
       await setChannel(account, address, kind.name, settingsOf(kind.settings, texts))

@@ -1,7 +1,9 @@
-import { useMutation, useQuery } from '@tanstack/react-query'
+import { useQuery } from '@tanstack/react-query'
 import { Link } from '@tanstack/react-router'
 import { useState } from 'react'
+import { useAct } from '../act.ts'
 import { post, type Snapshot } from '../api.ts'
+import { nameAmong } from '../names.ts'
 import { announce } from '../parts/announce.tsx'
 import { Empty, Field, Loading, Problem, StateBadge, textsOf } from '../parts/basics.tsx'
 import { FormDialog } from '../parts/form-dialog.tsx'
@@ -22,7 +24,7 @@ export function Clock() {
   const info = useQuery(server)
   const due = useQuery(timers)
   const [resetting, setResetting] = useState(false)
-  const move = useMutation({
+  const move = useAct({
     mutationFn: (by: object) => post('/admin/v1/clock', { json: by }),
     onSuccess: () => announce('The clock was moved, and all that was due has been applied'),
     onSettled: () => queryClient.invalidateQueries(),
@@ -96,7 +98,9 @@ export function Clock() {
                 params={{ service: timer.service_sid, sid: timer.conversation_sid }}
                 className="row"
               >
-                <span className="row-title">{timer.friendly_name || timer.conversation_sid}</span>
+                <span className="row-title" dir="auto">
+                  {nameAmong(timer.friendly_name, timer.conversation_sid)}
+                </span>
                 <span>
                   <StateBadge state={timer.state} /> <span aria-hidden="true">→</span> <StateBadge state={timer.next_state} />
                 </span>
@@ -138,7 +142,7 @@ export function Clock() {
 function Snapshots() {
   const all = useQuery(snapshots)
   const [chosen, setChosen] = useState<Snapshot | null>(null)
-  const take = useMutation({
+  const take = useAct({
     mutationFn: () => post('/admin/v1/snapshot'),
     onSuccess: () => announce('The snapshot was taken'),
     onSettled: () => queryClient.invalidateQueries({ queryKey: snapshots.queryKey }),

@@ -3,6 +3,7 @@ import { getRouteApi, Link } from '@tanstack/react-router'
 import { useState } from 'react'
 import { type Conversation as ConversationJson, type Participant, post, remove, servicePath } from '../api.ts'
 import { changedAttributes, indented } from '../json.ts'
+import { nameAmong } from '../names.ts'
 import { AttributesField } from '../parts/attributes-field.tsx'
 import { Field, Loading, Problem, SelectField, Sid, StateBadge } from '../parts/basics.tsx'
 import { Composer } from '../parts/composer.tsx'
@@ -37,7 +38,7 @@ function Loaded({ account, service, sid }: { readonly account: string; readonly 
   const { at } = route.useSearch()
   const navigate = route.useNavigate()
   const written = useInfiniteQuery(messages(account, service, sid, at))
-  const people = useQuery(participants(account, service, sid))
+  const people = useInfiniteQuery(participants(account, service, sid))
   const sent = useInfiniteQuery(deliveries({ service, conversation: itself.data?.sid ?? sid }))
   if (itself.error || !itself.data) {
     return (
@@ -57,7 +58,7 @@ function Loaded({ account, service, sid }: { readonly account: string; readonly 
     )
   }
   const { state } = itself.data
-  const members: readonly Participant[] = people.data?.items ?? []
+  const members: readonly Participant[] = people.data?.pages.flatMap((page) => page.items) ?? []
   return (
     <ShownContext value={{ account, service, sid: itself.data.sid, state }}>
       <main className="conversation">
@@ -79,7 +80,7 @@ function Loaded({ account, service, sid }: { readonly account: string; readonly 
             <Composer people={members} onSent={() => at !== undefined && void navigate({ search: {}, replace: true })} />
           </section>
           <aside aria-label="About the conversation">
-            <People people={people} />
+            <People members={members} list={people} />
             <Webhooks />
             <Facts conversation={itself.data} />
           </aside>
@@ -110,7 +111,7 @@ function Head({
           Conversations
         </Link>
         <h1>
-          {friendly_name || unique_name || sid} <StateBadge state={state} />
+          <bdi>{nameAmong(friendly_name, unique_name, sid)}</bdi> <StateBadge state={state} />
         </h1>
         <p className="timers">
           {timers.date_inactive !== undefined && (

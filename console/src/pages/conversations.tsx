@@ -2,6 +2,7 @@ import { useInfiniteQuery, useQuery } from '@tanstack/react-query'
 import { getRouteApi, Link } from '@tanstack/react-router'
 import { type FormEvent, useState } from 'react'
 import { conversationPath, post, servicePath } from '../api.ts'
+import { nameAmong } from '../names.ts'
 import { Field, filledTextsOf, SelectField, StateBadge } from '../parts/basics.tsx'
 import { FormDialog } from '../parts/form-dialog.tsx'
 import { PagedList } from '../parts/paged-list.tsx'
@@ -84,7 +85,9 @@ export function Conversations() {
         {rows.map((row) => (
           <li key={row.sid}>
             <Link to="/services/$service/conversations/$sid" params={{ service, sid: row.sid }} className="row">
-              <span className="row-title">{row.friendly_name || row.unique_name || row.sid}</span>
+              <span className="row-title" dir="auto">
+                {nameAmong(row.friendly_name, row.unique_name, row.sid)}
+              </span>
               <StateBadge state={row.state} />
               <span className="row-note">
                 {row.unique_name !== null && row.friendly_name ? `${row.unique_name} · ` : ''}

@@ -1,7 +1,8 @@
-import { useInfiniteQuery, useMutation, useQuery } from '@tanstack/react-query'
+import { useInfiniteQuery, useQuery } from '@tanstack/react-query'
 import { getRouteApi, Link } from '@tanstack/react-router'
 import { type FormEvent, useRef, useState } from 'react'
 import { postActionEvents } from '../../../src/events/names.ts'
+import { useAct } from '../act.ts'
 import { type Delivery, post } from '../api.ts'
 import { useCurrentService } from '../current.ts'
 import { announce } from '../parts/announce.tsx'
@@ -30,7 +31,7 @@ export function Deliveries() {
   // Only what can be seen; the first ones first, as they were sent.
   const ids = rows.flatMap(({ id }) => (chosen.has(id) ? [id] : [])).sort()
   const filtered = Object.values(filters).some((value) => value !== undefined)
-  const again = useMutation({
+  const again = useAct({
     mutationFn: async (ids: readonly string[]) => {
       for (const id of ids) {
         await sendAgain(id)
@@ -207,7 +208,7 @@ export function OneDelivery() {
   const { id } = oneRoute.useParams()
   const one = useQuery(delivery(id))
   const navigate = oneRoute.useNavigate()
-  const again = useMutation({
+  const again = useAct({
     mutationFn: () => sendAgain(id),
     onSuccess: async (made) => {
       announce('It is sent again')
@@ -278,8 +279,9 @@ export function OneDelivery() {
           <ol className="attempts">
             {row.attempts.map((attempt) => (
               <li key={attempt.at}>
-                <strong>{attempt.status ?? (attempt.error === null ? 'done' : 'no response')}</strong> {attempt.error} in{' '}
-                {attempt.duration_ms} ms, <Time at={attempt.at} />
+                <strong>{attempt.status ?? (attempt.error === null ? 'done' : 'no response')}</strong>{' '}
+                {attempt.error !== `HTTP ${attempt.status}` && attempt.error} in {attempt.duration_ms} ms,{' '}
+                <Time at={attempt.at} />
               </li>
             ))}
           </ol>

@@ -3,6 +3,7 @@ import { getRouteApi, Link } from '@tanstack/react-router'
 import { useState } from 'react'
 import { remove } from '../api.ts'
 import { type Mailbox, mailPath, mails, oneMail, type SentMail, type SentMailWithSource } from '../mail.ts'
+import { nameAmong } from '../names.ts'
 import { Empty, Loading, Problem, Sid } from '../parts/basics.tsx'
 import { FormDialog } from '../parts/form-dialog.tsx'
 import { size } from '../parts/size.ts'
@@ -67,7 +68,9 @@ function Row({ mail: { sid, recipient, subject, date, size: bytes } }: { readonl
   return (
     <li>
       <Link to="/mail/$sid" params={{ sid }} className="row">
-        <span className="row-title">{subject ?? 'No subject'}</span>
+        <span className="row-title" dir="auto">
+          {nameAmong(subject, 'No subject')}
+        </span>
         <span className="row-time">
           <Time at={date} />
         </span>
@@ -116,7 +119,9 @@ function Shown({ mail }: { readonly mail: SentMailWithSource }) {
       {text !== null && (
         <details open={html === null}>
           <summary>Text</summary>
-          <p className="body">{text}</p>
+          <p className="body" dir="auto">
+            {text}
+          </p>
         </details>
       )}
       {attachments.length > 0 && (

@@ -1,6 +1,7 @@
-import { useMutation, useQuery } from '@tanstack/react-query'
+import { useQuery } from '@tanstack/react-query'
 import { useState } from 'react'
 import { notFor, type Permission, permissions } from '../../../src/resources/permissions.ts'
+import { useAct } from '../act.ts'
 import { post, type Role, remove, servicePath } from '../api.ts'
 import { type ServiceConfiguration, serviceConfiguration } from '../configuration.ts'
 import { announce } from '../parts/announce.tsx'
@@ -76,7 +77,7 @@ function Matrix({ account, service, type, roles, uses }: MatrixProps) {
   const changed = roles.filter(
     (role) => chosen(role).size !== role.permissions.length || !role.permissions.every((one) => chosen(role).has(one)),
   )
-  const save = useMutation({
+  const save = useAct({
     mutationFn: async () => {
       for (const role of changed) {
         const form = { Permission: [...chosen(role), ...(chosen(role).size === 0 ? [''] : [])] }

@@ -2,6 +2,7 @@ import { useInfiniteQuery, useQuery } from '@tanstack/react-query'
 import { getRouteApi, Link } from '@tanstack/react-router'
 import type { FormEvent } from 'react'
 import type { SearchHit } from '../api.ts'
+import { isolated, nameAmong } from '../names.ts'
 import { Empty, Field, filledTextsOf, Problem, SelectField } from '../parts/basics.tsx'
 import { PagedList } from '../parts/paged-list.tsx'
 import { accounts, found, type SearchFilters, server } from '../queries.ts'
@@ -149,11 +150,13 @@ function Group({ filters, name, size, isPart = false }: GroupProps) {
 function Hit({ hit }: { readonly hit: SearchHit }) {
   const shown = (
     <>
-      <span className="row-title">{titleOf(hit)}</span>
+      <span className="row-title" dir="auto">
+        {titleOf(hit)}
+      </span>
       <span className="row-time">
         <Time at={hit.date_created} />
       </span>
-      <span className="snippet">
+      <span className="snippet" dir="auto">
         {hit.snippet.map(({ text, match }, i) =>
           // biome-ignore lint/suspicious/noArrayIndexKey: the pieces of a text have no other name
           match ? <mark key={i}>{text}</mark> : <span key={i}>{text}</span>,
@@ -184,9 +187,9 @@ function Hit({ hit }: { readonly hit: SearchHit }) {
 }
 
 function titleOf({ type, sid, name, conversation_name, conversation_sid }: SearchHit): string {
-  if (type === 'conversation') return conversation_name || sid
-  if (type === 'user') return `${name}, a user`
-  return `${name} in ${conversation_name || conversation_sid}`
+  if (type === 'conversation') return nameAmong(conversation_name, sid)
+  if (type === 'user') return `${isolated(name ?? '')}, a user`
+  return `${isolated(name ?? '')} in ${isolated(nameAmong(conversation_name, conversation_sid ?? ''))}`
 }
 
 /** Where it is, unless in the first account. */

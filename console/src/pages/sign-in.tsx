@@ -1,11 +1,11 @@
-import { useMutation } from '@tanstack/react-query'
 import { useEffect, useRef } from 'react'
+import { useAct } from '../act.ts'
 import { post } from '../api.ts'
 import { Field, Problem, textsOf } from '../parts/basics.tsx'
 
 /** Shown in place of any page while nobody is signed in. `code`: of a link that signs in. */
 export function SignIn({ code, onDone }: { readonly code: string | null; readonly onDone: () => void }) {
-  const signIn = useMutation({
+  const signIn = useAct({
     mutationFn: (by: { token?: string; code?: string }) => post('/admin/v1/session', { json: by }),
     onSuccess: onDone,
   })

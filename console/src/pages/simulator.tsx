@@ -1,6 +1,7 @@
-import { useMutation, useQuery } from '@tanstack/react-query'
+import { useQuery } from '@tanstack/react-query'
 import { getRouteApi, Link } from '@tanstack/react-router'
 import { type FormEvent, useState } from 'react'
+import { useAct } from '../act.ts'
 import { post } from '../api.ts'
 import { channels } from '../channels.ts'
 import { announce } from '../parts/announce.tsx'
@@ -114,7 +115,7 @@ const placeholders: Readonly<Record<Way, readonly [from: string, to: string]>> =
 function Writer({ account, way, from, to, onWay, onReceived }: WriterProps) {
   const ours = useQuery(channels(account))
   const now = useNow()
-  const send = useMutation({
+  const send = useAct({
     mutationFn: async (form: HTMLFormElement): Promise<void> => {
       const written = writtenOf(form)
       const received = way === 'email' ? await handInMail(written, new Date(now)) : await handIn(account, way, written)

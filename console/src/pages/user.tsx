@@ -4,6 +4,7 @@ import { useState } from 'react'
 import { post, remove, servicePath } from '../api.ts'
 import { type User, user, userConversations, userPath } from '../configuration.ts'
 import { changedAttributes, indented } from '../json.ts'
+import { nameAmong } from '../names.ts'
 import { AttributesField } from '../parts/attributes-field.tsx'
 import { Field, Loading, Problem, Sid, StateBadge } from '../parts/basics.tsx'
 import { ConfigPage, type Scope } from '../parts/config-page.tsx'
@@ -105,7 +106,9 @@ function Conversations({ account, service, sid }: Scope & { readonly sid: string
       {rows.map((row) => (
         <li key={row.participant_sid}>
           <Link to="/services/$service/conversations/$sid" params={{ service, sid: row.conversation_sid }} className="row">
-            <span className="row-title">{row.friendly_name || row.unique_name || row.conversation_sid}</span>
+            <span className="row-title" dir="auto">
+              {nameAmong(row.friendly_name, row.unique_name, row.conversation_sid)}
+            </span>
             <StateBadge state={row.conversation_state} />
             <span className="row-note">
               {row.last_read_message_index === null ? 'nothing read yet' : `has read up to #${row.last_read_message_index}`}

@@ -1,6 +1,7 @@
-import { useInfiniteQuery, useMutation, useQuery } from '@tanstack/react-query'
+import { useInfiniteQuery, useQuery } from '@tanstack/react-query'
 import { Link, useNavigate } from '@tanstack/react-router'
 import { useState } from 'react'
+import { useAct } from '../act.ts'
 import { post, servicePath } from '../api.ts'
 import { serviceConfiguration, type User, type UserConversation, user, userConversations, userPages } from '../configuration.ts'
 import { AttributesField } from '../parts/attributes-field.tsx'
@@ -39,7 +40,7 @@ export function Users() {
 /** By the whole identity: the API has no other way to look for one. */
 function Find({ account, service }: Scope) {
   const navigate = useNavigate()
-  const find = useMutation({
+  const find = useAct({
     mutationFn: (identity: string) => queryClient.fetchQuery(user(account, service, identity)),
     onSuccess: ({ sid }) => navigate({ to: '/services/$service/users/$user', params: { service, user: sid } }),
   })
@@ -110,7 +111,9 @@ function Row({ account, service, row, role, reachability }: RowProps) {
   return (
     <li>
       <Link to="/services/$service/users/$user" params={{ service, user: sid }} className="row">
-        <span className="row-title">{identity}</span>
+        <span className="row-title" dir="auto">
+          {identity}
+        </span>
         {itself.data ? <Online user={itself.data} /> : <span />}
         <span className="row-note">{[friendly_name, role].filter(Boolean).join(' · ')}</span>
         <span className="row-time">

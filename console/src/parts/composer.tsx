@@ -1,6 +1,7 @@
-import { useMutation } from '@tanstack/react-query'
 import { useRef, useState } from 'react'
+import { useAct } from '../act.ts'
 import { type Participant, post } from '../api.ts'
+import { isolated } from '../names.ts'
 import { useSetting } from '../settings.ts'
 import { useActing, useShown } from '../shown.tsx'
 import { Problem } from './basics.tsx'
@@ -24,7 +25,7 @@ export function Composer({ people, onSent }: { readonly people: readonly Partici
   const [webhooks, setWebhooks] = useSetting('webhooks')
   const [author, setAuthor] = useState('system')
   const text = useRef<HTMLTextAreaElement>(null)
-  const send = useMutation({
+  const send = useAct({
     mutationFn: (body: string) => {
       const outside = people.find(({ sid }) => author === fromOutside + sid)?.messaging_binding
       if (!outside) return post(`${path}/Messages`, { ...options, form: { Author: author, Body: body } })
@@ -74,7 +75,7 @@ export function Composer({ people, onSent }: { readonly people: readonly Partici
             ))}
             {people.filter(canWriteFromOutside).map((one) => (
               <option key={one.sid} value={fromOutside + one.sid}>
-                {`${nameOf(one)} from outside`}
+                {`${isolated(nameOf(one))} from outside`}
               </option>
             ))}
           </select>

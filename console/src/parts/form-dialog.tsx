@@ -1,5 +1,5 @@
-import { useMutation } from '@tanstack/react-query'
 import type { ReactNode } from 'react'
+import { useAct } from '../act.ts'
 import { announce } from './announce.tsx'
 import { Dialog, Problem, textsOf } from './basics.tsx'
 
@@ -17,7 +17,7 @@ interface FormDialogProps<T> {
 
 /** A dialog with one act. It stays open, and says why, when the server refuses. */
 export function FormDialog<T>({ title, act, danger, done, run, onClose, children }: FormDialogProps<T>) {
-  const mutation = useMutation({
+  const mutation = useAct({
     mutationFn: (form: HTMLFormElement) => run(textsOf(form), new FormData(form)),
     onSuccess: (result) => {
       announce(typeof done === 'string' ? done : done(result))

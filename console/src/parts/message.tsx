@@ -2,6 +2,7 @@ import { useQuery } from '@tanstack/react-query'
 import { useState } from 'react'
 import { type Delivery, getText, type Media, type Message, type Participant, pathOf, post, remove } from '../api.ts'
 import { changedAttributes, indented } from '../json.ts'
+import { isolated } from '../names.ts'
 import { mediaLink, receipts } from '../queries.ts'
 import { useActing, useShown } from '../shown.tsx'
 import { Time } from '../time.tsx'
@@ -41,7 +42,10 @@ export function MessageBubble({ message, people, deliveries, isMarked }: BubbleP
       id={sid}
     >
       <header>
-        <strong>{author}</strong> <span className="row-note">#{index}</span> <Time at={date_created} />
+        <strong>
+          <bdi>{author}</bdi>
+        </strong>{' '}
+        <span className="row-note">#{index}</span> <Time at={date_created} />
         {edited && <span className="badge">edited</span>}
         <span className="message-acts">
           <button type="button" className="quiet" aria-expanded={details} onClick={() => setDetails(!details)}>
@@ -55,12 +59,18 @@ export function MessageBubble({ message, people, deliveries, isMarked }: BubbleP
           </button>
         </span>
       </header>
-      {body !== null && <p className="body">{body}</p>}
+      {body !== null && (
+        <p className="body" dir="auto">
+          {body}
+        </p>
+      )}
       {media?.map((file) => (
         <File key={file.sid} file={file} />
       ))}
       {delivery && <p className="row-note">{deliveryWords(delivery)}</p>}
-      {readers.length > 0 && <p className="row-note">Read up to here by {readers.map(nameOf).join(', ')}</p>}
+      {readers.length > 0 && (
+        <p className="row-note">Read up to here by {readers.map((one) => isolated(nameOf(one))).join(', ')}</p>
+      )}
       {deliveries.length > 0 && (
         <p className="sent">
           {deliveries.map((one) => (

@@ -1,5 +1,5 @@
-import { useMutation } from '@tanstack/react-query'
 import { type ReactNode, useId } from 'react'
+import { useAct } from '../act.ts'
 import { announce } from './announce.tsx'
 import { Problem } from './basics.tsx'
 
@@ -15,7 +15,7 @@ interface PageFormProps {
 
 /** A form that is part of a page. It keeps what was typed, and says why, when the server refuses. */
 export function PageForm({ of, act = 'Save', done, run, children }: PageFormProps) {
-  const mutation = useMutation({ mutationFn: run, onSuccess: () => announce(done) })
+  const mutation = useAct({ mutationFn: run, onSuccess: () => announce(done) })
   return (
     <form
       className="page-form"

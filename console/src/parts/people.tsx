@@ -1,4 +1,4 @@
-import { type UseQueryResult, useQuery } from '@tanstack/react-query'
+import { type InfiniteData, type UseInfiniteQueryResult, useQuery } from '@tanstack/react-query'
 import { useState } from 'react'
 import { type Form, type Participant, post, remove, type V1Page } from '../api.ts'
 import { changedAttributes } from '../json.ts'
@@ -11,8 +11,14 @@ import { CopyResource } from './copy-resource.tsx'
 import { FormDialog } from './form-dialog.tsx'
 import { RoleField } from './role-field.tsx'
 
+interface PeopleProps {
+  readonly members: readonly Participant[]
+  /** What they are read by. */
+  readonly list: UseInfiniteQueryResult<InfiniteData<V1Page<Participant>>>
+}
+
 /** Who is in the conversation, with their roles and how far they have read. */
-export function People({ people }: { readonly people: UseQueryResult<V1Page<Participant>> }) {
+export function People({ members, list: people }: PeopleProps) {
   const { account, service, state } = useShown()
   const { path, options } = useActing()
   const named = useQuery(roles(account, service))
@@ -20,10 +26,9 @@ export function People({ people }: { readonly people: UseQueryResult<V1Page<Part
   const [editing, setEditing] = useState<Participant | null>(null)
   const [leaving, setLeaving] = useState<Participant | null>(null)
   const roleOf = (sid: string | null) => named.data?.find((role) => role.sid === sid)?.friendly_name
-  const members = people.data?.items ?? []
   return (
     <details open>
-      <summary>Participants {people.data && `(${members.length}${people.data.next === null ? '' : ' of more'})`}</summary>
+      <summary>Participants {people.data && `(${members.length}${people.hasNextPage ? ' of more' : ''})`}</summary>
       <Problem error={people.error} retry={() => void people.refetch()} />
       {people.isPending && <Loading what="participants" />}
       {people.data && members.length === 0 && <p>Nobody is in this conversation yet.</p>}
@@ -31,7 +36,9 @@ export function People({ people }: { readonly people: UseQueryResult<V1Page<Part
         {members.map((one) => (
           <li key={one.sid}>
             <div>
-              <strong>{nameOf(one)}</strong>
+              <strong dir="auto" title={nameOf(one)}>
+                {nameOf(one)}
+              </strong>
               <small>
                 {[
                   one.messaging_binding?.type ?? 'chat',
@@ -64,6 +71,11 @@ export function People({ people }: { readonly people: UseQueryResult<V1Page<Part
           </li>
         ))}
       </ul>
+      {people.hasNextPage && (
+        <button type="button" className="more" disabled={people.isFetching} onClick={() => void people.fetchNextPage()}>
+          Load more participants
+        </button>
+      )}
       <button type="button" disabled={state === 'closed'} onClick={() => setAdding(true)}>
         Add a participant
       </button>

@@ -1,6 +1,7 @@
-import { useMutation, useQuery } from '@tanstack/react-query'
+import { useQuery } from '@tanstack/react-query'
 import { Link } from '@tanstack/react-router'
 import { useState } from 'react'
+import { useAct } from '../act.ts'
 import { type Media, pathOf, post } from '../api.ts'
 import { mediaLink, server } from '../queries.ts'
 import { type ThreadMessage, thread } from '../threads.ts'
@@ -50,8 +51,12 @@ function Bubble({ account, service, message }: BubbleProps) {
   const isCaught = info.data?.test_mode && receipt?.channel_message_sid.startsWith('EM')
   return (
     <article className={`bubble ${direction}`} aria-label={direction === 'written' ? 'Written' : `By ${author}`}>
-      {subject !== null && <strong>{subject}</strong>}
-      {body !== null && <p className="body">{body}</p>}
+      {subject !== null && <strong dir="auto">{subject}</strong>}
+      {body !== null && (
+        <p className="body" dir="auto">
+          {body}
+        </p>
+      )}
       {media.map((file) => (
         <Attached key={file.sid} account={account} service={service} file={file} />
       ))}
@@ -112,7 +117,7 @@ function Reported({ account, receipt: { channel_message_sid, status, error_code 
     post('/admin/v1/receipts', {
       json: { account_sid: account, channel_message_sid, status: to, ...(code !== undefined && { error_code: code }) },
     })
-  const act = useMutation({ mutationFn: (to: string) => report(to), onSuccess: () => announce('It was reported') })
+  const act = useAct({ mutationFn: (to: string) => report(to), onSuccess: () => announce('It was reported') })
   return (
     <>
       <div className="reports">

@@ -1,4 +1,5 @@
-import { useMutation, useQuery } from '@tanstack/react-query'
+import { useQuery } from '@tanstack/react-query'
+import { useAct } from '../act.ts'
 import { type Delivery, post } from '../api.ts'
 import { delivery } from '../queries.ts'
 import { Problem } from './basics.tsx'
@@ -12,7 +13,7 @@ interface TestEventProps {
 
 /** Sends a test event to a webhook, and shows what comes of it. */
 export function TestEvent({ target, conversation = null }: TestEventProps) {
-  const send = useMutation({
+  const send = useAct({
     mutationFn: () =>
       post<Delivery>(
         `/admin/v1/targets/${target}/test`,

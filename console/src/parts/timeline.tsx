@@ -1,6 +1,7 @@
 import { Link } from '@tanstack/react-router'
 import { Fragment, type ReactNode, useEffect, useRef, useState } from 'react'
 import type { Conversation, Delivery, Message, Participant } from '../api.ts'
+import { isolated } from '../names.ts'
 import { Time } from '../time.tsx'
 import { Empty, Loading, Problem } from './basics.tsx'
 import { DeliveryLink } from './delivery-link.tsx'
@@ -197,7 +198,7 @@ function EventLine({ delivery }: { readonly delivery: Delivery }) {
 }
 
 function wordsOf({ event_type, params }: Delivery): string {
-  const who = params.Identity ?? params['MessagingBinding.Address'] ?? 'Somebody'
+  const who = isolated(params.Identity ?? params['MessagingBinding.Address'] ?? 'Somebody')
   switch (event_type) {
     case 'onConversationStateUpdated':
       return `From ${params.StateFrom} to ${params.StateTo}, ${reasons[params.Reason ?? ''] ?? ''}`
