@@ -248,8 +248,9 @@ async function readWithText(
       before = id
     }
     for (const sid of sids) seen.add(sid)
-    if (next_before !== null) before = next_before
-    else if (documents.length < textWindow) return { rows: [...found.values()], next: null }
+    // Very much was looked at: the next page goes on there.
+    if (next_before !== null) return { rows: [...found.values()], next: next_before }
+    if (documents.length < textWindow) return { rows: [...found.values()], next: null }
   }
   return { rows: [...found.values()], next: before }
 }

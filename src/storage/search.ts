@@ -38,7 +38,7 @@ const latest = 2000
 /** Rows that are sorted at most. A word of more is looked for among the latest rows, so many at a time and in all for one page. */
 const maxSorted = 20_000
 const window = 20_000
-const maxWindows = 10
+const maxWindows = 2
 /** Counted no further: a badge must not cost a scan. */
 export const maxCounted = 1000
 

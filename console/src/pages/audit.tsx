@@ -1,6 +1,7 @@
-import { useInfiniteQuery, useMutation } from '@tanstack/react-query'
+import { useInfiniteQuery } from '@tanstack/react-query'
 import { getRouteApi, Link } from '@tanstack/react-router'
 import type { FormEvent } from 'react'
+import { useAct } from '../act.ts'
 import { type AuditEntry, auditEntries, verifyAudit } from '../configuration.ts'
 import { Field, filledTextsOf, Problem, SelectField, Sid, StatusBadge } from '../parts/basics.tsx'
 import { ConfigPage } from '../parts/config-page.tsx'
@@ -11,7 +12,7 @@ const route = getRouteApi('/audit')
 
 /** What operators have done, newest first. What is looked for is in the URL. */
 export function Audit() {
-  const verify = useMutation({ mutationFn: verifyAudit })
+  const verify = useAct({ mutationFn: verifyAudit })
   return (
     <ConfigPage
       title="Audit log"
