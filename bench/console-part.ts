@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { request } from 'undici'
 import { hasBrowser, launchBrowser } from '../test/support/browser.ts'
+import { freshConsole } from '../test/support/console.ts'
 import { oldWord, words } from './console-population.ts'
 import { formatFigure, median, percentile } from './figures.ts'
 import type { Options } from './options.ts'
@@ -120,6 +121,7 @@ async function timed(port: number, token: string, account_sid: string, path: str
 
 /** From the address to the first conversations that are shown, in Chromium, with nothing in its cache. */
 async function firstPaint(port: number, token: string, service_sid: string): Promise<void> {
+  await freshConsole()
   const browser = await launchBrowser()
   const [paints, lists]: [number[], number[]] = [[], []]
   for (let n = 0; n < 5; n++) {
