@@ -1,10 +1,10 @@
 import { useInfiniteQuery } from '@tanstack/react-query'
-import { getRouteApi, Link } from '@tanstack/react-router'
-import type { FormEvent } from 'react'
+import { getRouteApi } from '@tanstack/react-router'
 import { useAct } from '../act.ts'
 import { type AuditEntry, auditEntries, verifyAudit } from '../configuration.ts'
-import { Field, filledTextsOf, Problem, SelectField, Sid, StatusBadge } from '../parts/basics.tsx'
+import { Field, Problem, SelectField, Sid, StatusBadge } from '../parts/basics.tsx'
 import { ConfigPage } from '../parts/config-page.tsx'
+import { FilterForm } from '../parts/filter-form.tsx'
 import { PagedList } from '../parts/paged-list.tsx'
 import { Time } from '../time.tsx'
 
@@ -43,41 +43,27 @@ function Entries() {
   const list = useInfiniteQuery(auditEntries(filters))
   const rows = list.data?.pages.flatMap((page) => page.entries) ?? []
   const filtered = Object.values(filters).some((value) => value !== undefined)
-  const apply = (event: FormEvent<HTMLFormElement>) => {
-    event.preventDefault()
-    void navigate({ search: filledTextsOf(event.currentTarget) })
-  }
   return (
     <>
-      <search>
-        <form className="filters" onSubmit={apply} key={JSON.stringify(filters)}>
-          <SelectField
-            label="Outcome"
-            name="outcome"
-            defaultValue={filters.outcome ?? ''}
-            onChange={({ currentTarget: { form } }) => form?.requestSubmit()}
-          >
-            <option value="">any</option>
-            <option>success</option>
-            <option>refused</option>
-            <option>failed</option>
-          </SelectField>
-          <Field label="Action" name="action" defaultValue={filters.action} placeholder="api_key.created" maxLength={256} />
-          <Field label="Actor" name="actor" defaultValue={filters.actor} placeholder="operator" maxLength={256} />
-          <Field label="Account" name="account" defaultValue={filters.account} placeholder="AC…" maxLength={256} />
-          <Field label="Target" name="target" defaultValue={filters.target} placeholder="SK…, CH…" maxLength={256} />
-          <Field label="From" name="from" defaultValue={filters.from} placeholder="2030-01-01" maxLength={256} />
-          <Field label="To" name="to" defaultValue={filters.to} placeholder="2030-01-31" maxLength={256} />
-          <div className="filter-acts">
-            <button type="submit">Filter</button>
-            {filtered && (
-              <Link className="button" to="/audit" search={{}}>
-                Clear
-              </Link>
-            )}
-          </div>
-        </form>
-      </search>
+      <FilterForm of={filters} filtered={filtered} onApply={(search) => void navigate({ search })}>
+        <SelectField
+          label="Outcome"
+          name="outcome"
+          defaultValue={filters.outcome ?? ''}
+          onChange={({ currentTarget: { form } }) => form?.requestSubmit()}
+        >
+          <option value="">any</option>
+          <option>success</option>
+          <option>refused</option>
+          <option>failed</option>
+        </SelectField>
+        <Field label="Action" name="action" defaultValue={filters.action} placeholder="api_key.created" maxLength={256} />
+        <Field label="Actor" name="actor" defaultValue={filters.actor} placeholder="operator" maxLength={256} />
+        <Field label="Account" name="account" defaultValue={filters.account} placeholder="AC…" maxLength={256} />
+        <Field label="Target" name="target" defaultValue={filters.target} placeholder="SK…, CH…" maxLength={256} />
+        <Field label="From" name="from" defaultValue={filters.from} placeholder="2030-01-01" maxLength={256} />
+        <Field label="To" name="to" defaultValue={filters.to} placeholder="2030-01-31" maxLength={256} />
+      </FilterForm>
       <PagedList
         list={list}
         name="Entries"

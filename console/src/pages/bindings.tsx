@@ -1,10 +1,11 @@
 import { useInfiniteQuery } from '@tanstack/react-query'
-import { getRouteApi, Link } from '@tanstack/react-router'
+import { getRouteApi } from '@tanstack/react-router'
 import { useState } from 'react'
 import { remove } from '../api.ts'
 import { type Binding, bindingPages, bindingsPath } from '../configuration.ts'
-import { copy, Field, filledTextsOf, SelectField } from '../parts/basics.tsx'
+import { copy, Field, SelectField } from '../parts/basics.tsx'
 import { ConfigPage, type Scope } from '../parts/config-page.tsx'
+import { FilterForm } from '../parts/filter-form.tsx'
 import { FormDialog } from '../parts/form-dialog.tsx'
 import { PagedList } from '../parts/paged-list.tsx'
 import { queryClient } from '../queries.ts'
@@ -27,37 +28,20 @@ function List({ account, service }: Scope) {
   return (
     <>
       <p>The devices of users that are notified. An app registers its own with a client SDK.</p>
-      <search>
-        <form
-          className="filters"
-          key={JSON.stringify(filters)}
-          onSubmit={(event) => {
-            event.preventDefault()
-            void navigate({ search: filledTextsOf(event.currentTarget) })
-          }}
+      <FilterForm of={filters} filtered={filtered} onApply={(search) => void navigate({ search })}>
+        <Field label="Identity" name="identity" defaultValue={filters.identity} placeholder="the whole identity" />
+        <SelectField
+          label="Type"
+          name="type"
+          defaultValue={filters.type ?? ''}
+          onChange={(event) => event.currentTarget.form?.requestSubmit()}
         >
-          <Field label="Identity" name="identity" defaultValue={filters.identity} placeholder="the whole identity" />
-          <SelectField
-            label="Type"
-            name="type"
-            defaultValue={filters.type ?? ''}
-            onChange={(event) => event.currentTarget.form?.requestSubmit()}
-          >
-            <option value="">any</option>
-            <option>fcm</option>
-            <option>apn</option>
-            <option>gcm</option>
-          </SelectField>
-          <div className="filter-acts">
-            <button type="submit">Filter</button>
-            {filtered && (
-              <Link className="button" to="/services/$service/bindings" params={{ service }} search={{}}>
-                Clear
-              </Link>
-            )}
-          </div>
-        </form>
-      </search>
+          <option value="">any</option>
+          <option>fcm</option>
+          <option>apn</option>
+          <option>gcm</option>
+        </SelectField>
+      </FilterForm>
       <PagedList
         list={list}
         name="Bindings"

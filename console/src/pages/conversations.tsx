@@ -1,9 +1,10 @@
 import { useInfiniteQuery, useQuery } from '@tanstack/react-query'
 import { getRouteApi, Link } from '@tanstack/react-router'
-import { type FormEvent, useState } from 'react'
+import { useState } from 'react'
 import { conversationPath, post, servicePath } from '../api.ts'
 import { nameAmong } from '../names.ts'
-import { Field, filledTextsOf, SelectField, StateBadge } from '../parts/basics.tsx'
+import { Field, SelectField, StateBadge } from '../parts/basics.tsx'
+import { FilterForm } from '../parts/filter-form.tsx'
 import { FormDialog } from '../parts/form-dialog.tsx'
 import { PagedList } from '../parts/paged-list.tsx'
 import { conversations, placeOf } from '../queries.ts'
@@ -23,9 +24,7 @@ export function Conversations() {
   // By text, one may be on several pages.
   const rows = [...new Map(list.data?.pages.flatMap((page) => page.conversations.map((row) => [row.sid, row]))).values()]
   const filtered = Object.values(filters).some((value) => value !== undefined)
-  const apply = (event: FormEvent<HTMLFormElement>) => {
-    event.preventDefault()
-    const { who, ...search } = filledTextsOf(event.currentTarget)
+  const apply = ({ who, ...search }: Readonly<Record<string, string>>) => {
     const isAddress = /^(\+\d|\w+:|.+@)/.test(who ?? '')
     void navigate({ search: { ...search, [isAddress ? 'address' : 'identity']: who } })
   }
@@ -37,39 +36,29 @@ export function Conversations() {
           New conversation
         </button>
       </header>
-      <search>
-        <form className="filters" onSubmit={apply} key={JSON.stringify(filters)}>
-          <Field label="Name" name="name" defaultValue={filters.name} placeholder="part of a name" />
-          <Field
-            label="Participant"
-            name="who"
-            defaultValue={filters.identity ?? filters.address}
-            placeholder="identity or address"
-          />
-          <Field label="Text in messages" name="text" defaultValue={filters.text} placeholder="words" />
-          <SelectField
-            label="State"
-            name="state"
-            defaultValue={filters.state ?? ''}
-            onChange={(event) => event.currentTarget.form?.requestSubmit()}
-          >
-            <option value="">any</option>
-            <option>active</option>
-            <option>inactive</option>
-            <option>closed</option>
-          </SelectField>
-          <Field label="Active from" name="from" type="date" defaultValue={filters.from} />
-          <Field label="to" name="to" type="date" defaultValue={filters.to} />
-          <div className="filter-acts">
-            <button type="submit">Filter</button>
-            {filtered && (
-              <Link className="button" to="/services/$service/conversations" params={{ service }} search={{}}>
-                Clear
-              </Link>
-            )}
-          </div>
-        </form>
-      </search>
+      <FilterForm of={filters} filtered={filtered} onApply={apply}>
+        <Field label="Name" name="name" defaultValue={filters.name} placeholder="part of a name" />
+        <Field
+          label="Participant"
+          name="who"
+          defaultValue={filters.identity ?? filters.address}
+          placeholder="identity or address"
+        />
+        <Field label="Text in messages" name="text" defaultValue={filters.text} placeholder="words" />
+        <SelectField
+          label="State"
+          name="state"
+          defaultValue={filters.state ?? ''}
+          onChange={(event) => event.currentTarget.form?.requestSubmit()}
+        >
+          <option value="">any</option>
+          <option>active</option>
+          <option>inactive</option>
+          <option>closed</option>
+        </SelectField>
+        <Field label="Active from" name="from" type="date" defaultValue={filters.from} />
+        <Field label="to" name="to" type="date" defaultValue={filters.to} />
+      </FilterForm>
       <PagedList
         list={list}
         name="Conversations"

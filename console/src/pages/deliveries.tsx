@@ -1,13 +1,14 @@
 import { useInfiniteQuery, useQuery } from '@tanstack/react-query'
 import { getRouteApi, Link } from '@tanstack/react-router'
-import { type FormEvent, useRef, useState } from 'react'
+import { useRef, useState } from 'react'
 import { postActionEvents } from '../../../src/events/names.ts'
 import { useAct } from '../act.ts'
 import { type Delivery, post } from '../api.ts'
 import { useCurrentService } from '../current.ts'
 import { announce } from '../parts/announce.tsx'
-import { copy, Field, filledTextsOf, Loading, Problem, SelectField, Sid, StatusBadge } from '../parts/basics.tsx'
+import { copy, Field, Loading, Problem, SelectField, Sid, StatusBadge } from '../parts/basics.tsx'
 import { lastAttempt, sentTo } from '../parts/delivery-link.tsx'
+import { FilterForm } from '../parts/filter-form.tsx'
 import { FormDialog } from '../parts/form-dialog.tsx'
 import { PagedList } from '../parts/paged-list.tsx'
 import { type DeliveryFilters, deliveries, delivery, placeOf, queryClient } from '../queries.ts'
@@ -42,10 +43,6 @@ export function Deliveries() {
     onSuccess: (count) => announce(sentAgain(count)),
     onSettled: () => queryClient.invalidateQueries({ queryKey: ['deliveries'] }),
   })
-  const apply = (event: FormEvent<HTMLFormElement>) => {
-    event.preventDefault()
-    void navigate({ search: filledTextsOf(event.currentTarget) })
-  }
   const submit = (event: { readonly currentTarget: HTMLSelectElement }) => event.currentTarget.form?.requestSubmit()
   return (
     <main>
@@ -66,33 +63,23 @@ export function Deliveries() {
           </button>
         </div>
       </header>
-      <search>
-        <form className="filters" onSubmit={apply} key={JSON.stringify(filters)}>
-          <SelectField label="Status" name="status" defaultValue={filters.status ?? ''} onChange={submit}>
-            <option value="">any</option>
-            <option>pending</option>
-            <option>delivered</option>
-            <option>failed</option>
-          </SelectField>
-          <SelectField label="Event" name="event" defaultValue={filters.event ?? ''} onChange={submit}>
-            <option value="">any</option>
-            {postActionEvents.map((name) => (
-              <option key={name}>{name}</option>
-            ))}
-          </SelectField>
-          <Field label="Conversation" name="conversation" defaultValue={filters.conversation} placeholder="CH…" />
-          <Field label="Service" name="service" defaultValue={filters.service} placeholder="IS…" />
-          <Field label="Target" name="target" defaultValue={filters.target} placeholder="AC…, IS…, WH…" />
-          <div className="filter-acts">
-            <button type="submit">Filter</button>
-            {filtered && (
-              <Link className="button" to="/deliveries" search={{}}>
-                Clear
-              </Link>
-            )}
-          </div>
-        </form>
-      </search>
+      <FilterForm of={filters} filtered={filtered} onApply={(search) => void navigate({ search })}>
+        <SelectField label="Status" name="status" defaultValue={filters.status ?? ''} onChange={submit}>
+          <option value="">any</option>
+          <option>pending</option>
+          <option>delivered</option>
+          <option>failed</option>
+        </SelectField>
+        <SelectField label="Event" name="event" defaultValue={filters.event ?? ''} onChange={submit}>
+          <option value="">any</option>
+          {postActionEvents.map((name) => (
+            <option key={name}>{name}</option>
+          ))}
+        </SelectField>
+        <Field label="Conversation" name="conversation" defaultValue={filters.conversation} placeholder="CH…" />
+        <Field label="Service" name="service" defaultValue={filters.service} placeholder="IS…" />
+        <Field label="Target" name="target" defaultValue={filters.target} placeholder="AC…, IS…, WH…" />
+      </FilterForm>
       <PagedList
         list={list}
         name="Deliveries"

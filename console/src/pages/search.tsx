@@ -1,9 +1,9 @@
 import { useInfiniteQuery, useQuery } from '@tanstack/react-query'
 import { getRouteApi, Link } from '@tanstack/react-router'
-import type { FormEvent } from 'react'
 import type { SearchHit } from '../api.ts'
 import { isolated, nameAmong } from '../names.ts'
-import { Empty, Field, filledTextsOf, Problem, SelectField } from '../parts/basics.tsx'
+import { Empty, Field, Problem, SelectField } from '../parts/basics.tsx'
+import { FilterForm } from '../parts/filter-form.tsx'
 import { PagedList } from '../parts/paged-list.tsx'
 import { accounts, found, type SearchFilters, server } from '../queries.ts'
 import { Time } from '../time.tsx'
@@ -22,9 +22,7 @@ export function Search() {
   const filters = route.useSearch()
   const navigate = route.useNavigate()
   const all = useQuery(accounts)
-  const apply = (event: FormEvent<HTMLFormElement>) => {
-    event.preventDefault()
-    const { where, ...search } = filledTextsOf(event.currentTarget)
+  const apply = ({ where, ...search }: Readonly<Record<string, string>>) => {
     void navigate({
       search: {
         ...search,
@@ -45,39 +43,34 @@ export function Search() {
       <header className="page-header">
         <h1>Search</h1>
       </header>
-      <search>
-        <form className="filters" onSubmit={apply} key={JSON.stringify([filters, places.length])}>
-          <Field label="Words" name="q" defaultValue={filters.q} placeholder="name, number, text" maxLength={256} required />
-          <SelectField
-            label="Kind"
-            name="type"
-            defaultValue={filters.type ?? ''}
-            onChange={(event) => event.currentTarget.form?.requestSubmit()}
-          >
-            <option value="">all</option>
-            {groups.map(([type, name]) => (
-              <option key={type} value={type}>
-                {name.toLowerCase()}
-              </option>
-            ))}
-          </SelectField>
-          <SelectField
-            label="Where"
-            name="where"
-            defaultValue={chosen}
-            onChange={(event) => event.currentTarget.form?.requestSubmit()}
-          >
-            {places.map(([sid, name]) => (
-              <option key={sid} value={sid}>
-                {name}
-              </option>
-            ))}
-          </SelectField>
-          <div className="filter-acts">
-            <button type="submit">Search</button>
-          </div>
-        </form>
-      </search>
+      <FilterForm of={[filters, places.length]} act="Search" onApply={apply}>
+        <Field label="Words" name="q" defaultValue={filters.q} placeholder="name, number, text" maxLength={256} required />
+        <SelectField
+          label="Kind"
+          name="type"
+          defaultValue={filters.type ?? ''}
+          onChange={(event) => event.currentTarget.form?.requestSubmit()}
+        >
+          <option value="">all</option>
+          {groups.map(([type, name]) => (
+            <option key={type} value={type}>
+              {name.toLowerCase()}
+            </option>
+          ))}
+        </SelectField>
+        <SelectField
+          label="Where"
+          name="where"
+          defaultValue={chosen}
+          onChange={(event) => event.currentTarget.form?.requestSubmit()}
+        >
+          {places.map(([sid, name]) => (
+            <option key={sid} value={sid}>
+              {name}
+            </option>
+          ))}
+        </SelectField>
+      </FilterForm>
       {filters.q === undefined ? (
         <Empty title="What do you look for?">
           <p>Names, identities, numbers, mail addresses and words of messages are found in all accounts.</p>

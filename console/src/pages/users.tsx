@@ -5,8 +5,9 @@ import { useAct } from '../act.ts'
 import { post, servicePath } from '../api.ts'
 import { serviceConfiguration, type User, type UserConversation, user, userConversations, userPages } from '../configuration.ts'
 import { AttributesField } from '../parts/attributes-field.tsx'
-import { Field, Problem, textsOf } from '../parts/basics.tsx'
+import { Field, Problem } from '../parts/basics.tsx'
 import { ConfigPage, type Scope } from '../parts/config-page.tsx'
+import { FilterForm } from '../parts/filter-form.tsx'
 import { FormDialog } from '../parts/form-dialog.tsx'
 import { Online } from '../parts/online.tsx'
 import { PagedList } from '../parts/paged-list.tsx'
@@ -45,23 +46,12 @@ function Find({ account, service }: Scope) {
     onSuccess: ({ sid }) => navigate({ to: '/services/$service/users/$user', params: { service, user: sid } }),
   })
   return (
-    <search>
-      <form
-        className="filters"
-        onSubmit={(event) => {
-          event.preventDefault()
-          find.mutate(textsOf(event.currentTarget).identity ?? '')
-        }}
-      >
+    <>
+      <FilterForm of={null} act="Find" busy={find.isPending} onApply={({ identity = '' }) => find.mutate(identity)}>
         <Field label="Identity" name="identity" placeholder="the whole identity" required />
-        <div className="filter-acts">
-          <button type="submit" disabled={find.isPending}>
-            Find
-          </button>
-        </div>
-      </form>
+      </FilterForm>
       <Problem error={find.error} />
-    </search>
+    </>
   )
 }
 
