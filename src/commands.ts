@@ -1,4 +1,5 @@
 import { accountCommands } from './accounts/commands.ts'
+import { operatorCommands } from './accounts/operators.ts'
 import { auditCommands, checkpointCommands } from './audit/commands.ts'
 import { expiryCommands } from './background/expiry.ts'
 import { retentionCommands } from './background/retention-policy.ts'
@@ -45,6 +46,7 @@ const unaudited = {
   ...deliveryCommands<ChannelReport | PushReport>(settle, failedReport),
   ...searchCommands(registry),
   ...accountCommands,
+  ...operatorCommands,
   ...factCommands,
   ...mediaCommands,
   ...channelCommands,

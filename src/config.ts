@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join, parse } from 'node:path'
 import ipaddr from 'ipaddr.js'
 import { type BucketLocation, parseBucketUrl } from './bucket-url.ts'
+import { type GroupRole, groupRolesOf } from './operator-roles.ts'
 import { readSecretFile } from './secret-file.ts'
 import { secretForm } from './sids.ts'
 import { isVendorHost } from './urls.ts'
@@ -214,6 +215,43 @@ const declarations = {
     description: 'operator token of /admin/v1',
     default: { words: 'generated at first start, stored in PARLEY_DATA_DIR', value: none },
     parse: matching(/^[\x21-\x7e]{16,256}$/, '16 to 256 printable characters without spaces'),
+  }),
+  openidIssuer: declare({
+    env: 'PARLEY_OPENID_ISSUER',
+    description: 'URL of the OpenID provider at which operators sign in to the console; https, or http on this machine',
+    default: { words: 'none: they sign in with tokens', value: none },
+    parse: issuer,
+  }),
+  openidClientId: declare({
+    env: 'PARLEY_OPENID_CLIENT_ID',
+    description: 'the client at the provider, whose redirect URI is …/admin/v1/session/openid/callback',
+    default: { words: 'none', value: none },
+    parse: anyText,
+  }),
+  openidClientSecret: secret({
+    env: 'PARLEY_OPENID_CLIENT_SECRET',
+    description: 'secret of that client',
+    default: { words: 'none: a public client', value: none },
+    parse: matching(/^[\x20-\x7e]{1,512}$/, 'at most 512 printable characters'),
+  }),
+  openidScope: declare({
+    env: 'PARLEY_OPENID_SCOPE',
+    description: 'what the provider is asked for; some have the groups in a scope of their own',
+    default: 'openid profile email',
+    parse: matching(/^openid( [\x21\x23-\x5b\x5d-\x7e]+)*$/, 'openid and other scopes, with one space between them'),
+  }),
+  openidGroupsClaim: declare({
+    env: 'PARLEY_OPENID_GROUPS_CLAIM',
+    description: 'the claim with the groups of whoever signs in',
+    default: 'groups',
+    parse: anyText,
+  }),
+  openidRoles: declare({
+    env: 'PARLEY_OPENID_ROLES',
+    description:
+      'JSON: the role of each group, or its role, text and accounts; who is in several has the first, who is in none is refused',
+    default: { words: 'none', value: none },
+    parse: groupRoles,
   }),
   webhookAllowPrivate: declare({
     env: 'PARLEY_WEBHOOK_ALLOW_PRIVATE',
@@ -442,7 +480,19 @@ export function readConfig(texts: SettingTexts): Config {
   const host = declarations.host.read(texts, '')
   const values = Object.entries(declarations).map(([key, setting]) => [key, setting.read(texts, host)])
   // Each key has the value of its own entry, which the compiler does not follow through a list.
-  return Object.fromEntries(values) as Config
+  const config = Object.fromEntries(values) as Config
+  refuseHalfAProvider(config)
+  return config
+}
+
+/** The settings of OpenID Connect mean something together only. */
+function refuseHalfAProvider({ openidIssuer, openidClientId, openidRoles }: Config): void {
+  const needed = { PARLEY_OPENID_ISSUER: openidIssuer, PARLEY_OPENID_CLIENT_ID: openidClientId, PARLEY_OPENID_ROLES: openidRoles }
+  const missing = Object.entries(needed).flatMap(([env, value]) => (value === null ? [env] : []))
+  if (missing.length === 0 || missing.length === Object.keys(needed).length) return
+  throw new ConfigError(
+    `${missing.join(' and ')} must be set, too: operators sign in by OpenID Connect with all of ${Object.keys(needed).join(', ')}`,
+  )
 }
 
 function declare<const Env extends string, T, D = T>(declaration: Declaration<Env, T, D>): Declared<Env, T | D> {
@@ -571,6 +621,19 @@ function publicUrl(text: string, env: string): string {
     throw new ConfigError(`${env} must be an http(s) URL without query, not ${text}`)
   }
   return text.replace(/\/+$/, '').replace(/\/v1$/, '')
+}
+
+function issuer(text: string, env: string): string {
+  const url = URL.canParse(text) ? new URL(text) : undefined
+  const isSafe = url?.protocol === 'https:' || (url?.protocol === 'http:' && isLoopback(url.hostname.replace(/^\[|\]$/g, '')))
+  if (url && isSafe && !url.search && !url.hash && !url.username && !url.password) return text
+  throw new ConfigError(`${env} must be an https URL without query, or one of http on this machine`)
+}
+
+function groupRoles(text: string, env: string): readonly GroupRole[] {
+  const roles = groupRolesOf(text)
+  if (typeof roles === 'string') throw new ConfigError(`${env} ${roles}`)
+  return roles
 }
 
 function hostNames(text: string, env: string): string[] {

@@ -110,7 +110,7 @@ export const catalogue = {
     code: 20403,
     status: 403,
     message: 'Forbidden',
-    when: 'the account is suspended, a temporary media URL has expired, or a page of another site writes with credentials of the browser',
+    when: 'the account is suspended, a temporary media URL has expired, an operator lacks the right, or a page of another site writes with credentials of the browser',
   },
   notFound: {
     code: 20404,

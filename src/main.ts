@@ -5,7 +5,7 @@ import { noCompilers } from './api/compilers.ts'
 import { Faults } from './api/faults.ts'
 import { hostCheck } from './api/hosts.ts'
 import { defaultConnections, defaultLimits, type HttpLimits, limitConnections } from './api/limits.ts'
-import { type Logins, Operator } from './api/operator.ts'
+import type { Logins, Operator } from './api/operator.ts'
 import { proxyCheck } from './api/origin.ts'
 import { isLoopbackAddress } from './api/peers.ts'
 import type { Pipeline } from './api/requests.ts'
@@ -53,6 +53,7 @@ import {
   createEmail,
   createErasures,
   createLogins,
+  createOperator,
   createPipeline,
   createPresence,
   createRetention,
@@ -153,7 +154,7 @@ export async function start(config: Config, options: StartOptions = {}): Promise
     const testMode = config.testMode ? { deliveries, faults: new Faults() } : null
     const clock = sharedClock(shared)
     const logins = createLogins(shared)
-    const operator = new Operator({ ...installation, read: shared.read, logins })
+    const operator = createOperator(shared, logins)
     const presence = createPresence(shared, options.clientLimits)
     const clients = createClients(shared, { pipeline, logins, presence, beforeInit: clock?.follow, limits: options.clientLimits })
     const parts = {

@@ -2,7 +2,8 @@ import { ActionLimits } from './api/action-limits.ts'
 import { Admission } from './api/admission.ts'
 import type { HostCheck } from './api/hosts.ts'
 import { defaultLogins, LoginThrottle } from './api/login-throttle.ts'
-import type { Logins } from './api/operator.ts'
+import { openIdOf } from './api/openid.ts'
+import { type Logins, Operator } from './api/operator.ts'
 import type { ProxyCheck } from './api/origin.ts'
 import type { Pipeline } from './api/requests.ts'
 import { ResponseCache } from './api/response-cache.ts'
@@ -334,6 +335,15 @@ export function createLogins({ config, installation: { audit, log }, metrics }: 
       log.warn(login, 'login failed')
     },
   }
+}
+
+export function createOperator({ config, installation, read, onError }: Shared, logins: Logins): Operator {
+  const { database, log } = installation
+  const openId = openIdOf(config, (problem) => log.warn(problem, 'a sign-in by OpenID Connect failed'))
+  const onTokenUsed = (id: string, date_used: number) => {
+    database.write('touchOperatorToken', { id, date_used }).catch(onError)
+  }
+  return new Operator({ ...installation, read, logins, openId, onTokenUsed })
 }
 
 export function createPresence(

@@ -25,6 +25,7 @@ const prefixes = {
   request: 'RQ',
   erasure: 'ER',
   auditEntry: 'AU',
+  operator: 'OP',
 } as const
 
 export type SidKind = keyof typeof prefixes

@@ -1,11 +1,13 @@
 import type { FastifyPluginAsync } from 'fastify'
 import { newAccount } from '../accounts/accounts.ts'
+import { callerOf, sees } from '../api/rights.ts'
 import { milliseconds } from '../dates.ts'
 import type { Installation } from '../installation/open.ts'
 import { randomToken } from '../sids.ts'
 import { accountBySid } from '../storage/lookups.ts'
 import type { AccountRow, AccountStatus } from '../storage/schema.ts'
 import { shape } from '../storage/shapes.ts'
+import { needs, needsInAccount } from './access.ts'
 import { notFound } from './replies.ts'
 import {
   bodyErrors,
@@ -121,26 +123,36 @@ export function accountRoutes({
   clock,
 }: Pick<Installation, 'database' | 'vault' | 'clock'>): FastifyPluginAsync {
   return async (routes) => {
-    routes.get('/accounts', { schema: listAccounts }, async () => ({
-      accounts: (await database.read.all(allAccounts, {})).map(toJson),
-    }))
-
-    routes.post<{ Body: NewAccount | null }>('/accounts', { schema: createAccount }, async ({ body }, reply) => {
-      const { friendly_name = '', sid, auth_token = randomToken() } = body ?? {}
-      const created = newAccount({ sid, friendly_name, sealedToken: vault.seal(auth_token), now: clock.now() })
-      if (!(await database.write('createAccount', created)))
-        return reply.code(409).send({ error: `${sid} is an account already` })
-      return reply.code(201).send({ ...toJson(created.account), auth_token })
+    routes.get('/accounts', { schema: listAccounts, config: needs('read', 'own') }, async (request) => {
+      const caller = callerOf(request)
+      const all = await database.read.all(allAccounts, {})
+      return { accounts: all.filter(({ sid }) => sees(caller, sid)).map(toJson) }
     })
 
-    routes.get<OfAccount>('/accounts/:sid', { schema: fetchAccount }, async ({ params: { sid } }, reply) => {
-      const account = await database.read.one(accountBySid, { sid })
-      return account ? toJson(account) : notFound(reply)
-    })
+    routes.post<{ Body: NewAccount | null }>(
+      '/accounts',
+      { schema: createAccount, config: needs('manage', 'installation') },
+      async ({ body }, reply) => {
+        const { friendly_name = '', sid, auth_token = randomToken() } = body ?? {}
+        const created = newAccount({ sid, friendly_name, sealedToken: vault.seal(auth_token), now: clock.now() })
+        if (!(await database.write('createAccount', created)))
+          return reply.code(409).send({ error: `${sid} is an account already` })
+        return reply.code(201).send({ ...toJson(created.account), auth_token })
+      },
+    )
+
+    routes.get<OfAccount>(
+      '/accounts/:sid',
+      { schema: fetchAccount, config: needsInAccount('read') },
+      async ({ params: { sid } }, reply) => {
+        const account = await database.read.one(accountBySid, { sid })
+        return account ? toJson(account) : notFound(reply)
+      },
+    )
 
     routes.post<OfAccount & { Body: { friendly_name?: string; status?: AccountStatus } }>(
       '/accounts/:sid',
-      { schema: updateAccount },
+      { schema: updateAccount, config: needsInAccount('manage') },
       async ({ params: { sid }, body }, reply) => {
         await database.write('updateAccount', { sid, ...body, date_updated: clock.now(sid) })
         const account = await database.read.one(accountBySid, { sid })
@@ -148,15 +160,23 @@ export function accountRoutes({
       },
     )
 
-    routes.post<OfAccount>('/accounts/:sid/rotate', { schema: rotateToken }, async ({ params: { sid } }, reply) => {
-      const auth_token = randomToken()
-      const sealed = { sid, auth_token: vault.seal(auth_token), date_updated: clock.now(sid) }
-      return (await database.write('updateAccount', sealed)) ? { sid, auth_token } : notFound(reply)
-    })
+    routes.post<OfAccount>(
+      '/accounts/:sid/rotate',
+      { schema: rotateToken, config: needsInAccount('manage') },
+      async ({ params: { sid } }, reply) => {
+        const auth_token = randomToken()
+        const sealed = { sid, auth_token: vault.seal(auth_token), date_updated: clock.now(sid) }
+        return (await database.write('updateAccount', sealed)) ? { sid, auth_token } : notFound(reply)
+      },
+    )
 
-    routes.delete<OfAccount>('/accounts/:sid', { schema: deleteAccount }, async ({ params: { sid } }, reply) => {
-      return (await database.write('deleteAccount', { sid, now: clock.now() })) ? reply.code(204).send() : notFound(reply)
-    })
+    routes.delete<OfAccount>(
+      '/accounts/:sid',
+      { schema: deleteAccount, config: needs('manage', 'installation') },
+      async ({ params: { sid } }, reply) => {
+        return (await database.write('deleteAccount', { sid, now: clock.now() })) ? reply.code(204).send() : notFound(reply)
+      },
+    )
   }
 }
 

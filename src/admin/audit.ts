@@ -6,6 +6,7 @@ import { verifyLog } from '../audit/verify.ts'
 import { parseInstant } from '../dates.ts'
 import type { Installation } from '../installation/open.ts'
 import type { AuditEntryRow } from '../storage/schema.ts'
+import { needs } from './access.ts'
 import { bodyErrors, errors, instant, type OperationSchema, object, response, shortText } from './schemas.ts'
 
 interface Query {
@@ -159,42 +160,52 @@ const reading: OperationSchema = {
 /** The audit log. */
 export function auditRoutes({ audit, clock, database, log, signer }: Installation): FastifyPluginAsync {
   return async (routes) => {
-    routes.get<{ Querystring: Query }>('/', { schema: listEntries }, async ({ query }, reply) => {
-      const { from: since, to: until, before, after, limit, ...equal } = query
-      if (before !== undefined && after !== undefined)
-        return reply.code(400).send({ error: 'give either before or after, not both' })
-      // The validator takes 1e999 for an integer.
-      const odd = Object.entries({ before, after, limit }).find(([, value = 0]) => !Number.isSafeInteger(value))
-      if (odd) return reply.code(400).send({ error: `${odd[0]} must be an integer` })
-      const from = since === undefined ? undefined : parseInstant(since)
-      const to = until === undefined ? undefined : parseInstant(until, true)
-      if (since !== undefined && from === undefined) return reply.code(400).send({ error: noDate('from') })
-      if (until !== undefined && to === undefined) return reply.code(400).send({ error: noDate('to') })
-      // What was refused here a moment ago is to be seen.
-      await audit.flush()
-      const dates = { ...(from !== undefined && { from }), ...(to !== undefined && { to }) }
-      const page: AuditPage = {
-        limit: limit + 1,
-        ...(after === undefined ? { before: before ?? Number.MAX_SAFE_INTEGER } : { after }),
-      }
-      const rows = await readEntries(database.read, { ...equal, ...dates }, page)
-      const last = rows.length > limit ? (rows[limit - 1]?.seq ?? null) : null
-      const entries = rows.slice(0, limit).map((row) => ({ ...entryToJson(row), hash: row.hash }))
-      return { entries, next_before: after === undefined ? last : null, next_after: after === undefined ? null : last }
-    })
+    routes.get<{ Querystring: Query }>(
+      '/',
+      { schema: listEntries, config: needs('audit', 'installation') },
+      async ({ query }, reply) => {
+        const { from: since, to: until, before, after, limit, ...equal } = query
+        if (before !== undefined && after !== undefined)
+          return reply.code(400).send({ error: 'give either before or after, not both' })
+        // The validator takes 1e999 for an integer.
+        const odd = Object.entries({ before, after, limit }).find(([, value = 0]) => !Number.isSafeInteger(value))
+        if (odd) return reply.code(400).send({ error: `${odd[0]} must be an integer` })
+        const from = since === undefined ? undefined : parseInstant(since)
+        const to = until === undefined ? undefined : parseInstant(until, true)
+        if (since !== undefined && from === undefined) return reply.code(400).send({ error: noDate('from') })
+        if (until !== undefined && to === undefined) return reply.code(400).send({ error: noDate('to') })
+        // What was refused here a moment ago is to be seen.
+        await audit.flush()
+        const dates = { ...(from !== undefined && { from }), ...(to !== undefined && { to }) }
+        const page: AuditPage = {
+          limit: limit + 1,
+          ...(after === undefined ? { before: before ?? Number.MAX_SAFE_INTEGER } : { after }),
+        }
+        const rows = await readEntries(database.read, { ...equal, ...dates }, page)
+        const last = rows.length > limit ? (rows[limit - 1]?.seq ?? null) : null
+        const entries = rows.slice(0, limit).map((row) => ({ ...entryToJson(row), hash: row.hash }))
+        return { entries, next_before: after === undefined ? last : null, next_after: after === undefined ? null : last }
+      },
+    )
 
-    routes.post<{ Body: { checkpoint?: string } | null }>('/verify', { schema: verification }, async ({ body }) => {
-      const verified = await verifyLog(database, await signer(), body?.checkpoint ?? null)
-      if (!verified.ok) {
-        audit.conclude({ outcome: 'failed', code: null })
-        log.error(verified, 'the audit log is not as it was written')
-      }
-      return verified
-    })
+    routes.post<{ Body: { checkpoint?: string } | null }>(
+      '/verify',
+      { schema: verification, config: needs('audit', 'installation') },
+      async ({ body }) => {
+        const verified = await verifyLog(database, await signer(), body?.checkpoint ?? null)
+        if (!verified.ok) {
+          audit.conclude({ outcome: 'failed', code: null })
+          log.error(verified, 'the audit log is not as it was written')
+        }
+        return verified
+      },
+    )
 
-    routes.post('/exports', { schema: reading }, async (_request, reply) => reply.code(204).send())
+    routes.post('/exports', { schema: reading, config: needs('audit', 'installation') }, async (_request, reply) =>
+      reply.code(204).send(),
+    )
 
-    routes.post('/checkpoints', { schema: signing }, async (_request, reply) => {
+    routes.post('/checkpoints', { schema: signing, config: needs('audit', 'installation') }, async (_request, reply) => {
       const signed = ({ seq }: { seq: number }, checkpoint: string) =>
         log.info({ seq, checkpoint }, 'checkpoint of the audit log')
       const checkpoint = await makeCheckpoint({ database, clock, signer, signed })

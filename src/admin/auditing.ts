@@ -67,8 +67,11 @@ export function addAuditing(
     if (acting) {
       acts.delete(request)
       // Anybody may call it: only what was let in is an act. Refused credentials are counted elsewhere.
-      const { withoutToken } = request.routeOptions.config
-      if (withoutToken && (statusCode >= 400 || (request.method !== 'POST' && !operator.hasSession(request)))) return payload
+      if (request.routeOptions.config.access === 'anyone') {
+        if (statusCode >= 400 || (request.method !== 'POST' && !(await operator.hasSession(request)))) return payload
+        // Who it is has turned out meanwhile.
+        acting.act = { ...acting.act, actor: actorOf(request) }
+      }
       const result = resultOf(statusCode, payload)
       if (isTrafficOf(acting) && result.outcome === 'success') {
         await audit.viewed({ ...acting.act, target: { ...acting.act.target, sid: acting.act.account_sid }, input: null })

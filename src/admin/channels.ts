@@ -11,6 +11,7 @@ import { newSid } from '../sids.ts'
 import { accountBySid, channelByAddress } from '../storage/lookups.ts'
 import type { ChannelRow } from '../storage/schema.ts'
 import { shape } from '../storage/shapes.ts'
+import { needs, needsInAccount } from './access.ts'
 import { notFound } from './replies.ts'
 import { bodyErrors, errors, instant, list, type OperationSchema, object, path, removed, response, sid } from './schemas.ts'
 
@@ -131,11 +132,13 @@ export function channelRoutes(
   carriers: Carriers | null,
 ): FastifyPluginAsync {
   return async (routes) => {
-    routes.get('/channel-kinds', { schema: listKinds }, async () => ({ kinds: allKinds().map(kindToJson) }))
+    routes.get('/channel-kinds', { schema: listKinds, config: needs('read', 'none') }, async () => ({
+      kinds: allKinds().map(kindToJson),
+    }))
 
     routes.get<{ Params: { sid: string } }>(
       '/accounts/:sid/channels',
-      { schema: listChannels },
+      { schema: listChannels, config: needsInAccount('read') },
       async ({ params: { sid } }, reply) => {
         if (!(await database.read.one(accountBySid, { sid }))) return notFound(reply)
         return { channels: (await database.read.all(channelsOf, { account_sid: sid })).map(toJson) }
@@ -144,7 +147,7 @@ export function channelRoutes(
 
     routes.put<OfChannel & { Body: ChannelBody }>(
       '/accounts/:sid/channels/:address',
-      { schema: setChannel },
+      { schema: setChannel, config: needsInAccount('manage') },
       async ({ params, body }, reply) => {
         const key = keyOf(params)
         try {
@@ -162,19 +165,27 @@ export function channelRoutes(
       },
     )
 
-    routes.delete<OfChannel>('/accounts/:sid/channels/:address', { schema: deleteChannel }, async ({ params }, reply) => {
-      const removed = await database.write('removeChannel', keyOf(params))
-      return removed ? reply.code(204).send() : notFound(reply)
-    })
+    routes.delete<OfChannel>(
+      '/accounts/:sid/channels/:address',
+      { schema: deleteChannel, config: needsInAccount('manage') },
+      async ({ params }, reply) => {
+        const removed = await database.write('removeChannel', keyOf(params))
+        return removed ? reply.code(204).send() : notFound(reply)
+      },
+    )
 
     if (!carriers) return
-    routes.post<OfChannel>('/accounts/:sid/channels/:address/check', { schema: checkChannel }, async ({ params }, reply) => {
-      const row = await database.read.one(channelByAddress, keyOf(params))
-      if (!row) return notFound(reply)
-      const carrier = carriers.of(row)
-      const checked = carrier && (await checkCarrier(carriers, carrier))
-      return checked ?? reply.code(400).send({ error: `the kind ${row.kind} has no check` })
-    })
+    routes.post<OfChannel>(
+      '/accounts/:sid/channels/:address/check',
+      { schema: checkChannel, config: needsInAccount('manage') },
+      async ({ params }, reply) => {
+        const row = await database.read.one(channelByAddress, keyOf(params))
+        if (!row) return notFound(reply)
+        const carrier = carriers.of(row)
+        const checked = carrier && (await checkCarrier(carriers, carrier))
+        return checked ?? reply.code(400).send({ error: `the kind ${row.kind} has no check` })
+      },
+    )
   }
 }
 

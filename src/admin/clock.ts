@@ -1,4 +1,5 @@
 import type { FastifyPluginAsync } from 'fastify'
+import { callerOf, sees } from '../api/rights.ts'
 import type { Timers } from '../background/timers.ts'
 import type { TestClock } from '../clock.ts'
 import type { ParleyCommands } from '../commands.ts'
@@ -7,6 +8,7 @@ import type { DeliveryIdle } from '../delivery/idle.ts'
 import { clockMutex, followClock } from '../installation/test-clock.ts'
 import type { Database } from '../storage/database.ts'
 import { accountBySid } from '../storage/lookups.ts'
+import { needs } from './access.ts'
 import { closedSignal } from './replies.ts'
 import { bodyErrors, errors, instant, type OperationSchema, object, response, shortText } from './schemas.ts'
 
@@ -147,13 +149,19 @@ export function clockRoutes(options: ClockOptions): FastifyPluginAsync {
   const unknownAccount = async (sid: string | undefined) =>
     sid !== undefined && !(await database.read.one(accountBySid, { sid })) && `there is no account ${sid}`
   return async (routes) => {
-    routes.get<{ Querystring: Pick<Move, 'account_sid'> }>('/', { schema: fetchClock }, async ({ query }, reply) => {
-      const unknown = await unknownAccount(query.account_sid)
-      if (unknown) return reply.code(404).send({ error: unknown })
-      await follow()
-      return toJson(query.account_sid)
-    })
-    routes.post<{ Body: Move }>('/', { schema: moveClock }, async ({ body }, reply) => {
+    routes.get<{ Querystring: Pick<Move, 'account_sid'> }>(
+      '/',
+      { schema: fetchClock, config: needs('read', 'none') },
+      async (request, reply) => {
+        const { query } = request
+        const hidden = query.account_sid !== undefined && !sees(callerOf(request), query.account_sid)
+        const unknown = hidden ? `there is no account ${query.account_sid}` : await unknownAccount(query.account_sid)
+        if (unknown) return reply.code(404).send({ error: unknown })
+        await follow()
+        return toJson(query.account_sid)
+      },
+    )
+    routes.post<{ Body: Move }>('/', { schema: moveClock, config: needs('manage', 'installation') }, async ({ body }, reply) => {
       const { account_sid } = body
       const unknown = await unknownAccount(account_sid)
       if (unknown) return reply.code(404).send({ error: unknown })

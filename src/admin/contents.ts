@@ -7,6 +7,7 @@ import { isSid } from '../sids.ts'
 import { accountBySid, contentOfAccount } from '../storage/lookups.ts'
 import type { ContentRow } from '../storage/schema.ts'
 import { shape } from '../storage/shapes.ts'
+import { needsInAccount } from './access.ts'
 import { notFound } from './replies.ts'
 import {
   bodyErrors,
@@ -103,21 +104,25 @@ export function contentRoutes({ database, clock }: Pick<Installation, 'database'
   return async (routes) => {
     routes.get<{ Params: { sid: string } }>(
       '/accounts/:sid/contents',
-      { schema: listContents },
+      { schema: listContents, config: needsInAccount('read') },
       async ({ params: { sid } }, reply) => {
         if (!(await database.read.one(accountBySid, { sid }))) return notFound(reply)
         return { contents: (await database.read.all(contentsOf, { account_sid: sid })).map(toJson) }
       },
     )
 
-    routes.get<OfContent>('/accounts/:sid/contents/:content', { schema: fetchContent }, async ({ params }, reply) => {
-      const row = await database.read.one(contentOfAccount, { account_sid: params.sid, sid: params.content })
-      return row ? toJson(row) : notFound(reply)
-    })
+    routes.get<OfContent>(
+      '/accounts/:sid/contents/:content',
+      { schema: fetchContent, config: needsInAccount('read') },
+      async ({ params }, reply) => {
+        const row = await database.read.one(contentOfAccount, { account_sid: params.sid, sid: params.content })
+        return row ? toJson(row) : notFound(reply)
+      },
+    )
 
     routes.put<OfContent & { Body: ContentBody }>(
       '/accounts/:sid/contents/:content',
-      { schema: setContent },
+      { schema: setContent, config: needsInAccount('manage') },
       async ({ params, body }, reply) => {
         if (!isSid('content', params.content)) {
           return reply.code(400).send({ error: `${params.content} is not HX and 32 hex digits` })
@@ -139,10 +144,14 @@ export function contentRoutes({ database, clock }: Pick<Installation, 'database'
       },
     )
 
-    routes.delete<OfContent>('/accounts/:sid/contents/:content', { schema: deleteContent }, async ({ params }, reply) => {
-      const removed = await database.write('removeContent', { account_sid: params.sid, sid: params.content })
-      return removed ? reply.code(204).send() : notFound(reply)
-    })
+    routes.delete<OfContent>(
+      '/accounts/:sid/contents/:content',
+      { schema: deleteContent, config: needsInAccount('manage') },
+      async ({ params }, reply) => {
+        const removed = await database.write('removeContent', { account_sid: params.sid, sid: params.content })
+        return removed ? reply.code(204).send() : notFound(reply)
+      },
+    )
   }
 }
 

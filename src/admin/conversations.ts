@@ -1,5 +1,6 @@
 import { setImmediate as turn } from 'node:timers/promises'
-import type { FastifyPluginAsync } from 'fastify'
+import type { FastifyPluginAsync, FastifyRequest } from 'fastify'
+import type { Right } from '../api/rights.ts'
 import type { Timers } from '../background/timers.ts'
 import { milliseconds, parseInstant } from '../dates.ts'
 import type { Installation } from '../installation/open.ts'
@@ -11,6 +12,7 @@ import type { ConversationRow, ConversationState } from '../storage/schema.ts'
 import { findDocuments, newest, type SearchRequest } from '../storage/search.ts'
 import { type Builder, type Shape, shape } from '../storage/shapes.ts'
 import { parseQuery } from '../words.ts'
+import { needsInQueriedService, needsInService } from './access.ts'
 import { notFound, searchIsOff } from './replies.ts'
 import { bodyErrors, errors, instant, type OperationSchema, object, path, response, shortText, sid } from './schemas.ts'
 
@@ -255,6 +257,11 @@ async function readWithText(
   return { rows: [...found.values()], next: before }
 }
 
+/** Which conversations have a word tells what is written in them. */
+function forTexts({ query }: Pick<FastifyRequest, 'query'>): Right | null {
+  return typeof query === 'object' && query !== null && 'text' in query ? 'text' : null
+}
+
 /** What an operator looks for among the conversations of a service. */
 export function conversationRoutes(
   { database, config, clock, log }: Pick<Installation, 'database' | 'config' | 'clock' | 'log'>,
@@ -264,7 +271,7 @@ export function conversationRoutes(
   return async (routes) => {
     routes.post<{ Params: { service: string; sid: string } }>(
       '/services/:service/conversations/:sid/reopen',
-      { schema: reopen },
+      { schema: reopen, config: needsInService('act', 'service') },
       async ({ params: { service: service_sid, sid } }, reply) => {
         const known = isSid('service', service_sid) && isSid('conversation', sid)
         const service = known ? await read.one(serviceBySid, { sid: service_sid }) : undefined
@@ -278,49 +285,53 @@ export function conversationRoutes(
       },
     )
 
-    routes.get<{ Querystring: Query }>('/conversations', { schema: listConversations }, async ({ query }, reply) => {
-      const { service_sid, identity, address, limit = 50 } = query
-      const from = query.from === undefined ? 0 : parseInstant(query.from)
-      const to = query.to === undefined ? top.key : parseInstant(query.to, true)
-      if (from === undefined || to === undefined) {
-        return reply
-          .code(400)
-          .send({ error: `${from === undefined ? 'from' : 'to'} must be an ISO 8601 date, such as 2030-01-01` })
-      }
-      if ([identity, address, query.text].filter((each) => each !== undefined).length > 1) {
-        return reply.code(400).send({ error: 'identity, address and text exclude each other' })
-      }
-      const words = query.text === undefined ? null : parseQuery(query.text)
-      if (words?.length === 0) return reply.code(400).send({ error: 'text must contain a letter, a digit or an emoji' })
-      if (words && !config.search) return reply.code(409).send({ error: searchIsOff })
-      const who = identity ?? (address && canonicalAddress(address))
-      const place = placeIn(query.before, { key: to, sid: lastSid })
-      const form = words ? /^-?\d+$/ : who === undefined ? /\./ : /^CH/
-      const keyed = query.before === undefined || form.test(query.before)
-      if (!keyed) return reply.code(400).send({ error: 'before must be the next_before of a page with the same filters' })
-      if (!isSid('service', service_sid) || !(await read.one(serviceBySid, { sid: service_sid }))) {
-        return notFound(reply, [service_sid])
-      }
-      // A state is compared as it is stored, so the deadlines that have passed must be applied first.
-      await timers.catchUp()
-      const filter = matching(query, from, to)
-      if (words) {
-        const before = query.before === undefined ? newest : Number(query.before)
-        const page = await readWithText(read, { query: words, service_sid }, { before, size: limit, filter })
-        return { conversations: page.rows.map(toJson), next_before: page.next === null ? null : String(page.next) }
-      }
-      const args: Args = { service_sid, state: query.state ?? 'active', who: who ?? '', ...place, limit }
-      const by =
-        identity !== undefined ? 'identity' : address !== undefined ? 'address' : query.state === undefined ? 'any' : 'state'
-      const page = await readPage(read, {
-        ...{ query: queries[by], args, size: limit, filter },
-        isBehind: ({ date_activity }) => who === undefined && date_activity < from,
-      })
-      return {
-        conversations: page.rows.map(toJson),
-        next_before: page.next && (who === undefined ? `${page.next.key}.${page.next.sid}` : page.next.sid),
-      }
-    })
+    routes.get<{ Querystring: Query }>(
+      '/conversations',
+      { schema: listConversations, config: needsInQueriedService('read', forTexts) },
+      async ({ query }, reply) => {
+        const { service_sid, identity, address, limit = 50 } = query
+        const from = query.from === undefined ? 0 : parseInstant(query.from)
+        const to = query.to === undefined ? top.key : parseInstant(query.to, true)
+        if (from === undefined || to === undefined) {
+          return reply
+            .code(400)
+            .send({ error: `${from === undefined ? 'from' : 'to'} must be an ISO 8601 date, such as 2030-01-01` })
+        }
+        if ([identity, address, query.text].filter((each) => each !== undefined).length > 1) {
+          return reply.code(400).send({ error: 'identity, address and text exclude each other' })
+        }
+        const words = query.text === undefined ? null : parseQuery(query.text)
+        if (words?.length === 0) return reply.code(400).send({ error: 'text must contain a letter, a digit or an emoji' })
+        if (words && !config.search) return reply.code(409).send({ error: searchIsOff })
+        const who = identity ?? (address && canonicalAddress(address))
+        const place = placeIn(query.before, { key: to, sid: lastSid })
+        const form = words ? /^-?\d+$/ : who === undefined ? /\./ : /^CH/
+        const keyed = query.before === undefined || form.test(query.before)
+        if (!keyed) return reply.code(400).send({ error: 'before must be the next_before of a page with the same filters' })
+        if (!isSid('service', service_sid) || !(await read.one(serviceBySid, { sid: service_sid }))) {
+          return notFound(reply, [service_sid])
+        }
+        // A state is compared as it is stored, so the deadlines that have passed must be applied first.
+        await timers.catchUp()
+        const filter = matching(query, from, to)
+        if (words) {
+          const before = query.before === undefined ? newest : Number(query.before)
+          const page = await readWithText(read, { query: words, service_sid }, { before, size: limit, filter })
+          return { conversations: page.rows.map(toJson), next_before: page.next === null ? null : String(page.next) }
+        }
+        const args: Args = { service_sid, state: query.state ?? 'active', who: who ?? '', ...place, limit }
+        const by =
+          identity !== undefined ? 'identity' : address !== undefined ? 'address' : query.state === undefined ? 'any' : 'state'
+        const page = await readPage(read, {
+          ...{ query: queries[by], args, size: limit, filter },
+          isBehind: ({ date_activity }) => who === undefined && date_activity < from,
+        })
+        return {
+          conversations: page.rows.map(toJson),
+          next_before: page.next && (who === undefined ? `${page.next.key}.${page.next.sid}` : page.next.sid),
+        }
+      },
+    )
   }
 }
 

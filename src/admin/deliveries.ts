@@ -1,4 +1,5 @@
 import type { FastifyPluginAsync } from 'fastify'
+import { type Access, callerOf, type Right } from '../api/rights.ts'
 import { milliseconds, parseInstant } from '../dates.ts'
 import { readFailed } from '../delivery/failed.ts'
 import type { DeliveryIdle } from '../delivery/idle.ts'
@@ -9,6 +10,7 @@ import type { Installation } from '../installation/open.ts'
 import { parseStored } from '../json.ts'
 import type { DeliveryKind, DeliveryRow, DeliveryStatus } from '../storage/schema.ts'
 import { withoutCredentials } from '../urls.ts'
+import { type AccessRule, needs } from './access.ts'
 import { closedSignal, notFound } from './replies.ts'
 import { bodyErrors, errors, instant, type OperationSchema, object, path, response, shortText, sid } from './schemas.ts'
 
@@ -77,7 +79,7 @@ export const delivery = object('Delivery', {
     description: 'SID of the message that is sent to a channel, or that a push announces',
   },
   participant_sid: { type: ['string', 'null'], description: 'SID of the participant who receives it' },
-  params: { type: 'object', additionalProperties: text },
+  params: { type: 'object', additionalProperties: text, description: 'Empty for an operator who sees no texts of messages' },
   status: { type: 'string', enum: deliveryStatuses },
   attempts: { type: 'array', items: attempt },
   date_created: instant,
@@ -198,7 +200,9 @@ export function deliveryRoutes(
   idle: Pick<DeliveryIdle, 'wait'> | null,
 ): FastifyPluginAsync {
   return async (routes) => {
-    routes.get<{ Querystring: Query }>('/', { schema: listDeliveries }, async ({ query }, reply) => {
+    routes.get<{ Querystring: Query }>('/', { schema: listDeliveries, config: needs('read', 'own') }, async (request, reply) => {
+      const { query } = request
+      const caller = callerOf(request)
       if (query.wait !== undefined) {
         if (!config.testMode || !idle) return reply.code(400).send({ error: 'wait is only available with PARLEY_TEST_MODE' })
         await idle.wait({ signal: closedSignal(reply) })
@@ -215,49 +219,90 @@ export function deliveryRoutes(
         target_sid,
         before,
         limit,
+        accounts: caller.accounts,
       })
-      return { deliveries: log.rows.map(deliveryJson), next_before: log.next_before }
+      return { deliveries: log.rows.map((row) => deliveryJson(row, caller)), next_before: log.next_before }
     })
 
-    routes.delete<{ Querystring: { target_sid: string } }>('/', { schema: dropDeliveries }, async ({ query }) => {
-      let dropped = 0
-      for (let slot = 0; slot < database.slots.count; slot++) {
-        for (let batch = maxDropped; batch === maxDropped; dropped += batch) {
-          batch = await database.write('dropDeliveries', { slot, ...query, now: clock.now(), limit: maxDropped })
+    routes.delete<{ Querystring: { target_sid: string } }>(
+      '/',
+      { schema: dropDeliveries, config: needs('act', 'own') },
+      async (request) => {
+        const { query } = request
+        const { accounts } = callerOf(request)
+        const of = accounts && [...accounts]
+        let dropped = 0
+        for (let slot = 0; slot < database.slots.count; slot++) {
+          for (let batch = maxDropped; batch === maxDropped; dropped += batch) {
+            batch = await database.write('dropDeliveries', { slot, ...query, accounts: of, now: clock.now(), limit: maxDropped })
+          }
         }
-      }
-      return { dropped }
-    })
+        return { dropped }
+      },
+    )
 
-    routes.post<{ Body: FailedChoice }>('/redeliver', { schema: redeliverFailed }, async ({ body }, reply) => {
-      const { conversation_sid: subject_sid, after, limit, ...filters } = body
-      const now = clock.now()
-      const since = parseInstant(body.since)
-      // What is sent again from now on is not meant: it may fail at once.
-      const until = body.until === undefined ? now : parseInstant(body.until)
-      if (since === undefined || until === undefined) {
-        const name = since === undefined ? 'since' : 'until'
-        return reply.code(400).send({ error: `${name} must be an ISO 8601 date, such as 2030-01-01T00:00:00Z` })
-      }
-      const { ids, next_after } = await readFailed(database.read, { ...filters, since, until, subject_sid, after, limit })
-      const redelivered = ids.length === 0 ? 0 : (await database.write('redeliver', { ids, now })).length
-      return { redelivered, until: milliseconds(until), next_after }
-    })
+    routes.post<{ Body: FailedChoice }>(
+      '/redeliver',
+      { schema: redeliverFailed, config: needs('act', 'own') },
+      async (request, reply) => {
+        const { body } = request
+        const { accounts } = callerOf(request)
+        const { conversation_sid: subject_sid, after, limit, ...filters } = body
+        const now = clock.now()
+        const since = parseInstant(body.since)
+        // What is sent again from now on is not meant: it may fail at once.
+        const until = body.until === undefined ? now : parseInstant(body.until)
+        if (since === undefined || until === undefined) {
+          const name = since === undefined ? 'since' : 'until'
+          return reply.code(400).send({ error: `${name} must be an ISO 8601 date, such as 2030-01-01T00:00:00Z` })
+        }
+        const { ids, next_after } = await readFailed(database.read, {
+          ...filters,
+          accounts,
+          since,
+          until,
+          subject_sid,
+          after,
+          limit,
+        })
+        const redelivered = ids.length === 0 ? 0 : (await database.write('redeliver', { ids, now })).length
+        return { redelivered, until: milliseconds(until), next_after }
+      },
+    )
 
-    routes.get<{ Params: { id: string } }>('/:id', { schema: fetchDelivery }, async ({ params }, reply) => {
-      const row = await database.read.one(deliveryById, { id: params.id })
-      return row ? deliveryJson(row) : notFound(reply)
-    })
+    routes.get<{ Params: { id: string } }>(
+      '/:id',
+      { schema: fetchDelivery, config: needsDelivery('read') },
+      async (request, reply) => {
+        const row = await database.read.one(deliveryById, { id: request.params.id })
+        return row ? deliveryJson(row, callerOf(request)) : notFound(reply)
+      },
+    )
 
-    routes.post<{ Params: { id: string } }>('/:id/redeliver', { schema: redeliver }, async ({ params }, reply) => {
-      const [row] = await database.write('redeliver', { ids: [params.id], now: clock.now() })
-      return row ? reply.code(201).send(deliveryJson(row)) : notFound(reply)
-    })
+    routes.post<{ Params: { id: string } }>(
+      '/:id/redeliver',
+      { schema: redeliver, config: needsDelivery('act') },
+      async (request, reply) => {
+        const [row] = await database.write('redeliver', { ids: [request.params.id], now: clock.now() })
+        return row ? reply.code(201).send(deliveryJson(row, callerOf(request))) : notFound(reply)
+      },
+    )
   }
 }
 
-export function deliveryJson(row: DeliveryRow) {
+/** A route about the delivery of its path. */
+function needsDelivery(right: Right): { access: AccessRule } {
+  const accounts: AccessRule['accounts'] = async ({ params }, read) => {
+    const id = typeof params === 'object' && params !== null && 'id' in params ? String(params.id) : ''
+    return (await read.one(deliveryById, { id }))?.account_sid ?? null
+  }
+  return { access: { right, accounts } }
+}
+
+/** Parameters and responses have what is written in a conversation. */
+export function deliveryJson(row: DeliveryRow, { rights }: Pick<Access, 'rights'>) {
   const attempts = parseStored<Attempt[]>(row.attempts)
+  const isReader = rights.has('text')
   return {
     id: row.id,
     kind: row.kind,
@@ -270,9 +315,13 @@ export function deliveryJson(row: DeliveryRow) {
     url: row.url === '' ? null : withoutCredentials(row.url),
     message_sid: row.message_sid,
     participant_sid: row.participant_sid,
-    params: parseStored<Record<string, string>>(untraced(row).row.form),
+    params: isReader ? parseStored<Record<string, string>>(untraced(row).row.form) : {},
     status: row.status,
-    attempts: attempts.map((attempt) => ({ ...attempt, at: milliseconds(attempt.at), response: attempt.response ?? null })),
+    attempts: attempts.map((attempt) => ({
+      ...attempt,
+      at: milliseconds(attempt.at),
+      response: (isReader && attempt.response) || null,
+    })),
     date_created: milliseconds(row.date_created),
     date_finished: row.date_finished === null ? null : milliseconds(row.date_finished),
   }

@@ -1,8 +1,13 @@
 import { randomBytes } from 'node:crypto'
 import type { ServerResponse } from 'node:http'
 import type { FastifyPluginAsync } from 'fastify'
+import { LRUCache } from 'lru-cache'
+import { type Access, callerOf } from '../api/rights.ts'
 import { objectNamed } from '../resources/sync-objects.ts'
+import { isSid } from '../sids.ts'
 import type { Database, Notice } from '../storage/database.ts'
+import { needs } from './access.ts'
+import { findAccount } from './find-account.ts'
 import { errors, type OperationSchema } from './schemas.ts'
 
 /** Changes within so long are one event for each thing that has changed. */
@@ -27,7 +32,8 @@ const streamEvents: OperationSchema = {
   description:
     'Server-sent events, which name what has changed and hold nothing of it: `conversation` (its state, names, messages or ' +
     'participants), `reopened` (a closed conversation, by the operator) and `user`, with `{"sid":"…"}`; `deliveries` and `clock`, with `{}`; `reset` when anything may have changed; `start` where a stream begins. With ' +
-    '`Last-Event-ID`, as browsers send it, it goes on where it ended, or with `reset`. It ends after ten minutes.',
+    '`Last-Event-ID`, as browsers send it, it goes on where it ended, or with `reset`. It ends after ten minutes, and when the operator who follows is changed. An operator who has not all accounts is sent what is about ' +
+    'theirs.',
   tags: ['Events'],
   response: {
     200: {
@@ -47,11 +53,21 @@ interface FeedEvent {
 interface Kept {
   readonly seq: number
   readonly text: string
+  /** What it is about; undefined where it is about no one thing. */
+  readonly sid: string | undefined
 }
+
+/** Who follows. */
+type Follower = Pick<Access, 'id' | 'accounts'>
 
 /** Passes on what the notices of commits say. It works, and keeps events, only while somebody follows it or has just done so. */
 class EventFeed {
-  readonly #streams = new Set<ServerResponse>()
+  readonly #database: Pick<Database, 'read'>
+  readonly #streams = new Map<ServerResponse, Follower>()
+  /** The accounts of what events are about, for those who have not all; null: not found. */
+  readonly #accounts = new LRUCache<string, Promise<string | null>>({ max: 5000 })
+  /** Events are written in order, also while an account is looked up. */
+  #writing = Promise.resolve()
   /** Of this process since it last forgot: the first half of each id. */
   #epoch = newEpoch()
   #seq = 0
@@ -61,14 +77,27 @@ class EventFeed {
   #forget: NodeJS.Timeout | undefined
   #active = false
 
-  constructor({ subscribe }: Pick<Database, 'subscribe'>) {
-    subscribe((notices) => {
-      if (this.#active) for (const notice of notices) this.#add(eventOf(notice))
+  constructor(database: Pick<Database, 'subscribe' | 'read'>) {
+    this.#database = database
+    database.subscribe((notices) => {
+      if (!this.#active) return
+      for (const notice of notices) {
+        this.#endChanged(notice)
+        this.#add(eventOf(notice))
+      }
     })
   }
 
+  /** Ends the streams of an operator who has changed: their browser, or program, comes back and is looked at again. */
+  #endChanged(notice: Notice): void {
+    if (notice.topic !== 'access' && notice.topic !== 'missed') return
+    for (const [response, { id }] of this.#streams) {
+      if (notice.topic === 'missed' ? isSid('operator', id) : id === notice.sid) response.end()
+    }
+  }
+
   /** Begins to write events to a response, with those since `lastId`. */
-  open(response: ServerResponse, lastId: string | undefined): void {
+  async open(response: ServerResponse, follower: Follower, lastId: string | undefined): Promise<void> {
     clearTimeout(this.#forget)
     this.#active = true
     response.writeHead(200, {
@@ -78,26 +107,29 @@ class EventFeed {
       'x-content-type-options': 'nosniff',
     })
     response.write(`retry: ${retryMs}\n\n`)
-    this.#resume(response, lastId)
     const ping = setInterval(() => this.#write(response, ': ping\n\n'), pingMs)
     const end = setTimeout(() => response.end(), streamMs)
-    this.#streams.add(response)
     response.once('close', () => {
       clearInterval(ping)
       clearTimeout(end)
       this.#streams.delete(response)
       if (this.#streams.size === 0) this.#forget = setTimeout(() => this.#stop(), forgetMs).unref()
     })
+    this.#writing = this.#writing.then(async () => {
+      await this.#resume(response, follower, lastId)
+      if (!response.closed) this.#streams.set(response, follower)
+    })
+    await this.#writing
   }
 
   /** Ends all streams. */
   close(): void {
-    for (const response of this.#streams) response.end()
+    for (const response of this.#streams.keys()) response.end()
     clearTimeout(this.#forget)
     this.#stop()
   }
 
-  #resume(response: ServerResponse, lastId: string | undefined): void {
+  async #resume(response: ServerResponse, follower: Follower, lastId: string | undefined): Promise<void> {
     const [epoch, last] = (lastId ?? '').split('-')
     const first = this.#kept[0]?.seq ?? this.#seq + 1
     const known = epoch === this.#epoch && Number(last) >= first - 1 && Number(last) <= this.#seq
@@ -106,7 +138,8 @@ class EventFeed {
       response.write(`id: ${this.#epoch}-${this.#seq}\nevent: ${lastId === undefined ? 'start' : 'reset'}\ndata: {}\n\n`)
       return
     }
-    for (const { seq, text } of this.#kept) if (seq > Number(last)) response.write(text)
+    const missed = this.#kept.filter(({ seq }) => seq > Number(last))
+    for (const kept of missed) await this.#tell(response, follower, kept)
   }
 
   #add(event: FeedEvent | undefined): void {
@@ -121,11 +154,30 @@ class EventFeed {
     this.#gathered = new Map()
     for (const { type, sid } of events) {
       const seq = ++this.#seq
-      const text = `id: ${this.#epoch}-${seq}\nevent: ${type}\ndata: ${JSON.stringify(sid === undefined ? {} : { sid })}\n\n`
-      this.#kept.push({ seq, text })
-      for (const response of this.#streams) this.#write(response, text)
+      const kept = { seq, text: textOf(`${this.#epoch}-${seq}`, type, sid), sid }
+      this.#kept.push(kept)
+      this.#writing = this.#writing.then(async () => {
+        for (const [response, follower] of this.#streams) await this.#tell(response, follower, kept)
+      })
     }
     if (this.#kept.length > maxKept) this.#kept = this.#kept.slice(-maxKept / 2)
+  }
+
+  /** What is gone cannot be told apart from what is of another account: then anything may have changed. */
+  async #tell(response: ServerResponse, { accounts }: Follower, { seq, text, sid }: Kept): Promise<void> {
+    if (accounts === null || sid === undefined) return this.#write(response, text)
+    const account_sid = await this.#accountOf(sid)
+    if (account_sid === null) this.#write(response, textOf(`${this.#epoch}-${seq}`, 'reset', undefined))
+    else if (accounts.has(account_sid)) this.#write(response, text)
+  }
+
+  #accountOf(sid: string): Promise<string | null> {
+    const known = this.#accounts.get(sid)
+    if (known) return known
+    // A read that fails is as good as a row that is gone.
+    const found = findAccount(this.#database.read, sid).catch(() => null)
+    this.#accounts.set(sid, found)
+    return found
   }
 
   #write(response: ServerResponse, text: string): void {
@@ -141,6 +193,10 @@ class EventFeed {
     this.#kept = []
     this.#gathered = new Map()
   }
+}
+
+function textOf(id: string, type: FeedEvent['type'], sid: string | undefined): string {
+  return `id: ${id}\nevent: ${type}\ndata: ${JSON.stringify(sid === undefined ? {} : { sid })}\n\n`
 }
 
 function newEpoch(): string {
@@ -171,14 +227,18 @@ function eventOf(notice: Notice): FeedEvent | undefined {
 }
 
 /** The stream of changes. */
-export function eventRoutes(database: Pick<Database, 'subscribe'>): FastifyPluginAsync {
+export function eventRoutes(database: Pick<Database, 'subscribe' | 'read'>): FastifyPluginAsync {
   const feed = new EventFeed(database)
   return async (routes) => {
     routes.addHook('preClose', async () => feed.close())
-    routes.get('/events', { schema: streamEvents, exposeHeadRoute: false }, (request, reply) => {
-      reply.hijack()
-      const last = request.headers['last-event-id']
-      feed.open(reply.raw, typeof last === 'string' ? last : undefined)
-    })
+    routes.get(
+      '/events',
+      { schema: streamEvents, config: needs('read', 'own'), exposeHeadRoute: false },
+      async (request, reply) => {
+        reply.hijack()
+        const last = request.headers['last-event-id']
+        await feed.open(reply.raw, callerOf(request), typeof last === 'string' ? last : undefined)
+      },
+    )
   }
 }

@@ -3,6 +3,7 @@ import { ConfigError } from '../config.ts'
 import type { Gateway } from '../gateway/gateway.ts'
 import type { Installation } from '../installation/open.ts'
 import { accountBySid } from '../storage/lookups.ts'
+import { needsInGivenAccount } from './access.ts'
 import { bodyErrors, type OperationSchema, object, response, shortText, sid } from './schemas.ts'
 
 const openGateway: OperationSchema = {
@@ -42,28 +43,32 @@ export function gatewayRoutes(
   gateway: Pick<Gateway, 'open'>,
 ): FastifyPluginAsync {
   return async (routes) => {
-    routes.post<{ Body: { account_sid?: string } | null }>('/', { schema: openGateway }, async (request, reply) => {
-      if (!isOnThisMachine(request)) {
-        return reply.code(403).send({ error: 'the gateway is for programs on the machine of the server only' })
-      }
-      const sid = request.body?.account_sid ?? account.sid
-      const row = await database.read.one(accountBySid, { sid })
-      if (!row) return reply.code(404).send({ error: `the account ${sid} was not found` })
-      const opened = await gateway.open().catch((error: unknown) => {
-        if (error instanceof ConfigError) return error
-        throw error
-      })
-      if (opened instanceof ConfigError) return reply.code(409).send({ error: opened.message })
-      const { proxyUrl, tlsPort, authority } = opened
-      log.info({ account: row.sid }, 'a program was given the gateway and the auth token')
-      return {
-        proxy_url: proxyUrl,
-        tls_port: tlsPort,
-        authority,
-        account_sid: row.sid,
-        auth_token: vault.open(row.auth_token),
-      }
-    })
+    routes.post<{ Body: { account_sid?: string } | null }>(
+      '/',
+      { schema: openGateway, config: needsInGivenAccount('manage', account.sid) },
+      async (request, reply) => {
+        if (!isOnThisMachine(request)) {
+          return reply.code(403).send({ error: 'the gateway is for programs on the machine of the server only' })
+        }
+        const sid = request.body?.account_sid ?? account.sid
+        const row = await database.read.one(accountBySid, { sid })
+        if (!row) return reply.code(404).send({ error: `the account ${sid} was not found` })
+        const opened = await gateway.open().catch((error: unknown) => {
+          if (error instanceof ConfigError) return error
+          throw error
+        })
+        if (opened instanceof ConfigError) return reply.code(409).send({ error: opened.message })
+        const { proxyUrl, tlsPort, authority } = opened
+        log.info({ account: row.sid }, 'a program was given the gateway and the auth token')
+        return {
+          proxy_url: proxyUrl,
+          tls_port: tlsPort,
+          authority,
+          account_sid: row.sid,
+          auth_token: vault.open(row.auth_token),
+        }
+      },
+    )
   }
 }
 

@@ -29,7 +29,7 @@ export function identityRoutes({ config, vault, adminToken }: Installation): Fas
   return async (routes) => {
     routes.get<{ Querystring: { nonce: string } }>(
       '/identity',
-      { schema: proveIdentity, config: { withoutToken: true } },
+      { schema: proveIdentity, config: { access: 'anyone' } },
       async ({ query, raw: { socket } }) => {
         const endpoint = { address: socket.localAddress ?? '', port: socket.localPort ?? 0 }
         return { proof: key === undefined ? '' : identityProof(key, query.nonce, endpoint) }

@@ -3,6 +3,7 @@ import type { Installation } from '../installation/open.ts'
 import { RecordError, recordOf } from '../records/format.ts'
 import type { Prepared } from '../records/prepare.ts'
 import { prepareSealed } from '../records/sealed.ts'
+import { needs } from './access.ts'
 import { bodyErrors, type OperationSchema, object, response, sid } from './schemas.ts'
 
 /** Records of a request. A transaction is as long as they take. */
@@ -142,7 +143,7 @@ export function importRoutes({ database, vault, clock }: Pick<Installation, 'dat
   return async (routes) => {
     routes.post<{ Body: { records: readonly unknown[] } }>(
       '/import',
-      { schema: importRecords, bodyLimit: maxBytes },
+      { schema: importRecords, config: needs('manage', 'installation'), bodyLimit: maxBytes },
       async ({ body }) => {
         return inTurn(() => resultsOf(body.records, (records) => database.write('applyRecords', { records, now: clock.now() })))
       },
@@ -150,13 +151,13 @@ export function importRoutes({ database, vault, clock }: Pick<Installation, 'dat
 
     routes.post<{ Body: { records: readonly unknown[] } }>(
       '/import/check',
-      { schema: checkRecords, bodyLimit: maxBytes },
+      { schema: checkRecords, config: needs('manage', 'installation'), bodyLimit: maxBytes },
       async ({ body }) => resultsOf(body.records, (records) => database.write('checkRecords', { records })),
     )
 
     routes.post<{ Body: { service_sid: string; after?: string } }>(
       '/import/timers',
-      { schema: startTimers },
+      { schema: startTimers, config: needs('manage', 'installation') },
       ({ body: { service_sid, after = '' } }) => database.write('armTimers', { service_sid, after, max: armedAtOnce }),
     )
   }

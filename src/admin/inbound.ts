@@ -5,6 +5,7 @@ import { InboundError, type Incoming, type IncomingMedia } from '../channels/inc
 import { maxExternalId } from '../channels/statuses.ts'
 import type { Installation } from '../installation/open.ts'
 import { canonicalAddress } from '../resources/conversations/address-formats.ts'
+import { needsInGivenAccount } from './access.ts'
 import { bodyErrors, type OperationSchema, object, response, shortText, sid } from './schemas.ts'
 
 interface InboundBody {
@@ -108,7 +109,7 @@ export function inboundRoutes(
   return async (routes) => {
     routes.post<{ Body: InboundBody }>(
       '/inbound',
-      { schema: receiveMessage, bodyLimit: maxBodyBytes },
+      { schema: receiveMessage, config: needsInGivenAccount('act', account.sid), bodyLimit: maxBodyBytes },
       async ({ body }, reply) => {
         const received = await channels.receive(incoming(body, account.sid)).catch((error: unknown) => {
           throw error instanceof InboundMediaError ? new InboundError(400, `media could not be stored: ${error.message}`) : error

@@ -9,6 +9,7 @@ import { operations, resources } from '../resources/index.ts'
 import { newSid, randomToken } from '../sids.ts'
 import { accountBySid, apiKeyOfAccount, apiKeysOfAccount } from '../storage/lookups.ts'
 import type { ApiKeyRow } from '../storage/schema.ts'
+import { needs, needsInAccount } from './access.ts'
 import { notFound } from './replies.ts'
 import {
   bodyErrors,
@@ -148,21 +149,25 @@ const permissions = Map.groupBy([...operationsOf(resources, operations), ...medi
 /** The API keys of an account. */
 export function keyRoutes({ database, vault, clock }: Pick<Installation, 'database' | 'vault' | 'clock'>): FastifyPluginAsync {
   return async (routes) => {
-    routes.get('/permissions', { schema: listPermissions }, async () => ({
+    routes.get('/permissions', { schema: listPermissions, config: needs('read', 'none') }, async () => ({
       permissions: [...permissions].map(([permission, operations]) => ({
         permission,
         operations: operations.map(({ operation }) => operation),
       })),
     }))
 
-    routes.get<OfAccount>('/accounts/:sid/keys', { schema: listKeys }, async ({ params: { sid } }, reply) => {
-      if (!(await database.read.one(accountBySid, { sid }))) return notFound(reply)
-      return { keys: (await database.read.all(apiKeysOfAccount, { account_sid: sid })).map(toJson) }
-    })
+    routes.get<OfAccount>(
+      '/accounts/:sid/keys',
+      { schema: listKeys, config: needsInAccount('read') },
+      async ({ params: { sid } }, reply) => {
+        if (!(await database.read.one(accountBySid, { sid }))) return notFound(reply)
+        return { keys: (await database.read.all(apiKeysOfAccount, { account_sid: sid })).map(toJson) }
+      },
+    )
 
     routes.post<OfAccount & { Body: NewApiKey | null }>(
       '/accounts/:sid/keys',
-      { schema: createKey },
+      { schema: createKey, config: needsInAccount('manage') },
       async ({ params, body }, reply) => {
         const now = clock.now(params.sid)
         const { friendly_name = '', sid = newSid('apiKey', now), secret = randomToken(), policy = null } = body ?? {}
@@ -184,21 +189,38 @@ export function keyRoutes({ database, vault, clock }: Pick<Installation, 'databa
       },
     )
 
-    routes.get<OfKey>('/accounts/:sid/keys/:key', { schema: fetchKey }, async ({ params }, reply) => {
-      const key = await database.read.one(apiKeyOfAccount, { account_sid: params.sid, sid: params.key })
-      return key ? toJson(key) : notFound(reply)
-    })
+    routes.get<OfKey>(
+      '/accounts/:sid/keys/:key',
+      { schema: fetchKey, config: needsInAccount('read') },
+      async ({ params }, reply) => {
+        const key = await database.read.one(apiKeyOfAccount, { account_sid: params.sid, sid: params.key })
+        return key ? toJson(key) : notFound(reply)
+      },
+    )
 
-    routes.post<OfKey>('/accounts/:sid/keys/:key/rotate', { schema: rotateKey }, async ({ params }, reply) => {
-      const secret = randomToken()
-      const sealed = { account_sid: params.sid, sid: params.key, secret: vault.seal(secret), date_updated: clock.now(params.sid) }
-      return (await database.write('updateKey', sealed)) ? { sid: params.key, secret } : notFound(reply)
-    })
+    routes.post<OfKey>(
+      '/accounts/:sid/keys/:key/rotate',
+      { schema: rotateKey, config: needsInAccount('manage') },
+      async ({ params }, reply) => {
+        const secret = randomToken()
+        const sealed = {
+          account_sid: params.sid,
+          sid: params.key,
+          secret: vault.seal(secret),
+          date_updated: clock.now(params.sid),
+        }
+        return (await database.write('updateKey', sealed)) ? { sid: params.key, secret } : notFound(reply)
+      },
+    )
 
-    routes.delete<OfKey>('/accounts/:sid/keys/:key', { schema: deleteKey }, async ({ params }, reply) => {
-      const removed = await database.write('deleteKey', { account_sid: params.sid, sid: params.key })
-      return removed ? reply.code(204).send() : notFound(reply)
-    })
+    routes.delete<OfKey>(
+      '/accounts/:sid/keys/:key',
+      { schema: deleteKey, config: needsInAccount('manage') },
+      async ({ params }, reply) => {
+        const removed = await database.write('deleteKey', { account_sid: params.sid, sid: params.key })
+        return removed ? reply.code(204).send() : notFound(reply)
+      },
+    )
   }
 }
 

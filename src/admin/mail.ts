@@ -9,6 +9,7 @@ import { milliseconds } from '../dates.ts'
 import type { Installation } from '../installation/open.ts'
 import { downloadHeaders } from '../media/headers.ts'
 import { accountBySid } from '../storage/lookups.ts'
+import { needs, needsInAccount } from './access.ts'
 import { notFound } from './replies.ts'
 import {
   bodyErrors,
@@ -189,38 +190,52 @@ export function mailRoutes(
       routes.addContentTypeParser('message/rfc822', { parseAs: 'buffer', bodyLimit: maxBytes }, (_request, body, done) =>
         done(null, body),
       )
-      routes.post<Handed>('/mail', { schema: takeMail, bodyLimit: maxBytes }, async ({ query, body }, reply) => {
-        if (!Buffer.isBuffer(body))
-          return reply.code(415).send({ error: 'the body must be a mail, with the content type message/rfc822' })
-        const lost = await envelopeOf(body)
-        const from = query.from ?? lost.from
-        const to = query.to === undefined ? lost.to : [query.to].flat()
-        try {
-          return await reply.code(201).send({ results: (await email.take({ from, to, raw: body })).map(takenToJson) })
-        } catch (error) {
-          if (!(error instanceof MailError)) throw error
-          return reply.code(error.replyCode < 500 ? 503 : 422).send({ error: error.message })
-        }
-      })
+      routes.post<Handed>(
+        '/mail',
+        { schema: takeMail, config: needs('act', 'installation'), bodyLimit: maxBytes },
+        async ({ query, body }, reply) => {
+          if (!Buffer.isBuffer(body))
+            return reply.code(415).send({ error: 'the body must be a mail, with the content type message/rfc822' })
+          const lost = await envelopeOf(body)
+          const from = query.from ?? lost.from
+          const to = query.to === undefined ? lost.to : [query.to].flat()
+          try {
+            return await reply.code(201).send({ results: (await email.take({ from, to, raw: body })).map(takenToJson) })
+          } catch (error) {
+            if (!(error instanceof MailError)) throw error
+            return reply.code(error.replyCode < 500 ? 503 : 422).send({ error: error.message })
+          }
+        },
+      )
     }
 
     if (outbox) {
-      routes.get('/mail', { schema: listMail }, async () => ({ mail: outbox.list().map(toJson) }))
+      routes.get('/mail', { schema: listMail, config: needs('text', 'installation') }, async () => ({
+        mail: outbox.list().map(toJson),
+      }))
 
-      routes.get<{ Params: { mail: string } }>('/mail/:mail', { schema: fetchMail }, async ({ params }, reply) => {
-        const mail = outbox.get(params.mail)
-        return mail ? withSource(mail) : notFound(reply)
-      })
+      routes.get<{ Params: { mail: string } }>(
+        '/mail/:mail',
+        { schema: fetchMail, config: needs('text', 'installation') },
+        async ({ params }, reply) => {
+          const mail = outbox.get(params.mail)
+          return mail ? withSource(mail) : notFound(reply)
+        },
+      )
 
-      routes.get<{ Params: { mail: string } }>('/mail/:mail/source', { schema: fetchSource }, async ({ params }, reply) => {
-        const mail = outbox.get(params.mail)
-        if (!mail) return notFound(reply)
-        return reply.headers(downloadHeaders('message/rfc822', `${mail.id}.eml`)).send(mail.source)
-      })
+      routes.get<{ Params: { mail: string } }>(
+        '/mail/:mail/source',
+        { schema: fetchSource, config: needs('text', 'installation') },
+        async ({ params }, reply) => {
+          const mail = outbox.get(params.mail)
+          if (!mail) return notFound(reply)
+          return reply.headers(downloadHeaders('message/rfc822', `${mail.id}.eml`)).send(mail.source)
+        },
+      )
 
       routes.get<{ Params: { mail: string; index: string } }>(
         '/mail/:mail/attachments/:index',
-        { schema: fetchAttachment },
+        { schema: fetchAttachment, config: needs('text', 'installation') },
         async ({ params }, reply) => {
           const mail = outbox.get(params.mail)
           const found = mail && /^\d{1,9}$/.test(params.index) && (await attachmentsOf(mail))[Number(params.index)]
@@ -229,26 +244,30 @@ export function mailRoutes(
         },
       )
 
-      routes.delete('/mail', { schema: clearMail }, async (_request, reply) => {
+      routes.delete('/mail', { schema: clearMail, config: needs('act', 'installation') }, async (_request, reply) => {
         outbox.clear()
         return reply.code(204).send()
       })
     }
 
-    routes.get<{ Params: { sid: string } }>('/accounts/:sid/mail-blocks', { schema: listBlocks }, async ({ params }, reply) => {
-      const { sid: account_sid } = params
-      if (!(await database.read.one(accountBySid, { sid: account_sid }))) return notFound(reply)
-      const rows = await database.read.all(mailBlocksOf, { account_sid })
-      return {
-        mail_blocks: rows.map(({ address, error_code, reason, date_created }) => {
-          return { address, error_code, reason, date_created: milliseconds(date_created) }
-        }),
-      }
-    })
+    routes.get<{ Params: { sid: string } }>(
+      '/accounts/:sid/mail-blocks',
+      { schema: listBlocks, config: needsInAccount('read') },
+      async ({ params }, reply) => {
+        const { sid: account_sid } = params
+        if (!(await database.read.one(accountBySid, { sid: account_sid }))) return notFound(reply)
+        const rows = await database.read.all(mailBlocksOf, { account_sid })
+        return {
+          mail_blocks: rows.map(({ address, error_code, reason, date_created }) => {
+            return { address, error_code, reason, date_created: milliseconds(date_created) }
+          }),
+        }
+      },
+    )
 
     routes.delete<{ Params: { sid: string; address: string } }>(
       '/accounts/:sid/mail-blocks/:address',
-      { schema: deleteBlock },
+      { schema: deleteBlock, config: needsInAccount('act') },
       async ({ params: { sid: account_sid, address } }, reply) => {
         const found = await database.write('unblockMail', { account_sid, address: address.toLowerCase() })
         return found ? reply.code(204).send() : notFound(reply)

@@ -3,6 +3,7 @@ import type { Installation } from '../installation/open.ts'
 import { issuerOf, tokenFrom } from '../model/pages.ts'
 import { messages } from '../resources/conversations/messages/message.ts'
 import { accountBySid, conversationBySid, messageBySid, serviceBySid } from '../storage/lookups.ts'
+import { needsInService } from './access.ts'
 import { notFound } from './replies.ts'
 import { errors, type OperationSchema, object, path, response, sid } from './schemas.ts'
 
@@ -45,7 +46,7 @@ export function messageRoutes({ database: { read }, vault }: Pick<Installation, 
   return async (routes) => {
     routes.get<{ Params: Place }>(
       '/services/:service/conversations/:sid/messages/:message',
-      { schema: locateMessage },
+      { schema: locateMessage, config: needsInService('text', 'service') },
       async ({ params }, reply) => {
         const service = await read.one(serviceBySid, { sid: params.service })
         const account = service && (await read.one(accountBySid, { sid: service.account_sid }))

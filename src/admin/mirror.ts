@@ -1,6 +1,7 @@
 import type { FastifyPluginAsync } from 'fastify'
 import type { Installation } from '../installation/open.ts'
 import type { Mirror, MirrorStatus } from '../mirror/mirror.ts'
+import { needs } from './access.ts'
 import { bodyErrors, errors, type OperationSchema, object, response, sid } from './schemas.ts'
 
 const tags = ['Moving'] as const
@@ -108,19 +109,23 @@ interface Job {
 export function mirrorRoutes({ database }: Pick<Installation, 'database'>, mirror: Mirror | null): FastifyPluginAsync {
   const none = { error: 'this server follows no hosted account: start it with parley mirror --from-twilio' }
   return async (routes) => {
-    routes.get('/mirror', { schema: fetchMirror }, async (_request, reply) =>
+    routes.get('/mirror', { schema: fetchMirror, config: needs('read', 'installation') }, async (_request, reply) =>
       mirror ? shown(await mirror.status()) : reply.code(404).send(none),
     )
 
-    routes.post<{ Body: Job }>('/mirror', { schema: startJob }, async ({ body }, reply) => {
-      if (!mirror) return reply.code(404).send(none)
-      if (!mirror.isFollowing) return reply.code(409).send({ error: 'the account was switched already' })
-      const { job, quick = false, force = false } = body
-      if (!mirror.begin(job, { quick, force })) return reply.code(409).send({ error: 'it is busy with another job' })
-      return reply.code(202).send(shown(await mirror.status()))
-    })
+    routes.post<{ Body: Job }>(
+      '/mirror',
+      { schema: startJob, config: needs('manage', 'installation') },
+      async ({ body }, reply) => {
+        if (!mirror) return reply.code(404).send(none)
+        if (!mirror.isFollowing) return reply.code(409).send({ error: 'the account was switched already' })
+        const { job, quick = false, force = false } = body
+        if (!mirror.begin(job, { quick, force })) return reply.code(409).send({ error: 'it is busy with another job' })
+        return reply.code(202).send(shown(await mirror.status()))
+      },
+    )
 
-    routes.delete('/mirror', { schema: forgetMirror }, async (_request, reply) => {
+    routes.delete('/mirror', { schema: forgetMirror, config: needs('manage', 'installation') }, async (_request, reply) => {
       if (mirror?.isFollowing) return reply.code(409).send({ error: 'this server is following: stop it first' })
       return { forgotten: await database.write('forgetMirrors', null) }
     })

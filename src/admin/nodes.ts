@@ -10,6 +10,7 @@ import { mediaPlace } from '../media/open.ts'
 import { packageVersion } from '../package.ts'
 import type { LeaseRow } from '../storage/schema.ts'
 import { shape } from '../storage/shapes.ts'
+import { needs } from './access.ts'
 import { errors, instant, type OperationSchema, object, response } from './schemas.ts'
 
 /** Of deliveries, and of files: a larger number would say little more, and counting costs time. */
@@ -117,7 +118,7 @@ export function nodeRoutes({ database, clock, config }: Pick<Installation, 'data
   const { read, nodes, slots, capabilities } = database
   const limit = Math.ceil(maxCounted / slots.count)
   return async (routes) => {
-    routes.get('/nodes', { schema: listNodes }, async () => {
+    routes.get('/nodes', { schema: listNodes, config: needs('read', 'installation') }, async () => {
       const [live, leases, pending] = await Promise.all([
         // A pool that has no connection says so in words of its own.
         nodes.live().catch(() => Promise.reject(refuse('unavailable'))),
@@ -141,7 +142,7 @@ export function nodeRoutes({ database, clock, config }: Pick<Installation, 'data
       return { slots: slots.count, free_slots: Math.max(0, slots.count - taken), nodes: all }
     })
 
-    routes.get('/storage', { schema: fetchStorage }, async () => {
+    routes.get('/storage', { schema: fetchStorage, config: needs('read', 'installation') }, async () => {
       const [sizes, media, disk] = await Promise.all([
         database.sizes(),
         read.one(someMedia, { limit: maxCounted }),

@@ -1,16 +1,16 @@
 import type { FastifyPluginAsync } from 'fastify'
-import { sql } from 'kysely'
+import { type Access, callerOf, sees } from '../api/rights.ts'
 import type { Timers } from '../background/timers.ts'
 import { TestClock } from '../clock.ts'
 import { milliseconds, parseInstant } from '../dates.ts'
 import type { Installation } from '../installation/open.ts'
 import { packageVersion } from '../package.ts'
 import { isSid } from '../sids.ts'
-import type { Reader } from '../storage/database.ts'
 import { accountBySid, serviceBySid } from '../storage/lookups.ts'
 import { dueRows } from '../storage/rows.ts'
 import type { ConversationRow } from '../storage/schema.ts'
-import { type Builder, shape } from '../storage/shapes.ts'
+import { needs } from './access.ts'
+import { findConversation } from './find-account.ts'
 import { notFound } from './replies.ts'
 import { errors, instant, type OperationSchema, object, path, response, shortText, sid } from './schemas.ts'
 
@@ -18,47 +18,8 @@ const tags = ['Installation'] as const
 const text = { type: ['string', 'null'] } as const
 const latest = Date.UTC(9999, 0)
 
-/** No index has the SID of a conversation alone: its key is asked for in so many services at a time, and in all. */
-const servicesAtOnce = 500
-const maxServices = 20_000
-
-interface WindowArgs {
-  readonly after: string
-  readonly sid: string
-}
-
-function someServices(db: Builder, a: WindowArgs) {
-  return db.selectFrom('services').select('sid').where('sid', '>', a.after).orderBy('sid').limit(sql.lit(servicesAtOnce))
-}
-
-const lastOfWindow = shape<WindowArgs>()((db, a) =>
-  db.selectFrom(someServices(db, a).as('window')).select((eb) => eb.fn.max<string | null>('window.sid').as('sid')),
-)
-
-const conversationInWindow = shape<WindowArgs>()((db, a) =>
-  db
-    .selectFrom(someServices(db, a).as('window'))
-    // SQLite goes through a cross join in this order.
-    .crossJoin('conversations as c')
-    .select(['c.account_sid', 'c.service_sid'])
-    .whereRef('c.service_sid', '=', 'window.sid')
-    .where('c.sid', '=', a.sid)
-    .limit(1),
-)
-
-/** Returns where a conversation is, whose service nobody has said. */
-export async function findConversation(read: Reader, sid: string) {
-  let after = ''
-  for (let looked = 0; looked < maxServices; looked += servicesAtOnce) {
-    const [found, last] = await Promise.all([
-      read.one(conversationInWindow, { after, sid }),
-      read.one(lastOfWindow, { after, sid }),
-    ])
-    if (found || !last?.sid) return found
-    after = last.sid
-  }
-  return undefined
-}
+/** Deadlines that are looked at for an operator who has not all accounts. */
+const maxLooked = 2000
 
 const dueConversations = dueRows<ConversationRow>('conversations')
 
@@ -143,10 +104,10 @@ export function overviewRoutes(
 ): FastifyPluginAsync {
   const { read } = database
   return async (routes) => {
-    routes.get('/server', { schema: fetchServer }, async () => ({
+    routes.get('/server', { schema: fetchServer, config: needs('read', 'none') }, async (request) => ({
       version: packageVersion(),
       engine: config.database.engine,
-      first_account_sid: account.sid,
+      first_account_sid: firstOf(callerOf(request), account.sid),
       now: milliseconds(clock.now()),
       offset_ms: clock.offset(),
       test_clock: clock instanceof TestClock,
@@ -155,34 +116,53 @@ export function overviewRoutes(
 
     routes.get<{ Querystring: { until?: string; limit?: number } }>(
       '/timers',
-      { schema: listTimers },
-      async ({ query: { until, limit = 50 } }, reply) => {
+      { schema: listTimers, config: needs('read', 'own') },
+      async (request, reply) => {
+        const { until, limit = 50 } = request.query
         const now = until === undefined ? latest : parseInstant(until, true)
         if (now === undefined) return reply.code(400).send({ error: 'until must be an ISO 8601 date, such as 2030-01-01' })
         await timers?.catchUp()
-        return { timers: (await read.all(dueConversations, { now, limit })).map(timerToJson) }
+        const caller = callerOf(request)
+        const due = await read.all(dueConversations, { now, limit: caller.accounts === null ? limit : maxLooked })
+        return {
+          timers: due
+            .filter((row) => sees(caller, row.account_sid))
+            .slice(0, limit)
+            .map(timerToJson),
+        }
       },
     )
 
-    routes.get<{ Params: { sid: string } }>('/sids/:sid', { schema: locateSid }, async ({ params: { sid } }, reply) => {
-      if (isSid('account', sid)) {
-        const found = await read.one(accountBySid, { sid })
-        return found
-          ? { kind: 'account', account_sid: sid, service_sid: found.default_service_sid, conversation_sid: null }
-          : notFound(reply)
-      }
-      if (isSid('service', sid)) {
-        const found = await read.one(serviceBySid, { sid })
-        return found
-          ? { kind: 'service', account_sid: found.account_sid, service_sid: sid, conversation_sid: null }
-          : notFound(reply)
-      }
-      const found = isSid('conversation', sid) ? await findConversation(read, sid) : undefined
-      if (!found) return notFound(reply)
-      const { account_sid, service_sid } = found
-      return { kind: 'conversation', account_sid, service_sid, conversation_sid: sid }
-    })
+    routes.get<{ Params: { sid: string } }>(
+      '/sids/:sid',
+      { schema: locateSid, config: needs('read', 'own') },
+      async (request, reply) => {
+        const { sid } = request.params
+        const caller = callerOf(request)
+        if (isSid('account', sid)) {
+          const found = await read.one(accountBySid, { sid })
+          return found && sees(caller, sid)
+            ? { kind: 'account', account_sid: sid, service_sid: found.default_service_sid, conversation_sid: null }
+            : notFound(reply)
+        }
+        if (isSid('service', sid)) {
+          const found = await read.one(serviceBySid, { sid })
+          return found && sees(caller, found.account_sid)
+            ? { kind: 'service', account_sid: found.account_sid, service_sid: sid, conversation_sid: null }
+            : notFound(reply)
+        }
+        const found = isSid('conversation', sid) ? await findConversation(read, sid) : undefined
+        if (!found || !sees(caller, found.account_sid)) return notFound(reply)
+        const { account_sid, service_sid } = found
+        return { kind: 'conversation', account_sid, service_sid, conversation_sid: sid }
+      },
+    )
   }
+}
+
+/** The first account that there is for the caller. */
+function firstOf({ accounts }: Access, first: string): string {
+  return accounts === null || accounts.has(first) ? first : ([...accounts][0] ?? first)
 }
 
 function timerToJson(row: ConversationRow) {

@@ -13,6 +13,7 @@ import { addressType } from '../resources/conversations/address-formats.ts'
 import { newSid } from '../sids.ts'
 import { accountBySid } from '../storage/lookups.ts'
 import type { ErasureRow } from '../storage/schema.ts'
+import { needsInAccount } from './access.ts'
 import { notFound } from './replies.ts'
 import {
   bodyErrors,
@@ -174,58 +175,66 @@ export function privacyRoutes({
   const key = vault.derive(hashPurpose)
 
   return async (routes) => {
-    routes.post<OfAccount & { Body: Body }>('/accounts/:sid/erasures', { schema: createErasure }, async (request, reply) => {
-      const { sid: account_sid } = request.params
-      const { body } = request
-      const named = subjectOf(body)
-      if ('wrong' in named) return reply.code(400).send({ error: named.wrong })
-      const person = personOf(account_sid, named)
-      const { reference = null } = body
-      if (reference !== null && isAbout(person, reference)) {
-        return reply.code(400).send({ error: 'reference must not name the person: it is kept' })
-      }
-      if (!(await database.read.one(accountBySid, { sid: account_sid }))) return notFound(reply)
-      const now = clock.now(account_sid)
-      const row: ErasureRow = {
-        id: newSid('erasure', now),
-        account_sid,
-        status: 'waiting',
-        dry_run: body.dry_run ? 1 : 0,
-        messages: body.messages ?? 'redact',
-        subject: person.by_address ? 'address' : 'identity',
-        subject_hash: subjectHash(key, person),
-        pseudonym: `erased-${randomBytes(4).toString('hex')}`,
-        requested_by: requesterOf(request),
-        reference,
-        sealed: vault.seal(JSON.stringify(startOf(person))),
-        step: null,
-        counts: '{}',
-        storage: null,
-        owner: null,
-        failures: 0,
-        date_retry: null,
-        date_created: now,
-        date_started: null,
-        date_finished: null,
-      }
-      await database.write('createErasure', row)
-      return reply.code(202).send(toJson(row))
-    })
+    routes.post<OfAccount & { Body: Body }>(
+      '/accounts/:sid/erasures',
+      { schema: createErasure, config: needsInAccount('manage') },
+      async (request, reply) => {
+        const { sid: account_sid } = request.params
+        const { body } = request
+        const named = subjectOf(body)
+        if ('wrong' in named) return reply.code(400).send({ error: named.wrong })
+        const person = personOf(account_sid, named)
+        const { reference = null } = body
+        if (reference !== null && isAbout(person, reference)) {
+          return reply.code(400).send({ error: 'reference must not name the person: it is kept' })
+        }
+        if (!(await database.read.one(accountBySid, { sid: account_sid }))) return notFound(reply)
+        const now = clock.now(account_sid)
+        const row: ErasureRow = {
+          id: newSid('erasure', now),
+          account_sid,
+          status: 'waiting',
+          dry_run: body.dry_run ? 1 : 0,
+          messages: body.messages ?? 'redact',
+          subject: person.by_address ? 'address' : 'identity',
+          subject_hash: subjectHash(key, person),
+          pseudonym: `erased-${randomBytes(4).toString('hex')}`,
+          requested_by: requesterOf(request),
+          reference,
+          sealed: vault.seal(JSON.stringify(startOf(person))),
+          step: null,
+          counts: '{}',
+          storage: null,
+          owner: null,
+          failures: 0,
+          date_retry: null,
+          date_created: now,
+          date_started: null,
+          date_finished: null,
+        }
+        await database.write('createErasure', row)
+        return reply.code(202).send(toJson(row))
+      },
+    )
 
-    routes.post<OfAccount & { Body: Named }>('/accounts/:sid/disclosures', { schema: disclosePerson }, async (request, reply) => {
-      const { sid: account_sid } = request.params
-      const named = subjectOf(request.body)
-      if ('wrong' in named) return reply.code(400).send({ error: named.wrong })
-      if (!(await database.read.one(accountBySid, { sid: account_sid }))) return notFound(reply)
-      const records = disclose(database.read, personOf(account_sid, named))
-      // There may be long stretches in which nothing of the person is found: they are no client that does not read.
-      const lines = linesOf(records, clock.now(account_sid), () => reply.raw.setTimeout(0))
-      return reply.type('application/x-ndjson').send(Readable.from(lines))
-    })
+    routes.post<OfAccount & { Body: Named }>(
+      '/accounts/:sid/disclosures',
+      { schema: disclosePerson, config: needsInAccount('manage') },
+      async (request, reply) => {
+        const { sid: account_sid } = request.params
+        const named = subjectOf(request.body)
+        if ('wrong' in named) return reply.code(400).send({ error: named.wrong })
+        if (!(await database.read.one(accountBySid, { sid: account_sid }))) return notFound(reply)
+        const records = disclose(database.read, personOf(account_sid, named))
+        // There may be long stretches in which nothing of the person is found: they are no client that does not read.
+        const lines = linesOf(records, clock.now(account_sid), () => reply.raw.setTimeout(0))
+        return reply.type('application/x-ndjson').send(Readable.from(lines))
+      },
+    )
 
     routes.get<OfAccount & { Querystring: Query }>(
       '/accounts/:sid/erasures',
-      { schema: listErasures },
+      { schema: listErasures, config: needsInAccount('manage') },
       async (request, reply) => {
         const { sid: account_sid } = request.params
         const { before = '~', limit = 50 } = request.query
@@ -236,10 +245,14 @@ export function privacyRoutes({
       },
     )
 
-    routes.get<OfErasure>('/accounts/:sid/erasures/:id', { schema: fetchErasure }, async ({ params }, reply) => {
-      const row = await database.read.one(erasureOfAccount, { account_sid: params.sid, id: params.id })
-      return row ? toJson(row) : notFound(reply)
-    })
+    routes.get<OfErasure>(
+      '/accounts/:sid/erasures/:id',
+      { schema: fetchErasure, config: needsInAccount('manage') },
+      async ({ params }, reply) => {
+        const row = await database.read.one(erasureOfAccount, { account_sid: params.sid, id: params.id })
+        return row ? toJson(row) : notFound(reply)
+      },
+    )
   }
 }
 

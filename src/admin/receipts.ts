@@ -4,6 +4,7 @@ import { channelMessageSids, maxExternalId, receiptStatuses } from '../channels/
 import type { Installation } from '../installation/open.ts'
 import { canonicalAddress } from '../resources/conversations/address-formats.ts'
 import type { ReceiptStatus } from '../storage/schema.ts'
+import { needsInGivenAccount } from './access.ts'
 import { bodyErrors, type OperationSchema, object, response, shortText } from './schemas.ts'
 
 interface ReceiptBody {
@@ -78,19 +79,23 @@ export function receiptRoutes({
   account,
 }: Pick<Installation, 'database' | 'clock' | 'account'>): FastifyPluginAsync {
   return async (routes) => {
-    routes.post<{ Body: ReceiptBody }>('/receipts', { schema: reportReceipt }, async ({ body }, reply) => {
-      const { account_sid = account.sid, status } = body
-      const message = messageOf(body)
-      if (!message) return reply.code(400).send({ error: 'either channel_message_sid or external_id is required' })
-      const report = { message, status, error_code: body.error_code || null }
-      const row = await database.write('reportStatus', { account_sid, report, now: clock.now(account_sid) })
-      if (row === 'early') return reply.code(202).send({ external_id: body.external_id, status })
-      if (!row) {
-        const [name, value] = Object.entries(message)[0] ?? []
-        return reply.code(404).send({ error: `there is no message with ${name} ${value}` })
-      }
-      return { channel_message_sid: row.channel_message_sid, status: row.status, error_code: row.error_code }
-    })
+    routes.post<{ Body: ReceiptBody }>(
+      '/receipts',
+      { schema: reportReceipt, config: needsInGivenAccount('act', account.sid) },
+      async ({ body }, reply) => {
+        const { account_sid = account.sid, status } = body
+        const message = messageOf(body)
+        if (!message) return reply.code(400).send({ error: 'either channel_message_sid or external_id is required' })
+        const report = { message, status, error_code: body.error_code || null }
+        const row = await database.write('reportStatus', { account_sid, report, now: clock.now(account_sid) })
+        if (row === 'early') return reply.code(202).send({ external_id: body.external_id, status })
+        if (!row) {
+          const [name, value] = Object.entries(message)[0] ?? []
+          return reply.code(404).send({ error: `there is no message with ${name} ${value}` })
+        }
+        return { channel_message_sid: row.channel_message_sid, status: row.status, error_code: row.error_code }
+      },
+    )
   }
 }
 

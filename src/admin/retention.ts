@@ -12,6 +12,7 @@ import {
 } from '../background/retention-policy.ts'
 import type { Installation } from '../installation/open.ts'
 import { accountBySid, serviceOfAccount } from '../storage/lookups.ts'
+import { needsInAccount } from './access.ts'
 import { notFound } from './replies.ts'
 import { bodyErrors, errors, type OperationSchema, object, path, response, sid } from './schemas.ts'
 
@@ -170,20 +171,30 @@ export function retentionRoutes({
   return async (routes) => {
     const account = '/accounts/:sid/retention'
     const service = '/accounts/:sid/services/:service_sid/retention'
-    routes.get<Where>(account, { schema: fetchRetention }, ({ params }, reply) => fetch(params, reply))
-    routes.get<Where>(service, { schema: fetchServiceRetention }, ({ params }, reply) => fetch(params, reply))
-    routes.put<Where & { Body: GivenPolicy }>(account, { schema: setRetention }, ({ params, body }, reply) =>
-      set(params, body, reply),
+    routes.get<Where>(account, { schema: fetchRetention, config: needsInAccount('read') }, ({ params }, reply) =>
+      fetch(params, reply),
     )
-    routes.put<Where & { Body: GivenPolicy }>(service, { schema: setServiceRetention }, ({ params, body }, reply) =>
-      set(params, body, reply),
+    routes.get<Where>(service, { schema: fetchServiceRetention, config: needsInAccount('read') }, ({ params }, reply) =>
+      fetch(params, reply),
     )
-    routes.post<Where & { Body: GivenPolicy | null }>(`${account}/dry-run`, { schema: tryRetention }, ({ params, body }, reply) =>
-      count(params, body, reply),
+    routes.put<Where & { Body: GivenPolicy }>(
+      account,
+      { schema: setRetention, config: needsInAccount('manage') },
+      ({ params, body }, reply) => set(params, body, reply),
+    )
+    routes.put<Where & { Body: GivenPolicy }>(
+      service,
+      { schema: setServiceRetention, config: needsInAccount('manage') },
+      ({ params, body }, reply) => set(params, body, reply),
+    )
+    routes.post<Where & { Body: GivenPolicy | null }>(
+      `${account}/dry-run`,
+      { schema: tryRetention, config: needsInAccount('manage') },
+      ({ params, body }, reply) => count(params, body, reply),
     )
     routes.post<Where & { Body: GivenPolicy | null }>(
       `${service}/dry-run`,
-      { schema: tryServiceRetention },
+      { schema: tryServiceRetention, config: needsInAccount('manage') },
       ({ params, body }, reply) => count(params, body, reply),
     )
   }

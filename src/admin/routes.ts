@@ -11,6 +11,7 @@ import type { Gateway } from '../gateway/gateway.ts'
 import type { Installation } from '../installation/open.ts'
 import { resow } from '../installation/seed.ts'
 import type { Mirror } from '../mirror/mirror.ts'
+import { refuseOthersAccounts, refuseWithoutRight, ruleOf } from './access.ts'
 import { accountRoutes } from './accounts.ts'
 import { auditRoutes } from './audit.ts'
 import { addAuditing } from './auditing.ts'
@@ -29,6 +30,8 @@ import { mailRoutes } from './mail.ts'
 import { messageRoutes } from './messages.ts'
 import { mirrorRoutes } from './mirror.ts'
 import { nodeRoutes } from './nodes.ts'
+import { openIdRoutes } from './openid.ts'
+import { operatorRoutes } from './operators.ts'
 import { overviewRoutes } from './overview.ts'
 import { privacyRoutes } from './privacy.ts'
 import { receiptRoutes } from './receipts.ts'
@@ -42,13 +45,6 @@ import { type TestModeOptions, testModeRoutes } from './test-mode.ts'
 import { threadRoutes } from './threads.ts'
 import { tokenRoutes } from './tokens.ts'
 import { loadValidator, refuseUnstorable, schemaError, validatorCompiler } from './validation.ts'
-
-declare module 'fastify' {
-  interface FastifyContextConfig {
-    /** Anyone may call the route. */
-    readonly withoutToken?: true
-  }
-}
 
 export interface AdminOptions {
   readonly installation: Installation
@@ -86,10 +82,18 @@ export function adminRoutes({
 }: AdminOptions): FastifyPluginAsync {
   const { database, clock, log, plan } = installation
   return async (admin) => {
+    if (!admin.hasRequestDecorator('access')) admin.decorateRequest('access', null)
+    admin.addHook('onRoute', (route) => {
+      const rule = ruleOf(route)
+      // For the description: which right a route needs.
+      if (rule !== 'anyone' && rule.right !== null) route.schema = { ...route.schema, 'x-right': rule.right }
+    })
     admin.addHook('onRequest', async (request, reply) => {
-      const { withoutToken } = request.routeOptions.config
-      if (!withoutToken && !operator.authorizes(request, reply)) return unauthorized(reply)
+      const { access } = request.routeOptions.config
+      if (access !== 'anyone' && !(await operator.admit(request, reply))) return unauthorized(reply)
       if (request.is404) return notFound(reply)
+      const refused = access !== undefined && access !== 'anyone' && refuseWithoutRight(access, request, reply)
+      if (refused) return refused
       if (isEncoded(request.raw)) throw refuse('encodingNotSupported')
       if (limits) limitBodyTime(request.raw, limits)
     })
@@ -101,14 +105,20 @@ export function adminRoutes({
     admin.setValidatorCompiler(validatorCompiler)
     admin.addHook('preValidation', loadValidator)
     admin.addHook('preHandler', refuseUnstorable)
+    admin.addHook('preHandler', async (request, reply) => {
+      const { access } = request.routeOptions.config
+      return access === undefined || access === 'anyone' ? undefined : refuseOthersAccounts(access, request, reply, database.read)
+    })
     // Schemas of responses are for the description only: compiled serializers cost time at each start and drop unknown properties.
     admin.setSerializerCompiler(() => JSON.stringify)
     allowEmptyJson(admin)
 
     await admin.register(identityRoutes(installation))
     await admin.register(sessionRoutes(operator))
+    await admin.register(openIdRoutes(operator, installation.config.publicUrl))
     await admin.register(overviewRoutes(installation, timers))
     await admin.register(searchRoutes(installation))
+    await admin.register(operatorRoutes(installation))
     await admin.register(accountRoutes(installation))
     await admin.register(keyRoutes(installation))
     await admin.register(tokenRoutes(installation))

@@ -19,6 +19,7 @@ export const subjects = [
   'Privacy',
   'Retention',
   'Moving',
+  'Operators',
   'Session',
   'Test clock',
   'Test mode',

@@ -1,4 +1,5 @@
-import type { FastifyPluginAsync } from 'fastify'
+import type { FastifyPluginAsync, FastifyRequest } from 'fastify'
+import { type Access, callerOf, type Right, sees } from '../api/rights.ts'
 import { milliseconds } from '../dates.ts'
 import type { Installation } from '../installation/open.ts'
 import { searchedTables, searchProgress } from '../model/search-backfill.ts'
@@ -6,8 +7,9 @@ import { registry } from '../resources/index.ts'
 import { prefixOf } from '../sids.ts'
 import type { Reader } from '../storage/database.ts'
 import { conversationBySid, messageBySid, participantBySid, userBySid } from '../storage/lookups.ts'
-import { findDocuments, maxCounted, newest, type SearchHit } from '../storage/search.ts'
+import { findDocuments, maxCounted, newest, type SearchHit, type SearchRequest, type SearchResult } from '../storage/search.ts'
 import { type Piece, parseQuery, type Query, snippetOf } from '../words.ts'
+import { needs } from './access.ts'
 import { searchIsOff } from './replies.ts'
 import { errors, instant, type OperationSchema, object, response, shortText, sid } from './schemas.ts'
 
@@ -89,19 +91,31 @@ const search: OperationSchema = {
   },
 }
 
+const config = { access: { ...needs('read', 'own').access, also: forMessages } }
+
+function forMessages({ query }: Pick<FastifyRequest, 'query'>): Right | null {
+  return typeof query === 'object' && query !== null && 'type' in query && query.type === 'message' ? 'text' : null
+}
+
 /** The operator's search, over all accounts. */
-export function searchRoutes({ database, config }: Pick<Installation, 'database' | 'config'>): FastifyPluginAsync {
+export function searchRoutes({
+  database,
+  config: { search: isOn },
+}: Pick<Installation, 'database' | 'config'>): FastifyPluginAsync {
   const { read } = database
   return async (routes) => {
-    routes.get<{ Querystring: SearchQuery }>('/search', { schema: search }, async ({ query }, reply) => {
-      if (!config.search) return reply.code(409).send({ error: searchIsOff })
+    routes.get<{ Querystring: SearchQuery }>('/search', { schema: search, config }, async (request, reply) => {
+      const { query } = request
+      if (!isOn) return reply.code(409).send({ error: searchIsOff })
       const parsed = parseQuery(query.q)
       if (parsed.length === 0) return reply.code(400).send({ error: 'q must contain a letter, a digit or an emoji' })
       const { limit = 20, account_sid, service_sid } = query
-      const request = { query: parsed, prefixes: prefixesOf(query.type), account_sid, service_sid }
+      const caller = callerOf(request)
+      const prefixes = prefixesOf(query.type, caller)
       const before = query.before === undefined ? newest : Number(query.before)
+      const wanted = { query: parsed, prefixes, service_sid }
       const [{ found, total, capped, next_before }, complete] = await Promise.all([
-        findDocuments(read, request, { before, limit: limit + 1 }),
+        findInAccounts(read, wanted, accountsMeant(caller, account_sid), { before, limit: limit + 1 }),
         isComplete(read),
       ])
       const shown = found.slice(0, limit)
@@ -117,8 +131,38 @@ export function searchRoutes({ database, config }: Pick<Installation, 'database'
   }
 }
 
-function prefixesOf(type: SearchQuery['type']): string[] {
-  const wanted = type === undefined ? [] : type === 'person' ? (['participant', 'user'] as const) : [type]
+/** Returns the accounts that are searched; undefined stands for all of them. */
+function accountsMeant(caller: Access, account_sid: string | undefined): readonly (string | undefined)[] {
+  if (account_sid !== undefined) return sees(caller, account_sid) ? [account_sid] : []
+  return caller.accounts === null ? [undefined] : [...caller.accounts]
+}
+
+/** Searches account by account: an operator has few. */
+async function findInAccounts(
+  read: Reader,
+  request: Omit<SearchRequest, 'account_sid'>,
+  accounts: readonly (string | undefined)[],
+  page: { readonly before: number; readonly limit: number },
+): Promise<SearchResult> {
+  const results: SearchResult[] = []
+  for (const account_sid of accounts) results.push(await findDocuments(read, { ...request, account_sid }, page))
+  // One that has ended early has looked no further than there: what is older comes with the next page.
+  const ends = results.flatMap(({ next_before }) => next_before ?? [])
+  const nextBefore = ends.length === 0 ? null : Math.max(...ends)
+  const all = results.flatMap(({ found }) => found).filter(({ id }) => nextBefore === null || id >= nextBefore)
+  const total = results.reduce((sum, result) => sum + result.total, 0)
+  return {
+    found: all.sort((a, b) => b.id - a.id).slice(0, page.limit),
+    total: Math.min(total, maxCounted),
+    capped: total > maxCounted || results.some(({ capped }) => capped),
+    next_before: nextBefore,
+  }
+}
+
+/** Messages are found by whoever may read them. */
+function prefixesOf(type: SearchQuery['type'], { rights }: Access): string[] {
+  const all = rights.has('text') ? [] : types.filter((each) => each !== 'message')
+  const wanted = type === undefined ? all : type === 'person' ? (['participant', 'user'] as const) : [type]
   return wanted.map((each) => prefixOfType[each])
 }
 

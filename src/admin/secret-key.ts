@@ -3,6 +3,7 @@ import { SystemClock } from '../clock.ts'
 import { milliseconds } from '../dates.ts'
 import { beginRotation, countSealed, finishRotation, rotateBatch } from '../installation/key-rotation.ts'
 import type { Installation } from '../installation/open.ts'
+import { needs } from './access.ts'
 import { bodyErrors, errors, instant, type OperationSchema, object, response } from './schemas.ts'
 
 const counts = {
@@ -83,11 +84,13 @@ export function secretKeyRoutes(installation: Pick<Installation, 'database' | 'v
       if (!vault.hasPrevious) return reply.code(409).send({ error: noPrevious })
     })
 
-    routes.get('/secret-key/rotation', { schema: countKeys }, () => countSealed(installation))
+    routes.get('/secret-key/rotation', { schema: countKeys, config: needs('manage', 'installation') }, () =>
+      countSealed(installation),
+    )
 
     routes.post<{ Body: { after?: string | null } | null }>(
       '/secret-key/rotation',
-      { schema: rotate },
+      { schema: rotate, config: needs('manage', 'installation') },
       async ({ body }, reply) => {
         const { after = null } = body ?? {}
         if (after === null) await beginRotation(installation, clock.now())
@@ -96,7 +99,7 @@ export function secretKeyRoutes(installation: Pick<Installation, 'database' | 'v
       },
     )
 
-    routes.post('/secret-key/rotation/finish', { schema: finish }, async () => {
+    routes.post('/secret-key/rotation/finish', { schema: finish, config: needs('manage', 'installation') }, async () => {
       const { over, ...found } = await finishRotation(installation, clock.now())
       return { ...found, date_over: milliseconds(over) }
     })

@@ -1,4 +1,5 @@
 import type { FastifyPluginAsync } from 'fastify'
+import { callerOf, sees } from '../api/rights.ts'
 import { milliseconds } from '../dates.ts'
 import { maxLooked, readHealth, type TargetHealth } from '../delivery/health.ts'
 import type { Attempt } from '../delivery/record.ts'
@@ -6,9 +7,11 @@ import type { Installation } from '../installation/open.ts'
 import { parseStored } from '../json.ts'
 import { testEventType, type Untestable } from '../resources/test-event.ts'
 import { isSid } from '../sids.ts'
+import { serviceBySid } from '../storage/lookups.ts'
 import { withoutCredentials } from '../urls.ts'
+import { type AccessRule, needs } from './access.ts'
 import { delivery, deliveryJson } from './deliveries.ts'
-import { findConversation } from './overview.ts'
+import { findAccount, findConversation } from './find-account.ts'
 import { notFound } from './replies.ts'
 import { bodyErrors, errors, instant, type OperationSchema, object, path, response, shortText, sid } from './schemas.ts'
 
@@ -95,15 +98,24 @@ const reasons: Readonly<Record<Exclude<Untestable, 'missing'>, string>> = {
 /** Where deliveries are sent to, and how that goes. */
 export function targetRoutes({ database, clock }: Pick<Installation, 'database' | 'clock'>): FastifyPluginAsync {
   return async (routes) => {
-    routes.get<{ Querystring: { account_sid?: string } }>('/targets', { schema: listTargets }, async ({ query }) => {
-      const { targets, since } = await readHealth(database.read, query.account_sid)
-      return { date_since: since === null ? null : milliseconds(since), targets: targets.map(toJson) }
-    })
+    routes.get<{ Querystring: { account_sid?: string } }>(
+      '/targets',
+      { schema: listTargets, config: needs('read', 'own') },
+      async (request) => {
+        const { account_sid } = request.query
+        const caller = callerOf(request)
+        const isMeant = (sid: string) => sees(caller, sid) && (account_sid === undefined || sid === account_sid)
+        const { targets, since } = await readHealth(database.read, account_sid, isMeant)
+        return { date_since: since === null ? null : milliseconds(since), targets: targets.map(toJson) }
+      },
+    )
 
     routes.post<{ Params: { sid: string }; Body: { conversation_sid?: string } | null }>(
       '/targets/:sid/test',
-      { schema: sendTestEvent },
-      async ({ params: { sid: target_sid }, body }, reply) => {
+      { schema: sendTestEvent, config: ofTarget },
+      async (request, reply) => {
+        const { params, body } = request
+        const target_sid = params.sid
         const sid = body?.conversation_sid
         const error = wrongTest(target_sid, sid)
         if (error !== null) return reply.code(400).send({ error })
@@ -113,10 +125,25 @@ export function targetRoutes({ database, clock }: Pick<Installation, 'database' 
         const sent = await database.write('sendTestEvent', { target_sid, conversation, now: clock.now() })
         if (sent === 'missing') return notFound(reply)
         if (typeof sent === 'string') return reply.code(409).send({ error: reasons[sent] })
-        return reply.code(201).send(deliveryJson(sent))
+        return reply.code(201).send(deliveryJson(sent, callerOf(request)))
       },
     )
   }
+}
+
+/** A route about the account or the service of its path, or about the conversation of its body. */
+const ofTarget: { access: AccessRule } = {
+  access: {
+    right: 'act',
+    accounts: async ({ params, body }, read) => {
+      // They were validated, but Fastify types them as unknown.
+      const { sid = '' } = params as { sid?: string }
+      const { conversation_sid } = (body ?? {}) as { conversation_sid?: string }
+      if (conversation_sid !== undefined) return findAccount(read, conversation_sid)
+      if (isSid('account', sid)) return sid
+      return (await read.one(serviceBySid, { sid }))?.account_sid ?? null
+    },
+  },
 }
 
 /** Returns what is wrong with the request of a test event. */

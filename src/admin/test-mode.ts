@@ -11,6 +11,7 @@ import { datedAt } from '../seed/plan.ts'
 import type { AllRows } from '../seed/tables.ts'
 import type { Database } from '../storage/database.ts'
 import { accountBySid } from '../storage/lookups.ts'
+import { needs } from './access.ts'
 import { bodyErrors, errors, instant, list, type OperationSchema, object, removed, response, shortText } from './schemas.ts'
 
 /** Snapshots that a server keeps: the oldest gives way to a new one. */
@@ -214,35 +215,51 @@ export function testModeRoutes(options: TestModeOptions): FastifyPluginAsync {
   const { database, faults } = options
   const world = new World(options)
   return async (routes) => {
-    routes.post<{ Body: { seed?: unknown } | null }>('/reset', { schema: reset }, async ({ body }, reply) => {
-      try {
-        if (body?.seed !== undefined) await world.sow(body.seed)
-      } catch (error) {
-        if (error instanceof ConfigError) return reply.code(400).send({ error: error.lines.join('\n') })
-        throw error
-      }
-      await world.reset()
-      return reply.code(204).send()
-    })
-    routes.get('/snapshots', { schema: listSnapshots }, async () => ({ snapshots: world.snapshots }))
-    routes.post('/snapshot', { schema: takeSnapshot }, async (_request, reply) => reply.code(201).send(await world.snapshot()))
-    routes.post<{ Body: { snapshot: string } }>('/restore', { schema: restore }, async ({ body }, reply) => {
-      if (await world.restore(body.snapshot)) return reply.code(204).send()
-      const error = `there is no snapshot ${body.snapshot}: a server keeps its latest ${maxSnapshots} until it stops`
-      return reply.code(404).send({ error })
-    })
-    routes.get('/faults', { schema: listFaults }, async () => ({ faults: faults.list }))
-    routes.post<{ Body: NewFault }>('/faults', { schema: addFault }, async ({ body }, reply) => {
-      const { account_sid } = body
-      if (account_sid !== undefined && !(await database.read.one(accountBySid, { sid: account_sid }))) {
-        return reply.code(404).send({ error: `there is no account ${account_sid}` })
-      }
-      const fault = faultOf(body, routes)
-      if (typeof fault === 'string') return reply.code(400).send({ error: fault })
-      faults.add(fault)
-      return reply.code(201).send(fault)
-    })
-    routes.delete('/faults', { schema: clearFaults }, async (_request, reply) => {
+    routes.post<{ Body: { seed?: unknown } | null }>(
+      '/reset',
+      { schema: reset, config: needs('manage', 'installation') },
+      async ({ body }, reply) => {
+        try {
+          if (body?.seed !== undefined) await world.sow(body.seed)
+        } catch (error) {
+          if (error instanceof ConfigError) return reply.code(400).send({ error: error.lines.join('\n') })
+          throw error
+        }
+        await world.reset()
+        return reply.code(204).send()
+      },
+    )
+    routes.get('/snapshots', { schema: listSnapshots, config: needs('manage', 'installation') }, async () => ({
+      snapshots: world.snapshots,
+    }))
+    routes.post('/snapshot', { schema: takeSnapshot, config: needs('manage', 'installation') }, async (_request, reply) =>
+      reply.code(201).send(await world.snapshot()),
+    )
+    routes.post<{ Body: { snapshot: string } }>(
+      '/restore',
+      { schema: restore, config: needs('manage', 'installation') },
+      async ({ body }, reply) => {
+        if (await world.restore(body.snapshot)) return reply.code(204).send()
+        const error = `there is no snapshot ${body.snapshot}: a server keeps its latest ${maxSnapshots} until it stops`
+        return reply.code(404).send({ error })
+      },
+    )
+    routes.get('/faults', { schema: listFaults, config: needs('manage', 'installation') }, async () => ({ faults: faults.list }))
+    routes.post<{ Body: NewFault }>(
+      '/faults',
+      { schema: addFault, config: needs('manage', 'installation') },
+      async ({ body }, reply) => {
+        const { account_sid } = body
+        if (account_sid !== undefined && !(await database.read.one(accountBySid, { sid: account_sid }))) {
+          return reply.code(404).send({ error: `there is no account ${account_sid}` })
+        }
+        const fault = faultOf(body, routes)
+        if (typeof fault === 'string') return reply.code(400).send({ error: fault })
+        faults.add(fault)
+        return reply.code(201).send(fault)
+      },
+    )
+    routes.delete('/faults', { schema: clearFaults, config: needs('manage', 'installation') }, async (_request, reply) => {
       faults.clear()
       return reply.code(204).send()
     })

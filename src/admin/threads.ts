@@ -9,6 +9,7 @@ import type { Reader } from '../storage/database.ts'
 import { serviceBySid } from '../storage/lookups.ts'
 import type { MessageRow, ParticipantRow, ReceiptStatus } from '../storage/schema.ts'
 import { shape } from '../storage/shapes.ts'
+import { needsInQueriedService } from './access.ts'
 import { notFound } from './replies.ts'
 import { errors, instant, type OperationSchema, object, response, shortText, sid } from './schemas.ts'
 
@@ -173,18 +174,22 @@ interface Seen
 /** What somebody outside has on their phone, or in their mailbox. */
 export function threadRoutes({ database: { read } }: Pick<Installation, 'database'>): FastifyPluginAsync {
   return async (routes) => {
-    routes.get<{ Querystring: Query }>('/threads', { schema: readThread }, async ({ query }, reply) => {
-      const { service_sid, limit = 50 } = query
-      if (!isSid('service', service_sid) || !(await read.one(serviceBySid, { sid: service_sid }))) {
-        return notFound(reply, [service_sid])
-      }
-      const address = canonicalAddress(query.address)
-      const members = await read.all(membersWith, { service_sid, address })
-      const proxy = query.proxy_address
-      // Members of a group and of mail conversations have none of their own.
-      const wanted = members.filter(({ proxy_address }) => proxy === undefined || [proxy, null].includes(proxy_address))
-      return { messages: await threadOf(read, service_sid, wanted, limit) }
-    })
+    routes.get<{ Querystring: Query }>(
+      '/threads',
+      { schema: readThread, config: needsInQueriedService('text') },
+      async ({ query }, reply) => {
+        const { service_sid, limit = 50 } = query
+        if (!isSid('service', service_sid) || !(await read.one(serviceBySid, { sid: service_sid }))) {
+          return notFound(reply, [service_sid])
+        }
+        const address = canonicalAddress(query.address)
+        const members = await read.all(membersWith, { service_sid, address })
+        const proxy = query.proxy_address
+        // Members of a group and of mail conversations have none of their own.
+        const wanted = members.filter(({ proxy_address }) => proxy === undefined || [proxy, null].includes(proxy_address))
+        return { messages: await threadOf(read, service_sid, wanted, limit) }
+      },
+    )
   }
 }
 

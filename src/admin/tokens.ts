@@ -7,6 +7,7 @@ import { identity } from '../resources/users/user.ts'
 import { newSid, randomToken } from '../sids.ts'
 import { accountBySid, apiKeysOfAccount, serviceOfAccount } from '../storage/lookups.ts'
 import type { ApiKeyRow } from '../storage/schema.ts'
+import { needsInGivenAccount } from './access.ts'
 import { notFound } from './replies.ts'
 import { bodyErrors, instant, type OperationSchema, object, response, shortText, sid } from './schemas.ts'
 
@@ -64,28 +65,32 @@ const createToken: OperationSchema = {
 export function tokenRoutes(installation: Installation): FastifyPluginAsync {
   const { database, vault, clock, account: first } = installation
   return async (routes) => {
-    routes.post<{ Body: TokenBody }>('/tokens', { schema: createToken }, async ({ body }, reply) => {
-      const { account_sid = first.sid, lifetime = defaultLifetimeS } = body
-      if (!identity.parse(body.identity, [body.identity])) throw refuse('identityNotProvided')
-      const account = await database.read.one(accountBySid, { sid: account_sid })
-      if (!account) return notFound(reply, [account_sid])
-      const service_sid = body.service_sid ?? account.default_service_sid
-      const service = await database.read.one(serviceOfAccount, { sid: service_sid, account_sid })
-      if (!service) return notFound(reply, [account_sid, service_sid])
-      const now = clock.now(account_sid)
-      const key = await operatorsKey(installation, account_sid, now)
-      if (!key) return notFound(reply, [account_sid])
-      const bearer = { account_sid, service_sid, identity: body.identity }
-      const push_credential_sid = body.push_credential_sid ?? null
-      const token = await signToken(
-        { sid: key.sid, secret: vault.open(key.secret) },
-        { ...bearer, push_credential_sid },
-        lifetime,
-        now,
-      )
-      const date_expires = milliseconds((Math.floor(now / 1000) + lifetime) * 1000)
-      return reply.code(201).send({ token, ...bearer, key_sid: key.sid, date_expires })
-    })
+    routes.post<{ Body: TokenBody }>(
+      '/tokens',
+      { schema: createToken, config: needsInGivenAccount('manage', first.sid) },
+      async ({ body }, reply) => {
+        const { account_sid = first.sid, lifetime = defaultLifetimeS } = body
+        if (!identity.parse(body.identity, [body.identity])) throw refuse('identityNotProvided')
+        const account = await database.read.one(accountBySid, { sid: account_sid })
+        if (!account) return notFound(reply, [account_sid])
+        const service_sid = body.service_sid ?? account.default_service_sid
+        const service = await database.read.one(serviceOfAccount, { sid: service_sid, account_sid })
+        if (!service) return notFound(reply, [account_sid, service_sid])
+        const now = clock.now(account_sid)
+        const key = await operatorsKey(installation, account_sid, now)
+        if (!key) return notFound(reply, [account_sid])
+        const bearer = { account_sid, service_sid, identity: body.identity }
+        const push_credential_sid = body.push_credential_sid ?? null
+        const token = await signToken(
+          { sid: key.sid, secret: vault.open(key.secret) },
+          { ...bearer, push_credential_sid },
+          lifetime,
+          now,
+        )
+        const date_expires = milliseconds((Math.floor(now / 1000) + lifetime) * 1000)
+        return reply.code(201).send({ token, ...bearer, key_sid: key.sid, date_expires })
+      },
+    )
   }
 }
 

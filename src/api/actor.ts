@@ -1,10 +1,12 @@
 import type { FastifyRequest } from 'fastify'
 import type { Act, Actor } from '../audit/log.ts'
 import { addressOf } from './origin.ts'
+import { installationAccess } from './rights.ts'
 
-/** Returns who has sent a request that the operator token, or a session made with it, has authorized. */
-export function actorOf(_request: FastifyRequest): Actor {
-  return { type: 'operator', id: 'operator', name: 'operator' }
+/** Returns who has sent a request that was authorized; nobody is known yet where anybody may ask. */
+export function actorOf({ access }: Pick<FastifyRequest, 'access'>): Actor {
+  const { type, id, name } = access ?? installationAccess
+  return { type, id, name }
 }
 
 /** Returns where a request of an operator comes from. `api`: what it was sent to. */

@@ -129,8 +129,13 @@ function credentialsOf(header: string): Credentials | undefined {
   return { kind, username, password }
 }
 
+/** Returns the bearer token of a request, if it has one. */
+export function bearerOf({ headers }: FastifyRequest): string | undefined {
+  return /^Bearer +(\S+) *$/i.exec(headers.authorization ?? '')?.[1]
+}
+
 /** Whether a request has this bearer token. */
-export function hasBearer({ headers }: FastifyRequest, token: string): boolean {
-  const given = /^Bearer +(\S+) *$/i.exec(headers.authorization ?? '')?.[1]
+export function hasBearer(request: FastifyRequest, token: string): boolean {
+  const given = bearerOf(request)
   return given !== undefined && sameSecret(given, token)
 }

@@ -66,6 +66,7 @@ export function createHttp(options: HttpOptions): FastifyInstance {
   server.decorate('pathWords', new Set(['']))
   server.decorate('operationNames', new Set<string>())
   server.decorateRequest('account_sid', '')
+  server.decorateRequest('access', null)
   server.decorateRequest('started', 0)
   server.decorateRequest('span', null)
   server.decorateRequest('request_id', '')

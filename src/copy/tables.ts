@@ -47,6 +47,8 @@ export const keys: { readonly [T in Copied]: readonly (keyof Tables[T] & string)
   erasure_files: ['erasure_id', 'sha256'],
   mirrors: ['account_sid'],
   mirror_work: ['account_sid', 'key'],
+  operators: ['sid'],
+  operator_tokens: ['id'],
   // Last: without these rows the target is no installation.
   installation: ['name'],
 }

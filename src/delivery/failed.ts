@@ -12,6 +12,8 @@ export interface FailedRequest {
   /** Deliveries after this id; by default from the first one on. */
   readonly after?: string | undefined
   readonly kind?: DeliveryKind | undefined
+  /** Null: of all accounts. */
+  readonly accounts: ReadonlySet<string> | null
   readonly service_sid?: string | undefined
   readonly subject_sid?: string | undefined
   readonly event_type?: string | undefined
@@ -34,7 +36,7 @@ const maxWindows = 10
 const maxLater = 1000
 
 const filters = ['kind', 'service_sid', 'subject_sid', 'event_type', 'target_sid'] as const
-const columns = [...filters, 'id', 'idempotency_token', 'date_created'] as const
+const columns = [...filters, 'account_sid', 'id', 'idempotency_token', 'date_created'] as const
 
 type FailedRow = Pick<DeliveryRow, (typeof columns)[number]>
 
@@ -80,6 +82,7 @@ export async function readFailed(read: Reader, request: FailedRequest): Promise<
 function isMeant(row: FailedRow, request: FailedRequest): boolean {
   const created = Number(row.date_created)
   if (created < request.since || created >= request.until) return false
+  if (request.accounts !== null && !request.accounts.has(row.account_sid)) return false
   return filters.every((column) => request[column] === undefined || request[column] === row[column])
 }
 

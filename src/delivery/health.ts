@@ -95,8 +95,13 @@ const servicesOf = shape<{ account_sid: string }>()((db, a) =>
  * Reads how each target fares. No index has the target of a finished delivery, so it looks at the latest deliveries of each status,
  * and counts since the moment from which it has seen all: of more failures than successes, or the reverse, it would tell a wrong share.
  * The last failure may be older. Those of an account are looked for in its services: another account may have all of the latest.
+ * `isMeant`: of which accounts.
  */
-export async function readHealth(read: Reader, account_sid?: string): Promise<Health> {
+export async function readHealth(
+  read: Reader,
+  account_sid: string | undefined,
+  isMeant: (account_sid: string) => boolean,
+): Promise<Health> {
   const services = account_sid === undefined ? [] : await read.all(servicesOf, { account_sid })
   const few = services.length > 0 && services.length <= maxServices
   const parts: Part[] = []
@@ -112,9 +117,7 @@ export async function readHealth(read: Reader, account_sid?: string): Promise<He
     parts.push(await latestOf(of, share))
   }
   const byId = new Map(parts.flatMap(({ rows }) => rows).map((row) => [row.id, row]))
-  const wanted = [...byId.values()].filter(
-    (row) => row.target_sid !== '' && (account_sid === undefined || row.account_sid === account_sid),
-  )
+  const wanted = [...byId.values()].filter((row) => row.target_sid !== '' && isMeant(row.account_sid))
   const from =
     parts
       .map(({ seen }) => seen)

@@ -1,6 +1,7 @@
 import { setImmediate as turn } from 'node:timers/promises'
 import { type RawBuilder, sql } from 'kysely'
 import type { Reader } from '../storage/database.ts'
+import { serviceBySid } from '../storage/lookups.ts'
 import type { DeliveryKind, DeliveryRow, DeliveryStatus } from '../storage/schema.ts'
 import { type Builder, type Shape, shape } from '../storage/shapes.ts'
 
@@ -18,6 +19,8 @@ export interface LogRequest {
   /** Deliveries older than this id. */
   readonly before: string
   readonly limit: number
+  /** Null: of all accounts. */
+  readonly accounts: ReadonlySet<string> | null
 }
 
 export interface LogPage {
@@ -33,6 +36,9 @@ const maxWindows = 20
 /** Deliveries read at a time, and the characters of their forms after which a page ends. */
 const sliceRows = 100
 const maxPageChars = 1_000_000
+
+/** Deliveries that are looked at for one page of an operator who has not all accounts. */
+const maxLooked = 20_000
 
 interface Args {
   readonly service_sid: string
@@ -108,14 +114,18 @@ const scoped = { service: scopedQueries('service'), subject: scopedQueries('subj
 
 /** Reads one page of the log, newest first. */
 export async function readLog(read: Reader, request: LogRequest): Promise<LogPage> {
-  const { service_sid, subject_sid, status, before, limit } = request
+  const { service_sid, subject_sid, status, before, limit, accounts } = request
   const { event_type = '', target_sid = '' } = request
   const args = { service_sid: '', subject_sid: subject_sid ?? '', event_type, target_sid, before, limit }
   if (service_sid === undefined && subject_sid === undefined) {
-    return status ? readSlices(read, byStatus, { ...args, status }) : readSlices(read, everything, { ...args, status: '' })
+    return status
+      ? readSlices(read, byStatus, { ...args, status }, accounts)
+      : readSlices(read, everything, { ...args, status: '' }, accounts)
   }
   const service = service_sid ?? (await read.one(serviceOfSubject, { subject_sid: args.subject_sid }))?.service_sid
   if (service === undefined) return { rows: [], next_before: null }
+  const account_sid = accounts && (await read.one(serviceBySid, { sid: service }))?.account_sid
+  if (accounts && !accounts.has(account_sid ?? '')) return { rows: [], next_before: null }
   const scope = subject_sid === undefined ? 'service' : 'subject'
   const scopedArgs: Args = { ...args, service_sid: service, status: status ?? '' }
   return status || event_type || target_sid
@@ -124,21 +134,27 @@ export async function readLog(read: Reader, request: LogRequest): Promise<LogPag
 }
 
 /** Reads a page in slices, with turns of the event loop between, until it has as many rows as asked for or as fit. */
-async function readSlices<A extends Args>(read: Reader, query: Shape<A, DeliveryRow>, args: A): Promise<LogPage> {
+async function readSlices<A extends Args>(
+  read: Reader,
+  query: Shape<A, DeliveryRow>,
+  args: A,
+  accounts: LogRequest['accounts'] = null,
+): Promise<LogPage> {
   const rows: DeliveryRow[] = []
   let before = args.before
   let chars = 0
-  for (;;) {
-    const limit = Math.min(args.limit - rows.length, sliceRows)
+  for (let looked = 0; ; looked += sliceRows) {
+    const limit = accounts ? sliceRows : Math.min(args.limit - rows.length, sliceRows)
     const found = await read.all(query, { ...args, before, limit: limit + 1 })
     for (const row of found.slice(0, limit)) {
-      if (chars >= maxPageChars) return { rows, next_before: before }
+      if (chars >= maxPageChars || rows.length === args.limit) return { rows, next_before: before }
+      before = row.id
+      if (accounts && !accounts.has(row.account_sid)) continue
       rows.push(row)
       chars += row.form.length + row.attempts.length
-      before = row.id
     }
     if (found.length <= limit) return { rows, next_before: null }
-    if (rows.length === args.limit || chars >= maxPageChars) return { rows, next_before: before }
+    if (rows.length === args.limit || chars >= maxPageChars || looked >= maxLooked) return { rows, next_before: before }
     await turn()
   }
 }

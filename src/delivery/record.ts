@@ -35,6 +35,8 @@ const byKey = rowsBy('deliveries', key)
 interface DropRequest {
   readonly slot: number
   readonly target_sid: string
+  /** Null: whatever account the target is of. */
+  readonly accounts: readonly string[] | null
   readonly now: number
   readonly limit: number
 }
@@ -70,8 +72,9 @@ export function deliveryCommands<Report>(settle: Settle<Report>, failure: Report
     },
 
     /** Fails a batch of the pending deliveries to a target. Returns how many. */
-    dropDeliveries: long(async (tx: Tx, { slot, target_sid, now, limit }: DropRequest): Promise<number> => {
-      const rows = await tx.claim(somePending, { slot, target_sid, limit })
+    dropDeliveries: long(async (tx: Tx, { slot, target_sid, accounts, now, limit }: DropRequest): Promise<number> => {
+      const claimed = await tx.claim(somePending, { slot, target_sid, limit })
+      const rows = claimed.filter(({ account_sid }) => accounts === null || accounts.includes(account_sid))
       const dropped: Attempt = { at: now, duration_ms: 0, status: null, error: 'dropped by the operator' }
       for (const { row } of bySubject(rows.map((one) => ({ row: one })))) {
         const attempts = JSON.stringify([...parseStored<Attempt[]>(row.attempts), dropped])

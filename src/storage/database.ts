@@ -52,7 +52,7 @@ export type Notice =
   /** The last row that referred to the file of this content is gone. */
   | { readonly topic: 'unused_file'; readonly sha256: string }
   /**
-   * What somebody may do has changed: an account, an API key, a service, a user or a role, by its SID. `within`: only what they may
+   * What somebody may do has changed: an account, an API key, a service, a user, a role or an operator, by its SID. `within`: only what they may
    * do with this one.
    */
   | { readonly topic: 'access'; readonly sid: string; readonly within?: string }

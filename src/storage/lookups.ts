@@ -27,6 +27,9 @@ export const participantByAddress = rowsBy('participants', ['service_sid', 'conv
 export const userBySid = rowsBy('users', ['service_sid', 'sid'])
 export const userByIdentity = rowsBy('users', ['service_sid', 'identity'])
 export const roleBySid = rowsBy('roles', ['service_sid', 'sid'])
+export const operatorBySid = rowsBy('operators', ['sid'])
+export const operatorTokenById = rowsBy('operator_tokens', ['id'])
+export const operatorTokensOf = rowsBy('operator_tokens', ['operator_sid'])
 export const mediaByHash = rowsBy('media', ['sha256'])
 
 /** Returns the key of a message as its carrier calls it: in one text, because a row is held by one column. */

@@ -3,6 +3,7 @@
  * Rows carry their account and service; `src/storage/migrations` makes the tables.
  */
 
+import type { OperatorRole } from '../operator-roles.ts'
 /**
  * A text that is encrypted, or JSON or a URL with something encrypted in it. Any text can be assigned to it: the type says which columns `sealed.ts`
  * has to know.
@@ -647,6 +648,33 @@ export interface MirrorWorkRow {
   date_due: number
 }
 
+/** Somebody who may use the operator's API by a token of their own. */
+export interface OperatorRow {
+  sid: string
+  name: string
+  role: OperatorRole
+  /** 0 or 1: whether a viewer sees the texts of messages. */
+  text: number
+  /** JSON array of the SIDs of the accounts that there are for them; null: all. */
+  accounts: string | null
+  /** Rotations and sign-outs until now: sessions of browsers from before are void. */
+  sessions: number
+  date_created: number
+  date_updated: number
+}
+
+export interface OperatorTokenRow {
+  /** The part of the token that is no secret. */
+  id: string
+  operator_sid: string
+  /** SHA-256 of the token in hex: its secret has 256 random bits, so nothing slower is needed. */
+  hash: string
+  date_expires: number | null
+  /** To within a minute. */
+  date_used: number | null
+  date_created: number
+}
+
 export interface Tables {
   installation: InstallationRow
   accounts: AccountRow
@@ -683,4 +711,6 @@ export interface Tables {
   erasure_files: ErasureFileRow
   mirrors: MirrorRow
   mirror_work: MirrorWorkRow
+  operators: OperatorRow
+  operator_tokens: OperatorTokenRow
 }

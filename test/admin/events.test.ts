@@ -1,7 +1,8 @@
 import fastify from 'fastify'
 import { expect, test as plain } from 'vitest'
 import { eventRoutes } from '../../src/admin/events.ts'
-import type { Listener, Notice } from '../../src/storage/database.ts'
+import { installationAccess } from '../../src/api/rights.ts'
+import type { Listener, Notice, Reader } from '../../src/storage/database.ts'
 import { followEvents, type StreamedEvent } from '../support/events.ts'
 import { test } from '../support/fixtures.ts'
 import { startServer } from '../support/server.ts'
@@ -78,7 +79,12 @@ plain('more than a page can take one by one is one reset', async () => {
     notify = listener
   }
   await using server = fastify()
-  await server.register(eventRoutes({ subscribe }), { prefix: '/admin/v1' })
+  server.decorateRequest('access', null)
+  server.addHook('onRequest', async (request) => {
+    request.access = installationAccess
+  })
+  // Nothing is looked up for a follower who has all accounts.
+  await server.register(eventRoutes({ subscribe, read: {} as Reader }), { prefix: '/admin/v1' })
   const url = await server.listen()
   await using events = await followEvents({ url })
   await events.next(isOfType('start'))

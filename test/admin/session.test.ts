@@ -38,8 +38,15 @@ test('a browser that has signed in uses both APIs by its cookie, which no script
   const { cookie, attributes } = await signedIn(tenant)
   expect(attributes).toMatch(/^parley-[0-9a-f]{8}=[\w-]+; Path=\/; Max-Age=43200; HttpOnly; SameSite=Strict$/)
   expect(attributes).not.toContain(adminToken)
-  expect((await send(tenant, 'GET', '/admin/v1/session', ownPage)).body).toEqual({ signed_in: false })
-  expect((await send(tenant, 'GET', '/admin/v1/session', { cookie, ...ownPage })).body).toEqual({ signed_in: true })
+  expect((await send(tenant, 'GET', '/admin/v1/session', ownPage)).body).toEqual({
+    signed_in: false,
+    operator: null,
+    openid: null,
+  })
+  expect((await send(tenant, 'GET', '/admin/v1/session', { cookie, ...ownPage })).body).toMatchObject({
+    signed_in: true,
+    operator: { id: 'operator', role: 'admin', accounts: null },
+  })
   expect((await send(tenant, 'GET', '/admin/v1/accounts', { cookie, ...ownPage })).status).toBe(200)
   const { sid } = await tenant.sdk.conversations.v1.conversations.create({})
   const asTenant = { cookie, ...ownPage, 'x-parley-account': tenant.account_sid }
@@ -150,7 +157,8 @@ plain('a session ends twelve hours after its last use, a link after ten minutes'
   const read = {} as Reader
   const operator = new Operator({ vault: new Vault(secretKey), adminToken, read, logins: null, clock })
   await using server = fastify()
-  server.get('/', async (request, reply) => operator.authorizes(request, reply))
+  server.decorateRequest('access', null)
+  server.get('/', async (request, reply) => (await operator.admit(request, reply)) !== null)
   server.post<{ Body: { code: string } }>('/', async (request, reply) => operator.signIn(request, reply, request.body))
   const enter = async ({ code }: { readonly code: string }) => {
     const { headers, body } = await server.inject({ method: 'POST', url: '/', headers: ownPage, payload: { code } })

@@ -29,6 +29,7 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0019-erasures': step(() => import('./0019-erasures.ts')),
   '0020-retention': step(() => import('./0020-retention.ts')),
   '0021-audit': step(() => import('./0021-audit.ts')),
+  '0022-operators': step(() => import('./0022-operators.ts')),
   '0028-search-by-words': step(() => import('./0028-search-by-words.ts')),
   '0027-erasure-files': step(() => import('./0027-erasure-files.ts')),
   '0023-restricted-keys': step(() => import('./0023-restricted-keys.ts')),
