@@ -14,6 +14,7 @@ const commands: Readonly<Record<string, (output: Output) => Promise<Command>>> =
   env: async () => (await import('./env.ts')).envCommand(),
   accounts: async () => (await import('./accounts.ts')).accountsCommand(),
   keys: async () => (await import('./keys.ts')).keysCommand(),
+  operators: async () => (await import('./operators.ts')).operatorsCommand(),
   channels: async () => (await import('./channels.ts')).channelsCommand(),
   inbound: async () => (await import('./inbound.ts')).inboundCommand(),
   deliveries: async () => (await import('./deliveries.ts')).deliveriesCommand(),

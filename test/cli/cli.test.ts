@@ -535,6 +535,26 @@ describe.each(['running', 'stopped'] as const)('with the server %s', (state) => 
     expect((await command('keys', 'list', first.sid)).stdout.split('\n')).toHaveLength(4)
   })
 
+  test('operators: create, list, rotate, end a token, delete', async () => {
+    await using database = await newDatabase()
+    await using opened = await world(database)
+    const { command } = opened
+    const created = await command('operators', 'create', 'Ann', '--role', 'viewer', '--text')
+    expect(created).toMatchObject({ code: 0, stderr: '' })
+    const [, sid = '', token = '', id = ''] =
+      /^operator SID {2}(OP[0-9a-f]{32})\ntoken {9}(plo_([0-9a-f]{24})_[\w-]{43})\n$/.exec(created.stdout) ?? []
+    const list = await command('operators', 'list')
+    expect(list.stdout).toBe(`${sid}  viewer  all accounts  never used  Ann\n`)
+    expect((await command('operators', 'rotate', 'Ann')).stdout).toMatch(/^token {9}plo_/)
+    expectSentence(await command('operators', 'rotate', sid), /^parley: the operator has two tokens/m)
+    expect((await command('operators', 'end-token', 'Ann', id)).stdout).toBe(`${id} is ended\n`)
+    expect((await command('operators', 'rotate', sid, '--end-old')).stdout).not.toContain(token)
+    expectSentence(await command('operators', 'create', 'Bob', '--role', 'boss'), /^parley: role must be one of/m)
+    expectSentence(await command('operators', 'create', 'Bob', '--role', 'viewer', '--expires', 'soon'), /^parley: date_expires/m)
+    expect((await command('operators', 'delete', 'Ann')).stdout).toBe(`${sid} is deleted\n`)
+    expect((await command('operators', 'list')).stdout).toBe('')
+  })
+
   test('what does not exist is an error', async () => {
     await using database = await newDatabase()
     await using opened = await world(database)
