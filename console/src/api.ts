@@ -1,5 +1,24 @@
 /** Whatever the console knows it reads from `/v1` and `/admin/v1`. Types name what it uses of their responses. */
 
+export type Right = 'read' | 'text' | 'act' | 'manage' | 'audit'
+
+/** Who is signed in, and what they may do. */
+export interface SignedIn {
+  readonly id: string
+  readonly name: string
+  readonly role: 'viewer' | 'support' | 'admin' | 'auditor'
+  readonly rights: readonly Right[]
+  /** Null: all accounts. */
+  readonly accounts: readonly string[] | null
+}
+
+export interface Session {
+  /** Null: nobody is signed in. */
+  readonly operator: SignedIn | null
+  /** The OpenID provider at which one can sign in; null: none. */
+  readonly openid: string | null
+}
+
 export interface Server {
   readonly version: string
   readonly engine: 'sqlite' | 'postgres'

@@ -1,5 +1,16 @@
 import { infiniteQueryOptions, queryOptions } from '@tanstack/react-query'
-import { type Account, get, getPage, post, type Service, type State, servicePath, type V1Page, withQuery } from './api.ts'
+import {
+  type Account,
+  get,
+  getPage,
+  post,
+  type Service,
+  type SignedIn,
+  type State,
+  servicePath,
+  type V1Page,
+  withQuery,
+} from './api.ts'
 
 /** What the pages of the configuration read. No event says that it has changed: each visit of a page reads it again. */
 
@@ -163,6 +174,28 @@ export const keys = (of: string) =>
 export const permissions = queryOptions({
   queryKey: ['permissions'],
   queryFn: async () => (await get<{ permissions: { readonly permission: string }[] }>('/admin/v1/permissions')).permissions,
+  ...anew,
+})
+
+export interface OperatorToken {
+  readonly id: string
+  readonly date_expires: string | null
+  readonly date_used: string | null
+}
+
+export interface Operator {
+  readonly sid: string
+  readonly name: string
+  readonly role: SignedIn['role']
+  readonly text: boolean
+  readonly accounts: readonly string[] | null
+  readonly tokens: readonly OperatorToken[]
+}
+
+export const operators = queryOptions({
+  queryKey: ['operators'],
+  queryFn: async () => (await get<{ operators: Operator[] }>('/admin/v1/operators')).operators,
+  ...anew,
 })
 
 export interface Address {

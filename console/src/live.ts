@@ -17,9 +17,14 @@ export function useLive(): void {
   useEffect(() => {
     let source: EventSource | undefined
     const open = () => {
-      source = new EventSource('/admin/v1/events')
+      const opened = new EventSource('/admin/v1/events')
+      source = opened
+      // Refused for good: whoever was signed in may not be any more. Any other end is a pause.
+      opened.addEventListener('error', () => {
+        if (opened.readyState === EventSource.CLOSED) void queryClient.invalidateQueries({ queryKey: ['session'] })
+      })
       for (const type of ['conversation', 'user', 'deliveries', 'clock', 'reset', 'start']) {
-        source.addEventListener(type, ({ data }: MessageEvent<string>) => {
+        opened.addEventListener(type, ({ data }: MessageEvent<string>) => {
           const { sid } = JSON.parse(data) as { sid?: string }
           changed.add(sid === undefined ? type : `${type} ${sid}`)
           if (timer === undefined) timer = setTimeout(readAgain, gatherMs)

@@ -5,6 +5,7 @@ import { createRoot } from 'react-dom/client'
 import { onSignedOut } from './api.ts'
 import { SignIn } from './pages/sign-in.tsx'
 import { Loading, Problem } from './parts/basics.tsx'
+import { SignOut } from './parts/sign-out.tsx'
 import * as queries from './queries.ts'
 import { queryClient } from './queries.ts'
 import { router } from './router.tsx'
@@ -12,26 +13,35 @@ import { applyTheme } from './settings.ts'
 import './style.css'
 import { NowProvider } from './time.tsx'
 
-/** The code of a link that signs in. It is taken out of the address, which may be copied or kept. */
-function codeOf({ hash }: Location): string | null {
-  const code = new URLSearchParams(hash.slice(1)).get('code')
-  if (code !== null) history.replaceState(null, '', location.pathname + location.search)
-  return code
+/**
+ * The code of a link that signs in, or what went wrong at the OpenID provider. It is taken out of the address, which may be copied or
+ * kept.
+ */
+function taken({ hash }: Location, name: string): string | null {
+  const text = new URLSearchParams(hash.slice(1)).get(name)
+  if (text !== null) history.replaceState(null, '', location.pathname + location.search)
+  return text
 }
 
-const code = codeOf(location)
+const code = taken(location, 'code')
+const problem = taken(location, 'problem')
+
+/** Whoever was signed in is not any more; where one can sign in stays as it was. */
+function forgetSignedIn(): void {
+  queryClient.setQueryData(queries.session.queryKey, (before) => before && { ...before, operator: null })
+}
 
 /** The pages, or signing in. Whoever is signed out meanwhile comes back to the same page. */
 function Console() {
   const session = useQuery(queries.session)
-  const info = useQuery({ ...queries.server, enabled: session.data === true })
-  useEffect(() => onSignedOut(() => queryClient.setQueryData(queries.session.queryKey, false)), [])
-  if (session.data === false) {
+  const info = useQuery({ ...queries.server, enabled: Boolean(session.data?.operator) })
+  useEffect(() => onSignedOut(forgetSignedIn), [])
+  if (session.data?.operator === null) {
     const enter = () => {
       queryClient.clear()
       void session.refetch()
     }
-    return <SignIn code={code} onDone={enter} />
+    return <SignIn code={code} openId={session.data.openid} problem={problem} onDone={enter} />
   }
   if (!info.data) {
     const error = session.error ?? info.error
@@ -40,6 +50,7 @@ function Console() {
       <main>
         <h1>Parley</h1>
         {error ? <Problem error={error} retry={retry} /> : <Loading what="the console" />}
+        {error && session.data?.operator && <SignOut />}
       </main>
     )
   }

@@ -17,6 +17,7 @@ import {
   type SearchPage,
   type Server,
   type Service,
+  type Session,
   type Snapshot,
   servicePath,
   type Timer,
@@ -66,9 +67,10 @@ export interface DeliveryFilters {
 
 export const server = queryOptions({ queryKey: ['server'], queryFn: () => get<Server>('/admin/v1/server') })
 
+/** Who is signed in, and where else one can sign in. */
 export const session = queryOptions({
   queryKey: ['session'],
-  queryFn: async () => (await get<{ signed_in: boolean }>('/admin/v1/session')).signed_in,
+  queryFn: () => get<Session>('/admin/v1/session'),
 })
 
 export const accounts = queryOptions({

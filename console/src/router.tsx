@@ -137,6 +137,11 @@ const routes = [
   }),
   createRoute({
     getParentRoute: () => root,
+    path: '/operators',
+    component: lazyRouteComponent(() => import('./pages/operators.tsx'), 'Operators'),
+  }),
+  createRoute({
+    getParentRoute: () => root,
     path: '/audit',
     validateSearch: (search): AuditFilters =>
       textsAmong(search, ['account', 'actor', 'action', 'target', 'outcome', 'from', 'to']),

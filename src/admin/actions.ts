@@ -47,8 +47,6 @@ const actions: Readonly<Record<string, string | readonly [action: string, table:
   'POST /import/check': 'records.checked',
   'POST /mirror': 'mirror.started',
   'DELETE /mirror': 'mirror.ended',
-  'POST /secret-key/rotation': 'secret_key.rotated',
-  'POST /secret-key/rotation/finish': 'secret_key.rotation_finished',
   'POST /targets/:sid/test': 'target.tested',
   'POST /inbound': ['inbound_message.created', 'messages'],
   'POST /receipts': ['receipt.created', 'receipts'],

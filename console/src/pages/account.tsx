@@ -3,6 +3,7 @@ import { useNavigate } from '@tanstack/react-router'
 import { useState } from 'react'
 import { post, remove } from '../api.ts'
 import { type AccountJson, type ApiKey, account, accountPath, keys } from '../configuration.ts'
+import { Act } from '../parts/act.tsx'
 import { Field, Loading, Problem, Sid } from '../parts/basics.tsx'
 import { ConfigPage } from '../parts/config-page.tsx'
 import { CopyResource } from '../parts/copy-resource.tsx'
@@ -65,19 +66,13 @@ function Itself({ sid, onSecret }: { readonly sid: string; readonly onSecret: On
         <Dates created={date_created} />
       </dl>
       <div className="acts">
-        <button type="button" onClick={() => setOpen('rename')}>
-          Rename
-        </button>
-        <button type="button" onClick={() => setOpen('status')}>
-          {status === 'active' ? 'Suspend' : 'Resume'}
-        </button>
-        <button type="button" onClick={() => setOpen('rotate')}>
-          New auth token
-        </button>
+        <Act onClick={() => setOpen('rename')}>Rename</Act>
+        <Act onClick={() => setOpen('status')}>{status === 'active' ? 'Suspend' : 'Resume'}</Act>
+        <Act onClick={() => setOpen('rotate')}>New auth token</Act>
         <CopyResource path={path} resource={itself.data} makes={{ path: '/admin/v1/accounts', json: { friendly_name } }} />
-        <button type="button" className="danger" onClick={() => setOpen('delete')}>
+        <Act ofAll className="danger" onClick={() => setOpen('delete')}>
           Delete
-        </button>
+        </Act>
       </div>
       {open === 'rename' && (
         <FormDialog
@@ -163,21 +158,19 @@ function Keys({ of, onSecret }: { readonly of: string; readonly onSecret: OnSecr
             <div className="row">
               <span className="row-title">{key.friendly_name || key.sid}</span>
               <span className="acts">
-                <button
-                  type="button"
+                <Act
                   aria-label={`New secret for ${key.friendly_name || key.sid}`}
                   onClick={() => setActing({ on: key, act: 'rotate' })}
                 >
                   New secret
-                </button>
-                <button
-                  type="button"
+                </Act>
+                <Act
                   className="danger"
                   aria-label={`Delete ${key.friendly_name || key.sid}`}
                   onClick={() => setActing({ on: key, act: 'delete' })}
                 >
                   Delete
-                </button>
+                </Act>
               </span>
               <span className="row-note">
                 {key.sid} · {key.type}
@@ -204,9 +197,7 @@ function Keys({ of, onSecret }: { readonly of: string; readonly onSecret: OnSecr
         ))}
       </ul>
       <p>
-        <button type="button" onClick={() => setCreating(true)}>
-          New key
-        </button>
+        <Act onClick={() => setCreating(true)}>New key</Act>
       </p>
       {creating && <NewKey onClose={() => setCreating(false)} create={(key) => reveal(path, key)} />}
       {acting && (

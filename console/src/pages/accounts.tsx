@@ -2,6 +2,7 @@ import { useQuery } from '@tanstack/react-query'
 import { Link } from '@tanstack/react-router'
 import { useState } from 'react'
 import { post } from '../api.ts'
+import { Act } from '../parts/act.tsx'
 import { Empty, Field, Loading, Problem } from '../parts/basics.tsx'
 import { ConfigPage } from '../parts/config-page.tsx'
 import { FormDialog } from '../parts/form-dialog.tsx'
@@ -16,9 +17,9 @@ export function Accounts() {
     <ConfigPage
       title="Accounts"
       acts={
-        <button type="button" className="primary" onClick={() => setCreating(true)}>
+        <Act ofAll className="primary" onClick={() => setCreating(true)}>
           New account
-        </button>
+        </Act>
       }
     >
       {() => (

@@ -3,6 +3,7 @@ import { useState } from 'react'
 import { scopedEventTypes } from '../../../src/events/names.ts'
 import { type Form, post, remove } from '../api.ts'
 import { type Address, addressesPath, addressPages } from '../configuration.ts'
+import { Act } from '../parts/act.tsx'
 import { Field, SelectField } from '../parts/basics.tsx'
 import { ConfigPage, type Scope } from '../parts/config-page.tsx'
 import { CopyResource } from '../parts/copy-resource.tsx'
@@ -19,9 +20,9 @@ export function Addresses() {
     <ConfigPage
       title="Addresses"
       acts={
-        <button type="button" className="primary" onClick={() => setCreating(true)}>
+        <Act className="primary" onClick={() => setCreating(true)}>
           New address
-        </button>
+        </Act>
       }
     >
       {(scope) => (
@@ -54,17 +55,12 @@ function List({ account }: Scope) {
             <div className="row">
               <span className="row-title">{row.address}</span>
               <span className="acts">
-                <button type="button" aria-label={`Edit ${row.address}`} onClick={() => setOpen({ of: row, act: 'edit' })}>
+                <Act aria-label={`Edit ${row.address}`} onClick={() => setOpen({ of: row, act: 'edit' })}>
                   Edit
-                </button>
-                <button
-                  type="button"
-                  className="danger"
-                  aria-label={`Delete ${row.address}`}
-                  onClick={() => setOpen({ of: row, act: 'delete' })}
-                >
+                </Act>
+                <Act className="danger" aria-label={`Delete ${row.address}`} onClick={() => setOpen({ of: row, act: 'delete' })}>
                   Delete
-                </button>
+                </Act>
               </span>
               <span className="row-note">
                 {[row.type, row.friendly_name, wordsOf(row.auto_creation)].filter(Boolean).join(' · ')}

@@ -3,6 +3,7 @@ import { getRouteApi } from '@tanstack/react-router'
 import { useState } from 'react'
 import { remove } from '../api.ts'
 import { type Binding, bindingPages, bindingsPath } from '../configuration.ts'
+import { Act } from '../parts/act.tsx'
 import { copy, Field, SelectField } from '../parts/basics.tsx'
 import { ConfigPage, type Scope } from '../parts/config-page.tsx'
 import { FilterForm } from '../parts/filter-form.tsx'
@@ -62,9 +63,9 @@ function List({ account, service }: Scope) {
                 >
                   Copy as JSON
                 </button>
-                <button type="button" className="danger" aria-label={`Delete ${row.sid}`} onClick={() => setDeleting(row)}>
+                <Act className="danger" aria-label={`Delete ${row.sid}`} onClick={() => setDeleting(row)}>
                   Delete
-                </button>
+                </Act>
               </span>
               <span className="row-note">{[row.binding_type, row.endpoint, ...row.message_types].join(' · ')}</span>
               <span className="row-time">

@@ -5,6 +5,7 @@ import { useAct } from '../act.ts'
 import { post, remove } from '../api.ts'
 import { type Channel, channelPath, channels, type Kind, kinds, setChannel, type Target, targets } from '../channels.ts'
 import { useCurrentService } from '../current.ts'
+import { Act } from '../parts/act.tsx'
 import { announce } from '../parts/announce.tsx'
 import { Empty, Field, Loading, Problem, SelectField, Sid, textsOf } from '../parts/basics.tsx'
 import { FormDialog } from '../parts/form-dialog.tsx'
@@ -30,9 +31,9 @@ export function Channels() {
           <Link className="button" to="/mail">
             Caught mail
           </Link>
-          <button type="button" className="primary" onClick={() => setCreating(true)}>
+          <Act className="primary" onClick={() => setCreating(true)}>
             New channel
-          </button>
+          </Act>
         </div>
       </header>
       <Problem error={list.error} retry={() => void list.refetch()} />
@@ -200,12 +201,12 @@ function Loaded({ channel }: { readonly channel: Channel }) {
       <header className="page-header">
         <h1>{address}</h1>
         <div className="acts">
-          <button type="button" disabled={check.isPending} onClick={() => check.mutate()}>
+          <Act disabled={check.isPending} onClick={() => check.mutate()}>
             {check.isPending ? 'Testing …' : 'Test'}
-          </button>
-          <button type="button" className="danger" onClick={() => setDeleting(true)}>
+          </Act>
+          <Act className="danger" onClick={() => setDeleting(true)}>
             Delete
-          </button>
+          </Act>
         </div>
       </header>
       <Problem error={check.error} />
@@ -306,9 +307,9 @@ function SettingsForm({ channel }: { readonly channel: Channel }) {
         onChoose={setChosen}
       />
       <Problem error={save.error} />
-      <button type="submit" className="primary" disabled={save.isPending}>
+      <Act type="submit" className="primary" disabled={save.isPending}>
         Save
-      </button>
+      </Act>
     </form>
   )
 }

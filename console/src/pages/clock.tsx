@@ -4,6 +4,7 @@ import { useState } from 'react'
 import { useAct } from '../act.ts'
 import { post, type Snapshot } from '../api.ts'
 import { nameAmong } from '../names.ts'
+import { Act } from '../parts/act.tsx'
 import { announce } from '../parts/announce.tsx'
 import { Empty, Field, Loading, Problem, StateBadge, textsOf } from '../parts/basics.tsx'
 import { FormDialog } from '../parts/form-dialog.tsx'
@@ -48,18 +49,18 @@ export function Clock() {
       )}
       {info.data?.test_clock && (
         <section className="clock-acts" aria-label="Move the clock">
-          <button
-            type="button"
+          <Act
+            ofAll
             className="primary"
             disabled={!first || move.isPending}
             onClick={() => first && move.mutate({ now: first.date_due })}
           >
             Advance to the next deadline
-          </button>
+          </Act>
           {steps.map(([advance, words]) => (
-            <button key={advance} type="button" disabled={move.isPending} onClick={() => move.mutate({ advance })}>
+            <Act ofAll key={advance} disabled={move.isPending} onClick={() => move.mutate({ advance })}>
               + {words}
-            </button>
+            </Act>
           ))}
           <form
             className="inline"
@@ -69,13 +70,13 @@ export function Clock() {
             }}
           >
             <Field label="By" name="advance" placeholder="PT2H30M" required />
-            <button type="submit" disabled={move.isPending}>
+            <Act ofAll type="submit" disabled={move.isPending}>
               Advance
-            </button>
+            </Act>
           </form>
-          <button type="button" className="danger" onClick={() => setResetting(true)}>
+          <Act ofAll className="danger" onClick={() => setResetting(true)}>
             {info.data.test_mode ? 'Reset everything' : 'Reset the clock'}
-          </button>
+          </Act>
         </section>
       )}
       {info.data?.test_mode && <Snapshots />}
@@ -161,9 +162,9 @@ function Snapshots() {
                   <Time at={one.now} />
                 </span>
                 <span className="acts">
-                  <button type="button" aria-label={`Go back to ${one.snapshot}`} onClick={() => setChosen(one)}>
+                  <Act ofAll aria-label={`Go back to ${one.snapshot}`} onClick={() => setChosen(one)}>
                     Go back
-                  </button>
+                  </Act>
                 </span>
                 <span className="row-note">{one.snapshot}</span>
               </div>
@@ -172,9 +173,9 @@ function Snapshots() {
         </ul>
       )}
       <p>
-        <button type="button" disabled={take.isPending} onClick={() => take.mutate()}>
+        <Act ofAll disabled={take.isPending} onClick={() => take.mutate()}>
           Take a snapshot
-        </button>
+        </Act>
       </p>
       {chosen && (
         <FormDialog

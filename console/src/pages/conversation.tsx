@@ -4,6 +4,7 @@ import { useState } from 'react'
 import { type Conversation as ConversationJson, type Participant, post, remove, servicePath } from '../api.ts'
 import { changedAttributes, indented } from '../json.ts'
 import { nameAmong } from '../names.ts'
+import { Act } from '../parts/act.tsx'
 import { AttributesField } from '../parts/attributes-field.tsx'
 import { Field, Loading, Problem, SelectField, Sid, StateBadge } from '../parts/basics.tsx'
 import { Composer } from '../parts/composer.tsx'
@@ -13,6 +14,7 @@ import { People } from '../parts/people.tsx'
 import { TestEvent } from '../parts/test-event.tsx'
 import { Timeline } from '../parts/timeline.tsx'
 import { conversation, deliveries, messages, participants, placeOf, webhooks } from '../queries.ts'
+import { useRefusal } from '../rights.ts'
 import { ShownContext, useActing, useShown } from '../shown.tsx'
 import { Countdown, Dates } from '../time.tsx'
 
@@ -37,7 +39,8 @@ function Loaded({ account, service, sid }: { readonly account: string; readonly 
   const itself = useQuery(conversation(account, service, sid))
   const { at } = route.useSearch()
   const navigate = route.useNavigate()
-  const written = useInfiniteQuery(messages(account, service, sid, at))
+  const unreadable = useRefusal('text')
+  const written = useInfiniteQuery({ ...messages(account, service, sid, at), enabled: unreadable === null })
   const people = useInfiniteQuery(participants(account, service, sid))
   const sent = useInfiniteQuery(deliveries({ service, conversation: itself.data?.sid ?? sid }))
   if (itself.error || !itself.data) {
@@ -65,12 +68,14 @@ function Loaded({ account, service, sid }: { readonly account: string; readonly 
         <Head conversation={itself.data} />
         <div className="columns">
           <section className="chat" aria-label="Messages and events">
+            {unreadable !== null && <p className="composer-note">{unreadable}</p>}
             <Timeline
               conversation={itself.data}
               people={members}
               messages={written.data?.pages.flatMap((page) => page.items) ?? []}
               deliveries={sent.data?.pages.flatMap((page) => page.deliveries) ?? []}
-              isPending={written.isPending}
+              isPending={written.isPending && unreadable === null}
+              isHidden={unreadable !== null}
               error={written.error ?? sent.error}
               retry={() => void written.refetch()}
               at={at}
@@ -128,23 +133,23 @@ function Head({
         </p>
       </div>
       <div className="acts">
-        <button type="button" disabled={closed} onClick={() => setOpen('edit')}>
+        <Act needs="act" disabled={closed} onClick={() => setOpen('edit')}>
           Edit
-        </button>
-        <button type="button" disabled={closed} onClick={() => setOpen('timers')}>
+        </Act>
+        <Act needs="act" disabled={closed} onClick={() => setOpen('timers')}>
           Timers
-        </button>
-        <button type="button" disabled={closed} onClick={() => setOpen('state')}>
+        </Act>
+        <Act needs="act" disabled={closed} onClick={() => setOpen('state')}>
           State
-        </button>
+        </Act>
         {closed && (
-          <button type="button" onClick={() => setOpen('reopen')}>
+          <Act needs="act" onClick={() => setOpen('reopen')}>
             Reopen
-          </button>
+          </Act>
         )}
-        <button type="button" className="danger" onClick={() => setOpen('delete')}>
+        <Act needs="act" className="danger" onClick={() => setOpen('delete')}>
           Delete
-        </button>
+        </Act>
       </div>
       {open === 'edit' && (
         <FormDialog

@@ -3,11 +3,13 @@ import { getRouteApi, Link } from '@tanstack/react-router'
 import { useState } from 'react'
 import { conversationPath, post, servicePath } from '../api.ts'
 import { nameAmong } from '../names.ts'
+import { Act } from '../parts/act.tsx'
 import { Field, SelectField, StateBadge } from '../parts/basics.tsx'
 import { FilterForm } from '../parts/filter-form.tsx'
 import { FormDialog } from '../parts/form-dialog.tsx'
 import { PagedList } from '../parts/paged-list.tsx'
 import { conversations, placeOf } from '../queries.ts'
+import { useMay } from '../rights.ts'
 import { useSetting } from '../settings.ts'
 import { Countdown, Time } from '../time.tsx'
 
@@ -15,6 +17,7 @@ const route = getRouteApi('/services/$service/conversations')
 
 /** The conversations of a service. What is looked for is in the URL. */
 export function Conversations() {
+  const mayRead = useMay('text')
   const { service } = route.useParams()
   const filters = route.useSearch()
   const navigate = route.useNavigate()
@@ -32,9 +35,9 @@ export function Conversations() {
     <main>
       <header className="page-header">
         <h1>Conversations</h1>
-        <button type="button" className="primary" onClick={() => setCreating(true)}>
+        <Act needs="act" className="primary" onClick={() => setCreating(true)}>
           New conversation
-        </button>
+        </Act>
       </header>
       <FilterForm of={filters} filtered={filtered} onApply={apply}>
         <Field label="Name" name="name" defaultValue={filters.name} placeholder="part of a name" />
@@ -44,7 +47,7 @@ export function Conversations() {
           defaultValue={filters.identity ?? filters.address}
           placeholder="identity or address"
         />
-        <Field label="Text in messages" name="text" defaultValue={filters.text} placeholder="words" />
+        {mayRead && <Field label="Text in messages" name="text" defaultValue={filters.text} placeholder="words" />}
         <SelectField
           label="State"
           name="state"

@@ -2,6 +2,7 @@ import { useInfiniteQuery } from '@tanstack/react-query'
 import { useState } from 'react'
 import { post, remove } from '../api.ts'
 import { type Credential, credentialPages, credentialsPath } from '../configuration.ts'
+import { Act } from '../parts/act.tsx'
 import { Field, SelectField, TextField } from '../parts/basics.tsx'
 import { ConfigPage, type Scope } from '../parts/config-page.tsx'
 import { CopyResource } from '../parts/copy-resource.tsx'
@@ -18,9 +19,9 @@ export function Credentials() {
     <ConfigPage
       title="Credentials"
       acts={
-        <button type="button" className="primary" onClick={() => setCreating(true)}>
+        <Act className="primary" onClick={() => setCreating(true)}>
           New credential
-        </button>
+        </Act>
       }
     >
       {(scope) => (
@@ -56,21 +57,16 @@ function List({ account }: Scope) {
             <div className="row">
               <span className="row-title">{row.friendly_name || row.sid}</span>
               <span className="acts">
-                <button
-                  type="button"
-                  aria-label={`Edit ${row.friendly_name || row.sid}`}
-                  onClick={() => setOpen({ of: row, act: 'edit' })}
-                >
+                <Act aria-label={`Edit ${row.friendly_name || row.sid}`} onClick={() => setOpen({ of: row, act: 'edit' })}>
                   Edit
-                </button>
-                <button
-                  type="button"
+                </Act>
+                <Act
                   className="danger"
                   aria-label={`Delete ${row.friendly_name || row.sid}`}
                   onClick={() => setOpen({ of: row, act: 'delete' })}
                 >
                   Delete
-                </button>
+                </Act>
               </span>
               <span className="row-note">
                 {[row.type, row.sandbox?.toLowerCase() === 'true' && 'sandbox', row.sid].filter(Boolean).join(' · ')}

@@ -5,6 +5,7 @@ import { postActionEvents } from '../../../src/events/names.ts'
 import { useAct } from '../act.ts'
 import { type Delivery, post } from '../api.ts'
 import { useCurrentService } from '../current.ts'
+import { Act } from '../parts/act.tsx'
 import { announce } from '../parts/announce.tsx'
 import { copy, Field, Loading, Problem, SelectField, Sid, StatusBadge } from '../parts/basics.tsx'
 import { lastAttempt, sentTo } from '../parts/delivery-link.tsx'
@@ -12,6 +13,7 @@ import { FilterForm } from '../parts/filter-form.tsx'
 import { FormDialog } from '../parts/form-dialog.tsx'
 import { PagedList } from '../parts/paged-list.tsx'
 import { type DeliveryFilters, deliveries, delivery, placeOf, queryClient } from '../queries.ts'
+import { useRefusal } from '../rights.ts'
 import { Dates, Time, useNow } from '../time.tsx'
 
 const listRoute = getRouteApi('/deliveries')
@@ -50,17 +52,12 @@ export function Deliveries() {
         <h1>Deliveries</h1>
         <div className="acts">
           <TargetsLink />
-          <button type="button" onClick={() => setSendingFailed(true)}>
+          <Act needs="act" onClick={() => setSendingFailed(true)}>
             Send failed ones again
-          </button>
-          <button
-            type="button"
-            className="primary"
-            disabled={ids.length === 0 || again.isPending}
-            onClick={() => again.mutate(ids)}
-          >
+          </Act>
+          <Act needs="act" className="primary" disabled={ids.length === 0 || again.isPending} onClick={() => again.mutate(ids)}>
             Send again{ids.length > 0 && ` (${ids.length})`}
-          </button>
+          </Act>
         </div>
       </header>
       <FilterForm of={filters} filtered={filtered} onApply={(search) => void navigate({ search })}>
@@ -192,6 +189,7 @@ function TargetsLink() {
 
 /** One delivery: what was sent where, and how it went. */
 export function OneDelivery() {
+  const unreadable = useRefusal('text')
   const { id } = oneRoute.useParams()
   const one = useQuery(delivery(id))
   const navigate = oneRoute.useNavigate()
@@ -221,9 +219,9 @@ export function OneDelivery() {
           <button type="button" onClick={() => copy(JSON.stringify(row, null, 2), 'The delivery')}>
             Copy as JSON
           </button>
-          <button type="button" className="primary" disabled={again.isPending} onClick={() => again.mutate()}>
+          <Act needs="act" className="primary" disabled={again.isPending} onClick={() => again.mutate()}>
             Send again
-          </button>
+          </Act>
         </div>
       </header>
       <Problem error={again.error} />
@@ -276,6 +274,7 @@ export function OneDelivery() {
       </section>
       <section>
         <h2>Parameters</h2>
+        {unreadable !== null && <p>{unreadable}</p>}
         <dl className="facts params">
           {Object.entries(row.params).map(([name, value]) => (
             <div key={name}>

@@ -4,6 +4,7 @@ import { useState } from 'react'
 import { remove } from '../api.ts'
 import { type Mailbox, mailPath, mails, oneMail, type SentMail, type SentMailWithSource } from '../mail.ts'
 import { nameAmong } from '../names.ts'
+import { Act } from '../parts/act.tsx'
 import { Empty, Loading, Problem, Sid } from '../parts/basics.tsx'
 import { FormDialog } from '../parts/form-dialog.tsx'
 import { size } from '../parts/size.ts'
@@ -23,9 +24,9 @@ export function CaughtMail() {
       <header className="page-header">
         <h1>Caught mail</h1>
         {list.data && list.data.length > 0 && (
-          <button type="button" className="danger" onClick={() => setClearing(true)}>
+          <Act needs="act" ofAll className="danger" onClick={() => setClearing(true)}>
             Forget all
-          </button>
+          </Act>
         )}
       </header>
       <Problem error={info.error ?? list.error} retry={() => void list.refetch()} />

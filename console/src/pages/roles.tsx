@@ -4,6 +4,7 @@ import { notFor, type Permission, permissions } from '../../../src/resources/per
 import { useAct } from '../act.ts'
 import { post, type Role, remove, servicePath } from '../api.ts'
 import { type ServiceConfiguration, serviceConfiguration } from '../configuration.ts'
+import { Act } from '../parts/act.tsx'
 import { announce } from '../parts/announce.tsx'
 import { Dialog, Field, Loading, Problem, SelectField, Sid } from '../parts/basics.tsx'
 import { ConfigPage, type Scope } from '../parts/config-page.tsx'
@@ -18,9 +19,9 @@ export function Roles() {
     <ConfigPage
       title="Roles"
       acts={
-        <button type="button" className="primary" onClick={() => setCreating(true)}>
+        <Act className="primary" onClick={() => setCreating(true)}>
           New role
-        </button>
+        </Act>
       }
     >
       {(scope) => (
@@ -140,9 +141,9 @@ function Matrix({ account, service, type, roles, uses }: MatrixProps) {
       </section>
       <Problem error={save.error} />
       <div className="acts">
-        <button type="button" className="primary" disabled={changed.length === 0 || save.isPending} onClick={() => save.mutate()}>
+        <Act className="primary" disabled={changed.length === 0 || save.isPending} onClick={() => save.mutate()}>
           Save{changed.length > 0 && ` (${changed.length})`}
-        </button>
+        </Act>
         {changed.length > 0 && (
           <button type="button" disabled={save.isPending} onClick={() => setEdits(new Map())}>
             Undo
@@ -199,9 +200,9 @@ function OneRole({ account, service, role, use, onClose }: OneRoleProps) {
             form: { FriendlyName: friendly_name, Type: type, Permission: role.permissions },
           }}
         />
-        <button type="button" className="danger" disabled={use !== undefined} onClick={() => setDeleting(true)}>
+        <Act className="danger" disabled={use !== undefined} onClick={() => setDeleting(true)}>
           Delete
-        </button>
+        </Act>
       </div>
     </Dialog>
   )

@@ -6,6 +6,7 @@ import { Empty, Field, Problem, SelectField } from '../parts/basics.tsx'
 import { FilterForm } from '../parts/filter-form.tsx'
 import { PagedList } from '../parts/paged-list.tsx'
 import { accounts, found, type SearchFilters, server } from '../queries.ts'
+import { useMay } from '../rights.ts'
 import { Time } from '../time.tsx'
 
 const route = getRouteApi('/search')
@@ -19,6 +20,8 @@ const groups = [
 
 /** What was found in all accounts. What is looked for is in the URL. */
 export function Search() {
+  const mayRead = useMay('text')
+  const shown = groups.filter(([type]) => type !== 'message' || mayRead)
   const filters = route.useSearch()
   const navigate = route.useNavigate()
   const all = useQuery(accounts)
@@ -52,7 +55,7 @@ export function Search() {
           onChange={(event) => event.currentTarget.form?.requestSubmit()}
         >
           <option value="">all</option>
-          {groups.map(([type, name]) => (
+          {shown.map(([type, name]) => (
             <option key={type} value={type}>
               {name.toLowerCase()}
             </option>
@@ -78,7 +81,7 @@ export function Search() {
       ) : kind ? (
         <Group key={JSON.stringify(filters)} filters={filters} name={kind[1]} size={50} />
       ) : (
-        groups.map(([type, name]) => (
+        shown.map(([type, name]) => (
           <Group key={JSON.stringify({ ...filters, type })} filters={{ ...filters, type }} name={name} size={5} isPart />
         ))
       )}

@@ -3,6 +3,7 @@ import { Link, useNavigate } from '@tanstack/react-router'
 import { useState } from 'react'
 import { post, remove, servicePath } from '../api.ts'
 import { account, type ServiceConfiguration, service, serviceConfiguration, serviceConfigurationPath } from '../configuration.ts'
+import { Act } from '../parts/act.tsx'
 import { Loading, Problem, Sid } from '../parts/basics.tsx'
 import { ConfigPage, type Scope } from '../parts/config-page.tsx'
 import { CopyResource } from '../parts/copy-resource.tsx'
@@ -60,9 +61,9 @@ function Itself({ account: of, service: sid }: Scope) {
           resource={itself.data}
           makes={{ path: '/v1/Services', form: { FriendlyName: friendly_name } }}
         />
-        <button type="button" className="danger" disabled={isDefault} onClick={() => setDeleting(true)}>
+        <Act className="danger" disabled={isDefault} onClick={() => setDeleting(true)}>
           Delete
-        </button>
+        </Act>
       </div>
       {deleting && (
         <FormDialog

@@ -3,6 +3,7 @@ import { Link, useNavigate } from '@tanstack/react-router'
 import { useState } from 'react'
 import { post, type Service } from '../api.ts'
 import { account, servicePages } from '../configuration.ts'
+import { Act } from '../parts/act.tsx'
 import { Field } from '../parts/basics.tsx'
 import { ConfigPage, type Scope } from '../parts/config-page.tsx'
 import { FormDialog } from '../parts/form-dialog.tsx'
@@ -17,9 +18,9 @@ export function Services() {
     <ConfigPage
       title="Services"
       acts={
-        <button type="button" className="primary" onClick={() => setCreating(true)}>
+        <Act className="primary" onClick={() => setCreating(true)}>
           New service
-        </button>
+        </Act>
       }
     >
       {(scope) => (

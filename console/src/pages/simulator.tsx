@@ -4,6 +4,7 @@ import { type FormEvent, useState } from 'react'
 import { useAct } from '../act.ts'
 import { post } from '../api.ts'
 import { channels } from '../channels.ts'
+import { Act } from '../parts/act.tsx'
 import { announce } from '../parts/announce.tsx'
 import { Field, Loading, Problem, SelectField, TextField, textsOf } from '../parts/basics.tsx'
 import { Phone } from '../parts/phone.tsx'
@@ -164,9 +165,9 @@ function Writer({ account, way, from, to, onWay, onReceived }: WriterProps) {
       <TextField label="Text" name="text" rows={4} required={!hasFiles} />
       {hasFiles && <Field label="Files" name="files" type="file" multiple />}
       <Problem error={send.error} />
-      <button type="submit" className="primary" disabled={send.isPending}>
+      <Act needs="act" type="submit" className="primary" disabled={send.isPending}>
         {send.isPending ? 'Handing it over …' : 'Send'}
-      </button>
+      </Act>
     </form>
   )
 }

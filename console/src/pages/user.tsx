@@ -5,6 +5,7 @@ import { post, remove, servicePath } from '../api.ts'
 import { type User, user, userConversations, userPath } from '../configuration.ts'
 import { changedAttributes, indented } from '../json.ts'
 import { nameAmong } from '../names.ts'
+import { Act } from '../parts/act.tsx'
 import { AttributesField } from '../parts/attributes-field.tsx'
 import { Field, Loading, Problem, Sid, StateBadge } from '../parts/basics.tsx'
 import { ConfigPage, type Scope } from '../parts/config-page.tsx'
@@ -62,9 +63,9 @@ function Itself({ account, service }: Scope) {
       </dl>
       <pre className="code">{indented(attributes)}</pre>
       <div className="acts">
-        <button type="button" onClick={() => setOpen('edit')}>
+        <Act needs="act" onClick={() => setOpen('edit')}>
           Edit
-        </button>
+        </Act>
         <CopyResource
           account={account}
           path={userPath(service, sid)}
@@ -79,9 +80,9 @@ function Itself({ account, service }: Scope) {
             },
           }}
         />
-        <button type="button" className="danger" onClick={() => setOpen('delete')}>
+        <Act needs="act" className="danger" onClick={() => setOpen('delete')}>
           Delete
-        </button>
+        </Act>
       </div>
       <h2>Conversations</h2>
       <Conversations account={account} service={service} sid={sid} />

@@ -4,6 +4,7 @@ import { useState } from 'react'
 import { useAct } from '../act.ts'
 import { post, servicePath } from '../api.ts'
 import { serviceConfiguration, type User, type UserConversation, user, userConversations, userPages } from '../configuration.ts'
+import { Act } from '../parts/act.tsx'
 import { AttributesField } from '../parts/attributes-field.tsx'
 import { Field, Problem } from '../parts/basics.tsx'
 import { ConfigPage, type Scope } from '../parts/config-page.tsx'
@@ -22,9 +23,9 @@ export function Users() {
     <ConfigPage
       title="Users"
       acts={
-        <button type="button" className="primary" onClick={() => setCreating(true)}>
+        <Act needs="act" className="primary" onClick={() => setCreating(true)}>
           New user
-        </button>
+        </Act>
       }
     >
       {(scope) => (

@@ -2,8 +2,10 @@ import { useRef, useState } from 'react'
 import { useAct } from '../act.ts'
 import { type Participant, post } from '../api.ts'
 import { isolated } from '../names.ts'
+import { useRefusal } from '../rights.ts'
 import { useSetting } from '../settings.ts'
 import { useActing, useShown } from '../shown.tsx'
+import { Act } from './act.tsx'
 import { Problem } from './basics.tsx'
 
 export function nameOf({ identity, messaging_binding, sid }: Participant): string {
@@ -42,6 +44,8 @@ export function Composer({ people, onSent }: { readonly people: readonly Partici
     const body = text.current?.value ?? ''
     if (body.trim() !== '' && !send.isPending) send.mutate(body)
   }
+  const refusal = useRefusal('act')
+  if (refusal !== null) return <p className="composer-note">{refusal}</p>
   if (state === 'closed') return <p className="composer-note">This conversation is closed: nothing can be written to it.</p>
   return (
     <form
@@ -88,9 +92,9 @@ export function Composer({ people, onSent }: { readonly people: readonly Partici
           />{' '}
           with webhooks
         </label>
-        <button type="submit" className="primary" disabled={send.isPending}>
+        <Act needs="act" type="submit" className="primary" disabled={send.isPending}>
           Send
-        </button>
+        </Act>
       </div>
     </form>
   )

@@ -4,6 +4,7 @@ import { Fragment, type ReactNode } from 'react'
 import { useCurrentService } from '../current.ts'
 import { placeOf } from '../queries.ts'
 import '../configuration.css'
+import { useRefusal } from '../rights.ts'
 import { Loading, Problem } from './basics.tsx'
 
 /** What a page of the configuration is about. */
@@ -44,6 +45,9 @@ export function ConfigPage({ title, acts, children }: ConfigPageProps) {
 
 /** The pages of the configuration, by what they are about. */
 function Pages({ account, service }: Scope) {
+  const mayRun = useRefusal('read', true) === null
+  const mayManage = useRefusal('manage', true) === null
+  const mayAudit = useRefusal('audit', true) === null
   const ofAccount = { params: { account }, activeOptions: { exact: true } }
   const ofService = { params: { service }, activeOptions: { exact: true } }
   return (
@@ -90,10 +94,13 @@ function Pages({ account, service }: Scope) {
       <Link to="/accounts" activeOptions={{ exact: true }}>
         Accounts
       </Link>
-      <Link to="/installation">Nodes and storage</Link>
-      <Link to="/audit" search={{}} activeOptions={{ includeSearch: false }}>
-        Audit log
-      </Link>
+      {mayRun && <Link to="/installation">Nodes and storage</Link>}
+      {mayManage && <Link to="/operators">Operators</Link>}
+      {mayAudit && (
+        <Link to="/audit" search={{}} activeOptions={{ includeSearch: false }}>
+          Audit log
+        </Link>
+      )}
     </nav>
   )
 }

@@ -1,7 +1,7 @@
 import { useQuery } from '@tanstack/react-query'
 import { Link, Outlet, useNavigate, useRouterState } from '@tanstack/react-router'
 import { type RefObject, useEffect, useRef, useState } from 'react'
-import { aSid, remove } from '../api.ts'
+import { aSid } from '../api.ts'
 import { useCurrentService } from '../current.ts'
 import { useLive } from '../live.ts'
 import { accounts, placeOf, services } from '../queries.ts'
@@ -9,6 +9,7 @@ import { type Choice, type Name, useSetting } from '../settings.ts'
 import { Announcements } from './announce.tsx'
 import { Problem } from './basics.tsx'
 import { Palette } from './palette.tsx'
+import { SignOut } from './sign-out.tsx'
 
 /** What every page has: where one is, where one can go, and looking for a SID. */
 export function Frame() {
@@ -76,7 +77,7 @@ function ConversationsLink() {
 }
 
 const ofConfiguration =
-  /^(?:\/console)?\/(?:accounts|audit|installation|services\/\w+(?:\/(?:users|roles|webhooks|notifications|bindings)|\/?$))/
+  /^(?:\/console)?\/(?:accounts|audit|installation|operators|services\/\w+(?:\/(?:users|roles|webhooks|notifications|bindings)|\/?$))/
 
 function ConfigurationLink() {
   const service = useCurrentService()
@@ -194,14 +195,7 @@ function Settings() {
         <Setting name="theme" label="Theme" words={{ system: 'as the system', light: 'light', dark: 'dark' }} />
         <Setting name="time" label="Times" words={{ relative: 'relative', absolute: 'absolute' }} />
         <Setting name="zone" label="Zone" words={{ local: 'local', utc: 'UTC' }} />
-        <button
-          type="button"
-          onClick={() => {
-            void remove('/admin/v1/session').then(() => location.reload())
-          }}
-        >
-          Sign out
-        </button>
+        <SignOut />
       </div>
     </>
   )

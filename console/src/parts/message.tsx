@@ -6,6 +6,7 @@ import { isolated } from '../names.ts'
 import { mediaLink, receipts } from '../queries.ts'
 import { useActing, useShown } from '../shown.tsx'
 import { Time } from '../time.tsx'
+import { Act } from './act.tsx'
 import { AttributesField } from './attributes-field.tsx'
 import { copy, Problem, StatusBadge, TextField } from './basics.tsx'
 import { nameOf } from './composer.tsx'
@@ -51,12 +52,12 @@ export function MessageBubble({ message, people, deliveries, isMarked }: BubbleP
           <button type="button" className="quiet" aria-expanded={details} onClick={() => setDetails(!details)}>
             Details
           </button>
-          <button type="button" className="quiet" disabled={state === 'closed'} onClick={() => setOpen('edit')}>
+          <Act needs="act" className="quiet" disabled={state === 'closed'} onClick={() => setOpen('edit')}>
             Edit
-          </button>
-          <button type="button" className="quiet" disabled={state === 'closed'} onClick={() => setOpen('delete')}>
+          </Act>
+          <Act needs="act" className="quiet" disabled={state === 'closed'} onClick={() => setOpen('delete')}>
             Delete
-          </button>
+          </Act>
         </span>
       </header>
       {body !== null && (

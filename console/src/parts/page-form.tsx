@@ -1,5 +1,6 @@
 import { type ReactNode, useId } from 'react'
 import { useAct } from '../act.ts'
+import { Act } from './act.tsx'
 import { announce } from './announce.tsx'
 import { Problem } from './basics.tsx'
 
@@ -27,9 +28,9 @@ export function PageForm({ of, act = 'Save', done, run, children }: PageFormProp
       <div key={JSON.stringify(of)}>{children}</div>
       <Problem error={mutation.error} />
       <footer>
-        <button type="submit" className="primary" disabled={mutation.isPending}>
+        <Act type="submit" className="primary" disabled={mutation.isPending}>
           {act}
-        </button>
+        </Act>
       </footer>
     </form>
   )

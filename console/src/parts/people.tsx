@@ -4,6 +4,7 @@ import { type Form, type Participant, post, remove, type V1Page } from '../api.t
 import { changedAttributes } from '../json.ts'
 import { roles } from '../queries.ts'
 import { useActing, useShown } from '../shown.tsx'
+import { Act } from './act.tsx'
 import { AttributesField } from './attributes-field.tsx'
 import { Field, Loading, Problem } from './basics.tsx'
 import { nameOf } from './composer.tsx'
@@ -50,24 +51,24 @@ export function People({ members, list: people }: PeopleProps) {
                   .join(' · ')}
               </small>
             </div>
-            <button
-              type="button"
+            <Act
+              needs="act"
               className="quiet"
               aria-label={`Edit ${nameOf(one)}`}
               disabled={state === 'closed'}
               onClick={() => setEditing(one)}
             >
               Edit
-            </button>
-            <button
-              type="button"
+            </Act>
+            <Act
+              needs="act"
               className="quiet"
               aria-label={`Remove ${nameOf(one)}`}
               disabled={state === 'closed'}
               onClick={() => setLeaving(one)}
             >
               Remove
-            </button>
+            </Act>
           </li>
         ))}
       </ul>
@@ -76,9 +77,9 @@ export function People({ members, list: people }: PeopleProps) {
           Load more participants
         </button>
       )}
-      <button type="button" disabled={state === 'closed'} onClick={() => setAdding(true)}>
+      <Act needs="act" disabled={state === 'closed'} onClick={() => setAdding(true)}>
         Add a participant
-      </button>
+      </Act>
       {adding && (
         <FormDialog
           title="Add a participant"

@@ -6,6 +6,7 @@ import { type Media, pathOf, post } from '../api.ts'
 import { mediaLink, server } from '../queries.ts'
 import { type ThreadMessage, thread } from '../threads.ts'
 import { Time } from '../time.tsx'
+import { Act } from './act.tsx'
 import { announce } from './announce.tsx'
 import { Empty, Field, Loading, Problem, StatusBadge } from './basics.tsx'
 import { FormDialog } from './form-dialog.tsx'
@@ -126,15 +127,15 @@ function Reported({ account, receipt: { channel_message_sid, status, error_code 
         {(reports[status] ?? []).map((to) => {
           const fails = to === 'failed' || to === 'undelivered'
           return (
-            <button
+            <Act
               key={to}
-              type="button"
+              needs="act"
               className="quiet"
               disabled={act.isPending}
               onClick={() => (fails ? setFailing(to) : act.mutate(to))}
             >
               {to}
-            </button>
+            </Act>
           )
         })}
       </div>

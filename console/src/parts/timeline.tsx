@@ -14,6 +14,8 @@ interface TimelineProps {
   readonly messages: readonly Message[]
   readonly deliveries: readonly Delivery[]
   readonly isPending: boolean
+  /** Whether who looks may not see messages. */
+  readonly isHidden: boolean
   readonly error: unknown
   readonly retry: () => void
   /** The message that was looked for: it is brought into view, and marked. */
@@ -32,7 +34,7 @@ interface Entry {
 
 /** Messages, what has happened between them and what was sent about it, on one line of time. The latest is at the bottom. */
 export function Timeline(props: TimelineProps) {
-  const { messages, isPending, error, retry, at, older, newer } = props
+  const { messages, isPending, isHidden, error, retry, at, older, newer } = props
   const [count, setCount] = useState(0)
   const box = useRef<HTMLDivElement>(null)
   const latest = messages[0]?.sid
@@ -75,7 +77,7 @@ export function Timeline(props: TimelineProps) {
           )}
           <Problem error={error} retry={retry} />
           {isPending && <Loading what="messages" />}
-          {!isPending && messages.length === 0 && (
+          {!isPending && !isHidden && messages.length === 0 && (
             <Empty title="No messages yet">
               <p>Write one below, or with an SDK: it appears at once.</p>
             </Empty>
