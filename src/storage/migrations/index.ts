@@ -30,10 +30,10 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0020-retention': step(() => import('./0020-retention.ts')),
   '0021-audit': step(() => import('./0021-audit.ts')),
   '0022-operators': step(() => import('./0022-operators.ts')),
-  '0028-search-by-words': step(() => import('./0028-search-by-words.ts')),
-  '0027-erasure-files': step(() => import('./0027-erasure-files.ts')),
   '0023-restricted-keys': step(() => import('./0023-restricted-keys.ts')),
-  '0026-mirror': step(() => import('./0026-mirror.ts')),
+  '0024-mirror': step(() => import('./0024-mirror.ts')),
+  '0025-erasure-files': step(() => import('./0025-erasure-files.ts')),
+  '0026-search-by-words': step(() => import('./0026-search-by-words.ts')),
 }
 
 function step(load: () => Promise<Migration>): Migration {
