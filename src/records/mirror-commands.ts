@@ -46,7 +46,8 @@ export const failedTargets = shape<OfAccount & { limit: number }>()((db, a) =>
     .selectAll()
     .where('account_sid', '=', a.account_sid)
     .where('attempts', '>', 0)
-    .orderBy('date_created')
+    .orderBy('attempts', 'desc')
+    .orderBy('key', 'desc')
     .limit(a.limit),
 )
 export const intentsOfAccount = shape<OfAccount & { limit: number }>()((db, a) =>

@@ -27,4 +27,5 @@ export async function up(db: Kysely<unknown>): Promise<void> {
     .addPrimaryKeyConstraint('mirror_work_key', ['account_sid', 'key'])
     .execute()
   await db.schema.createIndex('mirror_work_by_due').on('mirror_work').columns(['account_sid', 'date_due', 'key']).execute()
+  await db.schema.createIndex('mirror_work_by_attempts').on('mirror_work').columns(['account_sid', 'attempts', 'key']).execute()
 }
