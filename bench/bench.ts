@@ -2,12 +2,14 @@ import { cpus } from 'node:os'
 import { chatPart } from './chat-part.ts'
 import { Child } from './child.ts'
 import { clientsPart } from './clients/part.ts'
+import { held } from './compare.ts'
 import { consolePart } from './console-part.ts'
 import { consoleFilling } from './console-population.ts'
 import { crashingFile, crashPart } from './crash-part.ts'
 import { deliveriesPart } from './deliveries-part.ts'
 import { formatFigure } from './figures.ts'
 import { benchFolder, fsyncMs } from './folder.ts'
+import { limitsPart } from './limits-part.ts'
 import { loadPart } from './load-part.ts'
 import { mailPart } from './mail-part.ts'
 import { movingPart } from './moving/part.ts'
@@ -53,6 +55,7 @@ async function onFiles(sink: Child<Sink>, options: Options, folder: string): Pro
   if (parts.has('search')) goals.push(...(await searchPart(sink, options, folder)))
   if (parts.has('moving'))
     goals.push(...(await movingPart(options.moved, folder, async (name) => `sqlite:${folder}/${name}/parley.db`)))
+  if (parts.has('limits')) goals.push(...(await limitsPart(sink, options, folder)))
   if (parts.has('mail')) await mailPart(sink.ready, options, folder)
   if (parts.has('crash')) goals.push(...(await crashPart(sink.ready, options, crashingFile(`${folder}/crash.db`))))
   return goals
@@ -102,6 +105,7 @@ if (options) {
   const goals = await bench(options)
   console.log(heading('Goals'))
   console.log(goalsTable(goals))
+  if (options.recorded) console.log(await held(goals, options.recorded))
   console.log(`\n${formatFigure((performance.now() - startMs) / 60_000)} minutes`)
   process.exit()
 } else console.log(help)

@@ -11,8 +11,8 @@ const burst_ms: Readonly<Record<number, number>> = { 1: 500, 64: 800, 256: 500 }
 const hot = 1000
 
 /** Groups of cells that are compared. Groups and the cells of a group run in random order. */
-function groups(large_rows: number): Cell[][] {
-  return [1, 64, 256].flatMap((connections) => {
+function groups(large_rows: number, connections: readonly number[]): Cell[][] {
+  return connections.flatMap((connections) => {
     const goals = connections === 64
     const cells = (operation: string, workload: Workload, names: readonly Name[], webhook?: Cell['webhook']): Cell[] =>
       names.map((contestant) => ({ operation, contestant, connections, workload, ...(webhook && { webhook }) }))
@@ -42,7 +42,7 @@ function groups(large_rows: number): Cell[][] {
 }
 
 export async function loadPart(field: Field, generator: Child<object>, options: Options): Promise<Goal[]> {
-  const everything = groups(field.large.population.rows)
+  const everything = groups(field.large.population.rows, options.goals_only ? [64] : [1, 64, 256])
     .map((group) => group.filter(({ operation }) => operation.includes(options.operation)))
     .filter((group) => group.length > 0)
   const results = new Results()

@@ -11,6 +11,7 @@ export const parts = [
   'clients',
   'mail',
   'search',
+  'limits',
   'moving',
   'crash',
 ] as const
@@ -30,6 +31,10 @@ export interface Options {
   readonly moved: number
   /** Factor on the length of all measurements. */
   readonly scale: number
+  /** Only with 64 connections, which the goals are for. */
+  readonly goals_only: boolean
+  /** Compares the ratios of CPU time with the recorded ones, or records them; null: neither. */
+  readonly recorded: 'compare' | 'record' | null
   readonly crash_rounds: number
   /** Folder of the databases; null: a new temporary folder on disk. */
   readonly folder: string | null
@@ -42,6 +47,9 @@ export interface Options {
 }
 
 export const help = `npm run bench -- [options]
+  --compare        a short run of the load and chat parts, whose ratios of CPU time are held against those of bench/figures.json:
+                   prints what is worse by more than 10 %
+  --record         the same run, whose ratios are written there
   --quick          small and short, to check that everything runs; the figures mean nothing
   --database URL   postgres://…: runs the bench for PostgreSQL in new databases on that server, as a user who may create
                    databases; postgres: on a server that the bench starts
@@ -72,21 +80,34 @@ export function readOptions(args: readonly string[]): Options | undefined {
       profile: { type: 'string' },
       database: { type: 'string' },
       before: { type: 'string' },
+      compare: { type: 'boolean', default: false },
+      record: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
     },
   })
   if (values.help) return undefined
   const { quick, database = null } = values
+  const recorded = values.record ? 'record' : values.compare ? 'compare' : null
   if (database !== null && !/^(postgres|postgres(ql)?:\/\/.+)$/.test(database))
     throw new Error('--database must be postgres or postgres://…')
   const crash_rounds = wholeNumber('crash', values.crash, values.only?.includes('crash') ? 200 : 0)
   return {
-    parts: chosenParts(database === null ? parts : shared_parts, values.only, crash_rounds > 0),
-    rounds: wholeNumber('rounds', values.rounds, quick ? 2 : 9),
+    parts: chosenParts(
+      database === null ? parts : shared_parts,
+      values.only ?? (recorded ? 'load,chat' : undefined),
+      crash_rounds > 0,
+    ),
+    rounds: wholeNumber('rounds', values.rounds, quick ? 2 : recorded ? 3 : 9),
     operation: values.operation,
-    rows: wholeNumber('rows', values.rows, quick ? 10_000 : database === null || values.only === 'console' ? 1_000_000 : 100_000),
+    rows: wholeNumber(
+      'rows',
+      values.rows,
+      quick || recorded ? 10_000 : database === null || values.only === 'console' ? 1_000_000 : 100_000,
+    ),
     moved: wholeNumber('rows', values.rows, quick ? 1000 : 20_000),
-    scale: quick ? 0.1 : 1,
+    scale: quick ? 0.1 : recorded ? 0.6 : 1,
+    goals_only: recorded !== null,
+    recorded,
     crash_rounds,
     folder: values.folder ?? null,
     profile: values.profile ?? null,
