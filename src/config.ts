@@ -232,7 +232,7 @@ const declarations = {
     env: 'PARLEY_OPENID_CLIENT_SECRET',
     description: 'secret of that client',
     default: { words: 'none: a public client', value: none },
-    parse: matching(/^[\x20-\x7e]{1,512}$/, 'at most 512 printable characters'),
+    parse: matching(/^[\x21-\x7e]{1,512}$/, 'up to 512 printable characters without spaces'),
   }),
   openidScope: declare({
     env: 'PARLEY_OPENID_SCOPE',
