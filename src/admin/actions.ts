@@ -53,6 +53,8 @@ const actions: Readonly<Record<string, string | readonly [action: string, table:
   'POST /mail': ['inbound_mail.created', 'messages'],
   'DELETE /mail': 'mail.cleared',
   'POST /session': 'session.created',
+  // The browser comes back from the provider by a read.
+  'GET /session/openid/callback': 'session.created',
   'DELETE /session': 'session.ended',
   'POST /session/links': 'session_link.created',
   'POST /gateway': 'gateway.opened',

@@ -7,7 +7,7 @@ import { maskedInput, sidOrMasked } from '../audit/masking.ts'
 import type { Installation } from '../installation/open.ts'
 import { isJsonObject, parseJsonObject } from '../json.ts'
 import { isSid, randomSid } from '../sids.ts'
-import { type Action, actionOf, isStep, isTraffic, viewOf } from './actions.ts'
+import { type Action, actionOf, isNamed, isStep, isTraffic, viewOf } from './actions.ts'
 
 /** Who acts where no server runs: the command line, on the database itself. */
 const commandLine = {
@@ -49,7 +49,7 @@ export function addAuditing(
   }
 
   admin.addHook('onRequest', async (request) => {
-    if (isRead(request) || request.is404) return
+    if (request.is404 || (isRead(request) && !isNamed(request.method, pathOf(request)))) return
     acts.set(request, audit.begin(actOf(request, actionOf(request.method, pathOf(request)))))
   })
   // Calls back: what comes after it runs inside the act.
@@ -68,7 +68,8 @@ export function addAuditing(
       acts.delete(request)
       // Anybody may call it: only what was let in is an act. Refused credentials are counted elsewhere.
       if (request.routeOptions.config.access === 'anyone') {
-        if (statusCode >= 400 || (request.method !== 'POST' && !(await operator.hasSession(request)))) return payload
+        const isEntered = { POST: true, GET: request.access !== null }[request.method] ?? (await operator.hasSession(request))
+        if (statusCode >= 400 || !isEntered) return payload
         // Who it is has turned out meanwhile.
         acting.act = { ...acting.act, actor: actorOf(request) }
       }

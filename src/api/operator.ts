@@ -206,6 +206,11 @@ export class Operator {
     throttle?.check(address, null, '')
     const member = await openId.finish(url, attempt).catch((error: unknown) => {
       throttle?.failed(address, null)
+      const agent = request.headers['user-agent'] ?? null
+      this.#options.logins?.onFailedLogin(
+        { address, username: null },
+        { interface: 'console', kind: 'operator', name: null, agent },
+      )
       throw error
     })
     // A second header of the name: the browser loses one cookie and gets the other.

@@ -170,6 +170,12 @@ describe('nobody is signed in', () => {
     // Whoever has kept the cookie and the address.
     const again = await fetch(back, { redirect: 'manual', headers: { cookie } })
     expect([again.headers.get('location'), again.headers.getSetCookie().length]).toEqual(['/console#problem=refused', 1])
+    const { entries } = await scene.server.admin('GET', '/audit')
+    expect(entries).toMatchObject([
+      { action: 'credentials.refused', actor: { type: 'operator', id: 'unknown' }, outcome: 'refused' },
+      { action: 'session.created', actor: { type: 'operator', id: 'openid:ada', name: 'Ada' }, outcome: 'success' },
+    ])
+    expect(JSON.stringify(entries)).not.toContain(new URL(back).searchParams.get('code'))
   })
 
   test.each([
