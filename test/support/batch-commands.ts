@@ -8,7 +8,7 @@ import { shape } from '../../src/storage/shapes.ts'
 const byName = rowsBy('installation', ['name'])
 const blockByAddress = rowsBy('mail_blocks', ['account_sid', 'address'])
 const removalBySid = rowsBy('removals', ['sid'])
-const removalByService = rowsBy('removals', ['service_sid'])
+const removalByBoth = rowsBy('removals', ['service_sid', 'sid'])
 const recount = updateRow('removals', ['sid', 'date_created'], ['date_created'])
 const increment = shape<{ sid: string }>()((db, a) =>
   db.updateTable('removals').set({ date_created: sql`date_created + 1` }).where('sid', '=', a.sid),
@@ -116,7 +116,7 @@ export const commands = {
   async countUp(tx: Tx, { sid, by, way }: { readonly sid: string; readonly by: 'sid' | 'service_sid'; readonly way: string }) {
     if (way === 'read first') await tx.one(removalBySid, { sid })
     const find = () =>
-      by === 'sid' ? tx.hold(removalBySid, { sid }, 'change') : tx.hold(removalByService, { service_sid: `of ${sid}` }, 'change')
+      by === 'sid' ? tx.hold(removalBySid, { sid }, 'change') : tx.hold(removalByBoth, { service_sid: `of ${sid}`, sid }, 'change')
     const row = await find()
     if (!row) throw new Error('there is no such row')
     if (way === 'in the database') await tx.run(increment, { sid })
