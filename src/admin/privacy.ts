@@ -1,13 +1,14 @@
 import { randomBytes } from 'node:crypto'
 import { Readable } from 'node:stream'
 import type { FastifyPluginAsync, FastifyRequest } from 'fastify'
+import { callerOf, installationAccess } from '../api/rights.ts'
 import { milliseconds } from '../dates.ts'
 import type { Installation } from '../installation/open.ts'
 import { parseStored } from '../json.ts'
 import { packageVersion } from '../package.ts'
 import { counted } from '../privacy/belongings.ts'
 import { disclose, type Line } from '../privacy/disclose.ts'
-import { erasureOfAccount, erasuresOfAccount, startOf } from '../privacy/erasures.ts'
+import { boundsOf, erasureOfAccount, erasuresOfAccount, startOf } from '../privacy/erasures.ts'
 import { hasAddress, hashPurpose, type Person, personOf, type Subject, subjectHash } from '../privacy/person.ts'
 import { addressType } from '../resources/conversations/address-formats.ts'
 import { newSid } from '../sids.ts'
@@ -35,6 +36,8 @@ interface OfErasure {
   Params: { sid: string; id: string }
 }
 interface Query {
+  status?: ErasureRow['status']
+  dry_run?: boolean
   before?: string
   limit?: number
 }
@@ -49,6 +52,7 @@ interface Body extends Named {
 }
 
 const modes = ['redact', 'delete'] as const
+const statuses = ['waiting', 'running', 'failed', 'done'] as const
 const tags = ['Privacy'] as const
 const ofAccount = path({ sid: 'SID of the account' })
 const nullableInstant = { type: ['string', 'null'], format: 'date-time' } as const
@@ -58,7 +62,7 @@ const erasure = object('Erasure', {
   account_sid: sid('account', 'SID of the account'),
   status: {
     type: 'string',
-    enum: ['waiting', 'running', 'failed', 'done'],
+    enum: statuses,
     description: '`failed`: it is tried again at `date_retry`',
   },
   dry_run: { type: 'boolean', description: 'It only counts' },
@@ -68,8 +72,9 @@ const erasure = object('Erasure', {
   pseudonym: { type: 'string', description: 'What stands in place of the author of redacted messages' },
   requested_by: {
     type: 'string',
-    enum: ['operator token', 'console', 'ledger'],
-    description: '`ledger`: done before, and once more after a restore',
+    description:
+      'The id of the operator, as `SignedIn` has it. With the operator token of the installation it is `operator token` or, for ' +
+      'a browser that has signed in with it, `console`. `ledger`: done before, and once more after a restore',
   },
   reference: { type: ['string', 'null'] },
   step: { type: ['string', 'null'], description: 'The kind of rows that is being looked through' },
@@ -142,6 +147,8 @@ const listErasures: OperationSchema = {
   querystring: {
     type: 'object',
     properties: {
+      status: { enum: statuses, description: 'Only those of this status' },
+      dry_run: { type: 'boolean', description: 'Only those that count, or only those that erase' },
       before: { ...shortText, description: 'Only those before this id' },
       limit: { type: 'integer', minimum: 1, maximum: 1000, default: 50 },
     },
@@ -237,9 +244,10 @@ export function privacyRoutes({
       { schema: listErasures, config: needsInAccount('manage') },
       async (request, reply) => {
         const { sid: account_sid } = request.params
-        const { before = '~', limit = 50 } = request.query
+        const { status, dry_run, before = '~', limit = 50 } = request.query
         if (!(await database.read.one(accountBySid, { sid: account_sid }))) return notFound(reply)
-        const rows = await database.read.all(erasuresOfAccount, { account_sid, before, limit: limit + 1 })
+        const only = { ...boundsOf(status, dry_run), account_sid, before }
+        const rows = await database.read.all(erasuresOfAccount, { ...only, limit: limit + 1 })
         const page = rows.slice(0, limit)
         return { erasures: page.map(toJson), next_before: rows.length > limit ? (page.at(-1)?.id ?? null) : null }
       },
@@ -286,9 +294,11 @@ function isAbout(person: Person, text: string): boolean {
   return hasAddress(person, text) || person.names.some((name) => text.includes(name))
 }
 
-/** What has authorized the request: there is one operator. */
-function requesterOf({ headers }: FastifyRequest): string {
-  return headers.authorization === undefined ? 'console' : 'operator token'
+/** Returns who asks for an erasure. The token of the installation is nobody's own: how it came is said then. */
+function requesterOf(request: FastifyRequest): string {
+  const { id } = callerOf(request)
+  if (id !== installationAccess.id) return id
+  return request.headers.authorization === undefined ? 'console' : 'operator token'
 }
 
 function toJson(row: ErasureRow) {

@@ -1,3 +1,4 @@
+import { sql } from 'kysely'
 import { parseStored } from '../json.ts'
 import { long, type Tx } from '../storage/database.ts'
 import { insert, rowsBy, updateRow } from '../storage/rows.ts'
@@ -10,12 +11,37 @@ import type { Person } from './person.ts'
 export const erasureOfAccount = rowsBy('erasures', ['account_sid', 'id'])
 export const erasureById = rowsBy('erasures', ['id'])
 
+/** Between which values a status lies, and `dry_run`. */
+interface Bounds {
+  readonly from_status: string
+  readonly to_status: string
+  readonly from_dry_run: number
+  readonly to_dry_run: number
+}
+
+/** Returns what selects a status and those that only count or only erase; undefined: whichever. One query serves them all. */
+export function boundsOf(status?: ErasureRow['status'], dryRun?: boolean): Bounds {
+  return {
+    from_status: status ?? '',
+    to_status: status ?? '~',
+    from_dry_run: Number(dryRun ?? 0),
+    to_dry_run: Number(dryRun ?? 1),
+  }
+}
+
+/** A bound need be no status. */
+const anyText = sql<string>`status`
+
 /** Newest first, those before an id. */
-export const erasuresOfAccount = shape<{ account_sid: string; before: string; limit: number }>()((db, a) =>
+export const erasuresOfAccount = shape<Bounds & { account_sid: string; before: string; limit: number }>()((db, a) =>
   db
     .selectFrom('erasures')
     .selectAll()
     .where('account_sid', '=', a.account_sid)
+    .where(anyText, '>=', a.from_status)
+    .where(anyText, '<=', a.to_status)
+    .where('dry_run', '>=', a.from_dry_run)
+    .where('dry_run', '<=', a.to_dry_run)
     .where('id', '<', a.before)
     .orderBy('id', 'desc')
     .limit(a.limit),

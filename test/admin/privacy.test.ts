@@ -85,6 +85,26 @@ describe('an erasure', () => {
     expect((await ask(tenant, 'GET', `/accounts/${server.account_sid}/erasures/${ids[0]}`)).status).toBe(404)
   })
 
+  test('is found by its status and by whether it only counts', async ({ tenant }) => {
+    const dry = await erased(tenant, { identity: 'a', dry_run: true })
+    const done = await erased(tenant, { identity: 'a' })
+    const found = async (query: string) =>
+      (await ask(tenant, 'GET', `${pathOf(tenant)}?${query}`)).body.erasures.map(({ id }: { id: string }) => id)
+    expect(await found('status=done')).toEqual([done.id, dry.id])
+    expect(await found('status=failed')).toEqual([])
+    expect(await found('dry_run=true&status=done')).toEqual([dry.id])
+    expect(await found('dry_run=false')).toEqual([done.id])
+    for (const query of ['status=gone', 'status=', 'dry_run=perhaps', 'dry_run=1&dry_run=0']) {
+      expect((await ask(tenant, 'GET', `${pathOf(tenant)}?${query}`)).status, query).toBe(400)
+    }
+  })
+
+  test('names the operator who asked for it', async ({ server, tenant }) => {
+    const { sid, token } = (await ask(server, 'POST', '/operators', { name: 'Ada', role: 'admin' })).body
+    const asked = await ask(tenant, 'POST', pathOf(tenant), { identity: 'a', dry_run: true }, token)
+    expect(asked.body.requested_by).toBe(sid)
+  })
+
   test('says who asked for it, and refuses a reference that names the person', async ({ tenant }) => {
     const named = { address: '+15550001234', reference: 'about whatsapp:+15550001234' }
     expect(await ask(tenant, 'POST', pathOf(tenant), named)).toEqual({
