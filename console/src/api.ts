@@ -245,11 +245,16 @@ export function onSignedOut(listener: () => void): () => void {
   return () => signedOut.delete(listener)
 }
 
-async function request(
+async function request(method: string, path: string, options?: Options): Promise<unknown> {
+  return parsed(await (await send(method, path, options)).text())
+}
+
+/** Returns a response that is no refusal. */
+async function send(
   method: string,
   path: string,
   { account, form, json, mail, webhooks, signal }: Options = {},
-): Promise<unknown> {
+): Promise<Response> {
   const given =
     form && Object.entries(form).flatMap(([name, value]) => [value ?? []].flat().map((text): [string, string] => [name, text]))
   const response = await fetch(path, {
@@ -268,11 +273,9 @@ async function request(
     if (error.name === 'AbortError') throw error
     throw new RefusedError(0, 'The server cannot be reached. Is it running?', null)
   })
-  const text = await response.text()
-  const body = parsed(text)
-  if (response.ok) return body
+  if (response.ok) return response
   if (response.status === 401 && path !== '/admin/v1/session') for (const listener of signedOut) listener()
-  throw refusal(response, body)
+  throw refusal(response, parsed(await response.text()))
 }
 
 function parsed(text: string): unknown {
@@ -297,6 +300,14 @@ export async function get<T>(path: string, options?: Options): Promise<T> {
 
 export async function post<T>(path: string, options?: Options): Promise<T> {
   return (await request('POST', path, options)) as T
+}
+
+/** Sends a request whose response is a file. */
+export async function postForFile(path: string, json: object): Promise<Blob> {
+  const response = await send('POST', path, { json })
+  return response.blob().catch(() => {
+    throw new RefusedError(0, 'The connection has ended before the file was complete. Try again.', null)
+  })
 }
 
 export async function put<T>(path: string, options?: Options): Promise<T> {

@@ -10,6 +10,7 @@ import {
 } from '@tanstack/react-router'
 import { useEffect } from 'react'
 import type { AuditFilters, BindingFilters } from './configuration.ts'
+import type { ErasureFilters } from './erasures.ts'
 import { Clock } from './pages/clock.tsx'
 import { Conversation } from './pages/conversation.tsx'
 import { Conversations } from './pages/conversations.tsx'
@@ -44,6 +45,7 @@ const root = createRootRoute({
 })
 
 const mailPages = () => import('./pages/mail.tsx')
+const privacyPages = () => import('./pages/privacy.tsx')
 const channelPages = () => import('./pages/channels.tsx')
 
 const routes = [
@@ -166,6 +168,17 @@ const routes = [
     getParentRoute: () => root,
     path: '/accounts/$account/credentials',
     component: lazyRouteComponent(() => import('./pages/credentials.tsx'), 'Credentials'),
+  }),
+  createRoute({
+    getParentRoute: () => root,
+    path: '/accounts/$account/privacy',
+    validateSearch: (search): ErasureFilters => textsAmong(search, ['status', 'dry_run']),
+    component: lazyRouteComponent(privacyPages, 'Privacy'),
+  }),
+  createRoute({
+    getParentRoute: () => root,
+    path: '/accounts/$account/privacy/$erasure',
+    component: lazyRouteComponent(privacyPages, 'OneErasure'),
   }),
   createRoute({
     getParentRoute: () => root,

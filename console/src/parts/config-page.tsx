@@ -47,6 +47,7 @@ export function ConfigPage({ title, acts, children }: ConfigPageProps) {
 function Pages({ account, service }: Scope) {
   const mayRun = useRefusal('read', true) === null
   const mayManage = useRefusal('manage', true) === null
+  const mayErase = useRefusal('manage') === null
   const mayAudit = useRefusal('audit', true) === null
   const ofAccount = { params: { account }, activeOptions: { exact: true } }
   const ofService = { params: { service }, activeOptions: { exact: true } }
@@ -90,6 +91,11 @@ function Pages({ account, service }: Scope) {
       <Link to="/accounts/$account/credentials" {...ofAccount}>
         Credentials
       </Link>
+      {mayErase && (
+        <Link to="/accounts/$account/privacy" params={{ account }} search={{}} activeOptions={{ includeSearch: false }}>
+          Privacy
+        </Link>
+      )}
       <p>Installation</p>
       <Link to="/accounts" activeOptions={{ exact: true }}>
         Accounts

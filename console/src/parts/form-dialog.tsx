@@ -7,6 +7,8 @@ interface FormDialogProps<T> {
   readonly title: string
   readonly act: string
   readonly danger?: boolean
+  /** While it cannot be done yet. */
+  readonly disabled?: boolean
   /** What is said when it is done; it may depend on what came of it. */
   readonly done: string | ((result: T) => string)
   /** `given`: what the texts leave out: several choices of one name. */
@@ -16,7 +18,7 @@ interface FormDialogProps<T> {
 }
 
 /** A dialog with one act. It stays open, and says why, when the server refuses. */
-export function FormDialog<T>({ title, act, danger, done, run, onClose, children }: FormDialogProps<T>) {
+export function FormDialog<T>({ title, act, danger, disabled = false, done, run, onClose, children }: FormDialogProps<T>) {
   const mutation = useAct({
     mutationFn: (form: HTMLFormElement) => run(textsOf(form), new FormData(form)),
     onSuccess: (result) => {
@@ -38,7 +40,7 @@ export function FormDialog<T>({ title, act, danger, done, run, onClose, children
           <button type="button" onClick={onClose}>
             Cancel
           </button>
-          <button type="submit" className={danger ? 'danger' : 'primary'} disabled={mutation.isPending}>
+          <button type="submit" className={danger ? 'danger' : 'primary'} disabled={disabled || mutation.isPending}>
             {act}
           </button>
         </footer>

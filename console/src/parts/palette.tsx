@@ -1,7 +1,9 @@
+import { useQuery } from '@tanstack/react-query'
 import { useNavigate } from '@tanstack/react-router'
 import { type KeyboardEvent, useId, useState } from 'react'
 import { aSid } from '../api.ts'
 import { useCurrentService } from '../current.ts'
+import { placeOf } from '../queries.ts'
 import { useSetting } from '../settings.ts'
 import { Dialog } from './basics.tsx'
 
@@ -14,6 +16,7 @@ interface Command {
 export function Palette({ onClose }: { readonly onClose: () => void }) {
   const navigate = useNavigate()
   const service = useCurrentService()
+  const account = useQuery({ ...placeOf(service ?? ''), enabled: service !== undefined }).data?.account_sid
   const [theme, setTheme] = useSetting('theme')
   const [zone, setZone] = useSetting('zone')
   const [time, setTime] = useSetting('time')
@@ -35,6 +38,10 @@ export function Palette({ onClose }: { readonly onClose: () => void }) {
       run: () => service && void navigate({ to: '/services/$service/simulator', params: { service }, search: {} }),
     },
     { name: 'Caught mail', run: () => void navigate({ to: '/mail' }) },
+    {
+      name: 'Privacy: erasures and disclosures',
+      run: () => account && void navigate({ to: '/accounts/$account/privacy', params: { account }, search: {} }),
+    },
     { name: 'Audit log', run: () => void navigate({ to: '/audit', search: {} }) },
     { name: 'Refused acts', run: () => void navigate({ to: '/audit', search: { outcome: 'refused' } }) },
     { name: 'Search', run: () => void navigate({ to: '/search', search: {} }) },
