@@ -8,6 +8,7 @@ import { Loading, Problem } from './parts/basics.tsx'
 import { SignOut } from './parts/sign-out.tsx'
 import * as queries from './queries.ts'
 import { queryClient } from './queries.ts'
+import { useMay } from './rights.ts'
 import { router } from './router.tsx'
 import { applyTheme } from './settings.ts'
 import './style.css'
@@ -34,7 +35,8 @@ function forgetSignedIn(): void {
 /** The pages, or signing in. Whoever is signed out meanwhile comes back to the same page. */
 function Console() {
   const session = useQuery(queries.session)
-  const info = useQuery({ ...queries.server, enabled: Boolean(session.data?.operator) })
+  const mayRead = useMay('read')
+  const info = useQuery({ ...queries.server, enabled: mayRead })
   useEffect(() => onSignedOut(forgetSignedIn), [])
   if (session.data?.operator === null) {
     const enter = () => {
@@ -43,7 +45,8 @@ function Console() {
     }
     return <SignIn code={code} openId={session.data.openid} problem={problem} onDone={enter} />
   }
-  if (!info.data) {
+  // Some may see no more than the audit log.
+  if (!session.data || (mayRead && !info.data)) {
     const error = session.error ?? info.error
     const retry = () => void (session.error ? session.refetch() : info.refetch())
     return (

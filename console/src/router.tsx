@@ -19,6 +19,7 @@ import { Search } from './pages/search.tsx'
 import { Empty, Loading, Problem } from './parts/basics.tsx'
 import { Frame } from './parts/frame.tsx'
 import { accounts, type ConversationFilters, type DeliveryFilters, placeOf, type SearchFilters, server } from './queries.ts'
+import { useMay } from './rights.ts'
 
 /** Keeps the texts among the search parameters of these names: a URL may have been edited by hand. */
 function textsAmong<N extends string>(search: Readonly<Record<string, unknown>>, names: readonly N[]): { [Name in N]?: string } {
@@ -215,11 +216,13 @@ declare module '@tanstack/react-router' {
   }
 }
 
-/** The conversations of the first account. */
+/** The conversations of the first account, or what there is for those who may not see them. */
 function Start() {
-  const info = useQuery(server)
-  const all = useQuery(accounts)
+  const mayRead = useMay('read')
+  const info = useQuery({ ...server, enabled: mayRead })
+  const all = useQuery({ ...accounts, enabled: mayRead })
   const first = all.data?.find(({ sid }) => sid === info.data?.first_account_sid) ?? all.data?.[0]
+  if (!mayRead) return <Navigate to="/audit" search={{}} replace />
   if (first) {
     return (
       <Navigate to="/services/$service/conversations" params={{ service: first.default_chat_service_sid }} search={{}} replace />

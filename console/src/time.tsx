@@ -1,6 +1,7 @@
 import { useQuery } from '@tanstack/react-query'
 import { createContext, type ReactNode, useContext, useEffect, useMemo, useState } from 'react'
 import { server } from './queries.ts'
+import { useMay } from './rights.ts'
 import { useSetting } from './settings.ts'
 
 /** The time of the server, which a test may have moved; it is redrawn each second. */
@@ -8,7 +9,8 @@ const Now = createContext(Date.now())
 
 /** One interval for the whole page. */
 export function NowProvider({ children }: { readonly children: ReactNode }) {
-  const { data, dataUpdatedAt } = useQuery(server)
+  // Who may not ask for it has the time of the browser.
+  const { data, dataUpdatedAt } = useQuery({ ...server, enabled: useMay('read') })
   const offset = data ? Date.parse(data.now) - dataUpdatedAt : 0
   const [local, setLocal] = useState(Date.now)
   useEffect(() => {

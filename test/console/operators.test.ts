@@ -1,6 +1,7 @@
 import { afterAll, expect } from 'vitest'
 import { ask } from '../support/admin.ts'
-import { closeBrowser, expectLooks, newVisitor, signIn, test } from './support.ts'
+import { violationsOf } from '../support/console.ts'
+import { closeBrowser, expectLooks, newVisitor, signIn, test, wider } from './support.ts'
 
 afterAll(closeBrowser)
 
@@ -74,12 +75,60 @@ test('a viewer sees what there is, no text and no act that works, and is told wh
   await visitor.close()
 })
 
-test('an auditor is told what is missing, and can sign out', async ({ server }) => {
-  const { token } = (await ask(server, 'POST', '/operators', { name: 'Auditor', role: 'auditor' })).body
+test('an auditor is led to the audit log, sees nothing else and is told why, and can sign out', async ({ server, tenant }) => {
+  const { sid, token } = (await ask(server, 'POST', '/operators', { name: 'Auditor', role: 'auditor' })).body
+  for (const dark of [false, true]) {
+    const visitor = await newVisitor(server, { width: 360, dark })
+    const page = await visitor.open()
+    // What may be seen is asked for, and nothing else.
+    const refused: string[] = []
+    page.on('response', (response) => {
+      if (response.status() === 403) refused.push(response.url())
+    })
+    await signIn(page, token)
+    await page.waitForURL(/\/console\/audit$/)
+    const entries = page.getByRole('list', { name: 'Entries' }).getByRole('listitem')
+    await entries.filter({ hasText: 'operator.created' }).first().waitFor()
+    await page.getByLabel('Target').fill(sid)
+    await page.getByRole('button', { name: 'Filter' }).click()
+    await page.waitForURL((url) => url.searchParams.get('target') === sid)
+    await expect.poll(() => entries.allTextContents()).toEqual([expect.stringContaining('operator.created')])
+    await page.reload()
+    await expect.poll(() => entries.count()).toBe(1)
+    await page.getByRole('button', { name: 'Verify' }).click()
+    await page.getByText(/All is well: \d+ entries are as they were written/).waitFor()
+    expect(await page.getByRole('navigation').getByRole('link').allTextContents()).toEqual(['Audit log'])
+    for (const name of ['Account', 'Service'])
+      expect(await page.locator('header').getByLabel(name, { exact: true }).count()).toBe(0)
+    expect(await violationsOf(page)).toEqual([])
+    expect(await page.evaluate(wider)).toEqual([])
+
+    await page.goto(`${server.url}/console/accounts/${tenant.account_sid}/privacy`)
+    await page.getByText('Your role auditor may not see this.').waitFor()
+    expect(await violationsOf(page)).toEqual([])
+    expect(await page.evaluate(wider)).toEqual([])
+    await page.getByRole('main').getByRole('link', { name: 'audit log' }).click()
+    await entries.first().waitFor()
+    await page.getByRole('link', { name: 'Parley' }).click()
+    await page.waitForURL(/\/console\/audit$/)
+    expect(refused).toEqual([])
+    await page.getByRole('button', { name: 'Settings' }).click()
+    await page.getByText('Signed in as Auditor (auditor)').waitFor()
+    await page.getByRole('button', { name: 'Sign out' }).click()
+    await page.getByLabel('Operator token').waitFor()
+    expect(visitor.errors).toEqual([])
+    await visitor.close()
+  }
+})
+
+test('an auditor of some accounts is told that the audit log is about all', async ({ server, tenant }) => {
+  const given = { name: 'Auditor of one', role: 'auditor', accounts: [tenant.account_sid] }
+  const { token } = (await ask(server, 'POST', '/operators', given)).body
   const visitor = await newVisitor(server)
   const page = await visitor.open()
   await signIn(page, token)
-  await page.getByText('this needs the right read, which the role auditor does not have').waitFor()
+  await page.getByText('this is for operators of all accounts').waitFor()
+  await page.getByRole('button', { name: 'Settings' }).click()
   await page.getByRole('button', { name: 'Sign out' }).click()
   await page.getByLabel('Operator token').waitFor()
   await visitor.close()

@@ -22,17 +22,13 @@ export function Audit() {
         </button>
       }
     >
-      {() => (
-        <>
-          <Problem error={verify.error} />
-          {verify.data && (
-            <p className={verify.data.ok ? '' : 'invalid'} role="status">
-              {`${verify.data.ok ? 'All is well' : 'The log is not as it was written'}: ${verify.data.finding}.`}
-            </p>
-          )}
-          <Entries />
-        </>
+      <Problem error={verify.error} />
+      {verify.data && (
+        <p className={verify.data.ok ? '' : 'invalid'} role="status">
+          {`${verify.data.ok ? 'All is well' : 'The log is not as it was written'}: ${verify.data.finding}.`}
+        </p>
       )}
+      <Entries />
     </ConfigPage>
   )
 }

@@ -4,7 +4,7 @@ import { Fragment, type ReactNode } from 'react'
 import { useCurrentService } from '../current.ts'
 import { placeOf } from '../queries.ts'
 import '../configuration.css'
-import { useRefusal } from '../rights.ts'
+import { useMay, useRefusal } from '../rights.ts'
 import { Loading, Problem } from './basics.tsx'
 
 /** What a page of the configuration is about. */
@@ -17,27 +17,31 @@ interface ConfigPageProps {
   readonly title: string
   /** What can be done to all of it; beside the title. */
   readonly acts?: ReactNode
-  readonly children: (scope: Scope) => ReactNode
+  /** What is about no account and no service is also shown to those who may see none. */
+  readonly children: ReactNode | ((scope: Scope) => ReactNode)
 }
 
 /** A page of the configuration: of the account or the service that its path names, or of the installation. */
 export function ConfigPage({ title, acts, children }: ConfigPageProps) {
   const { account, service: named } = useParams({ strict: false })
+  const mayRead = useMay('read')
   const service = useCurrentService()
   const place = useQuery({ ...placeOf(named ?? account ?? service ?? ''), enabled: (named ?? account ?? service) !== undefined })
   const scope = place.data && { account: place.data.account_sid, service: place.data.service_sid }
+  const isOfAll = typeof children !== 'function'
   return (
-    <main className="configuration">
-      {scope ? <Pages {...scope} /> : <div />}
+    <main className={mayRead ? 'configuration' : undefined}>
+      {scope ? <Pages {...scope} /> : mayRead && <div />}
       <div className="configuration-page">
         <header className="page-header">
           <h1>{title}</h1>
-          {scope && acts && <div className="acts">{acts}</div>}
+          {(scope || isOfAll) && acts && <div className="acts">{acts}</div>}
         </header>
         <Problem error={place.error} retry={() => void place.refetch()} />
-        {place.isPending && <Loading what={title.toLowerCase()} />}
+        {place.isPending && !isOfAll && <Loading what={title.toLowerCase()} />}
         {/* Of another account or service everything is read anew. */}
-        {scope && <Fragment key={`${scope.account} ${scope.service}`}>{children(scope)}</Fragment>}
+        {scope && !isOfAll && <Fragment key={`${scope.account} ${scope.service}`}>{children(scope)}</Fragment>}
+        {isOfAll && children}
       </div>
     </main>
   )

@@ -5,14 +5,61 @@ import { aSid } from '../api.ts'
 import { useCurrentService } from '../current.ts'
 import { useLive } from '../live.ts'
 import { accounts, placeOf, services } from '../queries.ts'
+import { useMay, useRefusal } from '../rights.ts'
 import { type Choice, type Name, useSetting } from '../settings.ts'
 import { Announcements } from './announce.tsx'
-import { Problem } from './basics.tsx'
+import { Empty, Problem } from './basics.tsx'
 import { Palette } from './palette.tsx'
 import { SignOut } from './sign-out.tsx'
 
-/** What every page has: where one is, where one can go, and looking for a SID. */
+/** What every page has: where one is, and where one can go. */
 export function Frame() {
+  return useMay('read') ? <Everything /> : <AuditOnly />
+}
+
+/** For those who may not see what there is, but what was done to it. */
+function AuditOnly() {
+  // What is shown, rather than where one is going: the next page may have to be loaded first.
+  const shown = useRouterState({ select: ({ matches }) => matches.at(-1)?.routeId })
+  const refusal = useRefusal('read')
+  return (
+    <>
+      <header className="top">
+        <Link to="/" className="brand">
+          Parley
+        </Link>
+        <nav aria-label="Pages">
+          <Link to="/audit" search={{}} activeOptions={{ includeSearch: false }}>
+            Audit log
+          </Link>
+        </nav>
+        <Settings />
+      </header>
+      <div id="page">
+        {shown === '/' || shown === '/audit' ? (
+          <Outlet />
+        ) : (
+          <main>
+            <h1>Not allowed</h1>
+            <Empty title={refusal ?? ''}>
+              <p>
+                You may see the{' '}
+                <Link to="/audit" search={{}}>
+                  audit log
+                </Link>
+                .
+              </p>
+            </Empty>
+          </main>
+        )}
+      </div>
+      <Announcements />
+    </>
+  )
+}
+
+/** With looking for a SID, and following what changes. */
+function Everything() {
   useLive()
   const [palette, setPalette] = useState(false)
   const search = useRef<HTMLInputElement>(null)
