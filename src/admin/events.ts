@@ -107,7 +107,11 @@ class EventFeed {
       'x-content-type-options': 'nosniff',
     })
     response.write(`retry: ${retryMs}\n\n`)
-    const ping = setInterval(() => this.#write(response, ': ping\n\n'), pingMs)
+    const ping = setInterval(() => {
+      // Whoever does not read would keep its connection for ever.
+      if (response.writableEnded) response.destroy()
+      else this.#write(response, ': ping\n\n')
+    }, pingMs)
     const end = setTimeout(() => response.end(), streamMs)
     response.once('close', () => {
       clearInterval(ping)
@@ -181,6 +185,8 @@ class EventFeed {
   }
 
   #write(response: ServerResponse, text: string): void {
+    // It has ended, but its reader has not taken all of it yet: one more write would be an error that nobody catches.
+    if (response.writableEnded) return
     if (response.writableLength > maxUnreadBytes) response.destroy()
     else response.write(text)
   }

@@ -1,3 +1,6 @@
+import type { ServerResponse } from 'node:http'
+import { connect } from 'node:net'
+import { setImmediate as turn } from 'node:timers/promises'
 import fastify from 'fastify'
 import { expect, test as plain } from 'vitest'
 import { eventRoutes } from '../../src/admin/events.ts'
@@ -103,6 +106,39 @@ plain('more than a page can take one by one is one reset', async () => {
   expect((await events.next(() => true)).type).toBe('reset')
   notify([about(1), about(1)], 0)
   expect((await events.next(() => true)).data.sid).toBe(`CH${'1'.padStart(32, '0')}`)
+})
+
+plain('what comes after the end of a stream that its reader has not taken yet does no harm', async () => {
+  const listeners: Listener[] = []
+  await using server = fastify({ forceCloseConnections: true })
+  const responses: ServerResponse[] = []
+  server.decorateRequest('access', null)
+  server.addHook('onRequest', async (request, reply) => {
+    request.access = { ...installationAccess, id: `OP${responses.push(reply.raw)}` }
+  })
+  const subscribe = (listener: Listener) => void listeners.push(listener)
+  await server.register(eventRoutes({ subscribe, read: {} as Reader }), { prefix: '/admin/v1' })
+  const url = await server.listen()
+  // It reads nothing.
+  const silent = connect({ port: Number(new URL(url).port), host: new URL(url).hostname })
+  silent.pause()
+  silent.write('GET /admin/v1/events HTTP/1.1\r\nhost: localhost\r\n\r\n')
+  await expect.poll(() => responses[0]?.headersSent).toBe(true)
+  const [response] = responses
+  const errors: Error[] = []
+  response?.on('error', (error) => errors.push(error))
+  while ((response?.writableLength ?? 0) < 100_000) {
+    response?.write(`: ${'x'.repeat(65_536)}\n\n`)
+    await turn()
+  }
+  await using witness = await followEvents({ url })
+  await witness.next(isOfType('start'))
+  for (const listener of listeners) listener([{ topic: 'access', sid: 'OP1' }, { topic: 'emptied' }], 0)
+  await witness.next(isOfType('reset'))
+  expect(response?.writableEnded).toBe(true)
+  expect(response?.closed).toBe(false)
+  expect(errors).toEqual([])
+  silent.destroy()
 })
 
 test('a stream ends when the server stops, and does not hold it up', async () => {
