@@ -92,12 +92,16 @@ export function adminRoutes({
       const { access } = request.routeOptions.config
       if (access !== 'anyone' && !(await operator.admit(request, reply))) return unauthorized(reply)
       if (request.is404) return notFound(reply)
+    })
+    addAuditing(admin, installation, { prefix: admin.prefix, isCommandLine: limits === null, operator })
+    // What somebody tries without the right is recorded, too.
+    admin.addHook('onRequest', async (request, reply) => {
+      const { access } = request.routeOptions.config
       const refused = access !== undefined && access !== 'anyone' && refuseWithoutRight(access, request, reply)
       if (refused) return refused
       if (isEncoded(request.raw)) throw refuse('encodingNotSupported')
       if (limits) limitBodyTime(request.raw, limits)
     })
-    addAuditing(admin, installation, { prefix: admin.prefix, isCommandLine: limits === null, operator })
     if (limits) admin.addHook('onSend', async (_request, reply) => void reply.raw.setTimeout(limits.writeTimeoutMs))
     admin.setErrorHandler((error: Partial<FastifyError>, _request, reply) => sendError(reply, error, log))
     admin.setNotFoundHandler((_request, reply) => notFound(reply))

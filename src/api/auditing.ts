@@ -1,8 +1,10 @@
 import type { FastifyRequest } from 'fastify'
 import type { Act, AuditLog } from '../audit/log.ts'
 import { sidOrMasked } from '../audit/masking.ts'
+import { isSid } from '../sids.ts'
 import type { Commands } from '../storage/database.ts'
 import { actorOf, originOf } from './actor.ts'
+import { accountHeader } from './operator.ts'
 import { paramsOf } from './respond.ts'
 
 /** What `/v1` needs of the log. */
@@ -18,18 +20,24 @@ const isView = /^(?:List|Fetch)(?:Service)?ConversationMessage$/
  * credentials of an account are its own affair. Resolves when the request may go on.
  */
 export function beginAct(audit: V1Audit, request: FastifyRequest): Promise<void> | undefined {
-  const { operation = '', table = null } = request.routeOptions.config
+  const { operation = '' } = request.routeOptions.config
   if (isView.test(operation)) {
     const { parent0, key } = paramsOf(request)
     return audit.viewed(actOf(audit, request, { action: 'conversation.viewed', sid: parent0 ?? key, table: null }))
   }
+  beginWrite(audit, request)
+  return undefined
+}
+
+/** Begins the act if it is a write: also that of an operator who may not do it. A read that is refused has shown nothing. */
+export function beginWrite(audit: V1Audit, request: FastifyRequest): void {
+  const { operation = '', table = null } = request.routeOptions.config
   const [, verb = '', name = ''] = /^(Create|Update|Delete)(?:Service(?=[A-Z]))?(.+)$/.exec(operation) ?? []
   const past = verbs[verb]
-  if (past === undefined) return undefined
+  if (past === undefined) return
   const { key, ...params } = paramsOf(request)
   const sid = key ?? Object.values(params).at(-1)
   request.acting = audit.begin(actOf(audit, request, { action: `${snake(name)}.${past}`, sid, table }))
-  return undefined
 }
 
 /**
@@ -56,10 +64,16 @@ function actOf(
       sid: about.sid === undefined ? null : sidOrMasked(key, about.sid),
       table: about.table,
     },
-    account_sid: request.account_sid,
+    account_sid: request.account_sid || accountMeant(request),
     request_id: request.request_id,
     input: null,
   }
+}
+
+/** The account that an operator has named who may not act in it. */
+function accountMeant({ headers }: FastifyRequest): string | null {
+  const sid = headers[accountHeader]
+  return typeof sid === 'string' && isSid('account', sid) ? sid : null
 }
 
 function snake(name: string): string {

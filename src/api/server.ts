@@ -6,7 +6,7 @@ import { ApiError, refuse } from '../errors.ts'
 import { longestForm } from '../model/params.ts'
 import type { Span, Tracer } from '../trace.ts'
 import type { Principal } from './admission.ts'
-import { beginAct, endAct } from './auditing.ts'
+import { beginAct, beginWrite, endAct } from './auditing.ts'
 import { noCompilers } from './compilers.ts'
 import type { HostCheck } from './hosts.ts'
 import { type Permissions, permissionRefusal } from './key-permissions.ts'
@@ -204,7 +204,12 @@ function addSurface(v1: FastifyInstance, surface: Surface, options: HttpOptions,
     const cached = otherwise ? undefined : authenticator.cached(request.headers.authorization)
     if (cached) return admit(cached)
     const authenticated = otherwise ?? authenticator.authenticate(request.headers.authorization, addressOf(request))
-    Promise.all([authenticated, options.beforeRequest?.()]).then(([principal]) => admit(principal), done)
+    const refused = (error: Error) => {
+      // What an operator tries without the right is recorded, too.
+      if (byOperator && audit && request.access) beginWrite(audit, request)
+      done(error)
+    }
+    Promise.all([authenticated, options.beforeRequest?.()]).then(([principal]) => admit(principal), refused)
   })
   if (audit) {
     v1.addHook('preHandler', ({ acting }, _reply, done) => (acting ? audit.within(acting, done) : done()))

@@ -109,6 +109,25 @@ test('what is refused has its code, and says nothing of what it would have chang
   expect(await added(server, () => ask(server, 'POST', '/accounts', {}, 'wrong'))).toEqual([])
 })
 
+test('what an operator tries without the right is recorded as theirs', async ({ server }) => {
+  const made = await server.admin('POST', '/operators', { name: 'Vic', role: 'viewer' })
+  const raised = () => ask(server, 'POST', `/operators/${made.sid}`, { role: 'admin' }, made.token)
+  expect(await added(server, raised)).toMatchObject([
+    { action: 'operator.updated', actor_id: made.sid, target_sid: made.sid, outcome: 'refused', code: 403 },
+  ])
+  const headers = { authorization: `Bearer ${made.token}`, 'x-parley-account': server.account_sid }
+  const tried = added(server, async () => {
+    const { status } = await fetch(`${server.url}/v1/Services`, { method: 'POST', headers })
+    expect(status).toBe(403)
+    await expect.poll(async () => (await entries(server)).at(-1)?.action).toBe('service.created')
+  })
+  expect(await tried).toMatchObject([
+    { actor_id: made.sid, account_sid: server.account_sid, interface: 'v1', outcome: 'refused', code: 403 },
+  ])
+  const reads = () => fetch(`${server.url}/v1/Conversations/CH${'0'.repeat(32)}/Messages`, { headers })
+  expect(await added(server, reads)).toEqual([])
+})
+
 test('acts that change no row have what was asked for, without secrets and names', async ({ server }) => {
   const [moved] = await added(server, () => server.admin('POST', '/clock', { advance: 'PT1M' }))
   expect(moved).toMatchObject({ action: 'clock.moved', after: '{"advance":"PT1M"}', outcome: 'success' })
