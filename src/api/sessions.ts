@@ -93,8 +93,11 @@ export class SessionCookies {
     return `${full}=${value}; Path=/; Max-Age=${age}; HttpOnly; SameSite=${sameSite}${secure ? '; Secure' : ''}`
   }
 
-  #openedOf({ headers: { cookie = '' } }: FastifyRequest, suffix: string): Readonly<Record<string, unknown>>[] {
-    const wanted = this.#kinds.flatMap(({ name }) => [name + suffix, `__Host-${name}${suffix}`])
+  #openedOf(request: FastifyRequest, suffix: string): Readonly<Record<string, unknown>>[] {
+    const { cookie = '' } = request.headers
+    // One without the prefix may come from another host of the domain, which signs the browser in as somebody else.
+    const prefixes = isSecure(request) ? ['__Host-'] : ['__Host-', '']
+    const wanted = this.#kinds.flatMap(({ name }) => prefixes.map((prefix) => prefix + name + suffix))
     return cookie.split(';').flatMap((pair) => {
       const [name = '', value = ''] = pair.trim().split('=', 2)
       const opened = wanted.includes(name) ? this.#opened(value) : undefined

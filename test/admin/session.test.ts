@@ -148,6 +148,10 @@ plain('behind a trusted proxy with TLS the cookie is secure', async () => {
   const { cookie, attributes } = await signedIn(server, undefined, { ...ownPage, 'x-forwarded-proto': 'https' })
   expect(attributes).toMatch(/^__Host-parley-[0-9a-f]{8}=.*; Secure$/)
   expect((await send(server, 'GET', '/admin/v1/accounts', { cookie, ...ownPage })).status).toBe(200)
+  // Any host of the domain can give a browser a cookie of that name.
+  const given = { cookie: cookie.replace('__Host-', ''), ...ownPage }
+  expect((await send(server, 'GET', '/admin/v1/accounts', given)).status).toBe(200)
+  expect((await send(server, 'GET', '/admin/v1/accounts', { ...given, 'x-forwarded-proto': 'https' })).status).toBe(401)
 })
 
 plain('a session ends twelve hours after its last use, a link after ten minutes', async () => {
