@@ -13,6 +13,7 @@ const openColumns: ReadonlySet<string> = new Set([
   'webhook_filters',
   'target',
   'messages',
+  'role',
   'default_inactive_timer',
   'default_closed_timer',
 ])

@@ -109,6 +109,15 @@ test('what is refused has its code, and says nothing of what it would have chang
   expect(await added(server, () => ask(server, 'POST', '/accounts', {}, 'wrong'))).toEqual([])
 })
 
+test('the role that an operator is given can be read', async ({ server }) => {
+  const make = () => server.admin('POST', '/operators', { name: 'Una', role: 'viewer' })
+  const [made] = await added(server, make)
+  expect(made?.action).toBe('operator.created')
+  expect(JSON.parse(made?.after ?? '')).toMatchObject({ role: 'viewer', name: expect.stringMatching(/^hmac:/) })
+  const [raised] = await added(server, () => server.admin('POST', `/operators/${made?.target_sid}`, { role: 'admin' }))
+  expect(raised).toMatchObject({ action: 'operator.updated', before: '{"role":"viewer"}', after: '{"role":"admin"}' })
+})
+
 test('what an operator tries without the right is recorded as theirs', async ({ server }) => {
   const made = await server.admin('POST', '/operators', { name: 'Vic', role: 'viewer' })
   const raised = () => ask(server, 'POST', `/operators/${made.sid}`, { role: 'admin' }, made.token)
