@@ -2,6 +2,7 @@ import type { IncomingMessage } from 'node:http'
 import { isIP } from 'node:net'
 import ipaddr from 'ipaddr.js'
 import { hostNameOf, isConversationsHost } from '../urls.ts'
+import { parsedAddress } from './peers.ts'
 
 /** Whether an address is that of a proxy whose headers count. */
 export type ProxyCheck = (address: string) => boolean
@@ -28,7 +29,7 @@ export function proxyCheck(networks: readonly string[]): ProxyCheck | null {
   return (address) => {
     const found = known.get(address)
     if (found !== undefined) return found
-    const parsed = isIP(address) === 0 ? null : ipaddr.process(address)
+    const parsed = parsedAddress(address)
     const trusted = parsed !== null && ranges.some(([range, bits]) => range.kind() === parsed.kind() && parsed.match(range, bits))
     if (known.size < maxKnown) known.set(address, trusted)
     return trusted

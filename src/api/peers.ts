@@ -1,4 +1,4 @@
-import type { Server } from 'node:net'
+import { isIP, type Server } from 'node:net'
 import ipaddr from 'ipaddr.js'
 
 export interface PeerLimits {
@@ -35,11 +35,21 @@ export function limitPeers(server: Server, limits: PeerLimits, onRefused: (addre
 
 /** Whether an address is this machine's own: only programs on it have such. */
 export function isLoopbackAddress(address: string): boolean {
-  return ipaddr.isValid(address) && ipaddr.process(address).range() === 'loopback'
+  return parsedAddress(address)?.range() === 'loopback'
+}
+
+/**
+ * Parses an address of the other end of a connection; null for what is none. Node appends the interface to one of the local link, whose
+ * name may have characters that the parser refuses: `fe80::1%br-lan`, `fe80::1%eth0.100`.
+ */
+export function parsedAddress(address: string) {
+  const [bare = ''] = address.split('%', 1)
+  return isIP(bare) === 0 ? null : ipaddr.process(bare)
 }
 
 /** Returns what connections are counted by. Whoever has an IPv6 address has all of its network of 64 bits. */
 function peerOf(address: string): string {
-  const parsed = ipaddr.process(address)
+  const parsed = parsedAddress(address)
+  if (parsed === null) return address
   return parsed.kind() === 'ipv4' ? parsed.toString() : parsed.toByteArray().slice(0, 8).join('.')
 }
