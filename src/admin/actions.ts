@@ -104,8 +104,11 @@ export function isStep({ name }: Action): boolean {
 /** Reads that show what people have written. */
 const views: Readonly<Record<string, string>> = {
   'GET /search': 'messages.searched',
+  'GET /conversations': 'messages.searched',
   'GET /threads': 'thread.viewed',
+  'GET /deliveries': 'deliveries.viewed',
   'GET /deliveries/:id': 'delivery.viewed',
+  'GET /mail': 'mail.viewed',
   'GET /mail/:mail': 'mail.viewed',
   'GET /mail/:mail/source': 'mail.viewed',
   'GET /mail/:mail/attachments/:index': 'mail.viewed',

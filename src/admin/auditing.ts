@@ -37,7 +37,7 @@ export function addAuditing(
   const actOf = (request: FastifyRequest, { name, table }: Action): Act => {
     const params = Object.entries(paramsOf(request))
     const account = params.find(([, value]) => value !== undefined && isSid('account', value))?.[1] ?? null
-    const target = params.at(-1)?.[1] ?? addressIn(request.query)
+    const target = params.at(-1)?.[1] ?? subjectIn(request.query)
     return {
       ...(isCommandLine ? commandLine : { actor: actorOf(request), from: originOf(request, 'admin') }),
       action: name,
@@ -79,15 +79,23 @@ export function addAuditing(
       } else await audit.finish(acting, result)
       return payload
     }
-    const view = request.method === 'GET' && statusCode < 400 ? viewOf(pathOf(request)) : undefined
+    const isShown = request.method === 'GET' && statusCode < 400 && showsTexts(request, pathOf(request))
+    const view = isShown ? viewOf(pathOf(request)) : undefined
     if (view !== undefined) await audit.viewed(actOf(request, { name: view, table: null }))
     return payload
   })
 }
 
-/** Returns the address that a read is about, as one of threads is. */
-function addressIn(query: unknown): string | undefined {
-  return isJsonObject(query) && typeof query.address === 'string' ? query.address : undefined
+/** Returns what a read is about: an address, as of threads, or a conversation, as of deliveries. */
+function subjectIn(query: unknown): string | undefined {
+  if (!isJsonObject(query)) return undefined
+  return [query.address, query.conversation_sid].find((each) => typeof each === 'string')
+}
+
+/** Whether a read that may show what people have written does so: without the right it does not, nor where no words are looked for. */
+function showsTexts({ access, query }: FastifyRequest, path: string): boolean {
+  if (path === '/conversations' && (!isJsonObject(query) || query.text === undefined)) return false
+  return access?.rights.has('text') ?? false
 }
 
 function isRead({ method }: FastifyRequest): boolean {

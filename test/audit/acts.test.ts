@@ -211,6 +211,26 @@ test('reading messages as the operator is recorded once an hour', async ({ serve
   expect(await added(server, () => ask(server, 'GET', '/search?q=hello'))).toMatchObject([{ action: 'messages.searched' }])
 })
 
+test('lists that show what people have written are recorded, unless the reader sees nothing of it', async ({ server }) => {
+  const { sid } = await server.sdk.conversations.v1.conversations.create({})
+  const { chatServiceSid } = await server.sdk.conversations.v1.conversations(sid).fetch()
+  const { token } = await server.admin('POST', '/operators', { name: 'Wim', role: 'viewer' })
+  const lists = ['/deliveries', `/deliveries?conversation_sid=${sid}`, `/conversations?service_sid=${chatServiceSid}`]
+  const read = async (as?: string) => {
+    for (const path of lists) expect((await ask(server, 'GET', path, undefined, as)).status).toBe(200)
+  }
+  // Another hour than that of other tests.
+  await server.admin('POST', '/clock', { advance: 'PT61M' })
+  expect(await added(server, () => read(token))).toEqual([])
+  expect(await added(server, read)).toMatchObject([
+    { action: 'deliveries.viewed', target_sid: null, actor_id: 'operator' },
+    { action: 'deliveries.viewed', target_sid: sid },
+  ])
+  expect(await added(server, read)).toEqual([])
+  const words = () => ask(server, 'GET', `/conversations?service_sid=${chatServiceSid}&text=secret`)
+  expect(await added(server, words)).toMatchObject([{ action: 'messages.searched', outcome: 'success' }])
+})
+
 test('refused credentials of every surface are recorded, merged, within a minute', async ({ server }) => {
   const basic = (user: string) => ({ authorization: `Basic ${btoa(`${user}:wrong`)}` })
   const refusals = async () => (await entries(server)).filter(({ action }) => action === 'credentials.refused')
