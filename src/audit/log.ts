@@ -58,7 +58,15 @@ export interface Acting {
 export type AuditListener = (added: { readonly action: string; readonly outcome: AuditOutcome; readonly seq: number }) => void
 
 /** Commands that are no act of whoever made the request in which they run. */
-const notActs: ReadonlySet<string> = new Set(['sweep', 'recordDeliveries', 'takeTurn', 'endTurn', 'claimFact', 'appendAudit'])
+const notActs: ReadonlySet<string> = new Set([
+  'sweep',
+  'recordDeliveries',
+  'takeTurn',
+  'endTurn',
+  'claimFact',
+  'appendAudit',
+  'touchOperatorToken',
+])
 
 const hourMs = 3_600_000
 

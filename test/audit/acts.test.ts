@@ -118,6 +118,17 @@ test('the role that an operator is given can be read', async ({ server }) => {
   expect(raised).toMatchObject({ action: 'operator.updated', before: '{"role":"viewer"}', after: '{"role":"admin"}' })
 })
 
+test('a sign-in is that of the operator whose token it is', async ({ server }) => {
+  const made = await server.admin('POST', '/operators', { name: 'Sam', role: 'support' })
+  const signIn = async () => {
+    const { status } = await ask(server, 'POST', '/session', { token: made.token }, null)
+    expect(status).toBe(201)
+  }
+  const entry = { action: 'session.created', actor_id: made.sid, actor_name: 'Sam', interface: 'console', outcome: 'success' }
+  expect(await added(server, signIn)).toMatchObject([entry])
+  expect(await added(server, signIn)).toMatchObject([entry])
+})
+
 test('what an operator tries without the right is recorded as theirs', async ({ server }) => {
   const made = await server.admin('POST', '/operators', { name: 'Vic', role: 'viewer' })
   const raised = () => ask(server, 'POST', `/operators/${made.sid}`, { role: 'admin' }, made.token)
