@@ -189,11 +189,12 @@ function addSurface(v1: FastifyInstance, surface: Surface, options: HttpOptions,
     if (request.method === 'OPTIONS' || surface.withoutCredentials) return proceed()
     const admit = (principal: Principal) => {
       request.account_sid = principal.account_sid
-      // A caller that has disconnected while it was authenticated will not leave any more.
-      if (closed) return proceed()
-      const refusal = admission.enter(request, principal)
-      if (refusal) return done(refusal)
-      entered = principal
+      // A caller that has disconnected while it was authenticated will not leave any more. It may do no more than others all the same.
+      if (!closed) {
+        const refusal = admission.enter(request, principal)
+        if (refusal) return done(refusal)
+        entered = principal
+      }
       const begun = byOperator && audit ? beginAct(audit, request) : undefined
       if (begun) begun.then(() => proceed(), done)
       else proceed(principal.permissions)

@@ -1,10 +1,17 @@
 import { connect } from 'node:net'
 import { text } from 'node:stream/consumers'
+import { pino } from 'pino'
 import twilio from 'twilio'
-import { expect } from 'vitest'
+import { expect, onTestFinished, test as plain } from 'vitest'
+import { readConfig } from '../../src/config.ts'
+import { start } from '../../src/main.ts'
+import { ask } from '../support/admin.ts'
 import { officialOperations } from '../support/contract.ts'
+import { passingDatabase } from '../support/databases.ts'
 import { test } from '../support/fixtures.ts'
 import { sdkFor } from '../support/sdk.ts'
+import { adminToken, auth_token } from '../support/server.ts'
+import { connectTo, head } from '../support/sockets.ts'
 import type { Credentials, Tenant } from '../support/tenant.ts'
 
 /** What permissions call the resources, by the paths below `/v1` and below a service. */
@@ -177,6 +184,47 @@ test('a request is refused before its body arrives', async ({ tenant }) => {
       'content-type: application/x-www-form-urlencoded\r\nconnection: close\r\n\r\n',
   )
   expect(await text(socket)).toMatch(/^HTTP\/1.1 401 .*70051/s)
+})
+
+plain('whoever disconnects while its key is looked up may do no more than others', async () => {
+  const own = await passingDatabase()
+  const lines: string[] = []
+  const log = pino({ level: 'info' }, { write: (line: string) => void lines.push(line) })
+  const config = { ...readConfig({ PORT: '0' }), ...own.config, auth_token, adminToken }
+  const running = await start(config, { log })
+  onTestFinished(async () => {
+    await running.stop()
+    await own.dispose()
+  })
+  const { account, database } = running.installation
+  const { conversations } = sdkFor(running, account.sid, auth_token).conversations.v1
+  const { sid } = await conversations.create({})
+  const { body } = await ask(running, 'POST', `/accounts/${account.sid}/keys`, {
+    policy: { allow: ['/twilio/conversations/roles/list'] },
+  })
+  const [reached, gate] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+  const { read } = database
+  const original = read.one.bind(read)
+  const one: typeof read.one = async (query, args) => {
+    if ('sid' in args && args.sid === body.sid) {
+      reached.resolve()
+      await gate.promise
+    }
+    return original(query, args)
+  }
+  Object.assign(read, { one })
+  const { socket, closed } = connectTo(running.url)
+  const authorization = `Basic ${Buffer.from(`${body.sid}:${body.secret}`).toString('base64')}`
+  socket.write(head('DELETE', `/v1/Conversations/${sid}`, { authorization }))
+  await reached.promise
+  // A caller that only closes its side still waits for the response.
+  socket.resetAndDestroy()
+  await closed
+  await expect.poll(() => lines.some((line) => line.includes('"status":499')), { timeout: 10_000 }).toBe(true)
+  gate.resolve()
+  // A later write: what came before it is done.
+  await conversations.create({})
+  expect((await conversations(sid).fetch()).sid).toBe(sid)
 })
 
 test('a restricted key signs no access tokens', async ({ tenant }) => {
