@@ -5,7 +5,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Logger } from 'pino'
 import { limitWriteTime } from '../api/limits.ts'
 import { baseOf } from '../api/origin.ts'
-import { sendError } from '../api/respond.ts'
+import { pathOf, sendError } from '../api/respond.ts'
 import type { Clock } from '../clock.ts'
 import type { ParleyCommands } from '../commands.ts'
 import { isFailure, refuse } from '../errors.ts'
@@ -46,6 +46,15 @@ export interface ForwarderOptions {
   readonly nudge: () => void
 }
 
+/**
+ * Whether a URL with the path of a request has another path. What may be done was decided by the path as it is, in which `..` and what has
+ * a backslash are names.
+ */
+function isElsewhere({ originalUrl }: FastifyRequest): boolean {
+  const [path = ''] = originalUrl.split('?', 1)
+  return /[\\#]/.test(path) || path.split('/').some((segment) => /^(?:\.|%2e){1,2}$/i.test(segment))
+}
+
 const mediaPath = /^\/v1\/Services\/[^/]+\/Media(?:Set)?(?:\/|$)/
 
 /** Sends requests of programs on to the hosted side, and stores what it answers. */
@@ -65,7 +74,8 @@ export class Forwarder {
     // Files that no message has are on the hosted side only.
     if (isRead && reads === 'here' && !isMedia) return false
     reply.hijack()
-    const work = isRead || isMedia ? this.#pass(request, reply, isMedia) : this.#write(request, reply)
+    const forward = () => (isRead || isMedia ? this.#pass(request, reply, isMedia) : this.#write(request, reply))
+    const work = isElsewhere(request) ? Promise.reject(refuse('notFound', { path: pathOf(request) })) : forward()
     work.catch((error: unknown) => {
       if (reply.raw.headersSent || reply.raw.destroyed) return void reply.raw.destroy()
       sendError(request, reply, error, log)

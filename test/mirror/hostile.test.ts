@@ -7,12 +7,12 @@ import { movedAccount } from '../support/moving.ts'
 const authorization = `Basic ${Buffer.from(`${movedAccount}:${ownToken}`).toString('base64')}`
 
 /** Sends a request as it is; no client would. */
-async function raw(url: string, head: readonly string[], body: string): Promise<number> {
+async function raw(url: string, head: readonly string[], body: string, as = authorization): Promise<number> {
   const { hostname, port } = new URL(url)
   const socket = connect(Number(port), hostname)
   const fixed = [
     `Host: ${hostname}:${port}`,
-    `Authorization: ${authorization}`,
+    `Authorization: ${as}`,
     'Connection: close',
     `Content-Length: ${Buffer.byteLength(body)}`,
   ]
@@ -146,4 +146,29 @@ test('no request makes the mirror fail, or differ', async () => {
   await expectEqual(mirror)
   const others = wall.requests.filter(({ authorization: sent }) => sent === authorization)
   expect(others).toEqual([])
+})
+
+test('no path means something else on the hosted side than what a restricted key is let do here', async () => {
+  await using scene = await startMirrored()
+  const { mirror, hosted } = scene
+  await mirror.call('POST', '/v1/Conversations', { UniqueName: 'one' })
+  const policy = {
+    allow: ['conversations.messages/*', 'users/*', 'users.conversations/*'].map((name) => `/twilio/conversations/${name}`),
+  }
+  const key = await mirror.admin('POST', `/accounts/${movedAccount}/keys`, { policy })
+  const as = `Basic ${btoa(`${key.sid}:${key.secret}`)}`
+  expect(await raw(mirror.url, ['GET /v1/Conversations HTTP/1.1'], '', as)).toBe(401)
+  for (const [method, path] of [
+    ['DELETE', '/v1/Conversations/one/Messages/..'],
+    ['DELETE', '/v1/Conversations/one/Messages/%2E%2e'],
+    ['DELETE', '/v1/Conversations/one/Messages/.'],
+    ['GET', '/v1/Users/../Conversations'],
+    ['GET', '/v1/Users/.%2e/Conversations/one'],
+    ['GET', '/v1/Users/..\\Conversations'],
+    ['GET', '/v1/Users/x\\..\\..\\Conversations'],
+    ['POST', '/v1/Users/..\\Conversations'],
+  ]) {
+    expect(await raw(mirror.url, [`${method} ${path} HTTP/1.1`], '', as), `${method} ${path}`).toBe(404)
+  }
+  expect((await hosted.call('GET', '/v1/Conversations/one')).status).toBe(200)
 })
