@@ -205,12 +205,15 @@ export class Operator {
     const address = addressOf(request)
     throttle?.check(address, null, '')
     const member = await openId.finish(url, attempt).catch((error: unknown) => {
-      throttle?.failed(address, null)
-      const agent = request.headers['user-agent'] ?? null
-      this.#options.logins?.onFailedLogin(
-        { address, username: null },
-        { interface: 'console', kind: 'operator', name: null, agent },
-      )
+      // While the provider is down nobody is refused, and tokens are what one signs in with.
+      if (!(error instanceof OpenIdError && error.problem === 'provider')) {
+        throttle?.failed(address, null)
+        const agent = request.headers['user-agent'] ?? null
+        this.#options.logins?.onFailedLogin(
+          { address, username: null },
+          { interface: 'console', kind: 'operator', name: null, agent },
+        )
+      }
       throw error
     })
     // A second header of the name: the browser loses one cookie and gets the other.

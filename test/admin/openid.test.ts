@@ -221,6 +221,19 @@ describe('nobody is signed in', () => {
     expect(await begin({ server }, before)).toContain(`${provider.issuer}/auth?`)
   })
 
+  test('while the provider is down, which keeps nobody from using a token', async () => {
+    const provider = await startProvider(people)
+    await using server = await startServer({ ...settingsFor(provider), maxFailedLogins: 1 })
+    provider.serve(server.url)
+    const scene = { server, callback: `${server.url}/admin/v1/session/openid/callback` }
+    const visitor = new Visitor()
+    const back = await visitor.signInAt(await begin(scene, visitor), 'ada', scene.callback)
+    await provider.stop()
+    expect(await comeBack(scene, visitor, back)).toEqual(problem('provider'))
+    const { entries } = await server.admin('GET', '/audit')
+    expect(entries).toEqual([])
+  })
+
   test('at a provider that calls itself otherwise', async () => {
     const provider = await startProvider(people)
     await using server = await startServer(
