@@ -1,5 +1,6 @@
 import { setImmediate as turn } from 'node:timers/promises'
 import fc from 'fast-check'
+import { Client } from 'pg'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { ApiError } from '../../src/errors.ts'
 import type { Database, Notice } from '../../src/storage/database.ts'
@@ -350,6 +351,23 @@ describe('migrations', () => {
 
   // An embedded one belongs to the first who opens it.
   postgresOnly('by many at once', () => {
+    test('what a command reads under a lock is not what others have read before it had the lock', async () => {
+      const place = await placed()
+      const { database } = await open(place)
+      onTestFinished(() => database.close())
+      await database.write('put', { name: 'n', value: 'before' })
+      await database.write('startCount', { sid: 'a', service_sid: 'of a' })
+      const other = new Client(place.env.PARLEY_DATABASE_URL)
+      await other.connect()
+      onTestFinished(() => other.end())
+      await other.query(`begin; select * from removals where sid = 'a' for no key update`)
+      const reads = [database.write('glance', { name: 'n' }), database.write('readLocked', { sid: 'a', name: 'n' })]
+      const waiting = `select pid from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`
+      await expect.poll(async () => (await other.query(waiting)).rowCount).toBe(1)
+      await other.query(`update installation set value = 'after' where name = 'n'; commit`)
+      expect(await Promise.all(reads)).toEqual(['before', 'after'])
+    })
+
     test('of twenty that open one new database at once all get it, and it is whole', async () => {
       const place = await placed({ untouched: true })
       const opened = await Promise.all(Array.from({ length: 20 }, () => open(place)))

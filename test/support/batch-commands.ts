@@ -125,6 +125,17 @@ export const commands = {
     return way === 'in the database' ? (await find())?.date_created : row.date_created + 1
   },
 
+  /** Reads a row without a lock. */
+  async glance(tx: Tx, { name }: { readonly name: string }): Promise<string | undefined> {
+    return (await tx.one(byName, { name }))?.value
+  },
+
+  /** Locks one row and then reads another, which only changes under that lock. */
+  async readLocked(tx: Tx, { sid, name }: { readonly sid: string; readonly name: string }): Promise<string | undefined> {
+    await tx.hold(removalBySid, { sid }, 'change')
+    return (await tx.one(byName, { name }))?.value
+  },
+
   /** Takes the whole writer thread down, as running out of memory would. */
   async breakDown(_tx: Tx, _input: null): Promise<void> {
     setImmediate(() => {

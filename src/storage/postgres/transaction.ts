@@ -62,13 +62,22 @@ interface Running {
   /** Writing statements in flight, and whether one has changed a row. */
   writing: number
   written: boolean
+  /** The round in which it has last locked a row in the database: what was read until then may be older than the lock. */
+  locked: number
   outcome: Outcome
 }
 
-/** A row, and the table it is in. */
+/** A row, the table it is in, and the round in which it was locked. */
 interface KnownRow {
   readonly table: string
+  readonly locked: number
   row: object
+}
+
+/** What a query has found, and in which round. */
+interface Found {
+  readonly rows: readonly unknown[]
+  readonly round: number
 }
 
 type Values = Readonly<Record<string, unknown>>
@@ -102,8 +111,10 @@ export class Transaction {
   /** Writes to be sent, by their table. */
   readonly #unsent = new Map<string, readonly PendingQuery[]>()
   /** What plain queries have found, by table: until the transaction writes to it. */
-  readonly #read = new Map<string, Map<string, readonly unknown[]>>()
+  readonly #read = new Map<string, Map<string, Found>>()
   #running = 0
+  /** How many rounds have begun. */
+  #rounds = 0
   /** Why the transaction has to be rolled back. */
   #failure: Error | undefined
   #finished = () => {}
@@ -135,6 +146,7 @@ export class Transaction {
         after: [],
         writing: 0,
         written: false,
+        locked: 0,
         outcome: notRun,
       }),
     )
@@ -219,17 +231,27 @@ export class Transaction {
     const rows = async <R>(shape: AnyShape, args: object, lock: Lock, others?: readonly PendingQuery[]) => [
       ...(await send<R>('read', shape, args, lock, others)).rows,
     ]
-    /** What another command has read already: it could have been read by this one at the same time. */
+    /** What another command has read already: it could have been read by this one at the same time, if it holds no lock from later. */
     const readOnce = async <R>(shape: Shape<never, R>, args: object): Promise<R[]> => {
       if (shape.plain?.verb !== 'select') return rows<R>(shape, args, '')
       const { table } = shape.plain
-      const ofTable = this.#read.get(table) ?? new Map<string, readonly unknown[]>()
+      const ofTable = this.#read.get(table) ?? new Map<string, Found>()
       this.#read.set(table, ofTable)
       const key = `${shape.id} ${JSON.stringify(single(shape, args).values)}`
-      // The key holds the id of this query, so the rows have its type. What is written meanwhile makes the map another one.
-      const found = (ofTable.get(key) as readonly R[] | undefined) ?? (await rows<R>(shape, args, '', this.#unsent.get(table)))
-      ofTable.set(key, found)
+      const known = ofTable.get(key)
+      // The key holds the id of this query, so the rows have its type.
+      if (known && known.round > one.locked) return [...known.rows] as R[]
+      const round = this.#rounds + 1
+      const found = await rows<R>(shape, args, '', this.#unsent.get(table))
+      // What is written meanwhile makes the map another one.
+      ofTable.set(key, { rows: found, round })
       return [...found]
+    }
+    /** Rows that the database locks: what others have read before is not known to be as it is now. */
+    const lockedRows = async <R>(shape: AnyShape, args: object, lock: Lock) => {
+      const found = await rows<R>(shape, args, lock)
+      one.locked = this.#rounds
+      return found
     }
     const reader: Pick<Reader, 'one' | 'all'> = {
       one: async <A extends object, R>(query: Shape<A, R>, args: A) => (await readOnce<R>(query, args))[0],
@@ -239,23 +261,26 @@ export class Transaction {
       ...reader,
       slots: this.#slots,
       searchable: this.#searchable,
-      claim: (query, args) => rows(query, args, ' for update skip locked'),
+      claim: (query, args) => lockedRows(query, args, ' for update skip locked'),
       hold: async <A extends object, R>(query: Shape<A, R>, args: A, how: Hold) => {
         let name = 'sid' in args ? String(args.sid) : undefined
         for (;;) {
           const left = name === undefined ? undefined : this.#left.get(name)
           if (left) one.after = [...one.after, ...left]
+          const known = this.#knownRow(name, query, args)
           // The known row was selected by a query of the same table, and so has its columns.
-          const known = this.#knownRow(name, query, args) as R | undefined
-          const row = known ?? (await rows<R>(query, args, locks[how]))[0]
+          const row = known ? (known.row as R) : (await lockedRows<R>(query, args, locks[how]))[0]
           if (!row) return undefined
           name = nameOf(row, query, args)
           const wait = this.#hold(name, one, how)
           await wait
           // It is read again where whoever had it meanwhile may have changed or removed it.
           if (wait || (!known && this.#left.has(name) && this.#left.get(name) !== left)) continue
+          if (known) one.locked = Math.max(one.locked, known.locked)
           const { plain } = query
-          if (how === 'change' && plain?.verb === 'select' && plain.columns) this.#known.set(name, { table: plain.table, row })
+          if (how === 'change' && plain?.verb === 'select' && plain.columns) {
+            this.#known.set(name, { table: plain.table, row, locked: known?.locked ?? one.locked })
+          }
           return row
         }
       },
@@ -316,11 +341,11 @@ export class Transaction {
   }
 
   /** Returns the row of this name, if it is known and the query would find it. */
-  #knownRow(name: string | undefined, { plain }: AnyShape, args: object): unknown {
+  #knownRow(name: string | undefined, { plain }: AnyShape, args: object): KnownRow | undefined {
     const known = name === undefined ? undefined : this.#known.get(name)
     if (!known || plain?.verb !== 'select' || !plain.columns || plain.table !== known.table) return undefined
     const [found, sought]: Values[] = [{ ...known.row }, { ...args }]
-    return plain.columns.every((column) => found?.[column] === sought?.[column]) ? known.row : undefined
+    return plain.columns.every((column) => found?.[column] === sought?.[column]) ? known : undefined
   }
 
   /** Takes a write over into the known rows. What cannot be told in advance is forgotten. */
@@ -356,6 +381,7 @@ export class Transaction {
   }
 
   async #round(): Promise<void> {
+    this.#rounds++
     const queries = this.#pending
     this.#pending = []
     this.#left.clear()
