@@ -52,7 +52,8 @@ export interface ForwarderOptions {
  */
 function isElsewhere({ originalUrl }: FastifyRequest): boolean {
   const [path = ''] = originalUrl.split('?', 1)
-  return /[\\#]/.test(path) || path.split('/').some((segment) => /^(?:\.|%2e){1,2}$/i.test(segment))
+  // With a scheme and a host, the URL would name another host, or none.
+  return !path.startsWith('/') || /[\\#]/.test(path) || path.split('/').some((segment) => /^(?:\.|%2e){1,2}$/i.test(segment))
 }
 
 const mediaPath = /^\/v1\/Services\/[^/]+\/Media(?:Set)?(?:\/|$)/

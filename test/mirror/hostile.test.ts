@@ -172,3 +172,14 @@ test('no path means something else on the hosted side than what a restricted key
   }
   expect((await hosted.call('GET', '/v1/Conversations/one')).status).toBe(200)
 })
+
+test.each(['POST http://evil.test/v1/Conversations', 'GET https://evil.test/v1/Conversations'])(
+  'a target with a scheme and a host is not sent on: %s',
+  async (request) => {
+    await using scene = await startMirrored()
+    const { mirror, wall } = scene
+    const before = wall.requests.length
+    expect(await raw(mirror.url, [`${request} HTTP/1.1`], '')).toBe(404)
+    expect(wall.requests.slice(before)).toEqual([])
+  },
+)
