@@ -37,7 +37,8 @@ export class Ledger {
     const file = await open(this.#file, 'a', 0o600)
     try {
       // Behind the part of a line, if there is one.
-      await file.write(`\n${JSON.stringify(entry)}\n`)
+      // All of it, or an error: a single write to a full disk may end in the middle.
+      await file.writeFile(`\n${JSON.stringify(entry)}\n`)
       await file.datasync()
     } finally {
       await file.close()
