@@ -17,7 +17,7 @@ import {
 import { services } from '../resources/services/service.ts'
 import type { Database } from '../storage/database.ts'
 import type { MirrorRow } from '../storage/schema.ts'
-import type { HostedClient } from '../transfer/hosted/client.ts'
+import { type HostedClient, HostedClosedError } from '../transfer/hosted/client.ts'
 import { Comparison, type Difference } from './compare.ts'
 import { Forwarder } from './forwarder.ts'
 import type { HostedSender } from './hosted-write.ts'
@@ -107,6 +107,7 @@ export class Mirror implements Worker {
   #isReady: boolean
   #job: string | null = null
   #jobError: string | null = null
+  #jobDone = Promise.resolve()
 
   private constructor(options: MirrorOptions, { state, date_passed }: Pick<MirrorRow, 'state' | 'date_passed'>) {
     this.#options = options
@@ -126,7 +127,9 @@ export class Mirror implements Worker {
     })
     this.#loop = new Loop(
       (signal) => this.#work(signal),
-      (err) => log.error({ err }, 'the mirror failed'),
+      (err) => {
+        if (!(err instanceof HostedClosedError)) log.error({ err }, 'the mirror failed')
+      },
     )
   }
 
@@ -153,9 +156,12 @@ export class Mirror implements Worker {
     if (this.isFollowing) this.#loop.start()
   }
 
+  /** Does not wait for a hosted side that is away: what is being read is read after the next start. */
   async stop(): Promise<void> {
-    await this.#loop.stop()
+    const stopped = this.#loop.stop()
     await this.#options.client.close()
+    await stopped
+    await this.#jobDone
     await this.#options.sender.close()
   }
 
@@ -221,8 +227,10 @@ export class Mirror implements Worker {
     this.#job = job
     this.#jobError = null
     const work = job === 'switch' ? this.#switch(options) : job === 'pass' ? this.#pass() : this.#compare(null)
-    work
+    this.#jobDone = work
+      .then(nothing)
       .catch((err: unknown) => {
+        if (err instanceof HostedClosedError) return
         this.#options.log.error({ err }, `the mirror's ${job} failed`)
         this.#jobError = err instanceof Error ? err.message : 'it failed'
       })
@@ -298,6 +306,7 @@ export class Mirror implements Worker {
       await this.#scopes.run(scope, () => this.#settler.settle(target))
       await database.write('settleTarget', { account_sid, key, marks, now: clock.now() })
     } catch (error) {
+      if (error instanceof HostedClosedError) throw error
       const reason = error instanceof Error ? error.message : 'it failed'
       log.warn({ target: target.kind, attempts: attempts + 1, reason }, 'what the hosted side has is not stored yet')
       const delayMs = Math.min(longestDelayMs, 500 * 2 ** attempts)
@@ -402,3 +411,5 @@ export class Mirror implements Worker {
 }
 
 const maxSettleTries = 20
+
+function nothing(): void {}

@@ -115,3 +115,28 @@ test('only the account that follows is sent on, with good credentials and to its
   expect(raw.statusCode).toBe(404)
   await raw.body.dump()
 })
+
+test('a stop does not wait for a hosted side that does not answer', async () => {
+  const scene = await startMirrored()
+  const { hosted, wall, mirror } = scene
+  await mirror.call('POST', '/v1/Conversations', { UniqueName: 'one' })
+  await settled(mirror)
+  const reading = Promise.withResolvers<void>()
+  const end = Promise.withResolvers<void>()
+  const asked: string[] = []
+  wall.judge = async ({ method, path }) => {
+    if (method !== 'GET') return null
+    asked.push(path)
+    reading.resolve()
+    await end.promise
+    return 'cut'
+  }
+  await mirror.call('POST', '/v1/Conversations/one/Messages', { Body: 'read afterwards' })
+  await reading.promise
+  await mirror.stop()
+  // Nothing was asked for again.
+  expect(new Set(asked).size).toBe(asked.length)
+  end.resolve()
+  await wall[Symbol.asyncDispose]()
+  await hosted.stop()
+})

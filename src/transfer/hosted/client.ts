@@ -38,6 +38,15 @@ export class HostedError extends Error {
   }
 }
 
+/** The client was closed while a request was under way. */
+export class HostedClosedError extends Error {
+  override readonly name = 'HostedClosedError'
+
+  constructor() {
+    super('the server is stopping')
+  }
+}
+
 /** A page of a list. `next`: path and query of the page after it. */
 export interface Page {
   readonly rows: readonly Json[]
@@ -62,6 +71,9 @@ export class HostedClient {
   readonly #agent: Agent
   readonly #pace: Pace
   readonly #authorization: string
+  /** Of those that wait: each ends one. */
+  readonly #cancels = new Set<() => void>()
+  #isClosed = false
 
   constructor(options: ClientOptions) {
     this.options = options
@@ -119,16 +131,17 @@ export class HostedClient {
 
   /**
    * Runs `once` until it succeeds, at most eight times and each time in its turn. `what` is named in the message. Throws what it
-   * throws for good, and HostedError after the last try.
+   * throws for good, HostedError after the last try, and HostedClosedError.
    */
   async withRetries<T>(what: string, once: () => Promise<T>): Promise<T> {
     const { clock, wait, random } = this.options
     for (let tried = 1; ; tried++) {
       try {
-        const result = await this.#pace.run(once)
+        const result = await this.#unlessClosed(this.#pace.run(once))
         this.#pace.succeeded()
         return result
       } catch (error) {
+        if (this.#isClosed) throw new HostedClosedError()
         const again = againAfter(error)
         if (again === null) throw error
         if (tried === maxTries) throw new HostedError(`${pathOf(what)}: ${again.reason}, ${maxTries} times`, again.status)
@@ -138,13 +151,27 @@ export class HostedClient {
           this.traffic.refused++
           this.#pace.refused(delayMs)
         }
-        await wait(delayMs)
+        await this.#unlessClosed(wait(delayMs))
       }
     }
   }
 
+  /** Ends requests in flight, and those that wait to be sent again. */
   async close(): Promise<void> {
+    this.#isClosed = true
+    for (const cancel of this.#cancels) cancel()
     await this.#agent.destroy()
+  }
+
+  async #unlessClosed<T>(work: Promise<T>): Promise<T> {
+    const { promise: closed, reject } = Promise.withResolvers<never>()
+    const cancel = () => reject(new HostedClosedError())
+    this.#cancels.add(cancel)
+    try {
+      return await Promise.race([work, closed])
+    } finally {
+      this.#cancels.delete(cancel)
+    }
   }
 
   async #getOnce(url: URL): Promise<Json> {
