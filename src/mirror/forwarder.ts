@@ -175,7 +175,7 @@ export class Forwarder {
       const news = await newsOf(plan, parseJsonObject(body.toString()) ?? null, form, store)
       const { refusals } = await store.store({ ...news, intent: id })
       if (refusals.length === 0) return
-      log.warn({ refusals }, 'what the hosted side has answered is not stored yet')
+      log.warn({ kind: plan.shows?.kind, refused: refusals.length }, 'what the hosted side has answered is not stored yet')
       await this.#close(id, plan.ifUnknown)
     } catch (error) {
       if (!isFailure(error)) log.error({ err: error }, 'what the hosted side has answered was not stored')

@@ -17,7 +17,7 @@ import {
 import { services } from '../resources/services/service.ts'
 import type { Database } from '../storage/database.ts'
 import type { MirrorRow } from '../storage/schema.ts'
-import { type HostedClient, HostedClosedError } from '../transfer/hosted/client.ts'
+import { type HostedClient, HostedClosedError, HostedError } from '../transfer/hosted/client.ts'
 import { Comparison, type Difference } from './compare.ts'
 import { Forwarder } from './forwarder.ts'
 import type { HostedSender } from './hosted-write.ts'
@@ -308,7 +308,10 @@ export class Mirror implements Worker {
     } catch (error) {
       if (error instanceof HostedClosedError) throw error
       const reason = error instanceof Error ? error.message : 'it failed'
-      log.warn({ target: target.kind, attempts: attempts + 1, reason }, 'what the hosted side has is not stored yet')
+      // Paths and refusals may have identities in them: `status` shows the reason, the log none of it.
+      const { name } = error instanceof Error ? error : { name: 'unknown' }
+      const status = error instanceof HostedError ? error.status : undefined
+      log.warn({ target: target.kind, attempts: attempts + 1, name, status }, 'what the hosted side has is not stored yet')
       const delayMs = Math.min(longestDelayMs, 500 * 2 ** attempts)
       const postponed = { account_sid, key, marks, error: reason.slice(0, 500), date_due: clock.now() + delayMs }
       await database.write('postponeTarget', postponed)

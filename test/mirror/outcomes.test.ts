@@ -1,3 +1,4 @@
+import { pino } from 'pino'
 import { request } from 'undici'
 import { expect, test } from 'vitest'
 import { compared, expectEqual, type Mirrored, passed, settled, startMirrored, statusOf } from '../support/mirror.ts'
@@ -139,4 +140,20 @@ test('a stop does not wait for a hosted side that does not answer', async () => 
   end.resolve()
   await wall[Symbol.asyncDispose]()
   await hosted.stop()
+})
+
+test('the log says that something could not be read, and not of whom', async () => {
+  const lines: string[] = []
+  const log = pino({ level: 'info' }, { write: (line: string) => void lines.push(line) })
+  await using scene = await startMirrored({}, {}, { log })
+  const { mirror, wall } = scene
+  await mirror.call('POST', '/v1/Conversations', { UniqueName: 'one' })
+  await settled(mirror)
+  const body = '{"code":20403,"message":"Ada.Private may not be read","more_info":"x","status":403}'
+  wall.judge = ({ method, path }) => (method === 'GET' && path.includes('/Users/') ? { status: 403, body } : null)
+  await mirror.call('POST', '/v1/Conversations/one/Participants', { Identity: 'Ada.Private' })
+  await expect.poll(async () => (await statusOf(mirror)).failing.length).toBeGreaterThan(0)
+  expect(lines.join('')).toContain('is not stored yet')
+  expect(lines.join('')).not.toContain('Ada.Private')
+  wall.judge = () => null
 })

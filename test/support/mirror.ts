@@ -1,5 +1,6 @@
 import { expect } from 'vitest'
 import type { Config } from '../../src/config.ts'
+import type { StartOptions } from '../../src/main.ts'
 import type { MirrorSettings } from '../../src/mirror/open.ts'
 import { secretKey, startFileServer } from './file-server.ts'
 import { movedAccount } from './moving.ts'
@@ -37,13 +38,17 @@ export function mirrorSettings(url: string, settings: Partial<MirrorSettings> = 
 }
 
 /** A server that follows another one, which stands for the hosted side, behind a wall. */
-export async function startMirrored(settings: Partial<MirrorSettings> = {}, config: Partial<Config> = {}): Promise<Mirrored> {
+export async function startMirrored(
+  settings: Partial<MirrorSettings> = {},
+  config: Partial<Config> = {},
+  options: Pick<StartOptions, 'log'> = {},
+): Promise<Mirrored> {
   const account = { account_sid: movedAccount, secretKey }
   const hosted = await startFileServer({ ...account, auth_token: hostedToken })
   const wall = await startWall(hosted.url)
   const mirror = await startFileServer(
     { ...account, auth_token: ownToken, ...config },
-    { mirror: mirrorSettings(wall.url, settings) },
+    { ...options, mirror: mirrorSettings(wall.url, settings) },
   )
   await passed(mirror)
   return {
