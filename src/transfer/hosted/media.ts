@@ -85,7 +85,7 @@ export class MediaFetcher {
     }
     const file = await open(part, isContinued ? 'a' : 'w', 0o600)
     try {
-      for await (const chunk of body) await file.write(chunk)
+      for await (const chunk of body) await file.writeFile(chunk)
       await file.datasync()
     } finally {
       await file.close()
