@@ -556,6 +556,11 @@ export function mediaFolder(config: Pick<Config, 'database' | 'dataDir'>): strin
   return dataPath(config, 'media')
 }
 
+/** Returns the folder into which `parley mirror` fetches files; null for a database in memory. */
+export function mirrorFolder(config: Pick<Config, 'database' | 'dataDir'>): string | null {
+  return dataPath(config, 'mirror')
+}
+
 /** Returns the file that lists erasures; null for a database in memory. */
 export function ledgerFile(config: Pick<Config, 'database' | 'dataDir'>): string | null {
   return dataPath(config, 'erasures')

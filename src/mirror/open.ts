@@ -1,9 +1,9 @@
 import { createReadStream } from 'node:fs'
-import { join } from 'node:path'
+import { rm } from 'node:fs/promises'
 import { setTimeout as wait } from 'node:timers/promises'
 import type { Pipeline } from '../api/requests.ts'
 import { SystemClock } from '../clock.ts'
-import { type Config, ConfigError, dataFolder, mediaFolder } from '../config.ts'
+import { type Config, ConfigError, mirrorFolder } from '../config.ts'
 import type { Installation } from '../installation/open.ts'
 import type { MediaStore } from '../media/store.ts'
 import { allMirrors } from '../records/mirror-commands.ts'
@@ -58,7 +58,9 @@ export async function openMirror(settings: MirrorSettings, needed: Needed): Prom
     )
   }
   // What is fetched is put to the other files, wherever these are.
-  const folder = join(dataFolder(config), 'mirror')
+  const folder = mirrorFolder(config)
+  // What a process has fetched and not put there, whose message may be gone since.
+  if (folder !== null) await rm(folder, { recursive: true, force: true })
   const keep = (file: string) => needed.store.add(createReadStream(file), Number.POSITIVE_INFINITY, async () => {})
   return Mirror.open({
     ...settings,
@@ -71,7 +73,7 @@ export async function openMirror(settings: MirrorSettings, needed: Needed): Prom
     maxBodyBytes,
     sender: new HostedSender(settings),
     store: new MirrorStore({ database, vault, clock, account_sid }),
-    media: mediaFolder(config) === null ? null : { fetcher: new MediaFetcher(client, mediaUrl, folder), folder, keep },
+    media: folder === null ? null : { fetcher: new MediaFetcher(client, mediaUrl, folder), folder, keep },
     publicUrl: config.publicUrl,
     atOnce: concurrency,
   })

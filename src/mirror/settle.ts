@@ -334,8 +334,7 @@ export class Settler {
       const fetched = known ?? (await media.fetcher.fetch(service, sid, typeof size === 'number' ? size : null))
       if (!known) {
         const fetchedFile = contentFile(join(media.folder, 'media'), fetched.sha256)
-        await media.keep(fetchedFile)
-        await rm(fetchedFile, { force: true })
+        await media.keep(fetchedFile).finally(() => rm(fetchedFile, { force: true }))
       }
       const { content_type = null, filename = null } = file
       files.push({

@@ -1,5 +1,8 @@
+import { mkdir, mkdtemp, rm, stat, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
 import { request } from 'undici'
-import { expect, test } from 'vitest'
+import { expect, onTestFinished, test } from 'vitest'
 import { newDatabase } from '../support/databases.ts'
 import { secretKey } from '../support/file-server.ts'
 import {
@@ -143,4 +146,14 @@ test('nobody answers alone for what follows, until that is forgotten; a mirror n
   await using server = await startServer(config)
   await expect(server.admin('GET', '/mirror')).rejects.toThrow('404')
   await expect(server.admin('POST', '/mirror', { job: 'compare' })).rejects.toThrow('404')
+})
+
+test('what an earlier process has fetched and not kept is deleted', async () => {
+  const dataDir = await mkdtemp(join(tmpdir(), 'parley-test-'))
+  onTestFinished(() => rm(dataDir, { recursive: true, force: true }))
+  const left = join(dataDir, 'parley.mirror', 'media', 'partial', `ME${'1'.repeat(32)}`)
+  await mkdir(dirname(left), { recursive: true })
+  await writeFile(left, 'a part of a picture')
+  await using _scene = await startMirrored({}, { dataDir })
+  await expect(stat(left)).rejects.toMatchObject({ code: 'ENOENT' })
 })
