@@ -111,6 +111,19 @@ describe('writing', () => {
     expect(failures).toEqual([])
   })
 
+  test('who locks a row against changes beside it sees what was written there before', async () => {
+    const { database, failures } = await opened()
+    await database.write('startCount', { sid: 'a', service_sid: 'of a' })
+    const beside = await Promise.all([
+      database.write('countLate', null),
+      database.write('countUp', { sid: 'a', by: 'sid', way: 'plain' }),
+      database.write('putBeside', { sid: 'a', ...row('new') }),
+      database.write('countBeside', { sid: 'a' }),
+    ])
+    expect(beside.at(-1)).toBe((await names(database)).length)
+    expect(failures).toEqual([])
+  })
+
   test('nobody is told of what is undone', async () => {
     const { database } = await opened()
     const failing = Array.from({ length: 10 }, (_, i) => database.write('putThenFail', row(`${i}`)))

@@ -36,6 +36,11 @@ async function put(tx: Tx, input: Put): Promise<void> {
   tx.notify({ topic: 'changed', table: 'installation', sid: input.name, revision: 1 })
 }
 
+/** Waits for the database three times. */
+async function roundTrips(tx: Tx): Promise<void> {
+  for (let i = 0; i < 3; i++) await tx.hold(byName, { name: 'nobody' }, 'change')
+}
+
 /** A small registry, as the program's own: the writer thread imports it. */
 export const commands = {
   put,
@@ -134,6 +139,26 @@ export const commands = {
   async readLocked(tx: Tx, { sid, name }: { readonly sid: string; readonly name: string }): Promise<string | undefined> {
     await tx.hold(removalBySid, { sid }, 'change')
     return (await tx.one(byName, { name }))?.value
+  },
+
+  /** Reads all rows, some round trips later. */
+  async countLate(tx: Tx, _input: null): Promise<number> {
+    await roundTrips(tx)
+    return (await tx.all(everything, {})).length
+  },
+
+  /** Adds a row while another one is kept from changing. */
+  async putBeside(tx: Tx, { sid, ...row }: Put & { readonly sid: string }): Promise<void> {
+    await roundTrips(tx)
+    await tx.hold(removalBySid, { sid }, 'keep')
+    await insert(tx, 'installation', row)
+  },
+
+  /** Locks a row against those that add others beside it, and counts these. */
+  async countBeside(tx: Tx, { sid }: { readonly sid: string }): Promise<number> {
+    await roundTrips(tx)
+    await tx.hold(removalBySid, { sid }, 'change')
+    return (await tx.all(everything, {})).length
   },
 
   /** Takes the whole writer thread down, as running out of memory would. */

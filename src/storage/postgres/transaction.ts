@@ -106,6 +106,8 @@ export class Transaction {
   #scheduled = false
   /** Writes to be sent of the commands that have released a row, by its name: whoever locks it next comes after them. */
   readonly #left = new Map<string, readonly PendingQuery[]>()
+  /** The same of those that have kept it from changing: whoever changes it next comes after them. */
+  readonly #leftByKeepers = new Map<string, readonly PendingQuery[]>()
   /** Rows that are locked against all other transactions, as the writes of this one leave them, by SID. */
   readonly #known = new Map<string, KnownRow>()
   /** Writes to be sent, by their table. */
@@ -276,6 +278,7 @@ export class Transaction {
           await wait
           // It is read again where whoever had it meanwhile may have changed or removed it.
           if (wait || (!known && this.#left.has(name) && this.#left.get(name) !== left)) continue
+          if (how === 'change') one.after = [...one.after, ...(this.#leftByKeepers.get(name) ?? [])]
           if (known) one.locked = Math.max(one.locked, known.locked)
           const { plain } = query
           if (how === 'change' && plain?.verb === 'select' && plain.columns) {
@@ -334,6 +337,7 @@ export class Transaction {
   #release(sid: string, one: Running): void {
     const held = this.#held.get(sid)
     held?.by.delete(one)
+    if (held?.how === 'keep') this.#leftByKeepers.set(sid, [...(this.#leftByKeepers.get(sid) ?? []), ...one.after])
     if (!held || held.by.size > 0) return
     this.#held.delete(sid)
     if (held.how === 'change') this.#left.set(sid, one.after)
@@ -385,6 +389,7 @@ export class Transaction {
     const queries = this.#pending
     this.#pending = []
     this.#left.clear()
+    this.#leftByKeepers.clear()
     this.#unsent.clear()
     if (this.#failure) for (const query of queries) query.fail(this.#failure)
     else await sendAll(this.#client, queries, this.#types)
