@@ -121,7 +121,9 @@ export const commands = {
   async countUp(tx: Tx, { sid, by, way }: { readonly sid: string; readonly by: 'sid' | 'service_sid'; readonly way: string }) {
     if (way === 'read first') await tx.one(removalBySid, { sid })
     const find = () =>
-      by === 'sid' ? tx.hold(removalBySid, { sid }, 'change') : tx.hold(removalByBoth, { service_sid: `of ${sid}`, sid }, 'change')
+      by === 'sid'
+        ? tx.hold(removalBySid, { sid }, 'change')
+        : tx.hold(removalByBoth, { service_sid: `of ${sid}`, sid }, 'change')
     const row = await find()
     if (!row) throw new Error('there is no such row')
     if (way === 'in the database') await tx.run(increment, { sid })
