@@ -5,38 +5,9 @@ import { ConflictError, changedNothing } from '../errors.ts'
 import type { Job } from '../jobs.ts'
 import type { AnyShape, Shape } from '../shapes.ts'
 import { isGoingDown } from './failures.ts'
+import { CommitUnknownError, type Outcome, type TransactionId } from './outcome.ts'
 import { type PendingQuery, sendAll } from './queries.ts'
 import { type ColumnTypes, type Lock, single } from './statements.ts'
-
-/** What became of a job. `undone`: nothing of it is stored, and it may be run again. `unknown`: see CommitUnknownError. */
-export type Outcome =
-  | { readonly kind: 'done'; readonly value: unknown; readonly notices: readonly Notice[] }
-  | { readonly kind: 'refused'; readonly error: ApiError }
-  | { readonly kind: 'undone'; readonly error: Error }
-  | { readonly kind: 'unknown'; readonly error: CommitUnknownError }
-
-/** Names a transaction. After a crash of the database the number of one that was not committed may be given to another one. */
-export interface TransactionId {
-  readonly xid: string
-  /** The `databaseRun` in which the number was given. */
-  readonly run: string
-}
-
-/** The commit was sent and no answer came: the transaction may be committed or not. The database knows it by `id`. */
-export class CommitUnknownError extends Error {
-  override readonly name = 'CommitUnknownError'
-  readonly code = 'PARLEY_COMMIT_UNKNOWN'
-  /** Undefined when not even the number of the transaction was received. */
-  readonly id: TransactionId | undefined
-  /** What became of its jobs if it is committed. */
-  readonly ifCommitted: readonly Outcome[]
-
-  constructor(message: string, cause: unknown, id: TransactionId | undefined, ifCommitted: readonly Outcome[]) {
-    super(message, { cause })
-    this.id = id
-    this.ifCommitted = ifCommitted
-  }
-}
 
 /**
  * Differs before and after a crash. When a single process of the database has crashed, it recovers without a start of the first one:

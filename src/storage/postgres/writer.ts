@@ -7,8 +7,9 @@ import { failureOf, reported } from '../failures.ts'
 import type { Job, PendingJob } from '../jobs.ts'
 import { connect } from './connection.ts'
 import { isContention, isLost, isOutOfRoom, isUnavailable, OverdueError } from './failures.ts'
+import { CommitUnknownError, type Outcome, type TransactionId } from './outcome.ts'
 import type { ColumnTypes } from './statements.ts'
-import { CommitUnknownError, databaseRun, type Outcome, Transaction, type TransactionId } from './transaction.ts'
+import { databaseRun, Transaction } from './transaction.ts'
 
 interface PendingWrite extends PendingJob {
   /** When it is given up instead of run again, by the monotonic clock of the process. */
