@@ -10,6 +10,7 @@ import { counted } from '../privacy/belongings.ts'
 import { disclose, type Line } from '../privacy/disclose.ts'
 import { boundsOf, erasureOfAccount, erasuresOfAccount, startOf } from '../privacy/erasures.ts'
 import { hasAddress, hashPurpose, type Person, personOf, type Subject, subjectHash } from '../privacy/person.ts'
+import { mirrorOfAccount } from '../records/mirror-commands.ts'
 import { addressType } from '../resources/conversations/address-formats.ts'
 import { newSid } from '../sids.ts'
 import { accountBySid } from '../storage/lookups.ts'
@@ -126,7 +127,7 @@ const createErasure: OperationSchema = {
     },
     additionalProperties: false,
   },
-  response: { 202: response('The erasure, which is waiting', erasure), ...bodyErrors(404) },
+  response: { 202: response('The erasure, which is waiting', erasure), ...bodyErrors(404, 409) },
 }
 const disclosePerson: OperationSchema = {
   operationId: 'disclosePerson',
@@ -196,6 +197,13 @@ export function privacyRoutes({
           return reply.code(400).send({ error: 'reference must not name the person: it is kept' })
         }
         if (!(await database.read.one(accountBySid, { sid: account_sid }))) return notFound(reply)
+        // What it follows would be read again, with the person.
+        const mirror = await database.read.one(mirrorOfAccount, { account_sid })
+        if (mirror && mirror.state !== 'switched' && !body.dry_run) {
+          return reply
+            .code(409)
+            .send({ error: 'the account follows a hosted one, where the person has to be erased: or switch first' })
+        }
         const now = clock.now(account_sid)
         const row: ErasureRow = {
           id: newSid('erasure', now),

@@ -183,3 +183,11 @@ test.each(['POST http://evil.test/v1/Conversations', 'GET https://evil.test/v1/C
     expect(wall.requests.slice(before)).toEqual([])
   },
 )
+
+test('nobody is erased here while they would be read again from the hosted side', async () => {
+  await using scene = await startMirrored()
+  const { mirror } = scene
+  const path = `/accounts/${movedAccount}/erasures`
+  await expect(mirror.admin('POST', path, { identity: 'alice' })).rejects.toThrow('409')
+  expect(await mirror.admin('POST', path, { identity: 'alice', dry_run: true })).toMatchObject({ dry_run: true })
+})
