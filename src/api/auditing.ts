@@ -12,8 +12,11 @@ export type V1Audit = Pick<AuditLog<Commands>, 'begin' | 'within' | 'finish' | '
 
 const verbs: Readonly<Record<string, string>> = { Create: 'created', Update: 'updated', Delete: 'deleted' }
 
-/** Operations that show what people have written. */
-const isView = /^(?:List|Fetch)(?:Service)?ConversationMessage$/
+/** Operations that show what people have written or sent, and what the log calls that. */
+const views: readonly [operation: RegExp, action: string][] = [
+  [/^(?:List|Fetch)(?:Service)?ConversationMessage$/, 'conversation.viewed'],
+  [/^FetchMedia(?:Content|Set)?$/, 'media.viewed'],
+]
 
 /**
  * Begins the act of an operator who uses `/v1` in the name of an account: its writes, and reads of messages. Requests with the
@@ -21,9 +24,10 @@ const isView = /^(?:List|Fetch)(?:Service)?ConversationMessage$/
  */
 export function beginAct(audit: V1Audit, request: FastifyRequest): Promise<void> | undefined {
   const { operation = '' } = request.routeOptions.config
-  if (isView.test(operation)) {
-    const { parent0, key } = paramsOf(request)
-    return audit.viewed(actOf(audit, request, { action: 'conversation.viewed', sid: parent0 ?? key, table: null }))
+  const [, view] = views.find(([shown]) => shown.test(operation)) ?? []
+  if (view !== undefined) {
+    const { parent0, key, sid, service } = paramsOf(request)
+    return audit.viewed(actOf(audit, request, { action: view, sid: parent0 ?? key ?? sid ?? service, table: null }))
   }
   beginWrite(audit, request)
   return undefined

@@ -222,6 +222,21 @@ test('reading messages as the operator is recorded once an hour', async ({ serve
   expect(await added(server, () => ask(server, 'GET', '/search?q=hello'))).toMatchObject([{ action: 'messages.searched' }])
 })
 
+test('reading media as the operator is recorded once an hour', async ({ server }) => {
+  const headers = { ...(await console(server)), 'x-parley-account': server.account_sid }
+  const { sid: service } = await server.sdk.conversations.v1.services.create({ friendlyName: 'Media' })
+  const authorization = `Basic ${btoa(`${server.credentials.username}:${server.credentials.password}`)}`
+  const media = `${server.url}/v1/Services/${service}/Media`
+  const upload = { method: 'POST', headers: { authorization, 'content-type': 'text/plain' }, body: 'a picture' }
+  // As described: `Media`.
+  const { sid } = (await (await fetch(media, upload)).json()) as { sid: string }
+  const read = async () => {
+    for (const path of [sid, `${sid}/Content`]) expect((await fetch(`${media}/${path}`, { headers })).status).toBe(200)
+  }
+  expect(await added(server, read)).toMatchObject([{ action: 'media.viewed', target_sid: sid, account_sid: server.account_sid }])
+  expect(await added(server, read)).toEqual([])
+})
+
 test('lists that show what people have written are recorded, unless the reader sees nothing of it', async ({ server }) => {
   const { sid } = await server.sdk.conversations.v1.conversations.create({})
   const { chatServiceSid } = await server.sdk.conversations.v1.conversations(sid).fetch()
