@@ -44,10 +44,10 @@ export class LoginThrottle {
     if (account) this.#take(`account ${account}`, accountShare)
   }
 
-  succeeded(address: string, account: string, proof: string): void {
+  succeeded(address: string, account: string | null, proof: string): void {
     this.#known.set(proof, true)
     this.#buckets.fill(`address ${address}`)
-    this.#buckets.fill(`account ${account}`)
+    if (account) this.#buckets.fill(`account ${account}`)
   }
 
   /** Returns how long it takes until there is one more to take. */

@@ -49,9 +49,6 @@ const attemptMs = 10 * 60_000
 const linkMs = 10 * 60_000
 const maxLinks = 100
 
-/** The name under which failures of tokens count that are not even of the form of an operator's. */
-const unknown = 'operator'
-
 /** Who asks, and what a session of theirs is begun with. */
 interface Entered {
   readonly access: Access
@@ -237,7 +234,7 @@ export class Operator {
   #byToken(request: FastifyRequest, token: string): Promise<Entered | null> {
     const id = operatorTokenId(token)
     // The id is no secret.
-    const name = id === null ? unknown : `operator token ${id}`
+    const name = id === null ? null : `operator token ${id}`
     return this.#counted(request, name, token, async () => {
       if (sameSecret(token, this.#options.adminToken)) {
         return { access: installationAccess, begun: { by: 'installation', generation: this.#generations[0] } }
@@ -248,7 +245,7 @@ export class Operator {
   }
 
   #byCode(request: FastifyRequest, code: string): Promise<Entered | null> {
-    return this.#counted(request, unknown, code, async () => {
+    return this.#counted(request, null, code, async () => {
       const link = this.#links.get(code)
       this.#links.delete(code)
       const access = link && this.#clock.now() < link.expires ? await this.#recalled(link.begun) : null
@@ -266,10 +263,13 @@ export class Operator {
     return (await this.#tokens.recall(begun.token_id, begun.sessions, this.#clock.now()))?.access ?? null
   }
 
-  /** Returns who enters by a secret, and counts a failure. */
+  /**
+   * Returns who enters by a secret, and counts a failure. `name`: what the secret is of, unless it could be anybody's. Counted together, the
+   * failures of strangers would keep the operator out.
+   */
   async #counted(
     request: FastifyRequest,
-    name: string,
+    name: string | null,
     secret: string,
     enter: () => Promise<Entered | null | undefined>,
   ): Promise<Entered | null> {

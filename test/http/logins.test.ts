@@ -111,6 +111,17 @@ describe('failed logins', () => {
     expect((await ask(server, 'GET', '/accounts', undefined, adminToken)).status).toBe(200)
   })
 
+  test('of strangers at many addresses keep no operator out', async () => {
+    const server = await startServer({ maxFailedLogins: 3, trustedProxies: ['127.0.0.0/8'] })
+    onTestFinished(server.stop)
+    const from = async (address: string, token: string) => {
+      const headers = { authorization: `Bearer ${token}`, 'x-forwarded-for': address }
+      return (await fetch(`${server.url}/admin/v1/accounts`, { headers })).status
+    }
+    for (let i = 0; i < 20; i++) expect(await from(`192.0.2.${i}`, `wrong-${i}`)).toBe(401)
+    expect(await from('198.51.100.1', adminToken)).toBe(200)
+  })
+
   test('the number is a setting', () => {
     expect(readConfig({}).maxFailedLogins).toBe(30)
     expect(() => readConfig({ PARLEY_MAX_FAILED_LOGINS: '-1' })).toThrow('PARLEY_MAX_FAILED_LOGINS must be a whole number from 0')
