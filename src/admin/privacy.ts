@@ -8,7 +8,7 @@ import { parseStored } from '../json.ts'
 import { packageVersion } from '../package.ts'
 import { counted } from '../privacy/belongings.ts'
 import { disclose, type Line } from '../privacy/disclose.ts'
-import { boundsOf, erasureOfAccount, erasuresOfAccount, startOf } from '../privacy/erasures.ts'
+import { boundsOf, erasureOfAccount, erasuresOfAccount, notBegun, startOf } from '../privacy/erasures.ts'
 import { hasAddress, hashPurpose, type Person, personOf, type Subject, subjectHash } from '../privacy/person.ts'
 import { mirrorOfAccount } from '../records/mirror-commands.ts'
 import { addressType } from '../resources/conversations/address-formats.ts'
@@ -217,14 +217,8 @@ export function privacyRoutes({
           requested_by: requesterOf(request),
           reference,
           sealed: vault.seal(JSON.stringify(startOf(person))),
-          step: null,
-          counts: '{}',
-          storage: null,
-          owner: null,
-          failures: 0,
-          date_retry: null,
+          ...notBegun,
           date_created: now,
-          date_started: null,
           date_finished: null,
         }
         await database.write('createErasure', row)

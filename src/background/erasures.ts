@@ -7,6 +7,7 @@ import {
   erasureById,
   type erasureCommands,
   filesOfErasure,
+  notBegun,
   openErasures,
   type Progress,
   retryDelayMs,
@@ -91,14 +92,8 @@ export class Erasures implements Worker {
         requested_by: 'ledger',
         reference: null,
         sealed: person ? vault.seal(JSON.stringify(startOf(person))) : null,
-        step: null,
-        counts: '{}',
-        storage: null,
-        owner: null,
-        failures: 0,
-        date_retry: null,
+        ...notBegun,
         date_created: now,
-        date_started: null,
         date_finished: person ? null : now,
       })
     }

@@ -9,6 +9,17 @@ import { eraseRows } from './erase.ts'
 import type { Person } from './person.ts'
 
 export const erasureOfAccount = rowsBy('erasures', ['account_sid', 'id'])
+/** Of an erasure on which nobody has worked. */
+export const notBegun = {
+  step: null,
+  counts: '{}',
+  storage: null,
+  owner: null,
+  failures: 0,
+  date_retry: null,
+  date_started: null,
+} as const satisfies Partial<ErasureRow>
+
 export const erasureById = rowsBy('erasures', ['id'])
 
 /** Between which values a status lies, and `dry_run`. */
