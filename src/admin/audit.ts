@@ -1,4 +1,5 @@
 import type { FastifyPluginAsync } from 'fastify'
+import { isCheckpoint } from '../audit/checkpoints.ts'
 import { type AuditPage, readEntries } from '../audit/entries.ts'
 import { entryToJson } from '../audit/entry.ts'
 import { makeCheckpoint } from '../audit/keeper.ts'
@@ -191,8 +192,16 @@ export function auditRoutes({ audit, clock, database, log, signer }: Installatio
     routes.post<{ Body: { checkpoint?: string } | null }>(
       '/verify',
       { schema: verification, config: needs('audit', 'installation') },
-      async ({ body }) => {
-        const verified = await verifyLog(database, await signer(), body?.checkpoint ?? null)
+      async ({ body }, reply) => {
+        const against = body?.checkpoint ?? null
+        // Nothing of the log is wrong when somebody names the wrong file. A note that another key has signed is a finding: who writes
+        // the log anew may replace its key, too.
+        if (against !== null && !isCheckpoint(against)) {
+          return reply
+            .code(400)
+            .send({ error: 'the text has not the form of a checkpoint: give what `parley audit checkpoint` has printed' })
+        }
+        const verified = await verifyLog(database, await signer(), against)
         if (!verified.ok) {
           audit.conclude({ outcome: 'failed', code: null })
           log.error(verified, 'the audit log is not as it was written')

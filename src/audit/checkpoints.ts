@@ -69,4 +69,7 @@ export function signerOf(key: KeyObject): Signer {
   }
 }
 
+/** Whether a text has the form of a checkpoint, whoever signed it. */
+export const isCheckpoint = (text: string) => noteForm.test(text)
+
 const noteForm = /^(([^\n]{1,100})\n(\d{1,15})\n([A-Za-z0-9+/]{43}=)\n([^\n]{1,40})\n)\n— parley-audit ([A-Za-z0-9+/]{91}=)\n?$/

@@ -131,6 +131,8 @@ test('verify says so when all is well, and takes the checkpoint that was kept', 
     /^\d+ entries are as they were written, and agree with \d+ checkpoints\n$/,
   )
   await expect(run(server, 'verify', '--against', files.file('none'))).rejects.toThrow('cannot be read (ENOENT)')
+  writeFileSync(files.file('other'), 'a text')
+  await expect(run(server, 'verify', '--against', files.file('other'))).rejects.toThrow('has not the form of a checkpoint')
   expect(existsSync(note)).toBe(true)
 })
 
