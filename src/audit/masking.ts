@@ -1,7 +1,7 @@
 import { createHmac } from 'node:crypto'
 import { canonicalJson } from './entry.ts'
 
-/** Columns whose texts are words of the program, durations or names of events: nobody's own words. */
+/** Columns whose texts are words of the program, SIDs, durations or names of events: nobody's own words. What somebody may do is among them. */
 const openColumns: ReadonlySet<string> = new Set([
   'status',
   'state',
@@ -14,9 +14,14 @@ const openColumns: ReadonlySet<string> = new Set([
   'target',
   'messages',
   'role',
+  'policy',
+  'accounts',
   'default_inactive_timer',
   'default_closed_timer',
 ])
+
+/** Every permission that there is fits in. */
+const maxOpen = 10_000
 
 const sid = /^[A-Z]{2}[0-9a-f]{32}$/
 
@@ -38,7 +43,7 @@ export function maskedValue(key: string, column: string, value: unknown): unknow
   if (value === null || value === undefined) return null
   if (typeof value === 'boolean' || (typeof value === 'number' && Number.isSafeInteger(value))) return value
   const text = String(value)
-  return openColumns.has(column) ? text.slice(0, 1000) : sidOrMasked(key, text)
+  return openColumns.has(column) ? text.slice(0, maxOpen) : sidOrMasked(key, text)
 }
 
 const dateOrDuration = /^(?:\d{4}-\d\d-\d\dT[\d:.]{5,12}Z|P[\dYMWDTHS]{2,20})$/

@@ -118,6 +118,17 @@ test('the role that an operator is given can be read', async ({ server }) => {
   expect(raised).toMatchObject({ action: 'operator.updated', before: '{"role":"viewer"}', after: '{"role":"admin"}' })
 })
 
+test('which accounts an operator is given, and what a restricted key may do, can be read', async ({ server }) => {
+  const { account_sid } = server
+  const [made] = await added(server, () =>
+    server.admin('POST', '/operators', { name: 'Ada', role: 'support', accounts: [account_sid] }),
+  )
+  expect(JSON.parse(made?.after ?? '')).toMatchObject({ accounts: JSON.stringify([account_sid]) })
+  const policy = { allow: ['/twilio/conversations/services/read'] }
+  const [key] = await added(server, () => server.admin('POST', `/accounts/${account_sid}/keys`, { policy }))
+  expect(JSON.parse(key?.after ?? '')).toMatchObject({ policy: JSON.stringify(policy) })
+})
+
 test('a sign-in is that of the operator whose token it is', async ({ server }) => {
   const made = await server.admin('POST', '/operators', { name: 'Sam', role: 'support' })
   const signIn = async () => {
