@@ -1,5 +1,6 @@
 import { LRUCache } from 'lru-cache'
 import { refuse } from '../errors.ts'
+import { peerOf } from './peers.ts'
 import { type Filling, TokenBuckets } from './token-buckets.ts'
 
 export interface LoginLimits {
@@ -35,18 +36,19 @@ export class LoginThrottle {
 
   /** `proof`: a keyed hash of the credentials. Throws `tooManyRequests`. */
   check(address: string, account: string | null, proof: string): void {
-    const waitMs = Math.max(this.#wait(`address ${address}`, 1), account ? this.#wait(`account ${account}`, accountShare) : 0)
+    const waitMs = Math.max(this.#wait(addressKey(address), 1), account ? this.#wait(`account ${account}`, accountShare) : 0)
     if (waitMs > 0 && !this.#known.has(proof)) throw refuse('tooManyRequests', { seconds: String(Math.ceil(waitMs / 1000)) })
   }
 
   failed(address: string, account: string | null): void {
-    this.#take(`address ${address}`, 1)
+    this.#take(addressKey(address), 1)
     if (account) this.#take(`account ${account}`, accountShare)
   }
 
+  /** Whoever guesses cannot begin anew with credentials of their own: only those that were not known yet fill up an address. */
   succeeded(address: string, account: string | null, proof: string): void {
+    if (!this.#known.has(proof)) this.#buckets.fill(addressKey(address))
     this.#known.set(proof, true)
-    this.#buckets.fill(`address ${address}`)
     if (account) this.#buckets.fill(`account ${account}`)
   }
 
@@ -64,3 +66,5 @@ export class LoginThrottle {
     return { max: maxFailed * share, perMs: share / intervalMs }
   }
 }
+
+const addressKey = (address: string) => `address ${peerOf(address)}`

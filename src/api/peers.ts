@@ -47,8 +47,8 @@ export function parsedAddress(address: string) {
   return isIP(bare) === 0 ? null : ipaddr.process(bare)
 }
 
-/** Returns what connections are counted by. Whoever has an IPv6 address has all of its network of 64 bits. */
-function peerOf(address: string): string {
+/** Returns what connections and failed logins are counted by. Whoever has an IPv6 address has all of its network of 64 bits. */
+export function peerOf(address: string): string {
   const parsed = parsedAddress(address)
   if (parsed === null) return address
   return parsed.kind() === 'ipv4' ? parsed.toString() : parsed.toByteArray().slice(0, 8).join('.')

@@ -57,6 +57,23 @@ describe('the throttle', () => {
     logins.check('a', 'AC1', 'right')
   })
 
+  test('does not begin anew for an address that has credentials of its own', () => {
+    const { logins } = throttle()
+    logins.succeeded('a', 'AC2', 'own')
+    for (let i = 0; i < 3; i++) {
+      logins.failed('a', 'AC1')
+      logins.succeeded('a', 'AC2', 'own')
+    }
+    expect(() => logins.check('a', 'AC1', 'wrong')).toThrow(refused('2'))
+  })
+
+  test('counts the addresses of an IPv6 network together', () => {
+    const { logins } = throttle()
+    for (let i = 1; i <= 3; i++) logins.failed(`2001:db8:1:2::${i}`, null)
+    expect(() => logins.check('2001:db8:1:2:ffff::1', null, 'wrong')).toThrow(refused('2'))
+    logins.check('2001:db8:1:3::1', null, 'wrong')
+  })
+
   test('keeps a bounded number of addresses', () => {
     const { logins } = throttle(1)
     logins.failed('first', null)
