@@ -38,7 +38,8 @@ export function hasSealedCredentials(url: string): boolean {
   return password === '' && ciphertext.test(username)
 }
 
-function hasCredentials(url: string): boolean {
+/** Whether an http(s) URL has a user name or a password. */
+export function hasCredentials(url: string): boolean {
   const { username, password } = new URL(url)
   return username !== '' || password !== ''
 }

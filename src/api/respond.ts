@@ -5,6 +5,7 @@ import { ApiError, codeOf, isFailure, refuse } from '../errors.ts'
 import { emptyForm, type Form, parseForm } from '../model/form.ts'
 import { randomSid } from '../sids.ts'
 import { limitWriteTime } from './limits.ts'
+import { shownTo } from './rights.ts'
 
 /** Names and values alternate: the form that Node writes fastest. */
 const fixedHeaders = [
@@ -81,9 +82,11 @@ export function respond(
   request: FastifyRequest,
   reply: FastifyReply,
   status: number,
-  body: string | null,
+  text: string | null,
   more: readonly string[] = [],
 ): void {
+  const { access, routeOptions } = request
+  const body = access && text ? shownTo(access, routeOptions.config.operation, text) : text
   const headers = commonHeaders(request)
   headers.push(...more)
   if (body !== null) {

@@ -1,5 +1,6 @@
 import type { FastifyRequest } from 'fastify'
 import type { OperatorRole } from '../operator-roles.ts'
+import { hasCredentials, withoutCredentials } from '../urls.ts'
 
 /**
  * What operators may do: `read` what there is, but for texts of messages and files (`text`); `act` in conversations and on
@@ -76,6 +77,20 @@ export function rightsForOperation(method: string, operation: string | undefined
   const text: readonly Right[] = texts.test(operation) ? ['text'] : []
   if (method === 'GET' || method === 'HEAD' || operation === 'FetchMediaSet') return ['read', ...text]
   return [acts.test(operation) ? 'act' : 'manage', ...text]
+}
+
+const settingsWithUrls = /Webhook|ConfigurationAddress/
+const isUrl = (text: string) => /^https?:/i.test(text.trim()) && URL.canParse(text)
+
+/**
+ * Returns the body of a response of `/v1` as an operator sees it: user names and passwords in the URLs of webhooks are for those who
+ * may set them.
+ */
+export function shownTo({ rights }: Pick<Access, 'rights'>, operation: string | undefined, body: string): string {
+  if (operation === undefined || !settingsWithUrls.test(operation) || rights.has('manage')) return body
+  return JSON.stringify(JSON.parse(body), (_name, value) =>
+    typeof value === 'string' && isUrl(value) && hasCredentials(value) ? withoutCredentials(value) : value,
+  )
 }
 
 /** The caller of a request of the operator's API that was admitted. */

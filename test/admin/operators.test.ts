@@ -47,6 +47,30 @@ async function acting({ url }: Server, token: string, account_sid: string, metho
   return { status: response.status, text: await response.text() }
 }
 
+test('passwords in the URLs of webhooks are for those who may set them', async ({ server }) => {
+  const tenant = await newTenant(server)
+  const as = { as: tenant.credentials }
+  const hook = { PostWebhookUrl: 'https://anna:pass%40word@example.test/in?a=b' }
+  expect((await server.call('POST', '/v1/Configuration/Webhooks', hook, as)).status).toBe(200)
+  const { body } = await server.call('POST', '/v1/Conversations', {}, as)
+  const scoped = {
+    Target: 'webhook',
+    'Configuration.Url': 'https://anna@example.test/"in',
+    'Configuration.Filters': 'onMessageAdded',
+  }
+  expect((await server.call('POST', `/v1/Conversations/${body.sid}/Webhooks`, scoped, as)).status).toBe(201)
+  for (const path of ['/Configuration/Webhooks', `/Conversations/${body.sid}/Webhooks`]) {
+    const seen = async (role: string) =>
+      (await acting(server, (await operator(server, role)).token, tenant.account_sid, 'GET', path)).text
+    for (const role of ['viewer', 'support']) {
+      const text = await seen(role)
+      expect(text).toContain('https://example.test/')
+      expect(text).not.toMatch(/anna|pass/)
+    }
+    expect(await seen('admin')).toContain('https://anna')
+  }
+})
+
 test('a token is shown once, has its form, and is stored as a hash alone', async ({ server }) => {
   const { status, body } = await ask(server, 'POST', '/operators', { name: 'Ann', role: 'admin' })
   expect(status).toBe(201)
