@@ -54,6 +54,8 @@ test('a person is counted, erased when the count is confirmed, and there is a pr
   await sure.fill('3')
   await dialog.getByRole('button', { name: 'Erase' }).click()
   await page.waitForURL(/\/privacy\/ER[0-9a-f]{32}$/)
+  // The list, where the count is done, may be there for a moment longer; the page of one erasure says when it finished.
+  await page.getByText('Finished').waitFor()
   await page.locator('.status-done').waitFor()
   expect(await bodies(conversation)).toEqual(['', 'bob says'])
   const id = new URL(page.url()).pathname.split('/').at(-1) ?? ''
