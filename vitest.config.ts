@@ -91,8 +91,8 @@ export default defineConfig({
     // What a file imports is loaded once for each worker, not once for each file: the official client alone takes half a second.
     isolate: false,
     // Bounds against hangs: no test is about how quick it is.
-    testTimeout: 600_000,
-    hookTimeout: 600_000,
+    testTimeout: 240_000,
+    hookTimeout: 240_000,
     expect: { poll: { timeout: 120_000, interval: 10 } },
     // Set by .ci/run. What passed the second time is marked in the output, and is to be mended.
     retry: Number(process.env.PARLEY_TEST_RETRIES ?? 0),

@@ -80,7 +80,7 @@ test('a server that is killed while it hands messages over loses none, and repea
     serving = await serve(settings)
     const pending = async () => (await admin('GET', '/deliveries?status=pending&limit=100')).deliveries
     // On PostgreSQL the lease of the one that was killed ends first: it lasts as long as a slow send may.
-    await expect.poll(pending, { timeout: 300_000 }).toEqual([])
+    await expect.poll(pending, { timeout: 200_000 }).toEqual([])
   }
   const { deliveries } = await admin('GET', '/deliveries?limit=1000')
   const messages = deliveries.filter(({ event_type }) => event_type === 'channelMessage')

@@ -50,10 +50,10 @@ async function startGround(): Promise<Ground & { server: Serving; restart(): Pro
 }
 
 /** A bound against hangs: two cores may be busy with much else. */
-const patient = { timeout: 300_000 }
+const patient = { timeout: 200_000 }
 
 test('200 clients of a server that is killed under load miss no message that was answered, and hear of none twice', {
-  timeout: 600_000,
+  timeout: 240_000,
 }, async () => {
   const ground = await startGround()
   const load = await clientsUnderLoad(ground)
@@ -68,7 +68,7 @@ test('200 clients of a server that is killed under load miss no message that was
   await load.finish()
 })
 
-test('200 clients of a server that stops are sent elsewhere, spread, and miss nothing', { timeout: 600_000 }, async () => {
+test('200 clients of a server that stops are sent elsewhere, spread, and miss nothing', { timeout: 240_000 }, async () => {
   const ground = await startGround()
   const load = await clientsUnderLoad(ground)
   await load.answered(300)

@@ -14,4 +14,4 @@ test(`${count} hostile requests find nothing`, async () => {
   expect(report.faults).toEqual([])
   expect(report.tally.requests).toBe(count)
   expect(report.tally.of(200)).toBeGreaterThan(count / 5)
-}, 600_000)
+}, 400_000)

@@ -21,7 +21,7 @@ function groundOf({ all }: Nodes): Ground {
 
 postgresOnly('200 clients of two nodes', () => {
   test('miss no message that was answered when nodes are killed under load, and hear of none twice', {
-    timeout: 600_000,
+    timeout: 240_000,
   }, async () => {
     await using nodes = await startNodes(2)
     const load = await clientsUnderLoad(groundOf(nodes))

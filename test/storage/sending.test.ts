@@ -11,7 +11,7 @@ const auth_token = 'aTokenOfTheCrashTests'
 const adminToken = 'operator-token-of-the-crash-tests'
 const people = 4
 /** Against hangs. */
-const boundMs = 600_000
+const boundMs = 240_000
 
 /** What a provider has accepted: the text, and the key of the request that it came with. */
 interface Accepted {
