@@ -12,7 +12,7 @@ import { benchFolder, fsyncMs } from './folder.ts'
 import { limitsPart } from './limits-part.ts'
 import { loadPart } from './load-part.ts'
 import { mailPart } from './mail-part.ts'
-import { movingPart } from './moving/part.ts'
+import { moving } from './moving/engines.ts'
 import { help, type Options, readOptions } from './options.ts'
 import { type Parley, startParley } from './parley.ts'
 import { onPostgres } from './postgres/parts.ts'
@@ -53,8 +53,7 @@ async function onFiles(sink: Child<Sink>, options: Options, folder: string): Pro
   if (parts.has('stalls')) goals.push(...(await stallsPart(sink.ready, options, folder)))
   if (parts.has('clients')) goals.push(...(await clientsPart(sink.ready, options, folder)))
   if (parts.has('search')) goals.push(...(await searchPart(sink, options, folder)))
-  if (parts.has('moving'))
-    goals.push(...(await movingPart(options.moved, folder, async (name) => `sqlite:${folder}/${name}/parley.db`)))
+  if (parts.has('moving')) goals.push(...(await moving(options, folder, null)))
   if (parts.has('limits')) goals.push(...(await limitsPart(sink, options, folder)))
   if (parts.has('mail')) await mailPart(sink.ready, options, folder)
   if (parts.has('crash')) goals.push(...(await crashPart(sink.ready, options, crashingFile(`${folder}/crash.db`))))

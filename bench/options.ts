@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util'
+import { type Engine, engines, type Leg, legs } from './moving/places.ts'
 
 export const parts = [
   'load',
@@ -29,6 +30,10 @@ export interface Options {
   readonly rows: number
   /** Conversations that are moved. */
   readonly moved: number
+  readonly legs: ReadonlySet<Leg>
+  /** Between which they are moved; by default that of the bench alone. */
+  readonly engines?: readonly Engine[]
+  readonly kills_within: number
   /** Factor on the length of all measurements. */
   readonly scale: number
   /** Only with 64 connections, which the goals are for. */
@@ -59,6 +64,11 @@ export const help = `npm run bench -- [options]
   --rows N         conversations in the large database, messages in the deep one (1000000,
                    with --database 100000 but for --only console; --quick: 10000); conversations of the moving part (20000;
                    --quick: 1000)
+  --legs LEGS      moving part: comma-separated, of: ${legs.join(', ')}; by default both. With api alone the conversations are put
+                   straight into SQLite, which is read
+  --engines ENGINES  moving part: comma-separated, of: ${engines.join(', ')}; from each to each; by default that of the bench
+  --kills-within N moving part: the share of a file after which nobody is killed while it is stored (1); each time it is stored
+                   again from its start
   --crash N        rounds of kill -9 (0: none; the design's goal is for 200)
   --folder PATH    folder for the databases; on a disk, not in memory
   --before PATH    clients part: folder of an earlier commit, with its dependencies, to compare messages with
@@ -76,6 +86,9 @@ export function readOptions(args: readonly string[]): Options | undefined {
       operation: { type: 'string', default: '' },
       rows: { type: 'string' },
       crash: { type: 'string' },
+      legs: { type: 'string', default: legs.join(',') },
+      engines: { type: 'string' },
+      'kills-within': { type: 'string', default: '1' },
       folder: { type: 'string' },
       profile: { type: 'string' },
       database: { type: 'string' },
@@ -105,6 +118,9 @@ export function readOptions(args: readonly string[]): Options | undefined {
       quick || recorded ? 10_000 : database === null || values.only === 'console' ? 1_000_000 : 100_000,
     ),
     moved: wholeNumber('rows', values.rows, quick ? 1000 : 20_000),
+    legs: new Set(named('legs', values.legs, legs)),
+    ...(values.engines !== undefined && { engines: named('engines', values.engines, engines) }),
+    kills_within: share('kills-within', values['kills-within']),
     scale: quick ? 0.1 : recorded ? 0.6 : 1,
     goals_only: recorded !== null,
     recorded,
@@ -118,10 +134,21 @@ export function readOptions(args: readonly string[]): Options | undefined {
 
 function chosenParts(all: readonly Part[], only: string | undefined, crash: boolean): ReadonlySet<Part> {
   if (only === undefined) return new Set(all.filter((part) => part !== 'moving' && (part !== 'crash' || crash)))
-  const names = only.split(',')
-  const unknown = names.filter((name) => !(all as readonly string[]).includes(name))
-  if (unknown.length > 0) throw new Error(`--only must be one or several of ${all.join(', ')}, not ${unknown.join(', ')}`)
-  return new Set(names as Part[])
+  return new Set(named('only', only, all))
+}
+
+function named<N extends string>(option: string, text: string, all: readonly N[]): N[] {
+  return text.split(',').map((name) => {
+    const known = all.find((one) => one === name)
+    if (known === undefined) throw new Error(`--${option} must be one or several of ${all.join(', ')}, not ${name}`)
+    return known
+  })
+}
+
+function share(name: string, text: string): number {
+  const value = Number(text)
+  if (!(value > 0 && value <= 1)) throw new Error(`--${name} must be above 0 and at most 1, not ${text}`)
+  return value
 }
 
 function wholeNumber(name: string, text: string | undefined, default_value: number): number {

@@ -83,16 +83,17 @@ export const itself: Victim = {
   },
 }
 
-/** Runs `parley …` again and again until it is done; `victims` are killed one after the other on the way, evenly over its work, as
- * far as it says where it is before it is done. */
+/** Runs `parley …` again and again until it is done; `victims` are killed one after the other on the way, evenly over
+ * this share of its work, as far as it says where it is before it is done. */
 export async function runKilled(
   args: readonly string[],
   settings: SettingTexts,
   victims: readonly Victim[],
+  within = 1,
 ): Promise<Ran & { readonly kills: number }> {
   for (let killed = 0; ; killed++) {
     const victim = victims[killed]
-    const at = (killed + 1) / (victims.length + 1)
+    const at = (within * (killed + 1)) / (victims.length + 1)
     let kill: Promise<void> | undefined
     const started = start(args, settings, (share) => {
       if (victim && share >= at) kill ??= victim.kill(started.child)
@@ -101,7 +102,7 @@ export async function runKilled(
     await kill
     if (victim && kill)
       console.error(
-        `moving: ${args[0]}: ${victim.name} killed at ${Math.round(100 * at)} %, after ${Math.round(ran.ms / 1000)} s`,
+        `moving: ${args[0]}: ${victim.name} killed at ${Math.round(1000 * at) / 10} %, after ${Math.round(ran.ms / 1000)} s`,
       )
     else if (ran.code !== 0) throw new Error(`parley ${args.join(' ')} ended with ${ran.code}:\n${ran.output}`)
     else return { ...ran, kills: killed }

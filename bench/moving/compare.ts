@@ -10,9 +10,9 @@ export interface Compared {
   readonly first: string | null
 }
 
-/** Compares two files line by line, without their headers. `comparable`: what is to be the same; null where nothing is. */
+/** Compares two files, or lines and a file, one by one and without headers. `comparable`: what is to be the same; null where nothing is. */
 export async function compare(
-  one: string,
+  one: string | Iterable<Json>,
   other: string,
   comparable: (line: Json) => Json | null = (line) => line,
 ): Promise<Compared> {
@@ -30,7 +30,14 @@ export async function compare(
   }
 }
 
-async function* comparables(file: string, comparable: (line: Json) => Json | null): AsyncGenerator<Json, void> {
+async function* comparables(file: string | Iterable<Json>, comparable: (line: Json) => Json | null): AsyncGenerator<Json, void> {
+  if (typeof file !== 'string') {
+    for (const line of file) {
+      const compared = line.kind === 'header' ? null : comparable(line)
+      if (compared) yield compared
+    }
+    return
+  }
   for await (const line of linesIn(file)) {
     if ('fault' in line) throw new Error(`line ${line.number} of ${file}: ${line.fault}`)
     // Written by an export, or by the population.

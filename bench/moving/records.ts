@@ -2,13 +2,13 @@ import { createWriteStream } from 'node:fs'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { formatVersion } from '../../src/records/format.ts'
-import { attributesOf, nameOf, newPopulation, type Population, sidOf } from '../population.ts'
+import { attributesOf, nameOf, type Population, sidOf } from '../population.ts'
 import { account_sid } from '../workload.ts'
 
 /** Messages of a conversation. */
 export const messagesEach = 10
 /** A conversation in so many has a person with a phone number, and receipts. */
-const withPhone = 5
+export const withPhone = 5
 /** A user in so many conversations. */
 const conversationsEach = 10
 const dayMs = 86_400_000
@@ -19,11 +19,11 @@ const [creator = '', member = '', person = ''] = roleSids
 
 type Json = Readonly<Record<string, unknown>>
 
-/** Yields the lines of a file as `parley export` writes it, and as its import leaves nothing to add. */
-export function* recordLines(conversations: number, nowMs: number): Generator<Json> {
+/** Yields the lines of a file as `parley export` writes it, and as its import leaves nothing to add: of the first conversations. */
+export function* recordLines(population: Population, nowMs: number, conversations = population.rows): Generator<Json> {
   const counts: Record<string, number> = {}
   yield { kind: 'header', format: formatVersion, parley: 'bench', exported_at: new Date(nowMs).toISOString() }
-  for (const line of records(newPopulation(conversations, nowMs), nowMs)) {
+  for (const line of records(population, conversations, nowMs)) {
     const kind = String(line.kind)
     counts[kind] = (counts[kind] ?? 0) + 1
     yield line
@@ -46,7 +46,7 @@ export async function writeRecords(file: string, lines: Iterable<Json>): Promise
   await pipeline(Readable.from(texts(), { objectMode: false }), createWriteStream(file))
 }
 
-function* records(population: Population, nowMs: number): Generator<Json> {
+function* records(population: Population, conversations: number, nowMs: number): Generator<Json> {
   const within = { account_sid, chat_service_sid: service_sid }
   const old = datesOf(population.base_ms)
   const roles = {
@@ -64,7 +64,7 @@ function* records(population: Population, nowMs: number): Generator<Json> {
     }
   }
   yield { kind: 'configuration', account_sid, resource: { default_chat_service_sid: service_sid } }
-  const users = Math.ceil(population.rows / conversationsEach)
+  const users = usersOf(population.rows)
   for (let i = 0; i < users; i++) {
     yield {
       kind: 'user',
@@ -79,13 +79,13 @@ function* records(population: Population, nowMs: number): Generator<Json> {
       },
     }
   }
-  for (let i = 0; i < population.rows; i++) yield* conversation(population, i, users, nowMs)
+  for (let i = 0; i < conversations; i++) yield* conversation(population, i, users, nowMs)
 }
 
 function* conversation(population: Population, i: number, users: number, nowMs: number): Generator<Json> {
   const conversation_sid = sidOf(population, i)
   const within = { account_sid, chat_service_sid: service_sid }
-  const created = secondsOf(population.base_ms + i * population.step_ms)
+  const created = createdAt(population, i)
   const last = created + (messagesEach - 1) * 60_000
   const user = i % users
   const state = i % 3 === 0 ? 'active' : 'closed'
@@ -124,7 +124,7 @@ function* conversation(population: Population, i: number, users: number, nowMs: 
     resource: { ...agent, identity: identityOf(user), messaging_binding: null, ...reads, ...plain },
     extra: { last_read_timestamp: last },
   }
-  const binding = { type: 'sms', address: `+1555${String(i).padStart(7, '0')}`, proxy_address: '+15560000000' }
+  const binding = { type: 'sms', address: phoneOf(i), proxy_address: '+15560000000' }
   if (hasPhone) {
     yield {
       kind: 'participant',
@@ -174,11 +174,24 @@ function* conversation(population: Population, i: number, users: number, nowMs: 
   }
 }
 
-function identityOf(i: number): string {
+export function usersOf(conversations: number): number {
+  return Math.ceil(conversations / conversationsEach)
+}
+
+export function identityOf(i: number): string {
   return `user-${String(i).padStart(7, '0')}`
 }
 
-function sided(prefix: string, i: number): { readonly sid: string } {
+export function phoneOf(i: number): string {
+  return `+1555${String(i).padStart(7, '0')}`
+}
+
+/** Epoch ms, of a whole second. */
+export function createdAt(population: Population, i: number): number {
+  return secondsOf(population.base_ms + i * population.step_ms)
+}
+
+export function sided(prefix: string, i: number): { readonly sid: string } {
   return { sid: `${prefix}${i.toString(16).padStart(32, '0')}` }
 }
 

@@ -2,7 +2,7 @@ import type { Child } from '../child.ts'
 import { consolePart } from '../console-part.ts'
 import { consoleFilling } from '../console-population.ts'
 import { crashPart } from '../crash-part.ts'
-import { movingPart } from '../moving/part.ts'
+import { moving } from '../moving/engines.ts'
 import type { Options } from '../options.ts'
 import type { Goal } from '../report.ts'
 import type { Sink } from '../sink.ts'
@@ -27,7 +27,7 @@ export async function onPostgres(database: string, sink: Child<Sink>, options: O
     if (parts.has('load')) goals.push(...(await loadPart(bench, sink.ready, options)))
     if (parts.has('timers')) goals.push(...(await timersPart(bench, sink.ready, options)))
     if (parts.has('console')) goals.push(...(await consoleOn(bench, sink.ready, options)))
-    if (parts.has('moving')) goals.push(...(await movingPart(options.moved, folder, () => server.create())))
+    if (parts.has('moving')) goals.push(...(await moving(options, folder, server)))
     if (parts.has('crash')) goals.push(...(await crashOf(bench, sink.ready, options)))
   } finally {
     await server.stop()
