@@ -159,6 +159,19 @@ describe('seconds and milliseconds', () => {
     expect([secondsOrNull(0), secondsOrNull(null)]).toEqual(['1970-01-01T00:00:00Z', null])
   })
 
+  test('of days in any order are the text of the runtime, cut to seconds', () => {
+    // Days that are 512 apart take turns in the same place of the table.
+    const days = fc.array(fc.tuple(fc.integer({ min: -3, max: 3 }), fc.nat(dayMs - 1)), { minLength: 2 })
+    fc.assert(
+      fc.property(instant, days, (start, offsets) => {
+        for (const [day, ms] of offsets) {
+          const at = Math.min(lastMs, Math.max(firstMs, start + day * 512 * dayMs + ms))
+          expect(seconds(at)).toBe(`${new Date(at).toISOString().slice(0, -5)}Z`)
+        }
+      }),
+    )
+  })
+
   test('have one form for every instant there is', () => {
     fc.assert(
       fc.property(instant, (ms) => {

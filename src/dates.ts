@@ -26,21 +26,35 @@ export function parseInstant(text: string, endOfDay = false): number | undefined
 }
 
 const dayMs = 86_400_000
-let lastDay = Number.NaN
-let lastDayText = ''
+/** Days whose text is kept, each in the place of its number: a page has dates of many days, and one deadline may be a year ahead. */
+const keptDays = 512
+const daysKept = new Float64Array(keptDays).fill(Number.NaN)
+const dayTexts = new Array<string>(keptDays).fill('')
 
 /** `00` to `59`. */
 const pairs = Array.from({ length: 60 }, (_, n) => String(n).padStart(2, '0'))
+const minutes = pairs.slice(0, 24).flatMap((hour) => pairs.map((minute) => `${hour}:${minute}:`))
 
-/** Formats a date of a response, in whole seconds. By arithmetic: `toISOString` took a fifth of the time of a page. */
+/**
+ * Formats a date of a response, in whole seconds. By arithmetic and tables: `toISOString` takes 0.6 µs, and the three dates of each
+ * conversation are of different days.
+ */
 export function seconds(instantMs: number): string {
   const day = Math.floor(instantMs / dayMs)
-  if (day !== lastDay) {
-    lastDayText = new Date(day * dayMs).toISOString().slice(0, -13)
-    lastDay = day
-  }
   const second = Math.floor((instantMs - day * dayMs) / 1000)
-  return `${lastDayText}${pairs[Math.floor(second / 3600)]}:${pairs[Math.floor(second / 60) % 60]}:${pairs[second % 60]}Z`
+  const minute = Math.floor(second / 60)
+  return `${dayText(day)}${minutes[minute]}${pairs[second - minute * 60]}Z`
+}
+
+/** Returns the date of a day, given in days since 1970, and the `T` behind it. */
+function dayText(day: number): string {
+  // `keptDays` is a power of two.
+  const place = day & (keptDays - 1)
+  if (daysKept[place] !== day) {
+    dayTexts[place] = new Date(day * dayMs).toISOString().slice(0, -13)
+    daysKept[place] = day
+  }
+  return dayTexts[place] ?? ''
 }
 
 export function secondsOrNull(instantMs: number | null): string | null {
