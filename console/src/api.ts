@@ -180,6 +180,7 @@ export interface Delivery {
 export interface DeliveryPage {
   readonly deliveries: readonly Delivery[]
   readonly next_before: string | null
+  readonly stopped_early: boolean
 }
 
 export interface Timer {

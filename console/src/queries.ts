@@ -58,11 +58,15 @@ export interface SearchFilters {
 }
 
 export interface DeliveryFilters {
+  readonly account?: string | undefined
   readonly service?: string | undefined
   readonly conversation?: string | undefined
   readonly status?: string | undefined
   readonly event?: string | undefined
   readonly target?: string | undefined
+  readonly from?: string | undefined
+  readonly to?: string | undefined
+  readonly text?: string | undefined
 }
 
 export const server = queryOptions({ queryKey: ['server'], queryFn: () => get<Server>('/admin/v1/server') })
@@ -171,12 +175,21 @@ export const mediaLink = (account: string, service: string, media: string) =>
     staleTime: 60_000,
   })
 
-export const deliveries = ({ service, conversation, status, event, target }: DeliveryFilters) =>
+/** What of the filters of deliveries a list and a redelivery have in common, as the API calls it. */
+export function deliveryQuery({ account, service, conversation, event, target, text }: DeliveryFilters) {
+  return {
+    ...{ account_sid: account, service_sid: service, conversation_sid: conversation },
+    ...{ event_type: event, target_sid: target, text },
+  }
+}
+
+export const deliveries = (filters: DeliveryFilters) =>
   infiniteQueryOptions({
-    queryKey: ['deliveries', { service, conversation, status, event, target }],
+    queryKey: ['deliveries', filters],
     queryFn: ({ pageParam, signal }) => {
-      const params = { service_sid: service, conversation_sid: conversation, status, event_type: event, target_sid: target }
-      return get<DeliveryPage>(withQuery('/admin/v1/deliveries', { ...params, before: pageParam, limit: 50 }), { signal })
+      const { status, from, to } = filters
+      const params = { ...deliveryQuery(filters), status, from, to, before: pageParam, limit: 50 }
+      return get<DeliveryPage>(withQuery('/admin/v1/deliveries', params), { signal })
     },
     initialPageParam: '',
     getNextPageParam: (page) => page.next_before,

@@ -67,7 +67,8 @@ const routes = [
   createRoute({
     getParentRoute: () => root,
     path: '/deliveries',
-    validateSearch: (search): DeliveryFilters => textsAmong(search, ['service', 'conversation', 'status', 'event', 'target']),
+    validateSearch: (search): DeliveryFilters =>
+      textsAmong(search, ['account', 'service', 'conversation', 'status', 'event', 'target', 'from', 'to', 'text']),
     component: Deliveries,
   }),
   createRoute({ getParentRoute: () => root, path: '/deliveries/$id', component: OneDelivery }),

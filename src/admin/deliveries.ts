@@ -15,11 +15,15 @@ import { closedSignal, notFound } from './replies.ts'
 import { bodyErrors, errors, instant, type OperationSchema, object, path, response, shortText, sid } from './schemas.ts'
 
 interface Query {
+  account_sid?: string
   service_sid?: string
   conversation_sid?: string
   status?: DeliveryStatus
   event_type?: string
   target_sid?: string
+  from?: string
+  to?: string
+  text?: string
   /** The id of a delivery: older ones are returned. */
   before?: string
   limit?: number
@@ -30,10 +34,12 @@ interface FailedChoice {
   since: string
   until?: string
   kind?: DeliveryKind
+  account_sid?: string
   service_sid?: string
   conversation_sid?: string
   event_type?: string
   target_sid?: string
+  text?: string
   after?: string
   limit: number
 }
@@ -45,6 +51,12 @@ const maxRedelivered = 100
 
 const text = { type: 'string' } as const
 const filter = { type: 'string', maxLength: 64 } as const
+const textFilter = {
+  type: 'string',
+  minLength: 1,
+  maxLength: 256,
+  description: 'Only those of which a parameter has this text in it, in whatever case. Needs the right `text`',
+} as const
 const deliveryId = '^WD[0-9a-f]{32}$'
 
 const attempt = object('Attempt', {
@@ -91,15 +103,22 @@ const tags = ['Deliveries'] as const
 const listDeliveries: OperationSchema = {
   operationId: 'listDeliveries',
   summary: 'List deliveries of webhooks, channel messages and pushes, newest first',
+  description:
+    'All filters together. By date, conversation or service, and by status alone, there are indexes; for other filters a page looks at 20,000 ' +
+    'deliveries at most, and says `stopped_early` if there are more: follow `next_before`.',
   tags,
   querystring: {
     type: 'object',
     properties: {
+      account_sid: filter,
       service_sid: filter,
       conversation_sid: filter,
       status: { type: 'string', enum: deliveryStatuses },
-      event_type: { ...filter, description: 'Only with `service_sid` or `conversation_sid`' },
-      target_sid: { ...filter, description: 'Only with `service_sid` or `conversation_sid`' },
+      event_type: filter,
+      target_sid: filter,
+      from: { ...shortText, description: 'Created at this ISO 8601 date or later' },
+      to: { ...shortText, description: 'Created at this ISO 8601 date or earlier; a day counts as a whole' },
+      text: textFilter,
       before: { type: 'string', pattern: deliveryId, description: 'The `next_before` of the previous page' },
       limit: { type: 'integer', minimum: 1, maximum: 1000, default: 50 },
       wait: {
@@ -118,6 +137,10 @@ const listDeliveries: OperationSchema = {
         next_before: {
           type: ['string', 'null'],
           description: 'Null on the last page. A page before it may have fewer than `limit`',
+        },
+        stopped_early: {
+          type: 'boolean',
+          description: 'Whether it ended because enough deliveries were looked at: older ones may match as well',
         },
       }),
     ),
@@ -171,10 +194,12 @@ const redeliverFailed: OperationSchema = {
       since: { ...shortText, description: 'Of what was created from this ISO 8601 date on' },
       until: { ...shortText, description: 'Of what was created before this date; by default now, by the clock of the server' },
       kind: { type: 'string', enum: deliveryKinds, description: 'Only deliveries of this kind' },
+      account_sid: filter,
       service_sid: filter,
       conversation_sid: filter,
       event_type: filter,
       target_sid: filter,
+      text: textFilter,
       after: { type: 'string', pattern: deliveryId, description: 'The `next_after` of the previous batch' },
       limit: { type: 'integer', minimum: 1, maximum: maxRedelivered, default: maxRedelivered, description: 'How many at most' },
     },
@@ -200,28 +225,21 @@ export function deliveryRoutes(
   idle: Pick<DeliveryIdle, 'wait'> | null,
 ): FastifyPluginAsync {
   return async (routes) => {
-    routes.get<{ Querystring: Query }>('/', { schema: listDeliveries, config: needs('read', 'own') }, async (request, reply) => {
-      const { query } = request
+    routes.get<{ Querystring: Query }>('/', { schema: listDeliveries, config: needsForText('read') }, async (request, reply) => {
       const caller = callerOf(request)
-      if (query.wait !== undefined) {
+      const { wait, from, to, conversation_sid: subject_sid, before = '~', limit = 50, ...filters } = request.query
+      const since = from === undefined ? undefined : parseInstant(from)
+      const last = to === undefined ? undefined : parseInstant(to, true)
+      if (since === undefined && from !== undefined) return reply.code(400).send({ error: noDate('from') })
+      if (last === undefined && to !== undefined) return reply.code(400).send({ error: noDate('to') })
+      if (wait !== undefined) {
         if (!config.testMode || !idle) return reply.code(400).send({ error: 'wait is only available with PARLEY_TEST_MODE' })
         await idle.wait({ signal: closedSignal(reply) })
       }
-      const { service_sid, conversation_sid, status, event_type, target_sid, before = '~', limit = 50 } = query
-      if ((event_type ?? target_sid) !== undefined && service_sid === undefined && conversation_sid === undefined) {
-        return reply.code(400).send({ error: 'event_type and target_sid need service_sid or conversation_sid' })
-      }
-      const log = await readLog(database.read, {
-        service_sid,
-        subject_sid: conversation_sid,
-        status,
-        event_type,
-        target_sid,
-        before,
-        limit,
-        accounts: caller.accounts,
-      })
-      return { deliveries: log.rows.map((row) => deliveryJson(row, caller)), next_before: log.next_before }
+      const { accounts } = caller
+      const until = last === undefined ? undefined : last + 1
+      const { rows, ...page } = await readLog(database.read, { ...filters, subject_sid, since, until, before, limit, accounts })
+      return { deliveries: rows.map((row) => deliveryJson(row, caller)), ...page }
     })
 
     routes.delete<{ Querystring: { target_sid: string } }>(
@@ -243,7 +261,7 @@ export function deliveryRoutes(
 
     routes.post<{ Body: FailedChoice }>(
       '/redeliver',
-      { schema: redeliverFailed, config: needs('act', 'own') },
+      { schema: redeliverFailed, config: needsForText('act') },
       async (request, reply) => {
         const { body } = request
         const { accounts } = callerOf(request)
@@ -253,8 +271,7 @@ export function deliveryRoutes(
         // What is sent again from now on is not meant: it may fail at once.
         const until = body.until === undefined ? now : parseInstant(body.until)
         if (since === undefined || until === undefined) {
-          const name = since === undefined ? 'since' : 'until'
-          return reply.code(400).send({ error: `${name} must be an ISO 8601 date, such as 2030-01-01T00:00:00Z` })
+          return reply.code(400).send({ error: noDate(since === undefined ? 'since' : 'until') })
         }
         const { ids, next_after } = await readFailed(database.read, {
           ...filters,
@@ -288,6 +305,16 @@ export function deliveryRoutes(
       },
     )
   }
+}
+
+function noDate(name: string): string {
+  return `${name} must be an ISO 8601 date, such as 2030-01-01T00:00:00Z`
+}
+
+/** A route that looks for a text where one is given: which deliveries have it tells what is written in them. */
+function needsForText(right: Right): { access: AccessRule } {
+  const given = (part: unknown) => typeof part === 'object' && part !== null && 'text' in part
+  return { access: { right, accounts: 'own', also: ({ query, body }) => (given(query) || given(body) ? 'text' : null) } }
 }
 
 /** A route about the delivery of its path. */

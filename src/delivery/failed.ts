@@ -3,6 +3,7 @@ import { beforeSidsOf } from '../sids.ts'
 import type { Reader } from '../storage/database.ts'
 import type { DeliveryKind, DeliveryRow } from '../storage/schema.ts'
 import { shape } from '../storage/shapes.ts'
+import { searchForm } from './search-form.ts'
 
 /** Which failed deliveries are meant. Instants in epoch ms, of their creation. */
 export interface FailedRequest {
@@ -14,10 +15,13 @@ export interface FailedRequest {
   readonly kind?: DeliveryKind | undefined
   /** Null: of all accounts. */
   readonly accounts: ReadonlySet<string> | null
+  readonly account_sid?: string | undefined
   readonly service_sid?: string | undefined
   readonly subject_sid?: string | undefined
   readonly event_type?: string | undefined
   readonly target_sid?: string | undefined
+  /** A text that one of the parameters has in it, in whatever case. */
+  readonly text?: string | undefined
   readonly limit: number
 }
 
@@ -35,20 +39,24 @@ const maxWindows = 10
 /** Later deliveries about the same conversation among which one is looked for that was sent in its place. */
 const maxLater = 1000
 
-const filters = ['kind', 'service_sid', 'subject_sid', 'event_type', 'target_sid'] as const
-const columns = [...filters, 'account_sid', 'id', 'idempotency_token', 'date_created'] as const
+const filters = ['kind', 'account_sid', 'service_sid', 'subject_sid', 'event_type', 'target_sid'] as const
+const columns = [...filters, 'id', 'idempotency_token', 'date_created'] as const
 
-type FailedRow = Pick<DeliveryRow, (typeof columns)[number]>
+type FailedRow = Pick<DeliveryRow, (typeof columns)[number]> & { readonly form?: string }
 
-const failedAfter = shape<{ after: string; limit: number }>()((db, a) =>
-  db
-    .selectFrom('deliveries')
-    .select(columns)
-    .where('status', '=', 'failed')
-    .where('id', '>', a.after)
-    .orderBy('id')
-    .limit(a.limit),
-)
+const failedAfter = (form: readonly 'form'[]) =>
+  shape<{ after: string; limit: number }>()<FailedRow>((db, a) =>
+    db
+      .selectFrom('deliveries')
+      .select([...columns, ...form])
+      .where('status', '=', 'failed')
+      .where('id', '>', a.after)
+      .orderBy('id')
+      .limit(a.limit),
+  )
+const withoutForm = { query: failedAfter([]), window }
+/** Forms can be large. */
+const withForm = { query: failedAfter(['form']), window: 100 }
 
 const laterOf = shape<{ service_sid: string; subject_sid: string; after: string; limit: number }>()((db, a) =>
   db
@@ -63,14 +71,16 @@ const laterOf = shape<{ service_sid: string; subject_sid: string; after: string;
 
 /** Reads one page of failed deliveries, the first ones first, without those that were sent again already. */
 export async function readFailed(read: Reader, request: FailedRequest): Promise<FailedPage> {
-  const { limit } = request
+  const { limit, text } = request
+  const hasText = text === undefined ? null : searchForm(text)
+  const { query, window } = hasText ? withForm : withoutForm
   const found: FailedRow[] = []
   let after = request.after ?? beforeSidsOf('delivery', request.since)
   for (let i = 0; i < maxWindows; i++) {
     if (i > 0) await turn()
-    const rows = await read.all(failedAfter, { after, limit: window })
+    const rows = await read.all(query, { after, limit: window })
     for (const row of rows) {
-      if (isMeant(row, request)) found.push(row)
+      if (isMeant(row, request) && (!hasText || hasText({ form: row.form ?? '' }))) found.push(row)
       after = row.id
       if (found.length === limit) return { ids: await withoutRepeated(read, found), next_after: after }
     }

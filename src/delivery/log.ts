@@ -1,21 +1,28 @@
 import { setImmediate as turn } from 'node:timers/promises'
 import { type RawBuilder, sql } from 'kysely'
+import { beforeSidsOf } from '../sids.ts'
 import type { Reader } from '../storage/database.ts'
 import { serviceBySid } from '../storage/lookups.ts'
 import type { DeliveryKind, DeliveryRow, DeliveryStatus } from '../storage/schema.ts'
 import { type Builder, type Shape, shape } from '../storage/shapes.ts'
+import { searchForm } from './search-form.ts'
 
 export const deliveryKinds: readonly DeliveryKind[] = ['webhook', 'message', 'loopback', 'push']
 export const deliveryStatuses = ['pending', 'delivered', 'failed'] as const satisfies readonly DeliveryStatus[]
 
-/** What of the log is asked for. */
+/** What of the log is asked for: what all that is given applies to. */
 export interface LogRequest {
+  readonly account_sid?: string | undefined
   readonly service_sid?: string | undefined
   readonly subject_sid?: string | undefined
   readonly status?: DeliveryStatus | undefined
-  /** Both only together with a service or a subject. */
   readonly event_type?: string | undefined
   readonly target_sid?: string | undefined
+  /** Instants in epoch ms: created at `since` or later, and before `until`. */
+  readonly since?: number | undefined
+  readonly until?: number | undefined
+  /** A text that one of the parameters has in it, in whatever case. */
+  readonly text?: string | undefined
   /** Deliveries older than this id. */
   readonly before: string
   readonly limit: number
@@ -27,82 +34,99 @@ export interface LogPage {
   readonly rows: readonly DeliveryRow[]
   /** From where the next page goes on; null on the last one. */
   readonly next_before: string | null
+  /** Whether the page ended because enough deliveries were looked at for it. */
+  readonly stopped_early: boolean
 }
 
-/** Deliveries of a service or a conversation that are looked at for their status at a time, and in all for one page. */
+/** Deliveries whose columns are looked at at a time, and how often for one page: 20,000 in all. */
 const window = 1000
 const maxWindows = 20
 
-/** Deliveries read at a time, and the characters of their forms after which a page ends. */
+/** Deliveries read at a time, and how often for one page: 20,000 in all. */
 const sliceRows = 100
-const maxPageChars = 1_000_000
+const maxSlices = 200
 
-/** Deliveries that are looked at for one page of an operator who has not all accounts. */
-const maxLooked = 20_000
+/** The characters of forms after which a page ends: of those that are shown, and of those that were looked at. */
+const maxPageChars = 1_000_000
+const maxLookedChars = 20_000_000
 
 interface Args {
+  /** Empty for any, as are service and subject, where the source does not have them, status, event and target. */
+  readonly account_sid: string
   readonly service_sid: string
   readonly subject_sid: string
-  /** Empty for any, as are event and target. */
   readonly status: DeliveryStatus | ''
   readonly event_type: string
   readonly target_sid: string
+  /** Ids in between: both are no part of it. */
+  readonly after: string
   readonly before: string
   readonly limit: number
 }
 
-type Scope = 'service' | 'subject'
+/** By which index the log is read. */
+type Source = 'all' | 'status' | 'service' | 'subject'
 
 /** By the index that has both; a delivery's id alone does not tell where it is. */
 export const deliveryById = shape<{ id: string }>()((db, a) =>
   db.selectFrom('deliveries').selectAll().where('status', 'in', deliveryStatuses).where('id', '=', a.id),
 )
 
-const ofStatus = (db: Builder, a: Args, status: DeliveryStatus) =>
-  db
-    .selectFrom('deliveries')
-    .selectAll()
-    .where('status', '=', status)
-    .where('id', '<', a.before)
-    .orderBy('id', 'desc')
-    .limit(a.limit)
-
-const byStatus = shape<Args & { readonly status: DeliveryStatus }>()((db, a) => ofStatus(db, a, a.status))
-
-const everything = shape<Args>()((db, a) => {
-  const part = (status: (typeof deliveryStatuses)[number]) => db.selectFrom(ofStatus(db, a, status).as(status)).selectAll()
-  return part('pending').unionAll(part('delivered')).unionAll(part('failed')).orderBy('id', 'desc').limit(a.limit)
-})
-
 const serviceOfSubject = shape<{ subject_sid: string }>()((db, a) =>
   db.selectFrom('deliveries').select('service_sid').where('subject_sid', '=', a.subject_sid).limit(1),
 )
 
-function within(db: Builder, a: Args, scope: Scope) {
-  const ofService = db.selectFrom('deliveries').where('service_sid', '=', a.service_sid)
-  const scoped = scope === 'service' ? ofService : ofService.where('subject_sid', '=', a.subject_sid)
-  return scoped.where('id', '<', a.before).orderBy('id', 'desc')
+/** What is compared before a row is read as a whole. */
+const compared = ['id', 'service_sid', 'account_sid', 'status', 'event_type', 'target_sid'] as const
+
+const between = (db: Builder, a: Args) =>
+  db.selectFrom('deliveries').where('id', '<', a.before).where('id', '>', a.after).orderBy('id', 'desc')
+
+const ofStatus = (db: Builder, a: Args, status: DeliveryStatus) => between(db, a).where('status', '=', status)
+
+function within(db: Builder, a: Args, source: Exclude<Source, 'all'>) {
+  if (source === 'status') return between(db, a).where(sql<boolean>`status = ${a.status}`)
+  const ofService = between(db, a).where('service_sid', '=', a.service_sid)
+  return source === 'service' ? ofService : ofService.where('subject_sid', '=', a.subject_sid)
 }
 
 function isOrAny(column: RawBuilder<unknown>, value: string) {
   return sql<boolean>`(${value} = '' or ${column} = ${value})`
 }
 
-const scopedQueries = (scope: Scope) => ({
-  page: shape<Args>()((db, a) => within(db, a, scope).selectAll().limit(a.limit)),
+/** The columns that are compared, of a window. All statuses together are read as three lists by the index that has the status first. */
+function windowOf(db: Builder, a: Args, source: Source) {
+  if (source !== 'all') return within(db, a, source).select(compared).limit(sql.lit(window))
+  const part = (status: DeliveryStatus) =>
+    db.selectFrom(ofStatus(db, a, status).select(compared).limit(sql.lit(window)).as(status)).selectAll()
+  const parts = part('pending').unionAll(part('delivered')).unionAll(part('failed'))
+  return db.selectFrom(parts.as('parts')).selectAll().orderBy('id', 'desc').limit(sql.lit(window))
+}
+
+const queries = (source: Source) => ({
+  page: shape<Args>()((db, a) => {
+    if (source !== 'all') return within(db, a, source).selectAll().limit(a.limit)
+    const part = (status: DeliveryStatus) =>
+      db.selectFrom(ofStatus(db, a, status).selectAll().limit(a.limit).as(status)).selectAll()
+    return part('pending').unionAll(part('delivered')).unionAll(part('failed')).orderBy('id', 'desc').limit(a.limit)
+  }),
   /** The oldest id of a window. */
   end: shape<Args>()((db, a) =>
-    within(db, a, scope)
+    db
+      .selectFrom(windowOf(db, a, source).as('window'))
       .select('id')
+      .orderBy('id', 'desc')
       .limit(1)
       .offset(window - 1),
   ),
   matching: shape<Args>()((db, a) =>
     db
-      .selectFrom(within(db, a, scope).select(['id', 'status', 'event_type', 'target_sid']).limit(sql.lit(window)).as('window'))
-      .innerJoin('deliveries as d', 'd.id', 'window.id')
+      .selectFrom(windowOf(db, a, source).as('window'))
+      .innerJoin('deliveries as d', (join) =>
+        join.onRef('d.id', '=', 'window.id').onRef('d.service_sid', '=', 'window.service_sid'),
+      )
       .selectAll('d')
-      .where('d.service_sid', '=', a.service_sid)
+      .where(isOrAny(sql.ref('window.account_sid'), a.account_sid))
       .where(isOrAny(sql.ref('window.status'), a.status))
       .where(isOrAny(sql.ref('window.event_type'), a.event_type))
       .where(isOrAny(sql.ref('window.target_sid'), a.target_sid))
@@ -110,73 +134,128 @@ const scopedQueries = (scope: Scope) => ({
       .limit(a.limit),
   ),
 })
-const scoped = { service: scopedQueries('service'), subject: scopedQueries('subject') } as const
+const bySource = { all: queries('all'), status: queries('status'), service: queries('service'), subject: queries('subject') }
+
+/** A page as it is filled. */
+class Page {
+  readonly rows: DeliveryRow[] = []
+  readonly #limit: number
+  /** Whether a row is one of those that are asked for; null: each is. */
+  readonly #isMeant: ((row: DeliveryRow) => boolean) | null
+  #chars = 0
+  #lookedChars = 0
+  #slices = 0
+
+  constructor(limit: number, isMeant: ((row: DeliveryRow) => boolean) | null) {
+    this.#limit = limit
+    this.#isMeant = isMeant
+  }
+
+  /** Counts one more read for it. Returns how many rows to read. */
+  nextSlice(): number {
+    this.#slices++
+    return this.#isMeant ? sliceRows : Math.min(this.#limit - this.rows.length, sliceRows)
+  }
+
+  get isFull(): boolean {
+    return this.rows.length === this.#limit || this.#chars >= maxPageChars
+  }
+
+  get isOver(): boolean {
+    return this.isFull || this.#slices >= maxSlices || this.#lookedChars >= maxLookedChars
+  }
+
+  look(row: DeliveryRow): void {
+    const chars = row.form.length + row.attempts.length
+    this.#lookedChars += chars
+    if (this.#isMeant && !this.#isMeant(row)) return
+    this.rows.push(row)
+    this.#chars += chars
+  }
+}
+
+/** Where reading has come to, and whether there is nothing behind it. */
+interface Reached {
+  readonly before: string
+  readonly ended: boolean
+}
 
 /** Reads one page of the log, newest first. */
 export async function readLog(read: Reader, request: LogRequest): Promise<LogPage> {
-  const { service_sid, subject_sid, status, before, limit, accounts } = request
-  const { event_type = '', target_sid = '' } = request
-  const args = { service_sid: '', subject_sid: subject_sid ?? '', event_type, target_sid, before, limit }
-  if (service_sid === undefined && subject_sid === undefined) {
-    return status
-      ? readSlices(read, byStatus, { ...args, status }, accounts)
-      : readSlices(read, everything, { ...args, status: '' }, accounts)
+  const { service_sid, subject_sid, accounts, before, limit, since, until, text } = request
+  const { account_sid = '', status = '', event_type = '', target_sid = '' } = request
+  const none: LogPage = { rows: [], next_before: null, stopped_early: false }
+  let service = service_sid
+  if (subject_sid !== undefined) service ??= (await read.one(serviceOfSubject, { subject_sid }))?.service_sid
+  if (subject_sid !== undefined && service === undefined) return none
+  if (service !== undefined && accounts && !accounts.has((await read.one(serviceBySid, { sid: service }))?.account_sid ?? '')) {
+    return none
   }
-  const service = service_sid ?? (await read.one(serviceOfSubject, { subject_sid: args.subject_sid }))?.service_sid
-  if (service === undefined) return { rows: [], next_before: null }
-  const account_sid = accounts && (await read.one(serviceBySid, { sid: service }))?.account_sid
-  if (accounts && !accounts.has(account_sid ?? '')) return { rows: [], next_before: null }
-  const scope = subject_sid === undefined ? 'service' : 'subject'
-  const scopedArgs: Args = { ...args, service_sid: service, status: status ?? '' }
-  return status || event_type || target_sid
-    ? readMatching(read, scope, scopedArgs)
-    : readSlices(read, scoped[scope].page, scopedArgs)
+  const source = service === undefined ? (status === '' ? 'all' : 'status') : subject_sid === undefined ? 'service' : 'subject'
+  const last = until === undefined ? '~' : beforeSidsOf('delivery', until)
+  const args: Args = {
+    ...{ account_sid, service_sid: service ?? '', subject_sid: subject_sid ?? '', status, event_type, target_sid },
+    after: since === undefined ? '' : beforeSidsOf('delivery', since),
+    before: [before, last].sort()[0] ?? before,
+    limit,
+  }
+  const hasText = text === undefined ? null : searchForm(text)
+  const isPlain = hasText === null && since === undefined && until === undefined && (accounts === null || service !== undefined)
+  const page = new Page(
+    limit,
+    isPlain
+      ? null
+      : (row) => {
+          // An id can be of a later time than its delivery: it is above those of the same subject.
+          const created = Number(row.date_created)
+          if (created < (since ?? created) || created >= (until ?? Number.POSITIVE_INFINITY)) return false
+          return (accounts === null || accounts.has(row.account_sid)) && (hasText === null || hasText(row))
+        },
+  )
+  const isCompared = [account_sid, event_type, target_sid, source === 'status' ? '' : status].some((value) => value !== '')
+  const reached = isCompared
+    ? await readWindows(read, source, args, page)
+    : await readSlices(read, bySource[source].page, args, page)
+  return {
+    rows: page.rows,
+    next_before: reached.ended ? null : reached.before,
+    stopped_early: !reached.ended && !page.isFull,
+  }
 }
 
-/** Reads a page in slices, with turns of the event loop between, until it has as many rows as asked for or as fit. */
-async function readSlices<A extends Args>(
-  read: Reader,
-  query: Shape<A, DeliveryRow>,
-  args: A,
-  accounts: LogRequest['accounts'] = null,
-): Promise<LogPage> {
-  const rows: DeliveryRow[] = []
-  let before = args.before
-  let chars = 0
-  for (let looked = 0; ; looked += sliceRows) {
-    const limit = accounts ? sliceRows : Math.min(args.limit - rows.length, sliceRows)
+/** Fills the page in slices, with turns of the event loop between. */
+async function readSlices(read: Reader, query: Shape<Args, DeliveryRow>, args: Args, page: Page): Promise<Reached> {
+  let { before } = args
+  while (!page.isOver) {
+    const limit = page.nextSlice()
     const found = await read.all(query, { ...args, before, limit: limit + 1 })
     for (const row of found.slice(0, limit)) {
-      if (chars >= maxPageChars || rows.length === args.limit) return { rows, next_before: before }
+      if (page.isOver) return { before, ended: false }
       before = row.id
-      if (accounts && !accounts.has(row.account_sid)) continue
-      rows.push(row)
-      chars += row.form.length + row.attempts.length
+      page.look(row)
     }
-    if (found.length <= limit) return { rows, next_before: null }
-    if (rows.length === args.limit || chars >= maxPageChars || looked >= maxLooked) return { rows, next_before: before }
+    if (found.length <= limit) return { before, ended: true }
     await turn()
   }
+  return { before, ended: false }
 }
 
 /**
- * Deliveries of one status, event or target within a scope have no index: most are delivered, and one more would have to be changed with each.
- * The page ends, with what was found, after a number of deliveries that were looked at.
+ * Deliveries of one account, event or target, and of one status within a service, have no index: most are delivered, and one more would have
+ * to be changed with each. The page ends, with what was found, after a number of deliveries that were looked at.
  */
-async function readMatching(read: Reader, scope: Scope, args: Args): Promise<LogPage> {
-  const { end, matching } = scoped[scope]
-  const found: DeliveryRow[] = []
-  let before = args.before
+async function readWindows(read: Reader, source: Source, args: Args, page: Page): Promise<Reached> {
+  const { end, matching } = bySource[source]
+  let { before } = args
   for (let i = 0; i < maxWindows; i++) {
     if (i > 0) await turn()
     const last = await read.one(end, { ...args, before })
-    const page = await readSlices(read, matching, { ...args, before, limit: args.limit - found.length })
-    found.push(...page.rows)
-    if (!last && page.next_before === null) return { rows: found, next_before: null }
-    const reached = page.rows.at(-1)?.id
-    if (page.next_before !== null || found.length === args.limit) return { rows: found, next_before: reached ?? null }
+    const slices = await readSlices(read, matching, { ...args, before }, page)
+    if (!slices.ended || !last) return slices
     // The window's last row is part of it; its later slices may have gone further.
-    before = [last?.id, reached].filter((id) => id !== undefined).sort()[0] ?? before
+    before = last.id
+    if (slices.before < before) before = slices.before
+    if (page.isOver) break
   }
-  return { rows: found, next_before: before }
+  return { before, ended: false }
 }

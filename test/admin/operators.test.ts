@@ -360,6 +360,7 @@ test('a viewer reads no texts unless it is said so', async ({ server, tenant, ca
     `/threads?service_sid=${service}&address=x`,
     `/conversations?service_sid=${service}&text=quagga`,
     '/search?q=quagga&type=message',
+    '/deliveries?text=quagga',
   ]
   for (const path of paths) {
     expect([await statusOf(server, plainly.token, 'GET', path), await statusOf(server, reader.token, 'GET', path)], path).toEqual(

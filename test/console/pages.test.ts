@@ -1,6 +1,7 @@
 import type { Page } from 'playwright-core'
 import { afterAll, expect } from 'vitest'
 import { startCarrier } from '../support/faked-carrier.ts'
+import { enabled, settled } from '../support/hooked.ts'
 import { adminToken, startServer } from '../support/server.ts'
 import type { Tenant } from '../support/tenant.ts'
 import { closeBrowser, newVisitor, signIn, test } from './support.ts'
@@ -271,6 +272,30 @@ test('all that has failed is sent again, as the list is filtered', async ({ tena
   await send()
   await page.getByText('0 deliveries are sent again').waitFor()
   expect(await page.getByRole('checkbox').count()).toBe(2)
+})
+
+test('deliveries are filtered by account, time and text, in the URL', async ({ tenant, visitor, catcher }) => {
+  const v1 = tenant.sdk.conversations.v1
+  await v1.configuration.webhooks().update({ postWebhookUrl: catcher.url(), filters: ['onConversationAdded'] })
+  for (const friendlyName of ['Oranges', 'Lemons']) await v1.conversations.create({ friendlyName, ...enabled })
+  await settled(tenant)
+  const page = await visitor.open(`/deliveries?account=${tenant.account_sid}`)
+  await row(page, 'onConversationAdded').nth(1).waitFor()
+  await page.getByLabel('Text of parameters').fill('LEMON')
+  await page.getByRole('button', { name: 'Filter' }).click()
+  await page.waitForURL(/text=LEMON/)
+  await expect.poll(() => row(page, 'onConversationAdded').count()).toBe(1)
+  await page.reload()
+  expect(await page.getByLabel('Text of parameters').inputValue()).toBe('LEMON')
+  await row(page, 'onConversationAdded').click()
+  await page.getByText('Lemons', { exact: true }).waitFor()
+  await page.goBack()
+  await page.getByLabel('to', { exact: true }).fill('2020-01-01')
+  await page.getByRole('button', { name: 'Filter' }).click()
+  await page.getByText('No delivery matches').waitFor()
+  await page.getByLabel('to', { exact: true }).fill('yesterday')
+  await page.getByRole('button', { name: 'Filter' }).click()
+  await page.getByRole('alert').filter({ hasText: 'to must be an ISO 8601 date' }).waitFor()
 })
 
 test('a delivery without a URL says who it was for: a channel, or nobody', async ({ tenant, visitor }) => {

@@ -12,8 +12,8 @@ import { lastAttempt, sentTo } from '../parts/delivery-link.tsx'
 import { FilterForm } from '../parts/filter-form.tsx'
 import { FormDialog } from '../parts/form-dialog.tsx'
 import { PagedList } from '../parts/paged-list.tsx'
-import { type DeliveryFilters, deliveries, delivery, placeOf, queryClient } from '../queries.ts'
-import { useRefusal } from '../rights.ts'
+import { type DeliveryFilters, deliveries, delivery, deliveryQuery, placeOf, queryClient } from '../queries.ts'
+import { useMay, useRefusal } from '../rights.ts'
 import { Dates, Time, useNow } from '../time.tsx'
 
 const listRoute = getRouteApi('/deliveries')
@@ -25,6 +25,7 @@ function sendAgain(id: string): Promise<Delivery> {
 
 /** Webhooks and channel messages, newest first. */
 export function Deliveries() {
+  const mayRead = useMay('text')
   const filters = listRoute.useSearch()
   const navigate = listRoute.useNavigate()
   const list = useInfiniteQuery(deliveries(filters))
@@ -75,13 +76,26 @@ export function Deliveries() {
         </SelectField>
         <Field label="Conversation" name="conversation" defaultValue={filters.conversation} placeholder="CH…" />
         <Field label="Service" name="service" defaultValue={filters.service} placeholder="IS…" />
+        <Field label="Account" name="account" defaultValue={filters.account} placeholder="AC…" />
         <Field label="Target" name="target" defaultValue={filters.target} placeholder="AC…, IS…, WH…" />
+        {mayRead && (
+          <Field
+            label="Text of parameters"
+            name="text"
+            defaultValue={filters.text}
+            placeholder="part of a value"
+            maxLength={256}
+          />
+        )}
+        <Field label="Created from" name="from" defaultValue={filters.from} placeholder="2030-01-01T10:00Z" maxLength={256} />
+        <Field label="to" name="to" defaultValue={filters.to} placeholder="2030-01-31" maxLength={256} />
       </FilterForm>
       <PagedList
         list={list}
         name="Deliveries"
         error={again.error}
         news="There are newer results: show them"
+        stoppedEarly={list.data?.pages.at(-1)?.stopped_early}
         none={filtered ? 'No delivery matches' : 'Nothing has been sent yet'}
         next={
           filtered
@@ -125,20 +139,26 @@ interface Batch {
   readonly next_after: string | null
 }
 
+/** What comes after the last date of a list: its day is part of the list. */
+function endOf(to: string | undefined): string | undefined {
+  if (to === undefined || !/^\d{4}-\d{2}-\d{2}$/.test(to) || Number.isNaN(Date.parse(to))) return to
+  return new Date(Date.parse(to) + 86_400_000).toISOString().slice(0, 10)
+}
+
 /** All that has failed of what was created since a date, batch by batch. The filters of the list hold, but for the status. */
 function SendFailed({ filters, onClose }: { readonly filters: DeliveryFilters; readonly onClose: () => void }) {
   const now = useNow()
-  const [since] = useState(() => `${new Date(now - 3_600_000).toISOString().slice(0, 16)}Z`)
+  const [since] = useState(() => filters.from ?? `${new Date(now - 3_600_000).toISOString().slice(0, 16)}Z`)
   const [count, setCount] = useState(0)
   const ended = useRef(false)
-  const { service, conversation, event, target } = filters
-  const narrowed = [service, conversation, event, target].filter((filter) => filter !== undefined)
+  const { account, service, conversation, event, target, text } = filters
+  const narrowed = [account, service, conversation, event, target, text].filter((filter) => filter !== undefined)
   const close = () => {
     ended.current = true
     onClose()
   }
   const sendAll = async (given: Readonly<Record<string, string>>): Promise<number> => {
-    const choice = { ...given, service_sid: service, conversation_sid: conversation, event_type: event, target_sid: target }
+    const choice = { ...given, ...deliveryQuery(filters) }
     let sent = 0
     for (let place: object | null = {}; place !== null && !ended.current; ) {
       const { redelivered, until, next_after }: Batch = await post('/admin/v1/deliveries/redeliver', {
@@ -157,9 +177,10 @@ function SendFailed({ filters, onClose }: { readonly filters: DeliveryFilters; r
       act="Send again"
       done={sentAgain}
       onClose={close}
-      run={({ since = '', kind }) => sendAll({ since, ...(kind && { kind }) })}
+      run={({ since = '', until, kind }) => sendAll({ since, ...(until && { until }), ...(kind && { kind }) })}
     >
       <Field label="Created since" name="since" required defaultValue={since} hint="ISO 8601 date and time" />
+      <Field label="and before" name="until" defaultValue={endOf(filters.to)} hint="Empty: until now" />
       <SelectField label="Kind" name="kind" defaultValue="webhook">
         <option value="webhook">webhooks</option>
         <option value="message">messages of channels</option>

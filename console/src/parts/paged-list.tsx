@@ -12,12 +12,14 @@ interface PagedListProps {
   /** What is said when nothing was found, and the next step. */
   readonly none: string
   readonly next: string
+  /** Whether the last page ended because enough was looked at, not because it was full. */
+  readonly stoppedEarly?: boolean | undefined
   /** The rows. */
   readonly children: readonly ReactNode[]
 }
 
 /** A list that is loaded page by page. */
-export function PagedList({ list, name, error, news, none, next, children }: PagedListProps) {
+export function PagedList({ list, name, error, news, none, next, stoppedEarly = false, children }: PagedListProps) {
   const isLong = (list.data?.pages.length ?? 0) > 1
   const reload = () => void list.refetch()
   return (
@@ -39,9 +41,12 @@ export function PagedList({ list, name, error, news, none, next, children }: Pag
           {children}
         </ul>
       )}
+      {list.hasNextPage && stoppedEarly && children.length > 0 && (
+        <p className="row-note">Only the latest were looked at so far: older ones may match as well.</p>
+      )}
       {list.hasNextPage && (
         <button type="button" className="more" disabled={list.isFetchingNextPage} onClick={() => void list.fetchNextPage()}>
-          {list.isFetchingNextPage ? 'Loading …' : 'Load more'}
+          {list.isFetchingNextPage ? 'Loading …' : stoppedEarly ? 'Look further' : 'Load more'}
         </button>
       )}
     </>
