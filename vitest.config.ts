@@ -44,6 +44,7 @@ const slow = [
   'test/mirror/*.test.ts',
   'test/gateway/gateway.test.ts',
   'test/push/{failures,push}.test.ts',
+  'test/readers/*.test.ts',
   'test/webhooks/{timers,url-credentials}.test.ts',
   'test/support/postgres.test.ts',
 ]
@@ -53,7 +54,7 @@ const client_sdk = 'test/client/{sdk,sdk-*,media,model,reconnect}.test.ts'
 
 /** Only on PostgreSQL can there be several. */
 const nodes = 'test/nodes/*.test.ts'
-const sqlite_only = 'test/storage/sqlite/*.test.ts'
+const sqlite_only = 'test/{readers,storage/sqlite}/*.test.ts'
 /** These meet no database, or always the same one. */
 const no_engine = [
   'test/*.test.ts',

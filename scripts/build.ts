@@ -22,7 +22,10 @@ const mailThread = 'channels/email/read-thread'
 /** What `src/temporal.ts` reads on a Node that has no Temporal of its own. */
 const polyfill = 'temporal-polyfill'
 
-const entries = ['cli/program', ...libraries, ...thread, mailThread, polyfill]
+/** Reads pages: started where a setting wants it. */
+const readerThread = 'readers/reader-thread'
+
+const entries = ['cli/program', ...libraries, ...thread, mailThread, readerThread, polyfill]
 
 /** Installed beside the package: a native part cannot be bundled, and `pg` works without its own. */
 const external = ['better-sqlite3', 'pg-native']

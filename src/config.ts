@@ -94,6 +94,12 @@ const declarations = {
     default: '500',
     parse: integer(0, 1_000_000),
   }),
+  readWorkers: declare({
+    env: 'PARLEY_READ_WORKERS',
+    description: 'threads that read pages beside the main one, on further cores; for SQLite',
+    default: '0',
+    parse: integer(0, 16),
+  }),
   maxWaitingWrites: declare({
     env: 'PARLEY_MAX_WAITING_WRITES',
     description:

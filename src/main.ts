@@ -62,8 +62,10 @@ import {
   type Report,
   type Shared,
   sharedClock,
+  startReaders,
 } from './parts.ts'
 import { createPush } from './push/push.ts'
+import type { Readers } from './readers/readers.ts'
 import { operations, resources } from './resources/index.ts'
 import { accountBySid, serviceOfAccount } from './storage/lookups.ts'
 
@@ -144,6 +146,8 @@ export async function start(config: Config, options: StartOptions = {}): Promise
       ? await openMirror(options.mirror, { ...installation, config, pipeline: own, maxBodyBytes, store })
       : null
     const pipeline = mirror?.guarded(own) ?? own
+    const readers = await startReaders(shared, own)
+    if (readers) opened.push(() => readers.close())
     const idle = new DeliveryIdle(installation)
     const push = createPush(shared)
     opened.push(() => push.close())
@@ -169,6 +173,7 @@ export async function start(config: Config, options: StartOptions = {}): Promise
       operator,
       mirror,
       eventsToken: options.mirror?.eventsToken ?? null,
+      readers,
       beforeRequest: clock?.follow,
       limits: options.limits,
     }
@@ -244,13 +249,28 @@ function createServer(
     readonly operator: Operator
     readonly mirror: Mirror | null
     readonly eventsToken: string | null
+    readonly readers: Readers | null
     readonly beforeRequest: (() => Promise<void>) | undefined
     readonly limits: Partial<HttpLimits> | undefined
   },
 ): { server: FastifyInstance; gateway: Gateway } {
   const { config, installation, metrics, read, checks } = shared
   const { database, vault, clock, log } = installation
-  const { email, pipeline, timers, idle, testMode, channels, store, logins, operator, mirror, eventsToken, beforeRequest } = parts
+  const {
+    email,
+    pipeline,
+    timers,
+    idle,
+    testMode,
+    channels,
+    store,
+    logins,
+    operator,
+    mirror,
+    eventsToken,
+    readers,
+    beforeRequest,
+  } = parts
   const limits = {
     ...defaultLimits,
     maxConnections: config.maxConnections ?? defaultConnections(),
@@ -264,6 +284,7 @@ function createServer(
     admission: createAdmission(shared),
     operator,
     audit: installation.audit,
+    ...(readers && { pageReader: readers }),
     ...(beforeRequest && { beforeRequest }),
     resources,
     operations,

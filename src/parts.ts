@@ -41,6 +41,7 @@ import { Ledger } from './privacy/ledger.ts'
 import { isInMail, type Person } from './privacy/person.ts'
 import type { PushReport } from './push/handler.ts'
 import type { Push } from './push/push.ts'
+import type { Readers } from './readers/readers.ts'
 import { resources } from './resources/index.ts'
 import type { Reader } from './storage/database.ts'
 import { factByName } from './storage/facts.ts'
@@ -289,6 +290,24 @@ function committed<T>(
   const traced = (change: NamedChange) => ({ ...change, request: { ...change.request, trace: span.traceparent } })
   const [first, ...others] = changes
   return inSpan(span, () => write([traced(first), ...others.map(traced)]))
+}
+
+/** Starts the threads that read pages; null without any. */
+export async function startReaders(
+  { config: { readWorkers: count }, installation: { database, vault, clock, log }, metrics }: Shared,
+  { pageSecrets }: Pick<Pipeline, 'pageSecrets'>,
+): Promise<Readers | null> {
+  const { file } = database.capabilities
+  if (count === 0 || file === undefined) return null
+  // Loaded only where it is wanted: each start would wait for it.
+  const { Readers } = await import('./readers/readers.ts')
+  const readers = await Readers.start({
+    ...{ count, file, vault, pageSecrets, clock },
+    failed: (err) => log.error({ err }, 'a read worker could not read a page, which the main thread reads'),
+    ended: (err) => log.error({ err }, 'a read worker has ended: another one is started'),
+  })
+  metrics.readers = readers
+  return readers
 }
 
 function createActionLimits({ config, installation: { database }, metrics, monotonicMs }: Shared): ActionLimits | null {

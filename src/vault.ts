@@ -15,6 +15,12 @@ const checkWord = 'parley'
 /** Keys of former secret keys that go on being accepted, in hex by purpose. */
 export type RetiredKeys = Readonly<Record<string, readonly string[]>>
 
+/** The secret keys, without their text. They may cross to a thread. */
+export interface VaultKeys {
+  readonly current: KeyObject
+  readonly previous: KeyObject | null
+}
+
 /** What is derived for these is in mails and proofs, which outlive any replacement of the secret key. */
 const lasting = ['mail', 'subjects of erasures'] as const
 
@@ -24,14 +30,25 @@ const lasting = ['mail', 'subjects of erasures'] as const
  * the attempt: the tag of the cipher is wrong for any other.
  */
 export class Vault {
+  /** Returns a vault that opens what another one of this process does. */
+  static ofKeys({ current, previous }: VaultKeys): Vault {
+    return new Vault(current, previous)
+  }
+
   readonly #key: KeyObject
   readonly #previous: KeyObject | null
   #retired: RetiredKeys = {}
 
-  /** Each: 64 hex digits. `previous`: only opens. */
-  constructor(key: string, previous: string | null = null) {
+  /** Each: 64 hex digits, or what `keys` returns. `previous`: only opens. */
+  constructor(key: string | KeyObject, previous: string | KeyObject | null = null) {
     this.#key = keyOf(key)
-    this.#previous = previous === null || previous.toLowerCase() === key.toLowerCase() ? null : keyOf(previous)
+    const other = previous === null ? null : keyOf(previous)
+    this.#previous = other?.equals(this.#key) ? null : other
+  }
+
+  /** What a thread of this process needs to open what this vault does. */
+  get keys(): VaultKeys {
+    return { current: this.#key, previous: this.#previous }
   }
 
   get hasPrevious(): boolean {
@@ -105,7 +122,8 @@ export class Vault {
   }
 }
 
-function keyOf(key: string): KeyObject {
+function keyOf(key: string | KeyObject): KeyObject {
+  if (typeof key !== 'string') return key
   if (!/^[0-9a-fA-F]{64}$/.test(key)) throw new Error('PARLEY_SECRET_KEY must be 64 hex digits')
   return createSecretKey(key, 'hex')
 }

@@ -64,6 +64,11 @@ export interface Pipeline {
   readonly catchUp: () => Promise<void>
 }
 
+/** What reading a page needs of the pipeline. */
+export interface Reading extends Pick<Pipeline, 'clock' | 'read' | 'pageSecrets' | 'catchUp'> {
+  readonly preAction: Pick<PreActionHooks, 'vault'>
+}
+
 /** An operation that fits no resource declaration: a function over the same steps that `write` and `list` use. */
 export interface Operation {
   /** As in the official reference. */
@@ -180,7 +185,7 @@ async function fetchRow(pipeline: Pipeline, call: Call, key: string): Promise<st
 }
 
 /** Reads one page of a collection. Returns the JSON text. Throws 404 for a missing parent, 400 for bad parameters. */
-export async function list(pipeline: Pipeline, call: Call): Promise<string> {
+export async function list(pipeline: Reading, call: Call): Promise<string> {
   const { resource, path, query } = call
   const declared = resource.list
   if (!declared) throw new Error(`${resource.name} has no list`)
@@ -239,7 +244,7 @@ function render(pipeline: Pipeline, ancestors: AncestorSids, call: Call, row: Ba
 }
 
 /** Returns the row with its URLs as the caller gave them. */
-function openedRow({ preAction: { vault } }: Pipeline, resource: AnyResource, row: BaseRow): BaseRow {
+function openedRow({ preAction: { vault } }: Pick<Reading, 'preAction'>, resource: AnyResource, row: BaseRow): BaseRow {
   return resource.opened?.(row, (url) => openCredentials(url, (sealed) => vault.open(sealed))) ?? row
 }
 

@@ -82,21 +82,26 @@ export function respond(
   request: FastifyRequest,
   reply: FastifyReply,
   status: number,
-  text: string | null,
+  given: string | Uint8Array | null,
   more: readonly string[] = [],
 ): void {
   const { access, routeOptions } = request
-  const body = access && text ? shownTo(access, routeOptions.config.operation, text) : text
+  const body = access && given ? shownTo(access, routeOptions.config.operation, textOf(given)) : given
   const headers = commonHeaders(request)
   headers.push(...more)
   if (body !== null) {
-    request.sentBytes = Buffer.byteLength(body)
+    request.sentBytes = typeof body === 'string' ? Buffer.byteLength(body) : body.byteLength
     headers.push('content-type', 'application/json', 'content-length', String(request.sentBytes))
   }
   reply.hijack()
   reply.raw.writeHead(status, headers)
   reply.raw.end(body ?? undefined)
   limitWriteTime(reply.raw, request.server.limits)
+}
+
+/** Returns a body that a thread has rendered as the text that it is. */
+function textOf(body: string | Uint8Array): string {
+  return typeof body === 'string' ? body : Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString()
 }
 
 const frameworkCodes: Readonly<Record<string, ErrorName>> = {

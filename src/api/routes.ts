@@ -61,8 +61,16 @@ function resourcePaths(resource: AnyResource, options: HttpOptions): Path[] {
   const verbs = new Set(verbsOf(resource))
   const tail = `${ancestors.map((parent, i) => `/${parent.path}/:parent${i}`).join('')}/${resource.path}`
   return rootsOf(resource).flatMap(({ root, family }) => {
-    const { pipeline, log } = options
-    const endpoint = (verb: Verb, status: number, run: (call: Call) => Promise<string | null> | string): Endpoint => {
+    const { pipeline, pageReader, log } = options
+    const readList = (call: Call) => {
+      const here = () => list(pipeline, call)
+      return pageReader ? pageReader.page(call, here) : here()
+    }
+    const endpoint = (
+      verb: Verb,
+      status: number,
+      run: (call: Call) => Promise<string | Uint8Array | null> | string,
+    ): Endpoint => {
       const handler: Handler = (request, reply) => {
         const body = run(callOf(request, resource, family, ancestors.length, options.publicUrl))
         if (typeof body === 'string') return respond(request, reply, status, body)
@@ -80,7 +88,7 @@ function resourcePaths(resource: AnyResource, options: HttpOptions): Path[] {
     }
     if (resource.sid === null) return [{ url: root + tail, methods: instance }]
     const collection: Path['methods'] = {
-      ...(verbs.has('List') && { GET: endpoint('List', 200, (call) => list(pipeline, call)) }),
+      ...(verbs.has('List') && { GET: endpoint('List', 200, readList) }),
       ...(verbs.has('Create') && { POST: endpoint('Create', 201, (call) => write(pipeline, 'create', call)) }),
     }
     return [

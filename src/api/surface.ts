@@ -12,6 +12,7 @@ import type { HostCheck } from './hosts.ts'
 import type { ConnectionLimit, HttpLimits } from './limits.ts'
 import type { Operator } from './operator.ts'
 import type { ProxyCheck } from './origin.ts'
+import type { PageReader } from './page-reader.ts'
 import type { Operation, Pipeline } from './requests.ts'
 
 type Method = 'GET' | 'POST' | 'DELETE'
@@ -49,6 +50,8 @@ export interface Surface {
 
 export interface HttpOptions {
   readonly pipeline: Pipeline
+  /** Absent: pages are read by the thread that serves. */
+  readonly pageReader?: PageReader
   /** Awaited before each request whose credentials are not cached: a shared test clock may have been moved. */
   readonly beforeRequest?: () => Promise<void>
   readonly authenticator: Authenticator

@@ -16,6 +16,11 @@ import { refuseOutsideTestMode } from './test-mode.ts'
  * Throws ConfigError and what the database throws.
  */
 export async function checkBeforeOpening(config: Config, seed: Seed | null): Promise<void> {
+  if (config.readWorkers > 0 && config.database.engine === 'postgres') {
+    throw new ConfigError(
+      'PARLEY_READ_WORKERS (--read-workers) is for SQLite: leave it out with PostgreSQL, where further cores take further nodes',
+    )
+  }
   checkFolders(config)
   checkMediaSettings(config)
   // Of nodes that start at once, one writes the key, the facts and the marker, in this order: a marker was there after the facts.

@@ -5,6 +5,8 @@ export const maxParams = 1000
 
 /** Name-value pairs of a form body or a query string. */
 export interface Form {
+  /** Encoded. */
+  readonly text: string
   /** Returns the value of a name, the last one if it is repeated. Undefined when absent; an empty text is a value. */
   last(name: string): string | undefined
   /** Returns all values of a repeated name, in order. */
@@ -19,7 +21,14 @@ export function formOf(values: Readonly<Record<string, string | readonly string[
     const value = Object.hasOwn(values, name) ? values[name] : nothing
     return typeof value === 'string' ? [value] : (value ?? nothing)
   }
-  return { all, last: (name) => all(name).at(-1) }
+  return {
+    get text() {
+      const pairs = Object.keys(values).flatMap((name) => all(name).map((value): [string, string] => [name, value]))
+      return new URLSearchParams(pairs).toString()
+    },
+    all,
+    last: (name) => all(name).at(-1),
+  }
 }
 
 export const emptyForm: Form = formOf({})
@@ -39,14 +48,14 @@ const [percent, plus] = Buffer.from('%+')
  * time and in memory.
  */
 class EncodedForm implements Form {
-  readonly #text: string
+  readonly text: string
   readonly #names: string[] = []
   /** Where the value of each name starts and ends. */
   readonly #starts: number[] = []
   readonly #ends: number[] = []
 
   constructor(text: string) {
-    this.#text = text
+    this.text = text
     let count = 0
     let equals = text.indexOf('=')
     for (let start = 0; start <= text.length; count++) {
@@ -62,7 +71,7 @@ class EncodedForm implements Form {
 
   #add(start: number, equals: number, end: number): void {
     if (start === end || equals - start > maxName) return
-    this.#names.push(decode(this.#text.slice(start, equals)))
+    this.#names.push(decode(this.text.slice(start, equals)))
     this.#starts.push(equals + 1)
     this.#ends.push(end)
   }
@@ -81,7 +90,7 @@ class EncodedForm implements Form {
   }
 
   #value(at: number): string {
-    return decode(this.#text.slice(this.#starts[at], this.#ends[at]))
+    return decode(this.text.slice(this.#starts[at], this.#ends[at]))
   }
 }
 

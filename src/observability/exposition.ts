@@ -103,6 +103,8 @@ export function expositionOf(metrics: Metrics): Exposition {
       for (const [kind, count] of metrics.expired) this.inc({ kind }, count)
     },
   })
+  gauge(registry, 'parley_read_workers', 'Threads that read pages beside the main one', () => metrics.readers.ready)
+  counter(registry, 'parley_read_worker_pages_total', 'Pages that such threads have read', () => metrics.readers.pages)
   storeMetrics(registry, metrics)
   clientMetrics(registry, metrics)
   // In ms. The default of 10 would cost 4 ms of CPU each idle second.

@@ -44,6 +44,8 @@ export class Metrics {
   clientReplays = 0
   /** The connections of client SDKs. */
   clients: { readonly open: number; readonly subscriptions: number } = { open: 0, subscriptions: 0 }
+  /** The threads that read pages. */
+  readers: { readonly ready: number; readonly pages: number } = { ready: 0, pages: 0 }
   failedLogins = 0
   /** Refusals, by the limit that was reached. */
   readonly limited = new Map<string, number>()

@@ -208,6 +208,8 @@ export interface OpenOptions {
 export interface Capabilities {
   /** No other process writes: cached rows stay valid until a notice says otherwise. */
   readonly soleOwner: boolean
+  /** The file that other threads of this process may read; absent where a server has the rows. */
+  readonly file?: string
 }
 
 /** Returns the nodes of an engine that one process owns: itself. */

@@ -65,8 +65,8 @@ export function threadRunner({ file, durable, commands, searchable = true }: Run
   }
 }
 
-/** Returns the environment of the thread: with the compile cache of this process, which a thread has only by its variable. */
-function threadEnv(): NodeJS.ProcessEnv {
+/** Returns the environment of a thread: with the compile cache of this process, which a thread has only by its variable. */
+export function threadEnv(): NodeJS.ProcessEnv {
   // The folder of this version of Node, in the folder that the variable names.
   const folder = getCompileCacheDir()
   return { ...process.env, ...(folder && { NODE_COMPILE_CACHE: dirname(folder) }) }
