@@ -16,6 +16,7 @@ import { moving } from './moving/engines.ts'
 import { help, type Options, readOptions } from './options.ts'
 import { type Parley, startParley } from './parley.ts'
 import { onPostgres } from './postgres/parts.ts'
+import { readersPart } from './readers-part.ts'
 import { type Goal, goalsTable, heading } from './report.ts'
 import { startField } from './rounds.ts'
 import { searchPart } from './search-part.ts'
@@ -55,6 +56,7 @@ async function onFiles(sink: Child<Sink>, options: Options, folder: string): Pro
   if (parts.has('search')) goals.push(...(await searchPart(sink, options, folder)))
   if (parts.has('moving')) goals.push(...(await moving(options, folder, null)))
   if (parts.has('limits')) goals.push(...(await limitsPart(sink, options, folder)))
+  if (parts.has('readers')) goals.push(...(await readersPart(sink, options, folder)))
   if (parts.has('mail')) await mailPart(sink.ready, options, folder)
   if (parts.has('crash')) goals.push(...(await crashPart(sink.ready, options, crashingFile(`${folder}/crash.db`))))
   return goals

@@ -13,6 +13,7 @@ export const parts = [
   'mail',
   'search',
   'limits',
+  'readers',
   'moving',
   'crash',
 ] as const

@@ -1,0 +1,81 @@
+import { Child } from './child.ts'
+import { formatFigure, median } from './figures.ts'
+import type { Options } from './options.ts'
+import { startParley } from './parley.ts'
+import { type Goal, heading, table } from './report.ts'
+import { Results, shuffled } from './results.ts'
+import { burst, type Cell, type Contestant, type Sample } from './rounds.ts'
+import type { Sink } from './sink.ts'
+
+const burst_ms = 800
+const rows = 1000
+
+/** Numbers of reading threads. */
+const contestants = ['0', '1', '2'] as const
+type Name = (typeof contestants)[number]
+
+const workloads: readonly [string, Cell['workload']][] = [
+  ['page of 50', { verb: 'page' }],
+  ['page of 1,000', { verb: 'get', path: '/v1/Conversations?PageSize=1000' }],
+  ['fetch by sid, hot', { verb: 'fetch', by: 'sid', among: rows }],
+  ['update', { verb: 'update', among: rows }],
+]
+
+/**
+ * Measures what reading threads gain: the main thread has the more room for requests the less of its time a page takes. The rate
+ * follows only where there are cores for the threads beside the load generator.
+ */
+export async function readersPart(sink: Child<Sink>, options: Options, folder: string): Promise<Goal[]> {
+  const field = {
+    0: await start('0', sink.ready, options, folder),
+    1: await start('1', sink.ready, options, folder),
+    2: await start('2', sink.ready, options, folder),
+  }
+  const generator = await Child.start<object>(new URL('./load.ts', import.meta.url))
+  const results = new Results()
+  const cells = workloads.flatMap(([operation, workload]) =>
+    contestants.map((contestant) => ({ operation, contestant, connections: 64, workload })),
+  )
+  for (let round = -1; round < options.rounds; round++) {
+    for (const cell of shuffled(cells)) {
+      const sample = await burst(generator, field[cell.contestant], cell, burst_ms * options.scale)
+      if (round >= 0) results.add(cell, sample)
+    }
+    console.error(round < 0 ? 'readers: warm' : `readers: round ${round + 1} of ${options.rounds}`)
+  }
+  await generator.stop()
+  for (const contestant of Object.values(field)) await contestant.stop()
+  const of = (operation: string, name: Name) => results.of(operation, 64, name)
+  const lines = cells.map(({ operation, contestant }) => {
+    const mine = of(operation, contestant)
+    const figures = (['requests_per_s', 'p50_ms', 'p99_ms', 'cpu_us', 'main_us', 'generator_us', 'generator_busy'] as const).map(
+      (figure: keyof Sample) => median(mine.map((sample) => sample[figure])),
+    )
+    const against = contestant === '0' ? '' : formatFigure(results.ratio(mine, of(operation, '0'), 'requests_per_s'))
+    return [operation, contestant, ...figures, against]
+  })
+  console.log(heading('Reading threads (medians over rounds; 64 connections)'))
+  console.log(
+    table(
+      ['operation', 'threads', 'req/s', 'p50 ms', 'p99 ms', 'CPU µs', 'of it main', 'generator µs', 'its cores', '× 0'],
+      lines,
+    ),
+  )
+  const foreign = median(results.all().map((sample) => sample.foreign_cores))
+  console.log(`\nOthers on this machine used ${formatFigure(foreign)} cores (median over bursts).`)
+  return []
+}
+
+async function start(name: Name, sink: Sink, options: Options, folder: string): Promise<Contestant> {
+  const settings = { PARLEY_READ_WORKERS: name }
+  const parley = await startParley({ path: `${folder}/readers-${name}.db`, rows, sink, profile: options.profile, settings })
+  const { ports, population, file } = parley
+  return {
+    ports,
+    population,
+    parley,
+    usage: () => parley.usage(),
+    trim: async () => file.deleteDeliveries(),
+    stop: () => parley.stop(),
+  }
+}
