@@ -9,8 +9,9 @@ import { officialOperations } from '../support/contract.ts'
 import { inspect, newDatabase } from '../support/databases.ts'
 import { families, openFamily } from '../support/family.ts'
 import { type FileServer, startFileServer } from '../support/file-server.ts'
+import { serve } from '../support/process.ts'
 import { sdkFor } from '../support/sdk.ts'
-import { startServer, type TestServer } from '../support/server.ts'
+import { adminToken, auth_token, startServer, type TestServer } from '../support/server.ts'
 import { tour } from '../support/tour.ts'
 
 /** What `/metrics` says of the reading threads. */
@@ -251,6 +252,43 @@ test('a stop finishes the pages in progress, then ends the threads', async () =>
     expect(status).toBe(200)
     expect(JSON.parse(text).conversations.length).toBe(30)
   }
+})
+
+test('what was answered before kill -9 is in the pages after it, and a signal ends the process with its threads', async () => {
+  await using place = await newDatabase()
+  const account_sid = `AC${'d'.repeat(32)}`
+  const env = {
+    ...place.env,
+    PARLEY_READ_WORKERS: '2',
+    PARLEY_ACCOUNT_SID: account_sid,
+    PARLEY_AUTH_TOKEN: auth_token,
+    PARLEY_ADMIN_TOKEN: adminToken,
+    PARLEY_MAX_CONCURRENT_REQUESTS: '0',
+  }
+  const answered: string[] = []
+  {
+    await using server = await serve({ env })
+    const { conversations } = sdkFor(server, account_sid, auth_token).conversations.v1
+    const failed = (error: unknown) => error
+    let killed = false
+    const writes = Array.from({ length: 3 }, async () => {
+      while (!killed) {
+        const made = await conversations.create({ friendlyName: 'Order' }).catch(failed)
+        if (!(made instanceof Error)) answered.push((made as { sid: string }).sid)
+        if (answered.length >= 40) killed = true
+      }
+    })
+    const reads = Array.from({ length: 3 }, async () => {
+      while (!killed) await conversations.list().catch(failed)
+    })
+    await Promise.race(writes)
+    await server.end('SIGKILL')
+    await Promise.all([...writes, ...reads])
+  }
+  await using server = await serve({ env })
+  const list = await sdkFor(server, account_sid, auth_token).conversations.v1.conversations.list()
+  expect(list.map(({ sid }) => sid)).toEqual(expect.arrayContaining(answered))
+  expect(await server.end('SIGTERM')).toMatchObject({ code: 0, signal: null })
 })
 
 test('with PostgreSQL the setting is refused before anything is opened', async () => {
