@@ -16,7 +16,7 @@ import {
 import { date, dateBound, duration, given, jsonText, oneOf, sid, text } from '../../model/params.ts'
 import { isSid, randomTag } from '../../sids.ts'
 import { participantsOfConversation } from '../../storage/lookups.ts'
-import type { ConversationRow, ConversationState } from '../../storage/schema.ts'
+import type { ConversationRow } from '../../storage/schema.ts'
 import { shape } from '../../storage/shapes.ts'
 import { buryMemberships } from '../client-endings.ts'
 import { announce } from '../client-events.ts'
@@ -25,6 +25,7 @@ import { conversationDocument } from '../sync-objects.ts'
 import { isNoMailbox } from './address-formats.ts'
 import { mailboxSince, projectedAddress } from './email-binding.ts'
 import { elapse, initialize, refuseUnusable, restartTimers, withState } from './lifecycle.ts'
+import { stateEvents } from './state-events.ts'
 import { scopedTargets } from './webhooks/targets.ts'
 
 export const inactiveTimer = duration({ min: 'PT1M', tooShort: 'inactiveTimerTooShort', invalid: 'invalidInactiveTimer' })
@@ -268,47 +269,6 @@ export function timersToJson(row: Pick<ConversationRow, 'date_inactive' | 'date_
   return {
     ...(row.date_inactive !== null && { date_inactive: seconds(row.date_inactive) }),
     ...(row.date_closed !== null && { date_closed: seconds(row.date_closed) }),
-  }
-}
-
-/** Returns the event of a change of state; two when a conversation was set up and has been closed by a deadline since. */
-function stateEvents(change: Change<ConversationRow>, now: number): Event[] {
-  if (change.verb !== 'update' || change.before.state === change.after.state) return []
-  const { before, after, cause } = change
-  const { state: from } = before
-  const { state: to } = after
-  // The vendor has no such change, and so no event for it.
-  if (cause === 'operator') return []
-  if (cause === 'request') return [stateEvent(after, { from, to, reason: 'API', at: after.date_updated })]
-  if (cause === 'consequence') return [stateEvent(after, { from, to, reason: 'EVENT', at: now })]
-  if (from !== 'initializing') return [stateEvent(after, { from, to, reason: 'TIMER', at: after.date_updated })]
-  const initial = before.initial_state ?? 'active'
-  const started = stateEvent(after, { from, to: initial, reason: 'EVENT', at: before.next_due ?? now })
-  if (to === initial) return [started]
-  return [started, stateEvent(after, { from: initial, to, reason: 'TIMER', at: after.date_updated })]
-}
-
-interface StateMove {
-  readonly from: ConversationState
-  readonly to: ConversationState
-  readonly reason: 'API' | 'EVENT' | 'TIMER'
-  readonly at: number
-}
-
-function stateEvent(row: ConversationRow, { from, to, reason, at }: StateMove): Event {
-  return {
-    type: 'onConversationStateUpdated',
-    subject_sid: row.sid,
-    always: reason !== 'API',
-    payload: () => ({
-      ConversationSid: row.sid,
-      // observed: absent when a timer has changed the state.
-      MessagingServiceSid: reason === 'TIMER' ? null : row.messaging_service_sid,
-      StateUpdated: milliseconds(at),
-      StateFrom: from,
-      StateTo: to,
-      Reason: reason,
-    }),
   }
 }
 
