@@ -31,7 +31,7 @@ const read: Reader = {
   hold: async (query) => rows.get(query) as never,
 }
 const database: Database = {
-  capabilities: { soleOwner: true },
+  capabilities: { soleOwner: true, cacheLeaseMs: Number.POSITIVE_INFINITY },
   read,
   slots: onlySlot,
   nodes: onlyNode(),

@@ -1,6 +1,5 @@
 import { hash, randomBytes } from 'node:crypto'
 import type { FastifyRequest } from 'fastify'
-import { LRUCache } from 'lru-cache'
 import { refuse } from '../errors.ts'
 import { parseStored } from '../json.ts'
 import { isSid } from '../sids.ts'
@@ -11,6 +10,7 @@ import type { AccountRow, ApiKeyRow } from '../storage/schema.ts'
 import { sameSecret, type Vault } from '../vault.ts'
 import type { Principal } from './admission.ts'
 import type { Policy } from './key-permissions.ts'
+import { LeasedCache } from './leased-cache.ts'
 import type { LoginThrottle } from './login-throttle.ts'
 
 const keyBySid = rowsBy('api_keys', ['sid'])
@@ -49,23 +49,19 @@ interface Credentials {
 export class Authenticator {
   readonly #options: AuthenticatorOptions
   readonly #hashKey = randomBytes(32).toString('base64')
-  readonly #verified = new LRUCache<string, Principal>({ max: 10_000 })
+  readonly #verified: LeasedCache<Principal>
   /** Compared with where there is no account, so that it takes as long as a wrong secret. */
   readonly #nobody: string
 
   constructor(options: AuthenticatorOptions) {
     this.#options = options
     this.#nobody = options.vault.seal(randomBytes(16).toString('hex'))
-    options.database.subscribe((notices) => {
-      const rotated = notices.some((n) => n.topic === 'changed' && (n.table === 'accounts' || n.table === 'api_keys'))
-      if (rotated) this.#verified.clear()
-    })
+    this.#verified = new LeasedCache(options.database, ['accounts', 'api_keys'])
   }
 
   /** Returns whose a cached header is; undefined when the header must be verified. */
   cached(header: string | undefined): Principal | undefined {
-    if (header === undefined || !this.#options.database.capabilities.soleOwner) return undefined
-    return this.#verified.get(this.#cacheKey(header))
+    return header === undefined ? undefined : this.#verified.get(this.#cacheKey(header))
   }
 
   /**
@@ -79,6 +75,7 @@ export class Authenticator {
     const credentials = credentialsOf(header)
     const username = credentials?.kind ? credentials.username : null
     throttle.check(address, username, proof)
+    const keep = this.#verified.begin()
     const found = credentials && (await this.#accountOf(credentials))
     if (!found || !username) {
       throttle.failed(address, username)
@@ -93,7 +90,7 @@ export class Authenticator {
     if (account.status !== 'active') throw refuse('forbidden')
     const permissions = apiKey?.policy && new Set(parseStored<Policy>(apiKey.policy).allow)
     const principal = { account_sid: account.sid, share: apiKey?.sid ?? null, ...(permissions && { permissions }) }
-    this.#verified.set(proof, principal)
+    keep(proof, principal)
     return principal
   }
 

@@ -203,8 +203,8 @@ function addSurface(v1: FastifyInstance, surface: Surface, options: HttpOptions,
     const byOperator = bySurface ? undefined : options.operator?.actingAs(request)
     const otherwise = bySurface ?? byOperator
     const cached = otherwise ? undefined : authenticator.cached(request.headers.authorization)
-    if (cached) return admit(cached)
-    const authenticated = otherwise ?? authenticator.authenticate(request.headers.authorization, addressOf(request))
+    if (cached && !options.beforeRequest) return admit(cached)
+    const authenticated = cached ?? otherwise ?? authenticator.authenticate(request.headers.authorization, addressOf(request))
     const refused = (error: Error) => {
       // What an operator tries without the right is recorded, too.
       if (byOperator && audit && request.access) beginWrite(audit, request)

@@ -210,6 +210,8 @@ export interface Capabilities {
   readonly soleOwner: boolean
   /** The file that other threads of this process may read; absent where a server has the rows. */
   readonly file?: string
+  /** For how long what was read may be used until a notice says otherwise, which may be lost; infinity: none is. */
+  readonly cacheLeaseMs: number
 }
 
 /** Returns the nodes of an engine that one process owns: itself. */

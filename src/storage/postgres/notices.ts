@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import pg from 'pg'
 import { parseStored } from '../../json.ts'
 import type { Listener, Notice } from '../database.ts'
+import type { Tables } from '../schema.ts'
 import { connectionSettings } from './connection.ts'
 
 const channel = 'parley'
@@ -11,6 +12,9 @@ const reconnectMs = 500
 const pingMs = 5000
 /** Notices of one burst are sent together. */
 const gatherMs = 5
+
+/** Their rows are kept in memory on all nodes: a change is made known before whoever has made it gets its response. */
+const cachedTables: readonly string[] = ['accounts', 'api_keys', 'services'] satisfies (keyof Tables)[]
 
 /** The topics that other nodes receive. The others concern state in memory, which only a sole owner of a database keeps. */
 const sharedTopics: readonly Notice['topic'][] = [
@@ -67,23 +71,27 @@ export class NoticeExchange {
     this.#ping(client)
   }
 
-  /** `at`: see `Listener`. */
-  publish(notices: readonly Notice[], at: number): void {
+  /** `at`: see `Listener`. Returns a promise where whoever has made the change has to wait until its notice is sent. */
+  publish(notices: readonly Notice[], at: number): Promise<void> | undefined {
+    let urgent = false
     for (const notice of notices) {
-      if (!sharedTopics.includes(notice.topic)) continue
+      const cached = notice.topic === 'changed' && cachedTables.includes(notice.table)
+      if (!cached && !sharedTopics.includes(notice.topic)) continue
+      urgent ||= cached
       if (this.#outgoing.size === 0) {
         this.#since = at
-        this.#later(() => this.#send(), gatherMs)
+        this.#later(() => void this.#send(), gatherMs)
       }
       this.#outgoing.add(JSON.stringify(notice))
     }
+    return urgent ? this.#send() : undefined
   }
 
   /** Sends what is pending first. */
   async close(): Promise<void> {
     this.#closed = true
     for (const timer of this.#timers) clearTimeout(timer)
-    this.#send()
+    void this.#send()
     await this.#client?.end()
   }
 
@@ -98,25 +106,29 @@ export class NoticeExchange {
     }, pingMs)
   }
 
-  #send(): void {
+  /** Resolves when the database has what is pending, or has failed to take it. */
+  async #send(): Promise<void> {
+    const sent: (Promise<void> | undefined)[] = []
     let some: string[] = []
     let bytes = 0
     for (const text of this.#outgoing) {
       if (some.length > 0 && bytes + text.length >= maxBytes) {
-        this.#notify(some)
+        sent.push(this.#notify(some))
         some = []
         bytes = 0
       }
       bytes += text.length + 1
       some.push(text)
     }
-    if (some.length > 0) this.#notify(some)
+    if (some.length > 0) sent.push(this.#notify(some))
     this.#outgoing = new Set()
+    await Promise.all(sent)
   }
 
-  #notify(notices: readonly string[]): void {
+  #notify(notices: readonly string[]): Promise<void> | undefined {
     const values = [`${this.#self}${this.#since}[${notices}]`]
-    this.#client?.query({ name: 'notify', text: `select pg_notify('${channel}', $1)`, values }).catch(this.#failed)
+    const notify = { name: 'notify', text: `select pg_notify('${channel}', $1)`, values }
+    return this.#client?.query(notify).then(() => {}, this.#failed)
   }
 
   #receive(payload: string): void {

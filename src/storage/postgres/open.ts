@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import type { Pool } from 'pg'
 import type { Commands, Database, Listener, OpenOptions } from '../database.ts'
 import { commandsOf } from '../jobs.ts'
@@ -16,6 +17,9 @@ export interface PostgresOptions extends OpenOptions {
 
 /** The most connections of reads, writes and leases together; notices have one more. */
 const maxConnections = 10
+
+/** Short: a key that was revoked where its notice is lost is refused so much later at most. */
+const cacheLeaseMs = 1000
 
 /**
  * Opens a shared database: migrates it, then opens a pool of connections, and one more that receives the notices of other nodes.
@@ -46,13 +50,15 @@ export async function openPostgres<C extends Commands>(options: PostgresOptions)
       largestBatch: options.largestBatch ?? 200,
       committed(notices) {
         const at = Date.now()
-        exchange.publish(notices, at)
+        const sent = exchange.publish(notices, at)
         notify(notices, at)
+        // What other nodes still have in memory then is no longer valid.
+        return sent && Promise.race([sent, delay(cacheLeaseMs, undefined, { ref: false })])
       },
       failed,
     })
     return {
-      capabilities: { soleOwner: false },
+      capabilities: { soleOwner: false, cacheLeaseMs },
       read: reader,
       slots: leases,
       nodes: leases,

@@ -43,8 +43,8 @@ export interface WriterOptions {
   readonly searchable: boolean
   /** The most writes in a batch; 1 is a transaction for each write. */
   readonly largestBatch: number
-  /** Called after a commit, before its writes resolve. */
-  readonly committed: (notices: readonly Notice[]) => void
+  /** Called after a commit, before its writes resolve: those wait for the promise, if it returns one. */
+  readonly committed: (notices: readonly Notice[]) => Promise<void> | undefined
   readonly failed: (error: Error) => void
 }
 
@@ -121,7 +121,7 @@ export class PostgresWriter {
     const outcomes = await this.#transaction(batch.map(({ job }) => job))
     this.#batches--
     this.#schedule()
-    this.#settle(batch, outcomes)
+    void this.#settle(batch, outcomes)
     for (const [i, pending] of batch.entries()) if (outcomes[i]?.kind === 'undone') this.#runAlone(pending)
     await this.#resolveUnknown(batch, outcomes)
   }
@@ -152,7 +152,7 @@ export class PostgresWriter {
     this.#runningAlone--
     const [outcome] = outcomes
     if (outcome?.kind === 'undone') this.#retry(pending, outcome.error)
-    else this.#settle([pending], outcomes)
+    else void this.#settle([pending], outcomes)
     void this.#nextAlone()
     await this.#resolveUnknown([pending], outcomes)
   }
@@ -176,9 +176,10 @@ export class PostgresWriter {
   }
 
   /** Sends the notices of what has been committed, then resolves the writes. */
-  #settle(batch: readonly PendingWrite[], outcomes: readonly Outcome[]): void {
+  async #settle(batch: readonly PendingWrite[], outcomes: readonly Outcome[]): Promise<void> {
     const notices = outcomes.flatMap((outcome) => (outcome.kind === 'done' ? outcome.notices : []))
-    this.#options.committed(notices)
+    const sent = this.#options.committed(notices)
+    if (sent) await sent
     for (const [i, pending] of batch.entries()) {
       const outcome = outcomes[i]
       if (outcome?.kind === 'done') this.#settled(() => pending.done(outcome.value))

@@ -118,7 +118,7 @@ async function openLocked<C extends Commands>(
   }
   const opened = identityOf(file)
   return {
-    capabilities: { soleOwner: true, file },
+    capabilities: { soleOwner: true, cacheLeaseMs: Number.POSITIVE_INFINITY, file },
     read: reader,
     slots: onlySlot,
     nodes: onlyNode(),
