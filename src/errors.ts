@@ -39,6 +39,15 @@ export function isFailure(error: unknown): boolean {
   return error instanceof ApiError && error.entry.status >= 500
 }
 
+/** Codes of the system, of SQLite and of PostgreSQL. */
+const fullDisk = ['ENOSPC', 'EDQUOT', 'SQLITE_FULL', '53100']
+
+/** Whether an error, or what has crossed from the writer thread of it, says that a disk is full. */
+export function isDiskFull(error: unknown): boolean {
+  const code = typeof error === 'object' && error !== null && 'code' in error ? error.code : undefined
+  return typeof code === 'string' && fullDisk.includes(code)
+}
+
 /** Returns what was thrown as an error: JavaScript may throw anything. */
 export function errorOf(thrown: unknown): Error {
   return thrown instanceof Error ? thrown : new Error(`a ${typeof thrown} was thrown`, { cause: thrown })

@@ -4,6 +4,7 @@ import type { Operator } from '../api/operator.ts'
 import { paramsOf } from '../api/respond.ts'
 import type { Act, Acting, Result } from '../audit/log.ts'
 import { maskedInput, sidOrMasked } from '../audit/masking.ts'
+import { isFailure } from '../errors.ts'
 import type { Installation } from '../installation/open.ts'
 import { isJsonObject, parseJsonObject } from '../json.ts'
 import { isSid, randomSid } from '../sids.ts'
@@ -76,7 +77,7 @@ export function addAuditing(
       const result = resultOf(statusCode, payload)
       if (isTrafficOf(acting) && result.outcome === 'success') {
         await audit.viewed({ ...acting.act, target: { ...acting.act.target, sid: acting.act.account_sid }, input: null })
-      } else await audit.finish(acting, result)
+      } else await audit.finish(acting, result).catch((error: unknown) => unlessFailed(statusCode, error))
       return payload
     }
     const isShown = request.method === 'GET' && statusCode < 400 && showsTexts(request, pathOf(request))
@@ -84,6 +85,11 @@ export function addAuditing(
     if (view !== undefined) await audit.viewed(actOf(request, { name: view, table: null }))
     return payload
   })
+}
+
+/** What did not happen, and cannot be recorded on a full disk either, is answered with what it failed of. Storage has logged both. */
+function unlessFailed(statusCode: number, error: unknown): void {
+  if (statusCode < 500 || !isFailure(error)) throw error
 }
 
 /** Returns what a read is about: an address, as of threads, or a conversation, as of deliveries. */

@@ -165,7 +165,12 @@ function sendError(reply: FastifyReply, error: Partial<FastifyError>, log: Insta
   // The code that `/v1` returns for the same error.
   const code = error instanceof ApiError && { code: error.entry.code }
   if (error instanceof ApiError && error.details.seconds) reply.header('retry-after', error.details.seconds)
-  return reply.code(status).send({ error: status >= 500 ? 'internal error' : error.message, ...code })
+  return reply.code(status).send({ error: status < 500 ? error.message : failureText(error), ...code })
+}
+
+function failureText(error: unknown): string {
+  if (!(error instanceof ApiError) || error.kind !== 'unavailable') return 'internal error'
+  return error.details.full ?? 'the database or the store of media cannot be used now'
 }
 
 /** Accepts the JSON content type on a request without a body. */

@@ -4,7 +4,7 @@ import { setTimeout as wait } from 'node:timers/promises'
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import { SystemClock } from '../clock.ts'
 import { ConfigError } from '../config.ts'
-import { codeOf } from '../errors.ts'
+import { codeOf, isDiskFull } from '../errors.ts'
 import { isConfidential } from '../urls.ts'
 import { terminalProgress } from './copy.ts'
 import { printable } from './terminal.ts'
@@ -104,6 +104,10 @@ export async function fetchRecords(options: HostedOptions): Promise<FetchedRecor
     observer: new ReadingProgress(progress, isBar, clock),
   }).catch((error: unknown) => {
     if (!isOfDisk(error)) throw error
+    if (isDiskFull(error)) {
+      const sentence = `the disk of ${folder} is full: make room, and run the same command again, which goes on from here`
+      throw new ConfigError(sentence, { cause: error })
+    }
     throw new ConfigError(`${folder} cannot be read or written (${codeOf(error)})`, { cause: error })
   })
   if (options.dryRun) {

@@ -6,7 +6,7 @@ import { SystemClock } from '../clock.ts'
 import { type Config, ConfigError, databaseLabel, mediaFolder } from '../config.ts'
 import { mediaMarkerOf, sourceCheck } from '../copy/inspect.ts'
 import { openEndpoint } from '../copy/open.ts'
-import { codeOf } from '../errors.ts'
+import { codeOf, isDiskFull } from '../errors.ts'
 import { openKeptMedia } from '../installation/kept-media.ts'
 import { MediaStoreError } from '../media/contents.ts'
 import type { Applied } from '../records/apply.ts'
@@ -65,6 +65,8 @@ export function importCommand(): Command {
   })
 }
 
+const whatToDo = 'make room, or see the log of the server, and run the same command again, which stores the rest'
+
 /** How often a request is repeated that the server was too busy for. */
 const maxRepeats = 6
 
@@ -74,7 +76,8 @@ async function patiently<T>(act: () => Promise<T>): Promise<T> {
     try {
       return await act()
     } catch (error) {
-      if (!(error instanceof RefusedError) || error.status !== 503 || repeats === maxRepeats) throw error
+      if (!(error instanceof RefusedError) || error.status !== 503) throw error
+      if (repeats === maxRepeats) throw new ConfigError(`${error.message}: ${whatToDo}`, { cause: error })
       await delay(500 * 2 ** repeats)
     }
   }
@@ -127,6 +130,7 @@ async function sendFile(config: Config, call: Call, file: string, options: Optio
     .catch((error: unknown) => {
       if (error instanceof MediaStoreError) throw new ConfigError(error.message, { cause: error })
       if (error instanceof ConfigError || !isOfDisk(error)) throw error
+      if (isDiskFull(error)) throw new ConfigError(`the disk of the media is full: ${whatToDo}`, { cause: error })
       throw new ConfigError(`${file} was not read to its end, or its media not stored (${codeOf(error)})`, { cause: error })
     })
     .finally(async () => {

@@ -1,5 +1,5 @@
 import { type Config, ConfigError, type DatabaseLocation, databaseLabel } from '../config.ts'
-import { ApiError, codeOf } from '../errors.ts'
+import { ApiError, codeOf, isDiskFull } from '../errors.ts'
 import { DatabaseInUseError, NewerSchemaError, PooledByTransactionError } from '../storage/errors.ts'
 import { isAccessRefused, isConnectTimeout, isLost } from '../storage/postgres/failures.ts'
 
@@ -14,10 +14,8 @@ const unusable = [
   'EISDIR',
   'ELOOP',
   'ENAMETOOLONG',
-  'ENOSPC',
   'SQLITE_CANTOPEN',
   'SQLITE_READONLY',
-  'SQLITE_FULL',
 ]
 
 /** Their messages are for the operator. */
@@ -58,6 +56,7 @@ function sentenceFor(location: DatabaseLocation, error: unknown): string | null 
 function aboutFile(file: string, error: Error): string | null {
   const { message } = error
   const code = codeOf(error) ?? ''
+  if (isDiskFull(error)) return `the disk of ${file} is full: free some space, and run the same command again`
   if (unusable.includes(code)) {
     return `the data folder of ${file} cannot be used (${message}): check its owner, or set PARLEY_DATABASE_URL`
   }
@@ -77,7 +76,7 @@ function aboutServer(server: string, error: Error): string | null {
     return `${server} refuses the connection (${message}): check user, password and database in PARLEY_DATABASE_URL`
   }
   if (code === '53300') return `${server} has no free connection (${message}): raise its max_connections`
-  if (code === '53100') return `the disk of ${server} is full: free some space, and run the same command again`
+  if (isDiskFull(error)) return `the disk of ${server} is full: free some space, and run the same command again`
   if (unusable.includes(code)) return `the data folder cannot be used (${message}): check PARLEY_DATA_DIR and its owner`
   if (isLost(error)) {
     return `the connection to ${server} was lost (${message}): run the same command again`

@@ -2,7 +2,7 @@ import { createHash, randomUUID } from 'node:crypto'
 import { open, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Readable } from 'node:stream'
-import { ApiError, codeOf, refuse } from '../errors.ts'
+import { ApiError, isDiskFull, refuse } from '../errors.ts'
 import type { Notice, Reader } from '../storage/database.ts'
 import { mediaByHash } from '../storage/lookups.ts'
 import { type ByteRange, type Content, type Contents, type Link, MediaStoreError } from './contents.ts'
@@ -132,7 +132,7 @@ export class MediaStore {
 
   /** Returns what the caller is told: it may try again when the disk is full or the store does not work. The cause is reported. */
   #refusal(error: unknown): unknown {
-    if (!(error instanceof MediaStoreError) && !isOutOfSpace(error)) return error
+    if (!(error instanceof MediaStoreError) && !isDiskFull(error)) return error
     this.#report(error)
     return refuse('unavailable', { seconds: retryAfterS })
   }
@@ -187,9 +187,4 @@ function nothing(): void {}
 
 function isUnavailable(error: unknown): boolean {
   return error instanceof ApiError && error.kind === 'unavailable'
-}
-
-function isOutOfSpace(error: unknown): boolean {
-  const code = codeOf(error)
-  return code === 'ENOSPC' || code === 'EDQUOT'
 }

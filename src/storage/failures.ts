@@ -1,5 +1,5 @@
 import type { ErrorName } from '../error-catalogue.ts'
-import { type ApiError, codeOf, refuse } from '../errors.ts'
+import { type ApiError, codeOf, isDiskFull, refuse } from '../errors.ts'
 
 /** What a caller is told: a defect of the program, or a database that cannot take the request now. */
 export type FailureKind = Extract<ErrorName, 'serverError' | 'unavailable'>
@@ -48,5 +48,10 @@ export class StorageError extends Error {
 /** Logs a failure by way of `failed`; returns the refusal for its caller, who does not learn the cause. */
 export function reported(what: string, failure: Failure, failed: (error: Error) => void): ApiError {
   failed(new StorageError(what, failure))
-  return refuse(failure.kind)
+  return refusalOf(failure)
+}
+
+/** Callers of `/v1` do not learn of a full disk; the operator, who can make room, does. */
+export function refusalOf(failure: Failure): ApiError {
+  return refuse(failure.kind, isDiskFull(failure) ? { full: 'the disk of the database is full' } : {})
 }

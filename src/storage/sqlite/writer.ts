@@ -1,6 +1,6 @@
 import { ApiError, errorOf, refuse } from '../../errors.ts'
 import type { Listener } from '../database.ts'
-import { type Failure, reported } from '../failures.ts'
+import { type Failure, refusalOf, reported } from '../failures.ts'
 import type { Job, PendingJob } from '../jobs.ts'
 import type { Ran } from './batch.ts'
 
@@ -152,7 +152,7 @@ export class Writer {
 
   /** A failure that several jobs share is logged once. */
   #refusal({ name }: Job, failure: Failure, logged: Set<Failure>): ApiError {
-    if (logged.has(failure)) return refuse(failure.kind)
+    if (logged.has(failure)) return refusalOf(failure)
     logged.add(failure)
     return reported(name, failure, this.#failed)
   }
