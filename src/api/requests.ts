@@ -13,7 +13,7 @@ import type { Ancestors, AnyResource, BaseRow, ChangeVerb, Slice } from '../mode
 import type { Form } from '../model/form.ts'
 import { issuerOf, type Page, type PageRequest, type PageSecrets, pageRequest, readPage, storedRows } from '../model/pages.ts'
 import { parseParams, sealSecrets } from '../model/params.ts'
-import { type AncestorSids, collectionUrl, represent, urlsFor } from '../model/represent.ts'
+import { type AncestorSids, collectionUrl, urlsFor, writerOf } from '../model/represent.ts'
 import { currentRow, findInstance, locate, type ResourcePath, scopeOf } from '../model/scope.ts'
 import { newSid } from '../sids.ts'
 import type { Reader } from '../storage/database.ts'
@@ -203,6 +203,7 @@ export async function list(pipeline: Reading, call: Call): Promise<string> {
     const row: BaseRow = declared.shown?.(current) ?? current
     return openedRow(pipeline, resource, resource.elapse?.(row, now) ?? row)
   }
+  const write = writerOf(resource, collection, urls)
   const found = await readPage(
     issuerOf(pipeline.pageSecrets, resource, ancestors, order),
     order,
@@ -211,7 +212,7 @@ export async function list(pipeline: Reading, call: Call): Promise<string> {
       resource.view?.page
         ? resource.view.page(pipeline.read, { ...ancestors, now }, params, slice)
         : storedRows(pipeline.read, resource, scopeOf(resource, ancestors), order, slice),
-    (rows) => JSON.stringify(rows.map((row) => represent(resource, shown(row), collection, urls))),
+    (rows) => rows.map((row) => write(shown(row))).join(','),
   )
   const meta = pageMeta(page, query.last('PageToken') || null, found, (number, token) =>
     pageUrl(collection, filtersOf(query, params), page.size, number, token),
@@ -240,7 +241,7 @@ function render(pipeline: Pipeline, ancestors: AncestorSids, call: Call, row: Ba
   const { resource } = call
   const urls = urlsFor(call.base, ancestors, call.family)
   const current = openedRow(pipeline, resource, resource.elapse?.(row, now) ?? row)
-  return JSON.stringify(represent(resource, current, collectionUrl(resource, ancestors, urls), urls))
+  return writerOf(resource, collectionUrl(resource, ancestors, urls), urls)(current)
 }
 
 /** Returns the row with its URLs as the caller gave them. */

@@ -32,6 +32,7 @@ import type { Reader, Tx } from '../storage/database.ts'
 import type { Table } from '../storage/rows.ts'
 import type { AccountRow, RemovalRow, ServiceRow } from '../storage/schema.ts'
 import type { Param, Params, Parsed } from './params.ts'
+import type { Represent } from './representation.ts'
 
 /** The columns of every resource's row. */
 export interface BaseRow {
@@ -112,13 +113,6 @@ type ScopeColumn<U> =
   | 'account_sid'
   | (U extends 'account' ? never : 'service_sid')
   | (U extends Resource<Erased, Erased, Erased, Erased, infer Above, infer Column> ? Column | ScopeColumn<Above> : never)
-
-export interface Urls {
-  /** Public base including `/v1`. */
-  readonly root: string
-  /** Base of the family that the caller used: `root`, or `…/Services/IS…`. */
-  readonly family: string
-}
 
 export type ChangeVerb = 'create' | 'update' | 'remove'
 
@@ -210,11 +204,6 @@ export interface Order<Row> {
   readonly where: readonly Condition<Row>[]
 }
 
-/** A JSON object with keys named after columns, and those that the declaration adds. */
-type Representation<Row, Key extends string> = {
-  readonly [K in keyof Row | Key | 'url' | 'links' | 'chat_service_sid']?: unknown
-}
-
 /** The resource in requests and responses. */
 interface Wire<Row, P extends Params, L extends Params, Key extends string> {
   /** As in the official reference. */
@@ -228,7 +217,8 @@ interface Wire<Row, P extends Params, L extends Params, Key extends string> {
   readonly untouched?: readonly (keyof P & string)[]
   /** What a change is an action on, where actions per second are limited: the service, or the outermost row of the path. */
   readonly countsFor?: Partial<Record<ChangeVerb, 'service' | 'root'>>
-  readonly represent: (row: Row, self: string, urls: Urls) => Representation<Row, Key>
+  /** Declared key by key (`representation.ts`) where many are read. */
+  readonly represent: Represent<Row, Key>
   /** Set when a column holds URLs: returns the row with their user names and passwords decrypted, for `represent`. */
   readonly opened?: (row: Row, open: (url: string) => string) => Row
   readonly list?: {
@@ -305,6 +295,8 @@ interface Rules<Row, P extends Params, X, U> {
   readonly afterWrite?: (tx: Tx, change: Change<Row>, facts: FactsUnder<U>, loaded: X | undefined) => Promise<void>
   /** Returns the row as its deadlines have changed it; undefined when none has passed. Called in every read and write. */
   readonly elapse?: (row: Row, now: number) => Row | undefined
+  /** The columns that `elapse` reads: lists read these and those of `represent`, if both are declared, and no others. */
+  readonly elapsesBy?: readonly (keyof Row & string)[]
 }
 
 /** The events that webhooks receive. */

@@ -26,7 +26,7 @@ async function fill(size: number, rows: readonly TextRow[], backward = false) {
       reads.push(limit)
       return rows.slice(begin, begin + limit)
     },
-    render: (some) => JSON.stringify(some),
+    render: (some) => some.map((row) => JSON.stringify(row)).join(','),
     backward,
   })
   const shown = (JSON.parse(`[${page.json}]`) as TextRow[]).map(({ sid }) => Number(sid))

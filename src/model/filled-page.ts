@@ -14,7 +14,7 @@ const turnBytes = 200_000
 export interface PageSource {
   /** Reads at most `limit` rows behind `last`, or from the start of the page where there is none. */
   readonly read: (last: BaseRow | undefined, limit: number) => Promise<readonly BaseRow[]>
-  /** Returns a JSON array. */
+  /** Returns their JSON objects, separated by commas. */
   readonly render: (rows: readonly BaseRow[]) => string
   /** Whether the rows are read in the opposite of the order in which they are shown. */
   readonly backward: boolean
@@ -53,7 +53,7 @@ export async function fillPage(size: number, { read, render, backward }: PageSou
         turnAt = bytes + turnBytes
       }
       const group = found.slice(at, Math.min(at + groupRows, end))
-      const json = render(backward ? group.toReversed() : group).slice(1, -1)
+      const json = render(backward ? group.toReversed() : group)
       groups.push(json)
       bytes += Buffer.byteLength(json)
       first ??= group[0]

@@ -52,8 +52,8 @@ export function pageRequest(query: Form, size: { default: number; max: number })
 }
 
 /**
- * Reads and renders one page, and reads one row more to know whether another follows. `render` returns the JSON array of some
- * rows. Throws 21481 for a token that `issuer` has not signed.
+ * Reads and renders one page, and reads one row more to know whether another follows. `render` returns the JSON objects of
+ * some rows, separated by commas. Throws 21481 for a token that `issuer` has not signed.
  */
 export async function readPage(
   issuer: Issuer,
@@ -95,6 +95,7 @@ export async function storedRows(
   ].map(padValues)
   const query = pageOf<BaseRow>({
     table: resource.table,
+    columns: columnsOfPage(resource, order.by),
     where: where.map((condition) =>
       condition.operator === 'in' ? { ...condition, places: condition.values.length } : condition,
     ),
@@ -109,6 +110,13 @@ export async function storedRows(
     else for (const [j, value] of condition.values.entries()) args[`where${i}_${j}`] = value
   }
   return read.all(query, args)
+}
+
+/** Returns the columns that a page is made of; null where a function of the declaration may look at any. */
+function columnsOfPage(resource: AnyResource, by: string): readonly string[] | null {
+  const { represent, elapse, elapsesBy, current, opened, list } = resource
+  if (!represent.columns || current || opened || list?.shown || (elapse && !elapsesBy)) return null
+  return [...new Set([...represent.columns, ...(elapsesBy ?? []), 'sid', by])]
 }
 
 /**

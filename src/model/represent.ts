@@ -1,4 +1,5 @@
-import type { AnyResource, BaseRow, Urls } from './declare.ts'
+import type { AnyResource, BaseRow } from './declare.ts'
+import { familyOfUrls, type Urls } from './representation.ts'
 import { ancestorsOf } from './scope.ts'
 
 /** The SIDs of a row's ancestors that its urls contain. */
@@ -28,4 +29,12 @@ export function represent(
   urls: Urls,
 ): Readonly<Record<string, unknown>> {
   return resource.represent(row, resource.sid === null ? collection : `${collection}/${row.sid}`, urls)
+}
+
+/** Returns a function that returns the JSON text of a row: what `JSON.stringify` gives for `represent`. */
+export function writerOf(resource: AnyResource, collection: string, urls: Urls): (row: BaseRow) => string {
+  const write = resource.represent.writer?.(familyOfUrls(urls))
+  if (!write) return (row) => JSON.stringify(represent(resource, row, collection, urls))
+  const base = JSON.stringify(collection).slice(1, -1)
+  return resource.sid === null ? (row) => write(row, base) : (row) => write(row, `${base}/${row.sid}`)
 }

@@ -143,6 +143,8 @@ export function deleteSome(table: Table, column: string): Shape<Args, unknown> {
 
 export interface PageQuery {
   readonly table: Table
+  /** By default all. Each value that is read costs 0.07 µs on SQLite: of 28 columns they were more than a third of a page. */
+  readonly columns?: readonly string[] | null
   /** Arguments are named `where0`, `where1` …; those of an `in` with `places` values `where0_0`, `where0_1` … */
   readonly where: readonly (
     | { readonly column: string; readonly operator: '=' | '>=' | '<=' }
@@ -165,9 +167,9 @@ export const maxAlternatives = 8
 
 /** One page in keyset order; also takes `limit`. */
 export function pageOf<R>(query: PageQuery): Shape<Args, R> {
-  const { table, where, goneWith, by, direction, after } = query
+  const { table, columns, where, goneWith, by, direction, after } = query
   const conditions = where.map((w) => w.column + w.operator + (w.operator === 'in' ? w.places : ''))
-  const key = `page ${table} ${conditions} ${by} ${direction} ${after} ${goneWith}`
+  const key = `page ${table} ${columns ?? '*'} ${conditions} ${by} ${direction} ${after} ${goneWith}`
   return once(key, (db, a) => {
     const page = (select: AnySelect) =>
       select
@@ -194,8 +196,9 @@ function alternatives({ where }: PageQuery): readonly (readonly (number | null)[
 }
 
 function selectPage(db: Untyped, a: Args, query: PageQuery, chosen: readonly (number | null)[]): AnySelect {
-  const { table, where, goneWith, by, direction, after } = query
-  let select = db.selectFrom(table).selectAll(table)
+  const { table, columns, where, goneWith, by, direction, after } = query
+  const from = db.selectFrom(table)
+  let select = columns ? from.select(columns.map((column) => `${table}.${column}`)) : from.selectAll(table)
   for (const [i, w] of where.entries()) {
     const several = (places: number) => Array.from({ length: places }, (_, j) => a[`where${i}_${j}`])
     const one = chosen[i] ?? null

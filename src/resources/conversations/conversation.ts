@@ -14,6 +14,7 @@ import {
   whenAny,
 } from '../../model/declare.ts'
 import { date, dateBound, duration, given, jsonText, oneOf, sid, text } from '../../model/params.ts'
+import { column, computed, links, presentDates, representation, selfUrl } from '../../model/representation.ts'
 import { isSid, randomTag } from '../../sids.ts'
 import { participantsOfConversation } from '../../storage/lookups.ts'
 import type { ConversationRow } from '../../storage/schema.ts'
@@ -24,7 +25,7 @@ import { refuseForeign } from '../messaging-service.ts'
 import { conversationDocument } from '../sync-objects.ts'
 import { isNoMailbox } from './address-formats.ts'
 import { mailboxSince, projectedAddress } from './email-binding.ts'
-import { elapse, initialize, refuseUnusable, restartTimers, withState } from './lifecycle.ts'
+import { deadlineColumns, elapse, initialize, refuseUnusable, restartTimers, withState } from './lifecycle.ts'
 import { stateEvents } from './state-events.ts'
 import { scopedTargets } from './webhooks/targets.ts'
 
@@ -141,6 +142,7 @@ export const conversations = resource<ConversationRow, 'timers' | 'bindings'>()(
   remove: () => {},
 
   elapse,
+  elapsesBy: deadlineColumns,
 
   /** Its revision is its number. Whoever is in a removed one is told by their memberships. */
   async number(tx, { before, after }, { now }) {
@@ -160,29 +162,21 @@ export const conversations = resource<ConversationRow, 'timers' | 'bindings'>()(
     if (before?.state === 'closed' && after && after.state !== 'closed') await tx.run(returnParticipants, after)
   },
 
-  represent: (row, self) => ({
-    sid: row.sid,
-    account_sid: row.account_sid,
-    chat_service_sid: row.service_sid,
-    messaging_service_sid: row.messaging_service_sid,
-    friendly_name: row.friendly_name,
-    unique_name: row.unique_name,
-    attributes: row.attributes,
-    date_created: seconds(row.date_created),
-    date_updated: seconds(row.date_updated),
-    state: row.state,
-    timers: timersToJson(row),
-    bindings:
-      row.email_address === null && row.email_name === null
-        ? {}
-        : { email: { projected_address: projectedAddress(row), name: row.email_name } },
-    url: self,
-    links: {
-      participants: `${self}/Participants`,
-      messages: `${self}/Messages`,
-      webhooks: `${self}/Webhooks`,
-      export: `${self}/Export`,
-    },
+  represent: representation<ConversationRow, 'timers' | 'bindings'>()({
+    sid: column.word('sid'),
+    account_sid: column.word('account_sid'),
+    chat_service_sid: column.word('service_sid'),
+    messaging_service_sid: column.word('messaging_service_sid'),
+    friendly_name: column.text('friendly_name'),
+    unique_name: column.text('unique_name'),
+    attributes: column.text('attributes'),
+    date_created: column.date('date_created'),
+    date_updated: column.date('date_updated'),
+    state: column.word('state'),
+    timers: presentDates('date_inactive', 'date_closed'),
+    bindings: computed(['email_address', 'email_name', 'email_tag'], bindingsToJson, '{}'),
+    url: selfUrl,
+    links: links({ participants: 'Participants', messages: 'Messages', webhooks: 'Webhooks', export: 'Export' }),
   }),
 
   list: {
@@ -272,6 +266,10 @@ export function timersToJson(row: Pick<ConversationRow, 'date_inactive' | 'date_
   }
 }
 
+function bindingsToJson(row: Pick<ConversationRow, 'email_address' | 'email_name' | 'email_tag'>): object {
+  if (row.email_address === null && row.email_name === null) return {}
+  return { email: { projected_address: projectedAddress(row), name: row.email_name } }
+}
 /** The addresses of the message that created the conversation. */
 function bindingToPayload(inbound: Inbound | undefined): Payload {
   return {

@@ -20,6 +20,14 @@ import type { ConversationRow, ConversationState } from '../../storage/schema.ts
  */
 
 type Deadlines = Pick<ConversationRow, 'state' | 'date_state' | 'initial_state' | 'date_inactive' | 'date_closed' | 'next_due'>
+/** What `elapse` reads of a row. */
+export const deadlineColumns = [
+  'state',
+  'initial_state',
+  'date_inactive',
+  'date_closed',
+  'next_due',
+] as const satisfies readonly (keyof Deadlines)[]
 type Timed = Deadlines & Pick<ConversationRow, 'inactive_after' | 'closed_after'>
 
 /** Restarts both deadlines from `anchor`. */

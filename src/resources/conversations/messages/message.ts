@@ -1,4 +1,4 @@
-import { milliseconds, seconds } from '../../../dates.ts'
+import { milliseconds } from '../../../dates.ts'
 import { refuse } from '../../../errors.ts'
 import type { Event, Payload } from '../../../events/event.ts'
 import { parseStored } from '../../../json.ts'
@@ -19,6 +19,7 @@ import {
   sid,
   text,
 } from '../../../model/params.ts'
+import { column, computed, links, onlyInService, representation, selfUrl } from '../../../model/representation.ts'
 import { pushNewMessage } from '../../../push/enqueue.ts'
 import type { Reader } from '../../../storage/database.ts'
 import { contentOfAccount, participantByAddress, participantByIdentity } from '../../../storage/lookups.ts'
@@ -27,7 +28,6 @@ import type { ContentRow, ConversationRow, MediaRow, MessageRow, ParticipantRow 
 import { announce, buryMessage, nextMessageEvent } from '../../client-events.ts'
 import { messagesList } from '../../sync-objects.ts'
 import { addressType, canonicalAddress } from '../address-formats.ts'
-import { chatServiceSid } from '../chat-service-sid.ts'
 import { type ConversationChildFacts, conversations } from '../conversation.ts'
 import { refuseUnusable, withNewMessage } from '../lifecycle.ts'
 import { canActivate, groupMembers, isNative, type Member } from '../participants/group-mms.ts'
@@ -157,23 +157,23 @@ export const messages = resource<MessageRow, 'index'>()({
     if (!before && after) await pushNewMessage(tx, after, facts.parents[0], facts)
   },
 
-  represent: (row, self, urls) => ({
-    sid: row.sid,
-    account_sid: row.account_sid,
-    ...chatServiceSid(row, urls),
-    conversation_sid: row.conversation_sid,
-    body: row.body,
-    media: mediaToRest(row.media),
-    author: row.author,
-    participant_sid: row.participant_sid,
-    attributes: row.attributes,
-    date_created: seconds(row.date_created),
-    date_updated: seconds(row.date_updated),
-    index: row.message_index,
-    delivery: row.delivery === null ? null : parseStored<unknown>(row.delivery),
-    content_sid: row.content_sid,
-    url: self,
-    links: { delivery_receipts: `${self}/Receipts`, channel_metadata: `${self}/ChannelMetadata` },
+  represent: representation<MessageRow, 'index'>()({
+    sid: column.word('sid'),
+    account_sid: column.word('account_sid'),
+    chat_service_sid: onlyInService(column.word('service_sid')),
+    conversation_sid: column.word('conversation_sid'),
+    body: column.text('body'),
+    media: computed(['media'], ({ media }: Pick<MessageRow, 'media'>) => mediaToRest(media), 'null'),
+    author: column.text('author'),
+    participant_sid: column.text('participant_sid'),
+    attributes: column.text('attributes'),
+    date_created: column.date('date_created'),
+    date_updated: column.date('date_updated'),
+    index: column.integer('message_index'),
+    delivery: computed(['delivery'], deliveryToJson, 'null'),
+    content_sid: column.text('content_sid'),
+    url: selfUrl,
+    links: links({ delivery_receipts: 'Receipts', channel_metadata: 'ChannelMetadata' }),
   }),
 
   list: {
@@ -299,6 +299,10 @@ async function authorOf(
     (await read.one(participantByAddress, { ...key, address: canonicalAddress(author) }))
   if (found || addressType(author) !== 'sms') return found ?? null
   return (await read.one(participantByProjection, { ...key, projected_address: author })) ?? null
+}
+
+function deliveryToJson({ delivery }: Pick<MessageRow, 'delivery'>): unknown {
+  return delivery === null ? null : parseStored<unknown>(delivery)
 }
 
 function toPayload(row: MessageRow): Payload {
