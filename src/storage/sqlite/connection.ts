@@ -8,6 +8,13 @@ export type { Connection }
 export const maxCacheBytes = 134_217_728
 
 /**
+ * Pages in the write-ahead log, 16 MiB, after which they are moved into the file. A page that many commits change is moved once for all of
+ * them. Measured, changes spread over 20,000 rows: 66 µs each at 1,000 pages (SQLite's default), 41 at 4,000, 41 at 10,000, while a read of a
+ * row that is not in memory takes 9.4, 10.3 and 11.3 µs, because it looks for its pages in the log first.
+ */
+export const logPages = 4000
+
+/**
  * `synchronous=FULL`: a commit returns when it is on disk. `secure_delete`: what is deleted is overwritten, or it would stay in the file
  * where nobody finds it. No ANALYZE anywhere: stat4 makes point reads four times slower.
  */
@@ -20,6 +27,7 @@ export function openConnection(file: string, options: { readonly: boolean; durab
   else {
     db.pragma(`cache_size = -${maxCacheBytes / 1024}`)
     db.pragma('secure_delete = ON')
+    db.pragma(`wal_autocheckpoint = ${logPages}`)
   }
   return db
 }
