@@ -202,6 +202,28 @@ test('credentials and limits are what they are without reading threads', async (
   expect((await server.call('GET', '/v1/Conversations')).status).toBe(403)
 })
 
+test('passwords in the URLs of webhooks are for those who may set them', async () => {
+  await using server = await startServer({ readWorkers: 1 })
+  const { conversations } = server.sdk.conversations.v1
+  const { sid } = await conversations.create({})
+  const url = 'https://anna:password@example.test/in'
+  await conversations(sid).webhooks.create({
+    target: 'webhook',
+    'configuration.url': url,
+    'configuration.filters': ['onMessageAdded'],
+  })
+  const seenAs = async (role: string) => {
+    const { token } = await server.admin('POST', '/operators', { name: role, role })
+    const headers = { authorization: `Bearer ${token}`, 'x-parley-account': server.account_sid }
+    return (await fetch(`${server.url}/v1/Conversations/${sid}/Webhooks`, { headers })).text()
+  }
+  const viewed = await seenAs('viewer')
+  expect(viewed).toContain('https://example.test/in')
+  expect(viewed).not.toMatch(/anna|password/)
+  expect(await seenAs('admin')).toContain(url)
+  expect((await reading(server)).pages).toBe(2)
+})
+
 test('a thread that ends takes no request with it, is said in the log, and is replaced', async () => {
   const threads = watchThreads()
   const lines: { msg: string; err?: { message: string } }[] = []
