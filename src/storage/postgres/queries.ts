@@ -89,12 +89,17 @@ function streamOf(client: ClientBase): { cork(): void; uncork(): void } {
   return (client as ClientBase & { readonly connection: { readonly stream: { cork(): void; uncork(): void } } }).connection.stream
 }
 
+/** Returns what is the same for queries of one shape that ask for the same. */
+function keyOf(shape: AnyShape, args: object): string {
+  return JSON.stringify(shape.compile('postgres').placeholders.map((each) => boundValue(each, args)))
+}
+
 /** Callers that ask for the same share the rows: nobody changes a row in place. */
 async function read(client: ClientBase, group: Group): Promise<void> {
   const [{ shape, lock }] = group
   const distinct = new Map<string, Group>()
   for (const query of group) {
-    const key = JSON.stringify(single(shape, query.args).values)
+    const key = keyOf(shape, query.args)
     const alike = distinct.get(key)
     if (alike) alike.push(query)
     else distinct.set(key, [query])
