@@ -83,7 +83,8 @@ class EventFeed {
       if (!this.#active) return
       for (const notice of notices) {
         this.#endChanged(notice)
-        this.#add(eventOf(notice))
+        if (notice.topic === 'elapsed') for (const object of notice.objects) this.#add(eventOf({ topic: 'sync', object }))
+        else this.#add(eventOf(notice))
       }
     })
   }

@@ -39,13 +39,20 @@ export class ResponseCache {
   /** Removes the bodies of changed rows, and all on the rare change of an account or a service: it may affect any path. */
   invalidate(notices: readonly Notice[]): void {
     for (const notice of notices) {
+      if (notice.topic === 'elapsed') for (const sid of notice.sids) this.#remove(sid)
       if (notice.topic !== 'changed') continue
       if (notice.table === 'accounts' || notice.table === 'services') {
         this.#responses.clear()
         return
       }
-      for (const key of [...(this.#keysBySid.get(notice.sid) ?? [])]) this.#responses.delete(key)
+      this.#remove(notice.sid)
     }
+  }
+
+  /** Removes the bodies of a row. */
+  #remove(sid: string): void {
+    const keys = this.#keysBySid.get(sid)
+    if (keys) for (const key of [...keys]) this.#responses.delete(key)
   }
 
   #removeKey(sid: string, key: string): void {

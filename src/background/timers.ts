@@ -51,7 +51,7 @@ export class Timers implements Worker {
 
   /** Applies all deadlines that have passed, until `signal` aborts. Returns the next one, in epoch ms of the server's clock. */
   async catchUp(signal?: AbortSignal): Promise<number | undefined> {
-    const { clock, sweep, batch = 500 } = this.#options
+    const { clock, sweep, batch = 2000 } = this.#options
     let next: number | undefined
     for (const resource of this.#resources) {
       let first = await this.#first(resource)

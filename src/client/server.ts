@@ -290,6 +290,7 @@ export class ClientServer implements Worker {
     }
     for (const notice of notices) {
       if (notice.topic === 'sync') this.#hub.changed(notice.object, at)
+      if (notice.topic === 'elapsed') for (const object of notice.objects) this.#hub.changed(object, at)
       if (notice.topic === 'typing') this.#typing(notice)
     }
   }

@@ -1,8 +1,9 @@
 import { randomUUID } from 'node:crypto'
 import type { Tx } from '../storage/database.ts'
+import type { ServiceRow } from '../storage/schema.ts'
 import type { Event, EventScope, Payload } from './event.ts'
-import type { EventType } from './names.ts'
-import { enqueueDelivery } from './queue.ts'
+import type { EventType, PostActionEvent } from './names.ts'
+import { enqueueDeliveries, enqueueDelivery, type NewDelivery } from './queue.ts'
 import { postActionTarget, type Target } from './targets.ts'
 
 /**
@@ -22,25 +23,45 @@ export async function enqueue(
   source: string,
   targets: readonly Target[],
 ): Promise<void> {
-  if (targets.length === 0) return
-  const form = requestForm(scope, event.type, event.payload(), event.always ? null : source)
-  for (const target of targets) {
-    const delivery = {
-      kind: 'webhook' as const,
-      account_sid: scope.account.sid,
-      service_sid: scope.service?.sid ?? '',
-      target_sid: target.sid,
-      subject_sid: event.subject_sid,
-      event_type: event.type,
-      method: target.method,
-      url: target.url,
-      form: JSON.stringify({ ...form, ...target.own }),
-      idempotency_token: randomUUID(),
-      message_sid: null,
-      participant_sid: null,
+  for (const delivery of deliveriesOf(scope, event, source, targets)) await enqueueDelivery(tx, delivery, scope)
+}
+
+/** Writes what `emit` writes for each of many events that no request has asked for, in their order. */
+export async function enqueueMany(
+  tx: Tx,
+  scope: EventScope & { readonly service: ServiceRow },
+  events: readonly { readonly event: Event; readonly listeners: readonly Target[] }[],
+): Promise<void> {
+  const found = new Map<PostActionEvent, readonly Target[]>()
+  const deliveries = events.flatMap(({ event, listeners }) => {
+    let first = found.get(event.type)
+    if (!first) {
+      const target = postActionTarget(scope.account, scope.service, event.type)
+      first = target ? [target] : []
+      found.set(event.type, first)
     }
-    await enqueueDelivery(tx, delivery, scope)
-  }
+    return deliveriesOf(scope, event, null, [...first, ...listeners])
+  })
+  await enqueueDeliveries(tx, scope.service.sid, deliveries, scope)
+}
+
+function deliveriesOf(scope: EventScope, event: Event, source: string | null, targets: readonly Target[]): NewDelivery[] {
+  if (targets.length === 0) return []
+  const form = requestForm(scope, event.type, event.payload(), event.always ? null : source)
+  return targets.map((target) => ({
+    kind: 'webhook',
+    account_sid: scope.account.sid,
+    service_sid: scope.service?.sid ?? '',
+    target_sid: target.sid,
+    subject_sid: event.subject_sid,
+    event_type: event.type,
+    method: target.method,
+    url: target.url,
+    form: JSON.stringify({ ...form, ...target.own }),
+    idempotency_token: randomUUID(),
+    message_sid: null,
+    participant_sid: null,
+  }))
 }
 
 /** Returns the form of an event without `RetryCount`, which differs between attempts. Values that are not set are left out. */

@@ -1,8 +1,9 @@
 import { parseStored } from '../json.ts'
 import { orderedSid } from '../sids.ts'
-import type { Tx } from '../storage/database.ts'
+import type { Notice, Tx } from '../storage/database.ts'
 import { insert } from '../storage/rows.ts'
 import type { DeliveryRow } from '../storage/schema.ts'
+import { elementsOf } from '../storage/sets.ts'
 import { shape } from '../storage/shapes.ts'
 
 /** The columns of a delivery that its creator sets; `enqueueDelivery` sets the others. */
@@ -41,23 +42,63 @@ export async function enqueueDelivery(
   delivery: NewDelivery,
   { now, trace }: { readonly now: number; readonly trace?: string },
 ): Promise<DeliveryRow> {
-  const { service_sid, subject_sid, target_sid } = delivery
+  const { service_sid, subject_sid } = delivery
   const last = await tx.one(lastOf, { service_sid, subject_sid })
-  const slot = slotOf(subject_sid, tx.slots)
-  const row: DeliveryRow = {
+  const row = rowAfter(tx, delivery, last?.id, { now, trace })
+  await insert(tx, 'deliveries', row)
+  tx.notify({ topic: 'deliveries', target_sid: row.target_sid, slot: row.slot })
+  return row
+}
+
+const lastOfEach = shape<{ service_sid: string; subjects: string }>()((db, a) =>
+  db
+    .selectFrom('deliveries')
+    .select((eb) => ['subject_sid', eb.fn.max('id').as('id')])
+    .where('service_sid', '=', a.service_sid)
+    .where('subject_sid', 'in', elementsOf(db, a.subjects))
+    .groupBy('subject_sid'),
+)
+
+/** Adds many deliveries of one service in this order, each as `enqueueDelivery` adds one. */
+export async function enqueueDeliveries(
+  tx: Tx,
+  service_sid: string,
+  deliveries: readonly NewDelivery[],
+  { now }: { readonly now: number },
+): Promise<void> {
+  if (deliveries.length === 0) return
+  const subjects = [...new Set(deliveries.map(({ subject_sid }) => subject_sid))]
+  const found = await tx.all(lastOfEach, { service_sid, subjects: JSON.stringify(subjects) })
+  const last = new Map(found.map(({ subject_sid, id }) => [subject_sid, id]))
+  const woken = new Map<string, Notice>()
+  for (const delivery of deliveries) {
+    const row = rowAfter(tx, delivery, last.get(delivery.subject_sid), { now })
+    const { id, subject_sid, target_sid, slot } = row
+    last.set(subject_sid, id)
+    await insert(tx, 'deliveries', row)
+    woken.set(`${slot} ${target_sid}`, { topic: 'deliveries', target_sid, slot })
+  }
+  for (const notice of woken.values()) tx.notify(notice)
+}
+
+/** Returns the row of a new delivery, with an id above that of the last one of its subject. */
+function rowAfter(
+  tx: Tx,
+  delivery: NewDelivery,
+  last: string | undefined,
+  { now, trace }: { readonly now: number; readonly trace?: string | undefined },
+): DeliveryRow {
+  return {
     ...delivery,
     form: withTrace(delivery.form, trace),
-    id: orderedSid('delivery', now, last?.id),
-    slot,
+    id: orderedSid('delivery', now, last),
+    slot: slotOf(delivery.subject_sid, tx.slots),
     status: 'pending',
     due: now,
     attempts: '[]',
     date_created: now,
     date_finished: null,
   }
-  await insert(tx, 'deliveries', row)
-  tx.notify({ topic: 'deliveries', target_sid, slot })
-  return row
 }
 
 /** Returns the slot of a subject. All its deliveries are in one slot, so that one process sends them in order. */

@@ -21,7 +21,7 @@
  * Without a pre-action webhook, 2 and 3 are left out. A refusal in 5 would undo what is written.
  *
  * A refusal is an ApiError. Any other error is a defect: the transaction is rolled back, the response is a 500.
- * A deadline (`sweep.ts`) starts at `elapse` and continues at `save`; reads use only `elapse` and `represent`.
+ * A deadline (`sweep.ts`) starts at `elapse` and continues at `save`, or is one of those that `elapseMany` does at once; reads use only `elapse` and `represent`.
  */
 import type { ErrorName } from '../error-catalogue.ts'
 import type { Event, Payload } from '../events/event.ts'
@@ -31,6 +31,7 @@ import type { SidKind } from '../sids.ts'
 import type { Reader, Tx } from '../storage/database.ts'
 import type { Table } from '../storage/rows.ts'
 import type { AccountRow, RemovalRow, ServiceRow } from '../storage/schema.ts'
+import type { Shape } from '../storage/shapes.ts'
 import type { Param, Params, Parsed } from './params.ts'
 import type { Represent } from './representation.ts'
 
@@ -297,6 +298,30 @@ interface Rules<Row, P extends Params, X, U> {
   readonly elapse?: (row: Row, now: number) => Row | undefined
   /** The columns that `elapse` reads: lists read these and those of `represent`, if both are declared, and no others. */
   readonly elapsesBy?: readonly (keyof Row & string)[]
+  /** The same for many rows at a time. */
+  readonly elapseMany?: ElapseMany<Erased>
+}
+
+/**
+ * Applies deadlines to many rows of one service in one statement: what `elapse` and the steps of a change do to each. `Due`: what it needs
+ * of a row.
+ */
+export interface ElapseMany<Due extends { account_sid: string; service_sid: string; sid: string }> {
+  /** Selects rows with a deadline at or before `now`, the earliest first. */
+  readonly due: Shape<{ now: number; limit: number }, Due>
+  /** Whether a row can be one of many; any other is changed by itself. */
+  readonly takes: (row: Due) => boolean
+  /** Returns the events of the change: those that are sent though no request has asked for webhooks. */
+  readonly events: (row: Due, now: number) => readonly Event[]
+  /** The types of these events. */
+  readonly emits: readonly PostActionEvent[]
+  /** Whether a row may have targets besides the account's or the service's webhook. */
+  readonly isListened: (row: Due) => boolean
+  readonly listeners: (read: Reader, event: Event, row: Due) => Promise<readonly Target[]>
+  /** Writes the rows, and what follows from it, as `afterWrite` does. */
+  readonly write: (tx: Tx, service_sid: string, rows: readonly Due[], now: number) => Promise<void>
+  /** Names what client SDKs keep a copy of, of the row with this SID. */
+  readonly object: (sid: string) => string
 }
 
 /** The events that webhooks receive. */

@@ -40,6 +40,13 @@ export interface Tx extends Reader {
  */
 export type Notice =
   | { readonly topic: 'changed'; readonly table: string; readonly sid: string; readonly revision: number }
+  /** Deadlines of these rows have been applied; client SDKs keep a copy of them as these objects. */
+  | {
+      readonly topic: 'elapsed'
+      readonly table: string
+      readonly sids: readonly string[]
+      readonly objects: readonly string[]
+    }
   | { readonly topic: 'deliveries'; readonly target_sid: string; readonly slot: number }
   /** Pending deliveries to the target are not to be sent any more: what of them is in memory is not true. */
   | { readonly topic: 'dropped'; readonly target_sid: string; readonly slot: number }

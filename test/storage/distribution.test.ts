@@ -161,6 +161,8 @@ postgresOnly('distributed by service', () => {
     await migrate(new Kysely<unknown>({ dialect: new SqliteDialect({ database: db }) }))
     const off: string[] = []
     for (const { text, values } of simple(sent)) {
+      // A set of values is spelt in another way there.
+      if (text.includes('json_array_elements_text')) continue
       const statement = db.prepare(`explain query plan ${text.replace(/\$\d+/g, '?').replace(/ for [a-z ]+$/, '')}`)
       const plan = (statement.all(...values.map(() => 1)) as { detail: string }[]).map(({ detail }) => detail)
       // By the conversation, or one row by its key.

@@ -24,6 +24,7 @@ import { announce } from '../client-events.ts'
 import { refuseForeign } from '../messaging-service.ts'
 import { conversationDocument } from '../sync-objects.ts'
 import { isNoMailbox } from './address-formats.ts'
+import { elapseMany } from './elapse-many.ts'
 import { mailboxSince, projectedAddress } from './email-binding.ts'
 import { deadlineColumns, elapse, initialize, refuseUnusable, restartTimers, withState } from './lifecycle.ts'
 import { stateEvents } from './state-events.ts'
@@ -143,6 +144,7 @@ export const conversations = resource<ConversationRow, 'timers' | 'bindings'>()(
 
   elapse,
   elapsesBy: deadlineColumns,
+  elapseMany,
 
   /** Its revision is its number. Whoever is in a removed one is told by their memberships. */
   async number(tx, { before, after }, { now }) {
@@ -270,6 +272,7 @@ function bindingsToJson(row: Pick<ConversationRow, 'email_address' | 'email_name
   if (row.email_address === null && row.email_name === null) return {}
   return { email: { projected_address: projectedAddress(row), name: row.email_name } }
 }
+
 /** The addresses of the message that created the conversation. */
 function bindingToPayload(inbound: Inbound | undefined): Payload {
   return {

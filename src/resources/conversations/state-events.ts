@@ -3,8 +3,11 @@ import type { Event } from '../../events/event.ts'
 import type { Change } from '../../model/declare.ts'
 import type { ConversationRow, ConversationState } from '../../storage/schema.ts'
 
+/** What the events of a conversation's states tell. */
+type Moved = Pick<ConversationRow, 'sid' | 'messaging_service_sid' | 'state' | 'initial_state' | 'next_due' | 'date_updated'>
+
 /** Returns the event of a change of state; two when a conversation was set up and has been closed by a deadline since. */
-export function stateEvents(change: Change<ConversationRow>, now: number): Event[] {
+export function stateEvents(change: Change<Moved>, now: number): Event[] {
   if (change.verb !== 'update' || change.before.state === change.after.state) return []
   const { before, after, cause } = change
   const { state: from } = before
@@ -27,7 +30,7 @@ interface StateMove {
   readonly at: number
 }
 
-function stateEvent(row: ConversationRow, { from, to, reason, at }: StateMove): Event {
+function stateEvent(row: Moved, { from, to, reason, at }: StateMove): Event {
   return {
     type: 'onConversationStateUpdated',
     subject_sid: row.sid,

@@ -31,6 +31,11 @@ const sharedTopics: readonly Notice['topic'][] = [
   'read',
 ]
 
+/** A notice of many would be too long for one notification. */
+function toShare(notice: Notice): Notice | Notice[] {
+  return notice.topic === 'elapsed' ? notice.objects.map((object) => ({ topic: 'sync', object })) : notice
+}
+
 /**
  * Exchanges notices between the nodes of one database, by LISTEN and NOTIFY on a connection of its own: in the transactions of
  * the writes, NOTIFY would serialise their commits. A notice only wakes a node; after each gap, `missed` makes it query for work
@@ -74,7 +79,7 @@ export class NoticeExchange {
   /** `at`: see `Listener`. Returns a promise where whoever has made the change has to wait until its notice is sent. */
   publish(notices: readonly Notice[], at: number): Promise<void> | undefined {
     let urgent = false
-    for (const notice of notices) {
+    for (const notice of notices.flatMap(toShare)) {
       const cached = notice.topic === 'changed' && cachedTables.includes(notice.table)
       if (!cached && !sharedTopics.includes(notice.topic)) continue
       urgent ||= cached
