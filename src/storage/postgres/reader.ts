@@ -102,7 +102,10 @@ export class PostgresReader implements Reader {
   #schedule(): void {
     if (this.#scheduled || this.#queue.length === 0 || (this.#coalesce && this.#flushing >= maxFlushes)) return
     const waitMs = this.#coalesce && this.#latest !== undefined ? this.#latest + gatherMs - performance.now() : 0
-    if (waitMs <= 0) return this.#flushSoon()
+    if (waitMs <= 0) {
+      this.#flushSoon()
+      return
+    }
     this.#waiting ??= setTimeout(() => {
       if (!this.#scheduled) this.#flushSoon()
     }, waitMs)
