@@ -132,7 +132,11 @@ test.each([
   ['before', ['', 'WD0', '~', '%00', `WD${'0'.repeat(33)}`]],
   ['service_sid', ['%00', 'x'.repeat(65)]],
   ['conversation_sid', ['%00', 'x'.repeat(65)]],
-  ['account_sid', [nobody]],
+  ['account_sid', ['%00', 'x'.repeat(65)]],
+  ['from', ['', 'soon', '2030-13-01', '%00']],
+  ['to', ['', 'soon', '2030-13-01', '%00']],
+  ['text', ['', '%00', 'x'.repeat(2000)]],
+  ['account', [nobody]],
 ])('GET /deliveries?%s: every bad value is refused with a reason', async (name, values) => {
   for (const value of values) await expectRefusal('GET', `/deliveries?${name}=${value}`)
 })
