@@ -74,6 +74,7 @@ export function deliveryOf(
     attempts: '[]',
     date_created: nowMs,
     date_finished: null,
+    responses: null,
     kind: 'webhook',
     message_sid: null,
     participant_sid: null,

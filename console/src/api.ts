@@ -177,6 +177,23 @@ export interface Delivery {
   readonly date_finished: string | null
 }
 
+export interface Header {
+  readonly name: string
+  readonly value: string
+}
+
+/** One delivery as a whole. */
+export interface DeliveryDetail extends Delivery {
+  readonly request_headers: readonly Header[] | null
+  readonly attempts: readonly (Attempt & {
+    /** Of a channel. */
+    readonly response: string | null
+    readonly response_headers: readonly Header[] | null
+    readonly response_body: string | null
+    readonly response_truncated: boolean
+  })[]
+}
+
 export interface DeliveryPage {
   readonly deliveries: readonly Delivery[]
   readonly next_before: string | null

@@ -4,7 +4,7 @@ import {
   type Conversation,
   type ConversationPage,
   conversationPath,
-  type Delivery,
+  type DeliveryDetail,
   type DeliveryPage,
   get,
   getPage,
@@ -198,7 +198,7 @@ export const deliveries = (filters: DeliveryFilters) =>
 export const delivery = (id: string) =>
   queryOptions({
     queryKey: ['deliveries', 'one', id],
-    queryFn: () => get<Delivery>(`/admin/v1/deliveries/${encodeURIComponent(id)}`),
+    queryFn: () => get<DeliveryDetail>(`/admin/v1/deliveries/${encodeURIComponent(id)}`),
   })
 
 /** Timers that are looked at to tell how many of a service are due. */

@@ -3,8 +3,11 @@ import { type Access, callerOf, type Right } from '../api/rights.ts'
 import { milliseconds, parseInstant } from '../dates.ts'
 import { readFailed } from '../delivery/failed.ts'
 import type { DeliveryIdle } from '../delivery/idle.ts'
-import { deliveryById, deliveryKinds, deliveryStatuses, readLog } from '../delivery/log.ts'
+import { deliveryById, deliveryKinds, deliveryStatuses, type LogRow, readLog } from '../delivery/log.ts'
 import type { Attempt } from '../delivery/record.ts'
+import { hidden, responsesOf } from '../delivery/response.ts'
+import { signatureHeader } from '../delivery/signature.ts'
+import { requestHeaders } from '../delivery/webhook.ts'
 import { untraced } from '../events/queue.ts'
 import type { Installation } from '../installation/open.ts'
 import { parseStored } from '../json.ts'
@@ -59,15 +62,26 @@ const textFilter = {
 } as const
 const deliveryId = '^WD[0-9a-f]{32}$'
 
-const attempt = object('Attempt', {
+const attemptProperties = {
   at: instant,
   duration_ms: { type: 'integer' },
   status: { type: ['integer', 'null'], description: 'HTTP status or SMTP reply code; null when there was no response' },
   error: { type: ['string', 'null'] },
   response: { type: ['string', 'null'], description: 'The first 1,000 characters of what a channel responded' },
+} as const
+const headers = { type: 'array', items: object('Header', { name: text, value: text }) } as const
+const attemptDetail = object('AttemptDetail', {
+  ...attemptProperties,
+  response_headers: {
+    ...headers,
+    type: ['array', 'null'],
+    description:
+      'Up to 32, of 4 KiB. `(hidden)` is the value of one that may let somebody in. Null without a response to a webhook or push',
+  },
+  response_body: { type: ['string', 'null'], description: 'Its first 8 KiB' },
+  response_truncated: { type: 'boolean', description: 'Whether the response had more headers or a longer body' },
 })
-/** As a response has it. */
-export const delivery = object('Delivery', {
+const deliveryProperties = {
   id: sid('delivery', 'Id of the delivery'),
   kind: {
     type: 'string',
@@ -93,9 +107,22 @@ export const delivery = object('Delivery', {
   participant_sid: { type: ['string', 'null'], description: 'SID of the participant who receives it' },
   params: { type: 'object', additionalProperties: text, description: 'Empty for an operator who sees no texts of messages' },
   status: { type: 'string', enum: deliveryStatuses },
-  attempts: { type: 'array', items: attempt },
+  attempts: { type: 'array', items: object('Attempt', attemptProperties) },
   date_created: instant,
   date_finished: { type: ['string', 'null'], format: 'date-time' },
+} as const
+/** As a response has it. */
+export const delivery = object('Delivery', deliveryProperties)
+const deliveryDetail = object('DeliveryDetail', {
+  ...deliveryProperties,
+  request_headers: {
+    ...headers,
+    type: ['array', 'null'],
+    description:
+      'With which the last attempt of a webhook would be made now, without those of a trace and of a challenge. The signature is `(hidden)` for ' +
+      'an operator who may not send it again. Null for other kinds',
+  },
+  attempts: { type: 'array', items: attemptDetail },
 })
 const ofDelivery = path({ id: 'Id of the delivery' })
 const tags = ['Deliveries'] as const
@@ -149,10 +176,10 @@ const listDeliveries: OperationSchema = {
 }
 const fetchDelivery: OperationSchema = {
   operationId: 'fetchDelivery',
-  summary: 'Fetch a delivery with its attempts',
+  summary: 'Fetch a delivery with its request, its attempts and what was responded',
   tags,
   params: ofDelivery,
-  response: { 200: response('The delivery', delivery), ...errors(400, 404) },
+  response: { 200: response('The delivery', deliveryDetail), ...errors(400, 404) },
 }
 const dropDeliveries: OperationSchema = {
   operationId: 'dropDeliveries',
@@ -221,7 +248,7 @@ const redeliverFailed: OperationSchema = {
 
 /** The delivery log: every delivery with its attempts, and ways to send them once more. */
 export function deliveryRoutes(
-  { database, clock, config }: Pick<Installation, 'database' | 'clock' | 'config'>,
+  { database, clock, config, vault }: Pick<Installation, 'database' | 'clock' | 'config' | 'vault'>,
   idle: Pick<DeliveryIdle, 'wait'> | null,
 ): FastifyPluginAsync {
   return async (routes) => {
@@ -292,7 +319,12 @@ export function deliveryRoutes(
       { schema: fetchDelivery, config: needsDelivery('read') },
       async (request, reply) => {
         const row = await database.read.one(deliveryById, { id: request.params.id })
-        return row ? deliveryJson(row, callerOf(request)) : notFound(reply)
+        if (!row) return notFound(reply)
+        const { read } = database
+        const tries = Math.max(0, parseStored<Attempt[]>(row.attempts).length - 1)
+        const sent =
+          row.kind === 'webhook' ? await requestHeaders({ read, vault, studioUrl: config.studioUrl }, row, tries) : null
+        return detailJson(row, callerOf(request), sent)
       },
     )
 
@@ -327,7 +359,7 @@ function needsDelivery(right: Right): { access: AccessRule } {
 }
 
 /** Parameters and responses have what is written in a conversation. */
-export function deliveryJson(row: DeliveryRow, { rights }: Pick<Access, 'rights'>) {
+export function deliveryJson(row: LogRow, { rights }: Pick<Access, 'rights'>) {
   const attempts = parseStored<Attempt[]>(row.attempts)
   const isReader = rights.has('text')
   return {
@@ -351,5 +383,25 @@ export function deliveryJson(row: DeliveryRow, { rights }: Pick<Access, 'rights'
     })),
     date_created: milliseconds(row.date_created),
     date_finished: row.date_finished === null ? null : milliseconds(row.date_finished),
+  }
+}
+
+function detailJson(row: DeliveryRow, access: Pick<Access, 'rights'>, sent: Readonly<Record<string, string>> | null) {
+  const { rights } = access
+  const responses = rights.has('text') ? responsesOf(row) : []
+  const { attempts, ...json } = deliveryJson(row, access)
+  const request = Object.entries(sent ?? {}).map(([name, value]) => ({
+    name,
+    value: name === signatureHeader && !rights.has('act') ? hidden : value,
+  }))
+  return {
+    ...json,
+    request_headers: sent && request,
+    attempts: attempts.map((attempt, i) => ({
+      ...attempt,
+      response_headers: responses[i]?.headers.map(([name, value]) => ({ name, value })) ?? null,
+      response_body: responses[i]?.body ?? null,
+      response_truncated: responses[i]?.truncated ?? false,
+    })),
   }
 }

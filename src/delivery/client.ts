@@ -208,8 +208,8 @@ export function createWebhookClient(options: WebhookClientOptions): WebhookClien
     request,
     download,
     send: async (...given) => {
-      const { status, bytes, error, kind, duration_ms } = await request(...given)
-      return { status, body: bytes.length === 0 ? '' : new TextDecoder().decode(bytes), error, kind, duration_ms }
+      const { status, bytes, headers, error, kind, duration_ms } = await request(...given)
+      return { status, headers, body: bytes.length === 0 ? '' : new TextDecoder().decode(bytes), error, kind, duration_ms }
     },
     close: () => {
       closing ??= shutDown()

@@ -7,6 +7,8 @@ export interface SendResult {
   readonly status: number | null
   /** At most the first 64 KiB; empty unless `kind` is 'answered'. */
   readonly body: string
+  /** Of the response, where its kind has them. */
+  readonly headers?: IncomingHttpHeaders
   /** Why there is no response. Contains at most host and port: never credentials, path or query. */
   readonly error: string | null
   /** `unsent`: no request was made, and none will be. `accepted`, `refused`: by a channel, whatever it speaks. */
@@ -31,7 +33,7 @@ export interface ClientRequest {
 }
 
 /** With what a program reads: `bytes` in place of `body`. */
-export interface RawResult extends Omit<SendResult, 'body'> {
+export interface RawResult extends Omit<SendResult, 'body' | 'headers'> {
   readonly headers: IncomingHttpHeaders
   readonly bytes: Buffer
 }

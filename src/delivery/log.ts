@@ -30,8 +30,11 @@ export interface LogRequest {
   readonly accounts: ReadonlySet<string> | null
 }
 
+/** A delivery without what was responded, which a list does not show. */
+export type LogRow = Omit<DeliveryRow, 'responses'>
+
 export interface LogPage {
-  readonly rows: readonly DeliveryRow[]
+  readonly rows: readonly LogRow[]
   /** From where the next page goes on; null on the last one. */
   readonly next_before: string | null
   /** Whether the page ended because enough deliveries were looked at for it. */
@@ -76,6 +79,12 @@ const serviceOfSubject = shape<{ subject_sid: string }>()((db, a) =>
   db.selectFrom('deliveries').select('service_sid').where('subject_sid', '=', a.subject_sid).limit(1),
 )
 
+const listed = [
+  ...(['id', 'kind', 'account_sid', 'service_sid', 'target_sid', 'subject_sid', 'slot', 'event_type', 'method', 'url'] as const),
+  ...(['form', 'idempotency_token', 'status', 'due', 'message_sid', 'participant_sid', 'attempts'] as const),
+  ...(['date_created', 'date_finished'] as const),
+] as const satisfies readonly (keyof LogRow)[]
+
 /** What is compared before a row is read as a whole. */
 const compared = ['id', 'service_sid', 'account_sid', 'status', 'event_type', 'target_sid'] as const
 
@@ -105,9 +114,9 @@ function windowOf(db: Builder, a: Args, source: Source) {
 
 const queries = (source: Source) => ({
   page: shape<Args>()((db, a) => {
-    if (source !== 'all') return within(db, a, source).selectAll().limit(a.limit)
+    if (source !== 'all') return within(db, a, source).select(listed).limit(a.limit)
     const part = (status: DeliveryStatus) =>
-      db.selectFrom(ofStatus(db, a, status).selectAll().limit(a.limit).as(status)).selectAll()
+      db.selectFrom(ofStatus(db, a, status).select(listed).limit(a.limit).as(status)).selectAll()
     return part('pending').unionAll(part('delivered')).unionAll(part('failed')).orderBy('id', 'desc').limit(a.limit)
   }),
   /** The oldest id of a window. */
@@ -125,7 +134,7 @@ const queries = (source: Source) => ({
       .innerJoin('deliveries as d', (join) =>
         join.onRef('d.id', '=', 'window.id').onRef('d.service_sid', '=', 'window.service_sid'),
       )
-      .selectAll('d')
+      .select(listed.map((column) => `d.${column}` as const))
       .where(isOrAny(sql.ref('window.account_sid'), a.account_sid))
       .where(isOrAny(sql.ref('window.status'), a.status))
       .where(isOrAny(sql.ref('window.event_type'), a.event_type))
@@ -138,15 +147,15 @@ const bySource = { all: queries('all'), status: queries('status'), service: quer
 
 /** A page as it is filled. */
 class Page {
-  readonly rows: DeliveryRow[] = []
+  readonly rows: LogRow[] = []
   readonly #limit: number
   /** Whether a row is one of those that are asked for; null: each is. */
-  readonly #isMeant: ((row: DeliveryRow) => boolean) | null
+  readonly #isMeant: ((row: LogRow) => boolean) | null
   #chars = 0
   #lookedChars = 0
   #slices = 0
 
-  constructor(limit: number, isMeant: ((row: DeliveryRow) => boolean) | null) {
+  constructor(limit: number, isMeant: ((row: LogRow) => boolean) | null) {
     this.#limit = limit
     this.#isMeant = isMeant
   }
@@ -165,7 +174,7 @@ class Page {
     return this.isFull || this.#slices >= maxSlices || this.#lookedChars >= maxLookedChars
   }
 
-  look(row: DeliveryRow): void {
+  look(row: LogRow): void {
     const chars = row.form.length + row.attempts.length
     this.#lookedChars += chars
     if (this.#isMeant && !this.#isMeant(row)) return
@@ -224,7 +233,7 @@ export async function readLog(read: Reader, request: LogRequest): Promise<LogPag
 }
 
 /** Fills the page in slices, with turns of the event loop between. */
-async function readSlices(read: Reader, query: Shape<Args, DeliveryRow>, args: Args, page: Page): Promise<Reached> {
+async function readSlices(read: Reader, query: Shape<Args, LogRow>, args: Args, page: Page): Promise<Reached> {
   let { before } = args
   while (!page.isOver) {
     const limit = page.nextSlice()

@@ -22,7 +22,7 @@ export interface Attempt {
 }
 
 const key = ['service_sid', 'id'] as const
-const recorded = ['status', 'due', 'attempts', 'date_finished'] as const
+const recorded = ['status', 'due', 'attempts', 'date_finished', 'responses'] as const
 
 export type DeliveryResult<Report = unknown> = Pick<DeliveryRow, (typeof key)[number] | (typeof recorded)[number]> & {
   /** The handler's report on the last attempt. */

@@ -33,8 +33,8 @@ export class Recorder<Report> {
 
   /** Records a delivery as it is after an attempt. Calls `recorded` once it is on disk. */
   add(row: DeliveryRow, report: Report | undefined, recorded: () => void): void {
-    const { service_sid, id, status, due, attempts, date_finished } = row
-    const result = { service_sid, id, status, due, attempts, date_finished, ...(report !== undefined && { report }) }
+    const { service_sid, id, status, due, attempts, date_finished, responses } = row
+    const result = { service_sid, id, status, due, attempts, date_finished, responses, ...(report !== undefined && { report }) }
     this.#results.push({ result, recorded })
     this.#recording ??= this.#write().finally(() => {
       this.#recording = undefined

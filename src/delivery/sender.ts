@@ -6,6 +6,7 @@ import type { Tracer } from '../trace.ts'
 import type { SendResult } from './client.ts'
 import { type DeliveryHandler, isDelivered, unsent } from './handler.ts'
 import type { Attempt } from './record.ts'
+import { withResponse } from './response.ts'
 
 export interface SenderOptions<Report> {
   readonly clock: Clock
@@ -53,6 +54,7 @@ export async function attemptDelivery<Report>(
   const next: DeliveryRow = {
     ...row,
     attempts: JSON.stringify([...earlier, attempt]),
+    responses: withResponse(row, earlier.length, result),
     status: ok ? 'delivered' : retry ? 'pending' : 'failed',
     due: retry ? now() + Math.max(backoff, retry_after_ms) : row.due,
     date_finished: retry ? null : now(),

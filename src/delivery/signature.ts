@@ -54,6 +54,9 @@ export function isSigned(
   return typeof signature === 'string' && sameSecret(signature, sign(auth_token, url, form))
 }
 
+/** Proves that a request is of whoever has the account's auth token. */
+export const signatureHeader = 'X-Twilio-Signature'
+
 /**
  * Returns the signed request for one event and one target.
  * observed: the header set and values below, and `+` for a space in queries and bodies alike.
@@ -71,7 +74,7 @@ export function prepare(input: {
   const target = isPost ? url : withQuery(url, encoded)
   const headers = {
     ...(isPost && { 'Content-Type': 'application/x-www-form-urlencoded; charset=utf-8' }),
-    'X-Twilio-Signature': sign(input.auth_token, target, isPost ? input.form : {}),
+    [signatureHeader]: sign(input.auth_token, target, isPost ? input.form : {}),
     'I-Twilio-Idempotency-Token': input.idempotency_token,
     Accept: '*/*',
     'User-Agent': 'TwilioProxy/1.1',

@@ -1,14 +1,15 @@
+import { untraced } from '../events/queue.ts'
 import { parseStored } from '../json.ts'
 import { isSid } from '../sids.ts'
 import type { Reader } from '../storage/database.ts'
 import { accountBySid, conversationBySid } from '../storage/lookups.ts'
 import { rowsBy } from '../storage/rows.ts'
-import type { DeliveryRow } from '../storage/schema.ts'
+import type { AccountRow, DeliveryRow } from '../storage/schema.ts'
 import { openCredentials } from '../urls.ts'
 import type { Vault } from '../vault.ts'
 import { type SendResult, type WebhookClient, webhookTimeoutMs } from './client.ts'
 import { type DeliveryHandler, unsent } from './handler.ts'
-import { prepare, withTraceparent } from './signature.ts'
+import { type Prepared, prepare, withTraceparent } from './signature.ts'
 
 const webhookBySid = rowsBy('conversation_webhooks', ['service_sid', 'conversation_sid', 'sid'])
 
@@ -36,14 +37,33 @@ export async function sendSigned(
   const { read, client, vault } = options
   const account = await read.one(accountBySid, { sid: row.account_sid })
   if (!account) return unsent('the account does not exist')
-  const prepared = prepare({
+  return client.send(withTraceparent(preparedFrom(vault, account, row, tries), traceparent), webhookTimeoutMs, signal)
+}
+
+function preparedFrom(vault: Vault, account: AccountRow, row: DeliveryRow, tries: number): Prepared {
+  return prepare({
     method: row.method,
     url: openCredentials(row.url, (sealed) => vault.open(sealed)),
     form: { ...parseStored<Record<string, string>>(row.form), RetryCount: String(tries) },
     auth_token: vault.open(account.auth_token),
     idempotency_token: row.idempotency_token,
   })
-  return client.send(withTraceparent(prepared, traceparent), webhookTimeoutMs, signal)
+}
+
+/**
+ * Returns the headers with which a webhook is sent after `tries` attempts, by the account's auth token of today; null when the account or
+ * the address is none any more.
+ */
+export async function requestHeaders(
+  { read, vault, studioUrl }: Pick<SignedSenderOptions, 'read' | 'vault'> & Pick<WebhookHandlerOptions, 'studioUrl'>,
+  stored: DeliveryRow,
+  tries: number,
+): Promise<Readonly<Record<string, string>> | null> {
+  const { row } = untraced(stored)
+  const account = await read.one(accountBySid, { sid: row.account_sid })
+  if (!account || !URL.canParse(row.url)) return null
+  const url = isStudio(row) && studioUrl !== null ? row.url.replace(studioBase, studioUrl) : row.url
+  return preparedFrom(vault, account, { ...row, url }, tries).headers
 }
 
 export interface WebhookHandlerOptions extends SignedSenderOptions {

@@ -98,6 +98,7 @@ function rowAfter(
     attempts: '[]',
     date_created: now,
     date_finished: null,
+    responses: null,
   }
 }
 

@@ -1,3 +1,4 @@
+import { responsesOf } from '../delivery/response.ts'
 import { parseStored } from '../json.ts'
 import type { MediaJson } from '../media/rows.ts'
 import type { Reader } from '../storage/database.ts'
@@ -55,7 +56,8 @@ export const belongings: readonly Belonging[] = [
   belonging({
     table: 'deliveries',
     key: ['service_sid', 'id'],
-    relation: (row, person) => (hasSid(person, row.participant_sid) ? 'own' : formRelation(row, person)),
+    relation: (row, person) =>
+      hasSid(person, row.participant_sid) || isInForm(row, person) ? 'own' : isInResponses(row, person) ? 'named' : null,
   }),
   belonging({
     table: 'external_ids',
@@ -135,10 +137,22 @@ function isAddress(person: Person, address: string | null): boolean {
 }
 
 /** What a webhook, a message or a push says. */
-function formRelation({ form, kind }: Tables['deliveries'], person: Person): Relation {
+function isInForm({ form, kind }: Tables['deliveries'], person: Person): boolean {
   const values = Object.values(parseStored<Record<string, unknown>>(form)).filter((value) => typeof value === 'string')
-  if (values.some((value) => isNamed(person, value) || hasSid(person, value) || hasAddress(person, value))) return 'named'
-  return kind === 'push' && values.some((value) => mentions(person, value)) ? 'named' : null
+  if (values.some((value) => isNamed(person, value) || hasSid(person, value) || hasAddress(person, value))) return true
+  return kind === 'push' && values.some((value) => mentions(person, value))
+}
+
+/**
+ * What a receiver has responded about a conversation of the person, whatever it says, and where else it names them: nobody knows what
+ * receivers call people.
+ */
+function isInResponses({ responses, subject_sid }: Tables['deliveries'], person: Person): boolean {
+  if (responses === null) return false
+  const kept = responsesOf({ responses }).filter((response) => response !== null)
+  if (person.conversations.includes(subject_sid) || person.users.includes(subject_sid))
+    return kept.some(({ body }) => body !== '')
+  return kept.some(({ headers, body }) => [...headers.map(([, value]) => value), body].some((text) => mentions(person, text)))
 }
 
 /** Rows that one read walks over: the event loop waits for it. */
@@ -189,6 +203,7 @@ export function keyOf({ key }: Belonging, row: Row): Key {
 
 /** Returns the name under which a row is counted that is erased, or would be. */
 export function countedAs({ table }: Belonging, { relation, row }: Found, messages: ErasureRow['messages']): string {
+  if (table === 'deliveries' && relation === 'named') return 'responses'
   if (table === 'deliveries' && row.status === 'pending') return 'pending_deliveries'
   if (table !== 'messages') return relation === 'named' && table === 'media' ? 'media_of_others' : table
   if (relation === 'named') return 'messages_of_others'
@@ -198,5 +213,5 @@ export function countedAs({ table }: Belonging, { relation, row }: Found, messag
 /** All these names. */
 export const counted = [
   ...belongings.map(({ table }) => table).filter((table) => table !== 'messages'),
-  ...['messages_redacted', 'messages_deleted', 'messages_of_others', 'media_of_others', 'pending_deliveries'],
+  ...['messages_redacted', 'messages_deleted', 'messages_of_others', 'media_of_others', 'pending_deliveries', 'responses'],
 ]

@@ -38,7 +38,7 @@ export async function* disclose(read: Reader, start: Person): AsyncGenerator<Lin
     let after: Key | null = null
     while (how) {
       const looked = await walk(read, belonging, person, after)
-      for (const { row } of looked.rows.filter((one) => isDisclosed(belonging, one))) {
+      for (const { row } of looked.rows.filter(isDisclosed)) {
         // The row is of the table that its way is listed under.
         yield { kind: how.kind, ...envelope(row), resource: how.show(row as never) }
       }
@@ -48,9 +48,9 @@ export async function* disclose(read: Reader, start: Person): AsyncGenerator<Lin
   }
 }
 
-/** A delivery names the person in what it carries; any other row has to be theirs. */
-function isDisclosed({ table }: Belonging, { relation }: Found): boolean {
-  return relation === 'own' || table === 'deliveries'
+/** What only names the person is somebody else's. */
+function isDisclosed({ relation }: Found): boolean {
+  return relation === 'own'
 }
 
 function envelope({ account_sid, service_sid, conversation_sid, message_sid }: Row): Line {

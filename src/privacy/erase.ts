@@ -51,7 +51,7 @@ export async function eraseRows(tx: Tx, belonging: Belonging, keys: readonly Key
     if (!row || !relation) continue
     files.push(...(await eraseRow(tx, belonging, row, relation, erasing)))
     // As it was selected from the table.
-    if (belonging.table === 'deliveries') cancelled.push(row as unknown as DeliveryRow)
+    if (belonging.table === 'deliveries' && relation === 'own') cancelled.push(row as unknown as DeliveryRow)
     const name = countedAs(belonging, { relation, row }, erasing.messages)
     counts[name] = (counts[name] ?? 0) + 1
   }
@@ -141,9 +141,12 @@ async function eraseParticipant(tx: Tx, row: ParticipantRow, _relation: Relation
   return []
 }
 
-async function eraseDelivery(tx: Tx, row: DeliveryRow): Promise<readonly string[]> {
-  const { slot, target_sid, status } = row
-  await tx.run(deleteNames('deliveries', ['service_sid', 'id']), { ...row })
+const responsesOfDelivery = updateRow('deliveries', ['service_sid', 'id'], ['responses'])
+
+async function eraseDelivery(tx: Tx, row: DeliveryRow, relation: Relation): Promise<readonly string[]> {
+  const { slot, target_sid, status, service_sid, id } = row
+  if (relation === 'named') await tx.run(responsesOfDelivery, { service_sid, id, responses: null })
+  else await tx.run(deleteNames('deliveries', ['service_sid', 'id']), { ...row })
   if (status === 'pending') tx.notify({ topic: 'dropped', target_sid, slot })
   return []
 }

@@ -344,6 +344,8 @@ export interface DeliveryRow {
   attempts: string
   date_created: number
   date_finished: number | null
+  /** JSON array, an entry for each attempt: what was responded, or null (`delivery/response.ts`). Null: nothing yet. */
+  responses: string | null
 }
 
 /** How the messages of an address are sent and received. */

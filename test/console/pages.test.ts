@@ -223,13 +223,24 @@ test('older messages are loaded on demand, and pictures are shown', async ({ ser
 
 test('failed deliveries are found, looked at and sent again, one or several', async ({ tenant, visitor, catcher }) => {
   const v1 = tenant.sdk.conversations.v1
-  catcher.reply(() => ({ status: 500 }))
+  const hostile = '<img src=x onerror="window.pwned=1">'
+  catcher.reply(() => ({
+    status: 500,
+    body: `out of order ${hostile}`,
+    headers: { 'x-why': hostile, 'set-cookie': 'let-me-in' },
+  }))
   await v1.configuration.webhooks().update({ postWebhookUrl: catcher.url(), filters: ['onConversationAdded'] })
   const { sid } = await v1.conversations.create({ friendlyName: 'Undelivered', xTwilioWebhookEnabled: 'true' })
   const page = await visitor.open(`/deliveries?conversation=${sid}&status=failed`)
   await row(page, 'onConversationAdded').filter({ hasText: '500' }).click()
   await page.getByRole('heading', { name: 'onConversationAdded' }).getByText('failed').waitFor()
   await page.getByText('Undelivered', { exact: true }).waitFor()
+  await page.getByText('I-Twilio-Idempotency-Token').waitFor()
+  await page.getByText('Response', { exact: true }).click()
+  await page.getByText(`out of order ${hostile}`).waitFor()
+  await page.locator('dt:text-is("x-why") + dd').getByText(hostile).waitFor()
+  expect(await page.locator('dt:text-is("set-cookie") + dd').textContent()).toBe('(hidden)')
+  expect(await page.evaluate("'pwned' in window")).toBe(false)
   catcher.reply(() => ({ status: 200 }))
   await page.getByRole('button', { name: 'Send again' }).click()
   await page.getByRole('heading', { name: 'onConversationAdded' }).getByText('delivered').waitFor()

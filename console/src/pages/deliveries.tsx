@@ -3,7 +3,7 @@ import { getRouteApi, Link } from '@tanstack/react-router'
 import { useRef, useState } from 'react'
 import { postActionEvents } from '../../../src/events/names.ts'
 import { useAct } from '../act.ts'
-import { type Delivery, post } from '../api.ts'
+import { type Delivery, type DeliveryDetail, type Header, post } from '../api.ts'
 import { useCurrentService } from '../current.ts'
 import { Act } from '../parts/act.tsx'
 import { announce } from '../parts/announce.tsx'
@@ -288,11 +288,19 @@ export function OneDelivery() {
                 <strong>{attempt.status ?? (attempt.error === null ? 'done' : 'no response')}</strong>{' '}
                 {attempt.error !== `HTTP ${attempt.status}` && attempt.error} in {attempt.duration_ms} ms,{' '}
                 <Time at={attempt.at} />
+                <Response attempt={attempt} />
               </li>
             ))}
           </ol>
         )}
       </section>
+      {row.request_headers !== null && (
+        <section>
+          <h2>Request headers</h2>
+          <p className="row-note">As the last attempt would be made now, with the auth token of today.</p>
+          <Headers headers={row.request_headers} />
+        </section>
+      )}
       <section>
         <h2>Parameters</h2>
         {unreadable !== null && <p>{unreadable}</p>}
@@ -306,5 +314,32 @@ export function OneDelivery() {
         </dl>
       </section>
     </main>
+  )
+}
+
+/** What was responded to an attempt, as far as the log keeps it. */
+function Response({ attempt }: { readonly attempt: DeliveryDetail['attempts'][number] }) {
+  const { response, response_headers, response_body, response_truncated } = attempt
+  const body = response_body ?? response
+  if (body === null && response_headers === null) return null
+  return (
+    <details>
+      <summary>Response{response_truncated && ', not all of it'}</summary>
+      {response_headers !== null && <Headers headers={response_headers} />}
+      {body ? <pre className="code">{body}</pre> : <p className="row-note">Without a body</p>}
+    </details>
+  )
+}
+
+function Headers({ headers }: { readonly headers: readonly Header[] }) {
+  return (
+    <dl className="facts params">
+      {[...new Set(headers.map(({ name }) => name))].map((name) => (
+        <div key={name}>
+          <dt>{name}</dt>
+          <dd>{headers.flatMap((header) => (header.name === name ? [header.value] : [])).join('\n')}</dd>
+        </div>
+      ))}
+    </dl>
   )
 }

@@ -33,7 +33,7 @@ export function TestEvent({ target, conversation = null }: TestEventProps) {
 
 /** Read again with what happens to deliveries. */
 function Sent({ written }: { readonly written: Delivery }) {
-  const found = useQuery({ ...delivery(written.id), placeholderData: written })
+  const found = useQuery(delivery(written.id))
   const now = found.data ?? written
   return (
     <p role="status">
