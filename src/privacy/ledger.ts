@@ -4,6 +4,7 @@ import { ConfigError } from '../config.ts'
 import { codeOf } from '../errors.ts'
 import { makeFolder } from '../folders.ts'
 import { isJsonObject } from '../json.ts'
+import { syncToDisk } from '../media/files.ts'
 import { isSid } from '../sids.ts'
 import type { ErasureRow } from '../storage/schema.ts'
 
@@ -33,7 +34,8 @@ export class Ledger {
   /** Adds an erasure. It is on disk then. */
   async add({ id, account_sid, messages, subject, subject_hash, pseudonym }: Entry): Promise<void> {
     const entry: Entry = { id, account_sid, messages, subject, subject_hash, pseudonym }
-    makeFolder(dirname(this.#file))
+    const folder = dirname(this.#file)
+    makeFolder(folder)
     const file = await open(this.#file, 'a', 0o600)
     try {
       // Behind the part of a line, if there is one.
@@ -43,6 +45,8 @@ export class Ledger {
     } finally {
       await file.close()
     }
+    // The name of a new file, too, is on disk then.
+    await syncToDisk(folder)
   }
 }
 

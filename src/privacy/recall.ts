@@ -28,7 +28,8 @@ export async function recalled(
   keys: readonly KeyObject[],
   entries: readonly Entry[],
 ): Promise<ReadonlyMap<string, Person>> {
-  const left = new Map(entries.map((entry) => [`${entry.account_sid} ${entry.subject_hash}`, entry]))
+  // A person may have been erased more than once, each time in another way.
+  const left = Map.groupBy(entries, (entry) => `${entry.account_sid} ${entry.subject_hash}`)
   const accounts = new Set(entries.map(({ account_sid }) => account_sid))
   const found = new Map<string, Person>()
   for await (const { account_sid, name } of names(read)) {
@@ -38,10 +39,8 @@ export async function recalled(
       const person = personOf(account_sid, subject)
       for (const key of keys) {
         const place = `${account_sid} ${subjectHash(key, person)}`
-        const entry = left.get(place)
-        if (!entry) continue
+        for (const { id } of left.get(place) ?? []) found.set(id, person)
         left.delete(place)
-        found.set(entry.id, person)
       }
     }
   }
@@ -52,7 +51,13 @@ async function* names(read: Reader): AsyncGenerator<{ readonly account_sid: stri
   for (const { table, columns } of naming) {
     const belonging = belongings.find((one) => one.table === table)
     if (!belonging) throw new Error(`${table} is not walked over`)
-    const query = rowsAfter(table, belonging.key, 'all')
+    const isKey = (column: string) => belonging.key.some((one) => one === column)
+    // Without the texts of messages, which may be long.
+    const query = rowsAfter(
+      table,
+      belonging.key,
+      ['account_sid', ...columns].filter((column) => !isKey(column)),
+    )
     for (let after: Key | null = null; ; ) {
       const start = belonging.key.map((column) => [`after_${column}`, after?.[column] ?? ''])
       const rows: readonly Readonly<Record<string, unknown>>[] = await read.all(query, {
