@@ -173,10 +173,9 @@ export class Forwarder {
       if (status >= 400 && status < 500) return await this.#close(id, [])
       if (status < 200 || status >= 300) return await this.#close(id, plan.ifUnknown)
       const news = await newsOf(plan, parseJsonObject(body.toString()) ?? null, form, store)
-      const { refusals } = await store.store({ ...news, intent: id })
-      if (refusals.length === 0) return
-      log.warn({ kind: plan.shows?.kind, refused: refusals.length }, 'what the hosted side has answered is not stored yet')
-      await this.#close(id, plan.ifUnknown)
+      const { refusals } = await store.store({ ...news, intent: id, ifRefused: plan.ifUnknown })
+      const refused = refusals.length
+      if (refused > 0) log.warn({ kind: plan.shows?.kind, refused }, 'what the hosted side has answered is not stored yet')
     } catch (error) {
       if (!isFailure(error)) log.error({ err: error }, 'what the hosted side has answered was not stored')
     }

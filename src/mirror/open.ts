@@ -45,14 +45,23 @@ type Needed = Pick<Installation, 'database' | 'vault' | 'clock' | 'log'> & {
 
 /** Opens what follows a hosted account. Throws ConfigError. */
 export async function openMirror(settings: MirrorSettings, needed: Needed): Promise<Mirror> {
-  const { database, vault, clock, log, config, pipeline, maxBodyBytes } = needed
-  const { url, mediaUrl, username, password, perSecond, concurrency } = settings
+  const { url, username, password, perSecond, concurrency } = settings
   // The pace is one of the real time, whatever clock a test has.
   const pace = { clock: new SystemClock(), wait: (ms: number) => wait(ms), random: Math.random }
   const client = new HostedClient({ url, username, password, perSecond, concurrency, ...pace })
+  const sender = new HostedSender(settings)
+  try {
+    return await mirrorOf(settings, needed, client, sender)
+  } catch (error) {
+    await Promise.all([client.close(), sender.close()])
+    throw error
+  }
+}
+
+async function mirrorOf(settings: MirrorSettings, needed: Needed, client: HostedClient, sender: HostedSender): Promise<Mirror> {
+  const { database, vault, clock, log, config, pipeline, maxBodyBytes } = needed
   const account_sid = settings.account_sid ?? (await accountOf(client))
   if (!(await database.read.one(accountBySid, { sid: account_sid }))) {
-    await client.close()
     throw new ConfigError(
       `there is no account ${account_sid} here: parley accounts create --sid, then parley import --from-twilio`,
     )
@@ -71,11 +80,11 @@ export async function openMirror(settings: MirrorSettings, needed: Needed): Prom
     pipeline,
     client,
     maxBodyBytes,
-    sender: new HostedSender(settings),
+    sender,
     store: new MirrorStore({ database, vault, clock, account_sid }),
-    media: folder === null ? null : { fetcher: new MediaFetcher(client, mediaUrl, folder), folder, keep },
+    media: folder === null ? null : { fetcher: new MediaFetcher(client, settings.mediaUrl, folder), folder, keep },
     publicUrl: config.publicUrl,
-    atOnce: concurrency,
+    atOnce: settings.concurrency,
   })
 }
 
@@ -84,7 +93,6 @@ async function accountOf(client: HostedClient): Promise<string> {
   try {
     return sidOf(await client.get('/v1/Configuration'), 'account_sid')
   } catch (error) {
-    await client.close()
     if (!(error instanceof HostedError)) throw error
     throw new ConfigError(`whose the key is could not be found out (${error.message}): set TWILIO_ACCOUNT_SID, too`, {
       cause: error,

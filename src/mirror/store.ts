@@ -26,6 +26,8 @@ export interface News {
   readonly targets?: readonly string[]
   /** The write that is known by it. */
   readonly intent?: string | null
+  /** What is to be read if a line is refused. */
+  readonly ifRefused?: readonly string[]
 }
 
 /** Why a line was not stored, by its place in the list. */
@@ -50,11 +52,12 @@ export class MirrorStore {
     this.options = options
   }
 
-  async store({ lines = [], removals = [], targets = [], intent = null }: News): Promise<Stored> {
+  async store({ lines = [], removals = [], targets = [], intent = null, ifRefused = [] }: News): Promise<Stored> {
     const { database, account_sid, clock } = this.options
     const prepared = await Promise.all(lines.map((line) => this.#prepared(line)))
     const records = prepared.filter((one): one is Prepared => !('refused' in one))
-    const input = { account_sid, records, removals, targets, intent, now: clock.now() }
+    const all = records.length < prepared.length ? [...targets, ...ifRefused] : targets
+    const input = { account_sid, records, removals, targets: all, intent, ifRefused, now: clock.now() }
     const { applied, removed }: Outcome = await database.write('applyShown', input)
     const next = applied.values()
     const results = prepared.map((one) => ('refused' in one ? one : (next.next().value ?? { refused: 'it was not stored' })))

@@ -121,6 +121,8 @@ interface Shown extends Mark {
   readonly removals: readonly Removal[]
   /** Id of the write that is known now; null for none. */
   readonly intent: string | null
+  /** What is to be read, too, if a record is refused. */
+  readonly ifRefused: readonly string[]
 }
 
 export const mirrorCommands = {
@@ -162,14 +164,18 @@ export const mirrorCommands = {
 
   markTargets: mark,
 
-  /** Stores what the hosted side shows, deletes what it no longer has, notes what is to be read, and ends a write: all or nothing. */
-  applyShown: long(async (tx: Tx, { records, removals, intent, ...rest }: Shown): Promise<Outcome> => {
+  /**
+   * Stores what the hosted side shows, deletes what it no longer has, notes what is to be read, and ends a write: all or nothing. A write
+   * whose record is refused is not forgotten if the process ends here.
+   */
+  applyShown: long(async (tx: Tx, { records, removals, intent, ifRefused, ...rest }: Shown): Promise<Outcome> => {
     const { account_sid, now } = rest
     const applied = records.length === 0 ? [] : await recordCommands.applyRecords(tx, { records, now, follows: true })
     let removed = 0
     for (const removal of removals) if (await removeRow(tx, removal, now)) removed++
     if (intent !== null) await tx.run(deleteWork, { account_sid, key: intentKey(intent) })
-    await mark(tx, rest)
+    const isRefused = applied.some((one) => 'refused' in one)
+    await mark(tx, isRefused ? { ...rest, targets: [...rest.targets, ...ifRefused] } : rest)
     return { applied, removed }
   }),
 
