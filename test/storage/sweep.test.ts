@@ -137,7 +137,7 @@ async function fill(inside: Inspection, all: readonly Given[]): Promise<void> {
         status: 'delivered',
         due: now,
       },
-      ...{ message_sid: null, participant_sid: null, attempts: '[]', date_created: now, date_finished: now },
+      ...{ message_sid: null, participant_sid: null, attempts: '[]', date_created: now, responses: null, date_finished: now },
     })
   }
 }
