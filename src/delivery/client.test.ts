@@ -83,6 +83,7 @@ describe('an exchange', () => {
     const result = await client().send(request(`http://${authority}/hook?tenant=7`, method), PATIENT_MS)
     expect(result).toEqual({
       status: 200,
+      headers: expect.objectContaining({ connection: 'keep-alive' }),
       body: '{"body":"ünë"}',
       error: null,
       kind: 'answered',

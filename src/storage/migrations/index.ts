@@ -34,7 +34,7 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0024-mirror': step(() => import('./0024-mirror.ts')),
   '0025-erasure-files': step(() => import('./0025-erasure-files.ts')),
   '0026-search-by-words': step(() => import('./0026-search-by-words.ts')),
-  '0029-delivery-responses-additive': step(() => import('./0029-delivery-responses-additive.ts')),
+  '0027-delivery-responses-additive': step(() => import('./0027-delivery-responses-additive.ts')),
 }
 
 function step(load: () => Promise<Migration>): Migration {
