@@ -31,7 +31,7 @@ const slow = [
   'test/deploy/*.test.ts',
   'test/package/*.test.ts',
   'test/audit/*.test.ts',
-  'test/admin/{delivery-filters,delivery-responses,key-rotation,openid,retention,search,targets,test-mode}.test.ts',
+  'test/admin/{delivery-filters,delivery-responses,key-rotation,openid,retention,search,search-twin,targets,test-mode}.test.ts',
   'test/fuzz/{fuzz,hosted}.test.ts',
   'test/http/{request-limits,waiting-writes}.test.ts',
   'test/storage/{durability,sending,sqlite/damage}.test.ts',

@@ -26,6 +26,8 @@ export class SearchIndex implements Worker {
       this.#again = false
       const command = searchable ? 'indexSome' : 'deleteDocuments'
       while (!signal.aborted && (await database.write(command, { limit: batch }))) await turn()
+      // What is not built today is tried again: searches are slower meanwhile.
+      if (searchable) await database.buildIndex?.(signal).catch(onError)
       return dayMs
     }, onError)
     database.subscribe((notices) => {

@@ -177,6 +177,11 @@ export interface Database<C extends Commands = Commands> {
    * prevents it, and null when the engine cannot.
    */
   scrub(): Promise<boolean | null>
+  /**
+   * Builds the index that a migration has left to be built while the database is in use, if there is one; of several nodes one does. Ended by the
+   * signal, it begins anew the next time. Where an engine has none: absent.
+   */
+  buildIndex?(signal: AbortSignal): Promise<void>
   /** Throws when the database cannot be asked. */
   usage(): Promise<Usage>
   close(): Promise<void>

@@ -1,4 +1,3 @@
-import { setImmediate as turn } from 'node:timers/promises'
 import { type Compilable, PostgresAdapter, type RawBuilder, sql } from 'kysely'
 import { type Query, type QueryWord, scopeWord } from '../words.ts'
 import type { Reader } from './database.ts'
@@ -20,6 +19,8 @@ interface Args {
   /** The expression in the engine's own form. */
   readonly fts5: string
   readonly tsquery: string
+  /** The same with `segmentMark` before each word. */
+  readonly segmented: string
   /** Empty: all. */
   readonly account_sid: string
   readonly service_sid: string
@@ -30,15 +31,12 @@ interface Args {
 const columns = ['d.id', 'd.service_sid', 'd.sid', 'd.account_sid', 'd.conversation_sid'] as const
 const columnList = sql.join(columns.map((column) => sql.ref(column)))
 
-/**
- * On PostgreSQL, rows among which a page is looked for first: a word of more than a hundredth of all fills it there, and what is rarer
- * is sorted quickly. FTS5 has its rows in order.
- */
+/** On PostgreSQL, rows among which a page is looked for first: a word of more than a hundredth of all fills it there. */
 const latest = 2000
-/** Rows that are sorted at most. A word of more is looked for among the latest rows, so many at a time and in all for one page. */
-const maxSorted = 20_000
-const window = 20_000
-const maxWindows = 2
+/** Of the rest, segments that are asked for one page: sixteen million rows. FTS5 has its rows in order. */
+const segments = 1024
+/** In a query, stands where a word of the index has the number of its segment (0028-search-by-segment). */
+const segmentMark = '\ue002'
 /** Counted no further: a badge must not cost a scan. */
 export const maxCounted = 1000
 
@@ -52,29 +50,23 @@ function inScope(a: Args) {
 }
 
 interface LatestRow extends SearchHit {
-  /** How many rows were looked at, and the first one of them; the row itself has no id where none has matched. */
+  /** How many rows were looked at; the row itself has no id where none has matched. */
   readonly scanned: number
-  readonly lowest: number | null
 }
 
 /** Looks at the latest rows, whatever words they have. On SQLite at none. */
-function amongLatest(rows: number) {
-  return shape<Args>()((db, a) =>
-    raw<LatestRow>(
-      db,
-      isPostgres(db)
-        ? sql`with latest as materialized
-            (select * from search_documents where id < ${a.before} order by id desc limit ${sql.lit(rows)})
-          select ${columnList}, looked.scanned, looked.lowest
-          from (select count(*) as scanned, min(id) as lowest from latest) as looked
-          left join latest as d on d.words @@ ${a.tsquery}::tsquery and ${inScope(a)} order by d.id desc limit ${a.limit}`
-        : sql`select ${columnList}, 0 as scanned, null as lowest from search_documents as d where d.id is null`,
-    ),
-  )
-}
-
-const nearest = amongLatest(latest)
-const inWindow = amongLatest(window)
+const amongLatest = shape<Args>()((db, a) =>
+  raw<LatestRow>(
+    db,
+    isPostgres(db)
+      ? sql`with latest as materialized
+          (select * from search_documents where id < ${a.before} order by id desc limit ${sql.lit(latest)})
+        select ${columnList}, looked.scanned
+        from (select count(*) as scanned from latest) as looked
+        left join latest as d on d.words @@ ${a.tsquery}::tsquery and ${inScope(a)} order by d.id desc limit ${a.limit}`
+      : sql`select ${columnList}, 0 as scanned from search_documents as d where d.id is null`,
+  ),
+)
 
 /** How many rows have a word, counted up to the limit. FTS5 collects all rows with a beginning of a word before it returns the first. */
 const countWhole = shape<Pick<Args, 'fts5' | 'limit'>>()((db, a) =>
@@ -86,20 +78,19 @@ const countWhole = shape<Pick<Args, 'fts5' | 'limit'>>()((db, a) =>
   ),
 )
 
-interface FoundRow extends SearchHit {
-  /** How many rows the index has led to: at most `maxSorted`, of which nobody knows whether they are the latest. */
-  readonly matched: number
-}
+/** On PostgreSQL the last row has no SID where there are segments that were not asked: they are those before its id. */
+type FoundRow = SearchHit | (Pick<SearchHit, 'id'> & { readonly sid: null })
 
 const byIndex = shape<Args>()((db, a) =>
   raw<FoundRow>(
     db,
     isPostgres(db)
-      ? sql`with found as materialized
-          (select * from search_by_words(${a.tsquery}::tsquery, ${a.before}, ${sql.lit(maxSorted)}))
-        select ${columnList}, (select count(*) from found) as matched
-        from found as d where ${inScope(a)} order by d.id desc limit ${a.limit}`
-      : sql`select ${columnList}, 0 as matched from search_words cross join search_documents as d on d.id = search_words.rowid
+      ? sql`select ${columnList}
+        from (select (select max(id) from search_documents where id < ${a.before}) >> 14 as newest,
+          (select min(id) from search_documents) >> 14 as oldest) as extent
+        cross join lateral search_segments(${a.segmented}, ${a.before}, ${a.limit}, newest, oldest, ${sql.lit(segments)}) as d
+        where d.sid is null or ${inScope(a)} order by d.id desc, d.sid`
+      : sql`select ${columnList} from search_words cross join search_documents as d on d.id = search_words.rowid
         where search_words match ${a.fts5} and search_words.rowid < ${a.before} and ${inScope(a)}
         order by search_words.rowid desc limit ${a.limit}`,
   ),
@@ -117,12 +108,14 @@ function termsOf({ query, prefixes, account_sid, service_sid }: SearchRequest): 
 }
 
 /** Returns terms in the form of each engine. */
-function expressionsOf(terms: Query): Pick<Args, 'fts5' | 'tsquery'> {
+function expressionsOf(terms: Query): Pick<Args, 'fts5' | 'tsquery' | 'segmented'> {
   const expression = (word: (word: QueryWord) => string, and: string, or: string) =>
     terms.map((term) => `(${term.map((words) => `(${words.map(word).join(and)})`).join(or)})`).join(and)
+  const tsquery = (mark: string) => expression(({ text, prefix }) => `'${mark}${text}'${prefix ? ':*' : ''}`, ' & ', ' | ')
   return {
     fts5: expression(({ text, prefix }) => `"${text}"${prefix ? '*' : ''}`, ' AND ', ' OR '),
-    tsquery: expression(({ text, prefix }) => `'${text}'${prefix ? ':*' : ''}`, ' & ', ' | '),
+    tsquery: tsquery(''),
+    segmented: tsquery(segmentMark),
   }
 }
 
@@ -179,40 +172,26 @@ export async function findDocuments(
   const { account_sid = '', service_sid = '' } = request
   const terms = await withoutCommonPrefix(read, termsOf(request))
   const args = { ...expressionsOf(terms), account_sid, service_sid, before, limit: maxCounted + 1 }
-  const near = await read.all(nearest, args)
-  const matching = hitsOf(near)
+  const near = await read.all(amongLatest, args)
+  const matching = near.filter(({ id }) => id !== null)
   const isAll = Number(near[0]?.scanned ?? 0) < latest
   if (matching.length >= limit && !isAll) {
     return { found: matching.slice(0, limit), total: matching.length, capped: true, next_before: null }
   }
-  const found = await read.all(byIndex, args)
-  if (Number(found[0]?.matched ?? 0) >= maxSorted) return inWindows(read, args, limit)
+  return findByIndex(read, args, limit)
+}
+
+async function findByIndex(read: Pick<Reader, 'all'>, args: Args, limit: number): Promise<SearchResult> {
+  const rows = await read.all(byIndex, args)
+  const found = rows.filter((row) => row.sid !== null)
+  const last = rows.at(-1)
+  const end = last?.sid === null ? Number(last.id) : null
   return {
     found: found.slice(0, limit),
     total: Math.min(found.length, maxCounted),
-    capped: found.length > maxCounted,
-    next_before: null,
+    capped: found.length > maxCounted || end !== null,
+    next_before: found.length < limit ? end : null,
   }
-}
-
-/** Looks for what too many rows have to be sorted, and few of the latest. */
-async function inWindows(read: Pick<Reader, 'all'>, args: Args, limit: number): Promise<SearchResult> {
-  const found: SearchHit[] = []
-  let { before } = args
-  for (let i = 0; i < maxWindows; i++) {
-    if (i > 0) await turn()
-    const rows = await read.all(inWindow, { ...args, before })
-    found.push(...hitsOf(rows))
-    const { scanned, lowest } = rows[0] ?? { scanned: 0, lowest: null }
-    if (found.length >= limit) break
-    if (Number(scanned) < window || lowest === null) return { found, total: found.length, capped: false, next_before: null }
-    before = Number(lowest)
-  }
-  return { found: found.slice(0, limit), total: found.length, capped: true, next_before: found.length >= limit ? null : before }
-}
-
-function hitsOf(rows: readonly LatestRow[]): SearchHit[] {
-  return rows.filter(({ id }) => id !== null)
 }
 
 /**

@@ -219,9 +219,9 @@ postgresOnly('very many documents', () => {
     const made = (await inside.rows('search_documents')).find((row) => row.sid.startsWith('IM'))
     const { words: scope, service_sid } = made ?? { words: '', service_sid: '' }
     // Of no message: nothing of them is shown.
-    const add = (prefix: string, from: number, count: number, word: string) =>
+    const add = (prefix: string, from: number, count: number, word: string, step = 1) =>
       inside.query(`insert into search_documents (id, service_sid, sid, account_sid, conversation_sid, words)
-        select ${from} - i, '${service_sid}', '${prefix}' || i, '${server.account_sid}', '${sid}',
+        select ${from} - i * ${step}, '${service_sid}', '${prefix}' || i, '${server.account_sid}', '${sid}',
           '${String(scope).replaceAll("'zebra'", `'${word}'`).replaceAll("'", "''")}'::tsvector
         from generate_series(1, ${count}) as i`)
     await add('IMold', -1, 25_000, 'zebra')
@@ -234,7 +234,7 @@ postgresOnly('very many documents', () => {
     expect(conversations.map((one: { sid: string }) => one.sid)).toEqual([sid])
     // A rare word comes from its index: the table is not read through.
     const used = async () => {
-      const counts = "select idx_scan from pg_stat_user_indexes where indexrelname = 'search_documents_by_word'"
+      const counts = "select idx_scan from pg_stat_user_indexes where indexrelname = 'search_documents_by_segment'"
       return Number(((await inside.query(counts)) as { idx_scan: unknown }[])[0]?.idx_scan)
     }
     await expect.poll(used).toBeGreaterThan(0)
@@ -242,18 +242,46 @@ postgresOnly('very many documents', () => {
     await add('IMnewer', 2_000_000, 3000, 'lion')
     const rare = await search(server, { q: 'unicorn' })
     expect(rare).toMatchObject({ total: 1, total_capped: false, next_before: null })
-    // Of a word that a window has none of, the page says where it goes on.
-    await add('IMmany', 9_000_000, 90_000, 'lion')
+    // Of a word that is far away the page says where it goes on.
+    await add('IMfar', 30_000_000, 1200, 'lion', 16_384)
     const first = await search(server, { q: 'zebra', type: 'message' })
     expect(first.hits).toEqual([])
     expect(first.next_before).not.toBeNull()
+    const texts = await server.admin('GET', `/conversations?service_sid=${service_sid}&text=zebra`)
+    expect(texts).toMatchObject({ conversations: [], next_before: expect.any(String) })
     let later_page = first
     while (later_page.hits.length === 0) {
       later_page = await search(server, { q: 'zebra', type: 'message', before: later_page.next_before ?? '' })
     }
     expect(later_page.hits.map((hit) => hit.sid)).toContain(later.sid)
-    const texts = await server.admin('GET', `/conversations?service_sid=${service_sid}&text=zebra`)
-    expect(texts).toMatchObject({ conversations: [], next_before: expect.any(String) })
+  })
+
+  test('searches go on while the index is built beside requests, and by a node of an older version after it', async () => {
+    await using database = await newDatabase()
+    await using inside = inspect(database.config)
+    await inside.query('drop index search_documents_by_segment')
+    await inside.query('create index search_documents_by_word on search_documents using gin (words)')
+    {
+      await using server = await startServer(database.config)
+      const { sid } = await server.sdk.conversations.v1.conversations.create({ friendlyName: 'A zebra' })
+      const names = 'select indexrelid::regclass::text as name from pg_index where indisvalid'
+      const built = async () => ((await inside.query(names)) as { name: string }[]).map(({ name }) => name)
+      await expect.poll(built).toContain('search_documents_by_segment')
+      await expect.poll(built).not.toContain('search_documents_by_word')
+      expect(await sidsOf(server, { q: 'zebra' })).toEqual([sid])
+      const older = await inside.query("select sid from search_by_words('''zebr'':* & ''a'''::tsquery, 1000, 5)")
+      expect(older).toEqual([{ sid }])
+    }
+    // Not built yet, and then without the one that it replaces.
+    for (const index of ['search_documents_by_segment', 'search_documents_by_word']) {
+      if (index === 'search_documents_by_segment') {
+        await inside.query('create index search_documents_by_word on search_documents using gin (words)')
+      }
+      await inside.query(`drop index ${index}`)
+      const mark = String.fromCodePoint(0xe002)
+      const found = await inside.query(`select sid from search_segments('''${mark}zebra''', 1000, 5, 0, 0, 9)`)
+      expect(found, index).toHaveLength(1)
+    }
   })
 })
 

@@ -35,6 +35,7 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0025-erasure-files': step(() => import('./0025-erasure-files.ts')),
   '0026-search-by-words': step(() => import('./0026-search-by-words.ts')),
   '0027-delivery-responses-additive': step(() => import('./0027-delivery-responses-additive.ts')),
+  '0028-search-by-segment-additive': step(() => import('./0028-search-by-segment-additive.ts')),
 }
 
 function step(load: () => Promise<Migration>): Migration {

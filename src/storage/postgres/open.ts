@@ -7,6 +7,7 @@ import { Leases, slots } from './leases.ts'
 import { migratePostgres } from './migrate.ts'
 import { NoticeExchange } from './notices.ts'
 import { PostgresReader } from './reader.ts'
+import { buildSegmentIndex } from './segment-index.ts'
 import { sizesOf } from './sizes.ts'
 import type { ColumnTypes } from './statements.ts'
 import { PostgresWriter } from './writer.ts'
@@ -73,6 +74,7 @@ export async function openPostgres<C extends Commands>(options: PostgresOptions)
       sizes: () => sizesOf(pool),
       waiting: () => writer.waiting,
       scrub: async () => null,
+      buildIndex: (signal) => buildSegmentIndex(url, signal),
       usage: async () => {
         const { totalCount: open, idleCount: idle, waitingCount: waiting } = pool
         const { rows } = await pool.query<{ bytes: string }>('select pg_database_size(current_database()) as bytes')
