@@ -1,7 +1,7 @@
 import { parseStored } from '../json.ts'
 import { orderedSid } from '../sids.ts'
 import type { Notice, Tx } from '../storage/database.ts'
-import { insert } from '../storage/rows.ts'
+import { insert, insertRow } from '../storage/rows.ts'
 import type { DeliveryRow } from '../storage/schema.ts'
 import { elementsOf } from '../storage/sets.ts'
 import { shape } from '../storage/shapes.ts'
@@ -71,11 +71,14 @@ export async function enqueueDeliveries(
   const found = await tx.all(lastOfEach, { service_sid, subjects: JSON.stringify(subjects) })
   const last = new Map(found.map(({ subject_sid, id }) => [subject_sid, id]))
   const woken = new Map<string, Notice>()
+  let query: ReturnType<typeof insertRow> | undefined
   for (const delivery of deliveries) {
     const row = rowAfter(tx, delivery, last.get(delivery.subject_sid), { now })
     const { id, subject_sid, target_sid, slot } = row
     last.set(subject_sid, id)
-    await insert(tx, 'deliveries', row)
+    // All have the same columns: their names are put together once.
+    query ??= insertRow('deliveries', Object.keys(row))
+    await tx.must(query, { ...row })
     woken.set(`${slot} ${target_sid}`, { topic: 'deliveries', target_sid, slot })
   }
   for (const notice of woken.values()) tx.notify(notice)
