@@ -113,7 +113,41 @@ export const belongings: readonly Belonging[] = [
     key: ['account_sid', 'address'],
     relation: (row, person) => (isAddress(person, row.address) ? 'own' : null),
   }),
+  // What a mirror has left behind: an account that follows a hosted one erases nobody.
+  belonging({
+    table: 'mirror_work',
+    key: ['account_sid', 'key'],
+    relation({ key, targets, error }, person) {
+      const all = [key, ...parseStored<string[]>(targets ?? '[]')]
+      return all.some((target) => isTargetOf(person, target)) || (error !== null && mentions(person, error)) ? 'own' : null
+    },
+  }),
+  belonging({
+    table: 'mirrors',
+    key: ['account_sid'],
+    relation: ({ report }, person) => (report !== null && withoutDifferencesOf(person, report) !== report ? 'named' : null),
+  }),
 ]
+
+/** Whether a person is named in what was to be read of a hosted account: words that are percent-encoded. */
+function isTargetOf(person: Person, target: string): boolean {
+  return target.split(' ').some((word) => {
+    const text = decodeURIComponent(word)
+    return isNamed(person, text) || hasSid(person, text)
+  })
+}
+
+interface Differing {
+  readonly sid: string
+  readonly target: string
+}
+
+/** Returns the report of a comparison without differences in rows of the person; the same text when there are none. */
+export function withoutDifferencesOf(person: Person, report: string): string {
+  const parsed = parseStored<{ readonly differences: readonly Differing[] }>(report)
+  const differences = parsed.differences.filter(({ sid, target }) => !hasSid(person, sid) && !isTargetOf(person, target))
+  return differences.length === parsed.differences.length ? report : JSON.stringify({ ...parsed, differences })
+}
 
 /** The parts of a mail that hold more than its author wrote: the mail as it came, and what it quotes. */
 export const quoting: readonly MediaRow['category'][] = ['source', 'history']

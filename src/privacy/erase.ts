@@ -12,8 +12,18 @@ import { users } from '../resources/users/user.ts'
 import type { Tx } from '../storage/database.ts'
 import { conversationBySid } from '../storage/lookups.ts'
 import { deleteNames, rowsByNames, type Table, updateRow } from '../storage/rows.ts'
-import type { ConversationRow, DeliveryRow, MediaRow, MessageRow, ParticipantRow, UserRow } from '../storage/schema.ts'
-import { type Belonging, countedAs, type Key, quotes, quoting, type Relation, type Row, relationOf } from './belongings.ts'
+import type { ConversationRow, DeliveryRow, MediaRow, MessageRow, MirrorRow, ParticipantRow, UserRow } from '../storage/schema.ts'
+import {
+  type Belonging,
+  countedAs,
+  type Key,
+  quotes,
+  quoting,
+  type Relation,
+  type Row,
+  relationOf,
+  withoutDifferencesOf,
+} from './belongings.ts'
 import { hasSid, isNamed, type Person, withoutPerson } from './person.ts'
 
 /** What is erased, and how. */
@@ -83,6 +93,7 @@ const ways: Readonly<Partial<Record<Belonging['table'], Erase>>> = {
   messages: eraseMessage,
   media: eraseMedia,
   conversations: clearConversation,
+  mirrors: clearReport,
 }
 
 function eraseRow(tx: Tx, belonging: Belonging, row: Row, relation: Relation, erasing: Erasing): Promise<readonly string[]> {
@@ -211,6 +222,13 @@ async function eraseMedia(tx: Tx, row: MediaRow, relation: Relation, { pseudonym
   }
   // Uploaded by the person, and carried by a message of somebody else.
   await tx.run(mediaAuthor, { service_sid, sid, author: pseudonym })
+  return []
+}
+
+const mirrorReport = updateRow('mirrors', ['account_sid'], ['report'])
+
+async function clearReport(tx: Tx, { account_sid, report }: MirrorRow, _relation: Relation, { person }: Erasing): Promise<[]> {
+  await tx.run(mirrorReport, { account_sid, report: withoutDifferencesOf(person, report ?? '') })
   return []
 }
 

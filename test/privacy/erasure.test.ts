@@ -7,7 +7,7 @@ import { engine } from '../support/databases.ts'
 import { secretKey } from '../support/file-server.ts'
 import { startServer } from '../support/server.ts'
 import { newTenant } from '../support/tenant.ts'
-import { erase, holds, populate, rowsOf, startScene, strings, ways } from './scene.ts'
+import { alice, erase, holds, populate, rowsOf, startScene, strings, ways } from './scene.ts'
 
 describe.each(['redact', 'delete'] as const)('an erasure that is to %s messages', (messages) => {
   test('leaves none of the strings of the person in any file of the installation', async () => {
@@ -113,4 +113,32 @@ test('in test mode the mails that were caught go, too', async () => {
   await expect.poll(caught).toEqual(['ann@example.org', 'ben@example.org'])
   await erase(server, { address: 'ann@example.org' })
   expect(await caught()).toEqual(['ben@example.org'])
+})
+
+test('what a mirror has left behind names the person no more', async () => {
+  const scene = await startScene()
+  const { account_sid } = scene.server
+  const { v1 } = scene.server.sdk.conversations
+  const user = await v1.users.create({ identity: alice.identity })
+  const difference = (sid: string, target: string) => ({ resource: 'User', sid, is: 'different', keys: ['attributes'], target })
+  const others = difference(`US${'9'.repeat(32)}`, 'user IS1 bob')
+  const differences = [difference(user.sid, 'user IS1 x'), others, difference('x', `user IS1 ${alice.identity}`)]
+  const report = JSON.stringify({ date: 1, rows: 9, count: 3, differences })
+  const dates = { date_started: 1, date_passed: 1, date_switched: 1 }
+  await scene.rows.insert('mirrors', { account_sid, url: 'https://hosted.example', state: 'switched', report, ...dates })
+  const work = { account_sid, targets: null, marks: 1, attempts: 1, error: null, date_created: 1, date_due: 1 }
+  for (const row of [
+    { ...work, key: `user IS1 ${alice.identity}` },
+    { ...work, key: `membership IS1 ${user.sid} CH1` },
+    { ...work, key: 'intent 1', targets: JSON.stringify([`user IS1 ${alice.identity}`]) },
+    { ...work, key: 'service IS1', error: `user US1: its identity is that of ${alice.identity}` },
+    { ...work, key: 'user IS1 bob', error: '404' },
+  ]) {
+    await scene.rows.insert('mirror_work', row)
+  }
+  const { counts } = await erase(scene.server, { identity: alice.identity })
+  expect(counts).toMatchObject({ mirror_work: 4, mirrors: 1 })
+  expect((await scene.rows.rows('mirror_work')).map(({ key }) => key)).toEqual(['user IS1 bob'])
+  const [mirror] = await scene.rows.rows('mirrors')
+  expect(JSON.parse(mirror?.report ?? '')).toEqual({ date: 1, rows: 9, count: 3, differences: [others] })
 })
