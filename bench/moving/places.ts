@@ -1,4 +1,4 @@
-import { mkdirSync } from 'node:fs'
+import { mkdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import type { SettingTexts } from '../../src/config.ts'
 import { end, serve } from '../command.ts'
@@ -67,6 +67,8 @@ export async function compareExport(
   comparable: (line: Json) => Json = (line) => line,
 ): Promise<{ readonly exported: Ran; readonly compared: Compared; readonly file: string }> {
   const file = join(place.folder, 'export.jsonl')
+  // From one that went to another engine.
+  rmSync(file, { force: true })
   const exported = await run(['export', '--account', account_sid, '--out', file], place.settings)
   const shown = (line: Json) => {
     const compared = butSettings(line)
