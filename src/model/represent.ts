@@ -35,6 +35,11 @@ export function represent(
 export function writerOf(resource: AnyResource, collection: string, urls: Urls): (row: BaseRow) => string {
   const write = resource.represent.writer?.(familyOfUrls(urls))
   if (!write) return (row) => JSON.stringify(represent(resource, row, collection, urls))
-  const base = JSON.stringify(collection).slice(1, -1)
-  return resource.sid === null ? (row) => write(row, base) : (row) => write(row, `${base}/${row.sid}`)
+  const [base, family] = [escaped(collection), escaped(urls.family)]
+  return resource.sid === null ? (row) => write(row, base, family) : (row) => write(row, `${base}/${row.sid}`, family)
+}
+
+/** Returns a text as it is inside a JSON string. */
+function escaped(text: string): string {
+  return JSON.stringify(text).slice(1, -1)
 }

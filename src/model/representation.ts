@@ -21,15 +21,15 @@ export interface Urls {
 export interface Field<Row> {
   /** The columns that it is made of. */
   readonly columns: readonly string[]
-  readonly value: (row: Row, self: string) => unknown
-  /** An expression for its JSON text, over `row`, `self`, `helpers` and `value`, the function above. */
+  readonly value: (row: Row, self: string, urls: Urls) => unknown
+  /** An expression for its JSON text, over `row`, `self`, `family`, `helpers` and `value`, the function above. */
   readonly code: string
   /** The key is only in responses of the service family. */
   readonly onlyInService?: true
 }
 
-/** Writes the JSON text of a row. `self`: its url, escaped for a JSON string. */
-export type Writer<Row> = (row: Row, self: string) => string
+/** Writes the JSON text of a row. `self`: its url; `family`: see `Urls`. Both are escaped for a JSON string. */
+export type Writer<Row> = (row: Row, self: string, family: string) => string
 
 /** A representation that is declared key by key. */
 export interface Declared<Row> {
@@ -85,13 +85,17 @@ export const column = {
   }),
 }
 
-/** An object of the dates that are not null, with the names of their columns as keys. */
-export function presentDates<C extends string>(...columns: readonly C[]): Field<Readonly<Record<C, number | null>>> {
+/** An object of the dates that are not null: the columns of its keys. */
+export function presentDates<K extends string, C extends string>(
+  columns: Readonly<Record<K, C>>,
+): Field<Readonly<Record<C, number | null>>> {
+  const all = Object.entries<C>(columns)
+  const keys = all.map(([key]) => key)
   return {
-    columns,
+    columns: all.map(([, name]) => name),
     value: (row) =>
-      Object.fromEntries(columns.flatMap((name) => (row[name] === null ? [] : [[name, secondsOrNull(row[name])] as const]))),
-    code: `helpers.presentDates(${JSON.stringify(columns)}, [${columns.map((name) => `row.${name}`)}])`,
+      Object.fromEntries(all.flatMap(([key, name]) => (row[name] === null ? [] : [[key, secondsOrNull(row[name])] as const]))),
+    code: `helpers.presentDates(${JSON.stringify(keys)}, [${all.map(([, name]) => `row.${name}`)}])`,
   }
 }
 
@@ -123,6 +127,28 @@ export function links<K extends string>(paths: Readonly<Record<K, string>>): Fie
   }
 }
 
+/** Urls of rows that are not below this one, by key, of texts and of columns with SIDs, below the base of the family. */
+export function linksOfFamily<C extends string>(
+  paths: Readonly<Record<string, readonly (string | { readonly column: C })[]>>,
+): Field<Readonly<Record<C, string>>> {
+  const all = Object.entries(paths)
+  const columns = all.flatMap(([, parts]) => parts.flatMap((part) => (typeof part === 'string' ? [] : [part.column])))
+  const codeOf = (parts: readonly (string | { readonly column: C })[]) =>
+    parts.map((part) => (typeof part === 'string' ? `'${part}'` : `row.${part.column}`)).join(' + ')
+  const members = all.map(([key, parts], i) => `'${i === 0 ? '' : ','}"${key}":"' + family + ${codeOf(parts)} + '"'`)
+  return {
+    columns,
+    value: (row, _self, { family }) =>
+      Object.fromEntries(
+        all.map(([key, parts]) => [
+          key,
+          family + parts.map((part) => (typeof part === 'string' ? part : row[part.column])).join(''),
+        ]),
+      ),
+    code: `'{' + ${members.join(' + ')} + '}'`,
+  }
+}
+
 /** A JSON object with keys named after columns, and those that the declaration adds. */
 export type Representation<Row, Key extends string, Value = unknown> = {
   readonly [K in keyof Row | Key | 'url' | 'links' | 'chat_service_sid']?: Value
@@ -142,7 +168,7 @@ export function representation<Row, Key extends string = 'sid'>() {
     const all = Object.entries<Field<Row> | undefined>(fields).flatMap(([key, field]) => (field ? [[key, field] as const] : []))
     const fieldsIn = (family: 'default' | 'service') => all.filter(([, field]) => family === 'service' || !field.onlyInService)
     const represent = (row: Row, self: string, urls: Urls): Representation<Row, Key> => {
-      const entries = fieldsIn(familyOfUrls(urls)).map(([key, field]) => [key, field.value(row, self)] as const)
+      const entries = fieldsIn(familyOfUrls(urls)).map(([key, field]) => [key, field.value(row, self, urls)] as const)
       // Its keys are those of `fields`.
       return Object.fromEntries(entries) as Representation<Row, Key>
     }
@@ -165,7 +191,7 @@ function compile<Row>(fields: readonly (readonly [string, Field<Row>])[]): Write
     ([key, { code }], i) => `'${i === 0 ? '' : ','}"${key}":' + ${code.replace('value(row)', `values[${i}](row)`)}`,
   )
   // No input is in the code, only names of the declaration.
-  const make = new Function('helpers', 'values', `return (row, self) => '{' + ${members.join(' + ')} + '}'`)
+  const make = new Function('helpers', 'values', `return (row, self, family) => '{' + ${members.join(' + ')} + '}'`)
   return make(
     helpers,
     fields.map(([, { value }]) => value),

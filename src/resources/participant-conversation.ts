@@ -1,46 +1,57 @@
-import { seconds } from '../dates.ts'
 import { refuse } from '../errors.ts'
 import { resource } from '../model/declare.ts'
 import { type Parsed, text } from '../model/params.ts'
+import { column, computed, linksOfFamily, presentDates, representation } from '../model/representation.ts'
 import { canonicalAddress } from './conversations/address-formats.ts'
-import { timersToJson } from './conversations/conversation.ts'
-import { type Member, type MembershipRow, membershipPage } from './conversations/memberships.ts'
+import { type Member, type MemberRow, pageOfMember } from './conversations/memberships.ts'
 
 const filters = { Identity: text({}), Address: text({}) }
 
+type Key = 'participant_sid' | 'conversation_timers' | `participant_${'user_sid' | 'identity' | 'messaging_binding'}`
+
+const bindingColumns = [
+  'binding_type',
+  'address_as_given',
+  'address',
+  'proxy_address',
+  'binding_level',
+  'binding_name',
+  'projected_address',
+] as const satisfies readonly (keyof MemberRow)[]
+
 /** https://www.twilio.com/docs/conversations/api/participant-conversation-resource */
-export const participantConversations = resource<MembershipRow>()({
+export const participantConversations = resource<MemberRow, Key>()({
   name: 'ParticipantConversation',
   path: 'ParticipantConversations',
   under: 'service',
   table: 'participants',
   sid: 'participant',
   view: {
-    page: async (read, facts, p, slice) => membershipPage(read, facts, memberOf(p), slice),
+    page: async (read, facts, p, slice) => pageOfMember(read, facts, memberOf(p), slice),
   },
   params: {},
 
-  represent: (row, _self, urls) => {
-    const conversation = `${urls.family}/Conversations/${row.conversation_sid}`
-    return {
-      account_sid: row.account_sid,
-      chat_service_sid: row.service_sid,
-      conversation_sid: row.conversation_sid,
-      participant_sid: row.sid,
-      conversation_friendly_name: row.conversation.friendly_name,
-      conversation_state: row.conversation.state,
-      conversation_timers: timersToJson(row.conversation),
-      conversation_attributes: row.conversation.attributes,
-      conversation_date_created: seconds(row.conversation.date_created),
-      conversation_date_updated: seconds(row.conversation.date_updated),
-      conversation_created_by: row.conversation.created_by,
-      conversation_unique_name: row.conversation.unique_name,
-      participant_user_sid: row.user_sid,
-      participant_identity: row.identity,
-      participant_messaging_binding: bindingToJson(row),
-      links: { participant: `${conversation}/Participants/${row.sid}`, conversation },
-    }
-  },
+  represent: representation<MemberRow, Key>()({
+    account_sid: column.word('account_sid'),
+    chat_service_sid: column.word('service_sid'),
+    conversation_sid: column.word('conversation_sid'),
+    participant_sid: column.word('sid'),
+    conversation_friendly_name: column.text('conversation_friendly_name'),
+    conversation_state: column.word('conversation_state'),
+    conversation_timers: presentDates({ date_inactive: 'conversation_date_inactive', date_closed: 'conversation_date_closed' }),
+    conversation_attributes: column.text('conversation_attributes'),
+    conversation_date_created: column.date('conversation_date_created'),
+    conversation_date_updated: column.date('conversation_date_updated'),
+    conversation_created_by: column.text('conversation_created_by'),
+    conversation_unique_name: column.text('conversation_unique_name'),
+    participant_user_sid: column.text('user_sid'),
+    participant_identity: column.text('identity'),
+    participant_messaging_binding: computed(bindingColumns, bindingToJson, 'null'),
+    links: linksOfFamily({
+      participant: ['/Conversations/', { column: 'conversation_sid' }, '/Participants/', { column: 'sid' }],
+      conversation: ['/Conversations/', { column: 'conversation_sid' }],
+    }),
+  }),
 
   list: {
     key: 'conversations',
@@ -60,7 +71,7 @@ function memberOf(p: Parsed<typeof filters>): Member {
 }
 
 /** Has all six keys, unlike the binding in a participant (documented by example). */
-function bindingToJson(row: MembershipRow): object | null {
+function bindingToJson(row: Pick<MemberRow, (typeof bindingColumns)[number]>): object | null {
   if (row.binding_type === null) return null
   return {
     address: row.address_as_given ?? row.address,

@@ -48,6 +48,11 @@ const values: Readonly<Record<string, fc.Arbitrary<unknown>>> = {
   state: fc.constantFrom('initializing', 'inactive', 'active', 'closed'),
   date_created: instant,
   date_updated: instant,
+  conversation_state: fc.constantFrom('inactive', 'active', 'closed'),
+  conversation_date_created: instant,
+  conversation_date_updated: instant,
+  conversation_date_inactive: fc.option(instant),
+  conversation_date_closed: fc.option(instant),
   date_inactive: fc.option(instant),
   date_closed: fc.option(instant),
   message_index: fc.nat(),
@@ -86,7 +91,9 @@ function strict(row: object, name: string): BaseRow {
 
 describe('the JSON text of a row', () => {
   test('is written from its columns where many rows are read', () => {
-    expect(declared.map(({ name }) => name)).toEqual(expect.arrayContaining(['Conversation', 'Message']))
+    expect(declared.map(({ name }) => name)).toEqual(
+      expect.arrayContaining(['Conversation', 'Message', 'ParticipantConversation']),
+    )
   })
 
   test.each(cases)('of %s in the %s family is that of its object', (_name, _family, resource, urls) => {

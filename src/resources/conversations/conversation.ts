@@ -175,7 +175,7 @@ export const conversations = resource<ConversationRow, 'timers' | 'bindings'>()(
     date_created: column.date('date_created'),
     date_updated: column.date('date_updated'),
     state: column.word('state'),
-    timers: presentDates('date_inactive', 'date_closed'),
+    timers: presentDates({ date_inactive: 'date_inactive', date_closed: 'date_closed' }),
     bindings: computed(['email_address', 'email_name', 'email_tag'], bindingsToJson, '{}'),
     url: selfUrl,
     links: links({ participants: 'Participants', messages: 'Messages', webhooks: 'Webhooks', export: 'Export' }),

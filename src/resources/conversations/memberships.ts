@@ -25,6 +25,34 @@ const conversationColumns = [
 
 type ConversationColumns = Pick<ConversationRow, (typeof conversationColumns)[number]>
 
+/** The same, as columns of a joined row. */
+type JoinedColumns = { readonly [K in keyof ConversationColumns as `conversation_${K}`]: ConversationColumns[K] }
+
+const joinedColumns = conversationColumns.map((name) => `c.${name} as conversation_${name}` as const)
+
+/** The columns of the participant in the lists of a member. */
+const memberColumns = [
+  'service_sid',
+  'conversation_sid',
+  'sid',
+  'account_sid',
+  'identity',
+  'user_sid',
+  'binding_type',
+  'address',
+  'address_as_given',
+  'binding_level',
+  'binding_name',
+  'proxy_address',
+  'projected_address',
+  'date_created',
+  'date_updated',
+  'revision',
+] as const satisfies readonly (keyof ParticipantRow)[]
+
+/** A participant joined with its conversation, deadlines that have passed applied. */
+export type MemberRow = Pick<ParticipantRow, (typeof memberColumns)[number]> & JoinedColumns
+
 /** A participant joined with its conversation. */
 export interface MembershipRow extends ParticipantRow {
   /** Of the conversation; the lists are in its order. */
@@ -84,28 +112,23 @@ export async function membershipIn(
   return { ...member, date_activity: found.date_activity, conversation, unread: counted?.unread ?? null }
 }
 
-/** Whose conversations: of a user by activity, of anybody by the conversations' SIDs. */
-export type Member =
-  | { readonly user: Pick<UserRow, 'sid' | 'identity'> }
-  | { readonly identity: string }
-  | { readonly address: string }
-
-type MemberKind = 'user' | 'identity' | 'address'
+/** Whose conversations, whether there is a user of that identity or not. */
+export type Member = { readonly identity: string } | { readonly address: string }
 
 interface PageArgs {
   readonly service_sid: string
   /** The identity or the address. */
   readonly member: string
-  /** Of a user. */
-  readonly user_sid: string | null
   readonly after_key: number | string | undefined
   readonly after_sid: string | undefined
   readonly limit: number
 }
 
-type Joined = ParticipantRow & { date_activity: number; unread: number } & {
-  [K in keyof ConversationColumns as `conversation_${K}`]: ConversationColumns[K]
+interface UserPageArgs extends PageArgs {
+  readonly user_sid: string
 }
+
+type Joined = ParticipantRow & JoinedColumns & { readonly date_activity: number; readonly unread: number }
 
 /** Memberships joined with their conversations. A cross join: SQLite keeps its order; else it would scan all conversations. */
 function joined(db: Builder, a: PageArgs) {
@@ -137,7 +160,7 @@ type JoinedTables = Tables & { p: ParticipantRow; c: ConversationRow }
  * a conversation is copied to them, since every message would have to update them all. A closed conversation has no more
  * messages: those memberships have their place in an index for good.
  */
-function keysOfUser(db: Builder, a: PageArgs, slice: Slice) {
+function keysOfUser(db: Builder, a: UserPageArgs, slice: Slice) {
   const { direction } = slice
   const open = joined(db, a)
     .select(['p.conversation_sid', 'p.sid', 'c.date_activity'])
@@ -166,96 +189,130 @@ function keysOfUser(db: Builder, a: PageArgs, slice: Slice) {
     .limit(a.limit)
 }
 
-/** The keys of a page of somebody's conversations, in the order of an index. */
-function keysOfMember(db: Builder, a: PageArgs, column: 'identity' | 'address', slice: Slice) {
+/** A page of somebody's conversations, in the order of an index. */
+function memberQuery(column: 'identity' | 'address', slice: Slice): Shape<PageArgs, MemberRow> {
   const { direction } = slice
-  return joined(db, a)
-    .select(['p.conversation_sid', 'p.sid', 'c.date_activity'])
-    .where(`p.${column}`, '=', a.member)
-    .where(({ exists, not, selectFrom }) =>
-      not(exists(selectFrom('removals as r').select('r.sid').whereRef('r.sid', '=', 'p.user_sid'))),
-    )
-    .where(isBehind('p.conversation_sid', a, slice))
-    .orderBy('p.conversation_sid', direction)
-    .orderBy('p.sid', direction)
-    .limit(a.limit)
+  return shape<PageArgs>()(
+    (db, a) =>
+      joined(db, a)
+        .select(memberColumns.map((name) => `p.${name}` as const))
+        .select(joinedColumns)
+        .where(`p.${column}`, '=', a.member)
+        .where(({ exists, not, selectFrom }) =>
+          not(exists(selectFrom('removals as r').select('r.sid').whereRef('r.sid', '=', 'p.user_sid'))),
+        )
+        .where(isBehind('p.conversation_sid', a, slice))
+        .orderBy('p.conversation_sid', direction)
+        .orderBy('p.sid', direction)
+        .limit(a.limit),
+    // The aliases are computed, which the builder cannot follow.
+  ) as unknown as Shape<PageArgs, MemberRow>
 }
 
 /** Finds the keys of one page; whole rows are read for that page only. */
-function pageQuery(kind: MemberKind, slice: Slice): Shape<PageArgs, Joined> {
-  return shape<PageArgs>()((db, a) => {
-    const keys = kind === 'user' ? keysOfUser(db, a, slice) : keysOfMember(db, a, kind, slice)
-    return db
-      .selectFrom(keys.as('page'))
-      .innerJoin('participants as p', (on) =>
-        on.onRef('p.conversation_sid', '=', 'page.conversation_sid').onRef('p.sid', '=', 'page.sid'),
-      )
-      .innerJoin('conversations as c', (on) =>
-        on.onRef('c.service_sid', '=', 'p.service_sid').onRef('c.sid', '=', 'p.conversation_sid'),
-      )
-      .selectAll('p')
-      .where('p.service_sid', '=', a.service_sid)
-      .select('page.date_activity')
-      .select(conversationColumns.map((name) => `c.${name} as conversation_${name}` as const))
-      .select((eb) =>
-        eb
-          .selectFrom(
-            eb
-              .selectFrom('messages as m')
-              .select('m.sid')
-              .where('m.service_sid', '=', a.service_sid)
-              .whereRef('m.conversation_sid', '=', 'p.conversation_sid')
-              .whereRef('m.message_index', '>', 'p.last_read_message_index')
-              .limit(kind === 'user' ? maxUnread : 0)
-              .as('some'),
-          )
-          .select((counted) => counted.fn.countAll<number>().as('messages'))
-          .as('unread'),
-      )
-      .orderBy(kind === 'user' ? 'page.date_activity' : 'page.conversation_sid', slice.direction)
-      .orderBy('page.sid', slice.direction)
-    // The aliases are computed, which the builder cannot follow.
-  }) as unknown as Shape<PageArgs, Joined>
+function userQuery(slice: Slice): Shape<UserPageArgs, Joined> {
+  return shape<UserPageArgs>()(
+    (db, a) =>
+      db
+        .selectFrom(keysOfUser(db, a, slice).as('page'))
+        .innerJoin('participants as p', (on) =>
+          on.onRef('p.conversation_sid', '=', 'page.conversation_sid').onRef('p.sid', '=', 'page.sid'),
+        )
+        .innerJoin('conversations as c', (on) =>
+          on.onRef('c.service_sid', '=', 'p.service_sid').onRef('c.sid', '=', 'p.conversation_sid'),
+        )
+        .selectAll('p')
+        .where('p.service_sid', '=', a.service_sid)
+        .select('page.date_activity')
+        .select(joinedColumns)
+        .select((eb) =>
+          eb
+            .selectFrom(
+              eb
+                .selectFrom('messages as m')
+                .select('m.sid')
+                .where('m.service_sid', '=', a.service_sid)
+                .whereRef('m.conversation_sid', '=', 'p.conversation_sid')
+                .whereRef('m.message_index', '>', 'p.last_read_message_index')
+                .limit(maxUnread)
+                .as('some'),
+            )
+            .select((counted) => counted.fn.countAll<number>().as('messages'))
+            .as('unread'),
+        )
+        .orderBy('page.date_activity', slice.direction)
+        .orderBy('page.sid', slice.direction),
+    // As above.
+  ) as unknown as Shape<UserPageArgs, Joined>
 }
 
-const pageQueries = new Map<string, Shape<PageArgs, Joined>>()
-
-/** Returns the query of a page, compiled once for each form. */
-function cachedPageQuery(kind: MemberKind, slice: Slice): Shape<PageArgs, Joined> {
-  const name = `${kind} ${slice.direction} ${slice.after && (slice.after.inclusive ? 'from' : 'behind')}`
-  const query = pageQueries.get(name) ?? pageQuery(kind, slice)
-  pageQueries.set(name, query)
-  return query
+/** Returns a function that makes the query of a page, compiled once for each form. */
+function cached<Key extends string, Query>(make: (key: Key, slice: Slice) => Query): (key: Key, slice: Slice) => Query {
+  const queries = new Map<string, Query>()
+  return (key, slice) => {
+    const name = `${key} ${slice.direction} ${slice.after && (slice.after.inclusive ? 'from' : 'behind')}`
+    const query = queries.get(name) ?? make(key, slice)
+    queries.set(name, query)
+    return query
+  }
 }
 
-/** Reads a page of a member's conversations, closed ones included. Unread messages are counted for a user. */
-export async function membershipPage(
+const cachedMemberQuery = cached(memberQuery)
+const cachedUserQuery = cached((_key: 'user', slice) => userQuery(slice))
+
+function pageArgs({ service }: Pick<Facts, 'service'>, member: string, { after, limit }: Slice): PageArgs {
+  return { service_sid: service?.sid ?? '', member, after_key: after?.key, after_sid: after?.sid, limit }
+}
+
+/** Reads a page of somebody's conversations by their SIDs, closed ones included. */
+export async function pageOfMember(read: Reader, facts: Facts, whose: Member, slice: Slice): Promise<MemberRow[]> {
+  const [column, member] = 'identity' in whose ? (['identity', whose.identity] as const) : (['address', whose.address] as const)
+  const rows = await read.all(cachedMemberQuery(column, slice), pageArgs(facts, member, slice))
+  return rows.map((row) => elapsed(row, facts.now))
+}
+
+/** Reads a page of a user's conversations by activity, closed ones included, with their unread messages counted. */
+export async function pageOfUser(
   read: Reader,
-  { service, now }: Facts,
-  whose: Member,
+  facts: Facts,
+  user: Pick<UserRow, 'sid' | 'identity'>,
   slice: Slice,
 ): Promise<MembershipRow[]> {
-  const { after, limit } = slice
-  const [kind, member, user_sid]: readonly [MemberKind, string, string | null] =
-    'user' in whose
-      ? ['user', whose.user.identity, whose.user.sid]
-      : 'identity' in whose
-        ? ['identity', whose.identity, null]
-        : ['address', whose.address, null]
-  const rows = await read.all(cachedPageQuery(kind, slice), {
-    service_sid: service?.sid ?? '',
-    member,
-    user_sid,
-    after_key: after?.key,
-    after_sid: after?.sid,
-    limit,
-  })
+  const rows = await read.all(cachedUserQuery('user', slice), { ...pageArgs(facts, user.identity, slice), user_sid: user.sid })
   return rows.map((row) => {
-    // One entry for each name of `conversationColumns`.
-    const conversation = Object.fromEntries(
-      conversationColumns.map((name) => [name, row[`conversation_${name}`]]),
-    ) as unknown as ConversationColumns
-    const counted = kind === 'user' && row.last_read_message_index !== null
-    return { ...row, conversation: elapse(conversation, now) ?? conversation, unread: counted ? row.unread : null }
+    const conversation = conversationOf(row)
+    const unread = row.last_read_message_index === null ? null : row.unread
+    return { ...row, conversation: elapse(conversation, facts.now) ?? conversation, unread }
   })
+}
+
+/** Applies deadlines of its conversation that have passed to a row. */
+function elapsed(row: MemberRow, now: number): MemberRow {
+  const after = row.conversation_next_due === null ? undefined : elapse(conversationOf(row), now)
+  if (!after) return row
+  const { state, date_inactive, date_closed, date_updated } = after
+  return {
+    ...row,
+    conversation_state: state,
+    conversation_date_inactive: date_inactive,
+    conversation_date_closed: date_closed,
+    conversation_date_updated: date_updated,
+  }
+}
+
+function conversationOf(row: JoinedColumns): ConversationColumns {
+  return {
+    friendly_name: row.conversation_friendly_name,
+    unique_name: row.conversation_unique_name,
+    attributes: row.conversation_attributes,
+    state: row.conversation_state,
+    date_state: row.conversation_date_state,
+    initial_state: row.conversation_initial_state,
+    date_inactive: row.conversation_date_inactive,
+    date_closed: row.conversation_date_closed,
+    next_due: row.conversation_next_due,
+    created_by: row.conversation_created_by,
+    date_created: row.conversation_date_created,
+    date_updated: row.conversation_date_updated,
+  }
 }

@@ -4,7 +4,7 @@ import { date, index, oneOf } from '../../model/params.ts'
 import type { ParticipantRow } from '../../storage/schema.ts'
 import { timersToJson } from '../conversations/conversation.ts'
 import { refuseUnusable } from '../conversations/lifecycle.ts'
-import { type MembershipRow, membershipIn, membershipPage } from '../conversations/memberships.ts'
+import { type MembershipRow, membershipIn, pageOfUser } from '../conversations/memberships.ts'
 import { participants, readTo } from '../conversations/participants/participant.ts'
 import { users } from './user.ts'
 
@@ -27,7 +27,7 @@ export const userConversations = resource<MembershipRow, UserConversationKey>()(
   sid: 'participant',
   view: {
     find: (read, facts, key) => membershipIn(read, facts, facts.parents[0], key),
-    page: (read, facts, _p, slice) => membershipPage(read, facts, { user: facts.parents[0] }, slice),
+    page: (read, facts, _p, slice) => pageOfUser(read, facts, facts.parents[0], slice),
   },
   params: {
     NotificationLevel: oneOf(['default', 'muted'], { invalid: 'invalidNotificationLevel' }),
