@@ -1,6 +1,7 @@
 import type { Query } from '@tanstack/react-query'
 import { useEffect } from 'react'
 import { queryClient } from './queries.ts'
+import { followStream, type StreamEvent } from './shared-stream.ts'
 
 /** Changes within so long lead to one read. */
 const gatherMs = 150
@@ -10,40 +11,34 @@ const changed = new Set<string>()
 let timer: ReturnType<typeof setTimeout> | undefined
 
 /**
- * Follows what changes, and reads again what is shown of it. A hidden page does not: browsers keep few connections to one server.
- * When it is shown again, it begins anew and reads everything.
+ * Follows what changes, and reads again what is shown of it. A hidden page does not: nobody looks at what it would read. When it is shown
+ * again, it begins anew and reads everything.
  */
 export function useLive(): void {
   useEffect(() => {
-    let source: EventSource | undefined
-    const open = () => {
-      const opened = new EventSource('/admin/v1/events')
-      source = opened
-      // Refused for good: whoever was signed in may not be any more. Any other end is a pause.
-      opened.addEventListener('error', () => {
-        if (opened.readyState === EventSource.CLOSED) void queryClient.invalidateQueries({ queryKey: ['session'] })
-      })
-      for (const type of ['conversation', 'user', 'deliveries', 'clock', 'reset', 'start']) {
-        opened.addEventListener(type, ({ data }: MessageEvent<string>) => {
-          const { sid } = JSON.parse(data) as { sid?: string }
-          changed.add(sid === undefined ? type : `${type} ${sid}`)
-          if (timer === undefined) timer = setTimeout(readAgain, gatherMs)
-        })
-      }
-    }
+    let leave: (() => void) | undefined
     const follow = () => {
       if (document.hidden) {
-        source?.close()
-        source = undefined
-      } else if (!source) open()
+        leave?.()
+        leave = undefined
+      } else leave ??= followStream({ onEvent, onRefused })
     }
     follow()
     document.addEventListener('visibilitychange', follow)
     return () => {
       document.removeEventListener('visibilitychange', follow)
-      source?.close()
+      leave?.()
     }
   }, [])
+}
+
+function onEvent({ type, sid }: StreamEvent): void {
+  changed.add(sid === undefined ? type : `${type} ${sid}`)
+  if (timer === undefined) timer = setTimeout(readAgain, gatherMs)
+}
+
+function onRefused(): void {
+  void queryClient.invalidateQueries({ queryKey: ['session'] })
 }
 
 /**

@@ -3,6 +3,7 @@ import { RouterProvider } from '@tanstack/react-router'
 import { StrictMode, useEffect } from 'react'
 import { createRoot } from 'react-dom/client'
 import { onSignedOut } from './api.ts'
+import { onOthers, type SessionChange, tellOthers } from './other-pages.ts'
 import { SignIn } from './pages/sign-in.tsx'
 import { Loading, Problem } from './parts/basics.tsx'
 import { SignOut } from './parts/sign-out.tsx'
@@ -32,16 +33,29 @@ function forgetSignedIn(): void {
   queryClient.setQueryData(queries.session.queryKey, (before) => before && { ...before, operator: null })
 }
 
+/** Nothing that was read before is shown to whoever has come. */
+function lookAnew(): void {
+  queryClient.removeQueries({ predicate: ({ queryKey: [key] }) => key !== 'session' })
+  void queryClient.refetchQueries(queries.session)
+}
+
+/** What another page of this browser says: the one that shows something else than it should looks who is signed in. */
+function followOthers(change: SessionChange): void {
+  const isSignedIn = queryClient.getQueryData(queries.session.queryKey)?.operator !== null
+  if (isSignedIn === (change === 'out')) lookAnew()
+}
+
 /** The pages, or signing in. Whoever is signed out meanwhile comes back to the same page. */
 function Console() {
   const session = useQuery(queries.session)
   const mayRead = useMay('read')
   const info = useQuery({ ...queries.server, enabled: mayRead })
   useEffect(() => onSignedOut(forgetSignedIn), [])
+  useEffect(() => onOthers(followOthers), [])
   if (session.data?.operator === null) {
     const enter = () => {
-      queryClient.clear()
-      void session.refetch()
+      lookAnew()
+      tellOthers('in')
     }
     return <SignIn code={code} openId={session.data.openid} problem={problem} onDone={enter} />
   }

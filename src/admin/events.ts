@@ -32,9 +32,21 @@ const streamEvents: OperationSchema = {
   description:
     'Server-sent events, which name what has changed and hold nothing of it: `conversation` (its state, names, messages or ' +
     'participants), `reopened` (a closed conversation, by the operator) and `user`, with `{"sid":"…"}`; `deliveries` and `clock`, with `{}`; `reset` when anything may have changed; `start` where a stream begins. With ' +
-    '`Last-Event-ID`, as browsers send it, it goes on where it ended, or with `reset`. It ends after ten minutes, and when the operator who follows is changed. An operator who has not all accounts is sent what is about ' +
+    '`Last-Event-ID`, as browsers send it, or `last_event_id` it goes on where it ended, or with `reset`. It ends after ten minutes, and when the operator who follows is changed. An operator who has not all accounts is sent what is about ' +
     'theirs.',
   tags: ['Events'],
+  querystring: {
+    type: 'object',
+    properties: {
+      last_event_id: {
+        type: 'string',
+        maxLength: 64,
+        description:
+          'For a program that cannot set the header of a stream that it begins, such as a browser; the header precedes it',
+      },
+    },
+    additionalProperties: false,
+  },
   response: {
     200: {
       description: 'The stream',
@@ -238,13 +250,13 @@ export function eventRoutes(database: Pick<Database, 'subscribe' | 'read'>): Fas
   const feed = new EventFeed(database)
   return async (routes) => {
     routes.addHook('preClose', async () => feed.close())
-    routes.get(
+    routes.get<{ Querystring: { last_event_id?: string } }>(
       '/events',
       { schema: streamEvents, config: needs('read', 'own'), exposeHeadRoute: false },
       async (request, reply) => {
         reply.hijack()
         const last = request.headers['last-event-id']
-        await feed.open(reply.raw, callerOf(request), typeof last === 'string' ? last : undefined)
+        await feed.open(reply.raw, callerOf(request), typeof last === 'string' ? last : request.query.last_event_id)
       },
     )
   }

@@ -1,4 +1,5 @@
 import { remove } from '../api.ts'
+import { tellOthers } from '../other-pages.ts'
 import { useSignedIn } from '../rights.ts'
 
 /** Who is signed in, and the way out. */
@@ -16,6 +17,7 @@ export function SignOut() {
         type="button"
         onClick={() => {
           void remove('/admin/v1/session').then(() => {
+            tellOthers('out')
             // At the provider, too: it would sign in again without a question.
             if (who?.id.startsWith('openid:')) location.assign('/admin/v1/session/openid/end')
             else location.reload()
