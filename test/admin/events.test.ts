@@ -30,26 +30,29 @@ test('a new conversation, its messages and its participants are events, which ho
   await events.next(about(sid))
 })
 
-test('a stream that comes back with the id of its last event is sent what it has missed', async ({ tenant }) => {
-  const { conversations } = tenant.sdk.conversations.v1
-  const first = await (async () => {
-    await using events = await followEvents(tenant)
+test.for(['the header', 'the query'])(
+  'a stream that comes back with the id of its last event in %s is sent what it has missed',
+  async (where, { tenant }) => {
+    const { conversations } = tenant.sdk.conversations.v1
+    const first = await (async () => {
+      await using events = await followEvents(tenant)
+      const { sid } = await conversations.create({})
+      return await events.next(about(sid))
+    })()
     const { sid } = await conversations.create({})
-    return await events.next(about(sid))
-  })()
-  const { sid } = await conversations.create({})
-  await using witness = await followEvents(tenant)
-  const { sid: later } = await conversations.create({})
-  await witness.next(about(later))
-  await using events = await followEvents(tenant, first.id)
-  const types: string[] = []
-  await events.next((event) => {
-    types.push(event.type)
-    return about(sid)(event)
-  })
-  await events.next(about(later))
-  expect(types).not.toContain('reset')
-})
+    await using witness = await followEvents(tenant)
+    const { sid: later } = await conversations.create({})
+    await witness.next(about(later))
+    await using events = await followEvents(tenant, where === 'the query' ? { query: first.id } : first.id)
+    const types: string[] = []
+    await events.next((event) => {
+      types.push(event.type)
+      return about(sid)(event)
+    })
+    await events.next(about(later))
+    expect(types).not.toContain('reset')
+  },
+)
 
 test.each(['', 'nonsense', '00-7', 'x'.repeat(5000), '-', '-1'])(
   'an id that is not known is answered by a reset: %s',
@@ -57,6 +60,9 @@ test.each(['', 'nonsense', '00-7', 'x'.repeat(5000), '-', '-1'])(
     await using server = await startServer()
     await using events = await followEvents(server, id)
     await events.next(isOfType('reset'))
+    if (id.length > 64) return
+    await using queried = await followEvents(server, { query: id })
+    await queried.next(isOfType('reset'))
   },
 )
 

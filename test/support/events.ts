@@ -13,11 +13,16 @@ export interface EventStream extends AsyncDisposable {
   readonly ended: Promise<void>
 }
 
-/** Follows `GET /admin/v1/events`. */
-export async function followEvents({ url }: { readonly url: string }, lastId?: string, token = adminToken): Promise<EventStream> {
+/** Follows `GET /admin/v1/events`. `last`: the id of an event, as a header or in the query. */
+export async function followEvents(
+  { url }: { readonly url: string },
+  last?: string | { readonly query: string },
+  token = adminToken,
+): Promise<EventStream> {
   const abort = new AbortController()
-  const response = await fetch(`${url}/admin/v1/events`, {
-    headers: { authorization: `Bearer ${token}`, ...(lastId !== undefined && { 'last-event-id': lastId }) },
+  const query = typeof last === 'object' ? `?${new URLSearchParams({ last_event_id: last.query })}` : ''
+  const response = await fetch(`${url}/admin/v1/events${query}`, {
+    headers: { authorization: `Bearer ${token}`, ...(typeof last === 'string' && { 'last-event-id': last }) },
     signal: abort.signal,
   })
   if (!response.ok || !response.body) throw new Error(`the stream was answered ${response.status}`)
