@@ -25,7 +25,7 @@ const shared_parts: readonly Part[] = ['load', 'chat', 'timers', 'deliveries', '
 export interface Options {
   readonly parts: ReadonlySet<Part>
   readonly rounds: number
-  /** Runs only the operations of the load, chat and clients parts whose name contains this. */
+  /** Runs only the operations of the load, chat, readers and clients parts whose name contains this. */
   readonly operation: string
   /** Conversations in the large database, messages in the deep conversation. */
   readonly rows: number
@@ -60,8 +60,8 @@ export const help = `npm run bench -- [options]
   --database URL   postgres://…: runs the bench for PostgreSQL in new databases on that server, as a user who may create
                    databases; postgres: on a server that the bench starts
   --only PARTS     comma-separated, of: ${parts.join(', ')}; by default all but moving
-  --operation TEXT load, chat and clients parts: only operations whose name contains this
-  --rounds N       rounds of the load, chat and clients parts (9; --quick: 2)
+  --operation TEXT load, chat, readers and clients parts: only operations whose name contains this
+  --rounds N       rounds of the load, chat, readers and clients parts (9; --quick: 2)
   --rows N         conversations in the large database, messages in the deep one (1000000,
                    with --database 100000 but for --only console; --quick: 10000); conversations of the moving part (20000;
                    --quick: 1000)

@@ -14,11 +14,12 @@ const rows = 1000
 const contestants = ['0', '1', '2'] as const
 type Name = (typeof contestants)[number]
 
-const workloads: readonly [string, Cell['workload']][] = [
-  ['page of 50', { verb: 'page' }],
-  ['page of 1,000', { verb: 'get', path: '/v1/Conversations?PageSize=1000' }],
-  ['fetch by sid, hot', { verb: 'fetch', by: 'sid', among: rows }],
-  ['update', { verb: 'update', among: rows }],
+/** With 8 connections one thread is asked for every page; with 64 the main thread reads those that find all threads busy. */
+const workloads: readonly [string, Cell['workload'], readonly number[]][] = [
+  ['page of 50', { verb: 'page' }, [8, 64]],
+  ['page of 1,000', { verb: 'get', path: '/v1/Conversations?PageSize=1000' }, [8, 64]],
+  ['fetch by sid, hot', { verb: 'fetch', by: 'sid', among: rows }, [64]],
+  ['update', { verb: 'update', among: rows }, [64]],
 ]
 
 /**
@@ -33,9 +34,11 @@ export async function readersPart(sink: Child<Sink>, options: Options, folder: s
   }
   const generator = await Child.start<object>(new URL('./load.ts', import.meta.url))
   const results = new Results()
-  const cells = workloads.flatMap(([operation, workload]) =>
-    contestants.map((contestant) => ({ operation, contestant, connections: 64, workload })),
-  )
+  const cells = workloads
+    .filter(([operation]) => operation.includes(options.operation))
+    .flatMap(([operation, workload, counts]) =>
+      counts.flatMap((connections) => contestants.map((contestant) => ({ operation, contestant, connections, workload }))),
+    )
   for (let round = -1; round < options.rounds; round++) {
     for (const cell of shuffled(cells)) {
       const sample = await burst(generator, field[cell.contestant], cell, burst_ms * options.scale)
@@ -45,19 +48,19 @@ export async function readersPart(sink: Child<Sink>, options: Options, folder: s
   }
   await generator.stop()
   for (const contestant of Object.values(field)) await contestant.stop()
-  const of = (operation: string, name: Name) => results.of(operation, 64, name)
-  const lines = cells.map(({ operation, contestant }) => {
-    const mine = of(operation, contestant)
+  const lines = cells.map(({ operation, contestant, connections }) => {
+    const of = (name: Name) => results.of(operation, connections, name)
+    const mine = of(contestant)
     const figures = (['requests_per_s', 'p50_ms', 'p99_ms', 'cpu_us', 'main_us', 'generator_us', 'generator_busy'] as const).map(
       (figure: keyof Sample) => median(mine.map((sample) => sample[figure])),
     )
-    const against = contestant === '0' ? '' : formatFigure(results.ratio(mine, of(operation, '0'), 'requests_per_s'))
-    return [operation, contestant, ...figures, against]
+    const against = contestant === '0' ? '' : formatFigure(results.ratio(mine, of('0'), 'requests_per_s'))
+    return [operation, String(connections), contestant, ...figures, against]
   })
-  console.log(heading('Reading threads (medians over rounds; 64 connections)'))
+  console.log(heading('Reading threads (medians over rounds)'))
   console.log(
     table(
-      ['operation', 'threads', 'req/s', 'p50 ms', 'p99 ms', 'CPU µs', 'of it main', 'generator µs', 'its cores', '× 0'],
+      ['operation', 'conns', 'threads', 'req/s', 'p50 ms', 'p99 ms', 'CPU µs', 'of it main', 'generator µs', 'its cores', '× 0'],
       lines,
     ),
   )
