@@ -31,7 +31,7 @@ import { Gateway } from './gateway/gateway.ts'
 import { announceUrl } from './installation/announcement.ts'
 import { type Installation, type OpenOptions, openInstallation } from './installation/open.ts'
 import { checkPorts, explainListenError, type Listener, listenersOf, mailListener } from './installation/ports.ts'
-import type { Worker } from './loop.ts'
+import { Loop, type Worker } from './loop.ts'
 import type { BucketTimeouts } from './media/bucket.ts'
 import { MediaCleanup } from './media/cleanup.ts'
 import { MediaExpiry } from './media/expiry.ts'
@@ -195,6 +195,7 @@ export async function start(config: Config, options: StartOptions = {}): Promise
       ...(config.testMode ? [] : [new MediaCleanup({ store, report: shared.onError })]),
       ...(clock ? [clock.worker] : []),
       ...(mirror ? [mirror] : []),
+      ...(readers ? [new Loop(() => readers.checkLog(), shared.onError)] : []),
     ]
     opened.push(
       () => Promise.all(workers.map((worker) => worker.stop())),

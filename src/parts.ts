@@ -1,3 +1,4 @@
+import { stat } from 'node:fs/promises'
 import { ActionLimits } from './api/action-limits.ts'
 import { Admission } from './api/admission.ts'
 import type { HostCheck } from './api/hosts.ts'
@@ -292,6 +293,8 @@ function committed<T>(
   return inSpan(span, () => write([traced(first), ...others.map(traced)]))
 }
 
+const sizeOf = ({ size }: { readonly size: number }) => size
+
 /** Starts the threads that read pages; null without any. */
 export async function startReaders(
   { config: { readWorkers: count }, installation: { database, vault, clock, log }, metrics }: Shared,
@@ -303,6 +306,7 @@ export async function startReaders(
   const { Readers } = await import('./readers/readers.ts')
   const readers = await Readers.start({
     ...{ count, file, vault, pageSecrets, clock },
+    logBytes: () => stat(`${file}-wal`).then(sizeOf, () => 0),
     failed: (err) => log.error({ err }, 'a read worker could not read a page, which the main thread reads'),
     ended: (err) => log.error({ err }, 'a read worker has ended: another one is started'),
   })

@@ -22,6 +22,13 @@ const maxPending = 8
 
 const restartMs = 1000
 
+/**
+ * SQLite can begin its write-ahead log anew only while nobody reads what is in it, and threads that read all the time leave no such moment.
+ * So while it is long and grows, they are asked for nothing.
+ */
+const maxLogBytes = 64 * 1024 * 1024
+const logCheckMs = 1000
+
 interface Pending {
   readonly here: () => Promise<string>
   readonly done: (page: Promise<string> | Uint8Array) => void
@@ -34,6 +41,8 @@ export interface ReadersOptions {
   readonly vault: Vault
   readonly pageSecrets: PageSecrets
   readonly clock: Clock
+  /** Returns how long the write-ahead log is, in bytes. */
+  readonly logBytes: () => Promise<number>
   /** Called with what went wrong in a thread. The page is read by the main thread then. */
   readonly failed: (error: Error) => void
   /** Called when a thread has ended by itself; another one is started. */
@@ -45,6 +54,8 @@ export class Readers implements PageReader {
   readonly #options: ReadersOptions
   readonly #threads = new Set<Thread>()
   readonly #restarts = new Set<NodeJS.Timeout>()
+  #logBytes = 0
+  #resting = false
   /** Before, a thread that ends fails the start. */
   #started = false
   #closing = false
@@ -75,10 +86,22 @@ export class Readers implements PageReader {
 
   page(call: Call, here: () => Promise<string>): Promise<string | Uint8Array> {
     const { resource, family, base, path, query } = call
-    const thread = needsDeadlines(call) ? undefined : this.#leastBusy()
+    const thread = this.#resting || needsDeadlines(call) ? undefined : this.#leastBusy()
     if (!thread) return here()
     const offset_ms = this.#options.clock.offset(path.account_sid)
     return thread.read({ resource: resource.name, family, base, path, query: query.text, offset_ms }, here)
+  }
+
+  /**
+   * Has the threads rest until the next time if the write-ahead log is long and has grown since the last. Returns when that is to be,
+   * in ms from now.
+   */
+  async checkLog(): Promise<number> {
+    const bytes = await this.#options.logBytes()
+    // Begun anew it keeps its length, so that length alone says nothing.
+    this.#resting = bytes > maxLogBytes && bytes > this.#logBytes
+    this.#logBytes = bytes
+    return logCheckMs
   }
 
   /** Waits for the pages in progress. */

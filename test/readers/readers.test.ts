@@ -4,11 +4,15 @@ import { Agent, request } from 'undici'
 import { expect, onTestFinished, test } from 'vitest'
 import { readConfig } from '../../src/config.ts'
 import { start } from '../../src/main.ts'
+import { emptyForm } from '../../src/model/form.ts'
+import { Readers } from '../../src/readers/readers.ts'
+import { conversations } from '../../src/resources/conversations/conversation.ts'
+import { Vault } from '../../src/vault.ts'
 import { registerBinding } from '../support/bindings.ts'
 import { officialOperations } from '../support/contract.ts'
 import { inspect, newDatabase } from '../support/databases.ts'
 import { families, openFamily } from '../support/family.ts'
-import { type FileServer, startFileServer } from '../support/file-server.ts'
+import { type FileServer, secretKey, startFileServer } from '../support/file-server.ts'
 import { serve } from '../support/process.ts'
 import { sdkFor } from '../support/sdk.ts'
 import { adminToken, auth_token, startServer, type TestServer } from '../support/server.ts'
@@ -311,6 +315,39 @@ test('what was answered before kill -9 is in the pages after it, and a signal en
   const list = await sdkFor(server, account_sid, auth_token).conversations.v1.conversations.list()
   expect(list.map(({ sid }) => sid)).toEqual(expect.arrayContaining(answered))
   expect(await server.end('SIGTERM')).toMatchObject({ code: 0, signal: null })
+})
+
+test('threads rest while the write-ahead log is long and grows', async () => {
+  await using place = await newDatabase()
+  await using server = await startServer({ ...place.config, secretKey })
+  const { database } = place.config
+  const vault = new Vault(secretKey)
+  let bytes = 0
+  const readers = await Readers.start({
+    count: 1,
+    file: database.engine === 'sqlite' ? database.file : '',
+    vault,
+    pageSecrets: vault.deriveAll('page tokens'),
+    clock: server.clock,
+    logBytes: async () => bytes,
+    failed: (error) => expect.fail(error.message),
+    ended: (error) => expect.fail(error.message),
+  })
+  const path = { account_sid: server.account_sid, service_sid: null, parents: [], key: null, text: '/Conversations' }
+  const rest = { base: server.url, query: emptyForm, body: emptyForm, webhooks: false }
+  const readBy = async () => {
+    const page = await readers.page({ resource: conversations, family: 'default', path, ...rest }, async () => 'here')
+    return typeof page === 'string' ? 'main' : 'thread'
+  }
+  const megabytes = [60, 70, 70, 70, 80, 90, 90, 10, 20]
+  const seen: string[] = []
+  for (const one of megabytes) {
+    bytes = one * 1024 * 1024
+    await readers.checkLog()
+    seen.push(await readBy())
+  }
+  await readers.close()
+  expect(seen).toEqual(['thread', 'main', 'thread', 'thread', 'main', 'main', 'thread', 'thread', 'thread'])
 })
 
 test('with PostgreSQL the setting is refused before anything is opened', async () => {
