@@ -52,13 +52,33 @@ export function rowsByNames<R>(table: Table, columns: readonly string[]): Shape<
   )
 }
 
-/** Inserts a row with these columns, each from the argument of the same name. */
+/** An insertion that has been compiled, and the names that it was asked for by. */
+interface Insertion {
+  readonly columns: readonly string[]
+  readonly query: Shape<Args, unknown>
+}
+
+const insertions = new Map<Table, Insertion[]>()
+
+/**
+ * Inserts a row with these columns, each from the argument of the same name. Known ones are found by comparing names, which are the same
+ * strings for rows of one origin: with `Object.keys`, 0.6 µs for the 28 columns of a conversation, against 1.4 for a key made of them all.
+ */
 export function insertRow(table: Table, columns: readonly string[]): Shape<Args, unknown> {
-  return once(
+  const known = insertions.get(table) ?? []
+  const found = known.find((one) => isSame(one.columns, columns))
+  if (found) return found.query
+  const query: Shape<Args, unknown> = once(
     `insert ${table} ${columns}`,
     (db, a) => db.insertInto(table).values(Object.fromEntries(columns.map((column) => [column, a[column]]))),
     { verb: 'insert', table, columns },
   )
+  insertions.set(table, [...known, { columns, query }])
+  return query
+}
+
+function isSame(some: readonly string[], others: readonly string[]): boolean {
+  return some.length === others.length && some.every((name, i) => name === others[i])
 }
 
 /** Inserts a whole row. Throws ConflictError when a row with one of its keys exists. */
