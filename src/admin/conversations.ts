@@ -234,7 +234,7 @@ async function readWithText(
     const { found: documents, next_before } = await findDocuments(
       read,
       { ...request, prefixes: [prefixOf('message')] },
-      { before, limit: textWindow },
+      { before, limit: textWindow, most: textWindow },
     )
     const sids = [...new Set(documents.flatMap(({ conversation_sid }) => conversation_sid ?? []))].filter((sid) => !seen.has(sid))
     const rows = await Promise.all(

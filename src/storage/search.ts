@@ -162,16 +162,16 @@ export interface SearchResult {
   readonly next_before: number | null
 }
 
-/** Returns the documents that match before an id, at most `limit` of them. */
+/** Returns the documents that match before an id, at most `limit` of them. `most`: how many are counted, at least those of the page. */
 export async function findDocuments(
   read: Pick<Reader, 'all'>,
   request: SearchRequest,
-  { before, limit }: { readonly before: number; readonly limit: number },
+  { before, limit, most = maxCounted + 1 }: { readonly before: number; readonly limit: number; readonly most?: number },
 ): Promise<SearchResult> {
   if (request.query.length === 0) return { found: [], total: 0, capped: false, next_before: null }
   const { account_sid = '', service_sid = '' } = request
   const terms = await withoutCommonPrefix(read, termsOf(request))
-  const args = { ...expressionsOf(terms), account_sid, service_sid, before, limit: maxCounted + 1 }
+  const args = { ...expressionsOf(terms), account_sid, service_sid, before, limit: most }
   const near = await read.all(amongLatest, args)
   const matching = near.filter(({ id }) => id !== null)
   const isAll = Number(near[0]?.scanned ?? 0) < latest
@@ -189,7 +189,7 @@ async function findByIndex(read: Pick<Reader, 'all'>, args: Args, limit: number)
   return {
     found: found.slice(0, limit),
     total: Math.min(found.length, maxCounted),
-    capped: found.length > maxCounted || end !== null,
+    capped: found.length === args.limit || end !== null,
     next_before: found.length < limit ? end : null,
   }
 }
