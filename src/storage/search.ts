@@ -78,7 +78,7 @@ const countWhole = shape<Pick<Args, 'fts5' | 'limit'>>()((db, a) =>
   ),
 )
 
-/** On PostgreSQL the last row has no SID where there are segments that were not asked: they are those before its id. */
+/** On PostgreSQL one row has no SID where there are segments that were not asked: they are those before its id. */
 type FoundRow = SearchHit | (Pick<SearchHit, 'id'> & { readonly sid: null })
 
 const byIndex = shape<Args>()((db, a) =>
@@ -89,7 +89,7 @@ const byIndex = shape<Args>()((db, a) =>
         from (select (select max(id) from search_documents where id < ${a.before}) >> 14 as newest,
           (select min(id) from search_documents) >> 14 as oldest) as extent
         cross join lateral search_segments(${a.segmented}, ${a.before}, ${a.limit}, newest, oldest, ${sql.lit(segments)}) as d
-        where d.sid is null or ${inScope(a)} order by d.id desc, d.sid`
+        where d.sid is null or ${inScope(a)}`
       : sql`select ${columnList} from search_words cross join search_documents as d on d.id = search_words.rowid
         where search_words match ${a.fts5} and search_words.rowid < ${a.before} and ${inScope(a)}
         order by search_words.rowid desc limit ${a.limit}`,
@@ -183,9 +183,10 @@ export async function findDocuments(
 
 async function findByIndex(read: Pick<Reader, 'all'>, args: Args, limit: number): Promise<SearchResult> {
   const rows = await read.all(byIndex, args)
-  const found = rows.filter((row) => row.sid !== null)
-  const last = rows.at(-1)
-  const end = last?.sid === null ? Number(last.id) : null
+  // A function gives its rows in order, but no query promises to keep it.
+  const found = rows.filter((row) => row.sid !== null).toSorted((a, b) => b.id - a.id)
+  const rest = rows.find((row) => row.sid === null)
+  const end = rest ? Number(rest.id) : null
   return {
     found: found.slice(0, limit),
     total: Math.min(found.length, maxCounted),
