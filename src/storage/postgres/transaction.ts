@@ -85,6 +85,8 @@ export class Transaction {
   readonly #unsent = new Map<string, readonly PendingQuery[]>()
   /** What plain queries have found, by table: until the transaction writes to it. */
   readonly #read = new Map<string, Map<string, Found>>()
+  #all: readonly Running[] = []
+  /** How many of them have not ended. */
   #running = 0
   /** How many rounds have begun. */
   #rounds = 0
@@ -123,6 +125,7 @@ export class Transaction {
         outcome: notRun,
       }),
     )
+    this.#all = running
     await new Promise<void>((resolve) => {
       this.#finished = resolve
       this.#running = running.length
@@ -193,7 +196,7 @@ export class Transaction {
           shape,
           args,
           lock,
-          after: [...one.after, ...others],
+          after: together(one.after, others),
           done: (rows: readonly R[], changed) => resolve({ rows, changed }),
           fail: (error) => {
             this.#fail(error)
@@ -238,8 +241,10 @@ export class Transaction {
       hold: async <A extends object, R>(query: Shape<A, R>, args: A, how: Hold) => {
         let name = 'sid' in args ? String(args.sid) : undefined
         for (;;) {
+          // Of a known row no query would tell: whoever waits here for others that wait, too, would do so for ever.
+          if (this.#failure) throw this.#failure
           const left = name === undefined ? undefined : this.#left.get(name)
-          if (left) one.after = [...one.after, ...left]
+          if (left) one.after = together(one.after, left)
           const known = this.#knownRow(name, query, args)
           // The known row was selected by a query of the same table, and so has its columns.
           const row = known ? (known.row as R) : (await lockedRows<R>(query, args, locks[how]))[0]
@@ -249,7 +254,7 @@ export class Transaction {
           await wait
           // It is read again where whoever had it meanwhile may have changed or removed it.
           if (wait || (!known && this.#left.has(name) && this.#left.get(name) !== left)) continue
-          if (how === 'change') one.after = [...one.after, ...(this.#leftByKeepers.get(name) ?? [])]
+          if (how === 'change') one.after = together(one.after, this.#leftByKeepers.get(name) ?? [])
           if (known) one.locked = Math.max(one.locked, known.locked)
           const { plain } = query
           if (how === 'change' && plain?.verb === 'select' && plain.columns) {
@@ -308,7 +313,7 @@ export class Transaction {
   #release(sid: string, one: Running): void {
     const held = this.#held.get(sid)
     held?.by.delete(one)
-    if (held?.how === 'keep') this.#leftByKeepers.set(sid, [...(this.#leftByKeepers.get(sid) ?? []), ...one.after])
+    if (held?.how === 'keep') this.#leftByKeepers.set(sid, together(this.#leftByKeepers.get(sid) ?? [], one.after))
     if (!held || held.by.size > 0) return
     this.#held.delete(sid)
     if (held.how === 'change') this.#left.set(sid, one.after)
@@ -359,11 +364,17 @@ export class Transaction {
     this.#rounds++
     const queries = this.#pending
     this.#pending = []
+    // What is issued from here on is sent in a later round, and so comes after all of these.
     this.#left.clear()
     this.#leftByKeepers.clear()
     this.#unsent.clear()
-    if (this.#failure) for (const query of queries) query.fail(this.#failure)
-    else await sendAll(this.#client, queries, this.#types)
+    for (const one of this.#all) one.after = []
+    try {
+      if (this.#failure) throw this.#failure
+      await sendAll(this.#client, queries, this.#types)
+    } catch (error) {
+      for (const query of queries) query.fail(errorOf(error))
+    }
     // A command that goes on issues its next query within this turn; one that does not waits for a row.
     setImmediate(() => {
       if (this.#pending.length > 0) return void this.#round()
@@ -378,6 +389,12 @@ export class Transaction {
     this.#fail(new ConflictError('commands wait for each other'))
     for (const { waiting } of this.#held.values()) for (const again of waiting.splice(0)) again()
   }
+}
+
+/** Returns the queries of both, each once: many that wait for one row hand on what they have been handed. */
+function together(some: readonly PendingQuery[], others: readonly PendingQuery[]): readonly PendingQuery[] {
+  if (some.length === 0) return others
+  return others.length === 0 ? some : [...new Set([...some, ...others])]
 }
 
 /** Returns the name of a row that no other row of any table has: its sid or id, or else the query that has found it. */
