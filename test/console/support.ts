@@ -89,6 +89,8 @@ export async function expectLooks(
     const visitor = await newVisitor(server, { width: 360, dark })
     const page = await visitor.open(pages[0]?.[0])
     await signIn(page)
+    // A page that is left at once takes the sign-in with it.
+    await page.locator('main.sign-in').waitFor({ state: 'detached' })
     for (const [path, ready, act] of pages) {
       await page.goto(`${server.url}/console${path}`)
       await page.getByText(ready).filter({ visible: true }).first().waitFor()
