@@ -11,11 +11,8 @@ import {
 import { useEffect } from 'react'
 import type { AuditFilters, BindingFilters } from './configuration.ts'
 import type { ErasureFilters } from './erasures.ts'
-import { Clock } from './pages/clock.tsx'
 import { Conversation } from './pages/conversation.tsx'
 import { Conversations } from './pages/conversations.tsx'
-import { Deliveries, OneDelivery } from './pages/deliveries.tsx'
-import { Search } from './pages/search.tsx'
 import { Empty, Loading, Problem } from './parts/basics.tsx'
 import { Frame } from './parts/frame.tsx'
 import { accounts, type ConversationFilters, type DeliveryFilters, placeOf, type SearchFilters, server } from './queries.ts'
@@ -45,6 +42,7 @@ const root = createRootRoute({
   ),
 })
 
+const deliveryPages = () => import('./pages/deliveries.tsx')
 const mailPages = () => import('./pages/mail.tsx')
 const privacyPages = () => import('./pages/privacy.tsx')
 const channelPages = () => import('./pages/channels.tsx')
@@ -69,10 +67,18 @@ const routes = [
     path: '/deliveries',
     validateSearch: (search): DeliveryFilters =>
       textsAmong(search, ['account', 'service', 'conversation', 'status', 'event', 'target', 'from', 'to', 'text']),
-    component: Deliveries,
+    component: lazyRouteComponent(deliveryPages, 'Deliveries'),
   }),
-  createRoute({ getParentRoute: () => root, path: '/deliveries/$id', component: OneDelivery }),
-  createRoute({ getParentRoute: () => root, path: '/clock', component: Clock }),
+  createRoute({
+    getParentRoute: () => root,
+    path: '/deliveries/$id',
+    component: lazyRouteComponent(deliveryPages, 'OneDelivery'),
+  }),
+  createRoute({
+    getParentRoute: () => root,
+    path: '/clock',
+    component: lazyRouteComponent(() => import('./pages/clock.tsx'), 'Clock'),
+  }),
   createRoute({
     getParentRoute: () => root,
     path: '/accounts/$account/channels',
@@ -201,7 +207,7 @@ const routes = [
     getParentRoute: () => root,
     path: '/search',
     validateSearch: (search): SearchFilters => textsAmong(search, ['q', 'type', 'account', 'service']),
-    component: Search,
+    component: lazyRouteComponent(() => import('./pages/search.tsx'), 'Search'),
   }),
 ] as const
 
