@@ -150,6 +150,23 @@ postgresOnly('a database that is away', () => {
     expect(await names(database)).toEqual(['a'])
   })
 
+  test('when the answer to a commit is lost, a write with a defect fails and those beside it are done, each once', async () => {
+    const place = await newDatabase()
+    onTestFinished(() => place.dispose())
+    await using proxy = await startProxy(place.env.PARLEY_DATABASE_URL)
+    const { database, failures } = await open({ database: { engine: 'postgres', url: proxy.url } })
+    const cut = proxy.cutAt('commit', 'after')
+    const kinds = Promise.all([
+      kindOf(database.write('put', row('a'))),
+      kindOf(database.write('trip', row('b'))),
+      kindOf(database.write('putOnce', row('c'))),
+    ])
+    await cut
+    expect(await kinds).toEqual(['done', 'serverError', 'done'])
+    expect(await names(database)).toEqual(['a', 'c'])
+    expect(failures.filter((error) => error instanceof StorageError).map(({ kind }) => kind)).toEqual(['serverError'])
+  })
+
   test('after one of its processes has crashed: a write is done if it is stored, though its number was given to another one', async () => {
     // What is written before the commit is lost.
     await using postgres = await startPostgres({ settings: { synchronous_commit: 'on', wal_writer_delay: '10s' } })

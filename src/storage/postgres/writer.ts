@@ -121,9 +121,14 @@ export class PostgresWriter {
     const outcomes = await this.#transaction(batch.map(({ job }) => job))
     this.#batches--
     this.#schedule()
+    this.#conclude(batch, outcomes)
+    await this.#resolveUnknown(batch, outcomes)
+  }
+
+  /** Settles what is done or refused, and runs the others again, alone. */
+  #conclude(batch: readonly PendingWrite[], outcomes: readonly Outcome[]): void {
     void this.#settle(batch, outcomes)
     for (const [i, pending] of batch.entries()) if (outcomes[i]?.kind === 'undone') this.#runAlone(pending)
-    await this.#resolveUnknown(batch, outcomes)
   }
 
   /** Gives up writes that have been queued past their deadline, instead of letting them wait for the database as well. */
@@ -142,11 +147,9 @@ export class PostgresWriter {
 
   async #nextAlone(): Promise<void> {
     if (this.#runningAlone >= maxAlone) return
-    const [pending] = this.#inTime(this.#alone.splice(0, 1))
-    if (!pending) {
-      if (this.#alone.length > 0) void this.#nextAlone()
-      return
-    }
+    let pending: PendingWrite | undefined
+    while (!pending && this.#alone.length > 0) [pending] = this.#inTime(this.#alone.splice(0, 1))
+    if (!pending) return
     this.#runningAlone++
     const outcomes = await this.#transaction([pending.job])
     this.#runningAlone--
@@ -196,7 +199,7 @@ export class PostgresWriter {
     if (outcome?.kind !== 'unknown') return
     const { error } = outcome
     const status = await this.#statusOf(error.id)
-    if (status === 'committed') return this.#settle(batch, error.ifCommitted)
+    if (status === 'committed') return this.#conclude(batch, error.ifCommitted)
     if (status === 'aborted') {
       for (const pending of batch) this.#retry(pending, errorOf(error.cause))
       return
