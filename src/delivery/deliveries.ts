@@ -345,9 +345,10 @@ export class Deliveries<Report> implements Worker {
         const attempted = await attemptDelivery(this.#options, current, this.#givingUp.signal)
         if (!attempted) break
         const { row, report } = attempted
+        const before = current
         current = row
         next = this.#nextAttempt(row)
-        this.#record(queue, row, report)
+        this.#record(queue, row, before, report)
       } catch (error) {
         this.#options.failed(error)
         if (error instanceof ApiError && error.kind === 'unavailable') {
@@ -357,7 +358,7 @@ export class Deliveries<Report> implements Worker {
           // A defect would only be met again. Of a kind that this version does not have there is no handler.
           const handler: DeliveryHandler<Report> | undefined = this.#options.handlers[current.kind]
           current = withFailure(current, 'internal error', this.#now(row))
-          this.#record(queue, current, handler?.failure)
+          this.#record(queue, current, current, handler?.failure)
         }
       }
     }
@@ -389,8 +390,8 @@ export class Deliveries<Report> implements Worker {
     queue.waiting++
   }
 
-  #record(queue: Queue, row: DeliveryRow, report?: Report): void {
-    this.#recorder.add(row, report, () => {
+  #record(queue: Queue, row: DeliveryRow, before: DeliveryRow, report?: Report): void {
+    this.#recorder.add(row, before, report, () => {
       if (row.status === 'pending') return
       if (queue.loading) queue.recorded.push(row.id)
       else queue.loaded.delete(row.id)

@@ -25,12 +25,31 @@ const key = ['service_sid', 'id'] as const
 const recorded = ['status', 'due', 'attempts', 'date_finished', 'responses'] as const
 
 export type DeliveryResult<Report = unknown> = Pick<DeliveryRow, (typeof key)[number] | (typeof recorded)[number]> & {
+  /** What its sender knew of earlier responses. */
+  readonly responses_before: string | null
   /** The handler's report on the last attempt. */
   readonly report?: Report
 }
 
 const recordedRow = updateRow('deliveries', key, recorded)
 const byKey = rowsBy('deliveries', key)
+
+/** As `recordedRow`. Responses that were erased during the attempt do not come back with what its sender knows of them. */
+const recordedOnce = shape<DeliveryResult>()((db, a) =>
+  db
+    .updateTable('deliveries')
+    .set({
+      status: a.status,
+      due: a.due,
+      attempts: a.attempts,
+      date_finished: a.date_finished,
+      responses: sql<
+        string | null
+      >`case when responses is not distinct from ${a.responses_before} then ${a.responses} else responses end`,
+    })
+    .where('service_sid', '=', a.service_sid)
+    .where('id', '=', a.id),
+)
 
 interface DropRequest {
   readonly slot: number
@@ -58,8 +77,14 @@ export function deliveryCommands<Report>(settle: Settle<Report>, failure: Report
   return {
     async recordDeliveries(tx: Tx, results: readonly DeliveryResult<Report>[]): Promise<void> {
       // Several results of one delivery accumulate while the database is unavailable: the last one counts.
-      const last = new Map(results.map((result) => [result.id, result]))
-      await Promise.all([...last.values()].map((result) => tx.run(recordedRow, { ...result })))
+      const last = new Map<string, DeliveryResult<Report>>()
+      for (const result of results) {
+        const { responses_before } = last.get(result.id) ?? result
+        last.set(result.id, { ...result, responses_before })
+      }
+      await Promise.all(
+        [...last.values()].map((result) => tx.run(result.responses_before === null ? recordedRow : recordedOnce, { ...result })),
+      )
       const reported = await Promise.all(
         results.flatMap(({ service_sid, id, report, date_finished }) =>
           report === undefined ? [] : [tx.one(byKey, { service_sid, id }).then((row) => row && { row, report, date_finished })],

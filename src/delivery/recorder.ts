@@ -31,10 +31,13 @@ export class Recorder<Report> {
     return this.#recording
   }
 
-  /** Records a delivery as it is after an attempt. Calls `recorded` once it is on disk. */
-  add(row: DeliveryRow, report: Report | undefined, recorded: () => void): void {
+  /** Records a delivery as it is after an attempt; `before`: as it was. Calls `recorded` once it is on disk. */
+  add(row: DeliveryRow, before: Pick<DeliveryRow, 'responses'>, report: Report | undefined, recorded: () => void): void {
     const { service_sid, id, status, due, attempts, date_finished, responses } = row
-    const result = { service_sid, id, status, due, attempts, date_finished, responses, ...(report !== undefined && { report }) }
+    const result = {
+      ...{ service_sid, id, status, due, attempts, date_finished, responses, responses_before: before.responses },
+      ...(report !== undefined && { report }),
+    }
     this.#results.push({ result, recorded })
     this.#recording ??= this.#write().finally(() => {
       this.#recording = undefined

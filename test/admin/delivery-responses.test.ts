@@ -1,8 +1,9 @@
 import { expect } from 'vitest'
 import { erase } from '../privacy/scene.ts'
 import { ask } from '../support/admin.ts'
-import { testWithRows as test } from '../support/fixtures.ts'
-import { enabled, log, settled } from '../support/hooked.ts'
+import { startFileServer } from '../support/file-server.ts'
+import { testWithRows as test, testOn } from '../support/fixtures.ts'
+import { enabled, gate, log, settled } from '../support/hooked.ts'
 
 test('a delivery shows its request, and what was responded to each attempt', async ({ tenant, catcher, server }) => {
   const v1 = tenant.sdk.conversations.v1
@@ -90,4 +91,33 @@ test('an erasure takes what was responded about the person', async ({ tenant, ca
   const done = await erase(tenant, { address: '+15550001111' })
   expect(done.counts).toMatchObject({ responses: 2 })
   expect(await bodies()).toEqual({ Hers: null, Other: null, Unrelated: 'Miss Smith' })
+})
+
+const testWithRetries = testOn(() => startFileServer({ webhookRetries: 1 }))
+
+testWithRetries('what was erased during an attempt does not come back with its result', async ({ tenant, catcher }) => {
+  const v1 = tenant.sdk.conversations.v1
+  using held = gate()
+  let asked = 0
+  catcher.reply(() => {
+    asked++
+    return asked === 1 ? { status: 503, body: 'Call +15550001111, please' } : { delayUntil: held.opened }
+  })
+  await v1.configuration.webhooks().update({ postWebhookUrl: catcher.url(), filters: ['onConversationAdded'] })
+  const { sid } = await v1.conversations.create({ ...enabled })
+  await v1.conversations(sid).participants.create({
+    'messagingBinding.address': '+15550001111',
+    'messagingBinding.proxyAddress': '+15550002222',
+  })
+  const attempts = async () => {
+    const [{ id = '' } = {}] = await log(tenant)
+    return (await tenant.admin('GET', `/deliveries/${id}`)).attempts
+  }
+  await expect.poll(attempts).toMatchObject([{ response_body: 'Call +15550001111, please' }])
+  await tenant.advance('PT10S')
+  await expect.poll(() => asked).toBe(2)
+  expect((await erase(tenant, { address: '+15550001111' })).counts).toMatchObject({ responses: 1 })
+  held.open()
+  await settled(tenant)
+  expect(await attempts()).toMatchObject([{ status: 503, response_body: null, response_headers: null }, {}])
 })
