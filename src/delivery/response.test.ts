@@ -33,8 +33,14 @@ test('what may let somebody in is hidden', () => {
     'x-auth-token': 'secret-3',
     'x-api-key': 'secret-4',
     'proxy-authorization': 'secret-5',
+    'x-key': 'secret-7',
+    'x-auth': 'secret-8',
+    'x-jwt-assertion': 'secret-9',
     location: 'https://ann:secret-6@example.com/a?b=c@d',
+    'content-location': 'https://example.com/a?page=2&access_token=secret-10&Code=secret-11#id_token=secret-12',
+    link: '<https:\\\\ann:secret-13@example.com/?sig=secret-14>; rel="next"',
     'content-type': 'text/plain',
+    'x-error-code': '17',
   }
   const response = kept({ headers })
   expect(JSON.stringify(response)).not.toContain('secret')
@@ -44,8 +50,14 @@ test('what may let somebody in is hidden', () => {
     ['x-auth-token', '(hidden)'],
     ['x-api-key', '(hidden)'],
     ['proxy-authorization', '(hidden)'],
+    ['x-key', '(hidden)'],
+    ['x-auth', '(hidden)'],
+    ['x-jwt-assertion', '(hidden)'],
     ['location', 'https://example.com/a?b=c@d'],
+    ['content-location', 'https://example.com/a?page=2&access_token=(hidden)&Code=(hidden)#id_token=(hidden)'],
+    ['link', '<https://example.com/?sig=(hidden)>; rel="next"'],
     ['content-type', 'text/plain'],
+    ['x-error-code', '17'],
   ])
 })
 

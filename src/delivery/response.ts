@@ -18,7 +18,10 @@ const maxHeaderBytes = 4096
 const maxBodyBytes = 8192
 
 /** Headers whose values let somebody in, or may do. */
-const secret = /cookie|authorization|authentication|token|secret|passw|api-?key|session|signature|credential/
+const secret =
+  /cookie|authorization|authentication|token|secret|passw|(?:api|access|private)[-_]?key|^x-key$|session|signature|credential|(?:^|[-_])(?:auth|csrf|jwt|otp|pass|pwd|xsrf)(?:[-_]|$)/i
+/** The same of parameters of the URLs in headers, besides. */
+const secretParameter = /^(?:code|key|sig|state|ticket)$/i
 /** In place of the value of a header. */
 export const hidden = '(hidden)'
 
@@ -58,8 +61,12 @@ function pairsOf(headers: IncomingHttpHeaders): (readonly [string, string])[] {
 
 function shown(name: string, value: string): string {
   if (secret.test(name)) return hidden
-  // An address may have a user name and a password in it.
-  return value.replaceAll(/\/\/[^/?#\s]*@/g, '//')
+  // An address may have a user name and a password in it, or what stands for them among its parameters.
+  return value
+    .replaceAll(/[/\\]{2}[^/\\?#\s]*@/g, '//')
+    .replaceAll(/([?&#;])([^?&#;=\s]+)=[^?&#;\s<>"',]+/g, (all, before, key) =>
+      secret.test(key) || secretParameter.test(key) ? `${before}${key}=${hidden}` : all,
+    )
 }
 
 /** Returns the first headers, as far as there is room for them. */
