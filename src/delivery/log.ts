@@ -194,6 +194,8 @@ export async function readLog(read: Reader, request: LogRequest): Promise<LogPag
   const { service_sid, subject_sid, accounts, before, limit, since, until, text } = request
   const { account_sid = '', status = '', event_type = '', target_sid = '' } = request
   const none: LogPage = { rows: [], next_before: null, stopped_early: false }
+  // How soon a page ends, and where the next one begins, would tell of another's deliveries.
+  if (accounts && account_sid !== '' && !accounts.has(account_sid)) return none
   let service = service_sid
   if (subject_sid !== undefined) service ??= (await read.one(serviceOfSubject, { subject_sid }))?.service_sid
   if (subject_sid !== undefined && service === undefined) return none

@@ -1,5 +1,6 @@
 import { expect } from 'vitest'
 import type { DeliveryRow } from '../../src/storage/schema.ts'
+import { ask } from '../support/admin.ts'
 import { testWithRows as test } from '../support/fixtures.ts'
 import { enabled, settled } from '../support/hooked.ts'
 import { adminToken } from '../support/server.ts'
@@ -159,4 +160,9 @@ test('a page that has looked at enough says so, and the next one goes on', async
   }
   expect(pages.map(({ stopped_early }) => stopped_early)).toEqual([true, true, true, false])
   expect(pages.flatMap(({ deliveries }) => deliveries.map(({ id }) => id))).toEqual([idAt(later - minute)])
+  // Who has not the account learns nothing by it: neither that there was much to look at, nor an id from which to go on.
+  const other = { name: 'Of another account', role: 'viewer', accounts: [server.account_sid] }
+  const { token } = (await ask(server, 'POST', '/operators', other)).body
+  const { body } = await ask(server, 'GET', `/deliveries?account_sid=${tenant.account_sid}`, undefined, token)
+  expect(body).toEqual({ deliveries: [], next_before: null, stopped_early: false })
 })
