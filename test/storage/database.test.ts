@@ -381,6 +381,19 @@ describe('migrations', () => {
       expect(await Promise.all(reads)).toEqual(['before', 'after'])
     })
 
+    test('a command that is refused while it does several things leaves nothing of any, and keeps no row from others', async () => {
+      const { database, failures } = await opened()
+      await database.write('startCount', { sid: 'a', service_sid: 'of a' })
+      const kinds = await Promise.all([
+        database.write('refuseMeanwhile', { sid: 'a', ...row('left behind') }).catch((error: ApiError) => error.kind),
+        database.write('countLate', null),
+        database.write('countUp', { sid: 'a', by: 'sid', way: 'plain' }),
+      ])
+      expect(kinds).toEqual(['notFound', 0, 1])
+      expect(await names(database)).toEqual([])
+      expect(failures).toEqual([])
+    })
+
     test('of twenty that open one new database at once all get it, and it is whole', async () => {
       const place = await placed({ untouched: true })
       const opened = await Promise.all(Array.from({ length: 20 }, () => open(place)))

@@ -163,6 +163,21 @@ export const commands = {
     return (await tx.all(everything, {})).length
   },
 
+  /** Is refused while something else that it does goes on: locks a row and writes. */
+  async refuseMeanwhile(tx: Tx, { sid, ...row }: Put & { readonly sid: string }): Promise<void> {
+    const refused = async () => {
+      await tx.one(byName, { name: 'nobody' })
+      throw refuse('notFound', { path: '/' })
+    }
+    const others = async () => {
+      await tx.one(byName, { name: 'nobody' })
+      await tx.hold(removalBySid, { sid }, 'change')
+      await roundTrips(tx)
+      await put(tx, row)
+    }
+    await Promise.all([refused(), others()])
+  },
+
   /** Takes the whole writer thread down, as running out of memory would. */
   async breakDown(_tx: Tx, _input: null): Promise<void> {
     setImmediate(() => {

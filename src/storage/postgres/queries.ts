@@ -53,7 +53,8 @@ export async function sendAll(client: ClientBase, queries: readonly PendingQuery
     const key = `${query.shape.id}${query.kind}${query.lock}`
     const found = open.get(key)
     // Of those sent earlier there is no place: they have been executed.
-    const behind = Math.max(-1, ...(query.after ?? []).map((earlier) => places.get(earlier) ?? -1))
+    let behind = -1
+    for (const earlier of query.after ?? []) behind = Math.max(behind, places.get(earlier) ?? -1)
     if (found && found.at > behind && found.group.length < maxMerged && !query.alone) {
       found.group.push(query)
       places.set(query, found.at)

@@ -36,6 +36,8 @@ interface Running {
   /** The round in which it has last locked a row in the database: what was read until then may be older than the lock. */
   locked: number
   outcome: Outcome
+  /** What it has left behind asks for nothing more: of several things that it did at a time, one has made it fail. */
+  ended: boolean
 }
 
 /** A row, the table it is in, and the round in which it was locked. */
@@ -52,6 +54,13 @@ interface Found {
 }
 
 type Values = Readonly<Record<string, unknown>>
+
+/** What was left of a row by the last command that has held it for a change. */
+interface Left {
+  /** The round in which its last writes are sent: what is read in that round may be older than they are, if it does not come after them. */
+  readonly round: number
+  readonly writes: readonly PendingQuery[]
+}
 
 /** The lock on a row among the commands of one transaction. */
 interface Held {
@@ -75,12 +84,14 @@ export class Transaction {
   readonly #held = new Map<string, Held>()
   #pending: PendingQuery[] = []
   #scheduled = false
-  /** Writes to be sent of the commands that have released a row, by its name: whoever locks it next comes after them. */
-  readonly #left = new Map<string, readonly PendingQuery[]>()
-  /** The same of those that have kept it from changing: whoever changes it next comes after them. */
+  /** Of rows that have been released, by their names: whoever locks one next comes after what is still to be written. */
+  readonly #left = new Map<string, Left>()
+  /** Writes to be sent of those that have kept a row from changing: whoever changes it next comes after them. */
   readonly #leftByKeepers = new Map<string, readonly PendingQuery[]>()
   /** Rows that are locked against all other transactions, as the writes of this one leave them, by SID. */
   readonly #known = new Map<string, KnownRow>()
+  /** How often they have been forgotten: a row that was read before is not known after. */
+  #forgotten = 0
   /** Writes to be sent, by their table. */
   readonly #unsent = new Map<string, readonly PendingQuery[]>()
   /** What plain queries have found, by table: until the transaction writes to it. */
@@ -123,6 +134,7 @@ export class Transaction {
         written: false,
         locked: 0,
         outcome: notRun,
+        ended: false,
       }),
     )
     this.#all = running
@@ -153,6 +165,7 @@ export class Transaction {
       // A command that has not written has nothing to undo: the others go on.
       if (one.written || one.writing > 0) this.#fail(errorOf(error))
     }
+    one.ended = true
     for (const sid of one.holds) this.#release(sid, one)
     this.#running--
     // Writes that nobody waits for may still have to be sent.
@@ -191,6 +204,7 @@ export class Transaction {
       others: readonly PendingQuery[] = [],
     ) =>
       new Promise<{ rows: readonly R[]; changed: number }>((resolve, reject) => {
+        refuseEnded(one)
         this.#enqueue({
           kind,
           shape,
@@ -243,27 +257,33 @@ export class Transaction {
         for (;;) {
           // Of a known row no query would tell: whoever waits here for others that wait, too, would do so for ever.
           if (this.#failure) throw this.#failure
+          refuseEnded(one)
+          const next = this.#rounds + 1
           const left = name === undefined ? undefined : this.#left.get(name)
-          if (left) one.after = together(one.after, left)
+          if (left?.round === next) one.after = together(one.after, left.writes)
+          const forgotten = this.#forgotten
           const known = this.#knownRow(name, query, args)
           // The known row was selected by a query of the same table, and so has its columns.
           const row = known ? (known.row as R) : (await lockedRows<R>(query, args, locks[how]))[0]
           if (!row) return undefined
+          refuseEnded(one)
           name = nameOf(row, query, args)
           const wait = this.#hold(name, one, how)
           await wait
           // It is read again where whoever had it meanwhile may have changed or removed it.
-          if (wait || (!known && this.#left.has(name) && this.#left.get(name) !== left)) continue
+          const released = this.#left.get(name)
+          if (wait || (!known && released && released !== left && released.round >= next)) continue
           if (how === 'change') one.after = together(one.after, this.#leftByKeepers.get(name) ?? [])
           if (known) one.locked = Math.max(one.locked, known.locked)
           const { plain } = query
-          if (how === 'change' && plain?.verb === 'select' && plain.columns) {
+          if (how === 'change' && plain?.verb === 'select' && plain.columns && forgotten === this.#forgotten) {
             this.#known.set(name, { table: plain.table, row, locked: known?.locked ?? one.locked })
           }
           return row
         }
       },
       must: async (query, args) => {
+        refuseEnded(one)
         one.written = true
         this.#learn(query, args)
         const write: PendingQuery = {
@@ -282,6 +302,7 @@ export class Transaction {
         this.#enqueue(write)
       },
       run: async (query, args) => {
+        refuseEnded(one)
         one.writing++
         // What is read while it is on its way may be of before or after it.
         this.#forget()
@@ -314,10 +335,11 @@ export class Transaction {
     const held = this.#held.get(sid)
     held?.by.delete(one)
     if (held?.how === 'keep') this.#leftByKeepers.set(sid, together(this.#leftByKeepers.get(sid) ?? [], one.after))
-    if (!held || held.by.size > 0) return
-    this.#held.delete(sid)
-    if (held.how === 'change') this.#left.set(sid, one.after)
-    for (const again of held.waiting) again()
+    // The last of those who keep it may itself wait for changing it.
+    if (!held || held.by.size > 1) return
+    if (held.by.size === 0) this.#held.delete(sid)
+    if (held.how === 'change') this.#left.set(sid, { round: this.#rounds + (one.after.length > 0 ? 1 : 0), writes: one.after })
+    for (const again of held.waiting.splice(0)) again()
   }
 
   /** Returns the row of this name, if it is known and the query would find it. */
@@ -346,6 +368,7 @@ export class Transaction {
   }
 
   #forget(): void {
+    this.#forgotten++
     this.#known.clear()
     this.#read.clear()
   }
@@ -365,7 +388,6 @@ export class Transaction {
     const queries = this.#pending
     this.#pending = []
     // What is issued from here on is sent in a later round, and so comes after all of these.
-    this.#left.clear()
     this.#leftByKeepers.clear()
     this.#unsent.clear()
     for (const one of this.#all) one.after = []
@@ -375,20 +397,35 @@ export class Transaction {
     } catch (error) {
       for (const query of queries) query.fail(errorOf(error))
     }
-    // A command that goes on issues its next query within this turn; one that does not waits for a row.
-    setImmediate(() => {
-      if (this.#pending.length > 0) return void this.#round()
-      this.#scheduled = false
-      if (this.#running > 0) this.#endWaiting()
-      else this.#finished()
-    })
+    setImmediate(() => this.#next())
   }
 
-  /** No command issues a query, and those still pending wait for each other: all are undone, to be run one by one. */
-  #endWaiting(): void {
-    this.#fail(new ConflictError('commands wait for each other'))
-    for (const { waiting } of this.#held.values()) for (const again of waiting.splice(0)) again()
+  /** A command that goes on has issued its next query within this turn; one that has not waits for a row. */
+  #next(): void {
+    if (this.#pending.length > 0) return void this.#round()
+    if (this.#running > 0 && this.#endWaiting()) return void setImmediate(() => this.#next())
+    this.#scheduled = false
+    if (this.#running > 0) {
+      this.#fail(new Error('a command waits for something else than the database'))
+      for (const one of this.#all) one.ended = true
+    }
+    this.#finished()
   }
+
+  /**
+   * No command issues a query, and those still pending wait for each other: all are undone, to be run one by one. Returns false if nobody
+   * waits for a row.
+   */
+  #endWaiting(): boolean {
+    const waiting = [...this.#held.values()].flatMap((held) => held.waiting.splice(0))
+    if (waiting.length > 0) this.#fail(new ConflictError('commands wait for each other'))
+    for (const again of waiting) again()
+    return waiting.length > 0
+  }
+}
+
+function refuseEnded({ ended }: Running): void {
+  if (ended) throw new Error('the command has ended')
 }
 
 /** Returns the queries of both, each once: many that wait for one row hand on what they have been handed. */
