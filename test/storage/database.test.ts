@@ -267,6 +267,19 @@ describe('writing', () => {
     await database.close()
     await expect(names(database)).rejects.toThrow()
   })
+
+  test('a command that is refused while it does several things leaves nothing of any, and keeps no row from others', async () => {
+    const { database, failures } = await opened()
+    await database.write('startCount', { sid: 'a', service_sid: 'of a' })
+    const kinds = await Promise.all([
+      database.write('refuseMeanwhile', { sid: 'a', ...row('left behind') }).catch((error: ApiError) => error.kind),
+      database.write('countLate', null),
+      database.write('countUp', { sid: 'a', by: 'sid', way: 'plain' }),
+    ])
+    expect(kinds).toEqual(['notFound', 0, 1])
+    expect(await names(database)).toEqual([])
+    expect(failures).toEqual([])
+  })
 })
 
 describe('through the whole server', () => {
@@ -379,19 +392,6 @@ describe('migrations', () => {
       await expect.poll(async () => (await other.query(waiting)).rowCount).toBe(1)
       await other.query(`update installation set value = 'after' where name = 'n'; commit`)
       expect(await Promise.all(reads)).toEqual(['before', 'after'])
-    })
-
-    test('a command that is refused while it does several things leaves nothing of any, and keeps no row from others', async () => {
-      const { database, failures } = await opened()
-      await database.write('startCount', { sid: 'a', service_sid: 'of a' })
-      const kinds = await Promise.all([
-        database.write('refuseMeanwhile', { sid: 'a', ...row('left behind') }).catch((error: ApiError) => error.kind),
-        database.write('countLate', null),
-        database.write('countUp', { sid: 'a', by: 'sid', way: 'plain' }),
-      ])
-      expect(kinds).toEqual(['notFound', 0, 1])
-      expect(await names(database)).toEqual([])
-      expect(failures).toEqual([])
     })
 
     test('of twenty that open one new database at once all get it, and it is whole', async () => {

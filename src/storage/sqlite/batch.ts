@@ -107,16 +107,23 @@ export class BatchRunner {
   async #attempt(job: Job): Promise<Outcome> {
     const notices: Notice[] = []
     let written = false
+    let ended = false
+    /** Of several things that a command does at a time, one may have made it fail: what the others ask for would be of the next command. */
+    const statements = () => {
+      if (ended) throw new Error('the command has ended')
+      return this.#statements
+    }
     const run: Tx['run'] = async (query, args) => {
+      const own = statements()
       written = true
-      return this.#statements.run(query, args)
+      return own.run(query, args)
     }
     const tx: Tx = {
-      one: async (query, args) => this.#statements.one(query, args),
-      all: async (query, args) => this.#statements.all(query, args),
+      one: async (query, args) => statements().one(query, args),
+      all: async (query, args) => statements().all(query, args),
       // This thread is the only writer: nothing changes while the transaction is open.
-      hold: async (query, args) => this.#statements.one(query, args),
-      claim: async (query, args) => this.#statements.all(query, args),
+      hold: async (query, args) => statements().one(query, args),
+      claim: async (query, args) => statements().all(query, args),
       slots: onlySlot.count,
       searchable: this.#searchable,
       run,
@@ -134,6 +141,8 @@ export class BatchRunner {
     } catch (error) {
       if (written || !(error instanceof ApiError)) throw error
       return asOutcome(error)
+    } finally {
+      ended = true
     }
   }
 }
