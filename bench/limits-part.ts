@@ -1,11 +1,11 @@
-import { Child } from './child.ts'
+import type { Child } from './child.ts'
 import { formatFigure, median } from './figures.ts'
 import type { Options } from './options.ts'
 import { startParley } from './parley.ts'
 import { atLeast, type Goal, heading, table } from './report.ts'
-import { Results, shuffled } from './results.ts'
-import { burst, type Cell, type Contestant } from './rounds.ts'
+import { type Cell, type Contestant, ofParley } from './rounds.ts'
 import type { Sink } from './sink.ts'
+import { inTurns } from './turns.ts'
 
 const burst_ms = 600
 const rows = 1000
@@ -42,20 +42,10 @@ export async function limitsPart(sink: Child<Sink>, options: Options, folder: st
     limited: await start('limited', sink.ready, options, folder),
     logged: await start('logged', sink.ready, options, folder),
   }
-  const generator = await Child.start<object>(new URL('./load.ts', import.meta.url))
-  const results = new Results()
   const cells = workloads.flatMap(([operation, workload]) =>
     (Object.keys(contestants) as Name[]).map((contestant) => ({ operation, contestant, connections: 64, workload })),
   )
-  for (let round = -1; round < options.rounds; round++) {
-    for (const cell of shuffled(cells)) {
-      const sample = await burst(generator, field[cell.contestant], cell, burst_ms * options.scale)
-      if (round >= 0) results.add(cell, sample)
-    }
-    console.error(round < 0 ? 'limits: warm' : `limits: round ${round + 1} of ${options.rounds}`)
-  }
-  await generator.stop()
-  for (const contestant of Object.values(field)) await contestant.stop()
+  const results = await inTurns('limits', field, cells, options, burst_ms)
   const of = (operation: string, name: Name) => results.of(operation, 64, name)
   console.log(heading('Limits and log: what they cost (medians over rounds)'))
   console.log(
@@ -86,16 +76,5 @@ export async function limitsPart(sink: Child<Sink>, options: Options, folder: st
 async function start(name: Name, sink: Sink, options: Options, folder: string): Promise<Contestant> {
   const path = `${folder}/limits-${name}.db`
   const parley = await startParley({ path, rows, sink, profile: options.profile, settings: contestants[name] })
-  const { ports, population, file } = parley
-  return {
-    ports,
-    population,
-    parley,
-    usage: () => parley.usage(),
-    trim: async () => {
-      file.deleteConversationsAfter(population.rows)
-      file.deleteDeliveries()
-    },
-    stop: () => parley.stop(),
-  }
+  return ofParley(parley, true)
 }

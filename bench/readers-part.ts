@@ -1,11 +1,11 @@
-import { Child } from './child.ts'
+import type { Child } from './child.ts'
 import { formatFigure, median } from './figures.ts'
 import type { Options } from './options.ts'
 import { startParley } from './parley.ts'
 import { type Goal, heading, table } from './report.ts'
-import { Results, shuffled } from './results.ts'
-import { burst, type Cell, type Contestant, type Sample } from './rounds.ts'
+import { type Cell, type Contestant, ofParley, type Sample } from './rounds.ts'
 import type { Sink } from './sink.ts'
+import { inTurns } from './turns.ts'
 
 const burst_ms = 800
 const rows = 1000
@@ -32,22 +32,12 @@ export async function readersPart(sink: Child<Sink>, options: Options, folder: s
     1: await start('1', sink.ready, options, folder),
     2: await start('2', sink.ready, options, folder),
   }
-  const generator = await Child.start<object>(new URL('./load.ts', import.meta.url))
-  const results = new Results()
   const cells = workloads
     .filter(([operation]) => operation.includes(options.operation))
     .flatMap(([operation, workload, counts]) =>
       counts.flatMap((connections) => contestants.map((contestant) => ({ operation, contestant, connections, workload }))),
     )
-  for (let round = -1; round < options.rounds; round++) {
-    for (const cell of shuffled(cells)) {
-      const sample = await burst(generator, field[cell.contestant], cell, burst_ms * options.scale)
-      if (round >= 0) results.add(cell, sample)
-    }
-    console.error(round < 0 ? 'readers: warm' : `readers: round ${round + 1} of ${options.rounds}`)
-  }
-  await generator.stop()
-  for (const contestant of Object.values(field)) await contestant.stop()
+  const results = await inTurns('readers', field, cells, options, burst_ms)
   const lines = cells.map(({ operation, contestant, connections }) => {
     const of = (name: Name) => results.of(operation, connections, name)
     const mine = of(contestant)
@@ -72,13 +62,5 @@ export async function readersPart(sink: Child<Sink>, options: Options, folder: s
 async function start(name: Name, sink: Sink, options: Options, folder: string): Promise<Contestant> {
   const settings = { PARLEY_READ_WORKERS: name }
   const parley = await startParley({ path: `${folder}/readers-${name}.db`, rows, sink, profile: options.profile, settings })
-  const { ports, population, file } = parley
-  return {
-    ports,
-    population,
-    parley,
-    usage: () => parley.usage(),
-    trim: async () => file.deleteDeliveries(),
-    stop: () => parley.stop(),
-  }
+  return ofParley(parley, false)
 }

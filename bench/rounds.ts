@@ -82,7 +82,8 @@ async function plain(module: URL, population: Population): Promise<Contestant> {
   }
 }
 
-function ofParley(parley: Parley, trimmed: boolean): Contestant {
+/** `trimmed`: the conversations that a burst adds are deleted, too. */
+export function ofParley(parley: Parley, trimmed: boolean): Contestant {
   const { ports, population, file } = parley
   return {
     ports,
