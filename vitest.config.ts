@@ -95,8 +95,6 @@ export default defineConfig({
     testTimeout: 240_000,
     hookTimeout: 240_000,
     expect: { poll: { timeout: 120_000, interval: 10 } },
-    // Set by .ci/run. What passed the second time is marked in the output, and is to be mended.
-    retry: Number(process.env.PARLEY_TEST_RETRIES ?? 0),
     projects: [
       project('sqlite', 'sqlite', { include: ['src/**/*.test.ts', 'test/**/*.test.ts'], exclude: [nodes, ...slow] }),
       project('postgres', 'postgres', { include: engines_differ, exclude: [] }),
