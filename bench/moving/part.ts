@@ -9,6 +9,8 @@ import { butSettings, type Engine, type Moving, newPlace, type Source } from './
 import { messagesEach, recordLines, writeRecords } from './records.ts'
 
 const nowMs = Date.now()
+/** From more conversations the import into an empty database is timed where they arrive only: it takes half an hour. */
+const importedTwice = 50_000
 
 /**
  * Moves an installation: it is read over its API, as a hosted account, and exported to a file, and stored elsewhere while commands and
@@ -29,12 +31,13 @@ export async function movingPart(moving: Moving): Promise<Goal[]> {
   return notes.goals
 }
 
-/** Imports a population from a file. On SQLite, unless files are to be measured, only its pattern: the others are put in directly. */
+/** Imports a population from a file. On SQLite, unless files are to be measured, or of a large one only its pattern: the others are put in directly. */
 async function newSource(moving: Moving, engine: Engine, notes: Notes): Promise<Source> {
   const { conversations, folder } = moving
   const population = newPopulation(conversations, nowMs)
   const all = () => recordLines(population, nowMs)
-  const isFilled = engine === 'sqlite' && !moving.legs.has('file') && conversations > patternLength
+  const isFilled =
+    engine === 'sqlite' && conversations > patternLength && (!moving.legs.has('file') || conversations > importedTwice)
   const place = await newPlace(moving, engine, `first-${engine}`, { PARLEY_SEARCH: isFilled ? 'false' : 'true' })
   let lines = 0
   for (const line of all()) if (butSettings(line)) lines++
