@@ -6,7 +6,7 @@ import { formatVersion, type Json, type PlainKind, type ResourceKind } from '../
 import { plainRecordFor, plainTables } from '../records/plain.ts'
 import { recordFor, type ShownContext } from '../records/shown.ts'
 import type { MediaRow, ServiceRow } from '../storage/schema.ts'
-import { ByConversation, rowsBelow, rowsBySid, rowsOfAccount } from './read.ts'
+import { ByConversation, rowsBelow, rowsBySid, rowsOfAccount, rowsOfMessages } from './read.ts'
 
 /** What is exported: everything, or what is in one of these. */
 export interface Scope {
@@ -193,13 +193,14 @@ class Export {
   }
 
   async *#messages(service: ServiceRow, conversation_sid: string, rows: readonly Row[]): AsyncGenerator<Json> {
-    const below = async (table: string, some: readonly Row[]) => {
-      if (some.length === 0) return []
-      const query = this.#db.selectFrom(table).selectAll().where('service_sid', '=', service.sid)
-      const chosen = query.where('conversation_sid', '=', conversation_sid)
-      const sids = some.map(({ sid }) => sid ?? '')
-      return chosen.where('message_sid', 'in', sids).orderBy('sid').execute()
-    }
+    const below = (table: string, some: readonly Row[]) =>
+      rowsOfMessages(
+        this.#db,
+        table,
+        service.sid,
+        conversation_sid,
+        some.map(({ sid }) => String(sid)),
+      )
     const receipts = await below(
       'receipts',
       rows.filter(({ delivery }) => delivery !== null),

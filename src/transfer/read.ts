@@ -1,4 +1,5 @@
 import type { Db, Row } from '../copy/tables.ts'
+import { checkedOnly } from '../storage/sets.ts'
 
 /** Rows of a page. */
 const pageRows = 1000
@@ -40,11 +41,12 @@ export async function* rowsBelow(
   conversations: readonly string[],
 ): AsyncGenerator<Row> {
   let rest = conversations.toSorted()
+  const service = checkedOnly(db, 'service_sid')
   while (rest.length > 0) {
     const rows = await db
       .selectFrom(table)
       .selectAll()
-      .where('service_sid', '=', service_sid)
+      .where(service, '=', service_sid)
       .where('conversation_sid', 'in', rest)
       .orderBy('conversation_sid')
       .orderBy(order)
@@ -59,7 +61,7 @@ export async function* rowsBelow(
       const page: Row[] = await db
         .selectFrom(table)
         .selectAll()
-        .where('service_sid', '=', service_sid)
+        .where(service, '=', service_sid)
         .where('conversation_sid', '=', sid)
         .where(order, '>', last?.[order] ?? '')
         .orderBy(order)
@@ -71,6 +73,20 @@ export async function* rowsBelow(
     }
     rest = rest.filter((one) => one > sid)
   }
+}
+
+/** Reads the rows below some messages of a conversation by SID. */
+export async function rowsOfMessages(
+  db: Db,
+  table: string,
+  service_sid: string,
+  conversation_sid: string,
+  messages: readonly string[],
+): Promise<Row[]> {
+  if (messages.length === 0) return []
+  const query = db.selectFrom(table).selectAll().where(checkedOnly(db, 'service_sid'), '=', service_sid)
+  const chosen = query.where('conversation_sid', '=', conversation_sid).where('message_sid', 'in', messages)
+  return chosen.orderBy('sid').execute()
 }
 
 /** Takes rows that are sorted by conversation, one conversation at a time. */
