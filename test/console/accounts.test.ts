@@ -3,7 +3,7 @@ import { registerBinding } from '../support/bindings.ts'
 import { violationsOf } from '../support/console.ts'
 import { startFileServer } from '../support/file-server.ts'
 import { sdkFor } from '../support/sdk.ts'
-import { closeBrowser, expectLooks, hostile, newVisitor, signIn, test } from './support.ts'
+import { closeBrowser, expectLooks, hostile, newVisitor, setHidden, signIn, test } from './support.ts'
 
 afterAll(closeBrowser)
 
@@ -21,7 +21,10 @@ test('an account is created, suspended, resumed and deleted; its secrets are sho
   expect(await violationsOf(page)).toEqual([])
   await page.getByRole('button', { name: 'Done' }).click()
   expect(await page.content()).not.toContain(token)
-  await page.getByRole('link', { name: 'Second account' }).click()
+  // By its SID: a try before this one may have left an account of the same name.
+  const link = page.getByRole('link', { name: sid })
+  await link.getByText('Second account').waitFor()
+  await link.click()
   // A key.
   await page.getByRole('button', { name: 'New key' }).click()
   await page.getByLabel('Name', { exact: true }).fill('for CI')
@@ -66,8 +69,29 @@ test('an account is created, suspended, resumed and deleted; its secrets are sho
   await page.getByLabel('The SID of the account').fill(sid)
   await page.getByRole('dialog').getByRole('button', { name: 'Delete' }).click()
   await page.getByRole('heading', { name: 'Accounts' }).waitFor()
-  await page.getByRole('link', { name: 'Renamed account' }).waitFor({ state: 'detached' })
+  await link.waitFor({ state: 'detached' })
   await expect(server.admin('GET', `/accounts/${sid}`)).rejects.toThrow('404')
+})
+
+test('a dialog keeps to what it was opened for, whatever becomes of the account meanwhile', async ({
+  server,
+  tenant,
+  visitor,
+}) => {
+  const path = `/accounts/${tenant.account_sid}`
+  const page = await visitor.open(path)
+  const dialog = page.getByRole('dialog')
+  await page.getByRole('button', { name: 'Suspend' }).click()
+  await server.admin('POST', path, { status: 'suspended', friendly_name: 'Meanwhile' })
+  // The page behind it is read anew, as it is when somebody comes back to it.
+  await setHidden(page, true)
+  await setHidden(page, false)
+  await page.getByText('Its requests are refused').waitFor()
+  await page.getByRole('button', { name: 'Resume' }).waitFor()
+  await dialog.getByRole('heading', { name: 'Suspend the account?' }).waitFor()
+  await dialog.getByRole('button', { name: 'Suspend' }).click()
+  await page.getByText('The account was suspended').waitFor()
+  expect(await server.admin('GET', path)).toMatchObject({ status: 'suspended', friendly_name: 'Meanwhile' })
 })
 
 test('a key is made that may only do what is chosen', async ({ tenant, visitor }) => {
@@ -138,7 +162,9 @@ test('a credential is created and renamed, and its secrets are never shown', asy
   await page.getByLabel('Certificate').fill('the certificate')
   await page.getByLabel('Private key').fill('the private key')
   await page.getByRole('button', { name: 'Create', exact: true }).click()
-  await page.getByText('sandbox').waitFor()
+  // The dialog has a field of this name.
+  const list = page.getByRole('list', { name: 'Credentials' })
+  await list.getByText('sandbox').waitFor()
   const [made] = await tenant.sdk.conversations.v1.credentials.list()
   expect(made).toMatchObject({ friendlyName: 'iPhones', type: 'apn' })
   await page.reload()
@@ -148,7 +174,7 @@ test('a credential is created and renamed, and its secrets are never shown', asy
   await page.getByLabel('Sandbox').uncheck()
   await page.getByRole('button', { name: 'Save' }).click()
   await page.getByRole('button', { name: 'Edit Tablets' }).waitFor()
-  await page.getByText('sandbox').waitFor({ state: 'detached' })
+  await list.getByText('sandbox').waitFor({ state: 'detached' })
   expect(await page.content()).not.toContain('the private key')
   await page.getByRole('button', { name: 'Delete Tablets' }).click()
   await page.getByRole('dialog').getByRole('button', { name: 'Delete' }).click()

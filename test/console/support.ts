@@ -48,6 +48,12 @@ export async function signIn(page: Page, token = adminToken): Promise<void> {
   await page.getByRole('button', { name: 'Sign in' }).click()
 }
 
+/** As if somebody went to another tab, or came back. A page that is shown again reads everything anew. */
+export async function setHidden(page: Page, isHidden: boolean): Promise<void> {
+  await page.evaluate(`Object.defineProperty(document, 'hidden', { configurable: true, value: ${isHidden} })
+    document.dispatchEvent(new Event('visibilitychange'))`)
+}
+
 /** `visitor`: signed in, and expected to have met no error. */
 const always = testOn(startServer).extend('visitor', async ({ server }, { onCleanup }) => {
   const visitor = await newVisitor(server)

@@ -1,7 +1,7 @@
 import type { Page } from 'playwright-core'
 import { afterAll, expect } from 'vitest'
 import { startServer } from '../support/server.ts'
-import { closeBrowser, newVisitor, signIn, test } from './support.ts'
+import { closeBrowser, newVisitor, setHidden, signIn, test } from './support.ts'
 
 afterAll(closeBrowser)
 
@@ -41,14 +41,11 @@ test('eight tabs follow by one stream; when the one that holds it goes, the next
   }
   // One that nobody sees leaves the stream to another, and catches up.
   const hidden = streams.at(-1)?.page as Page
-  const show = (isHidden: boolean) =>
-    hidden.evaluate(`Object.defineProperty(document, 'hidden', { configurable: true, value: ${isHidden} })
-      document.dispatchEvent(new Event('visibilitychange'))`)
-  await show(true)
+  await setHidden(hidden, true)
   tabs.splice(tabs.indexOf(hidden), 1)
   await follow('While one is hidden')
   expect(streams.at(-1)?.page).not.toBe(hidden)
-  await show(false)
+  await setHidden(hidden, false)
   tabs.push(hidden)
   await follow('With all that are left')
   await conversationIn(hidden, 'While one is hidden').waitFor()

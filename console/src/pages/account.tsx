@@ -33,12 +33,19 @@ type OnSecret = (made: NewSecret) => void
 
 const readAgain = () => queryClient.invalidateQueries({ queryKey: ['accounts'] })
 
+/** `of`: as it was when the dialog was opened. The dialog says and does what was read then, whatever becomes of the account meanwhile. */
+interface Open {
+  readonly act: 'rename' | 'suspend' | 'resume' | 'rotate' | 'delete'
+  readonly of: AccountJson
+}
+
 function Itself({ sid, onSecret }: { readonly sid: string; readonly onSecret: OnSecret }) {
   const itself = useQuery(account(sid))
-  const [open, setOpen] = useState<'rename' | 'status' | 'rotate' | 'delete' | null>(null)
+  const [open, setOpen] = useState<Open | null>(null)
   const navigate = useNavigate()
   if (!itself.data) return itself.error ? <Problem error={itself.error} /> : <Loading what="the account" />
   const { friendly_name, status, default_chat_service_sid, date_created } = itself.data
+  const begin = (act: Open['act']) => setOpen({ act, of: itself.data })
   const close = () => setOpen(null)
   const path = accountPath(sid)
   const update = async (json: Partial<AccountJson>) => {
@@ -66,15 +73,19 @@ function Itself({ sid, onSecret }: { readonly sid: string; readonly onSecret: On
         <Dates created={date_created} />
       </dl>
       <div className="acts">
-        <Act onClick={() => setOpen('rename')}>Rename</Act>
-        <Act onClick={() => setOpen('status')}>{status === 'active' ? 'Suspend' : 'Resume'}</Act>
-        <Act onClick={() => setOpen('rotate')}>New auth token</Act>
+        <Act onClick={() => begin('rename')}>Rename</Act>
+        {status === 'active' ? (
+          <Act onClick={() => begin('suspend')}>Suspend</Act>
+        ) : (
+          <Act onClick={() => begin('resume')}>Resume</Act>
+        )}
+        <Act onClick={() => begin('rotate')}>New auth token</Act>
         <CopyResource path={path} resource={itself.data} makes={{ path: '/admin/v1/accounts', json: { friendly_name } }} />
-        <Act ofAll className="danger" onClick={() => setOpen('delete')}>
+        <Act ofAll className="danger" onClick={() => begin('delete')}>
           Delete
         </Act>
       </div>
-      {open === 'rename' && (
+      {open?.act === 'rename' && (
         <FormDialog
           title="Rename the account"
           act="Rename"
@@ -82,26 +93,33 @@ function Itself({ sid, onSecret }: { readonly sid: string; readonly onSecret: On
           onClose={close}
           run={({ name = '' }) => update({ friendly_name: name })}
         >
-          <Field label="Name" name="name" defaultValue={friendly_name} maxLength={256} />
+          <Field label="Name" name="name" defaultValue={open.of.friendly_name} maxLength={256} />
         </FormDialog>
       )}
-      {open === 'status' && (
+      {open?.act === 'suspend' && (
         <FormDialog
-          title={status === 'active' ? 'Suspend the account?' : 'Resume the account?'}
-          act={status === 'active' ? 'Suspend' : 'Resume'}
-          danger={status === 'active'}
-          done={status === 'active' ? 'The account was suspended' : 'The account is active again'}
+          title="Suspend the account?"
+          act="Suspend"
+          danger
+          done="The account was suspended"
           onClose={close}
-          run={() => update({ status: status === 'active' ? 'suspended' : 'active' })}
+          run={() => update({ status: 'suspended' })}
         >
-          <p>
-            {status === 'active'
-              ? 'Every request with its auth token or a key of it is refused, with 403, until it is resumed. Nothing is lost.'
-              : 'Its auth token and its keys work again.'}
-          </p>
+          <p>Every request with its auth token or a key of it is refused, with 403, until it is resumed. Nothing is lost.</p>
         </FormDialog>
       )}
-      {open === 'rotate' && (
+      {open?.act === 'resume' && (
+        <FormDialog
+          title="Resume the account?"
+          act="Resume"
+          done="The account is active again"
+          onClose={close}
+          run={() => update({ status: 'active' })}
+        >
+          <p>Its auth token and its keys work again.</p>
+        </FormDialog>
+      )}
+      {open?.act === 'rotate' && (
         <FormDialog
           title="Make a new auth token?"
           act="Make a new one"
@@ -116,9 +134,9 @@ function Itself({ sid, onSecret }: { readonly sid: string; readonly onSecret: On
           <p>The old one stops working at once, and webhooks are signed with the new one.</p>
         </FormDialog>
       )}
-      {open === 'delete' && (
+      {open?.act === 'delete' && (
         <FormDialog
-          title={`Delete ${friendly_name || sid}?`}
+          title={`Delete ${open.of.friendly_name || sid}?`}
           act="Delete"
           danger
           done="The account was deleted"

@@ -24,7 +24,8 @@ export function Clock() {
   const now = useNow()
   const info = useQuery(server)
   const due = useQuery(timers)
-  const [resetting, setResetting] = useState(false)
+  /** What the button said when it was pressed. */
+  const [resetting, setResetting] = useState<'everything' | 'the clock' | null>(null)
   const move = useAct({
     mutationFn: (by: object) => post('/admin/v1/clock', { json: by }),
     onSuccess: () => announce('The clock was moved, and all that was due has been applied'),
@@ -74,7 +75,7 @@ export function Clock() {
               Advance
             </Act>
           </form>
-          <Act ofAll className="danger" onClick={() => setResetting(true)}>
+          <Act ofAll className="danger" onClick={() => setResetting(info.data.test_mode ? 'everything' : 'the clock')}>
             {info.data.test_mode ? 'Reset everything' : 'Reset the clock'}
           </Act>
         </section>
@@ -116,20 +117,20 @@ export function Clock() {
           ))}
         </ul>
       </section>
-      {resetting && info.data && (
+      {resetting !== null && (
         <FormDialog
-          title={info.data.test_mode ? 'Reset everything?' : 'Reset the clock?'}
+          title={`Reset ${resetting}?`}
           act="Reset"
           danger
           done="It was reset"
-          onClose={() => setResetting(false)}
+          onClose={() => setResetting(null)}
           run={async () => {
-            await (info.data.test_mode ? post('/admin/v1/reset') : post('/admin/v1/clock', { json: { reset: true } }))
+            await (resetting === 'everything' ? post('/admin/v1/reset') : post('/admin/v1/clock', { json: { reset: true } }))
             await queryClient.invalidateQueries()
           }}
         >
           <p>
-            {info.data.test_mode
+            {resetting === 'everything'
               ? 'Everything that is stored is deleted, the clock goes back to the system clock, and the seed, or else the first account, is stored anew.'
               : 'The clock goes back to the system clock. Dates and deadlines of what is stored stay as they are.'}
           </p>

@@ -95,17 +95,19 @@ function Loaded({ account, service, sid }: { readonly account: string; readonly 
   )
 }
 
-type Open = 'edit' | 'state' | 'timers' | 'reopen' | 'delete' | null
+/** `of`: as it was when the dialog was opened. What changes meanwhile is not saved over with what the dialog was opened with. */
+interface Open {
+  readonly act: 'edit' | 'state' | 'timers' | 'reopen' | 'delete'
+  readonly of: ConversationJson
+}
 
-function Head({
-  conversation: { sid, friendly_name, unique_name, state, timers, attributes },
-}: {
-  readonly conversation: ConversationJson
-}) {
+function Head({ conversation }: { readonly conversation: ConversationJson }) {
+  const { sid, friendly_name, unique_name, state, timers } = conversation
   const { service } = useShown()
   const { path, options } = useActing()
   const navigate = route.useNavigate()
-  const [open, setOpen] = useState<Open>(null)
+  const [open, setOpen] = useState<Open | null>(null)
+  const begin = (act: Open['act']) => setOpen({ act, of: conversation })
   const close = () => setOpen(null)
   const update = (form: Readonly<Record<string, string | undefined>>) => post(path, { ...options, form })
   const closed = state === 'closed'
@@ -133,40 +135,40 @@ function Head({
         </p>
       </div>
       <div className="acts">
-        <Act needs="act" disabled={closed} onClick={() => setOpen('edit')}>
+        <Act needs="act" disabled={closed} onClick={() => begin('edit')}>
           Edit
         </Act>
-        <Act needs="act" disabled={closed} onClick={() => setOpen('timers')}>
+        <Act needs="act" disabled={closed} onClick={() => begin('timers')}>
           Timers
         </Act>
-        <Act needs="act" disabled={closed} onClick={() => setOpen('state')}>
+        <Act needs="act" disabled={closed} onClick={() => begin('state')}>
           State
         </Act>
         {closed && (
-          <Act needs="act" onClick={() => setOpen('reopen')}>
+          <Act needs="act" onClick={() => begin('reopen')}>
             Reopen
           </Act>
         )}
-        <Act needs="act" className="danger" onClick={() => setOpen('delete')}>
+        <Act needs="act" className="danger" onClick={() => begin('delete')}>
           Delete
         </Act>
       </div>
-      {open === 'edit' && (
+      {open?.act === 'edit' && (
         <FormDialog
           title="Edit the conversation"
           act="Save"
           done="The conversation was changed"
           onClose={close}
           run={({ name, unique, attributes: json }) =>
-            update({ FriendlyName: name, UniqueName: unique, Attributes: changedAttributes(json, attributes) })
+            update({ FriendlyName: name, UniqueName: unique, Attributes: changedAttributes(json, open.of.attributes) })
           }
         >
-          <Field label="Friendly name" name="name" defaultValue={friendly_name ?? ''} maxLength={256} />
-          <Field label="Unique name" name="unique" defaultValue={unique_name ?? ''} maxLength={256} />
-          <AttributesField of="conversation" defaultValue={attributes} />
+          <Field label="Friendly name" name="name" defaultValue={open.of.friendly_name ?? ''} maxLength={256} />
+          <Field label="Unique name" name="unique" defaultValue={open.of.unique_name ?? ''} maxLength={256} />
+          <AttributesField of="conversation" defaultValue={open.of.attributes} />
         </FormDialog>
       )}
-      {open === 'timers' && (
+      {open?.act === 'timers' && (
         <FormDialog
           title="Timers"
           act="Set"
@@ -181,7 +183,7 @@ function Head({
           <Field label="Closes after" name="closes" placeholder="PT1H" hint="At least PT10M" />
         </FormDialog>
       )}
-      {open === 'state' && (
+      {open?.act === 'state' && (
         <FormDialog
           title="State"
           act="Change the state"
@@ -189,7 +191,7 @@ function Head({
           onClose={close}
           run={({ state: next }) => update({ State: next })}
         >
-          <SelectField label="State" name="state" defaultValue={state}>
+          <SelectField label="State" name="state" defaultValue={open.of.state}>
             <option>active</option>
             <option>inactive</option>
             <option>closed</option>
@@ -197,7 +199,7 @@ function Head({
           <p>A closed conversation stays closed for the account: nothing can be written to it any more.</p>
         </FormDialog>
       )}
-      {open === 'reopen' && (
+      {open?.act === 'reopen' && (
         <FormDialog
           title="Reopen the conversation?"
           act="Reopen"
@@ -211,7 +213,7 @@ function Head({
           </p>
         </FormDialog>
       )}
-      {open === 'delete' && (
+      {open?.act === 'delete' && (
         <FormDialog
           title="Delete the conversation?"
           act="Delete"

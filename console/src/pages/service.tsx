@@ -31,7 +31,8 @@ function Itself({ account: of, service: sid }: Scope) {
   const itself = useQuery(service(of, sid))
   const owner = useQuery(account(of))
   const navigate = useNavigate()
-  const [deleting, setDeleting] = useState(false)
+  /** The name that it had when it was asked for. */
+  const [deleting, setDeleting] = useState<string | null>(null)
   const isDefault = owner.data?.default_chat_service_sid === sid
   if (!itself.data) return itself.error ? <Problem error={itself.error} /> : <Loading what="the service" />
   const { friendly_name, date_created } = itself.data
@@ -61,17 +62,17 @@ function Itself({ account: of, service: sid }: Scope) {
           resource={itself.data}
           makes={{ path: '/v1/Services', form: { FriendlyName: friendly_name } }}
         />
-        <Act className="danger" disabled={isDefault} onClick={() => setDeleting(true)}>
+        <Act className="danger" disabled={isDefault} onClick={() => setDeleting(friendly_name || sid)}>
           Delete
         </Act>
       </div>
-      {deleting && (
+      {deleting !== null && (
         <FormDialog
-          title={`Delete ${friendly_name || sid}?`}
+          title={`Delete ${deleting}?`}
           act="Delete"
           danger
           done="The service was deleted"
-          onClose={() => setDeleting(false)}
+          onClose={() => setDeleting(null)}
           run={async () => {
             await remove(servicePath(sid), { account: of })
             await navigate({ to: '/accounts/$account/services', params: { account: of } })

@@ -38,7 +38,8 @@ function Itself({ account, service }: Scope) {
   const { user: given = '' } = useParams({ strict: false })
   const itself = useQuery(user(account, service, given))
   const named = useQuery(roles(account, service))
-  const [open, setOpen] = useState<'edit' | 'delete' | null>(null)
+  // The dialog keeps the user as it was when it was opened: what changes meanwhile is not saved over.
+  const [open, setOpen] = useState<{ readonly act: 'edit' | 'delete'; readonly of: User } | null>(null)
   if (itself.error || !itself.data) {
     return itself.error ? <Problem error={itself.error} retry={() => void itself.refetch()} /> : <Loading what="the user" />
   }
@@ -63,7 +64,7 @@ function Itself({ account, service }: Scope) {
       </dl>
       <pre className="code">{indented(attributes)}</pre>
       <div className="acts">
-        <Act needs="act" onClick={() => setOpen('edit')}>
+        <Act needs="act" onClick={() => setOpen({ act: 'edit', of: itself.data })}>
           Edit
         </Act>
         <CopyResource
@@ -80,14 +81,14 @@ function Itself({ account, service }: Scope) {
             },
           }}
         />
-        <Act needs="act" className="danger" onClick={() => setOpen('delete')}>
+        <Act needs="act" className="danger" onClick={() => setOpen({ act: 'delete', of: itself.data })}>
           Delete
         </Act>
       </div>
       <h2>Conversations</h2>
       <Conversations account={account} service={service} sid={sid} />
-      {open === 'edit' && <Edit account={account} service={service} stored={itself.data} given={given} onClose={close} />}
-      {open === 'delete' && <Delete account={account} service={service} stored={itself.data} onClose={close} />}
+      {open?.act === 'edit' && <Edit account={account} service={service} stored={open.of} given={given} onClose={close} />}
+      {open?.act === 'delete' && <Delete account={account} service={service} stored={open.of} onClose={close} />}
     </>
   )
 }

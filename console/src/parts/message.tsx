@@ -27,12 +27,13 @@ interface BubbleProps {
 export function MessageBubble({ message, people, deliveries, isMarked }: BubbleProps) {
   const { state } = useShown()
   const { path, options } = useActing()
-  const [open, setOpen] = useState<'edit' | 'delete' | null>(null)
+  // Editing begins with the message as it is then, and leaves alone what was not edited.
+  const [editing, setEditing] = useState<Message | null>(null)
+  const [deleting, setDeleting] = useState(false)
   const [details, setDetails] = useState(false)
   const { sid, author, index, body, media, delivery, attributes, date_created, date_updated } = message
   const at = `${path}/Messages/${sid}`
   const readers = people.filter((one) => one.last_read_message_index === index)
-  const close = () => setOpen(null)
   // Of a message with receipts, these change it too.
   const edited = date_updated !== date_created && delivery === null
   return (
@@ -52,10 +53,10 @@ export function MessageBubble({ message, people, deliveries, isMarked }: BubbleP
           <button type="button" className="quiet" aria-expanded={details} onClick={() => setDetails(!details)}>
             Details
           </button>
-          <Act needs="act" className="quiet" disabled={state === 'closed'} onClick={() => setOpen('edit')}>
+          <Act needs="act" className="quiet" disabled={state === 'closed'} onClick={() => setEditing(message)}>
             Edit
           </Act>
-          <Act needs="act" className="quiet" disabled={state === 'closed'} onClick={() => setOpen('delete')}>
+          <Act needs="act" className="quiet" disabled={state === 'closed'} onClick={() => setDeleting(true)}>
             Delete
           </Act>
         </span>
@@ -96,27 +97,27 @@ export function MessageBubble({ message, people, deliveries, isMarked }: BubbleP
           </button>
         </div>
       )}
-      {open === 'edit' && (
+      {editing && (
         <FormDialog
           title={`Edit message #${index}`}
           act="Save"
           done="The message was changed"
-          onClose={close}
+          onClose={() => setEditing(null)}
           run={({ body: text, attributes: json }) =>
-            post(at, { ...options, form: { Body: text, Attributes: changedAttributes(json, attributes) } })
+            post(at, { ...options, form: { Body: text, Attributes: changedAttributes(json, editing.attributes) } })
           }
         >
-          <TextField label="Text" name="body" rows={5} defaultValue={body ?? ''} />
-          <AttributesField of="message" defaultValue={attributes} />
+          <TextField label="Text" name="body" rows={5} defaultValue={editing.body ?? ''} />
+          <AttributesField of="message" defaultValue={editing.attributes} />
         </FormDialog>
       )}
-      {open === 'delete' && (
+      {deleting && (
         <FormDialog
           title={`Delete message #${index}?`}
           act="Delete"
           danger
           done="The message was deleted"
-          onClose={close}
+          onClose={() => setDeleting(false)}
           run={() => remove(at, options)}
         >
           <p>Its files go with it. This cannot be undone.</p>
