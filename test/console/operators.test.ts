@@ -1,15 +1,16 @@
 import { afterAll, expect } from 'vitest'
 import { ask } from '../support/admin.ts'
 import { violationsOf } from '../support/console.ts'
+import { startServer } from '../support/server.ts'
 import { closeBrowser, expectLooks, newVisitor, signIn, test, wider } from './support.ts'
 
 afterAll(closeBrowser)
 
-test('an operator is made, whose token is shown once and signs in, is rotated, which signs out, and is deleted', async ({
-  server,
-  visitor,
-}) => {
+test('an operator is made, whose token is shown once and signs in, is rotated, which signs out, and is deleted', async () => {
+  await using server = await startServer()
+  const visitor = await newVisitor(server)
   const page = await visitor.open('/operators')
+  await signIn(page)
   await page.getByText('None. Until there are').waitFor()
   await page.getByRole('button', { name: 'New operator' }).click()
   await page.getByLabel('Name', { exact: true }).fill('Vera')
@@ -46,6 +47,8 @@ test('an operator is made, whose token is shown once and signs in, is rotated, w
   await page.getByRole('dialog').getByRole('button', { name: 'Delete' }).click()
   await hers.getByLabel('Operator token').waitFor()
   await vera.close()
+  expect(visitor.errors).toEqual([])
+  await visitor.close()
 })
 
 test('a viewer sees what there is, no text and no act that works, and is told why', async ({ server, tenant }) => {

@@ -1,27 +1,27 @@
 import { afterAll, expect } from 'vitest'
 import { ask } from '../support/admin.ts'
 import { violationsOf } from '../support/console.ts'
-import { closeBrowser, test } from './support.ts'
+import { startServer } from '../support/server.ts'
+import { closeBrowser, newVisitor, signIn, test } from './support.ts'
 
 afterAll(closeBrowser)
 
 const hostile = '<img src=x onerror="window.pwned=1"> zebra <mark>"; </mark><script>window.pwned=2</script>'
 
-test('the search field leads to what is found in all accounts, marked as text, at a URL that can be kept', async ({
-  server,
-  tenant,
-  visitor,
-}) => {
-  const v1 = tenant.sdk.conversations.v1
+test('the search field leads to what is found in all accounts, marked as text, at a URL that can be kept', async () => {
+  await using server = await startServer()
+  const visitor = await newVisitor(server)
+  const v1 = server.sdk.conversations.v1
   const { sid } = await v1.conversations.create({ friendlyName: 'Zebra crossing' })
   const here = v1.conversations(sid)
   await here.participants.create({ identity: 'zebra.fan' })
   await here.messages.create({ author: 'zebra.fan', body: hostile })
   const other = await server.admin('POST', '/accounts', { friendly_name: 'Elsewhere' })
   const as = { username: other.sid, password: other.auth_token }
-  await tenant.call('POST', '/v1/Conversations', { FriendlyName: 'Another zebra' }, { as })
+  await server.call('POST', '/v1/Conversations', { FriendlyName: 'Another zebra' }, { as })
 
   const page = await visitor.open()
+  await signIn(page)
   await page.getByRole('heading', { name: 'Conversations' }).waitFor()
   await page.keyboard.press('/')
   await page.keyboard.type('zebra')
@@ -43,7 +43,7 @@ test('the search field leads to what is found in all accounts, marked as text, a
   expect(await violationsOf(page)).toEqual([])
 
   // One kind, and one account: in the URL, and as they were after a reload.
-  await page.getByLabel('Where').selectOption(tenant.account_sid)
+  await page.getByLabel('Where').selectOption(server.account_sid)
   await page.waitForURL(/account=AC/)
   await page.getByLabel('Kind').selectOption('conversations')
   await page.waitForURL(/type=conversation/)
@@ -70,6 +70,8 @@ test('the search field leads to what is found in all accounts, marked as text, a
   await page.keyboard.type('crossing')
   await page.keyboard.press('Enter')
   await group('Conversations').getByRole('link').filter({ hasText: 'Zebra crossing' }).waitFor()
+  expect(visitor.errors).toEqual([])
+  await visitor.close()
 })
 
 test('a message that was found is brought into view and marked, however far back it is', async ({ tenant, visitor }) => {
@@ -82,7 +84,7 @@ test('a message that was found is brought into view and marked, however far back
     )
   }
   const found = (await here.messages.list()).find(({ body }) => body === 'needle')
-  const page = await visitor.open('/search?q=needle')
+  const page = await visitor.open(`/search?q=needle&account=${tenant.account_sid}`)
   await page.getByRole('region', { name: 'Messages' }).getByRole('link').click()
   const marked = page.locator('article[aria-current]')
   await marked.getByText('needle').waitFor()
