@@ -41,9 +41,13 @@ export interface LogPage {
   readonly stopped_early: boolean
 }
 
-/** Deliveries whose columns are looked at at a time, and how often for one page: 20,000 in all. */
-const window = 1000
-const maxWindows = 20
+/**
+ * Deliveries whose columns are looked at at a time, 20,000 in all for one page: few where many match, then more, as each look has a cost of
+ * its own.
+ */
+const firstWindow = 1000
+const laterWindow = 3800
+const laterWindows = 5
 
 /** Deliveries read at a time, and how often for one page: 20,000 in all. */
 const sliceRows = 100
@@ -104,7 +108,7 @@ function isOrAny(column: RawBuilder<unknown>, value: string) {
 }
 
 /** The columns that are compared, of a window. All statuses together are read as three lists by the index that has the status first. */
-function windowOf(db: Builder, a: Args, source: Source) {
+function windowOf(db: Builder, a: Args, source: Source, window: number) {
   if (source !== 'all') return within(db, a, source).select(compared).limit(sql.lit(window))
   const part = (status: DeliveryStatus) =>
     db.selectFrom(ofStatus(db, a, status).select(compared).limit(sql.lit(window)).as(status)).selectAll()
@@ -112,17 +116,19 @@ function windowOf(db: Builder, a: Args, source: Source) {
   return db.selectFrom(parts.as('parts')).selectAll().orderBy('id', 'desc').limit(sql.lit(window))
 }
 
-const queries = (source: Source) => ({
-  page: shape<Args>()((db, a) => {
+const pageOf = (source: Source) =>
+  shape<Args>()((db, a) => {
     if (source !== 'all') return within(db, a, source).select(listed).limit(a.limit)
     const part = (status: DeliveryStatus) =>
       db.selectFrom(ofStatus(db, a, status).select(listed).limit(a.limit).as(status)).selectAll()
     return part('pending').unionAll(part('delivered')).unionAll(part('failed')).orderBy('id', 'desc').limit(a.limit)
-  }),
+  })
+
+const windowQueries = (source: Source, window: number) => ({
   /** The oldest id of a window. */
   end: shape<Args>()((db, a) =>
     db
-      .selectFrom(windowOf(db, a, source).as('window'))
+      .selectFrom(windowOf(db, a, source, window).as('window'))
       .select('id')
       .orderBy('id', 'desc')
       .limit(1)
@@ -130,7 +136,7 @@ const queries = (source: Source) => ({
   ),
   matching: shape<Args>()((db, a) =>
     db
-      .selectFrom(windowOf(db, a, source).as('window'))
+      .selectFrom(windowOf(db, a, source, window).as('window'))
       .innerJoin('deliveries as d', (join) =>
         join.onRef('d.id', '=', 'window.id').onRef('d.service_sid', '=', 'window.service_sid'),
       )
@@ -143,6 +149,14 @@ const queries = (source: Source) => ({
       .limit(a.limit),
   ),
 })
+
+const queries = (source: Source) => {
+  const later = windowQueries(source, laterWindow)
+  return {
+    page: pageOf(source),
+    windows: [windowQueries(source, firstWindow), ...Array.from({ length: laterWindows }, () => later)],
+  }
+}
 const bySource = { all: queries('all'), status: queries('status'), service: queries('service'), subject: queries('subject') }
 
 /** A page as it is filled. */
@@ -256,10 +270,9 @@ async function readSlices(read: Reader, query: Shape<Args, LogRow>, args: Args, 
  * to be changed with each. The page ends, with what was found, after a number of deliveries that were looked at.
  */
 async function readWindows(read: Reader, source: Source, args: Args, page: Page): Promise<Reached> {
-  const { end, matching } = bySource[source]
   let { before } = args
-  for (let i = 0; i < maxWindows; i++) {
-    if (i > 0) await turn()
+  for (const { end, matching } of bySource[source].windows) {
+    if (before !== args.before) await turn()
     const last = await read.one(end, { ...args, before })
     const slices = await readSlices(read, matching, { ...args, before }, page)
     if (!slices.ended || !last) return slices

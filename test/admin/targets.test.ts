@@ -66,6 +66,15 @@ test('targets are counted over the same time, however many of one status there a
     delivered: 1,
   })
   expect((await tenant.admin('GET', `/targets?account_sid=${other.sid}`)).targets).toMatchObject([{ target_sid: other.sid }])
+  // Of more than 3,000 the latest are counted, and the last failure is found although it is older.
+  const more = Array.from({ length: 1000 }, (_, i) => ({ ...model, ...at(i + 10_000), target_sid, attempts }) as DeliveryRow)
+  await Promise.all(more.map((row) => server.insert('deliveries', row)))
+  const latest = await tenant.admin('GET', path)
+  expect(latest.date_since).not.toBeNull()
+  expect(latest.targets).toMatchObject([
+    { target_sid: tenant.account_sid, delivered: 1, failed: 0, last_failure: { delivery_id: rows[0]?.id } },
+    { target_sid, delivered: 2999, failed: 0, median_duration_ms: 5 },
+  ])
 })
 
 test('a test event is signed, marked and recorded like any event, whatever the filters are', async ({ tenant, catcher }) => {
