@@ -143,8 +143,16 @@ export async function start(config: Config, options: StartOptions = {}): Promise
     const own = createPipeline(shared, timers)
     const maxBodyBytes = bodyLimit({ resources, operations })
     const mirror = options.mirror
-      ? await openMirror(options.mirror, { ...installation, config, pipeline: own, maxBodyBytes, store })
+      ? await openMirror(options.mirror, {
+          ...installation,
+          config,
+          pipeline: own,
+          maxBodyBytes,
+          store,
+          monotonicMs: shared.monotonicMs,
+        })
       : null
+    if (mirror) opened.push(() => mirror.leave())
     const pipeline = mirror?.guarded(own) ?? own
     const readers = await startReaders(shared, own)
     if (readers) opened.push(() => readers.close())

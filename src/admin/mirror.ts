@@ -1,6 +1,8 @@
 import type { FastifyPluginAsync } from 'fastify'
+import { ConfigError } from '../config.ts'
 import type { Installation } from '../installation/open.ts'
 import type { Mirror, MirrorStatus } from '../mirror/mirror.ts'
+import { forgetMirrors } from '../mirror/open.ts'
 import { needs } from './access.ts'
 import { bodyErrors, errors, type OperationSchema, object, response, sid } from './schemas.ts'
 
@@ -91,7 +93,7 @@ const startJob: OperationSchema = {
 const forgetMirror: OperationSchema = {
   operationId: 'forgetMirrors',
   summary: 'End the following of hosted accounts, without a switch',
-  description: 'Only while no server follows. What was stored stays, and its timers stand still.',
+  description: 'Only while no server follows, on whichever node. What was stored stays, and its timers stand still.',
   tags,
   response: {
     200: response('How many there were', object('ForgottenMirrors', { forgotten: { type: 'integer' } })),
@@ -106,7 +108,10 @@ interface Job {
 }
 
 /** How an account follows a hosted one. `mirror`: null where none does in this process. */
-export function mirrorRoutes({ database }: Pick<Installation, 'database'>, mirror: Mirror | null): FastifyPluginAsync {
+export function mirrorRoutes(
+  options: Pick<Installation, 'database' | 'clock' | 'log'>,
+  mirror: Mirror | null,
+): FastifyPluginAsync {
   const none = { error: 'this server follows no hosted account: start it with parley mirror --from-twilio' }
   return async (routes) => {
     routes.get('/mirror', { schema: fetchMirror, config: needs('read', 'installation') }, async (_request, reply) =>
@@ -127,7 +132,12 @@ export function mirrorRoutes({ database }: Pick<Installation, 'database'>, mirro
 
     routes.delete('/mirror', { schema: forgetMirror, config: needs('manage', 'installation') }, async (_request, reply) => {
       if (mirror?.isFollowing) return reply.code(409).send({ error: 'this server is following: stop it first' })
-      return { forgotten: await database.write('forgetMirrors', null) }
+      try {
+        return { forgotten: await forgetMirrors(options) }
+      } catch (error) {
+        if (error instanceof ConfigError) return reply.code(409).send({ error: error.message })
+        throw error
+      }
     })
   }
 }

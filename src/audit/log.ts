@@ -62,6 +62,7 @@ const notActs: ReadonlySet<string> = new Set([
   'sweep',
   'recordDeliveries',
   'takeTurn',
+  'keepTurn',
   'endTurn',
   'claimFact',
   'appendAudit',

@@ -142,11 +142,12 @@ export class Forwarder {
 
   /** Notes the write, sends it once, and stores what comes back. Throws ApiError where nothing that can be passed on came back. */
   async #sendWrite(request: FastifyRequest, body: Buffer, plan: Plan): Promise<HostedResponse> {
-    const { database, account_sid, clock, sender, url, inFlight } = this.#options
+    const { database, account_sid, clock, sender, url, inFlight, store } = this.#options
     const id = randomUUID()
     inFlight.add(id)
     try {
-      await database.write('openIntent', { account_sid, id, targets: plan.ifUnknown, now: clock.now() })
+      const { turn } = store.options
+      await database.write('openIntent', { account_sid, id, targets: plan.ifUnknown, now: clock.now(), turn })
       const headers = forwardedHeaders(request.raw)
       const sent = { url: this.#url(request, url), method: request.method, headers, body: body.length > 0 ? body : null }
       const response = await sender.send(sent).catch(async (error: unknown) => {

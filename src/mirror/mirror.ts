@@ -27,6 +27,7 @@ import { Scopes } from './scopes.ts'
 import { type SettleOptions, Settler } from './settle.ts'
 import type { MirrorStore } from './store.ts'
 import { rankOf, type Target, targetOf } from './targets.ts'
+import type { Turn } from './turn.ts'
 
 export interface MirrorOptions {
   readonly database: Database<ParleyCommands>
@@ -49,6 +50,8 @@ export interface MirrorOptions {
   /** Null: derived from the request's Host header. */
   readonly publicUrl: string | null
   readonly maxBodyBytes: number
+  /** Whether this process is the one that follows; null where there is one only. */
+  readonly turn: Turn | null
 }
 
 /** What `status` says. Epoch ms. */
@@ -86,6 +89,8 @@ const maxDifferences = 1000
 const maxShown = 100
 const batch = 200
 const longestDelayMs = 60_000
+/** How often it is looked whether another process has left the account to this one. */
+const outOfTurnMs = 1000
 
 /**
  * An account that follows a hosted one. Its writes are sent there, and what is answered is stored here; what comes about in other ways is
@@ -121,7 +126,7 @@ export class Mirror implements Worker {
       settler: this.#settler,
       scopes: this.#scopes,
       inFlight: this.#inFlight,
-      isOpen: () => this.#state === 'following' && this.#isReady,
+      isOpen: () => this.#state === 'following' && this.#isReady && this.#isInTurn,
       touched: (conversation) => this.#touched.add(conversation),
       nudge: () => this.#loop.nudge(),
     })
@@ -135,12 +140,19 @@ export class Mirror implements Worker {
 
   /** Opens the mirror of an account, and begins it where there was none. */
   static async open(options: MirrorOptions): Promise<Mirror> {
-    const { database, account_sid, url, clock } = options
+    const { database, account_sid, url, clock, turn } = options
     const known = await database.read.one(mirrorOfAccount, { account_sid })
     // A switch that was interrupted has to be asked for again.
     const state = known?.state === 'switched' ? 'switched' : 'following'
     const begun = known ? {} : { date_started: clock.now() }
-    return new Mirror(options, await database.write('setMirror', { account_sid, url, state, ...begun }))
+    const change = { account_sid, url, state, ...begun, turn: turn?.held ?? null } as const
+    const mirror = new Mirror(options, await database.write('setMirror', change))
+    if (!mirror.isFollowing) await mirror.leave()
+    return mirror
+  }
+
+  get #isInTurn(): boolean {
+    return this.#options.turn?.isHeld ?? true
   }
 
   get account_sid(): string {
@@ -163,6 +175,16 @@ export class Mirror implements Worker {
     await stopped
     await this.#jobDone
     await this.#options.sender.close()
+  }
+
+  /** Leaves the account to other processes. */
+  async leave(): Promise<void> {
+    await this.#options.turn?.stop()
+  }
+
+  async #set(change: Partial<MirrorRow>): Promise<void> {
+    const { database, account_sid, turn } = this.#options
+    await database.write('setMirror', { account_sid, turn: turn?.held ?? null, ...change })
   }
 
   /** Takes over an authenticated request of the account. Returns false for what is answered here. */
@@ -242,6 +264,7 @@ export class Mirror implements Worker {
 
   async #work(signal: AbortSignal): Promise<number> {
     const { database, account_sid, clock, passEveryMs } = this.#options
+    if (!this.#isInTurn) return outOfTurnMs
     if (!this.#isReady) {
       await this.#scopes.run('account', () => this.#settler.settle({ kind: 'account', args: [] }))
       this.#isReady = true
@@ -334,13 +357,13 @@ export class Mirror implements Worker {
       if (some.length >= batch) await flush()
     }
     await flush()
-    await database.write('setMirror', { account_sid, date_passed: began })
+    await this.#set({ date_passed: began })
     this.#loop.nudge()
   }
 
   /** Compares both sides. What differs is looked at once more when nothing of it is under way, and read afterwards. */
   async #compare(wanted: ReadonlySet<string> | null): Promise<Report> {
-    const { client, clock, database, account_sid } = this.#options
+    const { client, clock } = this.#options
     const touched = [...this.#touched]
     const comparison = new Comparison(client, this.#local)
     const differences: Difference[] = []
@@ -355,7 +378,7 @@ export class Mirror implements Worker {
       targets.add(still.target)
     }
     const report: Report = { date: clock.now(), rows: comparison.rows, count, differences }
-    await database.write('setMirror', { account_sid, report: JSON.stringify(report) })
+    await this.#set({ report: JSON.stringify(report) })
     await this.mark([...targets])
     if (count === 0 && wanted === null) for (const sid of touched) this.#touched.delete(sid)
     return report
@@ -374,7 +397,7 @@ export class Mirror implements Worker {
     await this.#settleAll('before writes are held', clock.now())
     try {
       this.#state = 'switching'
-      await database.write('setMirror', { account_sid, state: 'switching' })
+      await this.#set({ state: 'switching' })
       await this.#scopes.idle()
       if (!quick) await this.#pass()
       await this.#settleAll('while writes were held', null)
@@ -386,12 +409,13 @@ export class Mirror implements Worker {
           after = (await database.write('armTimers', { service_sid, after, max: 1000 })).next_after
         }
       }
-      await database.write('setMirror', { account_sid, state: 'switched', date_switched: clock.now() })
+      await this.#set({ state: 'switched', date_switched: clock.now() })
       this.#state = 'switched'
+      await this.leave()
       log.info({ account: account_sid }, 'the account is answered by Parley from now on')
     } catch (error) {
       this.#state = 'following'
-      await database.write('setMirror', { account_sid, state: 'following' })
+      await this.#set({ state: 'following' })
       throw error
     }
   }

@@ -15,6 +15,7 @@ import { sidOf } from '../transfer/hosted/record.ts'
 import { HostedSender } from './hosted-write.ts'
 import { Mirror } from './mirror.ts'
 import { MirrorStore } from './store.ts'
+import { Turn } from './turn.ts'
 
 /** How a hosted account is followed. */
 export interface MirrorSettings {
@@ -41,6 +42,7 @@ type Needed = Pick<Installation, 'database' | 'vault' | 'clock' | 'log'> & {
   readonly pipeline: Pipeline
   readonly maxBodyBytes: number
   readonly store: MediaStore
+  readonly monotonicMs: () => number
 }
 
 /** Opens what follows a hosted account. Throws ConfigError. */
@@ -59,13 +61,31 @@ export async function openMirror(settings: MirrorSettings, needed: Needed): Prom
 }
 
 async function mirrorOf(settings: MirrorSettings, needed: Needed, client: HostedClient, sender: HostedSender): Promise<Mirror> {
-  const { database, vault, clock, log, config, pipeline, maxBodyBytes } = needed
+  const { database } = needed
   const account_sid = settings.account_sid ?? (await accountOf(client))
   if (!(await database.read.one(accountBySid, { sid: account_sid }))) {
     throw new ConfigError(
       `there is no account ${account_sid} here: parley accounts create --sid, then parley import --from-twilio`,
     )
   }
+  const turn = await Turn.take({ ...needed, account_sid })
+  try {
+    return await inTurn(turn, account_sid, settings, needed, client, sender)
+  } catch (error) {
+    await turn?.stop()
+    throw error
+  }
+}
+
+async function inTurn(
+  turn: Turn | null,
+  account_sid: string,
+  settings: MirrorSettings,
+  needed: Needed,
+  client: HostedClient,
+  sender: HostedSender,
+): Promise<Mirror> {
+  const { database, vault, clock, log, config, pipeline, maxBodyBytes } = needed
   // What is fetched is put to the other files, wherever these are.
   const folder = mirrorFolder(config)
   // What a process has fetched and not put there, whose message may be gone since.
@@ -81,10 +101,11 @@ async function mirrorOf(settings: MirrorSettings, needed: Needed, client: Hosted
     client,
     maxBodyBytes,
     sender,
-    store: new MirrorStore({ database, vault, clock, account_sid }),
+    store: new MirrorStore({ database, vault, clock, account_sid, turn: turn?.held ?? null }),
     media: folder === null ? null : { fetcher: new MediaFetcher(client, settings.mediaUrl, folder), folder, keep },
     publicUrl: config.publicUrl,
     atOnce: settings.concurrency,
+    turn,
   })
 }
 
@@ -107,4 +128,19 @@ export async function refuseFollowing({ read }: Pick<Database, 'read'>): Promise
   throw new ConfigError(
     `the account ${following.account_sid} follows a hosted one: start with parley mirror --from-twilio, or end that with parley mirror forget`,
   )
+}
+
+/** Ends the following of all accounts; returns how many there were. Throws ConfigError when another process follows one. */
+export async function forgetMirrors(options: Pick<Installation, 'database' | 'clock' | 'log'>): Promise<number> {
+  const { database } = options
+  const following = (await database.read.all(allMirrors, {})).filter(({ state }) => state !== 'switched')
+  const turns: (Turn | null)[] = []
+  try {
+    for (const { account_sid } of following) {
+      turns.push(await Turn.take({ ...options, account_sid, monotonicMs: () => performance.now() }))
+    }
+    return await database.write('forgetMirrors', null)
+  } finally {
+    await Promise.all(turns.map((turn) => turn?.stop()))
+  }
 }

@@ -1,11 +1,13 @@
 import type { Clock } from '../clock.ts'
 import type { ParleyCommands } from '../commands.ts'
+import { refuse } from '../errors.ts'
 import { type Json, type Kind, RecordError, recordOf } from '../records/format.ts'
 import type { Outcome } from '../records/mirror-commands.ts'
 import type { Prepared } from '../records/prepare.ts'
 import type { Removal } from '../records/remove.ts'
 import { prepareSealed } from '../records/sealed.ts'
 import type { Database } from '../storage/database.ts'
+import type { HeldTurn } from '../storage/facts.ts'
 import type { Vault } from '../vault.ts'
 
 /** A resource as the hosted side shows it, and where it is. */
@@ -42,6 +44,8 @@ export interface StoreOptions {
   readonly vault: Vault
   readonly clock: Clock
   readonly account_sid: string
+  /** Of the process that follows; null where there is one only. */
+  readonly turn: HeldTurn | null
 }
 
 /** Stores what the hosted side shows, by the rules of an import: no webhooks, no pushes, no timers, dates as given. */
@@ -52,13 +56,15 @@ export class MirrorStore {
     this.options = options
   }
 
+  /** Throws ApiError where another process follows now, which is left what to read. */
   async store({ lines = [], removals = [], targets = [], intent = null, ifRefused = [] }: News): Promise<Stored> {
-    const { database, account_sid, clock } = this.options
+    const { database, account_sid, clock, turn } = this.options
     const prepared = await Promise.all(lines.map((line) => this.#prepared(line)))
     const records = prepared.filter((one): one is Prepared => !('refused' in one))
     const all = records.length < prepared.length ? [...targets, ...ifRefused] : targets
-    const input = { account_sid, records, removals, targets: all, intent, ifRefused, now: clock.now() }
-    const { applied, removed }: Outcome = await database.write('applyShown', input)
+    const input = { account_sid, records, removals, targets: all, intent, ifRefused, now: clock.now(), turn }
+    const { isOutOfTurn, applied, removed }: Outcome = await database.write('applyShown', input)
+    if (isOutOfTurn) throw refuse('unavailable')
     const next = applied.values()
     const results = prepared.map((one) => ('refused' in one ? one : (next.next().value ?? { refused: 'it was not stored' })))
     return {

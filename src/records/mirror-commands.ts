@@ -1,4 +1,6 @@
+import { refuse } from '../errors.ts'
 import { long, type Tx } from '../storage/database.ts'
+import { type HeldTurn, hasTurn } from '../storage/facts.ts'
 import { deleteRow, insert, rowsBy, updateRow } from '../storage/rows.ts'
 import type { MirrorRow } from '../storage/schema.ts'
 import { shape } from '../storage/shapes.ts'
@@ -109,14 +111,31 @@ async function mark(tx: Tx, { account_sid, targets, now }: Mark): Promise<void> 
 
 const emptyWork = { targets: null, marks: 1, attempts: 0, error: null }
 
+/** What only the process that follows may do. */
+interface InTurn {
+  /** Null: no other process can have the database. */
+  readonly turn: HeldTurn | null
+}
+
+async function isInTurn(tx: Tx, { turn }: InTurn): Promise<boolean> {
+  return turn === null || (await hasTurn(tx, turn))
+}
+
+/** Throws ApiError where another process follows now. */
+async function checkTurn(tx: Tx, input: InTurn): Promise<void> {
+  if (!(await isInTurn(tx, input))) throw refuse('unavailable', { seconds: '5' })
+}
+
 export interface Outcome {
+  /** Whether another process follows now: nothing was stored, and it is told what to read. */
+  readonly isOutOfTurn: boolean
   readonly applied: readonly Applied[]
   /** How many of the removals have found their row. */
   readonly removed: number
 }
 
 /** What the hosted side has shown. */
-interface Shown extends Mark {
+interface Shown extends Mark, InTurn {
   readonly records: readonly Prepared[]
   readonly removals: readonly Removal[]
   /** Id of the write that is known now; null for none. */
@@ -126,8 +145,9 @@ interface Shown extends Mark {
 }
 
 export const mirrorCommands = {
-  /** Begins or changes a mirror: whatever `change` has. Returns it. */
-  async setMirror(tx: Tx, { account_sid, ...change }: OfAccount & Partial<MirrorRow>): Promise<MirrorRow> {
+  /** Begins or changes a mirror: whatever `change` has. Returns it. Throws ApiError where another process follows. */
+  async setMirror(tx: Tx, { account_sid, turn, ...change }: OfAccount & InTurn & Partial<MirrorRow>): Promise<MirrorRow> {
+    await checkTurn(tx, { turn })
     const before = await tx.hold(mirrorOfAccount, { account_sid }, 'change')
     const none: MirrorRow = {
       account_sid,
@@ -150,8 +170,12 @@ export const mirrorCommands = {
     return tx.run(deleteAllMirrors, {})
   },
 
-  /** Notes a write before it is sent, with what is to be read if its outcome stays unknown. */
-  async openIntent(tx: Tx, { account_sid, id, targets, now }: Mark & { readonly id: string }): Promise<void> {
+  /**
+   * Notes a write before it is sent, with what is to be read if its outcome stays unknown. Throws ApiError where another process follows: two
+   * that send would not know each other's order.
+   */
+  async openIntent(tx: Tx, { account_sid, id, targets, now, turn }: Mark & InTurn & { readonly id: string }): Promise<void> {
+    await checkTurn(tx, { turn })
     const work = { ...emptyWork, account_sid, key: intentKey(id), targets: JSON.stringify(targets) }
     await insert(tx, 'mirror_work', { ...work, date_created: now, date_due: now })
   },
@@ -170,13 +194,18 @@ export const mirrorCommands = {
    */
   applyShown: long(async (tx: Tx, { records, removals, intent, ifRefused, ...rest }: Shown): Promise<Outcome> => {
     const { account_sid, now } = rest
+    if (!(await isInTurn(tx, rest))) {
+      if (intent !== null) await tx.run(deleteWork, { account_sid, key: intentKey(intent) })
+      await mark(tx, { ...rest, targets: [...rest.targets, ...ifRefused] })
+      return { isOutOfTurn: true, applied: [], removed: 0 }
+    }
     const applied = records.length === 0 ? [] : await recordCommands.applyRecords(tx, { records, now, follows: true })
     let removed = 0
     for (const removal of removals) if (await removeRow(tx, removal, now)) removed++
     if (intent !== null) await tx.run(deleteWork, { account_sid, key: intentKey(intent) })
     const isRefused = applied.some((one) => 'refused' in one)
     await mark(tx, isRefused ? { ...rest, targets: [...rest.targets, ...ifRefused] } : rest)
-    return { applied, removed }
+    return { isOutOfTurn: false, applied, removed }
   }),
 
   /** A target has been read, from before `now`: it is done, or waits anew where it has been asked for meanwhile. */

@@ -81,10 +81,34 @@ export const factCommands = {
     return true
   },
 
+  /**
+   * Takes or keeps a turn that a process has until it stops keeping it. `value` is JSON that begins with its owner, and is another
+   * each time. What another has is taken only as it was seen to be left alone (`abandoned`). Returns whose it is now: `value`, or another's.
+   */
+  async keepTurn(tx: Tx, input: { name: string; owner: string; value: string; abandoned: string | null }): Promise<string> {
+    const { name, owner, value, abandoned } = input
+    const stored = await tx.one(factByName, { name })
+    if (stored && turnOf(stored.value).owner !== owner && stored.value !== abandoned) return stored.value
+    await replaceFact(tx, { name, value }, stored?.value)
+    return value
+  },
+
   async endTurn(tx: Tx, { name, owner }: { name: string; owner: string }): Promise<void> {
     const stored = await tx.one(factByName, { name })
     if (stored && turnOf(stored.value).owner === owner) await tx.run(deleteRow('installation', ['name']), { name })
   },
+}
+
+/** A turn, and who says that it has it. */
+export interface HeldTurn {
+  readonly name: string
+  readonly owner: string
+}
+
+/** Whether a turn is its owner's still. */
+export async function hasTurn(tx: Tx, { name, owner }: HeldTurn): Promise<boolean> {
+  const stored = await tx.one(factByName, { name })
+  return stored !== undefined && turnOf(stored.value).owner === owner
 }
 
 function turnOf(value: string): { readonly owner: string; readonly until: number } {

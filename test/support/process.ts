@@ -97,9 +97,9 @@ export function spawnParley(args: readonly string[], settings: Settings = {}): S
   }
 }
 
-/** Starts `parley serve` on a free port; resolves when it listens, throws with what it said if it ends instead. */
-export async function serve(settings: Settings = {}, args: readonly string[] = []): Promise<Serving> {
-  const { child, said, ended } = launch(['serve', ...args], { ...settings, env: { PORT: '0', ...settings.env } })
+/** Starts `parley serve`, or another command, on a free port; resolves when it listens, throws with what it said if it ends instead. */
+export async function serve(settings: Settings = {}, args: readonly string[] = [], command = 'serve'): Promise<Serving> {
+  const { child, said, ended } = launch([command, ...args], { ...settings, env: { PORT: '0', ...settings.env } })
   const url = await new Promise<string>((resolve, reject) => {
     child.stdout?.on('data', () => {
       // As text, or in a line of JSON.
