@@ -3,8 +3,9 @@ import type { Installation } from '../installation/open.ts'
 import { RecordError, recordOf } from '../records/format.ts'
 import type { Prepared } from '../records/prepare.ts'
 import { prepareSealed } from '../records/sealed.ts'
+import { factByName } from '../storage/facts.ts'
 import { needs } from './access.ts'
-import { bodyErrors, type OperationSchema, object, response, sid } from './schemas.ts'
+import { bodyErrors, errors, type OperationSchema, object, response, sid } from './schemas.ts'
 
 /** Records of a request. A transaction is as long as they take. */
 export const maxRecords = 1000
@@ -14,11 +15,32 @@ const armedAtOnce = 2000
 
 const tags = ['Moving'] as const
 
-function recordsBody(title: string) {
+/** Of the state of an import. */
+const maxStateChars = 262_144
+
+const source = { type: 'string', pattern: '^[0-9a-f]{64}$', description: 'How the client calls the file: 64 hex digits' } as const
+
+const progress = {
+  type: 'object',
+  properties: {
+    source,
+    state: {
+      type: ['string', 'null'],
+      maxLength: maxStateChars,
+      description: 'Whatever the client has to know to go on; null: the import is done',
+    },
+  },
+  required: ['source', 'state'],
+  additionalProperties: false,
+  description: 'How far the import of a file was before these records: stored with them, in one transaction',
+} as const
+
+function recordsBody(title: string, more: Readonly<Record<string, unknown>> = {}) {
   return {
     title,
     type: 'object',
     properties: {
+      ...more,
       records: {
         type: 'array',
         maxItems: maxRecords,
@@ -37,7 +59,7 @@ const importRecords: OperationSchema = {
   description:
     'Used by `parley import`. Records have the form of docs/moving.md and refer to what is stored, or comes earlier in the request. They keep their SIDs, dates and indexes; no webhook is called, and their timers stand still until `POST /import/timers`. Repeated it changes nothing more. Files of media must be in place.',
   tags,
-  body: recordsBody('Records'),
+  body: recordsBody('Records', { progress }),
   response: {
     200: response(
       'What became of each, in order',
@@ -55,6 +77,21 @@ const importRecords: OperationSchema = {
       }),
     ),
     ...bodyErrors(),
+  },
+}
+
+const fetchProgress: OperationSchema = {
+  operationId: 'fetchImportProgress',
+  summary: 'Fetch how far the import of a file was',
+  description: 'The `progress` of the last `POST /import` of this file that was stored.',
+  tags,
+  params: { type: 'object', properties: { source }, required: ['source'] },
+  response: {
+    200: response(
+      'How far it was',
+      object('ImportProgress', { state: { type: ['string', 'null'], description: 'Null when no import of it was interrupted' } }),
+    ),
+    ...errors(400),
   },
 }
 
@@ -136,23 +173,36 @@ export function importRoutes({ database, vault, clock }: Pick<Installation, 'dat
   /** Has the good records of a request handled. Returns what became of all of them, in order. */
   const resultsOf = async <T>(records: readonly unknown[], handle: (good: readonly Prepared[]) => Promise<readonly T[]>) => {
     const all = await Promise.all(records.map(prepared))
-    const good = all.filter((one): one is Prepared => !('refused' in one))
-    const next = (good.length === 0 ? [] : await handle(good)).values()
+    const next = (await handle(all.filter((one): one is Prepared => !('refused' in one)))).values()
     return { results: all.map((one) => ('refused' in one ? one : next.next().value)) }
   }
   return async (routes) => {
-    routes.post<{ Body: { records: readonly unknown[] } }>(
+    routes.post<{ Body: { records: readonly unknown[]; progress?: { source: string; state: string | null } } }>(
       '/import',
       { schema: importRecords, config: needs('manage', 'installation'), bodyLimit: maxBytes },
       async ({ body }) => {
-        return inTurn(() => resultsOf(body.records, (records) => database.write('applyRecords', { records, now: clock.now() })))
+        const progress = body.progress && { name: factOf(body.progress.source), value: body.progress.state }
+        return inTurn(() =>
+          resultsOf(body.records, async (records) =>
+            records.length === 0 && !progress
+              ? []
+              : database.write('applyRecords', { records, now: clock.now(), ...(progress && { progress }) }),
+          ),
+        )
       },
+    )
+
+    routes.get<{ Params: { source: string } }>(
+      '/import/progress/:source',
+      { schema: fetchProgress, config: needs('manage', 'installation') },
+      async ({ params }) => ({ state: (await database.read.one(factByName, { name: factOf(params.source) }))?.value ?? null }),
     )
 
     routes.post<{ Body: { records: readonly unknown[] } }>(
       '/import/check',
       { schema: checkRecords, config: needs('manage', 'installation'), bodyLimit: maxBytes },
-      async ({ body }) => resultsOf(body.records, (records) => database.write('checkRecords', { records })),
+      async ({ body }) =>
+        resultsOf(body.records, async (records) => (records.length === 0 ? [] : database.write('checkRecords', { records }))),
     )
 
     routes.post<{ Body: { service_sid: string; after?: string } }>(
@@ -161,4 +211,9 @@ export function importRoutes({ database, vault, clock }: Pick<Installation, 'dat
       ({ body: { service_sid, after = '' } }) => database.write('armTimers', { service_sid, after, max: armedAtOnce }),
     )
   }
+}
+
+/** The name of the fact how far an import was. */
+function factOf(source: string): string {
+  return `import ${source}`
 }

@@ -12,8 +12,10 @@ import { MediaStoreError } from '../media/contents.ts'
 import type { Applied } from '../records/apply.ts'
 import type { Checked } from '../records/check.ts'
 import { type Kind, kinds } from '../records/format.ts'
-import type { Fault, ImportReport } from '../transfer/import.ts'
+import type { ImportReport } from '../transfer/import.ts'
+import type { Fault } from '../transfer/import-state.ts'
 import type { Media } from '../transfer/media.ts'
+import type { Beginning } from '../transfer/resume.ts'
 import { terminalProgress } from './copy.ts'
 import { fetchRecords, type HostedOptions, isOfDisk, withHostedOptions } from './import-hosted.ts'
 import { asOperator } from './operator.ts'
@@ -102,8 +104,9 @@ function parseKinds(text: string): Kind[] {
 async function sendFile(config: Config, call: Call, file: string, options: Options): Promise<void> {
   const { media, report, startTimers, dryRun, only = null, receipts } = options
   // Loaded here because the other commands do not need it.
-  const { importRecords } = await import('../transfer/import.ts')
-  const { countedFile, StoringProgress } = await import('../transfer/progress.ts')
+  const { GoneError, importRecords } = await import('../transfer/import.ts')
+  const { StoringProgress } = await import('../transfer/progress.ts')
+  const { beginningOf, fromStart, keptText, sourceName } = await import('../transfer/resume.ts')
   const { Trial } = await import('../transfer/trial.ts')
   // Whether it can be written is known before the import, which may take hours.
   using faults = new FaultsFile(report)
@@ -111,22 +114,45 @@ async function sendFile(config: Config, call: Call, file: string, options: Optio
     (await patiently(() => call<{ results: Checked[] }>('POST', '/import/check', { records }))).results
   using trial = dryRun ? new Trial(check) : null
   const { progress, isBar } = await terminalProgress('Stopped. The same command stores the rest.')
-  const source = countedFile(file)
-  const shown = new StoringProgress(progress, isBar, new SystemClock(), source)
-  const places = await placesOf(media ?? join(dirname(file), 'media'), config)
-  const result = await importRecords({
-    source: source.chunks,
-    media: places,
-    send: async (records) => (await patiently(() => call<{ results: Applied[] }>('POST', '/import', { records }))).results,
-    startTimers: async (service_sid) => {
-      if (startTimers) await startTimersOf(call, service_sid)
-    },
-    check,
-    ...(trial && { trial }),
-    choice: { only, receipts },
-    faulted: (fault) => faults.add(fault),
-    progressed: (lines) => shown.went(lines),
-  })
+  const from = media ?? join(dirname(file), 'media')
+  const places = await placesOf(from, config)
+  const source = sourceName(file)
+  // What decides which lines are stored, and with which files.
+  const decided = JSON.stringify({ only, receipts, media: places && from })
+  const post = async (records: readonly unknown[], progress: object | null) =>
+    (await patiently(() => call<{ results: Applied[] }>('POST', '/import', { records, ...(progress && { progress }) }))).results
+  const store = async ({ file: read, from: before }: Beginning) => {
+    const shown = new StoringProgress(progress, isBar, new SystemClock(), read)
+    const work = importRecords({
+      source: read.chunks,
+      media: places,
+      send: (records, state) => post(records, state && { source, state: keptText(state, decided) }),
+      ...(!trial && { resume: { from: before, hashTo: (offset) => read.hashTo(offset) } }),
+      startTimers: async (service_sid) => {
+        if (startTimers) await startTimersOf(call, service_sid)
+      },
+      check,
+      ...(trial && { trial }),
+      choice: { only, receipts },
+      faulted: (fault) => faults.add(fault),
+      progressed: (lines) => shown.went(lines),
+    })
+    return work.finally(() => shown.ended())
+  }
+  const storeAll = async () => {
+    const kept = trial ? null : (await call<{ state: string | null }>('GET', `/import/progress/${source}`)).state
+    const beginning = await beginningOf(file, kept, decided)
+    if (beginning.from) progress.say(`It goes on after line ${beginning.from.line}, where the import before was.`)
+    if (beginning.why !== null) progress.say(`It begins anew, not where the import before was: ${beginning.why}.`)
+    try {
+      return await store(beginning)
+    } catch (error) {
+      if (!(error instanceof GoneError)) throw error
+      progress.say('It begins anew: what the import before had stored is not there any more.')
+      return await store(fromStart(file))
+    }
+  }
+  const result = await storeAll()
     .catch((error: unknown) => {
       if (error instanceof MediaStoreError) throw new ConfigError(error.message, { cause: error })
       if (error instanceof ConfigError || !isOfDisk(error)) throw error
@@ -134,9 +160,9 @@ async function sendFile(config: Config, call: Call, file: string, options: Optio
       throw new ConfigError(`${file} was not read to its end, or its media not stored (${codeOf(error)})`, { cause: error })
     })
     .finally(async () => {
-      shown.ended()
       if (typeof places?.to === 'object') await places.to.close()
     })
+  if (!trial) await post([], { source, state: null })
   print(result, file)
   if (dryRun) console.log('nothing was stored: run it again without --dry-run')
   if (result.faulty > 0 || (result.compared?.differing.length ?? 0) > 0) process.exitCode = 1

@@ -3,6 +3,7 @@ import type { AnyResource, BaseRow } from '../model/declare.ts'
 import { saveDocument } from '../model/search.ts'
 import { registry } from '../resources/index.ts'
 import { long, type Tx } from '../storage/database.ts'
+import { factCommands } from '../storage/facts.ts'
 import { conversationBySid, serviceOfAccount } from '../storage/lookups.ts'
 import { insertRow, rowsByNames, updateNames } from '../storage/rows.ts'
 import type { AccountRow, ServiceRow } from '../storage/schema.ts'
@@ -29,6 +30,8 @@ export interface ApplyRequest {
   readonly now: number
   /** The records are true whatever their dates say: nobody writes here but who reads them in their order. */
   readonly follows?: boolean
+  /** A fact that is true from then on; null: it is no more. */
+  readonly progress?: { readonly name: string; readonly value: string | null }
 }
 
 /**
@@ -37,7 +40,7 @@ export interface ApplyRequest {
  */
 export const recordCommands = {
   /** Returns what became of each, in order. Kinds are applied one after the other, so that each record finds what it refers to. */
-  applyRecords: long(async (tx: Tx, { records, now, follows = false }: ApplyRequest): Promise<Applied[]> => {
+  applyRecords: long(async (tx: Tx, { records, now, follows = false, progress }: ApplyRequest): Promise<Applied[]> => {
     const applied: Applied[] = records.map(() => ({ refused: 'it was not applied' }))
     const counters = new Counters(tx)
     const numbered = records.map((record, i) => ({ record, i }))
@@ -52,6 +55,7 @@ export const recordCommands = {
       await batch.written()
     }
     await counters.save()
+    if (progress) await factCommands.setFacts(tx, { [progress.name]: progress.value })
     return applied
   }),
 

@@ -8,13 +8,25 @@ export interface Choice {
   readonly receipts: 'all' | 'open' | 'none'
 }
 
+/** The last one that has come. */
+export interface Conversation {
+  readonly sid: string
+  readonly isClosed: boolean
+}
+
 /** Decides line by line: a conversation comes before what is in it. */
 export class Chooser {
   readonly #choice: Choice
-  #conversation = { sid: '', isClosed: false }
+  #conversation: Conversation
 
-  constructor(choice: Choice) {
+  constructor(choice: Choice, conversation: Conversation = { sid: '', isClosed: false }) {
     this.#choice = choice
+    this.#conversation = conversation
+  }
+
+  /** What the next line may be in. */
+  get conversation(): Conversation {
+    return this.#conversation
   }
 
   takes({ kind, conversation_sid, resource }: RecordLine): boolean {

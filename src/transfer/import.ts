@@ -1,8 +1,9 @@
 import { isJsonObject } from '../json.ts'
-import type { Applied, Outcome } from '../records/apply.ts'
+import type { Applied } from '../records/apply.ts'
 import type { Checked } from '../records/check.ts'
 import { checkHeader, type Json, type Kind, kinds, type RecordLine, recordOf } from '../records/format.ts'
 import { type Choice, Chooser } from './choice.ts'
+import { type Counts, type Fault, type ImportState, maxKeptFaults } from './import-state.ts'
 import { faultOf, type Line, linesIn } from './lines.ts'
 import { copyContent, hasContent, type Media } from './media.ts'
 import { type Compared, Sample } from './sample.ts'
@@ -20,8 +21,15 @@ export interface ImportOptions {
   readonly source: string | AsyncIterable<Uint8Array>
   /** The folder of the file's media, and where they are put. Null: files are left out. */
   readonly media: { readonly from: string; readonly to: Media } | null
-  /** Stores records. Returns what became of each. */
-  readonly send: (records: readonly unknown[]) => Promise<readonly Applied[]>
+  /** Stores records. `state`: how far the import was before them, stored in the same transaction. Returns what became of each. */
+  readonly send: (records: readonly unknown[], state: ImportState | null) => Promise<readonly Applied[]>
+  /** For imports that are gone on with. */
+  readonly resume?: {
+    /** Where the source begins; null: with the file. */
+    readonly from: ImportState | null
+    /** Returns the SHA-256 of the first bytes of the file: up to a line that has been read. */
+    readonly hashTo: (offset: number) => string
+  }
   /** Starts the timers of a service. */
   readonly startTimers: (service_sid: string) => Promise<void>
   /** Says what would become of records, one by one. */
@@ -38,16 +46,6 @@ export interface ImportOptions {
   readonly progressed?: (lines: number) => void
 }
 
-/** `skipped`: not chosen. */
-type Counts = Record<Outcome | 'refused' | 'read' | 'skipped', number>
-
-/** A line that was not taken, or not wholly, and why. */
-export interface Fault {
-  readonly line: number
-  readonly kind: string
-  readonly fault: string
-}
-
 export interface ImportReport {
   readonly counts: ReadonlyMap<Kind, Readonly<Counts>>
   /** The first of them. */
@@ -61,12 +59,18 @@ export interface ImportReport {
 
 /**
  * Stores the records of a file, in batches. What is wrong with a line is reported and leaves nothing of its object; the others are
- * taken. An import that was interrupted is done again: what is there is left as it is. Timers start when all is there.
+ * taken. An import that was interrupted is gone on with, or done again: what is there is left as it is. Timers start when all is there.
+ * Throws GoneError.
  */
 export async function importRecords(options: ImportOptions): Promise<ImportReport> {
   const run = new ImportRun(options)
   await run.all()
   return run.report
+}
+
+/** What an earlier import has stored is not there any more: this one has to begin with the file. */
+export class GoneError extends Error {
+  override readonly name = 'GoneError'
 }
 
 interface Waiting {
@@ -86,14 +90,26 @@ class ImportRun {
   #faulty = 0
   #announced: Json | null = null
   /** Whether a line has been read. Empty ones do not count. */
-  #isBegun = false
+  #isBegun: boolean
+  /** How far it was before the batch that waits; null: nowhere, or it is not to be gone on with from there. */
+  #state: ImportState | null
+  /** Those of an import that may turn out not to be this one; null: they are reported at once. */
+  #held: Fault[] | null = null
   #waiting: Waiting[] = []
   #bytes = 0
 
   constructor(options: ImportOptions) {
     this.#options = options
-    this.#chooser = new Chooser(options.choice ?? { only: null, receipts: 'all' })
+    const from = options.resume?.from ?? null
+    this.#state = from
+    this.#isBegun = from !== null
+    this.#chooser = new Chooser(options.choice ?? { only: null, receipts: 'all' }, from?.conversation)
     this.#sample = new Sample(options.random ?? Math.random)
+    if (!from) return
+    this.#held = []
+    for (const [kind, counts] of from.counts) this.#counts.set(kind, { ...counts })
+    for (const { line, kind, fault } of from.faults) this.#fault(line, kind, fault)
+    for (const service of from.services) this.#services.add(service)
   }
 
   get report(): ImportReport {
@@ -108,16 +124,18 @@ class ImportRun {
 
   async all(): Promise<void> {
     const { source, startTimers, progressed, trial, check } = this.#options
-    let last = 0
-    for await (const line of linesIn(source)) {
+    let last = this.#state?.line ?? 0
+    for await (const line of linesIn(source, this.#state ?? undefined)) {
       last = line.number
       if (!(await this.#line(line))) return
       if (this.#waiting.length >= batchRecords || this.#bytes >= batchBytes) {
         await this.#send()
+        this.#state = this.#stateAt(line)
         progressed?.(last)
       }
     }
     await this.#send()
+    this.#release()
     if (last === 0) this.#fault(1, '', 'the file is empty')
     else if (!this.#announced) this.#fault(last, '', 'the file ends here without its last line: it is not complete')
     else this.#compare(last, this.#announced)
@@ -205,7 +223,10 @@ class ImportRun {
     const { trial, send } = this.#options
     const values = waiting.map(({ value }) => value)
     const lines = waiting.map(({ line }) => line)
-    const results = await (trial ? trial.of(values, lines) : send(values))
+    const results = await (trial ? trial.of(values, lines) : send(values, this.#state))
+    // They were stored with the state: if they are not there, nothing of what comes before may be.
+    if (this.#held && results.some((result) => 'outcome' in result && result.outcome === 'created')) throw new GoneError()
+    this.#release()
     for (const [i, { line, kind }] of waiting.entries()) {
       const result = results[i] ?? { refused: 'the server has not answered' }
       const counts = this.#countsOf(kind)
@@ -215,6 +236,28 @@ class ImportRun {
         this.#fault(line, kind, result.refused)
       }
     }
+  }
+
+  /** Returns how far it is after a line, up to which everything is stored. */
+  #stateAt({ number, end }: Line): ImportState | null {
+    const { resume } = this.#options
+    if (!resume || this.#faulty > maxKeptFaults) return null
+    return {
+      line: number,
+      offset: end,
+      sha256: resume.hashTo(end),
+      counts: [...this.#counts].map(([kind, counts]) => [kind, { ...counts }] as const),
+      faults: [...this.#faults],
+      services: [...this.#services],
+      conversation: this.#chooser.conversation,
+    }
+  }
+
+  /** From now on faults are reported as they come. */
+  #release(): void {
+    const held = this.#held ?? []
+    this.#held = null
+    for (const fault of held) this.#options.faulted?.(fault)
   }
 
   /** Compares what was read with what the file announces. */
@@ -236,7 +279,8 @@ class ImportRun {
 
   #fault(line: number, kind: string, fault: string): void {
     this.#faulty++
-    this.#options.faulted?.({ line, kind, fault })
+    if (this.#held) this.#held.push({ line, kind, fault })
+    else this.#options.faulted?.({ line, kind, fault })
     if (this.#faults.length < maxFaults) this.#faults.push({ line, kind, fault })
   }
 }

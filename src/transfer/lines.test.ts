@@ -59,8 +59,27 @@ test('a line of a gigabyte is one fault, of which nothing is kept, and the next 
   }
   const before = process.memoryUsage().arrayBuffers
   expect(await linesOf(chunks())).toEqual([
-    { number: 1, fault: 'it is longer than 1048576 bytes' },
-    { number: 2, bytes: 14, value: { kind: 'end' } },
+    { number: 1, end: expect.any(Number), fault: 'it is longer than 1048576 bytes' },
+    { number: 2, end: expect.any(Number), bytes: 14, value: { kind: 'end' } },
   ])
   expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(64 * 1_048_576)
+})
+
+test('a file is read on from the end of any line, as if what comes before had been read', async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.array(piece, { maxLength: 8 }), fc.array(fc.nat(), { maxLength: 6 }), fc.nat(), async (pieces, at, n) => {
+      const bytes = Buffer.concat(pieces)
+      const lines = await linesOf(cut(bytes, at))
+      const line = lines[n % Math.max(1, lines.length)]
+      if (!line) return
+      expect(line.end).toBeLessThanOrEqual(bytes.length)
+      const rest = async function* () {
+        yield* cut(bytes.subarray(line.end), at)
+      }
+      const read: Line[] = []
+      for await (const next of linesIn(rest(), { line: line.number, offset: line.end })) read.push(next)
+      expect(read).toEqual(lines.filter(({ number }) => number > line.number))
+    }),
+    { numRuns: 200 },
+  )
 })

@@ -1,48 +1,33 @@
-import { createReadStream, statSync } from 'node:fs'
 import type { Clock } from '../clock.ts'
 import type { Progress } from '../copy/progress.ts'
 import { durationText } from './duration.ts'
+import type { SourceFile } from './source-file.ts'
 
 /** How often a line is printed where there is no bar. */
 const lineEveryMs = 10_000
-
-/** A file, and how much of it has been read. */
-export interface CountedFile {
-  readonly bytes: number
-  readonly chunks: AsyncIterable<Uint8Array>
-  read(): number
-}
-
-/** Returns the bytes of a file, which count themselves. Throws what `stat` throws. */
-export function countedFile(path: string): CountedFile {
-  let read = 0
-  async function* chunks(): AsyncGenerator<Uint8Array> {
-    for await (const chunk of createReadStream(path) as AsyncIterable<Buffer>) {
-      read += chunk.length
-      yield chunk
-    }
-  }
-  return { bytes: statSync(path).size, chunks: chunks(), read: () => read }
-}
 
 /** Shows the operator how far a file has been stored, and about how long the rest will take. */
 export class StoringProgress {
   readonly #progress: Progress
   readonly #isBar: boolean
   readonly #clock: Clock
-  readonly #file: CountedFile
+  readonly #file: SourceFile
   readonly #startMs: number
+  /** What was read before. */
+  readonly #begun: number
   #lineDue: number
-  #shown = 0
+  #shown: number
 
-  constructor(progress: Progress, isBar: boolean, clock: Clock, file: CountedFile) {
+  constructor(progress: Progress, isBar: boolean, clock: Clock, file: SourceFile) {
     this.#progress = progress
     this.#isBar = isBar
     this.#clock = clock
     this.#file = file
     this.#startMs = clock.now()
     this.#lineDue = this.#startMs + lineEveryMs
-    if (isBar) progress.begin(file.bytes, 0)
+    this.#begun = file.read()
+    this.#shown = this.#begun
+    if (isBar) progress.begin(file.bytes, this.#begun)
   }
 
   /** `lines` of the file are stored. */
@@ -63,8 +48,9 @@ export class StoringProgress {
   #estimate(read: number): string {
     const left = this.#file.bytes - read
     const elapsedMs = this.#clock.now() - this.#startMs
-    if (read === 0 || left <= 0 || elapsedMs <= 0) return ''
-    return `, about ${durationText((elapsedMs / read) * left)} left`
+    const done = read - this.#begun
+    if (done === 0 || left <= 0 || elapsedMs <= 0) return ''
+    return `, about ${durationText((elapsedMs / done) * left)} left`
   }
 
   #isLineDue(): boolean {
