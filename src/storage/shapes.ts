@@ -8,6 +8,7 @@ import {
   SqliteAdapter,
   SqliteIntrospector,
   SqliteQueryCompiler,
+  type ValuesNode,
 } from 'kysely'
 import type { Tables } from './schema.ts'
 
@@ -71,13 +72,39 @@ class Marker {
   }
 }
 
+/**
+ * SQLite looks at what is bound to a parameter while it plans nearly any statement that sorts, and then prepares that statement anew for each
+ * execution. It does not look into an expression, and `likely(?)` is one that costs nothing: each statement is planned once. Constants are in
+ * the text, so that an index on some rows is found by them. Measured, CPU time of a read of one row, bare and so: the last delivery of a subject
+ * 5.5 and 0.8 µs, a page of conversations in a state 10 and 1.2, of messages 15 and 0.6, pending deliveries 14 and 0.5.
+ */
+class PlannedOnce extends SqliteQueryCompiler {
+  #inserted = false
+
+  protected override appendValue(value: unknown): void {
+    if (value instanceof Marker) super.appendValue(value)
+    else this.appendImmediateValue(value)
+  }
+
+  protected override getCurrentParameterPlaceholder(): string {
+    return this.#inserted ? '?' : 'likely(?)'
+  }
+
+  /** No plan depends on them. */
+  protected override visitValues(node: ValuesNode): void {
+    this.#inserted = true
+    super.visitValues(node)
+    this.#inserted = false
+  }
+}
+
 const builders: Record<Dialect, Builder> = {
   sqlite: new Kysely<Tables>({
     dialect: {
       createAdapter: () => new SqliteAdapter(),
       createDriver: () => new DummyDriver(),
       createIntrospector: (db) => new SqliteIntrospector(db),
-      createQueryCompiler: () => new SqliteQueryCompiler(),
+      createQueryCompiler: () => new PlannedOnce(),
     },
   }),
   postgres: new Kysely<Tables>({

@@ -100,7 +100,7 @@ test('any number of values is served by a few queries, the same on both engines'
   expect(query(16).id).not.toBe(query(32).id)
   const values = Array.from({ length: 16 }, (_, i) => `where1_${i}`)
   expect(query(16).compile('postgres').placeholders).toEqual(['where0', ...values, 'limit'].map((argument) => ({ argument })))
-  expect(query(16).compile('sqlite').sql).toMatch(/"identity" in \(\?(, \?){15}\)/)
+  expect(query(16).compile('sqlite').sql).toMatch(/"identity" in \((likely\(\?\)(, )?){16}\)/)
 })
 
 test('the official client filters by several values', async ({ server, tenant }) => {
