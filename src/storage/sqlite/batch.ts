@@ -6,6 +6,7 @@ import { type Failure, failureOf } from '../failures.ts'
 import type { Job } from '../jobs.ts'
 import { type Connection, Statements } from './connection.ts'
 import { isUnavailable } from './failures.ts'
+import { KeptRows } from './kept-rows.ts'
 
 /** What became of a job, as plain data: it crosses to the main thread. */
 export type Outcome =
@@ -32,6 +33,7 @@ export async function ran(runner: BatchRunner, jobs: readonly Job[]): Promise<Ra
 export class BatchRunner {
   readonly #db: Connection
   readonly #statements: Statements
+  readonly #kept: KeptRows
   readonly #commands: Commands
   readonly #searchable: boolean
   readonly #sql
@@ -40,6 +42,7 @@ export class BatchRunner {
     this.#searchable = searchable
     this.#db = db
     this.#statements = new Statements(db)
+    this.#kept = new KeptRows(db, this.#statements)
     this.#commands = commands
     this.#sql = {
       begin: db.prepare('BEGIN IMMEDIATE'),
@@ -69,6 +72,7 @@ export class BatchRunner {
         // SQLite has rolled the whole transaction back, as it does when the disk is full.
         if (!this.#db.inTransaction) throw error
         this.#sql.undo.run()
+        this.#kept.forget()
         return asOutcome(error)
       })
       this.#sql.release.run()
@@ -85,11 +89,13 @@ export class BatchRunner {
     const outcomes: Outcome[] = []
     try {
       this.#sql.begin.run()
+      this.#kept.begin()
       for (const job of jobs) outcomes.push(await step(job))
       this.#index()
       this.#sql.commit.run()
       return { outcomes }
     } catch (error) {
+      this.#kept.forget()
       // SQLite may have rolled back already.
       if (this.#db.inTransaction) this.#sql.rollback.run()
       return { error }
@@ -109,21 +115,29 @@ export class BatchRunner {
     let written = false
     let ended = false
     /** Of several things that a command does at a time, one may have made it fail: what the others ask for would be of the next command. */
-    const statements = () => {
+    const refuseEnded = () => {
       if (ended) throw new Error('the command has ended')
-      return this.#statements
+    }
+    const one: Tx['one'] = async (query, args) => {
+      refuseEnded()
+      return this.#kept.one(query, args)
+    }
+    const all: Tx['all'] = async (query, args) => {
+      refuseEnded()
+      return this.#statements.all(query, args)
     }
     const run: Tx['run'] = async (query, args) => {
-      const own = statements()
+      refuseEnded()
       written = true
-      return own.run(query, args)
+      this.#kept.beforeWrite(query)
+      return this.#statements.run(query, args)
     }
     const tx: Tx = {
-      one: async (query, args) => statements().one(query, args),
-      all: async (query, args) => statements().all(query, args),
+      one,
+      all,
       // This thread is the only writer: nothing changes while the transaction is open.
-      hold: async (query, args) => statements().one(query, args),
-      claim: async (query, args) => statements().all(query, args),
+      hold: one,
+      claim: all,
       slots: onlySlot.count,
       searchable: this.#searchable,
       run,
