@@ -1,6 +1,7 @@
 import { stat } from 'node:fs/promises'
 import { ActionLimits } from './api/action-limits.ts'
 import { Admission } from './api/admission.ts'
+import { DirectReads } from './api/direct-reads.ts'
 import type { HostCheck } from './api/hosts.ts'
 import { defaultLogins, LoginThrottle } from './api/login-throttle.ts'
 import { openIdOf } from './api/openid.ts'
@@ -256,6 +257,7 @@ export function createPipeline(shared: Shared, timers: Timers): Pipeline {
     clock,
     read,
     responses,
+    direct: DirectReads.of(database),
     actions: createActionLimits(shared),
     ...createWrites(shared),
     pageSecrets: vault.deriveAll('page tokens'),

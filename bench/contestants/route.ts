@@ -52,6 +52,7 @@ const server = createHttp({
     clock: new SystemClock(),
     read,
     responses: null,
+    direct: null,
     actions: null,
     pageSecrets: vault.deriveAll('page tokens'),
     preAction: { client: createWebhookClient({ allowPrivate: true, verifyTls: true }), vault, tracer: null, warn: () => {} },

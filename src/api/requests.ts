@@ -19,6 +19,7 @@ import { newSid } from '../sids.ts'
 import type { Reader } from '../storage/database.ts'
 import { openCredentials } from '../urls.ts'
 import type { ActionLimits } from './action-limits.ts'
+import type { DirectReads, Found } from './direct-reads.ts'
 import { callPreAction, type PreActionHooks, preActionHook } from './pre-action.ts'
 import type { ResponseCache } from './response-cache.ts'
 
@@ -58,6 +59,8 @@ export interface Pipeline {
   readonly pageSecrets: PageSecrets
   /** Null where other processes write too. */
   readonly responses: ResponseCache | null
+  /** Null where rows are not read on this thread. */
+  readonly direct: DirectReads | null
   /** Throws ApiError where an account may not be changed here but by requests; absent: every account may. */
   readonly guard?: (account_sid: string) => void
   /** Applies every deadline that has passed. */
@@ -166,11 +169,15 @@ export async function ancestorsOfChildren(read: Reader, resource: AnyResource, r
   return { ...ancestors, parents: row ? [...ancestors.parents, row] : ancestors.parents }
 }
 
-/** Reads one row, or the singleton. Returns the JSON text, without a promise when it is cached. Throws 404. */
+/** Reads one row, or the singleton. Returns the JSON text, without a promise where that is possible. Throws 404. */
 export function fetch(pipeline: Pipeline, call: Call): string | Promise<string> {
-  const { path, base } = call
+  const { resource, path, base } = call
   const key = `${path.account_sid} ${base} ${path.text}`
-  return pipeline.responses?.get(key, pipeline.clock.now(path.account_sid)) ?? fetchRow(pipeline, call, key)
+  const now = pipeline.clock.now(path.account_sid)
+  const cached = pipeline.responses?.get(key, now)
+  if (cached !== undefined) return cached
+  const found = pipeline.direct?.find(resource, path)
+  return found ? renderKept(pipeline, call, { ...found, now, key }) : fetchRow(pipeline, call, key)
 }
 
 async function fetchRow(pipeline: Pipeline, call: Call, key: string): Promise<string> {
@@ -178,6 +185,16 @@ async function fetchRow(pipeline: Pipeline, call: Call, key: string): Promise<st
   const now = pipeline.clock.now(path.account_sid)
   const ancestors = await locate(pipeline.read, resource, path)
   const row = await findInstance(pipeline.read, resource, { ...ancestors, now }, path)
+  return renderKept(pipeline, call, { ancestors, row, now, key })
+}
+
+/** Renders a row that was read as of `now`, and caches it by `key` if that is possible. */
+function renderKept(
+  pipeline: Pipeline,
+  call: Call,
+  { ancestors, row, now, key }: Found & { readonly now: number; readonly key: string },
+): string {
+  const { resource } = call
   const body = render(pipeline, ancestors, call, row, now)
   // Below a parent that may be renamed or removed a change of the row alone would not invalidate it.
   if (typeof resource.under === 'string') pipeline.responses?.set(key, { body, sid: row.sid, validUntil: validUntil(row, now) })

@@ -5,6 +5,7 @@ import { maxAlternatives, pageOf } from '../storage/rows.ts'
 import type { Ancestors, AnyCondition, AnyOrder, AnyResource, BaseRow, Order, Slice } from './declare.ts'
 import { fillPage } from './filled-page.ts'
 import type { Form } from './form.ts'
+import { columnsShown } from './represent.ts'
 
 /** The page that a request asks for. The token alone determines the position; the page number is only repeated in urls. */
 export interface PageRequest {
@@ -114,9 +115,8 @@ export async function storedRows(
 
 /** Returns the columns that a page is made of; null where a function of the declaration may look at any. */
 function columnsOfPage(resource: AnyResource, by: string): readonly string[] | null {
-  const { represent, elapse, elapsesBy, current, opened, list } = resource
-  if (!represent.columns || current || opened || list?.shown || (elapse && !elapsesBy)) return null
-  return [...new Set([...represent.columns, ...(elapsesBy ?? []), 'sid', by])]
+  const columns = resource.list?.shown ? null : columnsShown(resource)
+  return columns && [...new Set([...columns, by])]
 }
 
 /**

@@ -21,6 +21,15 @@ export function collectionUrl(resource: AnyResource, ancestors: AncestorSids, ur
   return `${url}/${resource.path}`
 }
 
+/**
+ * Returns the columns that a row is shown from, if it is shown alone or in a list without `shown`; null where a function of the
+ * declaration may look at any.
+ */
+export function columnsShown({ represent, elapse, elapsesBy, current, opened }: AnyResource): readonly string[] | null {
+  if (!represent.columns || current || opened || (elapse && !elapsesBy)) return null
+  return [...new Set([...represent.columns, ...(elapsesBy ?? []), 'sid'])]
+}
+
 /** Returns the JSON object of a row. */
 export function represent(
   resource: AnyResource,

@@ -5,6 +5,8 @@ import type { Shape } from './shapes.ts'
 /** Reads see committed rows only. */
 export interface Reader {
   one<A extends object, R>(query: Shape<A, R>, args: A): Promise<R | undefined>
+  /** As `one`, without a promise. Absent where rows are not read on this thread, and in transactions. */
+  oneNow?<A extends object, R>(query: Shape<A, R>, args: A): R | undefined
   all<A extends object, R>(query: Shape<A, R>, args: A): Promise<R[]>
   /**
    * As `one`, for a row that is about to be changed or referred to. In a transaction the row is locked until the end: `change`

@@ -43,13 +43,21 @@ export function rowsBy<T extends Table, const C extends readonly Column<T>[]>(
   return rowsByNames<Tables[T]>(table, columns)
 }
 
-/** As `rowsBy`, for columns that are known only at run time: scope columns of a declared resource. */
-export function rowsByNames<R>(table: Table, columns: readonly string[]): Shape<Args, R> {
-  return once(
-    `rows ${table} ${columns}`,
-    (db, a) => columns.reduce((query, column) => query.where(column, '=', a[column]), db.selectFrom(table).selectAll()),
-    { verb: 'select', table, columns },
-  )
+/** As `rowsBy`, for columns that are known only at run time: scope columns of a declared resource. `selected`: by default all. */
+export function rowsByNames<R>(
+  table: Table,
+  columns: readonly string[],
+  selected: readonly string[] | null = null,
+): Shape<Args, R> {
+  const build = (db: Untyped, a: Args) => {
+    const from = db.selectFrom(table)
+    return columns.reduce(
+      (query, column) => query.where(column, '=', a[column]),
+      selected ? from.select(selected) : from.selectAll(),
+    )
+  }
+  if (selected) return once(`some of ${table} ${columns} ${selected}`, build)
+  return once(`rows ${table} ${columns}`, build, { verb: 'select', table, columns })
 }
 
 /** An insertion that has been compiled, and the names that it was asked for by. */

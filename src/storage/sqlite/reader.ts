@@ -29,6 +29,10 @@ export class SqliteReader implements Reader {
   }
 
   async one<A extends object, R>(query: Shape<A, R>, args: A): Promise<R | undefined> {
+    return this.oneNow(query, args)
+  }
+
+  oneNow<A extends object, R>(query: Shape<A, R>, args: A): R | undefined {
     return this.#answered(() => this.#statements.one(query, args))
   }
 
