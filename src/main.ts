@@ -42,6 +42,7 @@ import type { Mirror } from './mirror/mirror.ts'
 import { type MirrorSettings, openMirror, refuseFollowing } from './mirror/open.ts'
 import { healthRoutes, metricsRoutes } from './observability/health.ts'
 import { Metrics } from './observability/metrics.ts'
+import { requestWriter } from './observability/request-line.ts'
 import { openTraces } from './observability/traces.ts'
 import {
   createAdmission,
@@ -311,6 +312,7 @@ function createServer(
     }),
     publicUrl: config.publicUrl,
     log,
+    logRequest: requestWriter(log),
     limits,
     ...checks,
     ...(testMode && { faults: testMode.faults }),

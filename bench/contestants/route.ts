@@ -82,6 +82,7 @@ const server = createHttp({
   tracer: null,
   publicUrl: null,
   log,
+  logRequest: (line) => log.info(line, 'request'),
   limits: { ...defaultLimits, maxConnections: defaultConnections(), maxConnectionsPerAddress: 0, isExempt: () => true },
   isTrustedProxy: null,
   isOwnHost: hostCheck({ host: '127.0.0.1', publicUrl: null, allowedHosts: [] }),

@@ -46,11 +46,16 @@ const sid = /^[A-Z]{2}[0-9a-f]{32}$/
  */
 export function loggedPath(request: FastifyRequest): string {
   const { pathWords } = request.server
-  const segments = pathOf(request).split('/')
-  for (const [at, segment] of segments.entries()) {
-    if (!(segment.length === 34 ? sid.test(segment) : pathWords.has(segment))) segments[at] = ':key'
-  }
-  return segments.join('/')
+  const path = pathOf(request)
+  const isShown = (segment: string) => (segment.length === 34 ? sid.test(segment) : pathWords.has(segment))
+  // Most paths are logged as they are.
+  let start = 0
+  for (let end = path.indexOf('/'); end !== -1 && isShown(path.slice(start, end)); end = path.indexOf('/', start)) start = end + 1
+  if (!path.includes('/', start) && isShown(path.slice(start))) return path
+  return path
+    .split('/')
+    .map((segment) => (isShown(segment) ? segment : ':key'))
+    .join('/')
 }
 
 export function startRequest(request: FastifyRequest): void {

@@ -249,7 +249,7 @@ function startSpan(tracer: Tracer, request: FastifyRequest): Span {
   })
 }
 
-function requestClosed(request: FastifyRequest, reply: FastifyReply, { audit, onResponse, log }: HttpOptions): void {
+function requestClosed(request: FastifyRequest, reply: FastifyReply, { audit, onResponse, log, logRequest }: HttpOptions): void {
   const ms = performance.now() - request.started
   // 499, by convention: the caller disconnected before there was a response.
   const status = reply.raw.headersSent ? reply.raw.statusCode : 499
@@ -259,19 +259,15 @@ function requestClosed(request: FastifyRequest, reply: FastifyReply, { audit, on
   const { span } = request
   span?.end({ 'http.response.status_code': status, 'parley.account': request.account_sid || undefined }, status >= 500)
   if (!log.isLevelEnabled('info')) return
-  // Names, identities, the query and the headers are not logged.
-  log.info(
-    {
-      method: request.method,
-      path: `/v1${loggedPath(request)}`,
-      status,
-      ms: Math.round(ms * 1000) / 1000,
-      account: request.account_sid || undefined,
-      operation,
-      from: addressOf(request),
-      request: request.request_id,
-      trace: span?.traceparent.split('-')[1],
-    },
-    'request',
-  )
+  logRequest({
+    method: request.method,
+    path: `/v1${loggedPath(request)}`,
+    status,
+    ms: Math.round(ms * 1000) / 1000,
+    account: request.account_sid || undefined,
+    operation,
+    from: addressOf(request),
+    request: request.request_id,
+    trace: span?.traceparent.split('-')[1],
+  })
 }

@@ -67,6 +67,8 @@ export interface HttpOptions {
   /** Null: derived from the request's Host header. */
   readonly publicUrl: string | null
   readonly log: Logger
+  /** Writes the line of a request to the log. Called after every response, if the level of the log is not above. */
+  readonly logRequest: (line: RequestLine) => void
   readonly limits: HttpLimits
   /** Null: any `Host` is served. */
   readonly isOwnHost: HostCheck | null
@@ -84,6 +86,23 @@ export interface HttpOptions {
   readonly onRefusedConnection: (limit: ConnectionLimit, address?: string) => void
   /** Called after every response. */
   readonly onResponse: (response: Responded) => void
+}
+
+/** What the log says of a request. No name, no identity, no query and no header. */
+export interface RequestLine {
+  readonly method: string
+  readonly path: string
+  readonly status: number
+  readonly ms: number
+  /** Undefined without credentials. */
+  readonly account: string | undefined
+  /** See `Endpoint`. */
+  readonly operation: string | undefined
+  readonly from: string
+  /** Sent as `Twilio-Request-Id`. */
+  readonly request: string
+  /** Undefined where traces are off. */
+  readonly trace: string | undefined
 }
 
 /** A response that was sent, or that nobody waited for. */

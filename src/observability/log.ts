@@ -100,6 +100,21 @@ export function directLog(out: NodeJS.WritableStream): Logger {
   return logTo({ write: (line) => void out.write(line) }, 'trace')
 }
 
+/** Where the logs of this module write their lines. */
+const outputs = new WeakMap<Logger, DestinationStream>()
+
+/** Returns where a log of this module writes its lines; undefined for any other. */
+export function outputOf(log: Logger): DestinationStream | undefined {
+  return outputs.get(log)
+}
+
+/** Returns what every line has. */
+export function baseOfLog() {
+  return { version: packageVersion() }
+}
+
 function logTo(out: DestinationStream, level: string): Logger {
-  return pino({ level, base: { version: packageVersion() } }, out)
+  const log = pino({ level, base: baseOfLog() }, out)
+  outputs.set(log, out)
+  return log
 }
