@@ -28,37 +28,44 @@ class Output {
     if (this.#bufferedChars > maxBufferedChars) return
     this.#lines.push(line)
     this.#bufferedChars += line.length
+    this.#schedule()
+  }
+
+  #schedule(): void {
     if (this.#bufferedChars >= flushChars) this.#start()
-    else this.#timer ??= setTimeout(() => this.#start(), flushIntervalMs).unref()
+    else if (this.#lines.length > 0) this.#timer ??= setTimeout(() => this.#start(), flushIntervalMs).unref()
   }
 
   /** Writes what is buffered; gives up after a second. */
   async close(): Promise<void> {
     const timeout = new Promise<void>((resolve) => setTimeout(resolve, 1000).unref())
-    await Promise.race([timeout, this.#writing?.then(() => this.#start()) ?? this.#start()])
+    await Promise.race([timeout, this.#writeRest()])
     // A process may open and close many.
     process.off('exit', this.#writeLast)
+  }
+
+  async #writeRest(): Promise<void> {
+    while (this.#writing || this.#lines.length > 0) await this.#start()
   }
 
   #start(): Promise<void> {
     clearTimeout(this.#timer)
     this.#timer = undefined
-    if (this.#lines.length === 0) return Promise.resolve()
-    this.#writing ??= this.#writeAll().finally(() => {
+    this.#writing ??= this.#writeBuffered().finally(() => {
       this.#writing = undefined
+      // What has come meanwhile is gathered again: a write for the few lines of a moment costs each of them more than its text.
+      this.#schedule()
     })
     return this.#writing
   }
 
-  async #writeAll(): Promise<void> {
-    while (this.#lines.length > 0) {
-      let rest = this.#drain()
-      while (rest.length > 0) {
-        const written = await new Promise<number>((resolve) =>
-          write(this.#fd, rest, (error, count) => resolve(error ? rest.length : count)),
-        )
-        rest = rest.subarray(written)
-      }
+  async #writeBuffered(): Promise<void> {
+    let rest = this.#drain()
+    while (rest.length > 0) {
+      const written = await new Promise<number>((resolve) =>
+        write(this.#fd, rest, (error, count) => resolve(error ? rest.length : count)),
+      )
+      rest = rest.subarray(written)
     }
   }
 
