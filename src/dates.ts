@@ -30,9 +30,12 @@ const dayMs = 86_400_000
 const keptDays = 512
 const daysKept = new Float64Array(keptDays).fill(Number.NaN)
 const dayTexts = new Array<string>(keptDays).fill('')
+const quotedDays = new Array<string>(keptDays).fill('')
 
 /** `00` to `59`. */
 const pairs = Array.from({ length: 60 }, (_, n) => String(n).padStart(2, '0'))
+const ends = pairs.map((second) => `${second}Z`)
+const quotedEnds = pairs.map((second) => `${second}Z"`)
 const minutes = pairs.slice(0, 24).flatMap((hour) => pairs.map((minute) => `${hour}:${minute}:`))
 
 /**
@@ -43,18 +46,28 @@ export function seconds(instantMs: number): string {
   const day = Math.floor(instantMs / dayMs)
   const second = Math.floor((instantMs - day * dayMs) / 1000)
   const minute = Math.floor(second / 60)
-  return `${dayText(day)}${minutes[minute]}${pairs[second - minute * 60]}Z`
+  return `${dayTexts[placeOf(day)]}${minutes[minute]}${ends[second - minute * 60]}`
 }
 
-/** Returns the date of a day, given in days since 1970, and the `T` behind it. */
-function dayText(day: number): string {
+/** As `seconds`, as JSON: of three pieces with their quotes, for a sum of many. */
+export function quotedSeconds(instantMs: number): string {
+  const day = Math.floor(instantMs / dayMs)
+  const second = Math.floor((instantMs - day * dayMs) / 1000)
+  const minute = Math.floor(second / 60)
+  return `${quotedDays[placeOf(day)]}${minutes[minute]}${quotedEnds[second - minute * 60]}`
+}
+
+/** Returns the place of a day, given in days since 1970, where its date is, and the `T` behind it. */
+function placeOf(day: number): number {
   // `keptDays` is a power of two.
   const place = day & (keptDays - 1)
   if (daysKept[place] !== day) {
-    dayTexts[place] = new Date(day * dayMs).toISOString().slice(0, -13)
+    const text = new Date(day * dayMs).toISOString().slice(0, -13)
+    dayTexts[place] = text
+    quotedDays[place] = `"${text}`
     daysKept[place] = day
   }
-  return dayTexts[place] ?? ''
+  return place
 }
 
 export function secondsOrNull(instantMs: number | null): string | null {

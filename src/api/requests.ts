@@ -14,7 +14,7 @@ import type { Form } from '../model/form.ts'
 import { issuerOf, type Page, type PageRequest, type PageSecrets, pageRequest, readPage, storedRows } from '../model/pages.ts'
 import { parseParams, sealSecrets } from '../model/params.ts'
 import { type AncestorSids, collectionUrl, urlsFor, writerOf } from '../model/represent.ts'
-import { currentRow, findInstance, locate, type ResourcePath, scopeOf } from '../model/scope.ts'
+import { commonSids, currentRow, findInstance, locate, type ResourcePath, scopeOf } from '../model/scope.ts'
 import { newSid } from '../sids.ts'
 import type { Reader } from '../storage/database.ts'
 import { openCredentials } from '../urls.ts'
@@ -220,7 +220,8 @@ export async function list(pipeline: Reading, call: Call): Promise<string> {
     const row: BaseRow = declared.shown?.(current) ?? current
     return openedRow(pipeline, resource, resource.elapse?.(row, now) ?? row)
   }
-  const write = writerOf(resource, collection, urls)
+  const common = commonSids(resource, ancestors)
+  const write = writerOf(resource, collection, urls, common)
   const found = await readPage(
     issuerOf(pipeline.pageSecrets, resource, ancestors, order),
     order,
@@ -228,8 +229,8 @@ export async function list(pipeline: Reading, call: Call): Promise<string> {
     (slice: Slice) =>
       resource.view?.page
         ? resource.view.page(pipeline.read, { ...ancestors, now }, params, slice)
-        : storedRows(pipeline.read, resource, scopeOf(resource, ancestors), order, slice),
-    (rows) => rows.map((row) => write(shown(row))).join(','),
+        : storedRows(pipeline.read, resource, scopeOf(resource, ancestors), order, slice, common),
+    (row) => write(shown(row)),
   )
   const meta = pageMeta(page, query.last('PageToken') || null, found, (number, token) =>
     pageUrl(collection, filtersOf(query, params), page.size, number, token),

@@ -26,7 +26,7 @@ async function fill(size: number, rows: readonly TextRow[], backward = false) {
       reads.push(limit)
       return rows.slice(begin, begin + limit)
     },
-    render: (some) => some.map((row) => JSON.stringify(row)).join(','),
+    write: (row) => JSON.stringify(row),
     backward,
   })
   const shown = (JSON.parse(`[${page.json}]`) as TextRow[]).map(({ sid }) => Number(sid))
@@ -64,6 +64,16 @@ describe('a page', () => {
     expect(more).toBe(true)
     expect(last?.sid).toBe(String(shown.at(-1)))
     expect(Math.max(...reads)).toBeLessThanOrEqual(101)
+  })
+
+  test.for([false, true])('ends by its bytes, whatever its characters take (backward: %s)', async (backward) => {
+    // Each 10,000 bytes and a few: groups of five until a million.
+    for (const text of ['x'.repeat(10_000), 'é'.repeat(5000), '€'.repeat(3333), '\u{1f600}'.repeat(2500)]) {
+      const rows = stored(300, 0).map((row) => ({ ...row, text }))
+      const { json, shown } = await fill(1000, rows, backward)
+      expect(shown.length).toBe(100)
+      expect(Buffer.byteLength(json)).toBeGreaterThan(maxPageBytes)
+    }
   })
 
   test('of rows that are each too large for a page has the first few', async () => {

@@ -53,22 +53,22 @@ export function pageRequest(query: Form, size: { default: number; max: number })
 }
 
 /**
- * Reads and renders one page, and reads one row more to know whether another follows. `render` returns the JSON objects of
- * some rows, separated by commas. Throws 21481 for a token that `issuer` has not signed.
+ * Reads and renders one page, and reads one row more to know whether another follows. `write` returns the JSON object of a
+ * row. Throws 21481 for a token that `issuer` has not signed.
  */
 export async function readPage(
   issuer: Issuer,
   { by, direction }: Pick<Order<BaseRow>, 'direction'> & { readonly by: string },
   { size, token }: PageRequest,
   rowsOf: (slice: Slice) => Promise<readonly BaseRow[]>,
-  render: (rows: readonly BaseRow[]) => string,
+  write: (row: BaseRow) => string,
 ): Promise<Page> {
   if (token && !issuer.accepts(token)) throw refuse('invalidPageToken')
   const backward = token?.direction === 'backward'
   const order = (direction === 'asc') === !backward ? 'asc' : 'desc'
   const { json, first, last, more } = await fillPage(size, {
     read: (row, limit) => rowsOf({ direction: order, after: row ? positionAt(row, by) : token, limit }),
-    render,
+    write,
     backward,
   })
   const [top, bottom] = backward ? [last, first] : [first, last]
@@ -82,13 +82,14 @@ export async function readPage(
   }
 }
 
-/** Reads the rows of a slice from the resource's table. */
+/** Reads the rows of a slice from the resource's table. `common`: what all of them have, by column; whoever writes them needs none of it. */
 export async function storedRows(
   read: Reader,
   resource: AnyResource,
   scope: Readonly<Record<string, string>>,
   order: AnyOrder,
   { direction, after, limit }: Slice,
+  common: Readonly<Record<string, string>> = {},
 ): Promise<readonly BaseRow[]> {
   const where: AnyCondition[] = [
     ...Object.entries(scope).map(([column, value]) => ({ column, operator: '=' as const, value })),
@@ -96,7 +97,7 @@ export async function storedRows(
   ].map(padValues)
   const query = pageOf<BaseRow>({
     table: resource.table,
-    columns: columnsOfPage(resource, order.by),
+    columns: columnsOfPage(resource, order.by, common),
     where: where.map((condition) =>
       condition.operator === 'in' ? { ...condition, places: condition.values.length } : condition,
     ),
@@ -114,9 +115,9 @@ export async function storedRows(
 }
 
 /** Returns the columns that a page is made of; null where a function of the declaration may look at any. */
-function columnsOfPage(resource: AnyResource, by: string): readonly string[] | null {
+function columnsOfPage(resource: AnyResource, by: string, common: object): readonly string[] | null {
   const columns = resource.list?.shown ? null : columnsShown(resource)
-  return columns && [...new Set([...columns, by])]
+  return columns && [...new Set([...columns.filter((column) => !(column in common)), 'sid', by])]
 }
 
 /**

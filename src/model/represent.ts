@@ -40,12 +40,20 @@ export function represent(
   return resource.represent(row, resource.sid === null ? collection : `${collection}/${row.sid}`, urls)
 }
 
-/** Returns a function that returns the JSON text of a row: what `JSON.stringify` gives for `represent`. */
-export function writerOf(resource: AnyResource, collection: string, urls: Urls): (row: BaseRow) => string {
-  const write = resource.represent.writer?.(familyOfUrls(urls))
-  if (!write) return (row) => JSON.stringify(represent(resource, row, collection, urls))
-  const [base, family] = [escaped(collection), escaped(urls.family)]
-  return resource.sid === null ? (row) => write(row, base, family) : (row) => write(row, `${base}/${row.sid}`, family)
+/**
+ * Returns a function that returns the JSON text of a row: what `JSON.stringify` gives for `represent`. `scope`: SIDs by the columns that
+ * all rows have in common, and need not have then.
+ */
+export function writerOf(
+  resource: AnyResource,
+  collection: string,
+  urls: Urls,
+  scope: Readonly<Record<string, string>> = {},
+): (row: BaseRow) => string {
+  const { writer } = resource.represent
+  // Of a singleton there are no lists.
+  if (!writer || resource.sid === null) return (row) => JSON.stringify(represent(resource, row, collection, urls))
+  return writer(familyOfUrls(urls), { collection: escaped(collection), family: escaped(urls.family), scope })
 }
 
 /** Returns a text as it is inside a JSON string. */

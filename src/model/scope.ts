@@ -73,6 +73,11 @@ export function scopeOf(resource: AnyResource, ancestors: Ancestors): Readonly<R
   return columns
 }
 
+/** Returns the SIDs that all rows of a list have, by column. */
+export function commonSids(resource: AnyResource, ancestors: Ancestors): Readonly<Record<string, string>> {
+  return { account_sid: ancestors.account.sid, ...scopeOf(resource, ancestors) }
+}
+
 /** Returns the names of the scope columns: with the sid they are the key of a row. */
 export function scopeColumns(resource: AnyResource): readonly string[] {
   if (resource.sid === null) return []

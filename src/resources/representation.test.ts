@@ -1,9 +1,9 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import type { AnyResource, BaseRow } from '../model/declare.ts'
+import type { Ancestors, AnyResource, BaseRow } from '../model/declare.ts'
 import { collectionUrl, represent, writerOf } from '../model/represent.ts'
 import type { Urls } from '../model/representation.ts'
-import { ancestorsOf, familyOf } from '../model/scope.ts'
+import { ancestorsOf, commonSids, familyOf } from '../model/scope.ts'
 import { resources } from './index.ts'
 
 const sidOf = (prefix: string) => fc.stringMatching(/^[0-9a-f]{32}$/).map((digits) => prefix + digits)
@@ -107,6 +107,30 @@ describe('the JSON text of a row', () => {
       }),
     )
   })
+
+  test.each(cases)(
+    'of %s in the %s family has what its list has in common, and needs no column of it',
+    (_name, family, resource, urls) => {
+      const parents = ancestorsOf(resource).map(() => ({ sid: `CH${'1'.repeat(32)}` }))
+      const ancestors = {
+        account: { sid: `AC${'2'.repeat(32)}` },
+        service: { sid: `IS${'3'.repeat(32)}` },
+        parents,
+      } as unknown as Ancestors
+      const scope = commonSids(resource, ancestors)
+      const collection = collectionUrl(resource, ancestors, urls)
+      const write = writerOf(resource, collection, urls, scope)
+      const others = (resource.represent.columns ?? []).filter((name) => !(name in scope))
+      fc.assert(
+        fc.property(rowOf(resource, others), (row) => {
+          const whole = { ...row, ...scope }
+          expect(write(row)).toBe(JSON.stringify(represent(resource, whole, collection, urls)))
+          expect(JSON.parse(write(row))).toMatchObject({ account_sid: scope.account_sid })
+          if (family === 'service') expect(JSON.parse(write(row))).toMatchObject({ chat_service_sid: scope.service_sid })
+        }),
+      )
+    },
+  )
 
   test.each(declared.filter(({ elapse }) => elapse))(
     'of a $name is the same when only what lists read has been read',
