@@ -275,6 +275,8 @@ interface Rules<Row, P extends Params, X, U> {
   readonly update?: (before: Row, p: Parsed<P>, facts: FactsUnder<U>, loaded: X) => Row
   /** Returns what a stored row stands for, where the service says so. Applied to every row that is read. */
   readonly current?: (row: Row, facts: Pick<FactsUnder<U>, 'service'>) => Row
+  /** The columns that `current`, and `shown` of the list, look at: lists read these and those of `represent`, if both are declared. */
+  readonly currentBy?: readonly (keyof Row & string)[]
   /**
    * Changes a batch of the rows that refer to a removed one, once its transaction has recorded a removal. Returns how many; fewer
    * than `max` when it is done. `apply` writes a change that events tell of.

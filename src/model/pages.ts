@@ -116,8 +116,9 @@ export async function storedRows(
 
 /** Returns the columns that a page is made of; null where a function of the declaration may look at any. */
 function columnsOfPage(resource: AnyResource, by: string, common: object): readonly string[] | null {
-  const columns = resource.list?.shown ? null : columnsShown(resource)
-  return columns && [...new Set([...columns.filter((column) => !(column in common)), 'sid', by])]
+  if (resource.list?.shown && !resource.currentBy) return null
+  const columns = columnsShown(resource, common)
+  return columns && [...new Set([...columns, by])]
 }
 
 /**

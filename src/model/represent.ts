@@ -23,11 +23,13 @@ export function collectionUrl(resource: AnyResource, ancestors: AncestorSids, ur
 
 /**
  * Returns the columns that a row is shown from, if it is shown alone or in a list without `shown`; null where a function of the
- * declaration may look at any.
+ * declaration may look at any. `common`: what is known of the row, by column; whoever writes it needs none of it.
  */
-export function columnsShown({ represent, elapse, elapsesBy, current, opened }: AnyResource): readonly string[] | null {
-  if (!represent.columns || current || opened || (elapse && !elapsesBy)) return null
-  return [...new Set([...represent.columns, ...(elapsesBy ?? []), 'sid'])]
+export function columnsShown(resource: AnyResource, common: object = {}): readonly string[] | null {
+  const { represent, elapse, elapsesBy, current, currentBy, opened } = resource
+  if (!represent.columns || opened || (elapse && !elapsesBy) || (current && !currentBy)) return null
+  const represented = represent.columns.filter((column) => !(column in common))
+  return [...new Set([...represented, ...(elapsesBy ?? []), ...(currentBy ?? []), 'sid'])]
 }
 
 /** Returns the JSON object of a row. */

@@ -85,6 +85,12 @@ export const column = {
     value: (row) => row[name],
     pieces: [{ code: `row.${name}` }],
   }),
+  /** 1 for true, 0 for false. */
+  flag: <C extends string>(name: C): Field<Readonly<Record<C, number | null>>> => ({
+    columns: [name],
+    value: (row) => (row[name] === null ? null : row[name] === 1),
+    pieces: [{ code: `(row.${name} === null ? 'null' : row.${name} === 1)` }],
+  }),
   /** An instant, in whole seconds. */
   date: <C extends string>(name: C): Field<Readonly<Record<C, number | null>>> => ({
     columns: [name],

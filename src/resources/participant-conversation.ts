@@ -4,20 +4,11 @@ import { type Parsed, text } from '../model/params.ts'
 import { column, computed, linksOfFamily, presentDates, representation } from '../model/representation.ts'
 import { canonicalAddress } from './conversations/address-formats.ts'
 import { type Member, type MemberRow, pageOfMember } from './conversations/memberships.ts'
+import { bindingColumns } from './conversations/participants/messaging-binding.ts'
 
 const filters = { Identity: text({}), Address: text({}) }
 
 type Key = 'participant_sid' | 'conversation_timers' | `participant_${'user_sid' | 'identity' | 'messaging_binding'}`
-
-const bindingColumns = [
-  'binding_type',
-  'address_as_given',
-  'address',
-  'proxy_address',
-  'binding_level',
-  'binding_name',
-  'projected_address',
-] as const satisfies readonly (keyof MemberRow)[]
 
 /** https://www.twilio.com/docs/conversations/api/participant-conversation-resource */
 export const participantConversations = resource<MemberRow, Key>()({

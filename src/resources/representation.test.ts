@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest'
 import type { Ancestors, AnyResource, BaseRow } from '../model/declare.ts'
 import { collectionUrl, represent, writerOf } from '../model/represent.ts'
 import type { Urls } from '../model/representation.ts'
-import { ancestorsOf, commonSids, familyOf } from '../model/scope.ts'
+import { ancestorsOf, commonSids, currentRow, familyOf } from '../model/scope.ts'
 import { resources } from './index.ts'
 
 const sidOf = (prefix: string) => fc.stringMatching(/^[0-9a-f]{32}$/).map((digits) => prefix + digits)
@@ -38,7 +38,7 @@ const media = fc.array(
   { maxLength: 3 },
 )
 
-/** What the columns of declared representations hold; any other column holds any text. */
+/** What the columns of declared representations hold, of all or of one resource; any other column holds any text. */
 const values: Readonly<Record<string, fc.Arbitrary<unknown>>> = {
   sid: sidOf('CH'),
   account_sid: sidOf('AC'),
@@ -56,6 +56,17 @@ const values: Readonly<Record<string, fc.Arbitrary<unknown>>> = {
   date_inactive: fc.option(instant),
   date_closed: fc.option(instant),
   message_index: fc.nat(),
+  message_sid: sidOf('IM'),
+  'Receipt.participant_sid': sidOf('MB'),
+  'User.role_sid': sidOf('RL'),
+  status: fc.constantFrom('sent', 'delivered', 'failed', 'read', 'undelivered'),
+  error_code: fc.nat(),
+  is_online: fc.constantFrom(null, 0, 1),
+  is_notifiable: fc.constantFrom(null, 0, 1),
+  reachability_epoch: fc.nat(2),
+  last_read_message_index: fc.option(fc.maxSafeNat()),
+  last_read_timestamp: fc.option(instant),
+  binding_type: fc.option(fc.constantFrom('sms', 'whatsapp', 'email')),
   initial_state: fc.option(fc.constantFrom('active', 'inactive')),
   next_due: fc.option(instant),
   attributes: fc.oneof(anyJson, anyText),
@@ -73,7 +84,8 @@ const cases = declared.flatMap((resource) => families.map(([family, urls]) => [r
 
 /** A row that has only some columns, by default those that its representation says it is made of. Any other is refused. */
 function rowOf({ name, represent }: AnyResource, columns: readonly string[] = represent.columns ?? []): fc.Arbitrary<BaseRow> {
-  const row = fc.record(Object.fromEntries(columns.map((column) => [column, values[column] ?? fc.option(anyText)])))
+  const held = (column: string) => values[`${name}.${column}`] ?? values[column] ?? fc.option(anyText)
+  const row = fc.record(Object.fromEntries(columns.map((column) => [column, held(column)])))
   return row.map((found) => strict(found, name))
 }
 
@@ -92,7 +104,7 @@ function strict(row: object, name: string): BaseRow {
 describe('the JSON text of a row', () => {
   test('is written from its columns where many rows are read', () => {
     expect(declared.map(({ name }) => name)).toEqual(
-      expect.arrayContaining(['Conversation', 'Message', 'ParticipantConversation']),
+      expect.arrayContaining(['Conversation', 'Message', 'ParticipantConversation', 'Participant', 'User', 'Receipt']),
     )
   })
 
@@ -146,6 +158,33 @@ describe('the JSON text of a row', () => {
           const part = strict({ ...row, ...due }, resource.name)
           const all = { ...row, ...due, date_state: now, revision: 7, date_activity: now }
           expect(write(resource.elapse?.(part, now) ?? part)).toBe(write(resource.elapse?.(all, now) ?? all))
+        }),
+      )
+    },
+  )
+
+  test.each(declared.filter(({ current, list }) => current || list?.shown))(
+    'of a $name that the service has a say in is the same when only what lists read has been read',
+    (resource) => {
+      const replaced = { [`RL${'4'.repeat(32)}`]: { sid: `RL${'5'.repeat(32)}`, at: Date.parse('2026-03-04T05:06:07Z') } }
+      const role_sid = fc.constantFrom(`RL${'4'.repeat(32)}`, `RL${'6'.repeat(32)}`)
+      const service = fc.record({
+        replaced_roles: fc.constantFrom('{}', JSON.stringify(replaced)),
+        reachability_enabled: fc.constantFrom(0, 1),
+        reachability_epoch: fc.nat(2),
+      })
+      const [[, urls]] = families
+      const write = writerOf(resource, base, urls)
+      const shown = (row: BaseRow, facts: Ancestors) => {
+        const current = currentRow(resource, row, facts)
+        return write(resource.list?.shown?.(current) ?? current)
+      }
+      const read = [...(resource.represent.columns ?? []), ...(resource.currentBy ?? [])]
+      fc.assert(
+        fc.property(rowOf(resource, read), role_sid, service, (row, role_sid, service) => {
+          const facts = { service } as unknown as Ancestors
+          const given = { ...row, role_sid }
+          expect(shown(strict(given, resource.name), facts)).toBe(shown(given, facts))
         }),
       )
     },

@@ -1,8 +1,9 @@
 import { sql } from 'kysely'
-import { milliseconds, seconds } from '../../dates.ts'
+import { milliseconds } from '../../dates.ts'
 import type { Payload } from '../../events/event.ts'
 import { type Change, resource, rowOf } from '../../model/declare.ts'
 import { createOnly, given, jsonText, required, sid, text } from '../../model/params.ts'
+import { column, links, representation, selfUrl } from '../../model/representation.ts'
 import { isSid } from '../../sids.ts'
 import type { Tx } from '../../storage/database.ts'
 import { insert, rowsBy } from '../../storage/rows.ts'
@@ -153,20 +154,21 @@ export const users = resource<UserRow>()({
   cleanUp: async (tx, { sid: user_sid, service_sid, date_created }, max) =>
     service_sid === null ? 0 : deleteClosed(tx, service_sid, user_sid, max, date_created),
   current: (row, { service }) => withReachability(withCurrentRole(row, service), service),
-  represent: (row, self) => ({
-    sid: row.sid,
-    account_sid: row.account_sid,
-    chat_service_sid: row.service_sid,
-    role_sid: row.role_sid,
-    identity: row.identity,
-    friendly_name: row.friendly_name,
-    attributes: row.attributes,
-    is_online: row.is_online === null ? null : row.is_online === 1,
-    is_notifiable: row.is_notifiable === null ? null : row.is_notifiable === 1,
-    date_created: seconds(row.date_created),
-    date_updated: seconds(row.date_updated),
-    url: self,
-    links: { user_conversations: `${self}/Conversations` },
+  currentBy: ['role_sid', 'date_updated', 'is_online', 'is_notifiable', 'reachability_epoch'],
+  represent: representation<UserRow>()({
+    sid: column.word('sid'),
+    account_sid: column.word('account_sid'),
+    chat_service_sid: column.word('service_sid'),
+    role_sid: column.word('role_sid'),
+    identity: column.text('identity'),
+    friendly_name: column.text('friendly_name'),
+    attributes: column.text('attributes'),
+    is_online: column.flag('is_online'),
+    is_notifiable: column.flag('is_notifiable'),
+    date_created: column.date('date_created'),
+    date_updated: column.date('date_updated'),
+    url: selfUrl,
+    links: links({ user_conversations: 'Conversations' }),
   }),
   list: {
     key: 'users',

@@ -1,7 +1,7 @@
-import { milliseconds, seconds } from '../../../dates.ts'
+import { milliseconds } from '../../../dates.ts'
 import { resource } from '../../../model/declare.ts'
+import { column, onlyInService, representation, selfUrl } from '../../../model/representation.ts'
 import type { ReceiptRow } from '../../../storage/schema.ts'
-import { chatServiceSid } from '../chat-service-sid.ts'
 import { scopedTargets } from '../webhooks/targets.ts'
 import { messages } from './message.ts'
 
@@ -13,19 +13,20 @@ export const receipts = resource<ReceiptRow>()({
   table: 'receipts',
   sid: 'receipt',
   params: {},
-  represent: (row, self, urls) => ({
-    sid: row.sid,
-    account_sid: row.account_sid,
-    ...chatServiceSid(row, urls),
-    conversation_sid: row.conversation_sid,
-    message_sid: row.message_sid,
-    channel_message_sid: row.channel_message_sid,
-    status: row.status,
-    error_code: row.error_code,
-    participant_sid: row.participant_sid,
-    date_created: seconds(row.date_created),
-    date_updated: seconds(row.date_updated),
-    url: self,
+  represent: representation<ReceiptRow>()({
+    sid: column.word('sid'),
+    account_sid: column.word('account_sid'),
+    chat_service_sid: onlyInService(column.word('service_sid')),
+    conversation_sid: column.word('conversation_sid'),
+    message_sid: column.word('message_sid'),
+    // As its carrier calls it.
+    channel_message_sid: column.text('channel_message_sid'),
+    status: column.word('status'),
+    error_code: column.integer('error_code'),
+    participant_sid: column.word('participant_sid'),
+    date_created: column.date('date_created'),
+    date_updated: column.date('date_updated'),
+    url: selfUrl,
   }),
   list: {
     key: 'delivery_receipts',

@@ -131,7 +131,18 @@ export function changedProjection(before: ParticipantRow, p: Given): Partial<Par
   return { projected_address: projected(projected_address), binding_type: 'sms' }
 }
 
-export function bindingToJson(row: ParticipantRow): object | null {
+/** The columns of a binding, and of its conversion to JSON. */
+export const bindingColumns = [
+  'binding_type',
+  'address',
+  'address_as_given',
+  'binding_level',
+  'binding_name',
+  'proxy_address',
+  'projected_address',
+] as const satisfies readonly (keyof ParticipantRow)[]
+
+export function bindingToJson(row: Pick<ParticipantRow, (typeof bindingColumns)[number]>): object | null {
   if (row.binding_type === null) return null
   const address = row.address_as_given ?? row.address
   return {

@@ -1,9 +1,10 @@
 import { sql } from 'kysely'
-import { milliseconds, seconds, secondsOrNull } from '../../../dates.ts'
+import { milliseconds } from '../../../dates.ts'
 import { refuse } from '../../../errors.ts'
 import type { Payload } from '../../../events/event.ts'
 import { type Change, type Facts, resource, rowOf, type Step, stepOf } from '../../../model/declare.ts'
 import { createOnly, date, given, index, jsonText, type Parsed, sid, text, updateOnly } from '../../../model/params.ts'
+import { column, computed, onlyInService, representation, selfUrl } from '../../../model/representation.ts'
 import { pushBadge, pushMembership } from '../../../push/enqueue.ts'
 import { newSid } from '../../../sids.ts'
 import type { Reader, Tx } from '../../../storage/database.ts'
@@ -21,13 +22,13 @@ import { roleGiven } from '../../role.ts'
 import { withCurrentRole } from '../../role-holders.ts'
 import { identity, newUser, users } from '../../users/user.ts'
 import { addressType, canonicalAddress } from '../address-formats.ts'
-import { chatServiceSid } from '../chat-service-sid.ts'
 import { type ConversationChildFacts, conversations } from '../conversation.ts'
 import { elapse, refuseUnusable } from '../lifecycle.ts'
 import { scopedTargets } from '../webhooks/targets.ts'
 import { isGroupMember, isNative, type Member, sameGroup } from './group-mms.ts'
 import {
   type Binding,
+  bindingColumns,
   bindingToJson,
   changedIdentity,
   changedProjection,
@@ -193,6 +194,7 @@ export const participants = resource<ParticipantRow, 'messaging_binding'>()({
   },
 
   current: (row, { service }) => withCurrentRole(row, service),
+  currentBy: ['role_sid', 'date_updated'],
 
   remove: (_before, facts) => refuseUnusable(facts.parents[0]),
 
@@ -223,20 +225,20 @@ export const participants = resource<ParticipantRow, 'messaging_binding'>()({
     else if (before) await pushMembership(tx, 'removed_from_conversation', before, conversation, facts)
   },
 
-  represent: (row, self, urls) => ({
-    account_sid: row.account_sid,
-    ...chatServiceSid(row, urls),
-    conversation_sid: row.conversation_sid,
-    sid: row.sid,
-    identity: row.identity,
-    attributes: row.attributes,
-    messaging_binding: bindingToJson(row),
-    role_sid: row.role_sid,
-    date_created: seconds(row.date_created),
-    date_updated: seconds(row.date_updated),
-    url: self,
-    last_read_message_index: row.last_read_message_index,
-    last_read_timestamp: secondsOrNull(row.last_read_timestamp),
+  represent: representation<ParticipantRow, 'messaging_binding'>()({
+    account_sid: column.word('account_sid'),
+    chat_service_sid: onlyInService(column.word('service_sid')),
+    conversation_sid: column.word('conversation_sid'),
+    sid: column.word('sid'),
+    identity: column.text('identity'),
+    attributes: column.text('attributes'),
+    messaging_binding: computed(bindingColumns, bindingToJson, 'null'),
+    role_sid: column.text('role_sid'),
+    date_created: column.date('date_created'),
+    date_updated: column.date('date_updated'),
+    url: selfUrl,
+    last_read_message_index: column.integer('last_read_message_index'),
+    last_read_timestamp: column.date('last_read_timestamp'),
   }),
 
   list: {
