@@ -113,7 +113,7 @@ export function updateRow<T extends Table, const K extends readonly Column<T>[],
 
 /** As `updateRow`, for columns that are known only at run time. */
 export function updateNames(table: Table, key: readonly string[], changed: readonly string[]): Shape<Args, unknown> {
-  const named = key.map((column) => ({ column, argument: changed.includes(column) ? `was_${column}` : column }))
+  const named = key.map((column) => ({ column, argument: keyArgument(column, changed) }))
   return once(
     `update ${table} ${key} ${changed}`,
     (db, a) =>
@@ -123,6 +123,11 @@ export function updateNames(table: Table, key: readonly string[], changed: reado
       ),
     { verb: 'update', table, key: named, changed },
   )
+}
+
+/** Returns the argument of an update of the columns `changed` that a column of its key is matched by. */
+export function keyArgument(column: string, changed: readonly string[]): string {
+  return changed.includes(column) ? `was_${column}` : column
 }
 
 /** Deletes the rows whose key columns equal the arguments of the same names. */

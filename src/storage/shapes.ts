@@ -44,7 +44,7 @@ export type PlainWrite =
   | { readonly verb: 'insert'; readonly table: string; readonly columns: readonly string[] }
   | {
       readonly verb: 'update'
-      readonly table: string
+      readonly table: keyof Tables & string
       readonly key: readonly { readonly column: string; readonly argument: string }[]
       readonly changed: readonly string[]
     }

@@ -2,73 +2,24 @@ import type { ClientBase, QueryResult } from 'pg'
 import { errorOf } from '../../errors.ts'
 import { type AnyShape, boundValue } from '../shapes.ts'
 import { isPlanOutdated } from './failures.ts'
-import {
-  type ColumnTypes,
-  type Lock,
-  many,
-  manyWrites,
-  nameColumn,
-  ordinal,
-  prepareAnew,
-  type Statement,
-  single,
-} from './statements.ts'
+import { type Group, grouped, type PendingQuery } from './grouping.ts'
+import { type ColumnTypes, many, manyWrites, nameColumn, ordinal, prepareAnew, type Statement, single } from './statements.ts'
 
 type Row = Record<string, unknown>
 
-/** A query whose caller waits for its result. */
-export interface PendingQuery {
-  readonly kind: 'read' | 'run'
-  readonly shape: AnyShape
-  readonly args: object
-  readonly lock: Lock
-  /** Not to be merged with others. */
-  readonly alone?: boolean
-  /** Queries that have to be executed before this one. */
-  readonly after?: readonly PendingQuery[]
-  /** Called with the rows of a read, or with how many rows a run changed. A method, so that callers may name the type of rows. */
-  done(rows: readonly unknown[], changed: number): void
-  readonly fail: (error: Error) => void
-}
-
-/** Queries that become one statement. */
-type Group = [PendingQuery, ...PendingQuery[]]
-
-/** The most queries in one statement. */
-const maxMerged = 500
-
 /**
- * Sends all pending queries at once: those of one shape are merged into one statement, and statements are pipelined, in the order of
- * the first query of each. Resolves when every query has its result or its error; never rejects.
+ * Sends all pending queries at once, as the statements that they are grouped into, pipelined. Resolves when every query has its result or its error; never rejects.
  */
 export async function sendAll(client: ClientBase, queries: readonly PendingQuery[], types: ColumnTypes): Promise<void> {
-  const groups: Group[] = []
-  const open = new Map<string, { readonly group: Group; readonly at: number }>()
-  const places = new Map<PendingQuery, number>()
-  for (const query of queries) {
-    if (query.kind === 'read' && hasNul(query.args)) {
-      query.done([], 0)
-      continue
-    }
-    const key = `${query.shape.id}${query.kind}${query.lock}`
-    const found = open.get(key)
-    // Of those sent earlier there is no place: they have been executed.
-    let behind = -1
-    for (const earlier of query.after ?? []) behind = Math.max(behind, places.get(earlier) ?? -1)
-    if (found && found.at > behind && found.group.length < maxMerged && !query.alone) {
-      found.group.push(query)
-      places.set(query, found.at)
-      continue
-    }
-    const group: Group = [query]
-    const at = groups.push(group) - 1
-    places.set(query, at)
-    if (!query.alone) open.set(key, { group, at })
-  }
+  const asked = queries.filter((query) => {
+    const canFind = query.kind === 'run' || !hasNul(query.args)
+    if (!canFind) query.done([], 0)
+    return canFind
+  })
   const stream = streamOf(client)
   // One packet for all statements.
   stream.cork()
-  const sent = groups.map(async (group) => {
+  const sent = grouped(asked).map(async (group) => {
     try {
       await (group[0].kind === 'run' ? write(client, group, types) : read(client, group))
     } catch (error) {

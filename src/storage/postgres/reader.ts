@@ -5,7 +5,8 @@ import { failureOf, StorageError } from '../failures.ts'
 import type { AnyShape, Shape } from '../shapes.ts'
 import { connect } from './connection.ts'
 import { isBroken, isLost, isUnavailable, OverdueError } from './failures.ts'
-import { type PendingQuery, sendAll } from './queries.ts'
+import type { PendingQuery } from './grouping.ts'
+import { sendAll } from './queries.ts'
 
 /** Flushes in flight at a time, so that one slow query does not hold up the others. */
 const maxFlushes = 3

@@ -5,8 +5,9 @@ import { ConflictError, changedNothing } from '../errors.ts'
 import type { Job } from '../jobs.ts'
 import type { AnyShape, Shape } from '../shapes.ts'
 import { isGoingDown } from './failures.ts'
+import type { PendingQuery } from './grouping.ts'
 import { CommitUnknownError, type Outcome, type TransactionId } from './outcome.ts'
-import { type PendingQuery, sendAll } from './queries.ts'
+import { sendAll } from './queries.ts'
 import { type ColumnTypes, type Lock, single } from './statements.ts'
 
 /**
@@ -87,13 +88,13 @@ export class Transaction {
   /** Of rows that have been released, by their names: whoever locks one next comes after what is still to be written. */
   readonly #left = new Map<string, Left>()
   /** Writes to be sent of those that have kept a row from changing: whoever changes it next comes after them. */
-  readonly #leftByKeepers = new Map<string, readonly PendingQuery[]>()
+  readonly #leftByKeepers = new Map<string, Set<PendingQuery>>()
   /** Rows that are locked against all other transactions, as the writes of this one leave them, by SID. */
   readonly #known = new Map<string, KnownRow>()
   /** How often they have been forgotten: a row that was read before is not known after. */
   #forgotten = 0
   /** Writes to be sent, by their table. */
-  readonly #unsent = new Map<string, readonly PendingQuery[]>()
+  readonly #unsent = new Map<string, PendingQuery[]>()
   /** What plain queries have found, by table: until the transaction writes to it. */
   readonly #read = new Map<string, Map<string, Found>>()
   #all: readonly Running[] = []
@@ -232,7 +233,7 @@ export class Transaction {
       // The key holds the id of this query, so the rows have its type.
       if (known && known.round > one.locked) return [...known.rows] as R[]
       const round = this.#rounds + 1
-      const found = await rows<R>(shape, args, '', this.#unsent.get(table))
+      const found = await rows<R>(shape, args, '', [...(this.#unsent.get(table) ?? [])])
       // What is written meanwhile makes the map another one.
       ofTable.set(key, { rows: found, round })
       return [...found]
@@ -273,7 +274,7 @@ export class Transaction {
           // It is read again where whoever had it meanwhile may have changed or removed it.
           const released = this.#left.get(name)
           if (wait || (!known && released && released !== left && released.round >= next)) continue
-          if (how === 'change') one.after = together(one.after, this.#leftByKeepers.get(name) ?? [])
+          if (how === 'change') one.after = together(one.after, [...(this.#leftByKeepers.get(name) ?? [])])
           if (known) one.locked = Math.max(one.locked, known.locked)
           const { plain } = query
           if (how === 'change' && plain?.verb === 'select' && plain.columns && forgotten === this.#forgotten) {
@@ -291,6 +292,7 @@ export class Transaction {
           shape: query,
           args,
           lock: '',
+          must: true,
           after: one.after,
           done: (_rows, changed) => {
             if (changed === 0) this.#fail(changedNothing(query))
@@ -298,7 +300,7 @@ export class Transaction {
           fail: (error) => this.#fail(error),
         }
         one.after = [write]
-        if (query.plain) this.#unsent.set(query.plain.table, [...(this.#unsent.get(query.plain.table) ?? []), write])
+        if (query.plain) getOrAdd(this.#unsent, query.plain.table, () => []).push(write)
         this.#enqueue(write)
       },
       run: async (query, args) => {
@@ -334,7 +336,10 @@ export class Transaction {
   #release(sid: string, one: Running): void {
     const held = this.#held.get(sid)
     held?.by.delete(one)
-    if (held?.how === 'keep') this.#leftByKeepers.set(sid, together(this.#leftByKeepers.get(sid) ?? [], one.after))
+    if (held?.how === 'keep') {
+      const left = getOrAdd(this.#leftByKeepers, sid, () => new Set())
+      for (const write of one.after) left.add(write)
+    }
     // The last of those who keep it may itself wait for changing it.
     if (!held || held.by.size > 1) return
     if (held.by.size === 0) this.#held.delete(sid)
@@ -426,6 +431,13 @@ export class Transaction {
 
 function refuseEnded({ ended }: Running): void {
   if (ended) throw new Error('the command has ended')
+}
+
+/** Returns the value of a key, made where there is none. */
+function getOrAdd<T>(all: Map<string, T>, key: string, make: () => T): T {
+  const value = all.get(key) ?? make()
+  all.set(key, value)
+  return value
 }
 
 /** Returns the queries of both, each once: many that wait for one row hand on what they have been handed. */
