@@ -7,6 +7,8 @@ import { TokenBuckets } from './token-buckets.ts'
 /** On whose behalf a request is made. */
 export interface Principal {
   readonly account_sid: string
+  /** Its default service when it was read, if it was. */
+  readonly default_service_sid?: string
   /** Names the part of the account's limits that it may use: an API key, or all apps of the account together; null: all of them. */
   readonly share: string | null
   /** What a restricted API key may do; absent: everything. */

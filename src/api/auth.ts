@@ -89,7 +89,12 @@ export class Authenticator {
     const { account, apiKey } = found
     if (account.status !== 'active') throw refuse('forbidden')
     const permissions = apiKey?.policy && new Set(parseStored<Policy>(apiKey.policy).allow)
-    const principal = { account_sid: account.sid, share: apiKey?.sid ?? null, ...(permissions && { permissions }) }
+    const principal = {
+      account_sid: account.sid,
+      default_service_sid: account.default_service_sid,
+      share: apiKey?.sid ?? null,
+      ...(permissions && { permissions }),
+    }
     keep(proof, principal)
     return principal
   }

@@ -132,6 +132,7 @@ function callOf(
 ): Call {
   const params = paramsOf(request)
   const trace = request.span?.traceparent
+  const { default_service_sid } = request
   return {
     resource,
     family,
@@ -139,6 +140,7 @@ function callOf(
     path: {
       account_sid: request.account_sid,
       service_sid: params.service ?? null,
+      ...(default_service_sid !== undefined && { expected_service_sid: default_service_sid }),
       parents: depth === 0 ? [] : Array.from({ length: depth }, (_, i) => params[`parent${i}`] ?? ''),
       key: params.key ?? null,
       text: pathOf(request),

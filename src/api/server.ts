@@ -66,6 +66,7 @@ export function createHttp(options: HttpOptions): FastifyInstance {
   server.decorate('pathWords', new Set(['']))
   server.decorate('operationNames', new Set<string>())
   server.decorateRequest('account_sid', '')
+  server.decorateRequest('default_service_sid', undefined)
   server.decorateRequest('access', null)
   server.decorateRequest('started', 0)
   server.decorateRequest('span', null)
@@ -189,6 +190,7 @@ function addSurface(v1: FastifyInstance, surface: Surface, options: HttpOptions,
     if (request.method === 'OPTIONS' || surface.withoutCredentials) return proceed()
     const admit = (principal: Principal) => {
       request.account_sid = principal.account_sid
+      request.default_service_sid = principal.default_service_sid
       // A caller that has disconnected while it was authenticated will not leave any more. It may do no more than others all the same.
       if (!closed) {
         const refusal = admission.enter(request, principal)

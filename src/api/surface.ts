@@ -139,6 +139,8 @@ declare module 'fastify' {
   interface FastifyRequest {
     /** The authenticated account; empty outside `/v1`. */
     account_sid: string
+    /** Its default service when it was read; undefined outside `/v1`, and for operators. */
+    default_service_sid: string | undefined
     started: number
     /** Null where traces are off, and outside `/v1`. */
     span: Span | null

@@ -10,6 +10,8 @@ export interface ResourcePath {
   readonly account_sid: string
   /** Null in the default family: the account's default service at the time of the transaction. */
   readonly service_sid: string | null
+  /** What the default service was when the request came: read at the same time as its account, and again where it is another one now. */
+  readonly expected_service_sid?: string
   /** SIDs or names of the parents, outermost first. */
   readonly parents: readonly string[]
   /** SID or name of the instance; null for a collection or a singleton. */
@@ -32,20 +34,45 @@ export function familyOf(resource: AnyResource): 'account' | 'service' | 'only s
   return typeof under === 'string' ? under : familyOf(under)
 }
 
-/** Reads the ancestors of the instance. Throws 404 when one is missing or belongs to another account or service. */
+/**
+ * Reads the ancestors of the instance: account, service and outermost parent at one time. On PostgreSQL they are one round trip of a
+ * transaction instead of three. Throws 404 when one is missing or belongs to another account or service.
+ */
 export async function locate(read: Reader, resource: AnyResource, path: ResourcePath): Promise<Ancestors> {
-  const account = await read.one(accountBySid, { sid: path.account_sid })
+  const { account_sid, service_sid, expected_service_sid } = path
+  const ofAccount = familyOf(resource) === 'account'
+  const expected = ofAccount ? undefined : (service_sid ?? expected_service_sid)
+  const ancestors = ancestorsOf(resource)
+  // In this order, from the top down, they are locked.
+  const [account, expectedService, expectedParent] = await Promise.all([
+    read.one(accountBySid, { sid: account_sid }),
+    expected === undefined ? undefined : read.hold(serviceOfAccount, { sid: expected, account_sid }, 'keep'),
+    expected === undefined ? undefined : outermostIn(read, ancestors[0], expected, path),
+  ])
   if (!account) throw refuse('authenticate')
   if (account.status !== 'active') throw refuse('forbidden')
-  if (familyOf(resource) === 'account') return { account, service: null, parents: [] }
-  const key = { sid: path.service_sid ?? account.default_service_sid, account_sid: account.sid }
-  const service = await read.hold(serviceOfAccount, key, 'keep')
+  if (ofAccount) return { account, service: null, parents: [] }
+  const sid = service_sid ?? account.default_service_sid
+  const isExpected = sid === expected
+  const service = isExpected ? expectedService : await read.hold(serviceOfAccount, { sid, account_sid }, 'keep')
   if (!service) throw refuse('notFound', { path: path.text })
   const parents: BaseRow[] = []
-  for (const [i, parent] of ancestorsOf(resource).entries()) {
-    parents.push(await find(read, parent, { account, service, parents }, path.parents[i] ?? null, path.text))
+  for (const [i, parent] of ancestors.entries()) {
+    const found = isExpected && i === 0 ? expectedParent : undefined
+    parents.push(await find(read, parent, { account, service, parents }, path.parents[i] ?? null, path.text, found))
   }
   return { account, service, parents }
+}
+
+/** Reads the outermost parent where its key is in the path. */
+async function outermostIn(
+  read: Reader,
+  parent: AnyResource | undefined,
+  service_sid: string,
+  { parents: [key] }: ResourcePath,
+): Promise<BaseRow | undefined> {
+  if (!parent || parent.row || parent.sid === null || key === undefined) return undefined
+  return holdRow(read, parent, { service_sid }, key)
 }
 
 /** Reads the facts of a change in a service that no request has asked for; undefined when the service is gone. `now`: epoch ms. */
@@ -98,24 +125,34 @@ export async function findInstance(
   return row
 }
 
-/** Reads one row by SID, or by the `alsoFoundBy` column. Throws 404. */
+/** Reads one row by SID, or by the `alsoFoundBy` column. `found`: when it has been read already. Throws 404. */
 async function find(
   read: Reader,
   resource: AnyResource,
   ancestors: Ancestors,
   key: string | null,
   text: string,
+  found?: BaseRow,
 ): Promise<BaseRow> {
   const sid = resource.row?.(ancestors) ?? key
   if (sid === null) throw refuse('notFound', { path: text })
   const columns = scopeOf(resource, ancestors)
-  const column = resource.sid !== null && resource.alsoFoundBy && !isSid(resource.sid, sid) ? resource.alsoFoundBy : 'sid'
-  // Locks parents first, so that changes within one conversation are serialised on every node.
-  const query = rowsByNames<BaseRow>(resource.table, [...Object.keys(columns), column])
-  const stored = () => read.hold(query, { ...columns, [column]: sid }, 'change')
-  const row = await stored()
+  const stored = () => holdRow(read, resource, columns, sid)
+  const row = found ?? (await stored())
   if (!row || (await isGone(read, resource, row, stored))) throw refuse('notFound', { path: text })
   return currentRow(resource, row, ancestors)
+}
+
+/** Locks parents first, so that changes within one conversation are serialised on every node. */
+function holdRow(
+  read: Reader,
+  resource: AnyResource,
+  columns: Readonly<Record<string, string>>,
+  key: string,
+): Promise<BaseRow | undefined> {
+  const column = resource.sid !== null && resource.alsoFoundBy && !isSid(resource.sid, key) ? resource.alsoFoundBy : 'sid'
+  const query = rowsByNames<BaseRow>(resource.table, [...Object.keys(columns), column])
+  return read.hold(query, { ...columns, [column]: key }, 'change')
 }
 
 /** Returns what a stored row stands for. */
