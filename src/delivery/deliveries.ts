@@ -6,6 +6,7 @@ import type { DeliveryRow } from '../storage/schema.ts'
 import { webhookTimeoutMs } from './client.ts'
 import type { DeliveryHandler } from './handler.ts'
 import { firstTarget, nextTarget, pendingOf } from './pending.ts'
+import { addRow, emptyQueue, forgetWaiting, type Queue } from './queue.ts'
 import { Recorder, type RecorderOptions } from './recorder.ts'
 import { attemptDelivery, backoffMs, type SenderOptions, withFailure } from './sender.ts'
 import { Sleepers } from './sleepers.ts'
@@ -25,32 +26,6 @@ const extendMs = 1000
 
 export interface DeliveriesOptions<Report> extends SenderOptions<Report>, Pick<RecorderOptions<Report>, 'record' | 'failed'> {
   readonly database: Pick<Database, 'capabilities' | 'read' | 'slots' | 'subscribe'>
-}
-
-interface Lane {
-  readonly queue: DeliveryRow[]
-  sending: boolean
-}
-
-/** The pending deliveries of one slot to one target. */
-interface Queue {
-  readonly slot: number
-  readonly target_sid: string
-  /** By subject: the deliveries of one are sent one at a time and in order, those of different subjects concurrently. */
-  readonly lanes: Map<string, Lane>
-  /** Subjects with a delivery to be sent, in the order in which they became ready. */
-  readonly ready: string[]
-  /** Ids of the rows in memory: waiting, in flight, or sent and not yet recorded. */
-  readonly loaded: Set<string>
-  /** How many of them are not being sent yet. */
-  waiting: number
-  /** Whether there may be more in the database. */
-  more: boolean
-  loading: boolean
-  /** Counts how often its rows in memory have become untrue. */
-  generation: number
-  /** Ids recorded while rows are being read: the read may still return them as pending. */
-  readonly recorded: string[]
 }
 
 /**
@@ -159,18 +134,7 @@ export class Deliveries<Report> implements Worker {
     if (this.#stopped || !queues) return
     let queue = queues.get(target_sid)
     if (!queue) {
-      queue = {
-        slot,
-        target_sid,
-        lanes: new Map(),
-        ready: [],
-        loaded: new Set(),
-        waiting: 0,
-        more: true,
-        loading: false,
-        generation: 0,
-        recorded: [],
-      }
+      queue = emptyQueue(slot, target_sid)
       queues.set(target_sid, queue)
     }
     queue.more = true
@@ -181,14 +145,7 @@ export class Deliveries<Report> implements Worker {
   #reload(slot: number, target_sid: string): void {
     const queue = this.#slots.get(slot)?.get(target_sid)
     if (!queue) return
-    queue.generation++
-    for (const [subject, lane] of queue.lanes) {
-      for (const { id } of lane.queue.splice(0)) queue.loaded.delete(id)
-      if (!lane.sending) queue.lanes.delete(subject)
-    }
-    queue.ready.length = 0
-    queue.waiting = 0
-    queue.more = true
+    forgetWaiting(queue)
     this.#sleepers.wake()
     this.#load(queue)
   }
@@ -251,7 +208,7 @@ export class Deliveries<Report> implements Worker {
       .then((rows) => {
         if (rows.length === limit || queue.generation !== generation) queue.more = true
         if (queue.generation !== generation) return
-        for (const row of rows) if (!loaded.has(row.id)) this.#add(queue, row)
+        for (const row of rows) addRow(queue, row)
       }, this.#options.failed)
       .finally(() => {
         queue.loading = false
@@ -260,18 +217,6 @@ export class Deliveries<Report> implements Worker {
         this.#load(queue)
         this.#removeIdle(queue)
       })
-  }
-
-  #add(queue: Queue, row: DeliveryRow): void {
-    queue.loaded.add(row.id)
-    queue.waiting++
-    let lane = queue.lanes.get(row.subject_sid)
-    if (!lane) {
-      lane = { queue: [], sending: false }
-      queue.lanes.set(row.subject_sid, lane)
-    }
-    lane.queue.push(row)
-    if (!lane.sending && lane.queue.length === 1) queue.ready.push(row.subject_sid)
   }
 
   #removeIdle(queue: Queue): void {

@@ -1,0 +1,68 @@
+import type { DeliveryRow } from '../storage/schema.ts'
+
+interface Lane {
+  readonly queue: DeliveryRow[]
+  sending: boolean
+}
+
+/** The pending deliveries of one slot to one target. */
+export interface Queue {
+  readonly slot: number
+  readonly target_sid: string
+  /** By subject: the deliveries of one are sent one at a time and in order, those of different subjects concurrently. */
+  readonly lanes: Map<string, Lane>
+  /** Subjects with a delivery to be sent, in the order in which they became ready. */
+  readonly ready: string[]
+  /** Ids of the rows in memory: waiting, in flight, or sent and not yet recorded. */
+  readonly loaded: Set<string>
+  /** How many of them are not being sent yet. */
+  waiting: number
+  /** Whether there may be more in the database. */
+  more: boolean
+  loading: boolean
+  /** Counts how often its rows in memory have become untrue. */
+  generation: number
+  /** Ids recorded while rows are being read: the read may still return them as pending. */
+  readonly recorded: string[]
+}
+
+export function emptyQueue(slot: number, target_sid: string): Queue {
+  return {
+    slot,
+    target_sid,
+    lanes: new Map(),
+    ready: [],
+    loaded: new Set(),
+    waiting: 0,
+    more: true,
+    loading: false,
+    generation: 0,
+    recorded: [],
+  }
+}
+
+/** Adds a row after all others of its subject, unless it is in memory already. */
+export function addRow(queue: Queue, row: DeliveryRow): void {
+  if (queue.loaded.has(row.id)) return
+  queue.loaded.add(row.id)
+  queue.waiting++
+  let lane = queue.lanes.get(row.subject_sid)
+  if (!lane) {
+    lane = { queue: [], sending: false }
+    queue.lanes.set(row.subject_sid, lane)
+  }
+  lane.queue.push(row)
+  if (!lane.sending && lane.queue.length === 1) queue.ready.push(row.subject_sid)
+}
+
+/** Drops the rows that are not in flight: what is in memory of them is not true any more. */
+export function forgetWaiting(queue: Queue): void {
+  queue.generation++
+  for (const [subject, lane] of queue.lanes) {
+    for (const { id } of lane.queue.splice(0)) queue.loaded.delete(id)
+    if (!lane.sending) queue.lanes.delete(subject)
+  }
+  queue.ready.length = 0
+  queue.waiting = 0
+  queue.more = true
+}
