@@ -1,12 +1,12 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { ApiError } from '../errors.ts'
 import { Loop, type Worker } from '../loop.ts'
-import type { Database, Notice } from '../storage/database.ts'
+import type { Database } from '../storage/database.ts'
 import type { DeliveryRow } from '../storage/schema.ts'
 import { webhookTimeoutMs } from './client.ts'
 import type { DeliveryHandler } from './handler.ts'
 import { firstTarget, nextTarget, pendingOf } from './pending.ts'
-import { addRow, emptyQueue, forgetWaiting, type Queue } from './queue.ts'
+import { addCommitted, addRow, emptyQueue, forgetWaiting, type Queue, type Written } from './queue.ts'
 import { Recorder, type RecorderOptions } from './recorder.ts'
 import { attemptDelivery, backoffMs, type SenderOptions, withFailure } from './sender.ts'
 import { Sleepers } from './sleepers.ts'
@@ -68,15 +68,20 @@ export class Deliveries<Report> implements Worker {
       return pollMs
     }, options.failed)
     database.subscribe((notices) => {
-      const written = new Map<string, Extract<Notice, { topic: 'deliveries' }>>()
+      const written = new Map<string, [Written, ...Written[]]>()
       for (const notice of notices) {
-        if (notice.topic === 'deliveries') written.set(`${notice.slot} ${notice.target_sid}`, notice)
+        if (notice.topic === 'deliveries') {
+          const key = `${notice.slot} ${notice.target_sid}`
+          const others = written.get(key)
+          if (others) others.push(notice)
+          else written.set(key, [notice])
+        }
         if (notice.topic === 'clock') this.#sleepers.wake()
         if (notice.topic === 'dropped') this.#reload(notice.slot, notice.target_sid)
         if (notice.topic === 'missed') this.#poll.nudge()
         if (notice.topic === 'emptied') this.#reloadAll()
       }
-      for (const { slot, target_sid } of written.values()) this.#loadTarget(slot, target_sid)
+      for (const all of written.values()) this.#take(all)
     })
   }
 
@@ -139,6 +144,19 @@ export class Deliveries<Report> implements Worker {
     }
     queue.more = true
     this.#load(queue)
+  }
+
+  /** Takes what a commit says of one target's new deliveries: adds the rows themselves where it may, or has them read. */
+  #take(written: readonly [Written, ...Written[]]): void {
+    const [{ slot, target_sid }] = written
+    const queue = this.#slots.get(slot)?.get(target_sid)
+    // Other nodes have rows that come before these, and their notices are later.
+    const { soleOwner } = this.#options.database.capabilities
+    if (!queue || !soleOwner || this.#isStopped(slot) || !addCommitted(queue, written, window)) {
+      this.#loadTarget(slot, target_sid)
+      return
+    }
+    this.#send(queue)
   }
 
   /** Drops what is in memory, but for what is in flight, and loads what is pending now. */

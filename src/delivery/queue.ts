@@ -1,3 +1,4 @@
+import type { Notice } from '../storage/database.ts'
 import type { DeliveryRow } from '../storage/schema.ts'
 
 interface Lane {
@@ -53,6 +54,29 @@ export function addRow(queue: Queue, row: DeliveryRow): void {
   }
   lane.queue.push(row)
   if (!lane.sending && lane.queue.length === 1) queue.ready.push(row.subject_sid)
+}
+
+/** What a commit says of a new delivery. */
+export type Written = Extract<Notice, { topic: 'deliveries' }>
+
+/**
+ * Adds rows that have just been committed, as the notices have them, without reading them. Returns false, and adds none, where they have to be
+ * read: the queue does not have all that is pending, and an earlier one of the same subject would come after them; or there would be more than
+ * `max` that wait. Only for a process that is told of every commit, in their order.
+ *
+ * Measured, 64 connections that create, webhooks delivered: a notice with its row takes 2.5 µs more to cross between threads, and a read 7 µs for
+ * each row that is pending, those that are in memory among them. The twin is the read, see `test/storage/sqlite/committed-rows.test.ts`.
+ */
+export function addCommitted(queue: Queue, written: readonly Written[], max: number): boolean {
+  if (queue.more || queue.loading || queue.waiting + written.length > max) return false
+  const rows: DeliveryRow[] = []
+  for (const { row } of written) {
+    if (!row) return false
+    rows.push(row)
+  }
+  // A row is in memory already when it was read after its commit and before its notice.
+  for (const row of rows) addRow(queue, row)
+  return true
 }
 
 /** Drops the rows that are not in flight: what is in memory of them is not true any more. */

@@ -46,7 +46,7 @@ export async function enqueueDelivery(
   const last = await tx.one(lastOf, { service_sid, subject_sid })
   const row = rowAfter(tx, delivery, last?.id, { now, trace })
   await insert(tx, 'deliveries', row)
-  tx.notify({ topic: 'deliveries', target_sid: row.target_sid, slot: row.slot })
+  tx.notify({ topic: 'deliveries', target_sid: row.target_sid, slot: row.slot, row })
   return row
 }
 

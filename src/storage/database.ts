@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import type { ClockState } from '../clock.ts'
+import type { DeliveryRow } from './schema.ts'
 import type { Shape } from './shapes.ts'
 
 /** Reads see committed rows only. */
@@ -49,7 +50,8 @@ export type Notice =
       readonly sids: readonly string[]
       readonly objects: readonly string[]
     }
-  | { readonly topic: 'deliveries'; readonly target_sid: string; readonly slot: number }
+  /** `row`: the new delivery, where it is a single one. Other nodes are not sent it. */
+  | { readonly topic: 'deliveries'; readonly target_sid: string; readonly slot: number; readonly row?: DeliveryRow }
   /** Pending deliveries to the target are not to be sent any more: what of them is in memory is not true. */
   | { readonly topic: 'dropped'; readonly target_sid: string; readonly slot: number }
   /** The log has results of deliveries. */

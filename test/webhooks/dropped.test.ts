@@ -113,10 +113,11 @@ plain('a delivery that has been pending for longer than allowed has failed', asy
   await catcher.next()
   const [first] = (await server.rows('deliveries')) as [DeliveryRow]
   const old = { ...first, id: `WD${'0'.repeat(32)}`, subject_sid: `CH${'0'.repeat(32)}`, date_created: Date.now() - 3_700_000 }
-  await server.insert('deliveries', old)
-  // Whatever comes next makes the loop look.
-  await rename(server, sid, 'second')
   held.open()
+  await settled(server)
+  await server.insert('deliveries', old)
+  // Where nothing is pending that the loop knows of, whatever comes next makes it look.
+  await rename(server, sid, 'second')
   await settled(server)
   const failed = await log(server, '&status=failed')
   expect(failed.map(({ id, attempts }) => [id, attempts.at(-1)?.error])).toEqual([[old.id, 'pending for too long']])

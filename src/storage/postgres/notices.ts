@@ -31,8 +31,9 @@ const sharedTopics: readonly Notice['topic'][] = [
   'read',
 ]
 
-/** A notice of many would be too long for one notification. */
+/** A notice of many would be too long for one notification, and so may be the row of a delivery, which has personal data besides. */
 function toShare(notice: Notice): Notice | Notice[] {
+  if (notice.topic === 'deliveries') return { topic: notice.topic, target_sid: notice.target_sid, slot: notice.slot }
   return notice.topic === 'elapsed' ? notice.objects.map((object) => ({ topic: 'sync', object })) : notice
 }
 
