@@ -189,6 +189,21 @@ export type Exchanger = (request: ClientRequest, options: ExchangeOptions) => Pr
  */
 export function createExchanger(agent: Agent, limit: number): Exchanger {
   const lanes = new Map<string, Lane>()
+  const signals = new WeakMap<AbortSignal, Set<Exchange>>()
+
+  /** The exchanges that a signal gives up. A listener for each of them would be looked for among all others: 0.4 µs beside 64. */
+  function exchangesUnder(signal: AbortSignal): Set<Exchange> {
+    let under = signals.get(signal)
+    if (!under) {
+      const all = new Set<Exchange>()
+      signal.addEventListener('abort', () => {
+        for (const exchange of [...all]) exchange.cancel()
+      })
+      signals.set(signal, all)
+      under = all
+    }
+    return under
+  }
 
   function release(origin: string, lane: Lane): void {
     lane.running--
@@ -204,20 +219,20 @@ export function createExchanger(agent: Agent, limit: number): Exchanger {
   return (request, { headers, timeoutMs, signal }) =>
     new Promise((resolve) => {
       if (signal?.aborted) return resolve(failure('failed', 'given up'))
-      const giveUp = () => exchange.cancel()
+      const under = signal && exchangesUnder(signal)
       const { origin, path } = splitUrl(request.url)
       const lane = lanes.get(origin) ?? { running: 0, waiting: new Set() }
       const exchange = new Exchange(
         { origin, path, method: request.method, headers, body: request.body },
         timeoutMs,
         (outcome) => {
-          signal?.removeEventListener('abort', giveUp)
+          under?.delete(exchange)
           lane.waiting.delete(exchange)
           resolve(outcome)
         },
         () => release(origin, lane),
       )
-      signal?.addEventListener('abort', giveUp)
+      under?.add(exchange)
       if (lane.running >= limit) {
         lane.waiting.add(exchange)
         return

@@ -61,6 +61,8 @@ function pairsOf(headers: IncomingHttpHeaders): (readonly [string, string])[] {
 
 function shown(name: string, value: string): string {
   if (secret.test(name)) return hidden
+  // Most have neither, and the patterns need one of them.
+  if (!/[@=]/.test(value)) return value
   // An address may have a user name and a password in it, or what stands for them among its parameters.
   return value
     .replaceAll(/[/\\]{2}[^/\\?#\s]*@/g, '//')

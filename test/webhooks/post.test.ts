@@ -215,6 +215,23 @@ describe('the form of each event', () => {
     })
   })
 
+  test('what is sent after the auth token was rotated is signed with the new one', async ({ tenant }) => {
+    await using before = await catchWebhooks({ authToken: tenant.auth_token })
+    await accountHook(tenant, before.url())
+    for (const name of ['first', 'second']) {
+      await create(tenant, name)
+      expect(await before.next()).toMatchObject({ signed: true, params: { FriendlyName: name } })
+    }
+    const rotated = await tenant.admin('POST', `/accounts/${tenant.account_sid}/rotate`)
+    await using after = await catchWebhooks({ authToken: rotated.auth_token })
+    const as = { username: tenant.account_sid, password: rotated.auth_token }
+    const hook = { PostWebhookUrl: after.url() }
+    expect((await tenant.call('POST', '/v1/Configuration/Webhooks', hook, { as })).status).toBe(200)
+    const headers = { 'X-Twilio-Webhook-Enabled': 'true' }
+    await tenant.call('POST', '/v1/Conversations', { FriendlyName: 'third' }, { as, headers })
+    expect(await after.next()).toMatchObject({ signed: true, params: { FriendlyName: 'third' } })
+  })
+
   test('each event has an idempotency token of its own', async ({ tenant, catcher }) => {
     await listening(tenant, catcher)
     await rename(tenant, await create(tenant, 'Room'), 'a', 'b')
