@@ -2,23 +2,27 @@ import { isDeepStrictEqual } from 'node:util'
 import Sqlite from 'better-sqlite3'
 import { Kysely, SqliteDialect } from 'kysely'
 import pg from 'pg'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { deliveryStatuses, readLog } from '../../src/delivery/log.ts'
-import { ApiError } from '../../src/errors.ts'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import type { Ancestors, AnyResource, Slice } from '../../src/model/declare.ts'
-import { parseForm } from '../../src/model/form.ts'
-import { storedRows } from '../../src/model/pages.ts'
-import { parseParams } from '../../src/model/params.ts'
-import { ancestorsOf, familyOf, scopeColumns, scopeOf } from '../../src/model/scope.ts'
-import { registry, resources } from '../../src/resources/index.ts'
 import type { Reader } from '../../src/storage/database.ts'
-import { migrate } from '../../src/storage/migrations/index.ts'
-import { deleteNames, deleteSome, dueRows, firstDue, rowsByNames, someSids } from '../../src/storage/rows.ts'
-import { type AnyShape, declaredShapes } from '../../src/storage/shapes.ts'
+import type { AnyShape } from '../../src/storage/shapes.ts'
 import { engine, newDatabase, type TestDatabase } from '../support/databases.ts'
+
+// Other tests of this process have declared queries of their own.
+vi.resetModules()
+const { deliveryStatuses, readLog } = await import('../../src/delivery/log.ts')
+const { ApiError } = await import('../../src/errors.ts')
+const { parseForm } = await import('../../src/model/form.ts')
+const { storedRows } = await import('../../src/model/pages.ts')
+const { parseParams } = await import('../../src/model/params.ts')
+const { ancestorsOf, familyOf, scopeColumns, scopeOf } = await import('../../src/model/scope.ts')
+const { registry, resources } = await import('../../src/resources/index.ts')
+const { migrate } = await import('../../src/storage/migrations/index.ts')
+const { deleteNames, deleteSome, dueRows, firstDue, rowsByNames, someSids } = await import('../../src/storage/rows.ts')
+const { declaredShapes } = await import('../../src/storage/shapes.ts')
 // Declares every other query that there is.
-import '../../src/main.ts'
-import '../../src/commands.ts'
+await import('../../src/main.ts')
+await import('../../src/commands.ts')
 
 /*
  * The cost of a query depends on what it returns or changes, not on what else is stored: each is explained, and none may scan a
