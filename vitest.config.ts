@@ -34,7 +34,7 @@ const slow = [
   'test/admin/{delivery-filters,delivery-responses,key-rotation,openid,retention,search,search-twin,targets,test-mode}.test.ts',
   'test/fuzz/{fuzz,hosted}.test.ts',
   'test/http/{request-limits,waiting-writes}.test.ts',
-  'test/storage/{durability,sending,sqlite/damage}.test.ts',
+  'test/storage/{durability,sending,sqlite/{damage,nearly-full}}.test.ts',
   'test/testing/processes.test.ts',
   'test/sdk/chat-model.test.ts',
   'test/mail/{checks,hostile,imap}.test.ts',

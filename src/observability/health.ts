@@ -14,7 +14,7 @@ const probeTimeoutMs = 2000
 
 /**
  * `/healthz`: the process responds. `/readyz`: the database accepts a write, so that it is reachable and has its schema, and its
- * disk has room.
+ * disk has room. A small write may find some where others do not: the engine says so (`failing`).
  */
 export function healthRoutes(options: { database: Database<typeof factCommands> }): FastifyPluginAsync {
   const ready = reuseResult(() => acceptsWrites(options.database))

@@ -170,7 +170,10 @@ export interface Database<C extends Commands = Commands> {
   subscribe(listener: Listener): void
   /** Sends notices of what is not stored to the listeners of all nodes. */
   publish(notices: readonly Notice[]): void
-  /** Whether a write has failed in the last seconds for want of a database or of room, or the database's file is gone. */
+  /**
+   * Whether a write has failed in the last seconds for want of a database or of room, the database's file is gone, or its disk has no room to
+   * speak of.
+   */
   failing(): boolean
   /** Costs little, however large it is. Throws ApiError: `unavailable`. */
   sizes(): Promise<Sizes>
