@@ -39,6 +39,27 @@ const mirror = object('Mirror', {
   date_switched: date,
   job: { enum: ['compare', 'pass', 'switch', null], description: 'What it is busy with besides' },
   job_error: { type: ['string', 'null'], description: 'Why the last of them has ended in vain' },
+  reads: {
+    description: 'What reads of programs have shown since the server was started; null unless `--reads compare`',
+    anyOf: [
+      { type: 'null' },
+      object('MirrorReads', {
+        compared: count('Reads that were made on both sides'),
+        skipped: count('Reads that were not: pages but the first, failures, and what came while too many were being compared'),
+        different: count('How many of those compared were not the same'),
+        differences: {
+          type: 'array',
+          description: 'The last 100 rows that were not the same, the latest first',
+          items: object('MirrorReadDifference', {
+            operation: { type: 'string', description: 'The read' },
+            sid: { type: 'string', description: 'Of the row' },
+            is: { enum: ['missing here', 'missing there', 'different'] },
+            keys: { type: 'array', items: { type: 'string' }, description: 'What is different in it' },
+          }),
+        },
+      }),
+    ],
+  },
   report: {
     description: 'What the last comparison has found',
     anyOf: [

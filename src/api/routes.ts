@@ -45,8 +45,13 @@ export function noRoute(request: FastifyRequest): ApiError {
 
 /** Adds the routes of a path; any other method is refused there. */
 export function addPath(v1: FastifyInstance, url: string, methods: Path['methods']): void {
-  for (const [method, { operation, permission, handler, table }] of Object.entries(methods)) {
-    const config = { operation, ...(permission !== undefined && { permission }), ...(table !== undefined && { table }) }
+  for (const [method, { operation, permission, handler, table, read }] of Object.entries(methods)) {
+    const config = {
+      operation,
+      ...(permission !== undefined && { permission }),
+      ...(table !== undefined && { table }),
+      ...(read && { read }),
+    }
     v1.route({ method, url, handler, config })
     v1.operationNames.add(operation)
   }
@@ -71,15 +76,18 @@ function resourcePaths(resource: AnyResource, options: HttpOptions): Path[] {
       status: number,
       run: (call: Call) => Promise<string | Uint8Array | null> | string,
     ): Endpoint => {
+      const bodyFor = (request: FastifyRequest) => run(callOf(request, resource, family, ancestors.length, options.publicUrl))
       const handler: Handler = (request, reply) => {
-        const body = run(callOf(request, resource, family, ancestors.length, options.publicUrl))
+        const body = bodyFor(request)
         if (typeof body === 'string') return respond(request, reply, status, body)
         body.then(
           (text) => respond(request, reply, status, text),
           (error: unknown) => sendError(request, reply, error, log),
         )
       }
-      return { ...operationOf(verb, resource, family), handler, table: resource.table }
+      const isRead = verb === 'Fetch' || verb === 'List'
+      const read = { read: async (request: FastifyRequest) => bodyFor(request) }
+      return { ...operationOf(verb, resource, family), handler, table: resource.table, ...(isRead && read) }
     }
     const instance: Path['methods'] = {
       ...(verbs.has('Fetch') && { GET: endpoint('Fetch', 200, (call) => fetch(pipeline, call)) }),

@@ -28,6 +28,8 @@ export interface Endpoint {
   readonly handler: Handler
   /** The table whose row it changes. */
   readonly table?: string
+  /** Returns the body that a GET is answered with; absent where no resource declares it. Throws ApiError. */
+  readonly read?: (request: FastifyRequest) => Promise<string | Uint8Array | null>
 }
 
 export interface Path {
@@ -122,6 +124,8 @@ declare module 'fastify' {
     table?: string
     /** See `Endpoint`. */
     permission?: string
+    /** See `Endpoint`. */
+    read?: Endpoint['read']
   }
   interface FastifyInstance {
     /** Paths below `/v1` that have a route for at least one method. */

@@ -15,7 +15,7 @@ interface Options {
   readonly credentials?: string
   readonly rate: number
   readonly concurrency: number
-  readonly reads: 'hosted' | 'here'
+  readonly reads: 'hosted' | 'here' | 'compare'
   readonly every: number
   readonly timeout: number
 }
@@ -24,6 +24,13 @@ interface Difference {
   resource: string
   sid: string
   conversation?: string
+  is: string
+  keys: string[]
+}
+
+interface ReadDifference {
+  operation: string
+  sid: string
   is: string
   keys: string[]
 }
@@ -41,6 +48,7 @@ interface Status {
   date_switched: string | null
   job: string | null
   job_error: string | null
+  reads: { compared: number; skipped: number; different: number; differences: ReadDifference[] } | null
   report: { date: string; rows: number; count: number; differences: Difference[] } | null
 }
 
@@ -60,7 +68,11 @@ export function mirrorCommand(output: Output): Command {
     .option('--credentials <file>', 'file with the credentials, as lines NAME=value, instead of the environment')
     .option('--rate <number>', 'requests a second at most, besides those of programs', numberIn(1, 1000), 50)
     .option('--concurrency <number>', 'of these in flight at most', numberIn(1, 100), 8)
-    .addOption(new Option('--reads <side>', 'which side answers reads').choices(['hosted', 'here']).default('hosted'))
+    .addOption(
+      new Option('--reads <side>', 'which side answers reads; compare: hosted, and they are made here, too')
+        .choices(['hosted', 'here', 'compare'])
+        .default('hosted'),
+    )
     .option('--every <minutes>', 'go through all lists so often, for what did not come this way', numberIn(1, 10_080), 60)
     .option('--timeout <seconds>', 'how long the hosted side may take to answer', numberIn(1, 600), 60)
     .action(async (_options, command: Command) => {
@@ -148,6 +160,7 @@ function print({
   job,
   job_error,
   report,
+  reads,
   date_passed,
 }: Status): void {
   console.log(printable(`${account_sid}  ${state}  ${url}${job === null ? '' : `  busy: ${job}`}`))
@@ -156,6 +169,12 @@ function print({
   )
   if (job_error !== null) console.log(printable(`the last job: ${job_error}`))
   for (const { target, attempts, error } of failing) console.log(printable(`not stored: ${target} (${attempts} times): ${error}`))
+  if (reads) {
+    console.log(`reads compared ${reads.compared}, different ${reads.different}, not compared ${reads.skipped}`)
+    for (const { operation, sid, is, keys } of reads.differences) {
+      console.log(printable(`${operation} ${sid}: ${is}${keys.length > 0 ? ` (${keys.join(', ')})` : ''}`))
+    }
+  }
   if (report) printReport(report)
 }
 

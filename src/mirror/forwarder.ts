@@ -17,6 +17,7 @@ import { readAll } from '../transfer/hosted/client.ts'
 import { durationsOf } from '../transfer/hosted/timers.ts'
 import { forwardedHeaders, HostedLostError, type HostedResponse, type HostedSender, responseHeaders } from './hosted-write.ts'
 import { type Plan, planOf } from './plan.ts'
+import type { ReadComparison } from './read-comparison.ts'
 import { rehomed } from './rehome.ts'
 import type { Scopes } from './scopes.ts'
 import type { Settler } from './settle.ts'
@@ -34,7 +35,9 @@ export interface ForwarderOptions {
   readonly account_sid: string
   readonly url: string
   readonly mediaUrl: string
-  readonly reads: 'hosted' | 'here'
+  readonly reads: 'hosted' | 'here' | 'compare'
+  /** Makes reads here as well; null where they are not compared. */
+  readonly comparison: ReadComparison | null
   readonly publicUrl: string | null
   readonly maxBodyBytes: number
   /** Ids of the writes under way. */
@@ -118,12 +121,35 @@ export class Forwarder {
       const body = await readAll(response).catch((error: unknown) => {
         throw this.#unanswered(new HostedLostError('no complete answer', true, { cause: error }), isRead)
       })
-      return this.#respond(request, reply, base, { status, headers: responseHeaders(response), body, isJson: true })
+      this.#respond(request, reply, base, { status, headers: responseHeaders(response), body, isJson: true })
+      if (isRead && !isMedia) this.#compare(request, status, body)
+      return
     }
     const contentLength = headers['content-length']
     const more = typeof contentLength === 'string' ? ['content-length', contentLength] : []
     reply.raw.writeHead(status, [...responseHeaders(response), ...more])
     await pipe(response.body, reply.raw)
+  }
+
+  /** Has a read that was answered compared with what it shows here. */
+  #compare(request: FastifyRequest, status: number, body: Buffer): void {
+    const { comparison } = this.#options
+    const { operation, read } = request.routeOptions.config
+    if (!comparison) return
+    const there = status === 200 ? parseJsonObject(body.toString()) : null
+    // Other statuses are about the request, or about the moment.
+    if (!read || operation === undefined || there === undefined || (status !== 200 && status !== 404))
+      return void comparison.skip()
+    comparison.offer({
+      operation,
+      path: request.originalUrl,
+      there,
+      here: async () => {
+        const text = await read(request)
+        return parseJsonObject(typeof text === 'string' ? text : Buffer.from(text ?? '').toString()) ?? {}
+      },
+      scope: async () => (await this.#plan(request, Buffer.alloc(0))).scope,
+    })
   }
 
   async #write(request: FastifyRequest, reply: FastifyReply): Promise<void> {

@@ -23,6 +23,7 @@ import { Forwarder } from './forwarder.ts'
 import type { HostedSender } from './hosted-write.ts'
 import { LocalReader } from './local.ts'
 import { targetsOf } from './pass.ts'
+import { ReadComparison, type ReadReport } from './read-comparison.ts'
 import { Scopes } from './scopes.ts'
 import { type SettleOptions, Settler } from './settle.ts'
 import type { MirrorStore } from './store.ts'
@@ -41,8 +42,8 @@ export interface MirrorOptions {
   readonly account_sid: string
   readonly url: string
   readonly mediaUrl: string
-  /** Who answers reads. */
-  readonly reads: 'hosted' | 'here'
+  /** Who answers reads. compare: the hosted side, and they are made here as well. */
+  readonly reads: 'hosted' | 'here' | 'compare'
   /** How often all lists are gone through, in ms. */
   readonly passEveryMs: number
   /** Targets that are read at the same time. */
@@ -70,6 +71,8 @@ export interface MirrorStatus {
   readonly date_passed: number | null
   readonly date_switched: number | null
   readonly report: Report | null
+  /** What reads of programs have shown; null where they are not compared. */
+  readonly reads: ReadReport | null
   /** What it is busy with besides; null: nothing. */
   readonly job: string | null
   /** Why the last job has ended in vain. */
@@ -102,6 +105,7 @@ export class Mirror implements Worker {
   readonly #local: LocalReader
   readonly #scopes = new Scopes()
   readonly #forwarder: Forwarder
+  readonly #reads: ReadComparison | null
   readonly #loop: Loop
   /** Writes under way in this process. */
   readonly #inFlight = new Set<string>()
@@ -121,8 +125,10 @@ export class Mirror implements Worker {
     const { client, store, media, pipeline, account_sid, log } = options
     this.#local = new LocalReader(pipeline, account_sid)
     this.#settler = new Settler({ client, store, media, local: this.#local })
+    this.#reads = options.reads === 'compare' ? new ReadComparison({ client, log, scopes: this.#scopes }) : null
     this.#forwarder = new Forwarder({
       ...options,
+      comparison: this.#reads,
       settler: this.#settler,
       scopes: this.#scopes,
       inFlight: this.#inFlight,
@@ -173,6 +179,7 @@ export class Mirror implements Worker {
     const stopped = this.#loop.stop()
     await this.#options.client.close()
     await stopped
+    await this.#reads?.ended()
     await this.#jobDone
     await this.#options.sender.close()
   }
@@ -237,6 +244,7 @@ export class Mirror implements Worker {
       lag_ms: since === null ? 0 : Math.max(0, clock.now() - Number(since)),
       date_passed: row?.date_passed ?? null,
       date_switched: row?.date_switched ?? null,
+      reads: this.#reads?.report ?? null,
       report: row?.report ? parseStored<Report>(row.report) : null,
       job: this.#job,
       job_error: this.#jobError,

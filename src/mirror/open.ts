@@ -26,7 +26,7 @@ export interface MirrorSettings {
   readonly password: string
   /** Null: it is asked whose the key is. */
   readonly account_sid: string | null
-  readonly reads: 'hosted' | 'here'
+  readonly reads: 'hosted' | 'here' | 'compare'
   /** Of what is read besides the requests of programs. */
   readonly perSecond: number
   readonly concurrency: number

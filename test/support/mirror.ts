@@ -71,6 +71,12 @@ interface Status extends Body {
   readonly job_error: string | null
   readonly report: { readonly count: number; readonly rows: number; readonly differences: readonly Body[] } | null
   readonly state: string
+  readonly reads: {
+    readonly compared: number
+    readonly skipped: number
+    readonly different: number
+    readonly differences: readonly Body[]
+  } | null
 }
 
 export const statusOf = (server: Pick<TestServer, 'admin'>): Promise<Status> => server.admin('GET', '/mirror')
