@@ -1,5 +1,5 @@
 import { type ExpressionBuilder, sql } from 'kysely'
-import type { Facts, Slice } from '../../model/declare.ts'
+import type { BaseRow, Facts, Slice } from '../../model/declare.ts'
 import { isSid } from '../../sids.ts'
 import type { Reader } from '../../storage/database.ts'
 import { conversationByName, conversationBySid, participantByIdentity } from '../../storage/lookups.ts'
@@ -30,12 +30,10 @@ type JoinedColumns = { readonly [K in keyof ConversationColumns as `conversation
 
 const joinedColumns = conversationColumns.map((name) => `c.${name} as conversation_${name}` as const)
 
-/** The columns of the participant in the lists of a member. */
+/** The columns of the participant in the lists of a member, but for those that all have in common. */
 const memberColumns = [
-  'service_sid',
   'conversation_sid',
   'sid',
-  'account_sid',
   'identity',
   'user_sid',
   'binding_type',
@@ -45,13 +43,11 @@ const memberColumns = [
   'binding_name',
   'proxy_address',
   'projected_address',
-  'date_created',
-  'date_updated',
-  'revision',
 ] as const satisfies readonly (keyof ParticipantRow)[]
 
-/** A participant joined with its conversation, deadlines that have passed applied. */
-export type MemberRow = Pick<ParticipantRow, (typeof memberColumns)[number]> & JoinedColumns
+/** A participant joined with its conversation, deadlines that have passed applied. Lists read the columns that they show. */
+export type MemberRow = Pick<ParticipantRow, (typeof memberColumns)[number] | 'account_sid' | 'service_sid' | keyof BaseRow> &
+  JoinedColumns
 
 /** A participant joined with its conversation. */
 export interface MembershipRow extends ParticipantRow {
