@@ -46,6 +46,26 @@ export function countdown(ms: number): string {
   return days > 0 ? `${days} d ${clock}` : clock
 }
 
+/** How long something took, such as `12 ms`, `1.5 s`, `2 min 5 s` or `3 d`. */
+export function lengthInWords(ms: number): string {
+  if (ms < 1000) return `${Math.max(0, Math.round(ms))} ms`
+  if (ms < 10_000) return `${Math.floor(ms / 100) / 10} s`
+  const sizes = [
+    ['d', 86_400_000],
+    ['h', 3_600_000],
+    ['min', 60_000],
+    ['s', 1000],
+  ] as const
+  const first = sizes.findIndex(([, size]) => ms >= size)
+  let rest = ms
+  const parts = sizes.slice(first, first + 2).map(([unit, size]) => {
+    const count = Math.floor(rest / size)
+    rest -= count * size
+    return count === 0 ? '' : `${count} ${unit}`
+  })
+  return parts.filter(Boolean).join(' ')
+}
+
 /** An instant in the reader's way: relative or absolute, in their zone or in UTC. The other is in its title. */
 export function Time({ at }: { readonly at: string | number }) {
   const now = useNow()

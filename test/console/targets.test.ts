@@ -1,6 +1,8 @@
 import { afterAll, expect } from 'vitest'
-import { settled } from '../support/hooked.ts'
-import { closeBrowser, expectLooks, test } from './support.ts'
+import { enabled, settled } from '../support/hooked.ts'
+import { startServer } from '../support/server.ts'
+import { catchWebhooks } from '../support/webhook-catcher.ts'
+import { closeBrowser, expectLooks, newVisitor, signIn, test } from './support.ts'
 
 afterAll(closeBrowser)
 
@@ -76,4 +78,34 @@ test('a test event can be sent to each webhook, and what came of it is shown', a
     [`/accounts/${account_sid}/targets`, 'Send a test event'],
     [`/services/${service}/conversations/${sid}`, 'A test event was sent'],
   ])
+})
+
+test('the attempts of a delivery are told with their pauses, and drawn at their places in time', async () => {
+  await using server = await startServer({ webhookRetries: 1 })
+  await using catcher = await catchWebhooks({ authToken: server.auth_token })
+  catcher.reply(({ params }) => ({ status: params.RetryCount === '0' ? 503 : 200 }))
+  const v1 = server.sdk.conversations.v1
+  await v1.configuration.webhooks().update({ postWebhookUrl: catcher.url(), filters: ['onConversationAdded'] })
+  await v1.conversations.create({ ...enabled })
+  await settled(server)
+  const [{ id, attempts }] = (await server.admin('GET', '/deliveries')).deliveries
+  expect(attempts).toMatchObject([{ status: 503 }, { status: 200 }])
+  const visitor = await newVisitor(server)
+  const page = await visitor.open(`/deliveries/${id}`)
+  await signIn(page)
+  const items = page.locator('ol.attempts > li')
+  await items.nth(1).getByText('after a pause of').waitFor()
+  await items.nth(0).getByText('after it was created').waitFor()
+  await items.nth(0).getByText('503', { exact: true }).waitFor()
+  // What is drawn says the same: the first attempt ends before the second one begins, which is the end of all.
+  const places = async (line: string) =>
+    Promise.all(['x1', 'x2'].map(async (end) => Number.parseFloat((await page.locator(line).getAttribute(end)) ?? '')))
+  const [first, pause, second] = [await places('.bad'), await places('li:nth-child(2) .pause'), await places('.good')]
+  expect(pause).toEqual([first[1], second[0]])
+  expect(first[0]).toBeGreaterThanOrEqual(2)
+  expect(second[0]).toBeGreaterThan(first[1] ?? 100)
+  expect(second[1]).toBe(98)
+  expect(visitor.errors).toEqual([])
+  await visitor.close()
+  await expectLooks(server, [[`/deliveries/${id}`, 'after a pause of']])
 })

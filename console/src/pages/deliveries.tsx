@@ -3,14 +3,16 @@ import { getRouteApi, Link } from '@tanstack/react-router'
 import { useRef, useState } from 'react'
 import { postActionEvents } from '../../../src/events/names.ts'
 import { useAct } from '../act.ts'
-import { type Delivery, type DeliveryDetail, type Header, post } from '../api.ts'
+import { type Delivery, post } from '../api.ts'
 import { useCurrentService } from '../current.ts'
 import { Act } from '../parts/act.tsx'
 import { announce } from '../parts/announce.tsx'
+import { Attempts } from '../parts/attempts.tsx'
 import { copy, Field, Loading, Problem, SelectField, Sid, StatusBadge } from '../parts/basics.tsx'
 import { lastAttempt, sentTo } from '../parts/delivery-link.tsx'
 import { FilterForm } from '../parts/filter-form.tsx'
 import { FormDialog } from '../parts/form-dialog.tsx'
+import { Headers } from '../parts/headers.tsx'
 import { PagedList } from '../parts/paged-list.tsx'
 import { type DeliveryFilters, deliveries, delivery, deliveryQuery, placeOf, queryClient } from '../queries.ts'
 import { useMay, useRefusal } from '../rights.ts'
@@ -282,16 +284,7 @@ export function OneDelivery() {
             None yet. {row.status === 'pending' && 'It waits for its turn: deliveries about one conversation are sent in order.'}
           </p>
         ) : (
-          <ol className="attempts">
-            {row.attempts.map((attempt) => (
-              <li key={attempt.at}>
-                <strong>{attempt.status ?? (attempt.error === null ? 'done' : 'no response')}</strong>{' '}
-                {attempt.error !== `HTTP ${attempt.status}` && attempt.error} in {attempt.duration_ms} ms,{' '}
-                <Time at={attempt.at} />
-                <Response attempt={attempt} />
-              </li>
-            ))}
-          </ol>
+          <Attempts created={row.date_created} all={row.attempts} />
         )}
       </section>
       {row.request_headers !== null && (
@@ -314,32 +307,5 @@ export function OneDelivery() {
         </dl>
       </section>
     </main>
-  )
-}
-
-/** What was responded to an attempt, as far as the log keeps it. */
-function Response({ attempt }: { readonly attempt: DeliveryDetail['attempts'][number] }) {
-  const { response, response_headers, response_body, response_truncated } = attempt
-  const body = response_body ?? response
-  if (body === null && response_headers === null) return null
-  return (
-    <details>
-      <summary>Response{response_truncated && ', not all of it'}</summary>
-      {response_headers !== null && <Headers headers={response_headers} />}
-      {body ? <pre className="code">{body}</pre> : <p className="row-note">Without a body</p>}
-    </details>
-  )
-}
-
-function Headers({ headers }: { readonly headers: readonly Header[] }) {
-  return (
-    <dl className="facts params">
-      {[...new Set(headers.map(({ name }) => name))].map((name) => (
-        <div key={name}>
-          <dt>{name}</dt>
-          <dd>{headers.flatMap((header) => (header.name === name ? [header.value] : [])).join('\n')}</dd>
-        </div>
-      ))}
-    </dl>
   )
 }
