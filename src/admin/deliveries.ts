@@ -14,6 +14,7 @@ import { parseStored } from '../json.ts'
 import type { DeliveryKind, DeliveryRow, DeliveryStatus } from '../storage/schema.ts'
 import { withoutCredentials } from '../urls.ts'
 import { type AccessRule, needs } from './access.ts'
+import { openPlace, placeFor, placePattern } from './delivery-place.ts'
 import { closedSignal, notFound } from './replies.ts'
 import { bodyErrors, errors, instant, type OperationSchema, object, path, response, shortText, sid } from './schemas.ts'
 
@@ -60,7 +61,6 @@ const textFilter = {
   maxLength: 256,
   description: 'Only those of which a parameter has this text in it, in whatever case. Needs the right `text`',
 } as const
-const deliveryId = '^WD[0-9a-f]{32}$'
 
 const attemptProperties = {
   at: instant,
@@ -146,7 +146,11 @@ const listDeliveries: OperationSchema = {
       from: { ...shortText, description: 'Created at this ISO 8601 date or later' },
       to: { ...shortText, description: 'Created at this ISO 8601 date or earlier; a day counts as a whole' },
       text: textFilter,
-      before: { type: 'string', pattern: deliveryId, description: 'The `next_before` of the previous page' },
+      before: {
+        type: 'string',
+        pattern: placePattern,
+        description: 'The `next_before` of the previous page, or the id of a delivery',
+      },
       limit: { type: 'integer', minimum: 1, maximum: 1000, default: 50 },
       wait: {
         type: 'string',
@@ -227,7 +231,7 @@ const redeliverFailed: OperationSchema = {
       event_type: filter,
       target_sid: filter,
       text: textFilter,
-      after: { type: 'string', pattern: deliveryId, description: 'The `next_after` of the previous batch' },
+      after: { type: 'string', pattern: placePattern, description: 'The `next_after` of the previous batch' },
       limit: { type: 'integer', minimum: 1, maximum: maxRedelivered, default: maxRedelivered, description: 'How many at most' },
     },
     required: ['since'],
@@ -254,11 +258,13 @@ export function deliveryRoutes(
   return async (routes) => {
     routes.get<{ Querystring: Query }>('/', { schema: listDeliveries, config: needsForText('read') }, async (request, reply) => {
       const caller = callerOf(request)
-      const { wait, from, to, conversation_sid: subject_sid, before = '~', limit = 50, ...filters } = request.query
+      const { wait, from, to, conversation_sid: subject_sid, before: place, limit = 50, ...filters } = request.query
       const since = from === undefined ? undefined : parseInstant(from)
       const last = to === undefined ? undefined : parseInstant(to, true)
       if (since === undefined && from !== undefined) return reply.code(400).send({ error: noDate('from') })
       if (last === undefined && to !== undefined) return reply.code(400).send({ error: noDate('to') })
+      const before = place === undefined ? '~' : openPlace(vault, place)
+      if (before === undefined) return reply.code(400).send({ error: noPlace('before') })
       if (wait !== undefined) {
         if (!config.testMode || !idle) return reply.code(400).send({ error: 'wait is only available with PARLEY_TEST_MODE' })
         await idle.wait({ signal: closedSignal(reply) })
@@ -266,7 +272,12 @@ export function deliveryRoutes(
       const { accounts } = caller
       const until = last === undefined ? undefined : last + 1
       const { rows, ...page } = await readLog(database.read, { ...filters, subject_sid, since, until, before, limit, accounts })
-      return { deliveries: rows.map((row) => deliveryJson(row, caller)), ...page }
+      const own = rows.map((row) => row.id)
+      return {
+        deliveries: rows.map((row) => deliveryJson(row, caller)),
+        next_before: placeFor(vault, accounts, page.next_before, own),
+        stopped_early: page.stopped_early,
+      }
     })
 
     routes.delete<{ Querystring: { target_sid: string } }>(
@@ -292,7 +303,9 @@ export function deliveryRoutes(
       async (request, reply) => {
         const { body } = request
         const { accounts } = callerOf(request)
-        const { conversation_sid: subject_sid, after, limit, ...filters } = body
+        const { conversation_sid: subject_sid, after: place, limit, ...filters } = body
+        const after = place === undefined ? undefined : openPlace(vault, place)
+        if (place !== undefined && after === undefined) return reply.code(400).send({ error: noPlace('after') })
         const now = clock.now()
         const since = parseInstant(body.since)
         // What is sent again from now on is not meant: it may fail at once.
@@ -310,7 +323,7 @@ export function deliveryRoutes(
           limit,
         })
         const redelivered = ids.length === 0 ? 0 : (await database.write('redeliver', { ids, now })).length
-        return { redelivered, until: milliseconds(until), next_after }
+        return { redelivered, until: milliseconds(until), next_after: placeFor(vault, accounts, next_after, ids) }
       },
     )
 
@@ -337,6 +350,10 @@ export function deliveryRoutes(
       },
     )
   }
+}
+
+function noPlace(name: 'before' | 'after'): string {
+  return `${name} must be the next_${name} of a response`
 }
 
 function noDate(name: string): string {

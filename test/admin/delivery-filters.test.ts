@@ -166,3 +166,50 @@ test('a page that has looked at enough says so, and the next one goes on', async
   const { body } = await ask(server, 'GET', `/deliveries?account_sid=${tenant.account_sid}`, undefined, token)
   expect(body).toEqual({ deliveries: [], next_before: null, stopped_early: false })
 })
+
+test('where the next page goes on tells an operator of some accounts nothing about the others', async ({
+  server,
+  tenant,
+  catcher,
+}) => {
+  const v1 = tenant.sdk.conversations.v1
+  await v1.configuration.webhooks().update({ postWebhookUrl: catcher.url(), filters: ['onConversationAdded'] })
+  catcher.reply(() => ({ status: 400 }))
+  await v1.conversations.create({ friendlyName: 'Own', ...enabled })
+  await settled(tenant)
+  const model = (await server.rows('deliveries')).find(({ account_sid }) => account_sid === tenant.account_sid) as DeliveryRow
+  // After it, so many of another account that a page of the operator ends among them.
+  const other = await tenant.admin('POST', '/accounts', { friendly_name: 'Other' })
+  const theirs = { account_sid: other.sid, service_sid: other.default_chat_service_sid, target_sid: other.sid }
+  const form = JSON.stringify({ Body: 'x'.repeat(21_000_000) })
+  const date_created = Date.parse('2033-01-01T00:00:00Z')
+  const hidden = [0, 1].map((i) => idAt(date_created + i))
+  for (const id of hidden) await server.insert('deliveries', { ...model, ...theirs, id, date_created, form })
+  const { token } = await tenant.admin('POST', '/operators', { name: 'Some', role: 'support', accounts: [tenant.account_sid] })
+  const get = async (query: string) => {
+    const response = await fetch(`${server.url}/admin/v1/deliveries?${query}`, { headers: { authorization: `Bearer ${token}` } })
+    return { status: response.status, body: (await response.json()) as LogPage & { error: string } }
+  }
+  const found: string[] = []
+  let sealed = ''
+  for (let before: string | null = ''; before !== null; ) {
+    const { status, body } = await get(`from=2020-01-01${before && `&before=${before}`}`)
+    expect(status).toBe(200)
+    for (const id of hidden) expect(JSON.stringify(body)).not.toContain(id)
+    found.push(...body.deliveries.map(({ id }) => id))
+    before = body.next_before
+    sealed ||= before ?? ''
+  }
+  expect(found).toEqual([model.id])
+  expect(sealed).toMatch(/^[\w-]{91}$/)
+  // Neither a made-up place nor an altered one is taken.
+  for (const wrong of [
+    'x'.repeat(91),
+    `${sealed.slice(0, -2)}${sealed.endsWith('AA') ? 'BB' : 'AA'}`,
+    'x',
+    `${sealed}x`,
+    '%00',
+  ]) {
+    expect((await get(`before=${wrong}`)).status, wrong).toBe(400)
+  }
+})
