@@ -37,21 +37,35 @@ export async function sweepMany(
   many: ElapseMany<Due>,
   { now, limit }: { readonly now: number; readonly limit: number },
 ): Promise<number> {
-  const found = await tx.claim(many.due, { now, limit })
-  const { batches, alone } = await divided(tx, many, found, limit)
-  for (const batch of batches) await sweepBatch(tx, resource, many, batch, now)
-  if (alone.length > 0) {
-    const query = rowsByNames<DueRow>(resource.table, ['service_sid', 'sid'])
-    const rows = await Promise.all(alone.map(({ service_sid, sid }) => tx.one(query, { service_sid, sid })))
-    await sweepEach(
-      tx,
-      registry,
-      resource,
-      rows.filter((row) => row !== undefined),
-      () => now,
-    )
+  let swept = 0
+  let used = 0
+  // What is claimed and has no room is read for nothing, 2.5 µs each: the first rows are taken to cost as one with events, the next as these did.
+  while (used < limit) {
+    const each = swept === 0 ? cost.told : used / swept
+    const claimed = Math.ceil((limit - used) / each)
+    const found = await tx.claim(many.due, { now, limit: claimed })
+    const { batches, alone, taken, room } = await divided(tx, many, found, limit - used)
+    for (const batch of batches) await sweepBatch(tx, resource, many, batch, now)
+    await sweepAlone(tx, registry, resource, alone, now)
+    swept += taken
+    used = limit - room
+    // What is applied by itself may be due again, in a batch of its own.
+    if (found.length < claimed || alone.length > 0) break
   }
-  return batches.reduce((sum, { rows }) => sum + rows.length, alone.length)
+  return swept
+}
+
+async function sweepAlone(tx: Tx, registry: Registry, resource: AnyResource, alone: readonly Due[], now: number): Promise<void> {
+  if (alone.length === 0) return
+  const query = rowsByNames<DueRow>(resource.table, ['service_sid', 'sid'])
+  const rows = await Promise.all(alone.map(({ service_sid, sid }) => tx.one(query, { service_sid, sid })))
+  await sweepEach(
+    tx,
+    registry,
+    resource,
+    rows.filter((row) => row !== undefined),
+    () => now,
+  )
 }
 
 /** Takes rows, the earliest first, until `room` is used up; the others are due still. */
@@ -59,22 +73,24 @@ async function divided(tx: Tx, many: ElapseMany<Due>, found: readonly Due[], roo
   const { accounts, services } = await ownersOf(tx, found)
   const batches = new Map<string, Batch>()
   const alone: Due[] = []
-  let used = 0
+  let left = room
+  let taken = 0
   for (const row of found) {
-    if (used >= room) break
+    if (left <= 0) break
+    taken++
     const batch = batches.get(row.service_sid) ?? newBatch(many, accounts.get(row.account_sid), services.get(row.service_sid))
     if (!batch || !many.takes(row)) {
       alone.push(row)
-      used += cost.alone
+      left -= cost.alone
       continue
     }
     batches.set(row.service_sid, batch)
     batch.rows.push(row)
     const isTold = batch.wanted || many.isListened(row)
     if (isTold) batch.told.push(row)
-    used += isTold ? cost.told : cost.quiet
+    left -= isTold ? cost.told : cost.quiet
   }
-  return { batches: [...batches.values()], alone }
+  return { batches: [...batches.values()], alone, taken, room: left }
 }
 
 function newBatch(
