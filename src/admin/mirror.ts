@@ -1,8 +1,9 @@
 import type { FastifyPluginAsync } from 'fastify'
 import { ConfigError } from '../config.ts'
 import type { Installation } from '../installation/open.ts'
-import type { Mirror, MirrorStatus } from '../mirror/mirror.ts'
+import type { Mirror } from '../mirror/mirror.ts'
 import { forgetMirrors } from '../mirror/open.ts'
+import type { MirrorStatus } from '../mirror/status.ts'
 import { needs } from './access.ts'
 import { bodyErrors, errors, type OperationSchema, object, response, sid } from './schemas.ts'
 

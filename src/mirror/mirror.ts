@@ -1,8 +1,5 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import type { Logger } from 'pino'
 import type { Pipeline } from '../api/requests.ts'
-import type { Clock } from '../clock.ts'
-import type { ParleyCommands } from '../commands.ts'
 import { refuse } from '../errors.ts'
 import { parseStored } from '../json.ts'
 import { Loop, type Worker } from '../loop.ts'
@@ -15,78 +12,18 @@ import {
   workCounts,
 } from '../records/mirror-commands.ts'
 import { services } from '../resources/services/service.ts'
-import type { Database } from '../storage/database.ts'
 import type { MirrorRow } from '../storage/schema.ts'
-import { type HostedClient, HostedClosedError, HostedError } from '../transfer/hosted/client.ts'
+import { HostedClosedError, HostedError } from '../transfer/hosted/client.ts'
 import { Comparison, type Difference } from './compare.ts'
 import { Forwarder } from './forwarder.ts'
-import type { HostedSender } from './hosted-write.ts'
 import { LocalReader } from './local.ts'
+import type { MirrorOptions } from './options.ts'
 import { targetsOf } from './pass.ts'
-import { ReadComparison, type ReadReport } from './read-comparison.ts'
+import { ReadComparison } from './read-comparison.ts'
 import { Scopes } from './scopes.ts'
-import { type SettleOptions, Settler } from './settle.ts'
-import type { MirrorStore } from './store.ts'
+import { Settler } from './settle.ts'
+import type { MirrorStatus, Report } from './status.ts'
 import { rankOf, type Target, targetOf } from './targets.ts'
-import type { Turn } from './turn.ts'
-
-export interface MirrorOptions {
-  readonly database: Database<ParleyCommands>
-  readonly clock: Clock
-  readonly log: Logger
-  readonly store: MirrorStore
-  readonly pipeline: Pipeline
-  readonly client: HostedClient
-  readonly sender: HostedSender
-  readonly media: SettleOptions['media']
-  readonly account_sid: string
-  readonly url: string
-  readonly mediaUrl: string
-  /** Who answers reads. compare: the hosted side, and they are made here as well. */
-  readonly reads: 'hosted' | 'here' | 'compare'
-  /** How often all lists are gone through, in ms. */
-  readonly passEveryMs: number
-  /** Targets that are read at the same time. */
-  readonly atOnce: number
-  /** Null: derived from the request's Host header. */
-  readonly publicUrl: string | null
-  readonly maxBodyBytes: number
-  /** Whether this process is the one that follows; null where there is one only. */
-  readonly turn: Turn | null
-}
-
-/** What `status` says. Epoch ms. */
-export interface MirrorStatus {
-  readonly account_sid: string
-  readonly url: string
-  readonly state: MirrorRow['state']
-  /** Writes whose outcome is not known yet. */
-  readonly open_writes: number
-  /** What is still to be read. */
-  readonly to_read: number
-  /** What could not be read or stored, and why. */
-  readonly failing: readonly { readonly target: string; readonly attempts: number; readonly error: string | null }[]
-  /** For how long the oldest of them waits, in ms; 0 when there is none. */
-  readonly lag_ms: number
-  readonly date_passed: number | null
-  readonly date_switched: number | null
-  readonly report: Report | null
-  /** What reads of programs have shown; null where they are not compared. */
-  readonly reads: ReadReport | null
-  /** What it is busy with besides; null: nothing. */
-  readonly job: string | null
-  /** Why the last job has ended in vain. */
-  readonly job_error: string | null
-}
-
-/** What a comparison has found. */
-export interface Report {
-  readonly date: number
-  readonly rows: number
-  readonly count: number
-  /** The first of them. */
-  readonly differences: readonly Difference[]
-}
 
 const maxDifferences = 1000
 const maxShown = 100

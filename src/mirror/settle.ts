@@ -1,8 +1,4 @@
-import { rm } from 'node:fs/promises'
-import { join } from 'node:path'
 import { isJsonObject } from '../json.ts'
-import { contentFile } from '../media/files.ts'
-import { mediaBySid } from '../media/rows.ts'
 import type { Json, Kind } from '../records/format.ts'
 import type { Removal } from '../records/remove.ts'
 import { addresses } from '../resources/configuration/address.ts'
@@ -15,9 +11,9 @@ import { roles } from '../resources/role.ts'
 import { services } from '../resources/services/service.ts'
 import { conversationByName, conversationBySid, userByIdentity } from '../storage/lookups.ts'
 import { type HostedClient, HostedError } from '../transfer/hosted/client.ts'
-import type { MediaFetcher } from '../transfer/hosted/media.ts'
 import { sidOf, textOf } from '../transfer/hosted/record.ts'
 import { durationsOf } from '../transfer/hosted/timers.ts'
+import { filesOf, type MediaSource } from './files.ts'
 import type { LocalReader, Place } from './local.ts'
 import { userScope } from './plan.ts'
 import type { Line, MirrorStore, Stored } from './store.ts'
@@ -27,12 +23,8 @@ export interface SettleOptions {
   readonly client: HostedClient
   readonly store: MirrorStore
   readonly local: LocalReader
-  /** Fetches files into a folder, from where they are put to the others; null: they are left out. */
-  readonly media: {
-    readonly fetcher: Pick<MediaFetcher, 'fetch'>
-    readonly folder: string
-    readonly keep: (file: string) => Promise<void>
-  } | null
+  /** Null: files are left out. */
+  readonly media: MediaSource | null
 }
 
 /** The hosted side shows something that cannot be stored yet, or not at all. */
@@ -308,7 +300,7 @@ export class Settler {
   }
 
   async #messageLine(service: string, conversation: string, resource: Json): Promise<Line> {
-    const files = await this.#files(service, resource)
+    const files = await filesOf(this.#options, service, resource)
     return { kind: 'message', service, conversation, resource, ...(files && { extra: { media: files } }) }
   }
 
@@ -320,34 +312,6 @@ export class Settler {
       for (const resource of rows) lines.push({ kind: 'receipt', service, conversation, message: String(sid), resource })
     }
     return lines
-  }
-
-  /** Returns the files of a message with their contents, which are fetched unless they are here; null where there is none. */
-  async #files(service: string, { media: listed, author }: Json): Promise<Json[] | null> {
-    const { media, store } = this.#options
-    if (!media || !Array.isArray(listed) || listed.length === 0) return null
-    const files: Json[] = []
-    for (const file of listed.filter(isJsonObject)) {
-      const sid = textOf(file, 'sid')
-      const known = await store.options.database.read.one(mediaBySid, { service_sid: service, sid })
-      const { size } = file
-      const fetched = known ?? (await media.fetcher.fetch(service, sid, typeof size === 'number' ? size : null))
-      if (!known) {
-        const fetchedFile = contentFile(join(media.folder, 'media'), fetched.sha256)
-        await media.keep(fetchedFile).finally(() => rm(fetchedFile, { force: true }))
-      }
-      const { content_type = null, filename = null } = file
-      files.push({
-        sid,
-        sha256: fetched.sha256,
-        size: fetched.size,
-        content_type,
-        filename,
-        category: 'media',
-        author: author ?? null,
-      })
-    }
-    return files
   }
 
   async #binding(service: string, sid: string): Promise<void> {
