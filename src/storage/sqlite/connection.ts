@@ -4,14 +4,8 @@ import { isUnavailable } from './failures.ts'
 
 export type { Connection }
 
-/**
- * Memory for pages of the database in the connection that writes, 32 MiB: it fills as the database grows. More costs more: a commit that has split
- * a page of an index has SQLite (3.54) walk through all pages of this cache, because the page had for a moment a number far above all others
- * (`balance_nonroot`, `pcache1TruncateUnsafe`), and a page that is not there comes from the system's memory. Measured with a full cache, CPU time of
- * the writer at 128 MiB against 32: creates among 300,000 conversations 1.07 and 1.09, messages spread over 100,000 of them 1.10, over 10,000 1.03;
- * at 16 MiB against 32 1.03 for creates.
- */
-export const maxCacheBytes = 33_554_432
+/** Memory for pages of the database in the connection that writes: it fills as the database grows. */
+export const maxCacheBytes = 134_217_728
 
 /**
  * Pages in the write-ahead log, 16 MiB, after which they are moved into the file. A page that many commits change is moved once for all of
