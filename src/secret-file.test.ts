@@ -2,7 +2,8 @@ import { execFileSync } from 'node:child_process'
 import { chmodSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { ConfigError, readConfig, settings } from './config.ts'
+import { readConfig, settings } from './config.ts'
+import { ConfigError } from './config-error.ts'
 import { makeTemporaryFolder, removeTemporaryFolder } from './temporary.ts'
 
 const key = 'ab'.repeat(32)

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { ConfigError } from './config.ts'
+import { ConfigError } from './config-error.ts'
 import { refuseUnknownSettings, unknownSettings } from './unknown-settings.ts'
 
 const none = 'is not a setting and has no effect'

@@ -1,4 +1,5 @@
-import { ConfigError, settings } from './config.ts'
+import { settings } from './config.ts'
+import { ConfigError } from './config-error.ts'
 import { nearest } from './nearest.ts'
 
 /** Settings or variables, by name. */

@@ -1,5 +1,5 @@
 import type { FastifyPluginAsync, FastifyRequest } from 'fastify'
-import { ConfigError } from '../config.ts'
+import { ConfigError } from '../config-error.ts'
 import type { Gateway } from '../gateway/gateway.ts'
 import type { Installation } from '../installation/open.ts'
 import { accountBySid } from '../storage/lookups.ts'

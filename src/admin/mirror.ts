@@ -1,5 +1,5 @@
 import type { FastifyPluginAsync } from 'fastify'
-import { ConfigError } from '../config.ts'
+import { ConfigError } from '../config-error.ts'
 import type { Installation } from '../installation/open.ts'
 import type { Mirror } from '../mirror/mirror.ts'
 import { forgetMirrors } from '../mirror/open.ts'

@@ -1,5 +1,6 @@
 import { isIP } from 'node:net'
-import { type Config, isLoopback } from '../config.ts'
+import type { Config } from '../config.ts'
+import { isLoopback } from '../setting-values.ts'
 import { hostNameOf, isConversationsHost } from '../urls.ts'
 
 /** Whether a `Host` header names this server. */

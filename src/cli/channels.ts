@@ -1,5 +1,5 @@
 import { Command } from 'commander'
-import { ConfigError } from '../config.ts'
+import { ConfigError } from '../config-error.ts'
 import { givenText } from './given.ts'
 import { asOperator, onServer } from './operator.ts'
 import type { Call } from './server.ts'

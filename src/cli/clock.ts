@@ -1,5 +1,5 @@
 import { Command } from 'commander'
-import { ConfigError } from '../config.ts'
+import { ConfigError } from '../config-error.ts'
 import { onServer } from './operator.ts'
 import { type Call, RefusedError } from './server.ts'
 import { configOf, withSettings } from './settings.ts'

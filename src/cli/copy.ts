@@ -1,7 +1,7 @@
 import { Command, Option } from 'commander'
-import { parseDatabaseUrl } from '../config.ts'
 import type { Progress } from '../copy/progress.ts'
 import type { Location } from '../copy/secrets.ts'
+import { parseDatabaseUrl } from '../setting-values.ts'
 
 interface Options {
   readonly from: string

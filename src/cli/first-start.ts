@@ -1,4 +1,4 @@
-import { secretFile } from '../config.ts'
+import { secretFile } from '../data-folders.ts'
 import type { Installation } from '../installation/open.ts'
 
 interface FirstStart {

@@ -1,4 +1,5 @@
-import { type Config, gatewayFolder } from '../config.ts'
+import type { Config } from '../config.ts'
+import { gatewayFolder } from '../data-folders.ts'
 import type { Destination } from '../gateway/destinations.ts'
 import { type Credentials, type Variables, variablesFor } from '../gateway/variables.ts'
 import { makeTemporaryFolder, removeTemporaryFolder } from '../temporary.ts'

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs'
-import { ConfigError } from '../config.ts'
+import { ConfigError } from '../config-error.ts'
 
 /**
  * Returns an argument, or of `@file` what is in the file: other users of a machine see the arguments of its programs. Throws ConfigError.

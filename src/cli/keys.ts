@@ -1,5 +1,5 @@
 import { Command } from 'commander'
-import { ConfigError } from '../config.ts'
+import { ConfigError } from '../config-error.ts'
 import { parseJsonObject } from '../json.ts'
 import { givenText } from './given.ts'
 import { asOperator } from './operator.ts'

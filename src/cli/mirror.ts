@@ -1,6 +1,6 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import { Command, Option } from 'commander'
-import { ConfigError } from '../config.ts'
+import { ConfigError } from '../config-error.ts'
 import { numberIn, parseUrl } from './import-hosted.ts'
 import { asOperator, onServer } from './operator.ts'
 import type { Output } from './output.ts'

@@ -1,6 +1,6 @@
 import { type Command, CommanderError } from 'commander'
 import type { Logger } from 'pino'
-import { ConfigError } from '../config.ts'
+import { ConfigError } from '../config-error.ts'
 import { printable } from './terminal.ts'
 
 /** Where `parley` says what is neither the result of a command nor in the log of the server. */

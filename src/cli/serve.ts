@@ -1,10 +1,11 @@
 import type { Logger } from 'pino'
 import { linkPath } from '../admin/session.ts'
-import { type Config, isLoopback } from '../config.ts'
+import type { Config } from '../config.ts'
 import { explainErrors } from '../installation/explain-errors.ts'
 import { type FirstAccount, markFirstAccountShown } from '../installation/open.ts'
 import { type Running, type StartOptions, start } from '../main.ts'
 import { hasCollector } from '../observability/traces.ts'
+import { isLoopback } from '../setting-values.ts'
 import { firstStart, firstStartNotice, firstStartSentence } from './first-start.ts'
 import type { Output } from './output.ts'
 

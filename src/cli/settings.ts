@@ -1,5 +1,6 @@
 import { type Command, Option } from 'commander'
-import { type Config, readConfig, type Setting, type SettingTexts, settings } from '../config.ts'
+import { type Config, readConfig, type SettingTexts, settings } from '../config.ts'
+import type { Setting } from '../setting.ts'
 
 /** Made once: a dozen commands have them all. */
 const options = settings.flatMap(optionsOf)

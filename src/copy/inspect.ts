@@ -1,4 +1,4 @@
-import { ConfigError } from '../config.ts'
+import { ConfigError } from '../config-error.ts'
 import { copyUnderWay } from '../installation/copy-marker.ts'
 import { markerIn, vaultCheck } from '../installation/secrets.ts'
 import { migrations } from '../storage/migrations/index.ts'

@@ -1,5 +1,6 @@
-import { ConfigError, type DatabaseLocation, databaseLabel } from '../config.ts'
+import { ConfigError } from '../config-error.ts'
 import { explainErrors } from '../installation/explain-errors.ts'
+import { type DatabaseLocation, databaseLabel } from '../setting-values.ts'
 import { schemaOf } from './inspect.ts'
 import { openEndpoint, openTarget, refuseMemory } from './open.ts'
 

@@ -1,4 +1,5 @@
-import { ConfigError, type DatabaseLocation } from '../config.ts'
+import { ConfigError } from '../config-error.ts'
+import type { DatabaseLocation } from '../setting-values.ts'
 import type { Endpoint, Source, Target } from './endpoint.ts'
 
 /** Opens a database of either engine for inspection. Only that engine's code is loaded, here and below. */

@@ -1,6 +1,6 @@
 import { CompiledQuery, Kysely, PostgresDialect, sql } from 'kysely'
 import pg from 'pg'
-import { ConfigError } from '../config.ts'
+import { ConfigError } from '../config-error.ts'
 import { codeOf } from '../errors.ts'
 import { connectionSettings } from '../storage/postgres/connection.ts'
 import { liveNodesQuery } from '../storage/postgres/leases.ts'

@@ -1,6 +1,8 @@
 import { chmodSync, closeSync, existsSync, fsyncSync, openSync, readFileSync, renameSync, writeSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
-import { type Config, ConfigError, secretFile } from '../config.ts'
+import type { Config } from '../config.ts'
+import { ConfigError } from '../config-error.ts'
+import { secretFile } from '../data-folders.ts'
 import { makeFolder } from '../folders.ts'
 import { Vault } from '../vault.ts'
 

@@ -1,6 +1,6 @@
 import type { Kysely } from 'kysely'
-import type { DatabaseLocation } from '../config.ts'
 import { slotOf } from '../events/queue.ts'
+import type { DatabaseLocation } from '../setting-values.ts'
 import { onlySlot } from '../storage/database.ts'
 import { slots as postgresSlots } from '../storage/postgres/leases.ts'
 import type { Tables } from '../storage/schema.ts'

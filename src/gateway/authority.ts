@@ -6,7 +6,7 @@ import { promisify } from 'node:util'
 import { LRUCache } from 'lru-cache'
 import forge from 'node-forge'
 import { SystemClock } from '../clock.ts'
-import { ConfigError } from '../config.ts'
+import { ConfigError } from '../config-error.ts'
 import { codeOf } from '../errors.ts'
 import { createOnce } from '../installation/secrets.ts'
 

@@ -1,5 +1,6 @@
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { type Config, urlFile } from '../config.ts'
+import type { Config } from '../config.ts'
+import { urlFile } from '../data-folders.ts'
 import { endpointOf } from '../urls.ts'
 import type { Endpoint } from './identity.ts'
 

@@ -1,5 +1,7 @@
-import { type Config, ConfigError, type DatabaseLocation, databaseLabel } from '../config.ts'
+import type { Config } from '../config.ts'
+import { ConfigError } from '../config-error.ts'
 import { ApiError, codeOf, isDiskFull } from '../errors.ts'
+import { type DatabaseLocation, databaseLabel } from '../setting-values.ts'
 import { DatabaseInUseError, NewerSchemaError, PooledByTransactionError } from '../storage/errors.ts'
 import { isAccessRefused, isConnectTimeout, isLost } from '../storage/postgres/failures.ts'
 

@@ -1,4 +1,4 @@
-import { ConfigError } from '../config.ts'
+import { ConfigError } from '../config-error.ts'
 import type { Contents, MediaStoreError } from '../media/contents.ts'
 import { type MediaConfig, openContents } from '../media/open.ts'
 

@@ -1,5 +1,7 @@
 import { dirname } from 'node:path'
-import { type Config, ConfigError, gatewayFolder, mediaFolder, secretFile } from '../config.ts'
+import type { Config } from '../config.ts'
+import { ConfigError } from '../config-error.ts'
+import { gatewayFolder, mediaFolder, secretFile } from '../data-folders.ts'
 import { codeOf } from '../errors.ts'
 import { checkFolder } from '../folders.ts'
 import { checkMediaSettings } from '../media/open.ts'

@@ -1,6 +1,6 @@
 import type { NewAccount } from '../accounts/commands.ts'
 import type { ParleyCommands } from '../commands.ts'
-import { ConfigError } from '../config.ts'
+import { ConfigError } from '../config-error.ts'
 import { parseStored } from '../json.ts'
 import { emptyAccount, type Plan } from '../seed/plan.ts'
 import type { Database } from '../storage/database.ts'

@@ -1,5 +1,7 @@
 import { type BucketLocation, bucketLabel } from '../bucket-url.ts'
-import { type Config, ConfigError, mediaFolder } from '../config.ts'
+import type { Config } from '../config.ts'
+import { ConfigError } from '../config-error.ts'
+import { mediaFolder } from '../data-folders.ts'
 import type { BucketTimeouts, ObserveBucket } from './bucket.ts'
 import { type Contents, MediaStoreError } from './contents.ts'
 import { incomingFolder } from './files.ts'

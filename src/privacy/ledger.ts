@@ -1,6 +1,6 @@
 import { open, readFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
-import { ConfigError } from '../config.ts'
+import { ConfigError } from '../config-error.ts'
 import { codeOf } from '../errors.ts'
 import { makeFolder } from '../folders.ts'
 import { isJsonObject } from '../json.ts'

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { extname } from 'node:path'
-import { ConfigError } from '../config.ts'
+import { ConfigError } from '../config-error.ts'
 import { codeOf, errorOf } from '../errors.ts'
 
 /** A seed as it was given, and where it comes from, for messages. */

@@ -1,4 +1,4 @@
-import type { DatabaseLocation } from '../config.ts'
+import type { DatabaseLocation } from '../setting-values.ts'
 import type { Commands, Database, OpenOptions } from './database.ts'
 
 /** Opens the database of either engine; only that engine's code is loaded. */

@@ -1,4 +1,4 @@
-import type { DatabaseLocation } from '../config.ts'
+import type { DatabaseLocation } from '../setting-values.ts'
 import type { Facts } from './facts.ts'
 
 /**

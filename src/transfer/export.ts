@@ -1,4 +1,4 @@
-import { ConfigError } from '../config.ts'
+import { ConfigError } from '../config-error.ts'
 import type { Db, Row } from '../copy/tables.ts'
 import { milliseconds } from '../dates.ts'
 import { packageVersion } from '../package.ts'

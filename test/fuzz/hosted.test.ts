@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
-import { ConfigError } from '../../src/config.ts'
+import { ConfigError } from '../../src/config-error.ts'
 import { makeTemporaryFolder, removeTemporaryFolder } from '../../src/temporary.ts'
 import { fetchHosted } from '../../src/transfer/hosted/fetch.ts'
 import { standIn } from '../support/http-stand-in.ts'

@@ -1,6 +1,6 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
-import { ledgerFile } from '../../src/config.ts'
+import { ledgerFile } from '../../src/data-folders.ts'
 import { inspect, newDatabase } from '../support/databases.ts'
 import { secretKey } from '../support/file-server.ts'
 import { startServer } from '../support/server.ts'

@@ -1,7 +1,7 @@
 import { gunzipSync } from 'node:zlib'
 import { Agent, type Dispatcher } from 'undici'
 import type { Clock } from '../../clock.ts'
-import { ConfigError } from '../../config.ts'
+import { ConfigError } from '../../config-error.ts'
 import { codeOf } from '../../errors.ts'
 import { isJsonObject, parseJsonObject } from '../../json.ts'
 import { delayBefore, isPassing, maxTries } from './backoff.ts'

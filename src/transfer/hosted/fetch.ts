@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import type { Clock } from '../../clock.ts'
-import { ConfigError } from '../../config.ts'
+import { ConfigError } from '../../config-error.ts'
 import { makeFolder } from '../../folders.ts'
 import { Checkpoint } from './checkpoint.ts'
 import { HostedClient, HostedError, type Json } from './client.ts'
