@@ -18,12 +18,23 @@ export interface Delivery {
   date_created: string
 }
 
-/** Which deliveries a command is about. */
-export interface Filter {
-  readonly service?: string
-  readonly conversation?: string
-  readonly status?: string
-}
+/** Which deliveries a command is about: its options, by the parameters of the operator's API. */
+const parameters = {
+  account: 'account_sid',
+  service: 'service_sid',
+  conversation: 'conversation_sid',
+  status: 'status',
+  event: 'event_type',
+  target: 'target_sid',
+  kind: 'kind',
+  from: 'from',
+  to: 'to',
+  text: 'text',
+  since: 'since',
+  until: 'until',
+} as const
+
+export type Filter = { readonly [Option in keyof typeof parameters]?: string }
 
 interface Page {
   deliveries: Delivery[]
@@ -37,8 +48,10 @@ const pageSize = 1000
 export function deliveriesCommand(): Command {
   const deliveries = new Command('deliveries').description('list, show or drop deliveries of webhooks and channel messages')
   deliveries.addCommand(
-    withFilter(withSettings(new Command('list').description('list deliveries, newest first')))
+    withMoreFilters(withFilter(withSettings(new Command('list').description('list deliveries, newest first'))))
       .addOption(new Option('--status <status>', 'only those that are').choices(deliveryStatuses))
+      .option('--from <date>', 'created at this ISO 8601 date or later')
+      .option('--to <date>', 'created at this date or earlier; a day counts as a whole')
       .option('--limit <number>', 'how many at most', positiveInteger, 50)
       .option('--json', 'print each as a line of JSON, with its parameters and attempts')
       .action((_options, command: Command) => {
@@ -84,38 +97,28 @@ export function deliveriesCommand(): Command {
   return deliveries
 }
 
-interface Failed {
-  readonly since?: string
-  readonly until?: string
-  readonly service?: string
-  readonly conversation?: string
-  readonly event?: string
-  readonly target?: string
-  readonly kind?: string
-}
-
 /** `parley redeliver`: sends deliveries once more, by their ids or all that have failed since a date. */
 export function redeliverCommand(): Command {
-  return withFilter(
-    withSettings(new Command('redeliver').description('send deliveries once more, with the same idempotency token'))
-      .argument('[id...]', 'ids of deliveries, WD…')
-      .option('--since <date>', 'in place of ids: those that have failed of what was created from this ISO 8601 date on'),
+  return withMoreFilters(
+    withFilter(
+      withSettings(new Command('redeliver').description('send deliveries once more, with the same idempotency token'))
+        .argument('[id...]', 'ids of deliveries, WD…')
+        .option('--since <date>', 'in place of ids: those that have failed of what was created from this ISO 8601 date on')
+        .option('--until <date>', 'with --since: created before this date'),
+    ),
   )
-    .option('--until <date>', 'with --since: created before this date')
-    .option('--event <name>', 'with --since: only those of an event, such as onMessageAdded')
-    .option('--target <sid>', 'with --since: only those to an account, service, webhook, channel or credential')
-    .addOption(new Option('--kind <kind>', 'with --since: only those that are').choices(deliveryKinds))
+    .addOption(new Option('--kind <kind>', 'only those that are').choices(deliveryKinds))
+    .addHelpText('after', '\nWhat narrows the choice down goes with --since.')
     .action((ids: string[], _options, command: Command) => {
-      const { since, until, service, conversation, event, target, kind } = command.opts<Failed>()
-      const narrowed = [until, service, conversation, event, target, kind].some((option) => option !== undefined)
-      if (since === undefined ? ids.length === 0 || narrowed : ids.length > 0) {
+      const filter = command.opts<Filter>()
+      const isNarrowed = Object.keys(parametersOf(filter)).length > 0
+      if (filter.since === undefined ? ids.length === 0 || isNarrowed : ids.length > 0) {
         command.error('error: either ids of deliveries, or --since and what narrows it down', { code: 'parley.redeliver' })
       }
       return asOperator(configOf(command), async (call) => {
         for (const id of ids) print(await call<Delivery>('POST', `${pathOf(id)}/redeliver`))
-        if (since === undefined) return
-        const filter = { service_sid: service, conversation_sid: conversation, event_type: event, target_sid: target, kind }
-        const count = await redeliverFailed(call, { since, until, ...filter })
+        if (filter.since === undefined) return
+        const count = await redeliverFailed(call, parametersOf(filter))
         console.log(`${count} ${count === 1 ? 'delivery is' : 'deliveries are'} sent once more`)
       })
     })
@@ -128,7 +131,7 @@ interface Batch {
 }
 
 /** Sends what has failed once more, batch after batch. Returns how many. */
-async function redeliverFailed(call: Call, choice: Readonly<Record<string, string | undefined>>): Promise<number> {
+async function redeliverFailed(call: Call, choice: Readonly<Record<string, string>>): Promise<number> {
   let count = 0
   let batch: Batch | null = null
   do {
@@ -146,12 +149,29 @@ export function withFilter(command: Command): Command {
     .option('--conversation <sid>', 'only those about a conversation or user')
 }
 
+/** The filters of a command that looks at many. */
+function withMoreFilters(command: Command): Command {
+  return command
+    .option('--account <sid>', 'only those of an account')
+    .option('--event <name>', 'only those of an event, such as onMessageAdded')
+    .option('--target <sid>', 'only those to an account, service, webhook, channel or credential')
+    .option('--text <text>', 'only those with this text in what is sent')
+}
+
+/** Returns what is given of a filter, by the parameters of the operator's API. */
+function parametersOf(filter: Filter): Record<string, string> {
+  const known = Object.entries(parameters) as [keyof Filter, string][]
+  return Object.fromEntries(
+    known.flatMap(([option, parameter]) => {
+      const value = filter[option]
+      return value === undefined ? [] : [[parameter, value]]
+    }),
+  )
+}
+
 /** Reads the log, newest first, in pages of at most `size`. */
 export async function* pagesOf(call: Call, filter: Filter, size = pageSize): AsyncIterable<Delivery[]> {
-  const query = new URLSearchParams({ limit: String(Math.min(size, pageSize)) })
-  if (filter.service !== undefined) query.set('service_sid', filter.service)
-  if (filter.conversation !== undefined) query.set('conversation_sid', filter.conversation)
-  if (filter.status !== undefined) query.set('status', filter.status)
+  const query = new URLSearchParams({ ...parametersOf(filter), limit: String(Math.min(size, pageSize)) })
   for (;;) {
     const { deliveries, next_before } = await call<Page>('GET', `/deliveries?${query}`)
     yield deliveries

@@ -95,6 +95,18 @@ test('deliveries are listed, filtered, shown, dropped and sent again', async () 
   expect(await list('--conversation', conversation)).toContain(`${conversation}  200  ${catcher.url('/')}`)
   expect(await list('--conversation', `CH${'0'.repeat(32)}`)).toBe('')
   expect(await list('--status', 'failed')).toBe('')
+  for (const [option, here, elsewhere] of [
+    ['--account', server.account_sid, `AC${'0'.repeat(32)}`],
+    ['--event', 'onConversationStateUpdated', 'onMessageAdded'],
+    ['--target', server.account_sid, `WH${'0'.repeat(32)}`],
+    ['--text', conversation, 'nobody wrote this'],
+    ['--from', '2000-01-01', '2200-01-01'],
+    ['--to', '2200-01-01', '2000-01-01'],
+  ] as const) {
+    expect(await list(option, here), option).toContain(id)
+    expect(await list(option, elsewhere), option).toBe('')
+  }
+  await expect(run(server, 'deliveries', 'list', '--from', 'soon')).rejects.toThrow(/from must be an? .*date/)
   expect(JSON.parse(await list('--json'))).toMatchObject({ id, params: { Reason: 'TIMER' } })
   expect(JSON.parse((await run(server, 'deliveries', 'show', id)).join('\n'))).toMatchObject({ id, status: 'delivered' })
 
@@ -123,6 +135,8 @@ test('what has failed since a date is sent again, whatever the number', async ()
   expect(await since('--event', 'onMessageAdded')).toEqual(['0 deliveries are sent once more'])
   expect(await since('--until', '2020-01-02')).toEqual(['0 deliveries are sent once more'])
   expect(await since('--kind', 'push', '--target', server.account_sid)).toEqual(['0 deliveries are sent once more'])
+  expect(await since('--account', `AC${'0'.repeat(32)}`)).toEqual(['0 deliveries are sent once more'])
+  expect(await since('--text', 'nobody wrote this')).toEqual(['0 deliveries are sent once more'])
   expect(await since('--conversation', world.conversation)).toEqual(['1 delivery is sent once more'])
   expect(await since('--kind', 'webhook', '--target', server.account_sid)).toEqual([`${count - 1} deliveries are sent once more`])
   expect(await since()).toEqual(['0 deliveries are sent once more'])
