@@ -65,11 +65,10 @@ export const help = `npm run bench -- [options]
   --rows N         conversations in the large database, messages in the deep one (1000000,
                    with --database 100000 but for --only console; --quick: 10000); conversations of the moving part (20000;
                    --quick: 1000)
-  --legs LEGS      moving part: comma-separated, of: ${legs.join(', ')}; by default both. With api alone the conversations are put
-                   straight into SQLite, which is read
+  --legs LEGS      moving part: comma-separated, of: ${legs.join(', ')}; by default both. With api alone, and from 50,000 conversations on,
+                   they are put straight into SQLite, which is read
   --engines ENGINES  moving part: comma-separated, of: ${engines.join(', ')}; from each to each; by default that of the bench
-  --kills-within N moving part: the share of a file after which nobody is killed while it is stored (1); each time it is stored
-                   again from its start
+  --kills-within N moving part: the share of a file after which nobody is killed while it is stored (1)
   --crash N        rounds of kill -9 (0: none; the design's goal is for 200)
   --folder PATH    folder for the databases; on a disk, not in memory
   --before PATH    clients part: folder of an earlier commit, with its dependencies, to compare messages with

@@ -18,7 +18,7 @@ export interface Moving {
   readonly legs: ReadonlySet<Leg>
   /** Each of them is moved to each of them. */
   readonly engines: readonly Engine[]
-  /** The share of a file that has been stored when the last process is killed: a file is stored again from its start. */
+  /** The share of a file that has been stored when the last process is killed. */
   readonly kills_within: number
   readonly folder: string
   /** Where an installation has its database; several share a server of PostgreSQL. */
