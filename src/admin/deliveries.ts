@@ -131,8 +131,8 @@ const listDeliveries: OperationSchema = {
   operationId: 'listDeliveries',
   summary: 'List deliveries of webhooks, channel messages and pushes, newest first',
   description:
-    'All filters together. By date, conversation or service, and by status alone, there are indexes; for other filters a page looks at 20,000 ' +
-    'deliveries at most, and says `stopped_early` if there are more: follow `next_before`.',
+    'All filters together. By date, conversation or service, and by status alone, there are indexes; for others a page looks at 20,000 ' +
+    'deliveries at most, for a text at 4,000, and says `stopped_early` if there are more: follow `next_before`.',
   tags,
   querystring: {
     type: 'object',

@@ -49,13 +49,18 @@ const firstWindow = 1000
 const laterWindow = 3800
 const laterWindows = 5
 
-/** Deliveries read at a time, and how often for one page: 20,000 in all. */
+/** Deliveries read at a time. */
 const sliceRows = 100
-const maxSlices = 200
+/**
+ * The same where it has to be seen of each whether it is meant, and how often for one page: 4,000 in all. Their forms are read for that: 20,000,
+ * of which none had the text that was sought, took 200 ms of CPU time and 110 of PostgreSQL's.
+ */
+const lookedRows = 400
+const maxLooks = 10
 
 /** The characters of forms after which a page ends: of those that are shown, and of those that were looked at. */
 const maxPageChars = 1_000_000
-const maxLookedChars = 20_000_000
+const maxLookedChars = 4_000_000
 
 interface Args {
   /** Empty for any, as are service and subject, where the source does not have them, status, event and target. */
@@ -167,17 +172,18 @@ class Page {
   readonly #isMeant: ((row: LogRow) => boolean) | null
   #chars = 0
   #lookedChars = 0
-  #slices = 0
+  #looks = 0
 
   constructor(limit: number, isMeant: ((row: LogRow) => boolean) | null) {
     this.#limit = limit
     this.#isMeant = isMeant
   }
 
-  /** Counts one more read for it. Returns how many rows to read. */
+  /** Counts one more read for it, where that is limited. Returns how many rows to read. */
   nextSlice(): number {
-    this.#slices++
-    return this.#isMeant ? sliceRows : Math.min(this.#limit - this.rows.length, sliceRows)
+    if (!this.#isMeant) return Math.min(this.#limit - this.rows.length, sliceRows)
+    this.#looks++
+    return lookedRows
   }
 
   get isFull(): boolean {
@@ -185,7 +191,7 @@ class Page {
   }
 
   get isOver(): boolean {
-    return this.isFull || this.#slices >= maxSlices || this.#lookedChars >= maxLookedChars
+    return this.isFull || this.#looks >= maxLooks || this.#lookedChars >= maxLookedChars
   }
 
   look(row: LogRow): void {
