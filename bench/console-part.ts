@@ -99,6 +99,7 @@ async function readsOf(parley: Server, owner: { account_sid: string; service_sid
     'deliveries that failed': `${deliveries}?status=failed`,
     'deliveries of a service and an event': `${deliveries}?service_sid=${service_sid}&event_type=onMessageAdded`,
     'deliveries of a service, an event of nobody': `${deliveries}?service_sid=${service_sid}&event_type=onUserAdded`,
+    'deliveries with a text of nobody': `${deliveries}?text=nobody`,
     targets: `/admin/v1/targets?account_sid=${account_sid}`,
     'timers due next': '/admin/v1/timers?limit=100',
     'what somebody has on the phone': `/admin/v1/threads?service_sid=${service_sid}&address=%2B15551234567`,
