@@ -180,7 +180,9 @@ class FoldedUpdate implements PendingQuery {
 function updatedOnce(first: PendingQuery, second: PendingQuery): FoldedUpdate | undefined {
   const [plain, next] = [first.shape.plain, second.shape.plain]
   if (plain?.verb !== 'update' || next?.verb !== 'update' || !first.must || !second.must) return undefined
-  const changed = [...plain.changed, ...next.changed.filter((column) => !plain.changed.includes(column))]
+  const isMore = next.changed.some((column) => !plain.changed.includes(column))
+  // In one order, so that there are no more statements than sets of columns: each is kept, and prepared on every connection.
+  const changed = isMore ? [...new Set([...plain.changed, ...next.changed])].sort() : plain.changed
   const values = { ...valuesOf(plain.changed, first.args), ...valuesOf(next.changed, second.args) }
   if (plain.key.length !== next.key.length) return undefined
   for (const key of next.key) {
@@ -193,7 +195,7 @@ function updatedOnce(first: PendingQuery, second: PendingQuery): FoldedUpdate | 
     values[keyArgument(key.column, changed)] = found
   }
   const columns = plain.key.map(({ column }) => column)
-  const shape = changed.length === plain.changed.length ? first.shape : updateNames(plain.table, columns, changed)
+  const shape = isMore ? updateNames(plain.table, columns, changed) : first.shape
   return (first instanceof FoldedUpdate ? first : new FoldedUpdate(first)).add(shape, values, second)
 }
 
