@@ -47,7 +47,7 @@ export async function locate(read: Reader, resource: AnyResource, path: Resource
   const [account, expectedService, expectedParent] = await Promise.all([
     read.one(accountBySid, { sid: account_sid }),
     expected === undefined ? undefined : read.hold(serviceOfAccount, { sid: expected, account_sid }, 'keep'),
-    expected === undefined ? undefined : outermostIn(read, ancestors[0], expected, path),
+    expected === undefined ? undefined : outermostIn(read, ancestors[0], { service_sid: expected, account_sid }, path),
   ])
   if (!account) throw refuse('authenticate')
   if (account.status !== 'active') throw refuse('forbidden')
@@ -64,15 +64,18 @@ export async function locate(read: Reader, resource: AnyResource, path: Resource
   return { account, service, parents }
 }
 
-/** Reads the outermost parent where its key is in the path. */
+/**
+ * Reads the outermost parent where its key is in the path. By its account, too: nobody has seen yet whose the service is, and no row of
+ * another account may be locked, or waited for.
+ */
 async function outermostIn(
   read: Reader,
   parent: AnyResource | undefined,
-  service_sid: string,
+  scope: Readonly<Record<'service_sid' | 'account_sid', string>>,
   { parents: [key] }: ResourcePath,
 ): Promise<BaseRow | undefined> {
   if (!parent || parent.row || parent.sid === null || key === undefined) return undefined
-  return holdRow(read, parent, { service_sid }, key)
+  return holdRow(read, parent, scope, key)
 }
 
 /** Reads the facts of a change in a service that no request has asked for; undefined when the service is gone. `now`: epoch ms. */

@@ -2,11 +2,12 @@ import { expect, test } from 'vitest'
 import { locate, type ResourcePath } from '../../src/model/scope.ts'
 import { messages } from '../../src/resources/conversations/messages/message.ts'
 import type { Reader } from '../../src/storage/database.ts'
-import type { AnyShape } from '../../src/storage/shapes.ts'
+import type { AnyShape, Shape } from '../../src/storage/shapes.ts'
 
-/** A reader of a few rows, which says what it was asked for before it gave its first answer. */
+/** A reader of a few rows, which says what it was asked for before it gave its first answer, and which rows it has held. */
 function reading(rows: Readonly<Record<string, readonly object[]>>) {
   const asked: string[] = []
+  const held: unknown[] = []
   let answered = false
   const find = async <R>({ plain }: AnyShape, args: object): Promise<R | undefined> => {
     const { table = '' } = plain ?? {}
@@ -20,10 +21,14 @@ function reading(rows: Readonly<Record<string, readonly object[]>>) {
   }
   const reader: Reader = {
     one: (query, args) => find(query, args),
-    hold: (query, args) => find(query, args),
+    hold: async <A extends object, R>(query: Shape<A, R>, args: A) => {
+      const row = await find<R>(query, args)
+      if (row) held.push(row)
+      return row
+    },
     all: () => Promise.reject(new Error('nothing here reads several')),
   }
-  return { reader, asked }
+  return { reader, asked, held }
 }
 
 const rows = {
@@ -33,26 +38,37 @@ const rows = {
     { sid: 'IS2', account_sid: 'AC1' },
     { sid: 'IS3', account_sid: 'AC2' },
   ],
-  conversations: ['IS1', 'IS2', 'IS3'].map((service_sid) => ({ service_sid, sid: `of ${service_sid}`, unique_name: 'room' })),
+  conversations: ['IS1', 'IS2', 'IS3'].map((service_sid) => ({
+    service_sid,
+    account_sid: service_sid === 'IS3' ? 'AC2' : 'AC1',
+    sid: `of ${service_sid}`,
+    unique_name: 'room',
+  })),
 }
 const path: ResourcePath = { account_sid: 'AC1', service_sid: null, parents: ['room'], key: null, text: '/Conversations/room' }
 
 async function found(of: typeof rows, given: Partial<ResourcePath>) {
-  const { reader, asked } = reading(of)
+  const { reader, asked, held } = reading(of)
   const located = await locate(reader, messages, { ...path, ...given }).catch((error: Error) => error)
-  return { asked, found: located instanceof Error ? located.message : located.parents.map(({ sid }) => sid) }
+  return { asked, held, found: located instanceof Error ? located.message : located.parents.map(({ sid }) => sid) }
 }
 
 test('account, service and conversation are read at one time, from the top down, where the service is given or expected', async () => {
   const all = ['accounts', 'services', 'conversations']
-  expect(await found(rows, { service_sid: 'IS2' })).toEqual({ asked: all, found: ['of IS2'] })
-  expect(await found(rows, { expected_service_sid: 'IS1' })).toEqual({ asked: all, found: ['of IS1'] })
-  expect(await found(rows, {})).toEqual({ asked: ['accounts'], found: ['of IS1'] })
+  expect(await found(rows, { service_sid: 'IS2' })).toMatchObject({ asked: all, found: ['of IS2'] })
+  expect(await found(rows, { expected_service_sid: 'IS1' })).toMatchObject({ asked: all, found: ['of IS1'] })
+  expect(await found(rows, {})).toMatchObject({ asked: ['accounts'], found: ['of IS1'] })
 })
 
 test('what is found is in the default service of now, whatever was expected', async () => {
   expect((await found(rows, { expected_service_sid: 'IS2' })).found).toEqual(['of IS1'])
   expect((await found(rows, { expected_service_sid: 'IS3' })).found).toEqual(['of IS1'])
+})
+
+test('no row of another account is held', async () => {
+  expect((await found(rows, { service_sid: 'IS3' })).held).toEqual([])
+  const { held } = await found(rows, { expected_service_sid: 'IS3' })
+  expect(held).toEqual([rows.services[0], rows.conversations[0]])
 })
 
 test('the outermost that is missing is refused', async () => {

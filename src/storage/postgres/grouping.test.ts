@@ -176,10 +176,15 @@ test('an update that has to come after a write of unknown rows is not moved befo
 })
 
 test('the order in which columns of a row are changed makes no statement of its own', () => {
-  const change = (columns: readonly string[]): Step[] => [
-    { do: 'revise', table: 'conversations', sid: 'a', columns, must: true },
-  ]
-  const statementOf = (...changes: Step[][]) => grouped(queriesOf(changes, () => {})).map(([{ shape: { id } }]) => id)
+  const change = (columns: readonly string[]): Step[] => [{ do: 'revise', table: 'conversations', sid: 'a', columns, must: true }]
+  const statementOf = (...changes: Step[][]) =>
+    grouped(queriesOf(changes, () => {})).map(
+      ([
+        {
+          shape: { id },
+        },
+      ]) => id,
+    )
   const one = statementOf(change(['state']), change(['number']), change(['unique_name']))
   expect(one).toHaveLength(1)
   expect(statementOf(change(['unique_name']), change(['number']), change(['state']))).toEqual(one)
