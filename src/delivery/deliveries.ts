@@ -21,6 +21,8 @@ const lowWater = 64
 const pollMs = 1000
 /** For recording an attempt: so much longer than it takes the process must own the slot. */
 const recordMs = 1000
+/** After a read that has failed. */
+const rereadMs = 1000
 /** Between two attempts to extend a slot. */
 const extendMs = 1000
 
@@ -217,17 +219,24 @@ export class Deliveries<Report> implements Worker {
   #load(queue: Queue): void {
     const { slot, target_sid, loaded, generation } = queue
     if (queue.loading || !queue.more || queue.waiting > lowWater || this.#isStopped(slot)) return
-    queue.loading = true
     queue.more = false
     // The read returns the loaded rows again, before others.
     const limit = loaded.size + window
+    queue.loading = true
     this.#options.database.read
       .all(pendingOf, { slot, target_sid, limit })
-      .then((rows) => {
-        if (rows.length === limit || queue.generation !== generation) queue.more = true
-        if (queue.generation !== generation) return
-        for (const row of rows) addRow(queue, row)
-      }, this.#options.failed)
+      .then(
+        (rows) => {
+          if (rows.length === limit || queue.generation !== generation) queue.more = true
+          if (queue.generation !== generation) return
+          for (const row of rows) addRow(queue, row)
+        },
+        (error: unknown) => {
+          this.#options.failed(error)
+          queue.more = true
+          return this.#sleepers.until(this.#options.clock.now() + rereadMs, () => this.#isHeld(slot))
+        },
+      )
       .finally(() => {
         queue.loading = false
         for (const id of queue.recorded.splice(0)) loaded.delete(id)
