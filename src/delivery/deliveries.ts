@@ -6,7 +6,7 @@ import type { DeliveryRow } from '../storage/schema.ts'
 import { webhookTimeoutMs } from './client.ts'
 import type { DeliveryHandler } from './handler.ts'
 import { firstTarget, nextTarget, pendingOf } from './pending.ts'
-import { addCommitted, addRow, emptyQueue, forgetWaiting, type Queue, type Written } from './queue.ts'
+import { addCommitted, addRow, emptyQueue, forgetSubject, forgetWaiting, type Queue, type Written } from './queue.ts'
 import { Recorder, type RecorderOptions } from './recorder.ts'
 import { attemptDelivery, backoffMs, type SenderOptions, withFailure } from './sender.ts'
 import { Sleepers } from './sleepers.ts'
@@ -222,8 +222,7 @@ export class Deliveries<Report> implements Worker {
     queue.more = false
     // The read returns the loaded rows again, before others.
     const limit = loaded.size + window
-    queue.loading = true
-    this.#options.database.read
+    queue.loading = this.#options.database.read
       .all(pendingOf, { slot, target_sid, limit })
       .then(
         (rows) => {
@@ -238,7 +237,7 @@ export class Deliveries<Report> implements Worker {
         },
       )
       .finally(() => {
-        queue.loading = false
+        queue.loading = null
         for (const id of queue.recorded.splice(0)) loaded.delete(id)
         this.#send(queue)
         this.#load(queue)
@@ -336,14 +335,15 @@ export class Deliveries<Report> implements Worker {
     }
     this.#countInFlight(queue.target_sid, -1)
     if (current.status !== 'pending') return
-    if (isReplaced()) this.#forget(queue, current)
+    if (isReplaced()) await this.#forget(queue, current)
     else this.#putBack(queue, current)
   }
 
-  /** What has become of it is read from the database. */
-  #forget(queue: Queue, { id }: DeliveryRow): void {
-    queue.loaded.delete(id)
-    queue.more = true
+  /** What has become of it is read from the database, once its attempt is recorded there. */
+  async #forget(queue: Queue, row: DeliveryRow): Promise<void> {
+    await this.#recorder.recording
+    while (queue.loading) await queue.loading
+    forgetSubject(queue, row)
   }
 
   /** No later than its back-off from now: `due` lies in a time to come when the clock was set back since. */

@@ -20,7 +20,8 @@ export interface Queue {
   waiting: number
   /** Whether there may be more in the database. */
   more: boolean
-  loading: boolean
+  /** The read that is under way. */
+  loading: Promise<void> | null
   /** Counts how often its rows in memory have become untrue. */
   generation: number
   /** Ids recorded while rows are being read: the read may still return them as pending. */
@@ -36,7 +37,7 @@ export function emptyQueue(slot: number, target_sid: string): Queue {
     loaded: new Set(),
     waiting: 0,
     more: true,
-    loading: false,
+    loading: null,
     generation: 0,
     recorded: [],
   }
@@ -77,6 +78,15 @@ export function addCommitted(queue: Queue, written: readonly Written[], max: num
   // A row is in memory already when it was read after its commit and before its notice.
   for (const row of rows) addRow(queue, row)
   return true
+}
+
+/** Drops a row that is in flight, to be read again, and what waits behind it: that would be sent before it. Never while rows are read. */
+export function forgetSubject(queue: Queue, { id, subject_sid }: DeliveryRow): void {
+  const behind = queue.lanes.get(subject_sid)?.queue.splice(0) ?? []
+  queue.waiting -= behind.length
+  for (const row of behind) queue.loaded.delete(row.id)
+  queue.loaded.delete(id)
+  queue.more = true
 }
 
 /** Drops the rows that are not in flight: what is in memory of them is not true any more. */
