@@ -4,7 +4,7 @@ import { parseStored } from '../json.ts'
 import { long, type Tx } from '../storage/database.ts'
 import { rowsBy, updateRow } from '../storage/rows.ts'
 import type { DeliveryRow } from '../storage/schema.ts'
-import { shape } from '../storage/shapes.ts'
+import { type Builder, shape } from '../storage/shapes.ts'
 import type { Settle } from './handler.ts'
 import { deliveryById } from './log.ts'
 
@@ -32,11 +32,17 @@ export type DeliveryResult<Report = unknown> = Pick<DeliveryRow, (typeof key)[nu
 }
 
 const recordedRow = updateRow('deliveries', key, recorded)
+/** As `recordedRow`, of a row that is pending still: what was dropped during the attempt does not come back. */
+const recordedPending = updateRow('deliveries', [...key, 'status'], recorded)
 const byKey = rowsBy('deliveries', key)
 
 /** As `recordedRow`. Responses that were erased during the attempt do not come back with what its sender knows of them. */
-const recordedOnce = shape<DeliveryResult>()((db, a) =>
-  db
+const recordedOnce = shape<DeliveryResult>()((db, a) => updateOnce(db, a))
+/** As both. */
+const recordedPendingOnce = shape<DeliveryResult>()((db, a) => updateOnce(db, a).where('status', '=', 'pending'))
+
+function updateOnce(db: Builder, a: DeliveryResult) {
+  return db
     .updateTable('deliveries')
     .set({
       status: a.status,
@@ -48,8 +54,8 @@ const recordedOnce = shape<DeliveryResult>()((db, a) =>
       >`case when responses is not distinct from ${a.responses_before} then ${a.responses} else responses end`,
     })
     .where('service_sid', '=', a.service_sid)
-    .where('id', '=', a.id),
-)
+    .where('id', '=', a.id)
+}
 
 interface DropRequest {
   readonly slot: number
@@ -83,7 +89,11 @@ export function deliveryCommands<Report>(settle: Settle<Report>, failure: Report
         last.set(result.id, { ...result, responses_before })
       }
       await Promise.all(
-        [...last.values()].map((result) => tx.run(result.responses_before === null ? recordedRow : recordedOnce, { ...result })),
+        [...last.values()].map((result) => {
+          const isPending = result.status === 'pending'
+          if (result.responses_before !== null) return tx.run(isPending ? recordedPendingOnce : recordedOnce, { ...result })
+          return isPending ? tx.run(recordedPending, { ...result, was_status: 'pending' }) : tx.run(recordedRow, { ...result })
+        }),
       )
       const reported = await Promise.all(
         results.flatMap(({ service_sid, id, report, date_finished }) =>

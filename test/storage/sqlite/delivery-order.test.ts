@@ -138,3 +138,29 @@ test('what is tried again after others were dropped comes before what follows it
   expect(again.row.id).toBe(first.row.id)
   expect(JSON.parse(again.row.attempts)).toHaveLength(1)
 })
+
+test('what is dropped while it is tried is not tried again, whichever attempt that is', async () => {
+  await using loop = await scene()
+  const recorded = async () => {
+    // Results are recorded in their order.
+    await loop.enqueue(other)
+    const last = await loop.next()
+    last.respond(ok)
+    while ((await loop.pending()).some(({ id }) => id === last.row.id)) await new Promise((resolve) => setImmediate(resolve))
+  }
+  for (const tries of [1, 2]) {
+    await loop.enqueue(one)
+    for (let i = 1; i < tries; i++) {
+      ;(await loop.next()).respond(failed)
+      await recorded()
+      loop.clock.moveTo(loop.clock.now() + 1000)
+      loop.database.publish([{ topic: 'clock', state: loop.clock.state }])
+    }
+    const dropped = await loop.next()
+    const now = loop.clock.now()
+    await loop.database.write('dropDeliveries', { slot: 0, target_sid, accounts: null, now, limit: 10 })
+    dropped.respond(failed)
+    await recorded()
+    expect(await loop.pending()).toEqual([])
+  }
+})
