@@ -1,5 +1,7 @@
+import { execFileSync } from 'node:child_process'
 import { createHash, hash } from 'node:crypto'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
@@ -24,6 +26,21 @@ test('a file hashes what comes before any place in the chunk that was read last,
       }
       expect(before).toBe(bytes.length)
     }
+  } finally {
+    rmSync(folder, { recursive: true })
+  }
+})
+
+test('a pipe is read, such as that of a command which unpacks a file', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'parley-source-'))
+  try {
+    const path = join(folder, 'pipe')
+    execFileSync('mkfifo', [path])
+    const written = writeFile(path, 'one line\n')
+    const file = sourceFile(path, 0, createHash('sha256'))
+    const read = (await Array.fromAsync(file.chunks)).join('')
+    await written
+    expect([read, file.hashTo(9)]).toEqual(['one line\n', hash('sha256', 'one line\n')])
   } finally {
     rmSync(folder, { recursive: true })
   }

@@ -23,7 +23,8 @@ export function sourceFile(path: string, start: number, hash: Hash): SourceFile 
     hashed = offset
   }
   async function* chunks(): AsyncGenerator<Uint8Array> {
-    for await (const chunk of createReadStream(path, { start }) as AsyncIterable<Buffer>) {
+    // From a place a pipe cannot be read, not even from the first.
+    for await (const chunk of createReadStream(path, start === 0 ? {} : { start }) as AsyncIterable<Buffer>) {
       hashTo(read)
       last = chunk
       read += chunk.length
