@@ -52,3 +52,22 @@ test('with --reads compare a read is answered by the hosted side, and what is di
   for (const text of ['secret', 'ada@', 'ada%40']) expect(JSON.stringify([report, lines])).not.toContain(text)
   expect(lines.join('')).toContain('a read is not the same on both sides')
 })
+
+test('while it switches no read is compared: the switch would wait for reads, which do not end', async () => {
+  await using scene = await startMirrored({ reads: 'compare' })
+  const { mirror, wall } = scene
+  await mirror.call('POST', '/v1/Conversations', { UniqueName: 'room' })
+  await settled(mirror)
+  const { promise: released, resolve: release } = Promise.withResolvers<void>()
+  wall.judge = async ({ path }) => {
+    if (!path.endsWith('/room') && (await statusOf(mirror)).state === 'switching') await released
+    return null
+  }
+  await mirror.admin('POST', '/mirror', { job: 'switch' })
+  await expect.poll(async () => (await statusOf(mirror)).state).toBe('switching')
+  expect((await mirror.call('GET', '/v1/Conversations/room')).status).toBe(200)
+  expect((await statusOf(mirror)).reads).toMatchObject({ compared: 0, skipped: 1 })
+  release()
+  await expect.poll(async () => (await statusOf(mirror)).job).toBe(null)
+  expect(await statusOf(mirror)).toMatchObject({ state: 'switched', job_error: null })
+})
