@@ -1,4 +1,4 @@
-import { closeSync, existsSync, openSync, readFileSync, readSync, statfsSync, statSync, writeFileSync } from 'node:fs'
+import { closeSync, existsSync, openSync, readFileSync, readSync, statSync, writeFileSync } from 'node:fs'
 import { stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import Sqlite from 'better-sqlite3'
@@ -10,6 +10,7 @@ import { type Commands, type Database, type Listener, type OpenOptions, onlyNode
 import { DatabaseInUseError } from '../errors.ts'
 import { isCurrent, migrate } from '../migrations/index.ts'
 import { type Connection, openConnection } from './connection.ts'
+import { isNearlyFull } from './disk.ts'
 import { SqliteReader } from './reader.ts'
 import { inlineRunner, threadRunner } from './runners.ts'
 import { Writer } from './writer.ts'
@@ -151,22 +152,6 @@ async function openLocked<C extends Commands>(
 
 function bytesOf(file: string): number {
   return statSync(file, { throwIfNoEntry: false })?.size ?? 0
-}
-
-/**
- * Less than this, 8 MiB, is a full disk. Small writes still find room then, in a write-ahead log that is long enough already: trying one would
- * not tell, and larger ones fail.
- */
-const minFreeBytes = 8_388_608
-
-/** Whether the disk of a file has no room to speak of. One that does not say so has. */
-function isNearlyFull(file: string): boolean {
-  try {
-    const { bavail, bsize } = statfsSync(dirname(file))
-    return bavail * bsize < minFreeBytes
-  } catch {
-    return false
-  }
 }
 
 /** Throws when the file is no SQLite database, before anything is written to it or beside it. */
