@@ -4,6 +4,7 @@ import { RecordError, recordOf } from '../records/format.ts'
 import type { Prepared } from '../records/prepare.ts'
 import { prepareSealed } from '../records/sealed.ts'
 import { factByName } from '../storage/facts.ts'
+import { maxStateChars } from '../transfer/import-state.ts'
 import { needs } from './access.ts'
 import { bodyErrors, errors, type OperationSchema, object, response, sid } from './schemas.ts'
 
@@ -15,9 +16,6 @@ const armedAtOnce = 2000
 
 const tags = ['Moving'] as const
 
-/** Of the state of an import. */
-const maxStateChars = 262_144
-
 const source = { type: 'string', pattern: '^[0-9a-f]{64}$', description: 'How the client calls the file: 64 hex digits' } as const
 
 const progress = {
@@ -27,6 +25,8 @@ const progress = {
     state: {
       type: ['string', 'null'],
       maxLength: maxStateChars,
+      // PostgreSQL stores no NUL character, and neither engine an unpaired surrogate.
+      pattern: '^[^\\u0000\\ud800-\\udfff]*$',
       description: 'Whatever the client has to know to go on; null: the import is done',
     },
   },

@@ -16,7 +16,7 @@ import type { Checked } from '../records/check.ts'
 import { type Kind, kinds } from '../records/format.ts'
 import { databaseLabel } from '../setting-values.ts'
 import type { ImportReport } from '../transfer/import.ts'
-import type { Fault } from '../transfer/import-state.ts'
+import type { Fault, ImportState } from '../transfer/import-state.ts'
 import type { Media } from '../transfer/media.ts'
 import type { Beginning } from '../transfer/resume.ts'
 import { terminalProgress } from './copy.ts'
@@ -124,12 +124,17 @@ async function sendFile(config: Config, call: Call, file: string, options: Optio
   const decided = JSON.stringify({ only, receipts, media: places && from })
   const post = async (records: readonly unknown[], progress: object | null) =>
     (await patiently(() => call<{ results: Applied[] }>('POST', '/import', { records, ...(progress && { progress }) }))).results
+  const progressOf = (state: ImportState | null | undefined) => {
+    const text = state && keptText(state, decided)
+    // What is not kept leaves what was: it is true as well.
+    return state === null || text ? { source, state: text } : null
+  }
   const store = async ({ file: read, from: before }: Beginning) => {
     const shown = new StoringProgress(progress, isBar, new SystemClock(), read)
     const work = importRecords({
       source: read.chunks,
       media: places,
-      send: (records, state) => post(records, state && { source, state: keptText(state, decided) }),
+      send: (records, state) => post(records, progressOf(state)),
       ...(!trial && { resume: { from: before, hashTo: (offset) => read.hashTo(offset) } }),
       startTimers: async (service_sid) => {
         if (startTimers) await startTimersOf(call, service_sid)

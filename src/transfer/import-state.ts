@@ -15,6 +15,9 @@ export interface Fault {
 /** An import with more faults is not gone on with from behind them: the database would have to keep them all. */
 export const maxKeptFaults = 100
 
+/** Of a state as an installation keeps it. */
+export const maxStateChars = 262_144
+
 /** How far an import was: everything before `offset` is stored, and this is what was said of it. */
 export interface ImportState {
   /** Of the lines before. */

@@ -21,8 +21,11 @@ export interface ImportOptions {
   readonly source: string | AsyncIterable<Uint8Array>
   /** The folder of the file's media, and where they are put. Null: files are left out. */
   readonly media: { readonly from: string; readonly to: Media } | null
-  /** Stores records. `state`: how far the import was before them, stored in the same transaction. Returns what became of each. */
-  readonly send: (records: readonly unknown[], state: ImportState | null) => Promise<readonly Applied[]>
+  /**
+   * Stores records. `state`: how far the import was before them, stored in the same transaction in place of what was stored of it before;
+   * null: nothing is known of that yet; undefined: what is stored stays. Returns what became of each.
+   */
+  readonly send: (records: readonly unknown[], state: ImportState | null | undefined) => Promise<readonly Applied[]>
   /** For imports that are gone on with. */
   readonly resume?: {
     /** Where the source begins; null: with the file. */
@@ -93,6 +96,7 @@ class ImportRun {
   #isBegun: boolean
   /** How far it was before the batch that waits; null: nowhere, or it is not to be gone on with from there. */
   #state: ImportState | null
+  #isFirstBatch = true
   /** Those of an import that may turn out not to be this one; null: they are reported at once. */
   #held: Fault[] | null = null
   #waiting: Waiting[] = []
@@ -223,7 +227,10 @@ class ImportRun {
     const { trial, send } = this.#options
     const values = waiting.map(({ value }) => value)
     const lines = waiting.map(({ line }) => line)
-    const results = await (trial ? trial.of(values, lines) : send(values, this.#state))
+    // Until they are known to have been there, or are the first of the file, nothing says that what comes before is stored.
+    const state = this.#isFirstBatch ? null : (this.#state ?? undefined)
+    this.#isFirstBatch = false
+    const results = await (trial ? trial.of(values, lines) : send(values, state))
     // They were stored with the state: if they are not there, nothing of what comes before may be.
     if (this.#held && results.some((result) => 'outcome' in result && result.outcome === 'created')) throw new GoneError()
     this.#release()

@@ -2,7 +2,7 @@ import { createHash, hash } from 'node:crypto'
 import { createReadStream, statSync } from 'node:fs'
 import { parseJsonObject } from '../json.ts'
 import { packageVersion } from '../package.ts'
-import type { ImportState } from './import-state.ts'
+import { type ImportState, maxStateChars } from './import-state.ts'
 import { type SourceFile, sourceFile } from './source-file.ts'
 
 /** As it is stored with the records. */
@@ -17,10 +17,11 @@ export function sourceName(path: string): string {
   return hash('sha256', path)
 }
 
-/** `options`: what else decides what is stored. */
-export function keptText(state: ImportState, options: string): string {
+/** `options`: what else decides what is stored. Returns null for a state that is too long to be kept, such as one of very many services. */
+export function keptText(state: ImportState, options: string): string | null {
   const kept: Kept = { version: packageVersion(), options, state }
-  return JSON.stringify(kept)
+  const text = JSON.stringify(kept)
+  return text.length > maxStateChars ? null : text
 }
 
 /** Where an import begins, and why not where the one before was. */
