@@ -26,11 +26,14 @@ export interface PreparedPlain extends Place {
 
 type StoredKind = Exclude<PlainKind, 'channel'>
 
-export const plainTables: Readonly<Record<PlainKind, { readonly table: Table; readonly key: readonly string[] }>> = {
-  content: { table: 'contents', key: ['account_sid', 'sid'] },
-  mail_block: { table: 'mail_blocks', key: ['account_sid', 'address'] },
-  external_id: { table: 'external_ids', key: ['id'] },
-  channel: { table: 'channels', key: ['account_sid', 'proxy_address'] },
+/** `order`: columns by which the rows of an account are read, without a sort of all of them. */
+export const plainTables: Readonly<
+  Record<PlainKind, { readonly table: Table; readonly key: readonly string[]; readonly order: readonly string[] }>
+> = {
+  content: { table: 'contents', key: ['account_sid', 'sid'], order: ['sid'] },
+  mail_block: { table: 'mail_blocks', key: ['account_sid', 'address'], order: ['address'] },
+  external_id: { table: 'external_ids', key: ['id'], order: ['external_id', 'id'] },
+  channel: { table: 'channels', key: ['account_sid', 'proxy_address'], order: ['proxy_address'] },
 }
 
 /** Returns the line of a row. */

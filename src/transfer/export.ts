@@ -107,8 +107,8 @@ class Export {
   }
 
   async *#plain(kind: PlainKind, account_sid: string): AsyncGenerator<Json> {
-    const { table, key } = plainTables[kind]
-    for await (const row of rowsOfAccount(this.#db, table, key.at(-1) ?? '', account_sid)) {
+    const { table, order } = plainTables[kind]
+    for await (const row of rowsOfAccount(this.#db, table, order, account_sid)) {
       // Statuses that wait for a sending to be recorded are over in a minute.
       if (kind === 'external_id' && row.early !== null) continue
       yield plainRecordFor(kind, row)

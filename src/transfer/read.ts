@@ -1,3 +1,4 @@
+import { sql } from 'kysely'
 import type { Db, Row } from '../copy/tables.ts'
 import { checkedOnly } from '../storage/sets.ts'
 
@@ -17,15 +18,21 @@ export async function* rowsBySid(db: Db, table: string, where: Readonly<Record<s
   }
 }
 
-/** Reads the rows of an account by a column of their key. */
-export async function* rowsOfAccount(db: Db, table: string, key: string, account_sid: string): AsyncGenerator<Row> {
-  let after = ''
+/** Reads the rows of an account by columns that tell them apart, the first of which has an index behind the account. */
+export async function* rowsOfAccount(db: Db, table: string, order: readonly string[], account_sid: string): AsyncGenerator<Row> {
+  let after: Row | undefined
   for (;;) {
-    const query = db.selectFrom(table).selectAll().where('account_sid', '=', account_sid).where(key, '>', after)
-    const rows = await query.orderBy(key).limit(pageRows).execute()
+    let query = db.selectFrom(table).selectAll().where('account_sid', '=', account_sid).limit(pageRows)
+    for (const column of order) query = query.orderBy(column)
+    const last = after
+    if (last) {
+      const columns = sql.join(order.map((column) => sql.ref(column)))
+      query = query.where(sql<boolean>`(${columns}) > (${sql.join(order.map((column) => last[column]))})`)
+    }
+    const rows = await query.execute()
     yield* rows
     if (rows.length < pageRows) return
-    after = String(rows.at(-1)?.[key])
+    after = rows.at(-1)
   }
 }
 

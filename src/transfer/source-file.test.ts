@@ -38,7 +38,8 @@ test('a pipe is read, such as that of a command which unpacks a file', async () 
     execFileSync('mkfifo', [path])
     const written = writeFile(path, 'one line\n')
     const file = sourceFile(path, 0, createHash('sha256'))
-    const read = (await Array.fromAsync(file.chunks)).join('')
+    let read = ''
+    for await (const chunk of file.chunks) read += Buffer.from(chunk)
     await written
     expect([read, file.hashTo(9)]).toEqual(['one line\n', hash('sha256', 'one line\n')])
   } finally {
