@@ -120,5 +120,5 @@ test.runIf(isShared)('a process that was held up and has lost the account sends 
     await writes(second.url)
   }
   await writes(first.url)
-  expect(first.stdout()).toContain('follows the account again')
+  await expect.poll(first.stdout).toContain('follows the account again')
 })
