@@ -23,14 +23,14 @@ interface Declaration<Env, T, D> {
   readonly parse: Parse<T>
 }
 
-interface Declared<Env extends string, V> extends Setting {
+export interface Declared<Env extends string, V> extends Setting {
   readonly env: Env
   /** Returns the value of the text that is given, or the default when it is empty or absent. Throws ConfigError. */
   readonly read: (given: Given, host: string) => V
 }
 
 /** A setting that may be given as a file, too. */
-interface Secret<Env extends string, V> extends Declared<Env, V> {
+export interface Secret<Env extends string, V> extends Declared<Env, V> {
   readonly file: Setting & { readonly env: `${Env}_FILE` }
 }
 
