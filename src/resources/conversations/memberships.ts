@@ -6,6 +6,7 @@ import { conversationByName, conversationBySid, participantByIdentity } from '..
 import type { ConversationRow, ParticipantRow, Tables, UserRow } from '../../storage/schema.ts'
 import { type Builder, type Shape, shape } from '../../storage/shapes.ts'
 import { elapse } from './lifecycle.ts'
+import { bindingColumns } from './participants/messaging-binding.ts'
 
 /** The columns of the conversation that the lists of memberships represent. */
 const conversationColumns = [
@@ -36,13 +37,7 @@ const memberColumns = [
   'sid',
   'identity',
   'user_sid',
-  'binding_type',
-  'address',
-  'address_as_given',
-  'binding_level',
-  'binding_name',
-  'proxy_address',
-  'projected_address',
+  ...bindingColumns,
 ] as const satisfies readonly (keyof ParticipantRow)[]
 
 /** A participant joined with its conversation, deadlines that have passed applied. Lists read the columns that they show. */
