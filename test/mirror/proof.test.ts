@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { expect, test } from 'vitest'
 import { newDatabase } from '../support/databases.ts'
 import { secretKey, startFileServer } from '../support/file-server.ts'
-import { hostedToken, ownToken } from '../support/mirror.ts'
+import { hostedToken, mirrorEnv, ownToken } from '../support/mirror.ts'
 import { movedAccount } from '../support/moving.ts'
 import { folder, parley, type Spawned, spawnParley } from '../support/process.ts'
 import { sdkFor } from '../support/sdk.ts'
@@ -53,13 +53,7 @@ test('under load, over a bad network and killed on the way, both sides are the s
   const env = {
     ...database.env,
     PORT: port,
-    PARLEY_ADMIN_TOKEN: 'an-operator-token',
-    PARLEY_SECRET_KEY: secretKey,
-    PARLEY_ACCOUNT_SID: movedAccount,
-    PARLEY_AUTH_TOKEN: ownToken,
-    TWILIO_ACCOUNT_SID: movedAccount,
-    TWILIO_AUTH_TOKEN: hostedToken,
-    PARLEY_CONSOLE: 'false',
+    ...mirrorEnv,
   }
   const settings = { env, cwd: files.path }
   const start = async (): Promise<Spawned> => {

@@ -4,7 +4,7 @@ import { expect, test } from 'vitest'
 import { turnMs } from '../../src/mirror/turn.ts'
 import { engine, inspect, newDatabase } from '../support/databases.ts'
 import { secretKey, startFileServer } from '../support/file-server.ts'
-import { hostedToken, mirrorSettings, ownToken } from '../support/mirror.ts'
+import { hostedToken, mirrorEnv, mirrorSettings, ownToken } from '../support/mirror.ts'
 import { movedAccount } from '../support/moving.ts'
 import { folder, parley, serve } from '../support/process.ts'
 import { sdkFor } from '../support/sdk.ts'
@@ -21,13 +21,7 @@ async function startScene() {
   const files = folder()
   const env = {
     ...database.env,
-    PARLEY_ADMIN_TOKEN: 'an-operator-token',
-    PARLEY_SECRET_KEY: secretKey,
-    PARLEY_ACCOUNT_SID: movedAccount,
-    PARLEY_AUTH_TOKEN: ownToken,
-    TWILIO_ACCOUNT_SID: movedAccount,
-    TWILIO_AUTH_TOKEN: hostedToken,
-    PARLEY_CONSOLE: 'false',
+    ...mirrorEnv,
   }
   const settings = { env, cwd: files.path }
   const args = ['--from-twilio', '--url', wall.url, '--rate', '1000']

@@ -13,6 +13,17 @@ type Body = Record<string, unknown>
 export const ownToken = 'f'.repeat(32)
 export const hostedToken = '0123456789abcdef0123456789abcdef'
 
+/** The environment of a mirror that is a process of its own, but for its database. */
+export const mirrorEnv = {
+  PARLEY_ADMIN_TOKEN: 'an-operator-token',
+  PARLEY_SECRET_KEY: secretKey,
+  PARLEY_ACCOUNT_SID: movedAccount,
+  PARLEY_AUTH_TOKEN: ownToken,
+  TWILIO_ACCOUNT_SID: movedAccount,
+  TWILIO_AUTH_TOKEN: hostedToken,
+  PARLEY_CONSOLE: 'false',
+}
+
 export interface Mirrored extends AsyncDisposable {
   readonly hosted: Awaited<ReturnType<typeof startFileServer>>
   readonly wall: Wall
