@@ -6,9 +6,9 @@ import { call, configureWebhook, type Parley, startParley } from './parley.ts'
 import { sidOf } from './population.ts'
 import { atLeast, atMost, type Goal, heading, table } from './report.ts'
 import { Results, shuffled } from './results.ts'
-import { burst, type Cell, type Contestant, type Sample } from './rounds.ts'
+import { burst, type Cell, type Contestant, type Sample, warm_up_ms } from './rounds.ts'
 import type { Sink } from './sink.ts'
-import type { Workload } from './workload.ts'
+import { isRead, type Workload } from './workload.ts'
 
 type ChatCell = Omit<Cell, 'contestant'> & { readonly contestant: 'parley' }
 
@@ -62,7 +62,7 @@ async function runRounds(
   const results = new Results()
   for (let round = -1; round < options.rounds; round++) {
     for (const cell of shuffled(cells)) {
-      const ms = (burst_ms[cell.connections] as number) * options.scale
+      const ms = (round < 0 ? warm_up_ms : (burst_ms[cell.connections] as number)) * options.scale
       if (round < 0 && cell.connections !== 64) continue
       const sample = await burst(generator, contestant, cell, ms)
       if (round >= 0) results.add(cell, sample)
@@ -101,6 +101,7 @@ async function chatCells(parley: Parley, chat: Chat): Promise<ChatCell[]> {
     contestant: 'parley' as const,
     connections,
     workload,
+    polls: isRead(workload),
   })
   return [
     ...writes.flatMap((one) =>

@@ -6,6 +6,7 @@ import { atLeast, type Goal, heading, table } from './report.ts'
 import { type Cell, type Contestant, ofParley } from './rounds.ts'
 import type { Sink } from './sink.ts'
 import { inTurns } from './turns.ts'
+import { isRead } from './workload.ts'
 
 const burst_ms = 600
 const rows = 1000
@@ -43,7 +44,13 @@ export async function limitsPart(sink: Child<Sink>, options: Options, folder: st
     logged: await start('logged', sink.ready, options, folder),
   }
   const cells = workloads.flatMap(([operation, workload]) =>
-    (Object.keys(contestants) as Name[]).map((contestant) => ({ operation, contestant, connections: 64, workload })),
+    (Object.keys(contestants) as Name[]).map((contestant) => ({
+      operation,
+      contestant,
+      connections: 64,
+      workload,
+      polls: isRead(workload),
+    })),
   )
   const results = await inTurns('limits', field, cells, options, burst_ms)
   const of = (operation: string, name: Name) => results.of(operation, 64, name)

@@ -3,8 +3,8 @@ import { formatFigure, median } from './figures.ts'
 import type { Options } from './options.ts'
 import { atLeast, atMost, type Goal, heading, table } from './report.ts'
 import { Results, shuffled } from './results.ts'
-import { burst, type Cell, type Contestant, type Field, type Name, type Sample } from './rounds.ts'
-import type { Workload } from './workload.ts'
+import { burst, type Cell, type Contestant, type Field, type Name, type Sample, warm_up_ms } from './rounds.ts'
+import { isRead, type Workload } from './workload.ts'
 
 /** Length of a burst, by connections: the goals are for 64. */
 const burst_ms: Readonly<Record<number, number>> = { 1: 500, 64: 800, 256: 500 }
@@ -15,7 +15,14 @@ function groups(large_rows: number, connections: readonly number[]): Cell[][] {
   return connections.flatMap((connections) => {
     const goals = connections === 64
     const cells = (operation: string, workload: Workload, names: readonly Name[], webhook?: Cell['webhook']): Cell[] =>
-      names.map((contestant) => ({ operation, contestant, connections, workload, ...(webhook && { webhook }) }))
+      names.map((contestant) => ({
+        operation,
+        contestant,
+        connections,
+        workload,
+        polls: isRead(workload),
+        ...(webhook && { webhook }),
+      }))
     const fetch = (by: 'sid' | 'name', among: number): Workload => ({ verb: 'fetch', by, among })
     const create: Workload = { verb: 'create', service_sid: null, names: 'scattered' }
     return [
@@ -50,7 +57,7 @@ export async function loadPart(field: Field, generator: Child<object>, options: 
     for (const group of shuffled(everything)) {
       for (const cell of shuffled(group)) {
         // Round -1 is the warm-up and is not counted.
-        const ms = (burst_ms[cell.connections] as number) * options.scale * (round < 0 ? 0.5 : 1)
+        const ms = (round < 0 ? warm_up_ms : (burst_ms[cell.connections] as number)) * options.scale
         if (round < 0 && cell.connections !== 64) continue
         const sample = await burst(generator, field[cell.contestant] as Contestant, cell, ms)
         if (round >= 0) results.add(cell, sample)

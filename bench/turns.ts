@@ -1,7 +1,7 @@
 import { Child } from './child.ts'
 import type { Options } from './options.ts'
 import { Results, shuffled } from './results.ts'
-import { burst, type Cell, type Contestant } from './rounds.ts'
+import { burst, type Cell, type Contestant, warm_up_ms } from './rounds.ts'
 
 /** `Name`: of the contestants of a part. */
 export interface TurnCell<Name extends string> extends Omit<Cell, 'contestant'> {
@@ -23,7 +23,7 @@ export async function inTurns<Name extends string>(
   const results = new Results()
   for (let round = -1; round < rounds; round++) {
     for (const cell of shuffled(cells)) {
-      const sample = await burst(generator, field[cell.contestant], cell, burst_ms * scale)
+      const sample = await burst(generator, field[cell.contestant], cell, (round < 0 ? warm_up_ms : burst_ms) * scale)
       if (round >= 0) results.add(cell, sample)
     }
     console.error(round < 0 ? `${part}: warm` : `${part}: round ${round + 1} of ${rounds}`)

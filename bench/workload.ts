@@ -25,6 +25,10 @@ export function statusOf({ verb }: Workload): number {
   return verb === 'create' || verb === 'message' || verb === 'join' ? 201 : 200
 }
 
+export function isRead({ verb }: Workload): boolean {
+  return verb === 'page' || verb === 'fetch' || verb === 'get'
+}
+
 /** The author of the messages of conversation `i`. */
 export function customerOf(i: number): string {
   return `customer-${i}`

@@ -6,7 +6,7 @@ import type { Options } from '../options.ts'
 import { configureWebhook } from '../parley.ts'
 import { type Goal, heading, table } from '../report.ts'
 import { Results, shuffled } from '../results.ts'
-import { burst, type Cell, type Contestant, type Sample } from '../rounds.ts'
+import { burst, type Cell, type Contestant, type Sample, warm_up_ms } from '../rounds.ts'
 import type { Sink } from '../sink.ts'
 import { type Bench, makeTemplate, startNodes, type Template } from './nodes.ts'
 
@@ -30,7 +30,7 @@ export async function chatPart(bench: Bench, sink: Sink, options: Options): Prom
   const results = new Results()
   for (let round = -1; round < options.rounds; round++) {
     for (const cell of shuffled(cells)) {
-      const ms = burst_ms * options.scale * (round < 0 ? 0.5 : 1)
+      const ms = (round < 0 ? warm_up_ms : burst_ms) * options.scale
       const sample = await burst(generator, field.get(cell.contestant) as Contestant, cell, ms)
       if (round >= 0) results.add(cell, sample)
     }

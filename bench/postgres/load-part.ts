@@ -4,7 +4,7 @@ import { formatFigure, median } from '../figures.ts'
 import type { Options } from '../options.ts'
 import { atLeast, atMost, type Goal, heading, table } from '../report.ts'
 import { Results, shuffled } from '../results.ts'
-import { burst, type Contestant, type Sample } from '../rounds.ts'
+import { burst, type Contestant, type Sample, warm_up_ms } from '../rounds.ts'
 import type { Sink } from '../sink.ts'
 import type { Workload } from '../workload.ts'
 import { SharedContents } from './contents.ts'
@@ -112,7 +112,7 @@ async function runRounds(field: Field, generator: Child<object>, chosen: readonl
     for (const group of shuffled(chosen)) {
       for (const cell of shuffled(group)) {
         // Round -1 is the warm-up and is not counted.
-        const ms = burst_ms * options.scale * (round < 0 ? 0.5 : 1)
+        const ms = (round < 0 ? warm_up_ms : burst_ms) * options.scale
         const { contestant } = cell
         const sample =
           contestant === 'pgbench'
