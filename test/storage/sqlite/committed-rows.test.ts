@@ -131,6 +131,8 @@ async function run(database: Queued, acts: readonly Act[], { committed }: { comm
     respond(responding.length)
     await new Promise((resolve) => setImmediate(resolve))
   }
+  // What was dropped while it was sent is pending no more, and its response is waited for all the same.
+  respond(responding.length)
   await loop.stop()
   expect(errors).toEqual([])
   return { sent, written, dropped, reads }
