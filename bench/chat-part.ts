@@ -3,14 +3,14 @@ import { Child } from './child.ts'
 import { formatFigure, median } from './figures.ts'
 import type { Options } from './options.ts'
 import { call, configureWebhook, type Parley, startParley } from './parley.ts'
-import { sidOf } from './population.ts'
+import { newPopulation, sidOf } from './population.ts'
 import { atLeast, atMost, type Goal, heading, table } from './report.ts'
 import { Results, shuffled } from './results.ts'
-import { burst, type Cell, type Contestant, type Sample, warm_up_ms } from './rounds.ts'
+import { burst, type Cell, type Contestant, plain, type Sample, warm_up_ms } from './rounds.ts'
 import type { Sink } from './sink.ts'
 import { isRead, type Workload } from './workload.ts'
 
-type ChatCell = Omit<Cell, 'contestant'> & { readonly contestant: 'parley' }
+type ChatCell = Omit<Cell, 'contestant'> & { readonly contestant: 'parley' | 'bare' }
 
 const burst_ms: Readonly<Record<number, number>> = { 1: 300, 64: 500, 256: 400 }
 const growing_tables = ['conversations', 'messages', 'participants', 'users', 'deliveries']
@@ -27,12 +27,15 @@ export async function chatPart(sink: Child<Sink>, options: Options, folder: stri
     filling: (population) => chatFilling(chat, population, Date.now()),
   })
   console.error(`chat: filled in ${formatFigure((performance.now() - startMs) / 1000)} s`)
-  const contestant = await withWebhooks(parley, sink.ready)
+  const field = {
+    parley: await withWebhooks(parley, sink.ready),
+    bare: await plain(new URL('./contestants/bare.ts', import.meta.url), newPopulation(1000, Date.now())),
+  }
   const generator = await Child.start<object>(new URL('./load.ts', import.meta.url))
   const cells = (await chatCells(parley, chat)).filter(({ operation }) => operation.includes(options.operation))
-  const results = await runRounds(generator, contestant, cells, options)
+  const results = await runRounds(generator, field, cells, options)
   await generator.stop()
-  await parley.stop()
+  for (const contestant of Object.values(field)) await contestant.stop()
   print(results, cells, chat)
   return goals(results)
 }
@@ -55,7 +58,7 @@ async function withWebhooks(parley: Parley, sink: Sink): Promise<Contestant> {
 
 async function runRounds(
   generator: Child<object>,
-  contestant: Contestant,
+  field: Readonly<Record<ChatCell['contestant'], Contestant>>,
   cells: readonly ChatCell[],
   options: Options,
 ): Promise<Results> {
@@ -64,7 +67,7 @@ async function runRounds(
     for (const cell of shuffled(cells)) {
       const ms = (round < 0 ? warm_up_ms : (burst_ms[cell.connections] as number)) * options.scale
       if (round < 0 && cell.connections !== 64) continue
-      const sample = await burst(generator, contestant, cell, ms)
+      const sample = await burst(generator, field[cell.contestant], cell, ms)
       if (round >= 0) results.add(cell, sample)
     }
     console.error(round < 0 ? 'chat: warm' : `chat: round ${round + 1} of ${options.rounds}`)
@@ -77,6 +80,9 @@ export const spread = 'message create, spread'
 export const create = 'conversation create'
 const front = 'page of 50 messages, first'
 const behind = 'page of 50 messages, deep'
+const ofOne = `page of 50 of ${memberships.toLocaleString('en-US')} conversations of one`
+/** Which is as long. */
+const yardstick = 'page of 50 conversations, bare node:http'
 export const delivered = ', webhook delivered'
 
 async function chatCells(parley: Parley, chat: Chat): Promise<ChatCell[]> {
@@ -91,10 +97,7 @@ async function chatCells(parley: Parley, chat: Chat): Promise<ChatCell[]> {
     ['participant add, known user', { verb: 'join', who: 'user', count: chat.spread }],
     [front, { verb: 'get', path: list }],
     [behind, { verb: 'get', path: `${list}&PageToken=${await deepToken(parley, list, chat.messages)}` }],
-    [
-      `page of 50 of ${memberships.toLocaleString('en-US')} conversations of one`,
-      { verb: 'get', path: `/v1/ParticipantConversations?Identity=${busy_identity}&PageSize=50` },
-    ],
+    [ofOne, { verb: 'get', path: `/v1/ParticipantConversations?Identity=${busy_identity}&PageSize=50` }],
   ]
   const cell = ([operation, workload]: [string, Workload], connections: number) => ({
     operation,
@@ -111,6 +114,7 @@ async function chatCells(parley: Parley, chat: Chat): Promise<ChatCell[]> {
       }),
     ),
     ...others.flatMap((one) => [1, 64].map((connections) => cell(one, connections))),
+    { ...cell([yardstick, { verb: 'page' }], 64), contestant: 'bare' },
   ]
 }
 
@@ -132,8 +136,8 @@ async function deepToken(parley: Parley, list: string, messages: number): Promis
 function print(results: Results, cells: readonly ChatCell[], { spread: conversations, messages }: Chat): void {
   const [over, deep] = [conversations, messages].map((count) => count.toLocaleString('en-US'))
   console.log(heading(`Chat (medians over rounds): spread over ${over} conversations, deep is behind ${deep} messages`))
-  const rows = cells.map(({ operation, connections, webhook }) => {
-    const mine = results.of(operation, connections, 'parley')
+  const rows = cells.map(({ operation, connections, contestant, webhook }) => {
+    const mine = results.of(operation, connections, contestant)
     const of = (figure: keyof Sample) => median(mine.map((sample) => sample[figure]))
     const creates = results.of(webhook ? create + delivered : create, connections, 'parley')
     const against = operation.startsWith('message') ? formatFigure(results.ratio(mine, creates, 'requests_per_s')) : ''
@@ -168,8 +172,13 @@ function goals(results: Results): Goal[] {
       results.ratio(at(behind, connections), at(front, connections), column),
       ' ×',
     )
+  const bare = results.of(yardstick, 64, 'bare')
+  const page = (operation: string, limit: number) =>
+    atMost(`CPU, ${operation} / bare`, limit, results.ratio(at(operation), bare, 'cpu_us'), ' ×')
   return [
     ...[delivered, ''].flatMap((webhook) => [versusCreate(single, webhook), versusCreate(spread, webhook)]),
+    page(front, 1.25),
+    page(ofOne, 2.85),
     depth('CPU', 'cpu_us', 64),
     depth('p50', 'p50_ms', 64),
     depth('p50, one connection', 'p50_ms', 1),

@@ -147,9 +147,9 @@ function goals(results: Results): Goal[] {
   })
   const bare = at('fetch by sid, hot', 'bare')
   const fetch = (operation: string, limit: number) => versus(`${operation} / bare`, limit, at(operation, 'large'), bare)
-  const creates = (figure: string, operation: string) => [
-    versus(`${figure} / same route, no storage`, 0.9, at(operation, 'small'), at('create', 'route')),
-    versus(`${figure} / one commit each`, 4.5, at(operation, 'small'), at(operation, 'each')),
+  const creates = (figure: string, operation: string, eachLimit: number) => [
+    versus(`${figure} / same route, no storage`, 0.8, at(operation, 'small'), at('create', 'route')),
+    versus(`${figure} / one commit each`, eachLimit, at(operation, 'small'), at(operation, 'each')),
     versus(`${figure} / Fastify + Map`, 1, at(operation, 'small'), at('create', 'map')),
   ]
   const growth = (operation: string) => results.ratio(at(operation, 'large'), at(operation, 'small'), 'cpu_us')
@@ -159,14 +159,16 @@ function goals(results: Results): Goal[] {
     fetch('fetch by name, hot', 0.75),
     fetch('fetch by sid, cold', 0.55),
     fetch('fetch by name, cold', 0.55),
+    // A server that writes from columns may take a quarter more than one that stringifies objects that it has.
+    versus('page of 50 / bare', 0.8, at('page of 50', 'large'), at('page of 50', 'bare')),
     // With an endpoint that hangs only the row costs time; the second figure includes the sending.
-    ...creates('create + webhook row', 'create, webhook endpoint hangs'),
-    ...creates('create + webhook row and its sending', 'create, webhook delivered'),
+    ...creates('create + webhook row', 'create, webhook endpoint hangs', 4.5),
+    ...creates('create + webhook row and its sending', 'create, webhook delivered', 6),
     atMost('create, p99 / p50', 3, tail, ' ×'),
-    atMost('CPU, large / small: fetch (never cached)', 1.3, growth('fetch by sid, never cached'), ' ×'),
+    atMost('CPU, large / small: fetch (never cached)', 1.15, growth('fetch by sid, never cached'), ' ×'),
     atMost('CPU, large / small: page of 50', 1.3, growth('page of 50'), ' ×'),
-    atMost('CPU, large / small: create, unique names in order', 1.2, growth('create, ordered names'), ' ×'),
+    atMost('CPU, large / small: create, unique names in order', 1.15, growth('create, ordered names'), ' ×'),
     // Each of these changes another page of the index of names.
-    atMost('CPU, large / small: create, unique names in no order', 1.2, growth('create'), ' ×'),
+    atMost('CPU, large / small: create, unique names in no order', 1.15, growth('create'), ' ×'),
   ].filter(({ measured }) => !Number.isNaN(measured))
 }

@@ -76,7 +76,8 @@ export async function startField(large: Parley, options: Options, sink: Sink, fo
   }
 }
 
-async function plain(module: URL, population: Population): Promise<Contestant> {
+/** Starts a contestant of `bench/contestants` that has nothing to load. */
+export async function plain(module: URL, population: Population): Promise<Contestant> {
   const child = await Child.start<{ port: number }>(module, population)
   return {
     ports: [child.ready.port],

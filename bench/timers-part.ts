@@ -65,10 +65,10 @@ export async function timersPart(parley: Parley, options: Options): Promise<Goal
     atMost('timers: idle poll, µs', 50, poll_us),
     atMost('timers: 10,000 due within a second, lateness p99, ms', 1000, spread.p99_ms),
     atMost('timers: 10,000 due at once, lateness max, ms', 1000, must.max_ms),
-    atMost('timers: 100,000 due at once, lateness p99, ms (stretch)', 1000, bare.p99_ms),
-    atMost('timers: the same with an event row each (stretch)', 1000, rows.p99_ms),
+    atMost('timers: 100,000 due at once, lateness max, ms', 1000, bare.max_ms),
+    atMost('timers: the same with an event row each', 2000, rows.max_ms),
     atLeast('timers: applied durably per second', 15_000, bare.per_s),
-    atLeast('timers: the same with an event row each', 15_000, rows.per_s),
+    atLeast('timers: applied durably per second, with an event row each', 15_000, rows.per_s),
   ]
 }
 

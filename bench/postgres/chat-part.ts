@@ -4,7 +4,7 @@ import { Child } from '../child.ts'
 import { formatFigure, median } from '../figures.ts'
 import type { Options } from '../options.ts'
 import { configureWebhook } from '../parley.ts'
-import { type Goal, heading, table } from '../report.ts'
+import { atLeast, type Goal, heading, table } from '../report.ts'
 import { Results, shuffled } from '../results.ts'
 import { burst, type Cell, type Contestant, type Sample, warm_up_ms } from '../rounds.ts'
 import type { Sink } from '../sink.ts'
@@ -39,7 +39,8 @@ export async function chatPart(bench: Bench, sink: Sink, options: Options): Prom
   await generator.stop()
   for (const contestant of field.values()) await contestant.stop()
   print(results, cells, chat)
-  return []
+  const hot = results.median(single, 64, label(1), 'requests_per_s')
+  return Number.isNaN(hot) ? [] : [atLeast(`${single}: a second`, 6000, hot)]
 }
 
 const label = (nodes: number) => `Parley, ${nodes} ${nodes === 1 ? 'node' : 'nodes'}`
