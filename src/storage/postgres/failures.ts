@@ -63,10 +63,15 @@ export function isPlanOutdated(error: unknown): boolean {
   return error instanceof DatabaseError && error.code === '0A000' && error.routine === 'RevalidateCachedQuery'
 }
 
+/** A lock was not had in time, or not without a deadlock: whoever lets go of what they have, and comes again, will have it. */
+export function isLocked(error: unknown): boolean {
+  return ['40P01', '55P03'].includes(codeOf(error) ?? '')
+}
+
 /** Others were in the way: a serialization failure, a deadlock, a lock not had in time, a name taken meanwhile, a changed table. */
 export function isContention(error: unknown): boolean {
-  if (isPlanOutdated(error)) return true
-  return error instanceof ConflictError || ['40001', '40P01', '55P03', '23505'].includes(codeOf(error) ?? '')
+  if (isPlanOutdated(error) || isLocked(error)) return true
+  return error instanceof ConflictError || ['40001', '23505'].includes(codeOf(error) ?? '')
 }
 
 /** The database ends its connections: after a commit was sent, that is no answer to it. */

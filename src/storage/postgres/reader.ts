@@ -4,7 +4,7 @@ import type { Hold, Reader } from '../database.ts'
 import { failureOf, StorageError } from '../failures.ts'
 import type { AnyShape, Shape } from '../shapes.ts'
 import { connect } from './connection.ts'
-import { isBroken, isLost, isUnavailable, OverdueError } from './failures.ts'
+import { isBroken, isContention, isLost, isUnavailable, OverdueError } from './failures.ts'
 import type { PendingQuery } from './grouping.ts'
 import { sendAll } from './queries.ts'
 
@@ -20,6 +20,8 @@ const gatherMs = 2
 const queueTimeoutMs = 3000
 /** Only a read that fails at once is repeated, so that no caller waits twice. */
 const retryWithinMs = 500
+/** For so long a read is repeated whose table others have locked, as a node of a newer version does: about as long as a write is. */
+const contentionMs = 4000
 const overdue = new OverdueError('no connection was free')
 
 /**
@@ -67,19 +69,21 @@ export class PostgresReader implements Reader {
   async #rows<R>(shape: AnyShape, args: object): Promise<readonly R[]> {
     const since = performance.now()
     let alone = false
-    for (let again = true; ; again = false) {
+    for (let again = true; ; ) {
       try {
         const rows = await this.#send<R>(shape, args, alone)
         this.#lost = false
         return rows
       } catch (error) {
         this.#lost = isLost(error)
+        const sinceMs = performance.now() - since
+        if (isContention(error) && sinceMs < contentionMs) continue
         // Another connection may work: a restart of the database breaks those that were open.
-        if (again && isBroken(error) && performance.now() - since < retryWithinMs) continue
+        const isElsewhere = isBroken(error) && sinceMs < retryWithinMs
         // An argument that the database refuses must not fail the reads that were merged with this one.
         alone = !isUnavailable(error)
-        if (again && alone) continue
-        throw this.#refusal(errorOf(error))
+        if (!again || !(isElsewhere || alone)) throw this.#refusal(errorOf(error))
+        again = false
       }
     }
   }
