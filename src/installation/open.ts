@@ -75,6 +75,7 @@ export async function openInstallation(config: Config, options: OpenOptions = {}
     ...commandModule,
     searchable: config.search,
     failed: (err) => log.error({ err }, 'a read or write failed'),
+    waiting: (why) => log.warn(why),
     dead: options.dead ?? ((err) => endProcess(log, err)),
     ...(options.largestBatch && { largestBatch: options.largestBatch }),
     ...(options.coalesce === false && { coalesce: false }),

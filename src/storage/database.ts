@@ -213,6 +213,8 @@ export interface OpenOptions {
   readonly loadCommands?: () => Promise<Commands>
   /** Called with failures that are not the caller's. */
   readonly failed: (error: Error) => void
+  /** Called with the reason when opening takes long because others use the database. */
+  readonly waiting?: (why: string) => void
   /** Called when no write will be possible again in this process, which had better end. Default: `failed`. */
   readonly dead?: (error: Error) => void
   /** The most writes in one transaction; 1 is a commit for each write (kept for the benchmark). */

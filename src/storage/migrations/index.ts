@@ -62,8 +62,13 @@ export async function migrate(db: Kysely<unknown>): Promise<void> {
     provider: { getMigrations: async () => ({ ...migrations }) },
     allowUnorderedMigrations: true,
   })
-  const { error } = await migrator.migrateToLatest()
-  if (error) throw error
+  const pending = Object.keys(migrations).filter((name) => !applied.includes(name))
+  // Nodes of the version before may be at work: each migration is a transaction, which holds no lock longer than it needs itself.
+  const oneByOne = pending.every(isAdditive)
+  for (let left = oneByOne ? pending.length : 1; left > 0; left--) {
+    const { error } = await (oneByOne ? migrator.migrateUp() : migrator.migrateToLatest())
+    if (error) throw error
+  }
 }
 
 /** Whether a migration, of this version or of a later one, adds to the schema only what a program that does not know it can ignore. */

@@ -27,7 +27,7 @@ const cacheLeaseMs = 1000
  */
 export async function openPostgres<C extends Commands>(options: PostgresOptions): Promise<Database<C>> {
   const { url, failed } = options
-  await migratePostgres(url)
+  await migratePostgres(url, options.waiting)
   const commands = await commandsOf(options)
   const listeners: Listener[] = []
   const notify: Listener = (notices, at) => {
