@@ -17,7 +17,10 @@ export interface Nginx extends AsyncDisposable {
   readonly insidePort: number
   /** Of its certificate, which is its own authority. */
   readonly certificate: string
-  /** Changes the nodes while requests are under way: those that are, are finished by the node that has them. */
+  /**
+   * Changes the nodes while requests are under way: those that are, are finished by the node that has them. Resolves when they are over, those of
+   * connections that were open before included: until then one of them may still be led by the old list.
+   */
   reload(nodes: readonly number[]): Promise<void>
 }
 
@@ -61,8 +64,7 @@ export async function startNginx(nodes: readonly number[]): Promise<Nginx> {
       writeFileSync(site, sample(folder, ports, next))
       const { status, stderr } = nginx('-s', 'reload')
       if (status !== 0) throw new Error(stderr)
-      // Until then a request may still be led by the old list.
-      while (workers().some((pid) => before.includes(pid) && !isShuttingDown(pid))) await new Promise(setImmediate)
+      while (workers().some((pid) => before.includes(pid))) await new Promise(setImmediate)
     },
     async [Symbol.asyncDispose]() {
       const gone = once(child, 'exit')
@@ -119,13 +121,4 @@ async function untilOpen(port: number, child: ChildProcess): Promise<void> {
 function workersOf(master: number): number[] {
   const { stdout } = spawnSync('ps', ['-o', 'pid=', '--ppid', String(master)], { encoding: 'utf8' })
   return stdout.split('\n').filter(Boolean).map(Number)
-}
-
-/** nginx says so in the title of the process. */
-function isShuttingDown(pid: number): boolean {
-  try {
-    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('shutting down')
-  } catch {
-    return true
-  }
 }
