@@ -67,8 +67,15 @@ interface Left {
 interface Held {
   readonly by: Set<Running>
   how: Hold
-  /** Called when it is released. */
-  readonly waiting: (() => void)[]
+  readonly waiting: Waiting[]
+}
+
+/** A command that waits for a lock. */
+interface Waiting {
+  readonly one: Running
+  readonly how: Hold
+  /** Called when it has the lock, or will never have it. */
+  readonly wake: () => void
 }
 
 /**
@@ -319,32 +326,23 @@ export class Transaction {
     }
   }
 
-  /** Locks a row. Returns undefined when it was free, else a promise that resolves when it may be. */
+  /** Locks a row. Returns undefined when it was free, else a promise that resolves when it has been handed over. */
   #hold(sid: string, one: Running, how: Hold): Promise<void> | undefined {
-    const held = this.#held.get(sid) ?? { by: new Set(), how: 'keep', waiting: [] }
-    const free = [...held.by].every((other) => other === one)
-    if (!free && (how === 'change' || held.how === 'change')) {
-      return new Promise((resolve) => held.waiting.push(resolve))
-    }
-    held.by.add(one)
-    if (how === 'change') held.how = 'change'
+    const held = getOrAdd(this.#held, sid, (): Held => ({ by: new Set(), how: 'keep', waiting: [] }))
     one.holds.add(sid)
-    this.#held.set(sid, held)
-    return undefined
+    if (grant(held, one, how)) return undefined
+    return new Promise((wake) => held.waiting.push({ one, how, wake }))
   }
 
   #release(sid: string, one: Running): void {
     const held = this.#held.get(sid)
-    held?.by.delete(one)
-    if (held?.how === 'keep') {
+    if (!held?.by.delete(one)) return
+    if (held.how === 'keep') {
       const left = getOrAdd(this.#leftByKeepers, sid, () => new Set())
       for (const write of one.after) left.add(write)
-    }
-    // The last of those who keep it may itself wait for changing it.
-    if (!held || held.by.size > 1) return
+    } else this.#left.set(sid, { round: this.#rounds + (one.after.length > 0 ? 1 : 0), writes: one.after })
+    handOver(held)
     if (held.by.size === 0) this.#held.delete(sid)
-    if (held.how === 'change') this.#left.set(sid, { round: this.#rounds + (one.after.length > 0 ? 1 : 0), writes: one.after })
-    for (const again of held.waiting.splice(0)) again()
   }
 
   /** Returns the row of this name, if it is known and the query would find it. */
@@ -424,8 +422,29 @@ export class Transaction {
   #endWaiting(): boolean {
     const waiting = [...this.#held.values()].flatMap((held) => held.waiting.splice(0))
     if (waiting.length > 0) this.#fail(new ConflictError('commands wait for each other'))
-    for (const again of waiting) again()
+    for (const { wake } of waiting) wake()
     return waiting.length > 0
+  }
+}
+
+/** Gives a lock to a command, if the others that have it allow that. */
+function grant(held: Held, one: Running, how: Hold): boolean {
+  const isFree = held.by.size === 0 || (held.by.size === 1 && held.by.has(one))
+  if (!isFree && (how === 'change' || held.how === 'change')) return false
+  if (held.by.size === 0 || how === 'change') held.how = how
+  held.by.add(one)
+  return true
+}
+
+/**
+ * Gives a lock to those who may have it, in the order in which they have come. If all were woken to try again, messages into one
+ * conversation would wake each other as often as the square of their number.
+ */
+function handOver(held: Held): void {
+  const waiting = held.waiting.splice(0)
+  for (const each of waiting) {
+    if (each.one.ended || grant(held, each.one, each.how)) each.wake()
+    else held.waiting.push(each)
   }
 }
 
