@@ -21,6 +21,27 @@ export const commands = {
       })
     }
   },
+
+  /** The same, without waiting for what it writes. */
+  async countOn(tx: Tx, sids: readonly string[]): Promise<void> {
+    for (const sid of sids) {
+      const was = await tx.hold(serviceBySid, { sid }, 'change')
+      if (!was) throw new Error(`no service ${sid}`)
+      await countFrom(tx, was)
+    }
+  },
+
+  /** The same, without a lock. */
+  async raceOn(tx: Tx, sid: string): Promise<void> {
+    const was = await tx.one(serviceBySid, { sid })
+    if (!was) throw new Error(`no service ${sid}`)
+    await countFrom(tx, was)
+  },
+}
+
+async function countFrom(tx: Tx, was: ServiceRow): Promise<void> {
+  const query = updateRow('services', ['sid', 'revision'], ['revision'])
+  await tx.must(query, { ...was, revision: was.revision + 1, was_revision: was.revision })
 }
 
 export type CrossingCommands = typeof commands

@@ -1,16 +1,34 @@
 import type { ClientBase, QueryResult } from 'pg'
 import { errorOf } from '../../errors.ts'
+import { changedNothing } from '../errors.ts'
 import { type AnyShape, boundValue } from '../shapes.ts'
 import { isPlanOutdated } from './failures.ts'
 import { type Group, grouped, type PendingQuery } from './grouping.ts'
-import { type ColumnTypes, many, manyWrites, nameColumn, ordinal, prepareAnew, type Statement, single } from './statements.ts'
+import {
+  type ColumnTypes,
+  checkedWrites,
+  isUnchanged,
+  many,
+  manyWrites,
+  nameColumn,
+  ordinal,
+  prepareAnew,
+  type Statement,
+  single,
+} from './statements.ts'
 
 type Row = Record<string, unknown>
 
 /**
  * Sends all pending queries at once, as the statements that they are grouped into, pipelined. Resolves when every query has its result or its error; never rejects.
+ * What `around` sends before and after them goes into the same packet; a query that cannot be sent has failed by then.
  */
-export async function sendAll(client: ClientBase, queries: readonly PendingQuery[], types: ColumnTypes): Promise<void> {
+export async function sendAll(
+  client: ClientBase,
+  queries: readonly PendingQuery[],
+  types: ColumnTypes,
+  around: { before?(): void; after?(): void } = {},
+): Promise<void> {
   const asked = queries.filter((query) => {
     const canFind = query.kind === 'run' || !hasNul(query.args)
     if (!canFind) query.done([], 0)
@@ -19,14 +37,17 @@ export async function sendAll(client: ClientBase, queries: readonly PendingQuery
   const stream = streamOf(client)
   // One packet for all statements.
   stream.cork()
-  const sent = grouped(asked).map(async (group) => {
+  around.before?.()
+  const sent = grouped(asked).map((group) => {
     try {
-      await (group[0].kind === 'run' ? write(client, group, types) : read(client, group))
+      return group[0].kind === 'run' ? write(client, group, types) : read(client, group)
     } catch (error) {
       // A defect in what makes the statement.
       for (const query of group) query.fail(errorOf(error))
+      return undefined
     }
   })
+  around.after?.()
   stream.uncork()
   await Promise.all(sent)
 }
@@ -47,7 +68,7 @@ function keyOf(shape: AnyShape, args: object): string {
 }
 
 /** Callers that ask for the same share the rows: nobody changes a row in place. */
-async function read(client: ClientBase, group: Group): Promise<void> {
+function read(client: ClientBase, group: Group): Promise<unknown> {
   const [{ shape, lock }] = group
   const distinct = new Map<string, Group>()
   for (const query of group) {
@@ -61,34 +82,37 @@ async function read(client: ClientBase, group: Group): Promise<void> {
   const inputs = groups.map(([{ args }]) => args)
   const statement = inputs.length > 1 ? many(shape, inputs, lock) : undefined
   if (!statement) {
-    await Promise.all(
+    return Promise.all(
       groups.map((alike) =>
         send(client, single(shape, alike[0].args, lock), alike, ({ rows }) => {
           for (const query of alike) query.done(rows, 0)
         }),
       ),
     )
-    return
   }
-  await send(client, statement, group, ({ rows }) => {
+  return send(client, statement, group, ({ rows }) => {
     const found = groups.map((): Row[] => [])
     for (const { [ordinal]: n, ...row } of rows) found[Number(n) - 1]?.push(row)
     for (const [i, alike] of groups.entries()) for (const query of alike) query.done(found[i] ?? [], 0)
   })
 }
 
-async function write(client: ClientBase, group: Group, types: ColumnTypes): Promise<void> {
+function write(client: ClientBase, group: Group, types: ColumnTypes): Promise<unknown> {
   const [{ shape }] = group
   const plain = shape.plain?.verb === 'select' ? undefined : shape.plain
   const inputs = group.map(({ args }) => args)
+  if (plain && group.every(({ must }) => must)) {
+    return send(client, checkedWrites(shape, plain, inputs, types), group, () => {
+      for (const query of group) query.done([], 1)
+    })
+  }
   const statement = plain && inputs.length > 1 ? manyWrites(shape, plain, inputs, types) : undefined
   if (!plain || !statement) {
-    await Promise.all(
+    return Promise.all(
       group.map((query) => send(client, single(shape, query.args), [query], ({ rowCount }) => query.done([], rowCount ?? 0))),
     )
-    return
   }
-  await send(client, statement, group, ({ rows }) => {
+  return send(client, statement, group, ({ rows }) => {
     const changed = new Set(rows.map((row) => row[ordinal]))
     const name = plain.verb === 'insert' ? nameColumn(plain.columns) : undefined
     // Of two inserts with one name the first has made the row: each name counts once.
@@ -98,16 +122,28 @@ async function write(client: ClientBase, group: Group, types: ColumnTypes): Prom
   })
 }
 
-async function send(
+/** Resolves when the queries have their results or their error. */
+function send(
   client: ClientBase,
   statement: Statement,
-  queries: readonly PendingQuery[],
+  queries: Group,
   received: (result: QueryResult<Row>) => void,
 ): Promise<void> {
-  try {
-    received(await client.query<Row>(statement))
-  } catch (error) {
+  const failed = (error: unknown) => {
     if (isPlanOutdated(error)) prepareAnew(statement)
-    for (const query of queries) query.fail(errorOf(error))
+    const failure = isUnchanged(error) ? changedNothing(queries[0].shape) : errorOf(error)
+    for (const query of queries) query.fail(failure)
   }
+  return new Promise((resolve) => {
+    // Not a promise of the driver, which would tell only later of what it cannot send.
+    client.query<Row>(statement, (error: Error | null, result) => {
+      try {
+        if (error) failed(error)
+        else received(result)
+      } catch (defect) {
+        failed(defect)
+      }
+      resolve()
+    })
+  })
 }

@@ -17,8 +17,8 @@ function scene() {
   const sent: Sent[] = []
   const client = {
     connection: { stream: { cork: () => {}, uncork: () => {} } },
-    query: ({ values }: { values: readonly unknown[] }) =>
-      new Promise((resolve) => sent.push({ values, answer: () => resolve({ rows: [], rowCount: 0 }) })),
+    query: ({ values }: { values: readonly unknown[] }, done: (error: null, result: object) => void) =>
+      void sent.push({ values, answer: () => done(null, { rows: [], rowCount: 0 }) }),
     release: () => {},
   }
   const pool = { connect: async () => client } as unknown as Pool

@@ -1,3 +1,4 @@
+import { DatabaseError } from 'pg'
 import { type AnyShape, boundValue, type PlainWrite } from '../shapes.ts'
 
 /** What is appended to a query that locks the rows it finds. */
@@ -93,13 +94,9 @@ export function manyWrites(
 ): Statement | undefined {
   const name = plain.verb === 'insert' ? nameColumn(plain.columns) : ordinal
   if (name === undefined) return undefined
-  const inputs = plain.verb === 'insert' ? plain.columns.map(same) : [...plain.changed.map(same), ...plain.key]
-  const text = kept(`${shape.id} many`, () => {
-    const arrays = inputs.map(({ column }, i) => `$${i + 1}::${types.get(`${plain.table}.${column}`)}[]`)
-    const names = inputs.map((_, i) => `a${i + 1}`)
-    const rows = `unnest(${arrays}) with ordinality as k(${names}, n)`
-    return plain.verb === 'insert' ? insertText(plain, names, rows, name) : updateText(plain, rows)
-  })
+  const inputs = inputsOf(plain)
+  const returned = plain.verb === 'insert' ? `"${name}"` : 'k.n'
+  const text = kept(`${shape.id} many`, () => `${writeText(plain, inputs, types, returned)} as "${ordinal}"`)
   return statement(
     `${shape.id} many`,
     text,
@@ -107,16 +104,53 @@ export function manyWrites(
   )
 }
 
-const same = (column: string) => ({ column, argument: column })
+/** In the message of the error that a checked write fails with. */
+const meanwhile = 'written meanwhile: '
 
-function insertText(
-  { table, columns }: Extract<PlainWrite, { verb: 'insert' }>,
-  names: string[],
-  rows: string,
-  name: string,
-): string {
+/**
+ * Merges plain writes of one shape into one statement that fails unless each of them takes effect: a commit may follow it in the same packet.
+ * The text of the error says in the log of the server what has happened.
+ */
+export function checkedWrites(shape: AnyShape, plain: PlainWrite, all: readonly object[], types: ColumnTypes): Statement {
+  const inputs = inputsOf(plain)
+  const text = kept(`${shape.id} checked`, () => {
+    const checked = `case when count(*) = cardinality($1) then 1 else ('${meanwhile}' || cardinality($1) - count(*))::int end`
+    return `with written as (${writeText(plain, inputs, types, '1')}) select ${checked} as "${ordinal}" from written`
+  })
+  return statement(
+    `${shape.id} checked`,
+    text,
+    inputs.map((input) => all.map((args) => boundValue(input, args))),
+  )
+}
+
+/** Whether an error is that of a checked write of which one has taken no effect. */
+export function isUnchanged(error: unknown): boolean {
+  return error instanceof DatabaseError && error.code === '22P02' && error.message.includes(meanwhile)
+}
+
+function inputsOf(plain: PlainWrite): readonly Input[] {
+  return plain.verb === 'insert' ? plain.columns.map(same) : [...plain.changed.map(same), ...plain.key]
+}
+
+interface Input {
+  readonly column: string
+  readonly argument: string
+}
+
+const same = (column: string): Input => ({ column, argument: column })
+
+/** `returned`: what the statement returns of each row. */
+function writeText(plain: PlainWrite, inputs: readonly Input[], types: ColumnTypes, returned: string): string {
+  const arrays = inputs.map(({ column }, i) => `$${i + 1}::${types.get(`${plain.table}.${column}`)}[]`)
+  const names = inputs.map((_, i) => `a${i + 1}`)
+  const rows = `unnest(${arrays}) with ordinality as k(${names}, n)`
+  return `${plain.verb === 'insert' ? insertText(plain, names, rows) : updateText(plain, rows)} returning ${returned}`
+}
+
+function insertText({ table, columns }: Extract<PlainWrite, { verb: 'insert' }>, names: string[], rows: string): string {
   const into = `"${table}" (${columns.map((column) => `"${column}"`)})`
-  return `insert into ${into} select ${names} from ${rows} order by n on conflict do nothing returning "${name}" as "${ordinal}"`
+  return `insert into ${into} select ${names} from ${rows} order by n on conflict do nothing`
 }
 
 /** Returns the column that tells the rows of one insert apart; undefined where no single one does. */
@@ -127,5 +161,5 @@ export function nameColumn(columns: readonly string[]): string | undefined {
 function updateText({ table, key, changed }: Extract<PlainWrite, { verb: 'update' }>, rows: string): string {
   const set = changed.map((column, i) => `"${column}" = k.a${i + 1}`)
   const where = key.map(({ column }, i) => `t."${column}" = k.a${changed.length + i + 1}`)
-  return `update "${table}" as t set ${set} from ${rows} where ${where.join(' and ')} returning k.n as "${ordinal}"`
+  return `update "${table}" as t set ${set} from ${rows} where ${where.join(' and ')}`
 }

@@ -1,4 +1,4 @@
-import { type ClientBase, DatabaseError } from 'pg'
+import { type ClientBase, DatabaseError, type QueryResult } from 'pg'
 import { ApiError, errorOf } from '../../errors.ts'
 import type { Commands, Hold, Notice, Reader, Tx } from '../database.ts'
 import { ConflictError, changedNothing } from '../errors.ts'
@@ -16,8 +16,8 @@ import { type ColumnTypes, type Lock, single } from './statements.ts'
  */
 export const databaseRun = "concat(pg_postmaster_start_time(), ' ', pg_stat_get_bgwriter_stat_reset_time())"
 
-/** Begins a transaction and returns its number, by which its outcome can be asked for later. */
-const begin = `begin; select pg_current_xact_id()::text as xid, ${databaseRun} as run`
+/** Returns the number of a transaction, by which its outcome can be asked for later. */
+const numbered = { name: 'numbered', text: `select pg_current_xact_id()::text as xid, ${databaseRun} as run` }
 
 const notRun: Outcome = { kind: 'undone', error: new Error('not run') }
 
@@ -105,6 +105,11 @@ export class Transaction {
   /** What plain queries have found, by table: until the transaction writes to it. */
   readonly #read = new Map<string, Map<string, Found>>()
   #all: readonly Running[] = []
+  #begun = false
+  /** Undefined until the database has said it. */
+  #id: TransactionId | undefined
+  /** The answer to a commit that was sent behind the last writes. */
+  #committed: Promise<QueryResult> | undefined
   /** How many of them have not ended. */
   #running = 0
   /** How many rounds have begun. */
@@ -123,15 +128,6 @@ export class Transaction {
 
   /** Throws CommitUnknownError; any other error means that the connection cannot be used any more. */
   async run(jobs: readonly Job[]): Promise<Outcome[]> {
-    let id: TransactionId | undefined
-    // Sent together with the first round. Of two statements there are two results.
-    const begun: Promise<unknown> = this.#client.query(begin)
-    begun.then(
-      (results) => {
-        id = idOf(results)
-      },
-      (error: unknown) => this.#fail(errorOf(error)),
-    )
     const running = jobs.map(
       (job): Running => ({
         job,
@@ -152,9 +148,11 @@ export class Transaction {
       for (const one of running) void this.#start(one)
     })
     const outcomes = () => running.map(({ outcome }) => outcome)
-    if (!this.#failure) await this.#commit((cause) => commitUnknown(cause, id, outcomes()))
+    // Without a query there is nothing to commit.
+    const hasEnded = this.#begun && (this.#committed || !this.#failure)
+    if (hasEnded) await this.#commit((cause) => commitUnknown(cause, this.#id, outcomes()))
     if (this.#failure) {
-      await this.#rollBack(this.#failure)
+      if (!hasEnded) await this.#rollBack(this.#failure)
       const undone: Outcome = { kind: 'undone', error: this.#failure }
       // The refusal of a command that ran alone is its own: repeating it would change nothing.
       return running.map(({ outcome }) => (running.length === 1 && outcome.kind === 'refused' ? outcome : undone))
@@ -183,9 +181,11 @@ export class Transaction {
   /** `unknown` makes the error for a commit without an answer. */
   async #commit(unknown: (cause: unknown) => CommitUnknownError): Promise<void> {
     try {
-      const { command } = await this.#client.query('commit')
+      const { command } = await (this.#committed ?? this.#client.query('commit'))
       // PostgreSQL answers a commit with a rollback when a statement has failed.
       if (command !== 'COMMIT') this.#fail(new Error('the transaction was rolled back'))
+      // What is committed is not done once more, whatever has failed on this side.
+      else this.#failure = undefined
     } catch (error) {
       // An error of the server, such as a deferred check, is a rollback. Any other leaves the outcome unknown.
       if (!(error instanceof DatabaseError) || isGoingDown(error)) throw unknown(error)
@@ -194,9 +194,26 @@ export class Transaction {
   }
 
   async #rollBack(cause: Error): Promise<void> {
+    if (!this.#begun) return
     await this.#client.query('rollback').catch(() => {
       throw cause
     })
+  }
+
+  /** Sends the commit without waiting for the last writes: it is a rollback where one of them has failed. */
+  #commitBehind(): void {
+    this.#committed = this.#client.query('commit')
+    this.#committed.catch(() => {})
+  }
+
+  /** Sent together with the first round. */
+  #begin(): void {
+    this.#begun = true
+    const failed = (error: unknown) => this.#fail(errorOf(error))
+    this.#client.query('begin').catch(failed)
+    this.#client.query<TransactionId>(numbered).then(({ rows }) => {
+      this.#id = rows[0]
+    }, failed)
   }
 
   #fail(error: Error): void {
@@ -394,9 +411,18 @@ export class Transaction {
     this.#leftByKeepers.clear()
     this.#unsent.clear()
     for (const one of this.#all) one.after = []
+    // Writes that fail where they take no effect. Of a commit without an answer the number has to be known.
+    const isLast = this.#running === 0 && this.#id !== undefined && queries.every(({ must }) => must)
     try {
       if (this.#failure) throw this.#failure
-      await sendAll(this.#client, queries, this.#types)
+      await sendAll(this.#client, queries, this.#types, {
+        before: () => {
+          if (!this.#begun) this.#begin()
+        },
+        after: () => {
+          if (isLast && !this.#failure) this.#commitBehind()
+        },
+      })
     } catch (error) {
       for (const query of queries) query.fail(errorOf(error))
     }
@@ -476,11 +502,4 @@ function nameOf(row: unknown, query: AnyShape, args: object): string {
 
 function commitUnknown(cause: unknown, id: TransactionId | undefined, ifCommitted: readonly Outcome[]): CommitUnknownError {
   return new CommitUnknownError(`no answer to a commit: ${errorOf(cause).message}`, cause, id, ifCommitted)
-}
-
-/** Reads the number from the results of `begin`. */
-function idOf(results: unknown): TransactionId | undefined {
-  const [, numbered] = Array.isArray(results) ? results : []
-  const { xid, run } = numbered?.rows?.[0] ?? {}
-  return typeof xid === 'string' && typeof run === 'string' ? { xid, run } : undefined
 }
