@@ -23,6 +23,15 @@ const notRun: Outcome = { kind: 'undone', error: new Error('not run') }
 
 const locks: Record<Hold, Lock> = { change: ' for no key update', keep: ' for key share' }
 
+export interface TransactionOptions {
+  readonly commands: Commands
+  readonly types: ColumnTypes
+  readonly slots: number
+  readonly searchable: boolean
+  /** Called when the commit is sent: all commands have decided what they write. */
+  readonly decided: () => void
+}
+
 /** One command of a transaction. */
 interface Running {
   readonly job: Job
@@ -85,6 +94,7 @@ interface Waiting {
  */
 export class Transaction {
   readonly #client: ClientBase
+  readonly #decided: () => void
   readonly #commands: Commands
   readonly #types: ColumnTypes
   readonly #slots: number
@@ -118,8 +128,9 @@ export class Transaction {
   #failure: Error | undefined
   #finished = () => {}
 
-  constructor(client: ClientBase, options: { commands: Commands; types: ColumnTypes; slots: number; searchable: boolean }) {
+  constructor(client: ClientBase, options: TransactionOptions) {
     this.#client = client
+    this.#decided = options.decided
     this.#commands = options.commands
     this.#types = options.types
     this.#slots = options.slots
@@ -180,6 +191,7 @@ export class Transaction {
 
   /** `unknown` makes the error for a commit without an answer. */
   async #commit(unknown: (cause: unknown) => CommitUnknownError): Promise<void> {
+    this.#decided()
     try {
       const { command } = await (this.#committed ?? this.#client.query('commit'))
       // PostgreSQL answers a commit with a rollback when a statement has failed.
@@ -204,6 +216,7 @@ export class Transaction {
   #commitBehind(): void {
     this.#committed = this.#client.query('commit')
     this.#committed.catch(() => {})
+    this.#decided()
   }
 
   /** Sent together with the first round. */

@@ -26,6 +26,11 @@ const failingMs = 5000
 const maxTries = 12
 /** While one batch waits for the disk the next one runs; more would only divide the same writes into smaller batches. */
 const maxBatches = 2
+/**
+ * The next batch begins when the one before it commits, or after so long: that one may wait for a row that another node has locked. Begun sooner,
+ * it would be small, and as dear as a large one.
+ */
+const maxDecidingMs = 20
 /** Without batches: the connections that the pool has left. */
 const maxUnbatched = 6
 /** Transactions of a single command in flight. */
@@ -56,6 +61,8 @@ export class PostgresWriter {
   readonly #options: WriterOptions
   #queue: PendingWrite[] = []
   #batches = 0
+  /** Those of them that have not sent their commit. */
+  #deciding = 0
   #scheduled = false
   readonly #alone: PendingWrite[] = []
   #runningAlone = 0
@@ -104,8 +111,8 @@ export class PostgresWriter {
 
   #schedule(): void {
     const { largestBatch } = this.#options
-    const lanes = largestBatch === 1 ? maxUnbatched : maxBatches
-    if (this.#scheduled || this.#queue.length === 0 || this.#batches >= lanes) return
+    const isFree = largestBatch === 1 ? this.#batches < maxUnbatched : this.#batches < maxBatches && this.#deciding === 0
+    if (this.#scheduled || this.#queue.length === 0 || !isFree) return
     this.#scheduled = true
     // Writes of one turn of the event loop form one batch.
     setImmediate(() => {
@@ -118,11 +125,31 @@ export class PostgresWriter {
   async #batch(batch: readonly PendingWrite[]): Promise<void> {
     if (batch.length === 0) return
     this.#batches++
-    const outcomes = await this.#transaction(batch.map(({ job }) => job))
+    const decided = this.#decides()
+    const outcomes = await this.#transaction(
+      batch.map(({ job }) => job),
+      decided,
+    )
     this.#batches--
+    decided()
     this.#schedule()
     this.#conclude(batch, outcomes)
     await this.#resolveUnknown(batch, outcomes)
+  }
+
+  /** Counts a batch as deciding until it calls what is returned. */
+  #decides(): () => void {
+    this.#deciding++
+    let is = true
+    const decided = () => {
+      clearTimeout(timer)
+      if (!is) return
+      is = false
+      this.#deciding--
+      this.#schedule()
+    }
+    const timer = setTimeout(decided, maxDecidingMs)
+    return decided
   }
 
   /** Settles what is done or refused, and runs the others again, alone. */
@@ -237,12 +264,12 @@ export class PostgresWriter {
     if (this.#open === 0) this.#idle()
   }
 
-  /** Runs jobs in one transaction. Never throws: an error is an outcome of each of them. */
-  async #transaction(jobs: readonly Job[]): Promise<readonly Outcome[]> {
+  /** Runs jobs in one transaction. Never throws: an error is an outcome of each of them. `decided` is called when the commit is sent. */
+  async #transaction(jobs: readonly Job[], decided = () => {}): Promise<readonly Outcome[]> {
     try {
       const client = await connect(this.#options.pool)
       try {
-        const outcomes = await new Transaction(client, this.#options).run(jobs)
+        const outcomes = await new Transaction(client, { ...this.#options, decided }).run(jobs)
         client.release()
         return outcomes
       } catch (error) {
