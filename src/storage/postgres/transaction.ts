@@ -114,6 +114,8 @@ export class Transaction {
   readonly #unsent = new Map<string, PendingQuery[]>()
   /** What plain queries have found, by table: until the transaction writes to it. */
   readonly #read = new Map<string, Map<string, Found>>()
+  /** What is to be read in the next round, by the query and its arguments. */
+  readonly #asked = new Map<string, Promise<readonly unknown[]>>()
   #all: readonly Running[] = []
   #begun = false
   /** Undefined until the database has said it. */
@@ -259,27 +261,35 @@ export class Transaction {
     const rows = async <R>(shape: AnyShape, args: object, lock: Lock, others?: readonly PendingQuery[]) => [
       ...(await send<R>('read', shape, args, lock, others)).rows,
     ]
+    /** What another command asks for in the same round is asked for once, unless it has to come after something. */
+    const rowsTogether = async <R>(shape: AnyShape, args: object, lock: Lock, others: readonly PendingQuery[] = []) => {
+      if (one.after.length > 0 || others.length > 0) return rows<R>(shape, args, lock, others)
+      refuseEnded(one)
+      const found = getOrAdd(this.#asked, keyOf(shape, args, lock), () => rows(shape, args, lock))
+      // The key holds the id of this query, so the rows have its type.
+      return [...(await found)] as R[]
+    }
     /** What another command has read already: it could have been read by this one at the same time, if it holds no lock from later. */
     const readOnce = async <R>(shape: Shape<never, R>, args: object): Promise<R[]> => {
       if (shape.plain?.verb !== 'select') return rows<R>(shape, args, '')
       const { table } = shape.plain
       const ofTable = this.#read.get(table) ?? new Map<string, Found>()
       this.#read.set(table, ofTable)
-      const key = `${shape.id} ${JSON.stringify(single(shape, args).values)}`
+      const key = keyOf(shape, args)
       const known = ofTable.get(key)
       // The key holds the id of this query, so the rows have its type.
       if (known && known.round > one.locked) return [...known.rows] as R[]
       const round = this.#rounds + 1
-      const found = await rows<R>(shape, args, '', [...(this.#unsent.get(table) ?? [])])
+      const found = await rowsTogether<R>(shape, args, '', [...(this.#unsent.get(table) ?? [])])
       // What is written meanwhile makes the map another one.
       ofTable.set(key, { rows: found, round })
       return [...found]
     }
     /** Rows that the database locks: what others have read before is not known to be as it is now. */
-    const lockedRows = async <R>(shape: AnyShape, args: object, lock: Lock) => {
-      const found = await rows<R>(shape, args, lock)
+    const locked = async <R>(found: Promise<R[]>) => {
+      const rows = await found
       one.locked = this.#rounds
-      return found
+      return rows
     }
     const reader: Pick<Reader, 'one' | 'all'> = {
       one: async <A extends object, R>(query: Shape<A, R>, args: A) => (await readOnce<R>(query, args))[0],
@@ -289,7 +299,7 @@ export class Transaction {
       ...reader,
       slots: this.#slots,
       searchable: this.#searchable,
-      claim: (query, args) => lockedRows(query, args, ' for update skip locked'),
+      claim: (query, args) => locked(rows(query, args, ' for update skip locked')),
       hold: async <A extends object, R>(query: Shape<A, R>, args: A, how: Hold) => {
         let name = 'sid' in args ? String(args.sid) : undefined
         for (;;) {
@@ -302,7 +312,7 @@ export class Transaction {
           const forgotten = this.#forgotten
           const known = this.#knownRow(name, query, args)
           // The known row was selected by a query of the same table, and so has its columns.
-          const row = known ? (known.row as R) : (await lockedRows<R>(query, args, locks[how]))[0]
+          const row = known ? (known.row as R) : (await locked(rowsTogether<R>(query, args, locks[how])))[0]
           if (!row) return undefined
           refuseEnded(one)
           name = nameOf(row, query, args)
@@ -423,6 +433,7 @@ export class Transaction {
     // What is issued from here on is sent in a later round, and so comes after all of these.
     this.#leftByKeepers.clear()
     this.#unsent.clear()
+    this.#asked.clear()
     for (const one of this.#all) one.after = []
     // Writes that fail where they take no effect. Of a commit without an answer the number has to be known.
     const isLast = this.#running === 0 && this.#id !== undefined && queries.every(({ must }) => must)
@@ -510,7 +521,12 @@ function nameOf(row: unknown, query: AnyShape, args: object): string {
     if ('sid' in row && typeof row.sid === 'string') return row.sid
     if ('id' in row && typeof row.id === 'string') return row.id
   }
-  return `${query.id} ${JSON.stringify(single(query, args).values)}`
+  return keyOf(query, args)
+}
+
+/** Returns what is the same for queries of one shape that ask for the same. */
+function keyOf(shape: AnyShape, args: object, lock: Lock = ''): string {
+  return `${shape.id}${lock} ${JSON.stringify(single(shape, args).values)}`
 }
 
 function commitUnknown(cause: unknown, id: TransactionId | undefined, ifCommitted: readonly Outcome[]): CommitUnknownError {
