@@ -10,7 +10,7 @@
  */
 import type { Ancestors, AnyResource, BaseRow } from '../model/declare.ts'
 import { columnsShown } from '../model/represent.ts'
-import { ancestorsOf, currentRow, familyOf, type ResourcePath, scopeColumns, scopeOf } from '../model/scope.ts'
+import { ancestorsOf, commonColumns, currentRow, familyOf, type ResourcePath, scopeColumns, scopeOf } from '../model/scope.ts'
 import { isSid } from '../sids.ts'
 import type { Database, Reader } from '../storage/database.ts'
 import { accountBySid, serviceOfAccount } from '../storage/lookups.ts'
@@ -103,7 +103,9 @@ export class DirectReads {
     const plan = {
       ofAccount: familyOf(resource) === 'account',
       parents: ancestorsOf(resource),
-      shown: isFoundByKey ? queriesOf(resource, resource.goneWith ? null : columnsShown(resource)) : null,
+      shown: isFoundByKey
+        ? queriesOf(resource, resource.goneWith ? null : columnsShown(resource, commonColumns(resource)))
+        : null,
       whole: queriesOf(resource, null),
     }
     this.#plans.set(resource, plan)

@@ -13,8 +13,8 @@ import type { Ancestors, AnyResource, BaseRow, ChangeVerb, Slice } from '../mode
 import type { Form } from '../model/form.ts'
 import { issuerOf, type Page, type PageRequest, type PageSecrets, pageRequest, readPage, storedRows } from '../model/pages.ts'
 import { parseParams, sealSecrets } from '../model/params.ts'
-import { type AncestorSids, collectionUrl, urlsFor, writerOf } from '../model/represent.ts'
-import { commonSids, currentRow, findInstance, locate, type ResourcePath, scopeOf } from '../model/scope.ts'
+import { collectionUrl, urlsFor, writerOf, writerOfOne } from '../model/represent.ts'
+import { type AncestorSids, commonSids, currentRow, findInstance, locate, type ResourcePath, scopeOf } from '../model/scope.ts'
 import { newSid } from '../sids.ts'
 import type { Reader } from '../storage/database.ts'
 import { openCredentials } from '../urls.ts'
@@ -220,7 +220,7 @@ export async function list(pipeline: Reading, call: Call): Promise<string> {
     const row: BaseRow = declared.shown?.(current) ?? current
     return openedRow(pipeline, resource, resource.elapse?.(row, now) ?? row)
   }
-  const common = commonSids(resource, ancestors)
+  const common = commonSids(resource, ancestors.account.sid, ancestors)
   const write = writerOf(resource, collection, urls, common)
   const found = await readPage(
     issuerOf(pipeline.pageSecrets, resource, ancestors, order),
@@ -256,10 +256,9 @@ function pageMeta(
 }
 
 function render(pipeline: Pipeline, ancestors: AncestorSids, call: Call, row: BaseRow, now: number): string {
-  const { resource } = call
-  const urls = urlsFor(call.base, ancestors, call.family)
+  const { resource, base, path, family } = call
   const current = openedRow(pipeline, resource, resource.elapse?.(row, now) ?? row)
-  return writerOf(resource, collectionUrl(resource, ancestors, urls), urls)(current)
+  return writerOfOne(resource, base, path.account_sid, ancestors, family)(current)
 }
 
 /** Returns the row with its URLs as the caller gave them. */

@@ -16,8 +16,7 @@ import {
   type Step,
 } from './declare.ts'
 import type { Registry } from './registry.ts'
-import type { AncestorSids } from './represent.ts'
-import { ancestorsOf, findInstance, locate, type ResourcePath, scopeColumns, scopeOf } from './scope.ts'
+import { type AncestorSids, ancestorsOf, findInstance, locate, type ResourcePath, scopeColumns, scopeOf } from './scope.ts'
 import { saveDocument } from './search.ts'
 
 /** A requested change with its parameters parsed. Plain data: it is sent to the writer thread. */

@@ -117,7 +117,7 @@ export async function storedRows(
 /** Returns the columns that a page is made of; null where a function of the declaration may look at any. */
 function columnsOfPage(resource: AnyResource, by: string, common: object): readonly string[] | null {
   if (resource.list?.shown && !resource.currentBy) return null
-  const columns = columnsShown(resource, common)
+  const columns = columnsShown(resource, Object.keys(common))
   return columns && [...new Set([...columns, by])]
 }
 

@@ -20,6 +20,12 @@ export interface ResourcePath {
   readonly text: string
 }
 
+/** The SIDs of a row's ancestors below its account. */
+export interface AncestorSids {
+  readonly service: { readonly sid: string } | null
+  readonly parents: readonly { readonly sid: string }[]
+}
+
 const removalBySid = rowsBy('removals', ['sid'])
 
 /** Returns the parent resources in the path, outermost first. */
@@ -93,8 +99,13 @@ export async function factsInService(
 
 /** Returns the scope columns of a resource with their values: service and parents, or the account. */
 export function scopeOf(resource: AnyResource, ancestors: Ancestors): Readonly<Record<string, string>> {
+  return scopeBelow(resource, ancestors.account.sid, ancestors)
+}
+
+function scopeBelow(resource: AnyResource, account_sid: string, ancestors: AncestorSids): Readonly<Record<string, string>> {
   if (resource.sid === null) return {}
-  if (!ancestors.service) return { account_sid: ancestors.account.sid }
+  if (!ancestors.service) return { account_sid }
+  if (typeof resource.under === 'string') return { service_sid: ancestors.service.sid }
   const columns: Record<string, string> = { service_sid: ancestors.service.sid }
   for (const [i, parent] of ancestorsOf(resource).entries()) {
     const row = ancestors.parents[i]
@@ -103,9 +114,18 @@ export function scopeOf(resource: AnyResource, ancestors: Ancestors): Readonly<R
   return columns
 }
 
-/** Returns the SIDs that all rows of a list have, by column. */
-export function commonSids(resource: AnyResource, ancestors: Ancestors): Readonly<Record<string, string>> {
-  return { account_sid: ancestors.account.sid, ...scopeOf(resource, ancestors) }
+/** Returns the SIDs that all rows below these ancestors have, by column. */
+export function commonSids(
+  resource: AnyResource,
+  account_sid: string,
+  ancestors: AncestorSids,
+): Readonly<Record<string, string>> {
+  return { account_sid, ...scopeBelow(resource, account_sid, ancestors) }
+}
+
+/** Returns the names of the columns of `commonSids`. */
+export function commonColumns(resource: AnyResource): readonly string[] {
+  return ['account_sid', ...scopeColumns(resource)]
 }
 
 /** Returns the names of the scope columns: with the sid they are the key of a row. */

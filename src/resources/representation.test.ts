@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import type { Ancestors, AnyResource, BaseRow } from '../model/declare.ts'
-import { collectionUrl, represent, writerOf } from '../model/represent.ts'
+import { collectionUrl, represent, urlsFor, writerOf, writerOfOne } from '../model/represent.ts'
 import type { Urls } from '../model/representation.ts'
 import { ancestorsOf, commonSids, currentRow, familyOf } from '../model/scope.ts'
 import { resources } from './index.ts'
@@ -129,7 +129,7 @@ describe('the JSON text of a row', () => {
         service: { sid: `IS${'3'.repeat(32)}` },
         parents,
       } as unknown as Ancestors
-      const scope = commonSids(resource, ancestors)
+      const scope = commonSids(resource, ancestors.account.sid, ancestors)
       const collection = collectionUrl(resource, ancestors, urls)
       const write = writerOf(resource, collection, urls, scope)
       const others = (resource.represent.columns ?? []).filter((name) => !(name in scope))
@@ -143,6 +143,27 @@ describe('the JSON text of a row', () => {
       )
     },
   )
+
+  test.each(cases)('of %s in the %s family is the same with a writer that is kept', (_name, of, resource) => {
+    const family = of === 'service' ? 'service' : 'default'
+    const sid = (prefix: string, digit: number) => prefix + String(digit).repeat(32)
+    const places = [1, 2].flatMap((digit) =>
+      [base, 'https://other.example'].map((host) => ({
+        host,
+        account_sid: sid('AC', digit),
+        ancestors: { service: { sid: sid('IS', digit) }, parents: ancestorsOf(resource).map(() => ({ sid: sid('CH', digit) })) },
+      })),
+    )
+    const [row] = fc.sample(rowOf(resource), 1)
+    for (const _time of [1, 2]) {
+      for (const { host, account_sid, ancestors } of places) {
+        const urls = urlsFor(host, ancestors, family)
+        const collection = collectionUrl(resource, ancestors, urls)
+        const write = writerOf(resource, collection, urls, commonSids(resource, account_sid, ancestors))
+        expect(writerOfOne(resource, host, account_sid, ancestors, family)(row as BaseRow)).toBe(write(row as BaseRow))
+      }
+    }
+  })
 
   test.each(declared.filter(({ elapse }) => elapse))(
     'of a $name is the same when only what lists read has been read',
