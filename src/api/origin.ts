@@ -14,7 +14,7 @@ export interface Caller {
   readonly server: { readonly isTrustedProxy?: ProxyCheck | null | undefined }
 }
 
-/** Proxies are few: their addresses need not be parsed again. */
+/** Proxies and hosts are few: they need not be parsed again. */
 const maxKnown = 100
 
 /** Returns the check for a list of addresses and networks; null where nobody is trusted. */
@@ -44,9 +44,20 @@ export function proxyCheck(networks: readonly string[]): ProxyCheck | null {
 export function baseOf(request: Caller, publicUrl: string | null): string {
   const host = hostOf(request) ?? 'localhost'
   const secure = isSecure(request)
-  const isVendors = isConversationsHost(hostNameOf(host))
+  const isVendors = isOfConversations(host)
   if (publicUrl !== null && !(secure && isVendors)) return publicUrl
   return `${secure || isVendors ? 'https' : 'http'}://${host}`
+}
+
+/** Hosts that callers have used: a client sends the same one each time. */
+const knownHosts = new Map<string, boolean>()
+
+function isOfConversations(host: string): boolean {
+  const known = knownHosts.get(host)
+  if (known !== undefined) return known
+  const found = isConversationsHost(hostNameOf(host))
+  if (knownHosts.size < maxKnown) knownHosts.set(host, found)
+  return found
 }
 
 /** Returns the host that the caller used, with its port if it has one. */

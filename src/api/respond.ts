@@ -90,8 +90,9 @@ export function respond(
   given: string | Uint8Array | null,
   more: readonly string[] = [],
 ): void {
-  const { access, routeOptions } = request
-  const body = access && given ? shownTo(access, routeOptions.config.operation, textOf(given)) : given
+  const { access } = request
+  // Fastify makes `routeOptions` anew each time.
+  const body = access && given ? shownTo(access, request.routeOptions.config.operation, textOf(given)) : given
   const headers = commonHeaders(request)
   headers.push(...more)
   if (body !== null) {

@@ -172,8 +172,9 @@ function addSurface(v1: FastifyInstance, surface: Surface, options: HttpOptions,
     load.concurrent++
     let entered: Principal | undefined
     let closed = false
-    // Fastify's onResponse hook is not called when the caller disconnects.
-    reply.raw.once('close', () => {
+    // Fastify's onResponse hook is not called when the caller disconnects. `once` would wrap the listener for each request.
+    reply.raw.on('close', () => {
+      if (closed) return
       load.concurrent--
       closed = true
       if (entered) admission.leave(entered, request.sentBytes)

@@ -64,7 +64,8 @@ export class SqliteReader implements Reader {
   }
 
   #answered<R>(read: () => R): R {
-    if (!this.#db.open) throw refuse('unavailable')
+    // Within a transaction the connection is open, and the driver takes its time to say so.
+    if (!this.#open && !this.#db.open) throw refuse('unavailable')
     try {
       this.#enter()
       return read()
