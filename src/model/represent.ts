@@ -69,26 +69,19 @@ export function writerOfOne(
   ancestors: AncestorSids,
   family: 'default' | 'service',
 ): (row: BaseRow) => string {
-  if (typeof resource.under !== 'string') return newWriterOfOne(resource, base, account_sid, ancestors, family)
+  const make = () => {
+    const urls = urlsFor(base, ancestors, family)
+    return writerOf(resource, collectionUrl(resource, ancestors, urls), urls, commonSids(resource, account_sid, ancestors))
+  }
+  if (typeof resource.under !== 'string') return make()
   const key = `${family} ${ancestors.service?.sid ?? account_sid} ${base}`
   const writers = keptWriters.get(resource) ?? new Map<string, (row: BaseRow) => string>()
   const known = writers.get(key)
   if (known) return known
   if (writers.size >= maxKept) writers.clear()
-  const write = newWriterOfOne(resource, base, account_sid, ancestors, family)
+  const write = make()
   keptWriters.set(resource, writers.set(key, write))
   return write
-}
-
-function newWriterOfOne(
-  resource: AnyResource,
-  base: string,
-  account_sid: string,
-  ancestors: AncestorSids,
-  family: 'default' | 'service',
-): (row: BaseRow) => string {
-  const urls = urlsFor(base, ancestors, family)
-  return writerOf(resource, collectionUrl(resource, ancestors, urls), urls, commonSids(resource, account_sid, ancestors))
 }
 
 /** Returns a text as it is inside a JSON string. */
