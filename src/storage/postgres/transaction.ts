@@ -8,6 +8,7 @@ import { isGoingDown } from './failures.ts'
 import type { PendingQuery } from './grouping.ts'
 import { CommitUnknownError, type Outcome, type TransactionId } from './outcome.ts'
 import { sendAll } from './queries.ts'
+import { grant, handOver, type RowLock } from './row-locks.ts'
 import { type ColumnTypes, type Lock, single } from './statements.ts'
 
 /**
@@ -72,21 +73,6 @@ interface Left {
   readonly writes: readonly PendingQuery[]
 }
 
-/** The lock on a row among the commands of one transaction. */
-interface Held {
-  readonly by: Set<Running>
-  how: Hold
-  readonly waiting: Waiting[]
-}
-
-/** A command that waits for a lock. */
-interface Waiting {
-  readonly one: Running
-  readonly how: Hold
-  /** Called when it has the lock, or will never have it. */
-  readonly wake: () => void
-}
-
 /**
  * Runs several commands concurrently in one transaction, in rounds: the queries that they issue at one time are sent together.
  * A command waits for a row that another one has locked, as it would in a transaction of its own. Each has an outcome; when one
@@ -99,7 +85,7 @@ export class Transaction {
   readonly #types: ColumnTypes
   readonly #slots: number
   readonly #searchable: boolean
-  readonly #held = new Map<string, Held>()
+  readonly #held = new Map<string, RowLock<Running>>()
   #pending: PendingQuery[] = []
   #scheduled = false
   /** Of rows that have been released, by their names: whoever locks one next comes after what is still to be written. */
@@ -368,7 +354,7 @@ export class Transaction {
 
   /** Locks a row. Returns undefined when it was free, else a promise that resolves when it has been handed over. */
   #hold(sid: string, one: Running, how: Hold): Promise<void> | undefined {
-    const held = getOrAdd(this.#held, sid, (): Held => ({ by: new Set(), how: 'keep', waiting: [] }))
+    const held = getOrAdd(this.#held, sid, (): RowLock<Running> => ({ by: new Set(), how: 'keep', waiting: [] }))
     one.holds.add(sid)
     if (grant(held, one, how)) return undefined
     return new Promise((wake) => held.waiting.push({ one, how, wake }))
@@ -474,27 +460,6 @@ export class Transaction {
     if (waiting.length > 0) this.#fail(new ConflictError('commands wait for each other'))
     for (const { wake } of waiting) wake()
     return waiting.length > 0
-  }
-}
-
-/** Gives a lock to a command, if the others that have it allow that. */
-function grant(held: Held, one: Running, how: Hold): boolean {
-  const isFree = held.by.size === 0 || (held.by.size === 1 && held.by.has(one))
-  if (!isFree && (how === 'change' || held.how === 'change')) return false
-  if (held.by.size === 0 || how === 'change') held.how = how
-  held.by.add(one)
-  return true
-}
-
-/**
- * Gives a lock to those who may have it, in the order in which they have come. If all were woken to try again, messages into one
- * conversation would wake each other as often as the square of their number.
- */
-function handOver(held: Held): void {
-  const waiting = held.waiting.splice(0)
-  for (const each of waiting) {
-    if (each.one.ended || grant(held, each.one, each.how)) each.wake()
-    else held.waiting.push(each)
   }
 }
 
