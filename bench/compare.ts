@@ -1,6 +1,6 @@
 import { readFile, writeFile } from 'node:fs/promises'
-import { formatFigure } from './figures.ts'
-import { type Goal, heading, table } from './report.ts'
+import { formatFigure } from '../reports/figures.ts'
+import { type Goal, heading, table } from '../reports/report.ts'
 
 /** What a machine measured: ratios of CPU time, by the name of the figure. */
 interface Recorded {

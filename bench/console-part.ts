@@ -1,13 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { request } from 'undici'
+import { formatFigure, median, percentile } from '../reports/figures.ts'
+import { atMost, type Goal, heading, table } from '../reports/report.ts'
 import { hasBrowser, launchBrowser } from '../test/support/browser.ts'
 import { freshConsole } from '../test/support/console.ts'
 import { oldWord, words } from './console-population.ts'
-import { formatFigure, median, percentile } from './figures.ts'
 import type { Options } from './options.ts'
 import type { Server } from './parley.ts'
 import { sidOf } from './population.ts'
-import { atMost, type Goal, heading, table } from './report.ts'
 import { customerOf } from './workload.ts'
 
 /** No read of the console may take longer, whatever is stored. */

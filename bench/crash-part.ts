@@ -1,11 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import { atMost, type Goal, heading } from '../reports/report.ts'
 import type { SettingTexts } from '../src/config.ts'
 import { type Command, end, firstResponse, serve } from './command.ts'
 import type { Persisted } from './contents.ts'
 import { DatabaseFile } from './database-file.ts'
 import type { Options } from './options.ts'
 import { call, createWebhookService } from './parley.ts'
-import { atMost, type Goal, heading } from './report.ts'
 import type { Sink } from './sink.ts'
 import { creation } from './workload.ts'
 

@@ -2,7 +2,7 @@ import { closeSync, fdatasyncSync, mkdirSync, mkdtempSync, openSync, rmSync, sta
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { median } from './figures.ts'
+import { median } from '../reports/figures.ts'
 
 const in_memory = [0x01021994, 0x858458f6]
 

@@ -1,6 +1,6 @@
 import { connect, type Socket } from 'node:net'
+import { percentile } from '../reports/figures.ts'
 import { serveParent } from './child.ts'
-import { percentile } from './figures.ts'
 import { Framer } from './framer.ts'
 import type { Population } from './population.ts'
 import { requests, statusOf, type Workload } from './workload.ts'

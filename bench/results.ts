@@ -1,4 +1,4 @@
-import { median } from './figures.ts'
+import { median } from '../reports/figures.ts'
 import type { Sample } from './rounds.ts'
 
 interface Key {

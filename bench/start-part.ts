@@ -1,9 +1,9 @@
 import { spawnSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
+import { median } from '../reports/figures.ts'
+import { atMost, type Goal, heading, table } from '../reports/report.ts'
 import { type Command, end, firstResponse, footprint, published, serve } from './command.ts'
-import { median } from './figures.ts'
 import type { Options } from './options.ts'
-import { atMost, type Goal, heading, table } from './report.ts'
 
 interface Start {
   readonly ms: number

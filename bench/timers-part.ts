@@ -1,4 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import { formatFigure, median, percentile } from '../reports/figures.ts'
+import { atLeast, atMost, type Goal, heading, table } from '../reports/report.ts'
 import { Timers } from '../src/background/timers.ts'
 import { SystemClock } from '../src/clock.ts'
 import type { ParleyCommands } from '../src/commands.ts'
@@ -6,11 +8,9 @@ import { resources } from '../src/resources/index.ts'
 import { type Database, onlyNode, onlySlot } from '../src/storage/database.ts'
 import type { Deadline } from './added-rows.ts'
 import type { Contents } from './contents.ts'
-import { formatFigure, median, percentile } from './figures.ts'
 import type { Options } from './options.ts'
 import type { Parley, Server } from './parley.ts'
 import type { SharedContents } from './postgres/contents.ts'
-import { atLeast, atMost, type Goal, heading, table } from './report.ts'
 
 export interface Firing {
   readonly what: string

@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util'
-import { formatFigure } from '../bench/figures.ts'
-import { heading } from '../bench/report.ts'
+import { formatFigure } from '../reports/figures.ts'
+import { heading } from '../reports/report.ts'
 import { withDatabase } from './databases.ts'
 import { targets } from './operations.ts'
 import { type FuzzReport, fuzz } from './run.ts'

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { request } from 'node:http'
 import { setTimeout as pause } from 'node:timers/promises'
-import { percentile } from '../bench/figures.ts'
+import { percentile } from '../reports/figures.ts'
 
 const probe_every_ms = 100
 const timeoutMs = 60_000

@@ -1,5 +1,5 @@
-import { formatFigure } from '../bench/figures.ts'
-import { heading, table } from '../bench/report.ts'
+import { formatFigure } from '../reports/figures.ts'
+import { heading, table } from '../reports/report.ts'
 import type { Outcome } from './lane.ts'
 import type { Plan } from './plan.ts'
 

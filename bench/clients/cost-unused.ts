@@ -1,10 +1,10 @@
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
+import { median } from '../../reports/figures.ts'
+import { atLeast, type Goal, table } from '../../reports/report.ts'
 import { Child } from '../child.ts'
-import { median } from '../figures.ts'
 import type { Options } from '../options.ts'
 import { startParley } from '../parley.ts'
-import { atLeast, type Goal, table } from '../report.ts'
 import { burst, type Contestant, type Sample } from '../rounds.ts'
 import type { Sink } from '../sink.ts'
 

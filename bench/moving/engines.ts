@@ -1,6 +1,6 @@
+import type { Goal } from '../../reports/report.ts'
 import type { Options } from '../options.ts'
 import { type Server, startServer } from '../postgres/server.ts'
-import type { Goal } from '../report.ts'
 import { movingPart } from './part.ts'
 import type { Engine } from './places.ts'
 

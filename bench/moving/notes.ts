@@ -1,4 +1,4 @@
-import type { Goal } from '../report.ts'
+import type { Goal } from '../../reports/report.ts'
 import type { Memory } from './command.ts'
 import type { Compared } from './compare.ts'
 

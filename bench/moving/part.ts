@@ -1,6 +1,6 @@
 import { join } from 'node:path'
+import { type Goal, heading, table } from '../../reports/report.ts'
 import { newPopulation } from '../population.ts'
-import { type Goal, heading, table } from '../report.ts'
 import { run } from './command.ts'
 import { fillLike, patternLength } from './filled.ts'
 import { byFile, overTheApi } from './legs.ts'

@@ -1,8 +1,8 @@
+import { median, percentile } from '../../reports/figures.ts'
+import { type Goal, heading, table } from '../../reports/report.ts'
 import type { Child } from '../child.ts'
 import { type Rate, rate, startProbe } from '../deliveries-part.ts'
-import { median, percentile } from '../figures.ts'
 import type { Options } from '../options.ts'
-import { type Goal, heading, table } from '../report.ts'
 import type { Sink } from '../sink.ts'
 import { type Bench, makeTemplate, startNodes } from './nodes.ts'
 

@@ -1,6 +1,6 @@
-import { formatFigure } from '../figures.ts'
+import { formatFigure } from '../../reports/figures.ts'
+import { atLeast, type Goal, heading, table } from '../../reports/report.ts'
 import type { Options } from '../options.ts'
-import { atLeast, type Goal, heading, table } from '../report.ts'
 import type { Sink } from '../sink.ts'
 import { type Fired, type Firing, fire, idlePoll, idleSecond, watchSome } from '../timers-part.ts'
 import { type Bench, makeTemplate, startNodes } from './nodes.ts'

@@ -4,6 +4,7 @@
  */
 
 import type { OperatorRole } from '../operator-roles.ts'
+
 /**
  * A text that is encrypted, or JSON or a URL with something encrypted in it. Any text can be assigned to it: the type says which columns `sealed.ts`
  * has to know.
