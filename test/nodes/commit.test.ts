@@ -74,6 +74,16 @@ describe.each(counts)('%s', (count) => {
   })
 })
 
+test('a refusal is a refusal, though the connection is lost when what was written before it is to be undone', async () => {
+  await using on = await counting()
+  // In its batch, and when it runs alone.
+  const lost = [1, 2].map(() => on.network.cutAt('rollback', 'before'))
+  const written = on.database.write('countThenRefuse', 'IS1')
+  await Promise.all([...lost, expect(written).rejects.toMatchObject({ kind: 'uniqueNameTaken' })])
+  expect(await on.count()).toBe(0)
+  expect(on.failures).toEqual([])
+})
+
 test('a commit that is sent behind writes takes no effect where one of them takes none', async () => {
   await using on = await counting()
   await using other = await on.another()

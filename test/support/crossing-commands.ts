@@ -1,3 +1,4 @@
+import { refuse } from '../../src/errors.ts'
 import type { Tx } from '../../src/storage/database.ts'
 import { insertRow, rowsBy, updateRow } from '../../src/storage/rows.ts'
 import type { ServiceRow } from '../../src/storage/schema.ts'
@@ -31,7 +32,13 @@ export const commands = {
     }
   },
 
-  /** The same, without a lock. */
+  /** Counts one up in a service and is refused then. */
+  async countThenRefuse(tx: Tx, sid: string): Promise<void> {
+    await commands.countUp(tx, [sid])
+    throw refuse('uniqueNameTaken')
+  },
+
+  /** Counts without a lock. */
   async raceOn(tx: Tx, sid: string): Promise<void> {
     const was = await tx.one(serviceBySid, { sid })
     if (!was) throw new Error(`no service ${sid}`)

@@ -4,7 +4,7 @@ import type { Commands, Hold, Notice, Reader, Tx } from '../database.ts'
 import { ConflictError, changedNothing } from '../errors.ts'
 import type { Job } from '../jobs.ts'
 import type { AnyShape, Shape } from '../shapes.ts'
-import { isGoingDown } from './failures.ts'
+import { isGoingDown, isLost } from './failures.ts'
 import type { PendingQuery } from './grouping.ts'
 import { CommitUnknownError, type Outcome, type TransactionId } from './outcome.ts'
 import { sendAll } from './queries.ts'
@@ -195,8 +195,9 @@ export class Transaction {
 
   async #rollBack(cause: Error): Promise<void> {
     if (!this.#begun) return
-    await this.#client.query('rollback').catch(() => {
-      throw cause
+    await this.#client.query('rollback').catch((error: unknown) => {
+      // The connection is lost, which undoes everything as well: the commands run again, whatever has failed them here.
+      throw isLost(cause) ? cause : error
     })
   }
 
