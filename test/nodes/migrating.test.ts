@@ -40,6 +40,12 @@ async function scene() {
         from pg_locks join pg_stat_activity using (pid) where not granted and relation is not null and waitstart is not null`)
       return rows
     },
+    /** Ends the connection of a migration that waits for its next attempt: the last query of one gives back Kysely's lock. Returns how many there were. */
+    async endPaused() {
+      const { rows } = await watch.query(`select pg_terminate_backend(pid) from pg_stat_activity
+        where datname = current_database() and application_name = 'parley migrations' and state = 'idle' and query like '%advisory_unlock%'`)
+      return rows.length
+    },
     async applied() {
       const { rows } = await watch.query<{ name: string }>("select name from kysely_migration where name like '9%' order by name")
       return rows.map(({ name }) => name)
@@ -106,6 +112,20 @@ test('nobody queues behind a migration that waits for a long transaction, and th
   expect(said).toEqual([
     expect.stringMatching(`the new schema waits for locks .*: process ${rows[0]?.pid} .* has had a transaction for`),
   ])
+  await holder.query('commit')
+  await migrated
+  expect(await on.applied()).toEqual(['9001-colours-additive'])
+})
+
+test('a migration whose connection was lost between two attempts gives way on the next one, too', async () => {
+  await using on = await scene()
+  const holder = await on.connect()
+  await holder.query('begin; select from conversations')
+  const migrated = migratePostgres(on.url)
+  await expect.poll(on.endPaused).toBe(1)
+  await expect.poll(on.waits).toContainEqual(expect.objectContaining({ by: 'parley migrations', table: 'conversations' }))
+  const node = await on.connect()
+  await node.query('select from conversations')
   await holder.query('commit')
   await migrated
   expect(await on.applied()).toEqual(['9001-colours-additive'])

@@ -37,10 +37,8 @@ export async function migratePostgres(url: string, waiting: (why: string) => voi
   })
   pool.on('error', () => {})
   try {
-    await pool.query('select pg_advisory_lock($1)', [lock])
-    await pool.query(`set lock_timeout = ${lockTimeoutMs}`)
     const db = new Kysely<unknown>({ dialect: new PostgresDialect({ pool }) })
-    for (let tries = 1; !(await isMigrated(db)); tries++) {
+    for (let tries = 1; !(await isMigrated(pool, db)); tries++) {
       if (tries === triesUntilWarning) waiting(await whyOf(pool))
       await delay(Math.min(firstPauseMs * pauseFactor ** tries, maxPauseMs) * (0.5 + Math.random()))
     }
@@ -50,8 +48,11 @@ export async function migratePostgres(url: string, waiting: (why: string) => voi
 }
 
 /** Migrates, unless a lock is not to be had. */
-async function isMigrated(db: Kysely<unknown>): Promise<boolean> {
+async function isMigrated(pool: pg.Pool, db: Kysely<unknown>): Promise<boolean> {
   try {
+    // Each time, because the connection may be another one than at the last attempt. Who has the lock gets it once more.
+    await pool.query('select pg_advisory_lock($1)', [lock])
+    await pool.query(`set lock_timeout = ${lockTimeoutMs}`)
     await migrate(db)
     return true
   } catch (error) {
