@@ -55,6 +55,8 @@ export function writerOf(
 /** Writers of rows that are shown alone, by resource; as many as there may be hosts, services and families, within bounds. */
 const keptWriters = new WeakMap<AnyResource, Map<string, (row: BaseRow) => string>>()
 const maxKept = 1000
+/** Callers choose the host, in up to 16 KB, and a writer holds it several times. No name of one is longer than this. */
+const maxBaseLength = 300
 
 /**
  * As `writerOf`, for a row that is shown alone. `account_sid`: of the row. Below a service or an account the rows have few collections:
@@ -73,7 +75,7 @@ export function writerOfOne(
     const urls = urlsFor(base, ancestors, family)
     return writerOf(resource, collectionUrl(resource, ancestors, urls), urls, commonSids(resource, account_sid, ancestors))
   }
-  if (typeof resource.under !== 'string') return make()
+  if (typeof resource.under !== 'string' || base.length > maxBaseLength) return make()
   const key = `${family} ${ancestors.service?.sid ?? account_sid} ${base}`
   const writers = keptWriters.get(resource) ?? new Map<string, (row: BaseRow) => string>()
   const known = writers.get(key)

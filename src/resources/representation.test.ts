@@ -4,6 +4,7 @@ import type { Ancestors, AnyResource, BaseRow } from '../model/declare.ts'
 import { collectionUrl, represent, urlsFor, writerOf, writerOfOne } from '../model/represent.ts'
 import type { Urls } from '../model/representation.ts'
 import { ancestorsOf, commonSids, currentRow, familyOf } from '../model/scope.ts'
+import { conversations } from './conversations/conversation.ts'
 import { resources } from './index.ts'
 
 const sidOf = (prefix: string) => fc.stringMatching(/^[0-9a-f]{32}$/).map((digits) => prefix + digits)
@@ -163,6 +164,15 @@ describe('the JSON text of a row', () => {
         expect(writerOfOne(resource, host, account_sid, ancestors, family)(row as BaseRow)).toBe(write(row as BaseRow))
       }
     }
+  })
+
+  test('a writer is kept, but not for a host that is longer than any name', () => {
+    const ancestors = { service: { sid: `IS${'1'.repeat(32)}` }, parents: [] }
+    const writerFor = (host: string) => writerOfOne(conversations, host, `AC${'1'.repeat(32)}`, ancestors, 'default')
+    const longest = `https://${'x'.repeat(253)}:65535`
+    expect(writerFor(longest)).toBe(writerFor(longest))
+    const longer = `https://${'x'.repeat(400)}`
+    expect(writerFor(longer)).not.toBe(writerFor(longer))
   })
 
   test.each(declared.filter(({ elapse }) => elapse))(
