@@ -91,6 +91,25 @@ test('somebody signs in, filters a list, opens a conversation, writes and closes
   await visitor.close()
 })
 
+test('a dialog opens again as soon as it has given the focus back', async ({ tenant, visitor }) => {
+  const { sid } = await tenant.sdk.conversations.v1.conversations.create()
+  await tenant.sdk.conversations.v1.conversations(sid).messages.create({ body: 'Deleted after all' })
+  const page = await visitor.open(`${await listOf(tenant)}/${sid}`)
+  const message = page.getByRole('article', { name: 'Message 0 by' })
+  const dialog = page.getByRole('dialog')
+  await message.getByRole('button', { name: 'Delete' }).focus()
+  // Sooner than any key can be pressed.
+  await page.evaluate(`document.activeElement.addEventListener('focus', ({ target }) => queueMicrotask(() => target.click()), {
+    once: true,
+  })`)
+  await page.keyboard.press('Enter')
+  await dialog.waitFor()
+  await page.keyboard.press('Escape')
+  await tabTo(page, dialog.getByRole('button', { name: 'Delete' }))
+  await page.keyboard.press('Enter')
+  await message.waitFor({ state: 'detached' })
+})
+
 test('a failed delivery is found and sent again without a mouse', async ({ tenant, visitor, catcher }) => {
   const v1 = tenant.sdk.conversations.v1
   await v1.configuration.webhooks().update({ postWebhookUrl: catcher.url(), filters: ['onConversationAdded'] })

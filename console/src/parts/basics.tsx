@@ -83,7 +83,18 @@ export function Dialog({
     return () => shown?.close()
   }, [])
   return (
-    <dialog ref={dialog} aria-labelledby={id} onClose={() => dialog.current?.open || onClose()}>
+    <dialog
+      ref={dialog}
+      aria-labelledby={id}
+      // Closed here, at once: `close` comes some time after the browser has closed it, and would undo what has opened it again
+      // meanwhile, such as Enter after Escape.
+      onCancel={(event) => {
+        // That of a field for files bubbles.
+        if (event.target !== dialog.current) return
+        event.preventDefault()
+        onClose()
+      }}
+    >
       <header>
         <h2 id={id}>{title}</h2>
         <button type="button" className="quiet" aria-label="Close" onClick={onClose}>
