@@ -21,12 +21,12 @@ const engines_differ = [
   'test/client/model.test.ts',
 ]
 
-/** Starts processes or databases of its own, or goes through thousands of steps. */
+/** Starts processes or databases of its own, waits for time to pass, or goes through thousands of steps. */
 const slow = [
   'test/channel/crash.test.ts',
   'test/browser/*.test.ts',
   'test/cli/*.test.ts',
-  'test/client/faults.test.ts',
+  'test/client/{faults,sdk-lists,silence}.test.ts',
   'test/console/*.test.ts',
   'test/deploy/*.test.ts',
   'test/package/*.test.ts',
@@ -34,7 +34,7 @@ const slow = [
   'test/admin/{delivery-filters,delivery-responses,key-rotation,openid,retention,search,search-twin,targets,test-mode}.test.ts',
   'test/fuzz/{fuzz,hosted}.test.ts',
   'test/http/{request-limits,waiting-writes}.test.ts',
-  'test/storage/{durability,sending,sqlite/{damage,nearly-full}}.test.ts',
+  'test/storage/{away,durability,sending,sqlite/{damage,nearly-full}}.test.ts',
   'test/testing/processes.test.ts',
   'test/sdk/chat-model.test.ts',
   'test/mail/{checks,hostile,imap}.test.ts',

@@ -98,14 +98,6 @@ describe('a connection', () => {
     await raw.closed
   })
 
-  test('that is silent is sent pings, and closed when it acknowledges none', async () => {
-    const server = await serverWith({ pingAfterMs: 100, deadAfterMs: 2500 })
-    const raw = await RawClient.admitted(server, 'ann')
-    await raw.next(({ method }) => method === 'ping')
-    await raw.next(({ method }) => method === 'ping')
-    await raw.closed
-  })
-
   test('beyond those that one user may have is refused for a while', async () => {
     const server = await serverWith({ maxPerUser: 2 })
     const [first] = [await RawClient.admitted(server, 'ann'), await RawClient.admitted(server, 'ann')]

@@ -1,0 +1,83 @@
+import pg from 'pg'
+import { expect, onTestFinished, test, vi } from 'vitest'
+import { StorageError } from '../../src/storage/failures.ts'
+import { everything } from '../support/batch-commands.ts'
+import { kindOf, names, open, row } from '../support/batch-database.ts'
+import { newDatabase } from '../support/databases.ts'
+import { postgresOnly } from '../support/only.ts'
+import { startPostgres } from '../support/postgres.ts'
+import { startProxy } from '../support/tcp-proxy.ts'
+
+postgresOnly('a database that is away', () => {
+  test('is `unavailable` to reads and writes, and the cause is in the log', async () => {
+    await using postgres = await startPostgres()
+    const { database, failures } = await open({ database: { engine: 'postgres', url: await postgres.createDatabase() } })
+    await database.write('put', row('a'))
+    await postgres.stop('fast')
+    const kinds = await Promise.all([
+      kindOf(database.read.all(everything, {})),
+      kindOf(database.write('put', row('b'))),
+      kindOf(database.write('trip', row('c'))),
+    ])
+    expect(kinds.slice(0, 2)).toEqual(['unavailable', 'unavailable'])
+    expect(failures.filter((error) => error instanceof StorageError).map(({ kind }) => kind)).toContain('unavailable')
+    await postgres.restart()
+    expect(await names(database)).toEqual(['a'])
+  })
+
+  test('when the answer to a commit is lost, a write with a defect fails and those beside it are done, each once', async () => {
+    const place = await newDatabase()
+    onTestFinished(() => place.dispose())
+    await using proxy = await startProxy(place.env.PARLEY_DATABASE_URL)
+    const { database, failures } = await open({ database: { engine: 'postgres', url: proxy.url } })
+    const cut = proxy.cutAt('commit', 'after')
+    const kinds = Promise.all([
+      kindOf(database.write('put', row('a'))),
+      kindOf(database.write('trip', row('b'))),
+      kindOf(database.write('putOnce', row('c'))),
+    ])
+    await cut
+    expect(await kinds).toEqual(['done', 'serverError', 'done'])
+    expect(await names(database)).toEqual(['a', 'c'])
+    expect(failures.filter((error) => error instanceof StorageError).map(({ kind }) => kind)).toEqual(['serverError'])
+  })
+
+  test('after one of its processes has crashed: a write is done if it is stored, though its number was given to another one', async () => {
+    // What is written before the commit is lost.
+    await using postgres = await startPostgres({ settings: { synchronous_commit: 'on', wal_writer_delay: '10s' } })
+    const url = await postgres.createDatabase()
+    await using proxy = await startProxy(url)
+    const { database } = await open({ database: { engine: 'postgres', url: proxy.url } })
+    await database.write('put', row('a'))
+    const frozen = proxy.freezeAt('commit')
+    const kind = kindOf(database.write('put', row('b')))
+    await frozen
+    const witness = new pg.Client({ connectionString: url })
+    const crashed = new Promise((resolve) => witness.once('error', resolve))
+    await witness.connect()
+    const open_ones = "select pid, backend_xid::text as xid from pg_stat_activity where state = 'idle in transaction'"
+    const [victim] = (await witness.query<{ pid: number; xid: string }>(open_ones)).rows
+    if (!victim) throw new Error('no transaction is open')
+    process.kill(victim.pid, 'SIGKILL')
+    await crashed
+    proxy.cut()
+    await vi.waitUntil(async () => Number(await nextNumber(url)) >= Number(victim.xid), { timeout: 60_000 })
+    proxy.heal()
+    const isDone = (await kind) === 'done'
+    expect(await names(database)).toEqual(isDone ? ['a', 'b'] : ['a'])
+  })
+})
+
+/** Commits a transaction and returns its number; undefined while the database is away. */
+async function nextNumber(connectionString: string): Promise<string | undefined> {
+  const client = new pg.Client({ connectionString })
+  client.on('error', () => {})
+  try {
+    await client.connect()
+    return (await client.query<{ xid: string }>('select pg_current_xact_id()::text as xid')).rows[0]?.xid
+  } catch {
+    return undefined
+  } finally {
+    await client.end()
+  }
+}
