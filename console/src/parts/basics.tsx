@@ -94,6 +94,8 @@ export function Dialog({
         event.preventDefault()
         onClose()
       }}
+      // Where the browser has closed it without asking, as it may when nothing in it was touched.
+      onClose={() => dialog.current?.open || onClose()}
     >
       <header>
         <h2 id={id}>{title}</h2>
