@@ -23,14 +23,16 @@ export type NewDelivery = Pick<
   | 'participant_sid'
 >
 
-const lastOf = shape<{ service_sid: string; subject_sid: string }>()((db, a) =>
-  db
-    .selectFrom('deliveries')
-    .select('id')
-    .where('service_sid', '=', a.service_sid)
-    .where('subject_sid', '=', a.subject_sid)
-    .orderBy('id', 'desc')
-    .limit(1),
+const lastOf = shape<{ service_sid: string; subject_sid: string }>()(
+  (db, a) =>
+    db
+      .selectFrom('deliveries')
+      .select('id')
+      .where('service_sid', '=', a.service_sid)
+      .where('subject_sid', '=', a.subject_sid)
+      .orderBy('id', 'desc')
+      .limit(1),
+  { verb: 'select', table: 'deliveries', columns: null, greatest: { column: 'id', of: ['service_sid', 'subject_sid'] } },
 )
 
 /**

@@ -35,8 +35,16 @@ export function boundValue(placeholder: Placeholder, args: object): unknown {
 export interface PlainRead {
   readonly verb: 'select'
   readonly table: string
-  /** It selects whole rows by these columns, each by the argument of its name. Null: by other conditions. */
+  /** It selects whole rows by these columns, each by the argument of its name. Null: by other conditions, or something else. */
   readonly columns: readonly string[] | null
+  /** What it selects where that is the greatest value of a column. */
+  readonly greatest?: Greatest
+}
+
+/** The greatest value of a text column among the rows with the same values in columns `of`, each given by the argument of its name. */
+export interface Greatest {
+  readonly column: string
+  readonly of: readonly string[]
 }
 
 /** What a plain insert or update does, for an engine that merges many of the same kind into one statement. */

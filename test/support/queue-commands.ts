@@ -1,6 +1,11 @@
 import { deliveryCommands } from '../../src/delivery/record.ts'
 import { enqueueDeliveries, enqueueDelivery, type NewDelivery } from '../../src/events/queue.ts'
 import type { Tx } from '../../src/storage/database.ts'
+import { insert, rowsBy, updateRow } from '../../src/storage/rows.ts'
+import type { ServiceRow } from '../../src/storage/schema.ts'
+
+const serviceBySid = rowsBy('services', ['sid'])
+const count = updateRow('services', ['sid', 'revision'], ['revision'])
 
 /** The commands of a database that holds nothing but deliveries. */
 export const commands = {
@@ -10,6 +15,19 @@ export const commands = {
     const ids: string[] = []
     for (const delivery of deliveries) ids.push((await enqueueDelivery(tx, delivery, { now })).id)
     return ids
+  },
+
+  async make(tx: Tx, row: ServiceRow): Promise<void> {
+    await insert(tx, 'services', row)
+  },
+
+  /** As messages of one conversation are written: a row is locked and counted up, and the delivery says to what. */
+  async enqueueInTurn(tx: Tx, { sid, delivery, now }: { sid: string; delivery: NewDelivery; now: number }): Promise<void> {
+    const row = await tx.hold(serviceBySid, { sid }, 'change')
+    if (!row) throw new Error(`no service ${sid}`)
+    const revision = row.revision + 1
+    await tx.must(count, { sid, revision, was_revision: row.revision })
+    await enqueueDelivery(tx, { ...delivery, form: JSON.stringify({ revision }) }, { now })
   },
 
   /** As the deadlines of many rows do: the notice has no row. */

@@ -5,6 +5,7 @@ import { ConflictError, changedNothing } from '../errors.ts'
 import type { Job } from '../jobs.ts'
 import type { AnyShape, Shape } from '../shapes.ts'
 import { isGoingDown, isLost } from './failures.ts'
+import { GreatestValues } from './greatest-values.ts'
 import type { PendingQuery } from './grouping.ts'
 import { CommitUnknownError, type Outcome, type TransactionId } from './outcome.ts'
 import { sendAll } from './queries.ts'
@@ -100,6 +101,7 @@ export class Transaction {
   readonly #unsent = new Map<string, PendingQuery[]>()
   /** What plain queries have found, by table: until the transaction writes to it. */
   readonly #read = new Map<string, Map<string, Found>>()
+  readonly #greatest = new GreatestValues()
   /** What is to be read in the next round, by the query and its arguments. */
   readonly #asked = new Map<string, Promise<readonly unknown[]>>()
   #all: readonly Running[] = []
@@ -259,7 +261,13 @@ export class Transaction {
     /** What another command has read already: it could have been read by this one at the same time, if it holds no lock from later. */
     const readOnce = async <R>(shape: Shape<never, R>, args: object): Promise<R[]> => {
       if (shape.plain?.verb !== 'select') return rows<R>(shape, args, '')
-      const { table } = shape.plain
+      const { table, greatest } = shape.plain
+      const ask = () => rowsTogether<R>(shape, args, '', [...(this.#unsent.get(table) ?? [])])
+      if (greatest) {
+        const question = { table, greatest, args, after: one.locked, round: this.#rounds + 1 }
+        // What is kept under the id of this query has the type of its rows.
+        return [...(await this.#greatest.read(shape.id, question, ask))] as R[]
+      }
       const ofTable = this.#read.get(table) ?? new Map<string, Found>()
       this.#read.set(table, ofTable)
       const key = keyOf(shape, args)
@@ -267,7 +275,7 @@ export class Transaction {
       // The key holds the id of this query, so the rows have its type.
       if (known && known.round > one.locked) return [...known.rows] as R[]
       const round = this.#rounds + 1
-      const found = await rowsTogether<R>(shape, args, '', [...(this.#unsent.get(table) ?? [])])
+      const found = await ask()
       // What is written meanwhile makes the map another one.
       ofTable.set(key, { rows: found, round })
       return [...found]
@@ -387,8 +395,12 @@ export class Transaction {
       return
     }
     this.#read.delete(plain.table)
-    if (plain.verb === 'insert') return
     const values: Values = { ...args }
+    if (plain.verb === 'insert') {
+      this.#greatest.learn(plain.table, values)
+      return
+    }
+    this.#greatest.forget(plain.table)
     const known = this.#known.get(String(values.sid))
     if (!plain.key.some(({ column }) => column === 'sid')) this.#known.clear()
     else if (known?.table === plain.table) {
@@ -401,6 +413,7 @@ export class Transaction {
     this.#forgotten++
     this.#known.clear()
     this.#read.clear()
+    this.#greatest.clear()
   }
 
   #enqueue(query: PendingQuery): void {
