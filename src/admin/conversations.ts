@@ -8,7 +8,8 @@ import { canonicalAddress } from '../resources/conversations/address-formats.ts'
 import { isSid, prefixOf } from '../sids.ts'
 import type { Reader } from '../storage/database.ts'
 import { conversationBySid, serviceBySid } from '../storage/lookups.ts'
-import type { ConversationRow, ConversationState } from '../storage/schema.ts'
+import { divided, mergedPage } from '../storage/merged.ts'
+import { type ConversationRow, type ConversationState, conversationStates } from '../storage/schema.ts'
 import { findDocuments, newest, type SearchRequest } from '../storage/search.ts'
 import { type Builder, type Shape, shape } from '../storage/shapes.ts'
 import { parseQuery } from '../words.ts'
@@ -22,8 +23,6 @@ const maxWindows = 10
 
 /** Messages with the words that are read at a time. */
 const textWindow = 200
-
-const states: readonly ConversationState[] = ['initializing', 'active', 'inactive', 'closed']
 
 const shown = [
   'sid',
@@ -73,7 +72,7 @@ const conversation = object('ConversationSummary', {
   service_sid: sid('service', 'SID of its service'),
   friendly_name: text,
   unique_name: text,
-  state: { type: 'string', enum: states },
+  state: { type: 'string', enum: conversationStates },
   date_inactive: { ...date, description: 'When the timer makes it inactive; null while none is running' },
   date_closed: { ...date, description: 'When the timer closes it; null while none is running' },
   messages: { type: 'integer', description: 'How many messages it has' },
@@ -93,7 +92,7 @@ const listConversations: OperationSchema = {
     type: 'object',
     properties: {
       service_sid: { ...shortText, description: 'The service' },
-      state: { type: 'string', enum: states },
+      state: { type: 'string', enum: conversationStates },
       name: { ...shortText, minLength: 1, description: 'Part of its friendly or unique name, in whatever case' },
       identity: { ...shortText, minLength: 1, description: 'The identity of a participant' },
       address: { ...shortText, minLength: 1, description: 'The address of a participant' },
@@ -140,19 +139,18 @@ const reopen: OperationSchema = {
   response: { 200: response('The conversation', conversation), ...bodyErrors(404, 409) },
 }
 
-/**
- * By the indexes of activity. The key and the SID are the place of the previous row. With a lower bound as well, SQLite would take the
- * index without the state: the list ends in `readPage`.
- */
+/** By activity. The key and the SID are the place of the previous row. */
 function byActivity(db: Builder, a: Args) {
   return db
     .selectFrom('conversations')
     .select(shown)
     .where('service_sid', '=', a.service_sid)
     .where(({ eb, refTuple, tuple }) => eb(refTuple('date_activity', 'sid'), '<', tuple(a.key, a.sid)))
-    .orderBy('date_activity', 'desc')
-    .orderBy('sid', 'desc')
-    .limit(a.limit)
+}
+
+/** With a lower bound as well, SQLite would take another index: the list ends in `readPage`. */
+function pageByActivity(db: Builder, a: Args, lists: Parameters<typeof mergedPage<Row>>[1]) {
+  return mergedPage(db, lists, (list) => list.orderBy('date_activity', 'desc').orderBy('sid', 'desc').limit(a.limit))
 }
 
 function ofParticipant(column: 'identity' | 'address'): Shape<Args, Row> {
@@ -172,8 +170,10 @@ function ofParticipant(column: 'identity' | 'address'): Shape<Args, Row> {
 }
 
 const queries = {
-  any: shape<Args>()((db, a) => byActivity(db, a)),
-  state: shape<Args>()((db, a) => byActivity(db, a).where('state', '=', a.state)),
+  any: shape<Args>()((db, a) =>
+    pageByActivity(db, a, divided(db, byActivity(db, a), { column: 'state', values: conversationStates })),
+  ),
+  state: shape<Args>()((db, a) => pageByActivity(db, a, [byActivity(db, a).where('state', '=', a.state)])),
   identity: ofParticipant('identity'),
   address: ofParticipant('address'),
 } as const

@@ -203,6 +203,8 @@ export interface Order<Row> {
   readonly by: keyof Row & string
   readonly direction: 'asc' | 'desc'
   readonly where: readonly Condition<Row>[]
+  /** A column that the only index of this order may lead with, and all of its values. */
+  readonly division?: { readonly column: keyof Row & string; readonly values: readonly string[] } | undefined
 }
 
 /** The resource in requests and responses. */

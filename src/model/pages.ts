@@ -101,6 +101,7 @@ export async function storedRows(
     where: where.map((condition) =>
       condition.operator === 'in' ? { ...condition, places: condition.values.length } : condition,
     ),
+    division: order.division,
     by: order.by,
     goneWith: resource.goneWith?.column ?? null,
     direction,

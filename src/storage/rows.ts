@@ -1,5 +1,6 @@
 import { type Kysely, type SelectQueryBuilder, sql } from 'kysely'
 import type { Tx } from './database.ts'
+import { type Division, divided, mergedPage } from './merged.ts'
 import type { Tables } from './schema.ts'
 import { type Plain, type Shape, shape } from './shapes.ts'
 
@@ -183,6 +184,8 @@ export interface PageQuery {
     | { readonly column: string; readonly operator: '=' | '>=' | '<=' }
     | { readonly column: string; readonly operator: 'in'; readonly places: number }
   )[]
+  /** A column that the only index of this order may lead with. */
+  readonly division?: Division | undefined
   /** Rows are left out when the removal of the row that this column refers to is recorded. */
   readonly goneWith?: string | null
   /** Keyset columns: the order, then the sid. */
@@ -200,20 +203,17 @@ export const maxAlternatives = 8
 
 /** One page in keyset order; also takes `limit`. */
 export function pageOf<R>(query: PageQuery): Shape<Args, R> {
-  const { table, columns, where, goneWith, by, direction, after } = query
+  const { table, columns, where, division, goneWith, by, direction, after } = query
   const conditions = where.map((w) => w.column + w.operator + (w.operator === 'in' ? w.places : ''))
-  const key = `page ${table} ${columns ?? '*'} ${conditions} ${by} ${direction} ${after} ${goneWith}`
+  const key = `page ${table} ${columns ?? '*'} ${conditions} ${division && [division.column, ...division.values]} ${by} ${direction} ${after} ${goneWith}`
   return once(key, (db, a) => {
-    const page = (select: AnySelect) =>
+    const lists = alternatives(query).map((chosen) => selectPage(db, a, query, chosen))
+    return mergedPage(db, division ? lists.flatMap((list) => divided(db, list, division)) : lists, (select) =>
       select
         .orderBy(by, direction)
         .orderBy('sid', direction)
-        .limit(a.limit as number)
-    const [first, ...others] = alternatives(query).map((chosen) => page(selectPage(db, a, query, chosen)))
-    if (!first) throw new Error('a condition with no value')
-    if (others.length === 0) return first
-    const part = (select: AnySelect, i: number) => db.selectFrom(select.as(`part${i}`)).selectAll()
-    return page(others.reduce((all, other, i) => all.unionAll(part(other, i + 1)), part(first, 0)))
+        .limit(a.limit as number),
+    )
   })
 }
 

@@ -79,7 +79,10 @@ export interface ServiceRow {
   revision: number
 }
 
-export type ConversationState = 'initializing' | 'active' | 'inactive' | 'closed'
+/** All there are: a list of all conversations is merged from those of each. */
+export const conversationStates = ['active', 'inactive', 'closed', 'initializing'] as const
+
+export type ConversationState = (typeof conversationStates)[number]
 
 export interface ConversationRow {
   service_sid: string

@@ -17,7 +17,7 @@ import { date, dateBound, duration, given, jsonText, oneOf, sid, text } from '..
 import { column, computed, links, presentDates, representation, selfUrl } from '../../model/representation.ts'
 import { isSid, randomTag } from '../../sids.ts'
 import { participantsOfConversation } from '../../storage/lookups.ts'
-import type { ConversationRow } from '../../storage/schema.ts'
+import { type ConversationRow, conversationStates } from '../../storage/schema.ts'
 import { shape } from '../../storage/shapes.ts'
 import { buryMemberships } from '../client-endings.ts'
 import { announce } from '../client-events.ts'
@@ -50,8 +50,6 @@ const returnParticipants = shape<Pick<ConversationRow, 'service_sid' | 'sid'>>()
     .where('service_sid', '=', a.service_sid)
     .where('conversation_sid', '=', a.sid),
 )
-
-const allStates = ['active', 'inactive', 'closed', 'initializing'] as const
 
 /** https://www.twilio.com/docs/conversations/api/conversation-resource */
 export const conversations = resource<ConversationRow, 'timers' | 'bindings'>()({
@@ -188,17 +186,18 @@ export const conversations = resource<ConversationRow, 'timers' | 'bindings'>()(
     params: {
       StartDate: dateBound('StartDate', false),
       EndDate: dateBound('EndDate', true),
-      State: oneOf(allStates, { invalid: 'invalidState' }),
+      State: oneOf(conversationStates, { invalid: 'invalidState' }),
     },
     order: (p) => ({
       by: isDated(p) ? 'date_created' : 'date_activity',
       direction: 'desc',
       where: [
         // The index by date leads with the state.
-        ...(isDated(p) ? whenAny('state', p.State ? [p.State] : allStates) : when('state', '=', p.State)),
+        ...(isDated(p) ? whenAny('state', p.State ? [p.State] : conversationStates) : when('state', '=', p.State)),
         ...when('date_created', '>=', p.StartDate),
         ...when('date_created', '<=', p.EndDate),
       ],
+      ...(!isDated(p) && p.State === undefined && { division: { column: 'state', values: conversationStates } }),
     }),
   },
 

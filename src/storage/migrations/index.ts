@@ -36,6 +36,7 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0026-search-by-words': step(() => import('./0026-search-by-words.ts')),
   '0027-delivery-responses-additive': step(() => import('./0027-delivery-responses-additive.ts')),
   '0028-search-by-segment-additive': step(() => import('./0028-search-by-segment-additive.ts')),
+  '0029-lists-by-state-additive': step(() => import('./0029-lists-by-state-additive.ts')),
 }
 
 function step(load: () => Promise<Migration>): Migration {
