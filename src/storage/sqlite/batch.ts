@@ -4,7 +4,7 @@ import { type Commands, type Notice, onlySlot, type Tx } from '../database.ts'
 import { changedNothing } from '../errors.ts'
 import { type Failure, failureOf } from '../failures.ts'
 import type { Job } from '../jobs.ts'
-import { type Connection, Statements } from './connection.ts'
+import { type Connection, keepUndoInMemory, Statements } from './connection.ts'
 import { isUnavailable } from './failures.ts'
 import { KeptRows } from './kept-rows.ts'
 
@@ -39,6 +39,7 @@ export class BatchRunner {
   readonly #sql
 
   constructor(db: Connection, commands: Commands, searchable = true) {
+    keepUndoInMemory(db)
     this.#searchable = searchable
     this.#db = db
     this.#statements = new Statements(db)
