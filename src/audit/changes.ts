@@ -51,7 +51,10 @@ export function observed(tx: Tx, table: string | null): { readonly tx: Tx; reado
       return 1
     })
   }
-  return { tx: { ...tx, run, must }, changes }
+  const mustAll: Tx['mustAll'] = async (query, all) => {
+    for (const args of all) await must(query, args)
+  }
+  return { tx: { ...tx, run, must, mustAll }, changes }
 }
 
 async function rowBefore(tx: Tx, plain: PlainWrite & { readonly verb: 'update' }, args: Values): Promise<Values | null> {

@@ -1,7 +1,7 @@
 import { parseStored } from '../json.ts'
 import { orderedSid } from '../sids.ts'
 import type { Notice, Tx } from '../storage/database.ts'
-import { insert, insertRow } from '../storage/rows.ts'
+import { insert, insertAll } from '../storage/rows.ts'
 import type { DeliveryRow } from '../storage/schema.ts'
 import { elementsOf } from '../storage/sets.ts'
 import { shape } from '../storage/shapes.ts'
@@ -73,16 +73,15 @@ export async function enqueueDeliveries(
   const found = await tx.all(lastOfEach, { service_sid, subjects: JSON.stringify(subjects) })
   const last = new Map(found.map(({ subject_sid, id }) => [subject_sid, id]))
   const woken = new Map<string, Notice>()
-  let query: ReturnType<typeof insertRow> | undefined
-  for (const delivery of deliveries) {
-    const row = rowAfter(tx, delivery, last.get(delivery.subject_sid), { now })
-    const { id, subject_sid, target_sid, slot } = row
-    last.set(subject_sid, id)
-    // All have the same columns: their names are put together once.
-    query ??= insertRow('deliveries', Object.keys(row))
-    await tx.must(query, { ...row })
-    woken.set(`${slot} ${target_sid}`, { topic: 'deliveries', target_sid, slot })
-  }
+  const rows = deliveries.map((delivery) => {
+    const { subject_sid, target_sid } = delivery
+    const row = rowAfter(tx, delivery, last.get(subject_sid), { now })
+    last.set(subject_sid, row.id)
+    const part = `${row.slot} ${target_sid}`
+    if (!woken.has(part)) woken.set(part, { topic: 'deliveries', target_sid, slot: row.slot })
+    return row
+  })
+  await insertAll(tx, 'deliveries', rows)
   for (const notice of woken.values()) tx.notify(notice)
 }
 

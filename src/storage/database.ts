@@ -27,6 +27,8 @@ export interface Tx extends Reader {
    * the end of the transaction at the latest, so that the command need not wait for it.
    */
   must<A extends object>(query: Shape<A, unknown>, args: A): Promise<void>
+  /** As `must`, for each of these arguments in their order. */
+  mustAll<A extends object>(query: Shape<A, unknown>, all: readonly A[]): Promise<void>
   /** As `all`, for work that must be done once: locks the rows, and leaves out those that another transaction has locked. */
   claim<A extends object, R>(query: Shape<A, R>, args: A): Promise<R[]>
   /** The number of parts the deliveries are divided into, see `Slots`. */

@@ -95,6 +95,14 @@ export async function insert<T extends Table>(tx: Pick<Tx, 'must'>, table: T, ro
   await tx.must(insertRow(table, Object.keys(row)), { ...row })
 }
 
+/** As `insert`, for rows with the same columns, in their order. */
+export async function insertAll<T extends Table>(tx: Pick<Tx, 'mustAll'>, table: T, rows: readonly Tables[T][]): Promise<void> {
+  const [first] = rows
+  if (!first) return
+  const all = rows.map((row): Args => ({ ...row }))
+  await tx.mustAll(insertRow(table, Object.keys(first)), all)
+}
+
 /** Arguments of an update: values of the key and of what changes; `was_<column>` for a key column that itself changes. */
 type UpdateArgs<T extends Table, K extends Column<T>, C extends Column<T>> = Pick<Tables[T], K | C> & {
   readonly [Name in K & C as `was_${Name}`]: Tables[T][Name]

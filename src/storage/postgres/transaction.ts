@@ -290,6 +290,26 @@ export class Transaction {
       one: async <A extends object, R>(query: Shape<A, R>, args: A) => (await readOnce<R>(query, args))[0],
       all: (query, args) => readOnce(query, args),
     }
+    const must: Tx['must'] = async (query, args) => {
+      refuseEnded(one)
+      one.written = true
+      this.#learn(query, args)
+      const write: PendingQuery = {
+        kind: 'run',
+        shape: query,
+        args,
+        lock: '',
+        must: true,
+        after: one.after,
+        done: (_rows, changed) => {
+          if (changed === 0) this.#fail(changedNothing(query))
+        },
+        fail: (error) => this.#fail(error),
+      }
+      one.after = [write]
+      if (query.plain) getOrAdd(this.#unsent, query.plain.table, () => []).push(write)
+      this.#enqueue(write)
+    }
     return {
       ...reader,
       slots: this.#slots,
@@ -325,25 +345,10 @@ export class Transaction {
           return row
         }
       },
-      must: async (query, args) => {
-        refuseEnded(one)
-        one.written = true
-        this.#learn(query, args)
-        const write: PendingQuery = {
-          kind: 'run',
-          shape: query,
-          args,
-          lock: '',
-          must: true,
-          after: one.after,
-          done: (_rows, changed) => {
-            if (changed === 0) this.#fail(changedNothing(query))
-          },
-          fail: (error) => this.#fail(error),
-        }
-        one.after = [write]
-        if (query.plain) getOrAdd(this.#unsent, query.plain.table, () => []).push(write)
-        this.#enqueue(write)
+      must,
+      // They are of one round, and merged.
+      mustAll: async (query, all) => {
+        for (const args of all) await must(query, args)
       },
       run: async (query, args) => {
         refuseEnded(one)

@@ -7,6 +7,7 @@ import type { Job } from '../jobs.ts'
 import { type Connection, keepUndoInMemory, Statements } from './connection.ts'
 import { isUnavailable } from './failures.ts'
 import { KeptRows } from './kept-rows.ts'
+import { ManyInserts } from './many-inserts.ts'
 
 /** What became of a job, as plain data: it crosses to the main thread. */
 export type Outcome =
@@ -34,6 +35,7 @@ export class BatchRunner {
   readonly #db: Connection
   readonly #statements: Statements
   readonly #kept: KeptRows
+  readonly #inserts: ManyInserts
   readonly #commands: Commands
   readonly #searchable: boolean
   readonly #sql
@@ -44,6 +46,7 @@ export class BatchRunner {
     this.#db = db
     this.#statements = new Statements(db)
     this.#kept = new KeptRows(db, this.#statements)
+    this.#inserts = new ManyInserts(db)
     this.#commands = commands
     this.#sql = {
       begin: db.prepare('BEGIN IMMEDIATE'),
@@ -144,6 +147,13 @@ export class BatchRunner {
       run,
       must: async (query, args) => {
         if ((await run(query, args)) === 0) throw changedNothing(query)
+      },
+      mustAll: async (query, all) => {
+        refuseEnded()
+        written = true
+        this.#kept.beforeWrite(query)
+        if (query.plain?.verb === 'insert' && this.#inserts.run(query.plain, all)) return
+        for (const args of all) await tx.must(query, args)
       },
       notify: (notice) => {
         notices.push(notice)
