@@ -1,5 +1,5 @@
 import { parseStored } from '../json.ts'
-import { orderedSid } from '../sids.ts'
+import { lowestSid, orderedSid } from '../sids.ts'
 import type { Notice, Tx } from '../storage/database.ts'
 import { insert, insertAll } from '../storage/rows.ts'
 import type { DeliveryRow } from '../storage/schema.ts'
@@ -61,6 +61,10 @@ const lastOfEach = shape<{ service_sid: string; subjects: string }>()((db, a) =>
     .groupBy('subject_sid'),
 )
 
+const newestOf = shape<{ service_sid: string }>()((db, a) =>
+  db.selectFrom('deliveries').select('id').where('service_sid', '=', a.service_sid).orderBy('id', 'desc').limit(1),
+)
+
 /** Adds many deliveries of one service in this order, each as `enqueueDelivery` adds one. */
 export async function enqueueDeliveries(
   tx: Tx,
@@ -69,9 +73,7 @@ export async function enqueueDeliveries(
   { now }: { readonly now: number },
 ): Promise<void> {
   if (deliveries.length === 0) return
-  const subjects = [...new Set(deliveries.map(({ subject_sid }) => subject_sid))]
-  const found = await tx.all(lastOfEach, { service_sid, subjects: JSON.stringify(subjects) })
-  const last = new Map(found.map(({ subject_sid, id }) => [subject_sid, id]))
+  const last = await lastIds(tx, service_sid, deliveries, now)
   const woken = new Map<string, Notice>()
   const rows = deliveries.map((delivery) => {
     const { subject_sid, target_sid } = delivery
@@ -83,6 +85,23 @@ export async function enqueueDeliveries(
   })
   await insertAll(tx, 'deliveries', rows)
   for (const notice of woken.values()) tx.notify(notice)
+}
+
+/**
+ * Returns the last id of each subject, of those at least that have one above what is made `now`. Nearly always the newest of the service is from
+ * before, and none of them has to be looked for: 1.5 µs each.
+ */
+async function lastIds(
+  tx: Tx,
+  service_sid: string,
+  deliveries: readonly NewDelivery[],
+  now: number,
+): Promise<Map<string, string>> {
+  const newest = await tx.one(newestOf, { service_sid })
+  if (!newest || newest.id < lowestSid('delivery', now)) return new Map()
+  const subjects = [...new Set(deliveries.map(({ subject_sid }) => subject_sid))]
+  const found = await tx.all(lastOfEach, { service_sid, subjects: JSON.stringify(subjects) })
+  return new Map(found.map(({ subject_sid, id }) => [subject_sid, id]))
 }
 
 /** Returns the row of a new delivery, with an id above that of the last one of its subject. */
