@@ -152,6 +152,16 @@ describe('parseInstant', () => {
 })
 
 describe('seconds and milliseconds', () => {
+  test('are what a Date says, of every instant', () => {
+    fc.assert(
+      fc.property(fc.integer({ min: firstMs - dayMs, max: lastMs + dayMs }), (ms) => {
+        expect(milliseconds(ms)).toBe(new Date(ms).toISOString())
+        if (ms >= firstMs && ms <= lastMs) expect(seconds(ms)).toBe(`${new Date(ms).toISOString().slice(0, -5)}Z`)
+      }),
+    )
+    expect(() => milliseconds(Number.NaN)).toThrow(RangeError)
+  })
+
   test('show UTC, in whole seconds rounded down, or with three decimals', () => {
     const ms = Date.UTC(2026, 2, 4, 5, 6, 7, 999)
     expect([seconds(ms), milliseconds(ms)]).toEqual(['2026-03-04T05:06:07Z', '2026-03-04T05:06:07.999Z'])

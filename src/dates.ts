@@ -36,6 +36,7 @@ const quotedDays = new Array<string>(keptDays).fill('')
 const pairs = Array.from({ length: 60 }, (_, n) => String(n).padStart(2, '0'))
 const ends = pairs.map((second) => `${second}Z`)
 const quotedEnds = pairs.map((second) => `${second}Z"`)
+const thousandths = Array.from({ length: 1000 }, (_, n) => `.${String(n).padStart(3, '0')}Z`)
 const minutes = pairs.slice(0, 24).flatMap((hour) => pairs.map((minute) => `${hour}:${minute}:`))
 
 /**
@@ -74,9 +75,14 @@ export function secondsOrNull(instantMs: number | null): string | null {
   return instantMs === null ? null : seconds(instantMs)
 }
 
-/** Formats a date of a webhook form, in milliseconds. */
+/** Formats a date of a webhook form, in milliseconds: as `toISOString`, by the same tables. */
 export function milliseconds(instantMs: number): string {
-  return new Date(instantMs).toISOString()
+  const ms = Math.trunc(instantMs)
+  const day = Math.floor(ms / dayMs)
+  const ofDay = ms - day * dayMs
+  const second = Math.floor(ofDay / 1000)
+  const minute = Math.floor(second / 60)
+  return `${dayTexts[placeOf(day)]}${minutes[minute]}${pairs[second - minute * 60]}${thousandths[ofDay - second * 1000]}`
 }
 
 /** Throws RangeError. */

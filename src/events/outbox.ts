@@ -57,7 +57,7 @@ function deliveriesOf(scope: EventScope, event: Event, source: string | null, ta
     event_type: event.type,
     method: target.method,
     url: target.url,
-    form: JSON.stringify({ ...form, ...target.own }),
+    form: JSON.stringify(target.own ? { ...form, ...target.own } : form),
     idempotency_token: randomUUID(),
     message_sid: null,
     participant_sid: null,
@@ -72,9 +72,10 @@ export function requestForm(
   source: string | null,
 ): Record<string, string> {
   const form: Record<string, string> = { EventType: type, AccountSid: scope.account.sid }
-  const ClientIdentity = source === null ? null : scope.client_identity
-  const all = { ChatServiceSid: scope.service?.sid, Source: source, ClientIdentity, ...payload }
-  for (const [name, value] of Object.entries(all)) {
+  if (scope.service) form.ChatServiceSid = scope.service.sid
+  if (source !== null) form.Source = source
+  if (source !== null && scope.client_identity !== undefined) form.ClientIdentity = scope.client_identity
+  for (const [name, value] of Object.entries(payload)) {
     if (value !== null && value !== undefined) form[name] = String(value)
   }
   return form
