@@ -1,4 +1,5 @@
-import { PostgresAdapter, type RawBuilder, sql } from 'kysely'
+import { PostgresAdapter, type RawBuilder, type SqlBool, sql } from 'kysely'
+import type { Table } from './rows.ts'
 import type { Builder } from './shapes.ts'
 
 /** Returns the subquery for the elements of an argument that is a JSON array of texts, to compare a column with: `where(column, 'in', …)`. */
@@ -6,6 +7,19 @@ export function elementsOf(db: Builder, texts: string): RawBuilder<string> {
   return isPostgres(db)
     ? sql<string>`(select value from json_array_elements_text(${texts}::json))`
     : sql<string>`(select value from json_each(${texts}))`
+}
+
+/**
+ * Returns the number that SQLite keeps a row of this table under, for a column of that name: by it, a row is found without an index. Null on
+ * PostgreSQL.
+ */
+export function placeIn(db: Builder, table: Table): RawBuilder<number | null> {
+  return isPostgres(db) ? sql<null>`null::bigint` : sql<number>`${sql.ref(`${table}.rowid`)}`
+}
+
+/** Selects the rows of a table whose `placeIn` is among the elements of an argument that is a JSON array of them; on PostgreSQL, whose SIDs are. */
+export function isAmong(db: Builder, table: Table, names: string): RawBuilder<SqlBool> {
+  return sql<SqlBool>`${sql.ref(`${table}.${isPostgres(db) ? 'sid' : 'rowid'}`)} in ${elementsOf(db, names)}`
 }
 
 /**

@@ -2,7 +2,7 @@ import { type SqlBool, sql } from 'kysely'
 import type { ElapseMany } from '../../model/declare.ts'
 import { ConflictError } from '../../storage/errors.ts'
 import type { ConversationRow } from '../../storage/schema.ts'
-import { elementsOf } from '../../storage/sets.ts'
+import { checkedOnly, elementsOf, isAmong, placeIn } from '../../storage/sets.ts'
 import { shape } from '../../storage/shapes.ts'
 import { conversationDocument } from '../sync-objects.ts'
 import { elapse } from './lifecycle.ts'
@@ -18,7 +18,7 @@ import { scopedTargets } from './webhooks/targets.ts'
  */
 
 /** What is needed of a conversation with a deadline. */
-type DueConversation = Pick<ConversationRow, (typeof columns)[number]>
+type DueConversation = Pick<ConversationRow, (typeof columns)[number]> & { readonly place: number | null }
 
 const columns = [
   'service_sid',
@@ -36,7 +36,12 @@ const columns = [
 ] as const satisfies readonly (keyof ConversationRow)[]
 
 const due = shape<{ now: number; limit: number }>()((db, a) =>
-  db.selectFrom('conversations').select(columns).where('next_due', '<=', a.now).orderBy('next_due').limit(a.limit),
+  db
+    .selectFrom('conversations')
+    .select([...columns, placeIn(db, 'conversations').as('place')])
+    .where('next_due', '<=', a.now)
+    .orderBy('next_due')
+    .limit(a.limit),
 )
 
 /** `sids`: a JSON array, here and below. */
@@ -45,7 +50,8 @@ interface Many {
   readonly sids: string
 }
 
-const elapseAll = shape<Many & { readonly now: number }>()((db, a) => {
+/** `names`: a JSON array of their places, or of their SIDs where they have none. */
+const elapseAll = shape<{ readonly service_sid: string; readonly names: string; readonly now: number }>()((db, a) => {
   const closes = sql<SqlBool>`coalesce(date_closed <= ${a.now}, false)`
   const inactiveAt = sql<number>`coalesce(date_inactive, next_due)`
   return db
@@ -59,8 +65,8 @@ const elapseAll = shape<Many & { readonly now: number }>()((db, a) => {
       next_due: sql<number | null>`case when ${closes} then null else date_closed end`,
       revision: eb('revision', '+', 1),
     }))
-    .where('service_sid', '=', a.service_sid)
-    .where('sid', 'in', elementsOf(db, a.sids))
+    .where(checkedOnly(db, 'service_sid'), '=', a.service_sid)
+    .where(isAmong(db, 'conversations', a.names))
 })
 
 /** As `releaseParticipants`. */
@@ -91,7 +97,8 @@ export const elapseMany: ElapseMany<DueConversation> = {
   isListened: ({ webhook_count }) => webhook_count > 0,
   listeners: scopedTargets,
   async write(tx, service_sid, rows, now) {
-    const changed = await tx.run(elapseAll, { service_sid, sids: sidsOf(rows), now })
+    const names = JSON.stringify(rows.map(({ place, sid }) => place ?? sid))
+    const changed = await tx.run(elapseAll, { service_sid, names, now })
     if (changed !== rows.length) throw new ConflictError(`${rows.length - changed} conversations: changed meanwhile`)
     const closed = rows.filter(({ date_closed }) => date_closed !== null && date_closed <= now)
     if (closed.length > 0) await tx.run(releaseAll, { service_sid, sids: sidsOf(closed) })
