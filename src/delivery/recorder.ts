@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Clock } from '../clock.ts'
 import type { DeliveryRow } from '../storage/schema.ts'
 import type { DeliveryResult } from './record.ts'
@@ -16,7 +17,11 @@ export interface RecorderOptions<Report> {
   readonly isStopped: () => boolean
 }
 
-/** Records the results of attempts in batches: each has those that arrived while the previous one was written. */
+/**
+ * Records the results of attempts in batches: each has those that arrived while the previous one was written, and those of one turn of the event
+ * loop. Without the latter the first response of a turn was a commit of its own: with 64 connections that create, 46 of 100 commits had
+ * nothing but results, and 13 now.
+ */
 export class Recorder<Report> {
   readonly #options: RecorderOptions<Report>
   #results: { result: DeliveryResult<Report>; recorded: () => void }[] = []
@@ -47,6 +52,7 @@ export class Recorder<Report> {
   async #write(): Promise<void> {
     const { record, failed, clock, sleepers, isStopped } = this.#options
     while (this.#results.length > 0) {
+      await nextTurn()
       const results = this.#results
       this.#results = []
       try {
