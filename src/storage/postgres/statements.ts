@@ -163,3 +163,8 @@ function updateText({ table, key, changed }: Extract<PlainWrite, { verb: 'update
   const where = key.map(({ column }, i) => `t."${column}" = k.a${changed.length + i + 1}`)
   return `update "${table}" as t set ${set} from ${rows} where ${where.join(' and ')}`
 }
+
+/** Returns what is the same for queries of one shape that ask for the same. */
+export function keyOf(shape: AnyShape, args: object, lock: Lock = ''): string {
+  return `${shape.id}${lock} ${JSON.stringify(single(shape, args).values)}`
+}

@@ -5,12 +5,12 @@ import { ConflictError, changedNothing } from '../errors.ts'
 import type { Job } from '../jobs.ts'
 import type { AnyShape, Shape } from '../shapes.ts'
 import { isGoingDown, isLost } from './failures.ts'
-import { GreatestValues } from './greatest-values.ts'
 import type { PendingQuery } from './grouping.ts'
+import { KnownRows } from './known-rows.ts'
 import { CommitUnknownError, type Outcome, type TransactionId } from './outcome.ts'
 import { sendAll } from './queries.ts'
 import { grant, handOver, type RowLock } from './row-locks.ts'
-import { type ColumnTypes, type Lock, single } from './statements.ts'
+import { type ColumnTypes, keyOf, type Lock } from './statements.ts'
 
 /**
  * Differs before and after a crash. When a single process of the database has crashed, it recovers without a start of the first one:
@@ -52,21 +52,6 @@ interface Running {
   ended: boolean
 }
 
-/** A row, the table it is in, and the round in which it was locked. */
-interface KnownRow {
-  readonly table: string
-  readonly locked: number
-  row: object
-}
-
-/** What a query has found, and in which round. */
-interface Found {
-  readonly rows: readonly unknown[]
-  readonly round: number
-}
-
-type Values = Readonly<Record<string, unknown>>
-
 /** What was left of a row by the last command that has held it for a change. */
 interface Left {
   /** The round in which its last writes are sent: what is read in that round may be older than they are, if it does not come after them. */
@@ -93,15 +78,9 @@ export class Transaction {
   readonly #left = new Map<string, Left>()
   /** Writes to be sent of those that have kept a row from changing: whoever changes it next comes after them. */
   readonly #leftByKeepers = new Map<string, Set<PendingQuery>>()
-  /** Rows that are locked against all other transactions, as the writes of this one leave them, by SID. */
-  readonly #known = new Map<string, KnownRow>()
-  /** How often they have been forgotten: a row that was read before is not known after. */
-  #forgotten = 0
+  readonly #known = new KnownRows()
   /** Writes to be sent, by their table. */
   readonly #unsent = new Map<string, PendingQuery[]>()
-  /** What plain queries have found, by table: until the transaction writes to it. */
-  readonly #read = new Map<string, Map<string, Found>>()
-  readonly #greatest = new GreatestValues()
   /** What is to be read in the next round, by the query and its arguments. */
   readonly #asked = new Map<string, Promise<readonly unknown[]>>()
   #all: readonly Running[] = []
@@ -260,25 +239,12 @@ export class Transaction {
     }
     /** What another command has read already: it could have been read by this one at the same time, if it holds no lock from later. */
     const readOnce = async <R>(shape: Shape<never, R>, args: object): Promise<R[]> => {
-      if (shape.plain?.verb !== 'select') return rows<R>(shape, args, '')
-      const { table, greatest } = shape.plain
-      const ask = () => rowsTogether<R>(shape, args, '', [...(this.#unsent.get(table) ?? [])])
-      if (greatest) {
-        const question = { table, greatest, args, after: one.locked, round: this.#rounds + 1 }
-        // What is kept under the id of this query has the type of its rows.
-        return [...(await this.#greatest.read(shape.id, question, ask))] as R[]
-      }
-      const ofTable = this.#read.get(table) ?? new Map<string, Found>()
-      this.#read.set(table, ofTable)
-      const key = keyOf(shape, args)
-      const known = ofTable.get(key)
-      // The key holds the id of this query, so the rows have its type.
-      if (known && known.round > one.locked) return [...known.rows] as R[]
-      const round = this.#rounds + 1
-      const found = await ask()
-      // What is written meanwhile makes the map another one.
-      ofTable.set(key, { rows: found, round })
-      return [...found]
+      const { plain } = shape
+      if (plain?.verb !== 'select') return rows<R>(shape, args, '')
+      const ask = () => rowsTogether<R>(shape, args, '', [...(this.#unsent.get(plain.table) ?? [])])
+      const question = { shape, plain, args, after: one.locked, round: this.#rounds + 1 }
+      // What is kept under the id of this query has the type of its rows.
+      return [...(await this.#known.read(question, ask))] as R[]
     }
     /** Rows that the database locks: what others have read before is not known to be as it is now. */
     const locked = async <R>(found: Promise<R[]>) => {
@@ -293,7 +259,7 @@ export class Transaction {
     const must: Tx['must'] = async (query, args) => {
       refuseEnded(one)
       one.written = true
-      this.#learn(query, args)
+      this.#known.learn(query, args)
       const write: PendingQuery = {
         kind: 'run',
         shape: query,
@@ -324,8 +290,8 @@ export class Transaction {
           const next = this.#rounds + 1
           const left = name === undefined ? undefined : this.#left.get(name)
           if (left?.round === next) one.after = together(one.after, left.writes)
-          const forgotten = this.#forgotten
-          const known = this.#knownRow(name, query, args)
+          const { forgotten } = this.#known
+          const known = this.#known.row(name, query, args)
           // The known row was selected by a query of the same table, and so has its columns.
           const row = known ? (known.row as R) : (await locked(rowsTogether<R>(query, args, locks[how])))[0]
           if (!row) return undefined
@@ -338,10 +304,8 @@ export class Transaction {
           if (wait || (!known && released && released !== left && released.round >= next)) continue
           if (how === 'change') one.after = together(one.after, [...(this.#leftByKeepers.get(name) ?? [])])
           if (known) one.locked = Math.max(one.locked, known.locked)
-          const { plain } = query
-          if (how === 'change' && plain?.verb === 'select' && plain.columns && forgotten === this.#forgotten) {
-            this.#known.set(name, { table: plain.table, row, locked: known?.locked ?? one.locked })
-          }
+          if (how === 'change' && forgotten === this.#known.forgotten)
+            this.#known.keep(name, query, row, known?.locked ?? one.locked)
           return row
         }
       },
@@ -354,9 +318,9 @@ export class Transaction {
         refuseEnded(one)
         one.writing++
         // What is read while it is on its way may be of before or after it.
-        this.#forget()
+        this.#known.forget()
         const { changed } = await send('run', query, args, '')
-        this.#forget()
+        this.#known.forget()
         one.writing--
         one.written ||= changed > 0
         if (changed === 0 && query.plain?.verb === 'insert') throw changedNothing(query)
@@ -383,42 +347,6 @@ export class Transaction {
     } else this.#left.set(sid, { round: this.#rounds + (one.after.length > 0 ? 1 : 0), writes: one.after })
     handOver(held)
     if (held.by.size === 0) this.#held.delete(sid)
-  }
-
-  /** Returns the row of this name, if it is known and the query would find it. */
-  #knownRow(name: string | undefined, { plain }: AnyShape, args: object): KnownRow | undefined {
-    const known = name === undefined ? undefined : this.#known.get(name)
-    if (!known || plain?.verb !== 'select' || !plain.columns || plain.table !== known.table) return undefined
-    const [found, sought]: Values[] = [{ ...known.row }, { ...args }]
-    return plain.columns.every((column) => found?.[column] === sought?.[column]) ? known : undefined
-  }
-
-  /** Takes a write over into the known rows. What cannot be told in advance is forgotten. */
-  #learn({ plain }: AnyShape, args: object): void {
-    if (!plain || plain.verb === 'select') {
-      this.#forget()
-      return
-    }
-    this.#read.delete(plain.table)
-    const values: Values = { ...args }
-    if (plain.verb === 'insert') {
-      this.#greatest.learn(plain.table, values)
-      return
-    }
-    this.#greatest.forget(plain.table)
-    const known = this.#known.get(String(values.sid))
-    if (!plain.key.some(({ column }) => column === 'sid')) this.#known.clear()
-    else if (known?.table === plain.table) {
-      const changed = plain.changed.map((column) => [column, values[column] ?? null])
-      known.row = { ...known.row, ...Object.fromEntries(changed) }
-    }
-  }
-
-  #forget(): void {
-    this.#forgotten++
-    this.#known.clear()
-    this.#read.clear()
-    this.#greatest.clear()
   }
 
   #enqueue(query: PendingQuery): void {
@@ -506,11 +434,6 @@ function nameOf(row: unknown, query: AnyShape, args: object): string {
     if ('id' in row && typeof row.id === 'string') return row.id
   }
   return keyOf(query, args)
-}
-
-/** Returns what is the same for queries of one shape that ask for the same. */
-function keyOf(shape: AnyShape, args: object, lock: Lock = ''): string {
-  return `${shape.id}${lock} ${JSON.stringify(single(shape, args).values)}`
 }
 
 function commitUnknown(cause: unknown, id: TransactionId | undefined, ifCommitted: readonly Outcome[]): CommitUnknownError {
