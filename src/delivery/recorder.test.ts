@@ -78,3 +78,36 @@ test('results are recorded also when their recorder is stopped meanwhile, and gi
   await made.recording
   expect([recorded, errors]).toEqual([[], [new Error('away')]])
 })
+
+test('a result that arrives while the recorder ends is not left behind', async () => {
+  // Between the resolution of the last batch and that of whoever waits for it are a few microtasks.
+  for (const microtasks of Array(8).keys()) {
+    const { add, batches, writes, recorder: made } = recorder()
+    add('a')
+    await turn()
+    writes[0]?.resolve()
+    for (let i = 0; i < microtasks; i++) await null
+    add('b')
+    expect(made.recording).toBeDefined()
+    await turn()
+    await turn()
+    expect(batches).toEqual([['a'], ['b']])
+    writes[1]?.resolve()
+    await made.recording
+    expect(made.recording).toBeUndefined()
+  }
+})
+
+test('of a stopped recorder a batch that fails does not take those with it that arrived meanwhile', async () => {
+  const { add, batches, writes, recorded, recorder: made } = recorder({ stopped: true })
+  add('a')
+  await turn()
+  add('b')
+  writes[0]?.reject(new Error('away'))
+  await turn()
+  await turn()
+  expect(batches).toEqual([['a'], ['b']])
+  writes[1]?.resolve()
+  await made.recording
+  expect(recorded).toEqual(['b'])
+})

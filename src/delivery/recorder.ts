@@ -44,9 +44,7 @@ export class Recorder<Report> {
       ...(report !== undefined && { report }),
     }
     this.#results.push({ result, recorded })
-    this.#recording ??= this.#write().finally(() => {
-      this.#recording = undefined
-    })
+    this.#recording ??= this.#write()
   }
 
   async #write(): Promise<void> {
@@ -60,10 +58,13 @@ export class Recorder<Report> {
         for (const { recorded } of results) recorded()
       } catch (error) {
         failed(error)
-        if (isStopped()) return
+        // Those that have arrived meanwhile are tried once, too.
+        if (isStopped()) continue
         this.#results = [...results, ...this.#results]
         await sleepers.until(clock.now() + retryMs, isStopped)
       }
     }
+    // Here, not once this has resolved: a result that arrives in between would wait for the next one.
+    this.#recording = undefined
   }
 }
