@@ -1,4 +1,5 @@
-import { type Kysely, PostgresAdapter, type SelectQueryBuilder } from 'kysely'
+import type { Kysely, SelectQueryBuilder } from 'kysely'
+import { isPostgres } from './sets.ts'
 
 // biome-ignore lint/suspicious/noExplicitAny: what the lists select from is up to them
 type Select<R> = SelectQueryBuilder<any, any, R>
@@ -40,8 +41,4 @@ export function mergedPage<R>(db: Untyped, lists: readonly Select<R>[], page: (s
           .$castTo<R>()
       : list
   return page(others.reduce((all, other, i) => all.unionAll(part(other, i + 1)), part(first, 0)))
-}
-
-function isPostgres(db: Untyped): boolean {
-  return db.getExecutor().adapter instanceof PostgresAdapter
 }

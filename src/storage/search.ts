@@ -1,7 +1,8 @@
-import { type Compilable, PostgresAdapter, type RawBuilder, sql } from 'kysely'
+import { type Compilable, type RawBuilder, sql } from 'kysely'
 import { type Query, type QueryWord, scopeWord } from '../words.ts'
 import type { Reader } from './database.ts'
 import type { SearchDocumentRow } from './schema.ts'
+import { isPostgres } from './sets.ts'
 import { type Builder, shape } from './shapes.ts'
 
 /** What documents are looked for, and where. */
@@ -39,10 +40,6 @@ const segments = 1024
 const segmentMark = '\ue002'
 /** Counted no further: a badge must not cost a scan. */
 export const maxCounted = 1000
-
-function isPostgres(db: Builder): boolean {
-  return db.getExecutor().adapter instanceof PostgresAdapter
-}
 
 /** Words of a scope are shortened: this is what they stand for. */
 function inScope(a: Args) {

@@ -1,5 +1,5 @@
 import { PostgresAdapter, type RawBuilder, type SqlBool, sql } from 'kysely'
-import type { Table } from './rows.ts'
+import type { Tables } from './schema.ts'
 import type { Builder } from './shapes.ts'
 
 /** Returns the subquery for the elements of an argument that is a JSON array of texts, to compare a column with: `where(column, 'in', …)`. */
@@ -13,12 +13,12 @@ export function elementsOf(db: Builder, texts: string): RawBuilder<string> {
  * Returns the number that SQLite keeps a row of this table under, for a column of that name: by it, a row is found without an index. Null on
  * PostgreSQL.
  */
-export function placeIn(db: Builder, table: Table): RawBuilder<number | null> {
+export function placeIn(db: Builder, table: keyof Tables & string): RawBuilder<number | null> {
   return isPostgres(db) ? sql<null>`null::bigint` : sql<number>`${sql.ref(`${table}.rowid`)}`
 }
 
 /** Selects the rows of a table whose `placeIn` is among the elements of an argument that is a JSON array of them; on PostgreSQL, whose SIDs are. */
-export function isAmong(db: Builder, table: Table, names: string): RawBuilder<SqlBool> {
+export function isAmong(db: Builder, table: keyof Tables & string, names: string): RawBuilder<SqlBool> {
   return sql<SqlBool>`${sql.ref(`${table}.${isPostgres(db) ? 'sid' : 'rowid'}`)} in ${elementsOf(db, names)}`
 }
 
@@ -30,6 +30,7 @@ export function checkedOnly(db: Builder, column: string): RawBuilder<string> {
   return isPostgres(db) ? sql<string>`${sql.ref(column)}` : sql<string>`+${sql.ref(column)}`
 }
 
-function isPostgres(db: Builder): boolean {
+/** Whether the queries of this builder are for PostgreSQL. */
+export function isPostgres(db: Pick<Builder, 'getExecutor'>): boolean {
   return db.getExecutor().adapter instanceof PostgresAdapter
 }
