@@ -34,20 +34,22 @@ type DeviceRow = BindingRow &
   Pick<ParticipantRow, 'notification_level'> & { participant_sid: string } & Pick<UserRow, 'is_online' | 'reachability_epoch'>
 
 /** The devices of a conversation's participants. A cross join: SQLite keeps its order. */
-const devicesIn = shape<{ service_sid: string; conversation_sid: string }>()((db, a) =>
-  db
-    .selectFrom('participants as p')
-    .crossJoin('bindings as device')
-    .crossJoin('users as owner')
-    .selectAll('device')
-    .select(['p.sid as participant_sid', 'p.notification_level', 'owner.is_online', 'owner.reachability_epoch'])
-    .where('p.service_sid', '=', a.service_sid)
-    .where('p.conversation_sid', '=', a.conversation_sid)
-    .whereRef('device.service_sid', '=', 'p.service_sid')
-    .whereRef('device.identity', '=', 'p.identity')
-    .whereRef('owner.service_sid', '=', 'p.service_sid')
-    // Not by the participant's user: SQLite would walk all memberships of the service.
-    .whereRef('owner.identity', '=', 'device.identity'),
+const devicesIn = shape<{ service_sid: string; conversation_sid: string }>()(
+  (db, a) =>
+    db
+      .selectFrom('participants as p')
+      .crossJoin('bindings as device')
+      .crossJoin('users as owner')
+      .selectAll('device')
+      .select(['p.sid as participant_sid', 'p.notification_level', 'owner.is_online', 'owner.reachability_epoch'])
+      .where('p.service_sid', '=', a.service_sid)
+      .where('p.conversation_sid', '=', a.conversation_sid)
+      .whereRef('device.service_sid', '=', 'p.service_sid')
+      .whereRef('device.identity', '=', 'p.identity')
+      .whereRef('owner.service_sid', '=', 'p.service_sid')
+      // Not by the participant's user: SQLite would walk all memberships of the service.
+      .whereRef('owner.identity', '=', 'device.identity'),
+  { verb: 'select', table: 'participants', joined: ['bindings', 'users'], columns: null },
 )
 const devicesOf = rowsBy('bindings', ['service_sid', 'identity'])
 

@@ -31,14 +31,21 @@ export function boundValue(placeholder: Placeholder, args: object): unknown {
   return 'argument' in placeholder ? (args as Readonly<Record<string, unknown>>)[placeholder.argument] : placeholder.constant
 }
 
-/** A query of one table. */
+/** A query that reads known tables. */
 export interface PlainRead {
   readonly verb: 'select'
   readonly table: string
+  /** The other tables that it joins. */
+  readonly joined?: readonly string[]
   /** It selects whole rows by these columns, each by the argument of its name. Null: by other conditions, or something else. */
   readonly columns: readonly string[] | null
   /** What it selects where that is the greatest value of a column. */
   readonly greatest?: Greatest
+}
+
+/** Returns all tables that a query reads. */
+export function tablesOf({ table, joined = [] }: PlainRead): readonly string[] {
+  return [table, ...joined]
 }
 
 /** The greatest value of a text column among the rows with the same values in columns `of`, each given by the argument of its name. */

@@ -19,7 +19,7 @@ const { ancestorsOf, familyOf, scopeColumns, scopeOf } = await import('../../src
 const { registry, resources } = await import('../../src/resources/index.ts')
 const { migrate } = await import('../../src/storage/migrations/index.ts')
 const { deleteNames, deleteSome, dueRows, firstDue, rowsByNames, someSids } = await import('../../src/storage/rows.ts')
-const { declaredShapes } = await import('../../src/storage/shapes.ts')
+const { declaredShapes, tablesOf } = await import('../../src/storage/shapes.ts')
 // Declares every other query that there is.
 await import('../../src/main.ts')
 await import('../../src/commands.ts')
@@ -313,6 +313,16 @@ describe(`plans on ${engine}`, () => {
     }
     // As one text: the whole of each is worth reading.
     expect(unbounded.join('\n')).toBe('')
+  })
+
+  test('a query whose result is kept until its tables are written to says which they are', () => {
+    const kept = queries.flatMap(({ shape }) => (shape.plain?.verb === 'select' ? [{ shape, plain: shape.plain }] : []))
+    expect(kept.some(({ plain }) => plain.joined)).toBe(true)
+    for (const { shape, plain } of kept) {
+      const { sql } = shape.compile(engine)
+      const read = [...sql.matchAll(/ (?:from|join) "(\w+)"/g)].map(([, table]) => table)
+      expect(read.sort(), sql).toEqual([...tablesOf(plain)].sort())
+    }
   })
 })
 

@@ -1,8 +1,9 @@
 import { deliveryCommands } from '../../src/delivery/record.ts'
 import { enqueueDeliveries, enqueueDelivery, type NewDelivery } from '../../src/events/queue.ts'
+import { pushNewMessage } from '../../src/push/enqueue.ts'
 import type { Tx } from '../../src/storage/database.ts'
 import { insert, rowsBy, updateRow } from '../../src/storage/rows.ts'
-import type { ServiceRow } from '../../src/storage/schema.ts'
+import type { MessageRow, ServiceRow } from '../../src/storage/schema.ts'
 
 const serviceBySid = rowsBy('services', ['sid'])
 const count = updateRow('services', ['sid', 'revision'], ['revision'])
@@ -28,6 +29,14 @@ export const commands = {
     const revision = row.revision + 1
     await tx.must(count, { sid, revision, was_revision: row.revision })
     await enqueueDelivery(tx, { ...delivery, form: JSON.stringify({ revision }) }, { now })
+  },
+
+  /** As messages of one conversation are pushed, after its row is locked. */
+  async pushInTurn(tx: Tx, { message, now }: { message: MessageRow; now: number }): Promise<void> {
+    const service = await tx.hold(serviceBySid, { sid: message.service_sid }, 'change')
+    if (!service) throw new Error(`no service ${message.service_sid}`)
+    await tx.must(count, { sid: service.sid, revision: service.revision + 1, was_revision: service.revision })
+    await pushNewMessage(tx, message, { sid: message.conversation_sid, friendly_name: null, unique_name: null }, { service, now })
   },
 
   /** As the deadlines of many rows do: the notice has no row. */

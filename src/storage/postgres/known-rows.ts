@@ -1,4 +1,4 @@
-import type { AnyShape, PlainRead } from '../shapes.ts'
+import { type AnyShape, type PlainRead, tablesOf } from '../shapes.ts'
 import { GreatestValues } from './greatest-values.ts'
 import { keyOf } from './statements.ts'
 
@@ -35,7 +35,7 @@ interface Question {
 export class KnownRows {
   /** By name. */
   readonly #rows = new Map<string, KnownRow>()
-  /** By table, then by the query and its arguments. */
+  /** By each table that is read, then by the query and its arguments. */
   readonly #found = new Map<string, Map<string, Found>>()
   readonly #greatest = new GreatestValues()
   #forgotten = 0
@@ -60,18 +60,23 @@ export class KnownRows {
 
   /** Returns what a plain query finds: as it is known, or else what `ask` returns. */
   async read(question: Question, ask: () => Promise<readonly unknown[]>): Promise<readonly unknown[]> {
-    const { shape, args, after, round } = question
-    const { table, greatest } = question.plain
+    const { shape, plain, args, after, round } = question
+    const { table, greatest } = plain
     if (greatest) return this.#greatest.read(shape.id, { table, greatest, args, after, round }, ask)
-    const ofTable = this.#found.get(table) ?? new Map<string, Found>()
-    this.#found.set(table, ofTable)
+    const ofTables = tablesOf(plain).map((table) => this.#ofTable(table))
     const key = keyOf(shape, args)
-    const known = ofTable.get(key)
-    if (known && known.round > after) return known.rows
-    const rows = await ask()
-    // What is written meanwhile makes the map another one.
-    ofTable.set(key, { rows, round })
-    return rows
+    const known = ofTables[0]?.get(key)
+    if (known && known.round > after && ofTables.every((found) => found.get(key) === known)) return known.rows
+    const found: Found = { rows: await ask(), round }
+    // What is written meanwhile makes the map of its table another one.
+    for (const ofTable of ofTables) ofTable.set(key, found)
+    return found.rows
+  }
+
+  #ofTable(table: string): Map<string, Found> {
+    const found = this.#found.get(table) ?? new Map<string, Found>()
+    this.#found.set(table, found)
+    return found
   }
 
   /** Takes a write into account. What cannot be told in advance is forgotten. */

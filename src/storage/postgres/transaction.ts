@@ -3,7 +3,7 @@ import { ApiError, errorOf } from '../../errors.ts'
 import type { Commands, Hold, Notice, Reader, Tx } from '../database.ts'
 import { ConflictError, changedNothing } from '../errors.ts'
 import type { Job } from '../jobs.ts'
-import type { AnyShape, Shape } from '../shapes.ts'
+import { type AnyShape, type Shape, tablesOf } from '../shapes.ts'
 import { isGoingDown, isLost } from './failures.ts'
 import type { PendingQuery } from './grouping.ts'
 import { KnownRows } from './known-rows.ts'
@@ -241,7 +241,10 @@ export class Transaction {
     const readOnce = async <R>(shape: Shape<never, R>, args: object): Promise<R[]> => {
       const { plain } = shape
       if (plain?.verb !== 'select') return rows<R>(shape, args, '')
-      const ask = () => rowsTogether<R>(shape, args, '', [...(this.#unsent.get(plain.table) ?? [])])
+      const ask = () => {
+        const unsent = tablesOf(plain).flatMap((table) => this.#unsent.get(table) ?? [])
+        return rowsTogether<R>(shape, args, '', unsent)
+      }
       const question = { shape, plain, args, after: one.locked, round: this.#rounds + 1 }
       // What is kept under the id of this query has the type of its rows.
       return [...(await this.#known.read(question, ask))] as R[]
