@@ -25,6 +25,27 @@ postgresOnly('a database that is away', () => {
     expect(await names(database)).toEqual(['a'])
   })
 
+  test('and back again fails no read and no write, though all connections that wait for use are broken', async () => {
+    const place = await newDatabase()
+    onTestFinished(() => place.dispose())
+    await using proxy = await startProxy(place.env.PARLEY_DATABASE_URL)
+    // A connection for each of many reads.
+    const { database, failures } = await open({ database: { engine: 'postgres', url: proxy.url } }, { coalesce: false })
+    const acts = [
+      ['done', async () => kindOf(names(database))],
+      ['done', async () => kindOf(database.write('put', row('a')))],
+      // As each of many.
+      [[['a'], ['a'], ['a']], () => Promise.all([names(database), names(database), names(database)])],
+    ] as const
+    for (const [expected, act] of acts) {
+      await Promise.all(Array.from({ length: 20 }, () => names(database)))
+      expect((await database.usage()).pool?.idle).toBe(10)
+      proxy.forget()
+      expect(await act()).toEqual(expected)
+    }
+    expect(failures.filter((error) => error instanceof StorageError)).toEqual([])
+  })
+
   test('when the answer to a commit is lost, a write with a defect fails and those beside it are done, each once', async () => {
     const place = await newDatabase()
     onTestFinished(() => place.dispose())

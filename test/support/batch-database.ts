@@ -1,16 +1,17 @@
 import { onTestFinished } from 'vitest'
 import type { Config } from '../../src/config.ts'
 import { ApiError } from '../../src/errors.ts'
-import type { Database } from '../../src/storage/database.ts'
+import type { Database, OpenOptions } from '../../src/storage/database.ts'
 import { openDatabase } from '../../src/storage/open.ts'
 import { everything, type TestCommands } from './batch-commands.ts'
 
 const commands = new URL('./batch-commands.ts', import.meta.url)
 
 /** A database with the commands of `batch-commands.ts`, closed when the test is over, and what has failed in it. */
-export async function open(place: Pick<Config, 'database'>) {
+export async function open(place: Pick<Config, 'database'>, options: Pick<OpenOptions, 'coalesce'> = {}) {
   const failures: Error[] = []
-  const database = await openDatabase<TestCommands>(place.database, { commands, failed: (error) => void failures.push(error) })
+  const failed = (error: Error) => void failures.push(error)
+  const database = await openDatabase<TestCommands>(place.database, { ...options, commands, failed })
   onTestFinished(() => database.close())
   return { database, failures }
 }

@@ -8,6 +8,8 @@ export interface TcpProxy extends AsyncDisposable {
   cut(): void
   /** Resolves when the next connection is refused. */
   refused(): Promise<void>
+  /** Forgets the connections that there are, as a load balancer does: each is destroyed when the near side next sends on it. */
+  forget(): void
   /** Swallows what either side sends, and lets nobody know: a network that loses everything. */
   freeze(): void
   /** New connections work again. One that has lost something stays mute: nobody repeats it. */
@@ -32,6 +34,8 @@ interface Link {
   readonly far: Socket | null
   /** It has lost something. */
   mute: boolean
+  /** Nobody knows where to send what comes on it. */
+  forgotten: boolean
   /** The answer to what was last sent is lost. */
   doomed: boolean
   /** Bytes that the far side has sent. */
@@ -74,6 +78,7 @@ export async function startProxy(database: string): Promise<TcpProxy> {
       if (state !== 'frozen') end(link)
     })
     from.on('data', (chunk: Buffer) => {
+      if (link.forgotten && from === link.near) return end(link)
       if (state === 'frozen') link.mute = true
       if (link.mute || !to) return
       if (from === link.near && springs(chunk, link)) return
@@ -114,7 +119,7 @@ export async function startProxy(database: string): Promise<TcpProxy> {
       return
     }
     const far = state === 'open' ? connect(Number(far_side.port), far_side.hostname) : null
-    const link: Link = { near, far, mute: far === null, doomed: false, sent: 0 }
+    const link: Link = { near, far, mute: far === null, forgotten: false, doomed: false, sent: 0 }
     links.add(link)
     for (const socket of [near, far]) socket?.setNoDelay()
     pass(link, near, far)
@@ -128,6 +133,9 @@ export async function startProxy(database: string): Promise<TcpProxy> {
     cut() {
       state = 'cut'
       for (const link of [...links]) end(link)
+    },
+    forget() {
+      for (const link of links) link.forgotten = true
     },
     refused: () => new Promise<void>((hear) => void refusals.push(hear)),
     freeze() {

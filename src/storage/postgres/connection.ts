@@ -31,16 +31,29 @@ export function connectionSettings(url: string): pg.ClientConfig {
   }
 }
 
-/** Makes a pool. It drops a broken connection, and opens another at the next use. */
+/** Makes a pool. It drops a broken connection and those that wait for use, and opens others when they are needed. */
 export function createPool(url: string, options: { max: number; failed: (error: Error) => void }): pg.Pool {
   const pool = new pg.Pool({ ...connectionSettings(url), max: options.max, idleTimeoutMillis: 30_000 })
   pool.on('error', options.failed)
-  // Errors of a connection in use reach its user by the query; without a listener they would end the process.
   pool.on('connect', (client) => {
-    client.on('error', () => {})
+    // Errors of a connection in use reach its user by the query. The pool drops one that is not in use only after this listener.
+    client.on('error', () => process.nextTick(dropIdle, pool))
     client.query(session).catch(options.failed)
   })
   return pool
+}
+
+/**
+ * Drops the connections that wait for use. Where one is broken, the others are likely to be, which a load balancer that has forgotten them tells only
+ * when something is sent: each would fail whoever takes it next.
+ */
+function dropIdle(pool: pg.Pool): void {
+  for (let left = pool.idleCount; left > 0; left--) {
+    pool.connect().then(
+      (client) => client.release(true),
+      () => {},
+    )
+  }
 }
 
 /** Takes a connection from the pool. An error without a code becomes a ConnectError: it is never a defect of the query. */

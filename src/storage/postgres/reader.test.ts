@@ -1,4 +1,4 @@
-import type { Pool } from 'pg'
+import { DatabaseError, type Pool } from 'pg'
 import { expect, onTestFinished, test, vi } from 'vitest'
 import { rowsBy } from '../rows.ts'
 import { PostgresReader } from './reader.ts'
@@ -8,6 +8,7 @@ const query = rowsBy('services', ['sid'])
 interface Sent {
   readonly values: readonly unknown[]
   answer(): void
+  fail(error: Error): void
 }
 
 /** A reader whose statements are answered when the test says so. Time passes when it says so, too. */
@@ -15,16 +16,18 @@ function scene() {
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] })
   onTestFinished(() => void vi.useRealTimers())
   const sent: Sent[] = []
+  const released: unknown[] = []
   const client = {
     connection: { stream: { cork: () => {}, uncork: () => {} } },
-    query: ({ values }: { values: readonly unknown[] }, done: (error: null, result: object) => void) =>
-      void sent.push({ values, answer: () => done(null, { rows: [], rowCount: 0 }) }),
-    release: () => {},
+    query: ({ values }: { values: readonly unknown[] }, done: (error: Error | null, result?: object) => void) =>
+      void sent.push({ values, answer: () => done(null, { rows: [], rowCount: 0 }), fail: done }),
+    release: (broken: unknown) => void released.push(broken),
   }
   const pool = { connect: async () => client } as unknown as Pool
   const reader = new PostgresReader(pool, { failed: () => {}, coalesce: true })
   return {
     sent,
+    released,
     read: (sid: string) => reader.one(query, { sid }),
     answer: (n: number) => {
       const statement = sent[n]
@@ -75,4 +78,17 @@ test('a slow query holds up others for no longer than two milliseconds, and no r
   answer(0)
   await slow
   expect(sent.map(({ values }) => values)).toEqual([['slow'], ['a'], ['b']])
+})
+
+test('a connection that the database is about to end is not used again', async () => {
+  const { sent, released, read, answer } = scene()
+  const repeated = read('a')
+  await turn()
+  sent[0]?.fail(Object.assign(new DatabaseError('terminating connection', 0, 'error'), { code: '57P01' }))
+  await turn()
+  answer(1)
+  await repeated
+  await turn()
+  expect(sent.map(({ values }) => values)).toEqual([['a'], ['a']])
+  expect(released).toEqual([true, false])
 })

@@ -39,6 +39,8 @@ export class PostgresReader implements Reader {
   #latest: number | undefined
   #waiting: NodeJS.Timeout | undefined
   #lost = false
+  /** How many reads have failed because their connection was lost. */
+  #losses = 0
   #scheduled = false
 
   /** `coalesce: false`: each read is a query of its own (kept for the benchmark). */
@@ -78,7 +80,7 @@ export class PostgresReader implements Reader {
         this.#lost = isLost(error)
         const sinceMs = performance.now() - since
         if (isContention(error) && sinceMs < contentionMs) continue
-        // Another connection may work: a restart of the database breaks those that were open.
+        // A new connection may work: a restart of the database breaks those that were open, and the pool drops them.
         const isElsewhere = isBroken(error) && sinceMs < retryWithinMs
         // An argument that the database refuses must not fail the reads that were merged with this one.
         alone = !isUnavailable(error)
@@ -99,7 +101,11 @@ export class PostgresReader implements Reader {
   #send<R>(shape: AnyShape, args: object, alone: boolean): Promise<readonly R[]> {
     return new Promise((resolve, fail) => {
       const done = (rows: readonly R[]) => resolve(rows)
-      this.#queue.push({ query: { kind: 'read', shape, args, lock: '', alone, done, fail }, since: performance.now() })
+      const failed = (error: Error) => {
+        if (isLost(error)) this.#losses++
+        fail(error)
+      }
+      this.#queue.push({ query: { kind: 'read', shape, args, lock: '', alone, done, fail: failed }, since: performance.now() })
       this.#schedule()
     })
   }
@@ -146,10 +152,12 @@ export class PostgresReader implements Reader {
     this.#latest = began
     try {
       const client = await connect(this.#pool)
+      const losses = this.#losses
       try {
         await sendAll(client, queries, new Map())
       } finally {
-        client.release()
+        // Who says that the connection is ended may do so only later: until then the pool would give it to whoever repeats a read.
+        client.release(losses !== this.#losses)
       }
     } catch (error) {
       for (const query of queries) query.fail(errorOf(error))
