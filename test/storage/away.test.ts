@@ -1,3 +1,5 @@
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import pg from 'pg'
 import { expect, onTestFinished, test, vi } from 'vitest'
 import { StorageError } from '../../src/storage/failures.ts'
@@ -44,6 +46,32 @@ postgresOnly('a database that is away', () => {
       expect(await act()).toEqual(expected)
     }
     expect(failures.filter((error) => error instanceof StorageError)).toEqual([])
+  })
+
+  test('that is only a copy now is `unavailable` to writes, and is still read', async () => {
+    await using postgres = await startPostgres()
+    const { database } = await open({ database: { engine: 'postgres', url: await postgres.createDatabase() } })
+    await database.write('put', row('a'))
+    writeFileSync(join(postgres.dir, 'standby.signal'), '')
+    await postgres.restart()
+    // At once, and after a read.
+    const kinds = await Promise.all([kindOf(database.write('put', row('b'))), kindOf(database.write('putOnce', row('c')))])
+    expect(kinds).toEqual(['unavailable', 'unavailable'])
+    expect(await kindOf(database.write('putOnce', row('d')))).toBe('unavailable')
+    expect(await names(database)).toEqual(['a'])
+    expect(database.failing()).toBe(true)
+  })
+
+  test('when a transaction was not begun, nothing of it is stored, and it is made again', async () => {
+    const place = await newDatabase()
+    onTestFinished(() => place.dispose())
+    await using proxy = await startProxy(place.env.PARLEY_DATABASE_URL)
+    const { database, failures } = await open({ database: { engine: 'postgres', url: proxy.url } })
+    // As a cancel at that instant makes it fail.
+    proxy.replace('begin', 'begim')
+    await database.write('put', row('a'))
+    expect(await names(database)).toEqual(['a'])
+    expect(failures).toEqual([])
   })
 
   test('when the answer to a commit is lost, a write with a defect fails and those beside it are done, each once', async () => {

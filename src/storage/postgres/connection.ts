@@ -11,10 +11,17 @@ types.setTypeParser(int8, Number)
 /**
  * Settings of each session, made by a statement because poolers refuse them as start-up parameters. Every wait is bounded: for
  * locks, for statements, for clients that are gone. Bitmap scans are off: every query reads an index in its order, and with
- * outdated statistics the planner would sort all rows that are due instead of reading the first ones.
+ * outdated statistics the planner would sort all rows that are due instead of reading the first ones. Whatever writes has to begin a transaction
+ * that says so (`begin`).
  */
 const session = `set lock_timeout = 1000; set statement_timeout = 4000; set idle_in_transaction_session_timeout = 5000;
-  set enable_bitmapscan = off`
+  set enable_bitmapscan = off; set default_transaction_read_only = on`
+
+/**
+ * Begins a transaction that writes. What is sent behind it in the same packet is executed even where it fails, which it does when somebody cancels
+ * it: each statement in a transaction of its own, in which nothing can be written.
+ */
+export const begin = 'begin read write'
 
 /** Settings of the driver. Every wait is bounded here too: for a connection and for an answer. */
 export function connectionSettings(url: string): pg.ClientConfig {
@@ -53,6 +60,23 @@ function dropIdle(pool: pg.Pool): void {
       (client) => client.release(true),
       () => {},
     )
+  }
+}
+
+/** Writes with a single statement, in a transaction of its own. */
+export async function writeOnce<R extends pg.QueryResultRow>(
+  pool: pg.Pool,
+  statement: pg.QueryConfig,
+): Promise<pg.QueryResult<R>> {
+  const client = await pool.connect()
+  try {
+    const [, result] = await Promise.all([client.query(begin), client.query<R>(statement), client.query('commit')])
+    client.release()
+    return result
+  } catch (error) {
+    // The state of the connection is unknown.
+    client.release(true)
+    throw error
   }
 }
 

@@ -34,11 +34,16 @@ const network = /^E(?!RR_)[A-Z_]+$/
 /** Connection exceptions, shutdown and crash, too many connections, a database that is only a copy now. */
 const gone = /^(08...|57P..|53300|25006)$/
 
+/** Whether a transaction cannot be begun because the database is only a copy now. Other settings of it are not refused in this way. */
+function isCopy(error: unknown): boolean {
+  return error instanceof DatabaseError && error.code === '0A000' && error.routine === 'call_bool_check_hook'
+}
+
 /** The connection is gone or the database is: nothing was wrong with what was asked. */
 export function isLost(error: unknown): boolean {
   const code = codeOf(error)
   if (code === undefined) return says(error, driverSays.lost)
-  return error instanceof OverdueError || network.test(code) || gone.test(code)
+  return error instanceof OverdueError || network.test(code) || gone.test(code) || isCopy(error)
 }
 
 /** The same, known at once: trying again on another connection does not make anybody wait longer. */

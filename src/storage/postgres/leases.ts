@@ -3,6 +3,7 @@ import type { Pool } from 'pg'
 import { errorOf } from '../../errors.ts'
 import { packageVersion } from '../../package.ts'
 import type { Nodes, Slots, SlotWorker } from '../database.ts'
+import { writeOnce } from './connection.ts'
 
 /** The number of parts, and so the most nodes that can share the deliveries. */
 export const slots = 16
@@ -37,6 +38,8 @@ const take = `update leases set owner = $1, until = ${now} + ${leaseMs}
   returning name`
 
 const release = "update leases set until = 0, owner = '' where owner = $1 and name = any($2)"
+
+const leave = "delete from leases where name = 'node:' || $1"
 
 const forget = `delete from leases where name like 'node:%' and until < ${now} - 60000`
 
@@ -119,7 +122,7 @@ export class Leases implements Slots, Nodes {
     await this.#beating
     await Promise.all([...this.#until.keys()].map((slot) => this.#leave(slot)))
     await this.#release().catch(this.#options.failed)
-    await this.#options.pool.query("delete from leases where name = 'node:' || $1", [this.id]).catch(this.#options.failed)
+    await writeOnce(this.#options.pool, { text: leave, values: [this.id] }).catch(this.#options.failed)
   }
 
   /** Beats never overlap. */
@@ -143,11 +146,11 @@ export class Leases implements Slots, Nodes {
   async #renew(): Promise<void> {
     const askedAt = performance.now()
     const { pool } = this.#options
-    if (!this.#made) await pool.query(make)
+    if (!this.#made) await writeOnce(pool, { text: make })
     this.#made = true
     await this.#release()
-    await pool.query({ name: 'beat', text: beat, values: [this.id, packageVersion()] })
-    const renewed = await pool.query<{ name: string }>({ name: 'renew', text: renew, values: [this.id] })
+    await writeOnce(pool, { name: 'beat', text: beat, values: [this.id, packageVersion()] })
+    const renewed = await writeOnce<{ name: string }>(pool, { name: 'renew', text: renew, values: [this.id] })
     const kept = new Set(renewed.rows.map(({ name }) => numberOf(name)))
     for (const slot of this.#until.keys()) if (!kept.has(slot)) void this.#leave(slot)
     for (const slot of kept) this.#hold(slot, askedAt)
@@ -158,13 +161,13 @@ export class Leases implements Slots, Nodes {
     // Not awaited: work in progress may take as long as an endpoint does.
     for (const slot of staying.slice(share)) void this.#leave(slot)
     if (this.#until.size < share) await this.#take(share - this.#until.size)
-    await pool.query({ name: 'forget', text: forget })
+    await writeOnce(pool, { name: 'forget', text: forget })
   }
 
   async #take(max: number): Promise<void> {
     const askedAt = performance.now()
     const values = [this.id, max, askedAt - this.#since >= graceMs]
-    const taken = await this.#options.pool.query<{ name: string }>({ name: 'take', text: take, values })
+    const taken = await writeOnce<{ name: string }>(this.#options.pool, { name: 'take', text: take, values })
     for (const { name } of taken.rows) this.#hold(numberOf(name), askedAt)
   }
 
@@ -174,7 +177,7 @@ export class Leases implements Slots, Nodes {
     const askedAt = performance.now()
     try {
       const values = [this.id, `slot:${slot}`, lengthMs]
-      const { rowCount } = await this.#options.pool.query({ name: 'lengthen', text: lengthen, values })
+      const { rowCount } = await writeOnce(this.#options.pool, { name: 'lengthen', text: lengthen, values })
       if (rowCount === 1 && this.#until.has(slot)) this.#hold(slot, askedAt, lengthMs)
     } catch (error) {
       this.#options.failed(errorOf(error))
@@ -193,7 +196,7 @@ export class Leases implements Slots, Nodes {
   async #release(): Promise<void> {
     const ended = [...this.#left]
     if (ended.length === 0) return
-    await this.#options.pool.query(release, [this.id, ended.map((slot) => `slot:${slot}`)])
+    await writeOnce(this.#options.pool, { text: release, values: [this.id, ended.map((slot) => `slot:${slot}`)] })
     for (const slot of ended) {
       this.#left.delete(slot)
       this.#leaving.delete(slot)

@@ -4,6 +4,7 @@ import type { Commands, Hold, Notice, Reader, Tx } from '../database.ts'
 import { ConflictError, changedNothing } from '../errors.ts'
 import type { Job } from '../jobs.ts'
 import { type AnyShape, type Shape, tablesOf } from '../shapes.ts'
+import { begin } from './connection.ts'
 import { isGoingDown, isLost } from './failures.ts'
 import type { PendingQuery } from './grouping.ts'
 import { KnownRows } from './known-rows.ts'
@@ -193,7 +194,7 @@ export class Transaction {
   #begin(): void {
     this.#begun = true
     const failed = (error: unknown) => this.#fail(errorOf(error))
-    this.#client.query('begin').catch(failed)
+    this.#client.query(begin).catch(failed)
     this.#client.query<TransactionId>(numbered).then(({ rows }) => {
       this.#id = rows[0]
     }, failed)
