@@ -755,4 +755,31 @@ describe('a clock that is set back by an hour', () => {
     stepBack(server)
     expect((await catcher.next()).params.RetryCount).toBe('1')
   })
+
+  settable('leaves the events of a conversation in order, though some are of the future', async ({ server, tenant, catcher }) => {
+    await accountHook(tenant, catcher.url(), { filters: ['onMessageAdded'] })
+    using held = gate()
+    catcher.reply(() => ({ delayUntil: held.opened }))
+    const conversation = tenant.sdk.conversations.v1.conversations(await create(tenant, 'Room'))
+    const write = () => Array.from({ length: 10 }, () => conversation.messages.create({ body: 'Hello', ...enabled }))
+    // What is pending when the clock is reset is as it would be in an installation that was copied from one whose clock is ahead.
+    const moves = [
+      async () => stepBack(server),
+      () => tenant.admin('POST', '/clock', { advance: 'PT5H' }),
+      () => tenant.admin('POST', '/clock', { reset: true }),
+      async () => stepBack(server),
+    ]
+    for (const move of moves) {
+      const before = write()
+      await move()
+      await Promise.all([...before, ...write()])
+    }
+    held.open()
+    await settled(tenant)
+    const inOrder = Array.from({ length: 80 }, (_, i) => `${i}`)
+    expect(catcher.requests.map(({ params }) => params.Index)).toEqual(inOrder)
+    const deliveries = await log(tenant)
+    expect(deliveries.map(({ params }) => params.Index).reverse()).toEqual(inOrder)
+    expect(deliveries.filter(({ status }) => status !== 'delivered')).toEqual([])
+  })
 })
