@@ -160,7 +160,7 @@ function formatToken(
 
 /** Returns the position behind a row of a list ordered by this column. */
 function positionAt(row: BaseRow, by: string) {
-  const key: unknown = Object.entries(row).find(([column]) => column === by)?.[1]
+  const key: unknown = Reflect.get(row, by)
   if (!isKey(key)) throw new Error(`a page of rows without ${by}`)
   return { key, sid: row.sid, inclusive: false }
 }
