@@ -23,11 +23,18 @@ function scene() {
       void sent.push({ values, answer: () => done(null, { rows: [], rowCount: 0 }), fail: done }),
     release: (broken: unknown) => void released.push(broken),
   }
-  const pool = { connect: async () => client } as unknown as Pool
+  const refusals: Error[] = []
+  const connect = async () => {
+    const refusal = refusals.shift()
+    if (refusal) throw refusal
+    return client
+  }
+  const pool = { connect } as unknown as Pool
   const reader = new PostgresReader(pool, { failed: () => {}, coalesce: true })
   return {
     sent,
     released,
+    refusals,
     read: (sid: string) => reader.one(query, { sid }),
     answer: (n: number) => {
       const statement = sent[n]
@@ -91,4 +98,20 @@ test('a connection that the database is about to end is not used again', async (
   await turn()
   expect(sent.map(({ values }) => values)).toEqual([['a'], ['a']])
   expect(released).toEqual([true, false])
+})
+
+test('a connection that works is used again when another one could not be made meanwhile', async () => {
+  const { sent, released, refusals, read, answer } = scene()
+  const slow = read('slow')
+  await turn()
+  const repeated = read('a')
+  refusals.push(Object.assign(new DatabaseError('too many clients already', 0, 'error'), { code: '53300' }))
+  vi.advanceTimersByTime(2)
+  await turn()
+  answer(1)
+  answer(0)
+  await Promise.all([slow, repeated])
+  await turn()
+  expect(sent.map(({ values }) => values)).toEqual([['slow'], ['a']])
+  expect(released).toEqual([false, false])
 })

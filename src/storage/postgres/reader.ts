@@ -39,8 +39,8 @@ export class PostgresReader implements Reader {
   #latest: number | undefined
   #waiting: NodeJS.Timeout | undefined
   #lost = false
-  /** How many reads have failed because their connection was lost. */
-  #losses = 0
+  /** Reads that have failed because their connection was lost. */
+  readonly #cut = new WeakSet<PendingQuery>()
   #scheduled = false
 
   /** `coalesce: false`: each read is a query of its own (kept for the benchmark). */
@@ -102,10 +102,11 @@ export class PostgresReader implements Reader {
     return new Promise((resolve, fail) => {
       const done = (rows: readonly R[]) => resolve(rows)
       const failed = (error: Error) => {
-        if (isLost(error)) this.#losses++
+        if (isLost(error)) this.#cut.add(query)
         fail(error)
       }
-      this.#queue.push({ query: { kind: 'read', shape, args, lock: '', alone, done, fail: failed }, since: performance.now() })
+      const query: PendingQuery = { kind: 'read', shape, args, lock: '', alone, done, fail: failed }
+      this.#queue.push({ query, since: performance.now() })
       this.#schedule()
     })
   }
@@ -152,12 +153,11 @@ export class PostgresReader implements Reader {
     this.#latest = began
     try {
       const client = await connect(this.#pool)
-      const losses = this.#losses
       try {
         await sendAll(client, queries, new Map())
       } finally {
         // Who says that the connection is ended may do so only later: until then the pool would give it to whoever repeats a read.
-        client.release(losses !== this.#losses)
+        client.release(queries.some((query) => this.#cut.has(query)))
       }
     } catch (error) {
       for (const query of queries) query.fail(errorOf(error))
