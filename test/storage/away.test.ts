@@ -48,6 +48,26 @@ postgresOnly('a database that is away', () => {
     expect(failures.filter((error) => error instanceof StorageError)).toEqual([])
   })
 
+  test('that ends a connection while it reads fails no read, though those that wait for use are broken', async () => {
+    const place = await newDatabase()
+    onTestFinished(() => place.dispose())
+    await using proxy = await startProxy(place.env.PARLEY_DATABASE_URL)
+    const { database } = await open({ database: { engine: 'postgres', url: proxy.url } }, { coalesce: false })
+    await Promise.all(Array.from({ length: 20 }, () => names(database)))
+    const other = new pg.Client({ connectionString: place.env.PARLEY_DATABASE_URL })
+    onTestFinished(() => other.end())
+    await other.connect()
+    await other.query('begin; lock table installation')
+    const kind = kindOf(names(database))
+    // Not pg_stat_activity, which stays the same during a transaction.
+    const waiting = "from pg_locks where not granted and relation = 'installation'::regclass"
+    await vi.waitUntil(async () => (await other.query(`select ${waiting}`)).rowCount === 1)
+    proxy.forget()
+    await other.query(`select pg_terminate_backend(pid) ${waiting}`)
+    await other.query('commit')
+    expect(await kind).toBe('done')
+  })
+
   test('that is only a copy now is `unavailable` to writes, and is still read', async () => {
     await using postgres = await startPostgres()
     const { database } = await open({ database: { engine: 'postgres', url: await postgres.createDatabase() } })

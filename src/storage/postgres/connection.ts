@@ -54,7 +54,7 @@ export function createPool(url: string, options: { max: number; failed: (error: 
  * Drops the connections that wait for use. Where one is broken, the others are likely to be, which a load balancer that has forgotten them tells only
  * when something is sent: each would fail whoever takes it next.
  */
-function dropIdle(pool: pg.Pool): void {
+export function dropIdle(pool: pg.Pool): void {
   for (let left = pool.idleCount; left > 0; left--) {
     pool.connect().then(
       (client) => client.release(true),

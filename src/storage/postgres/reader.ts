@@ -3,7 +3,7 @@ import { type ApiError, errorOf, refuse } from '../../errors.ts'
 import type { Hold, Reader } from '../database.ts'
 import { failureOf, StorageError } from '../failures.ts'
 import type { AnyShape, Shape } from '../shapes.ts'
-import { connect } from './connection.ts'
+import { connect, dropIdle } from './connection.ts'
 import { isBroken, isContention, isLost, isUnavailable, OverdueError } from './failures.ts'
 import type { PendingQuery } from './grouping.ts'
 import { sendAll } from './queries.ts'
@@ -156,8 +156,11 @@ export class PostgresReader implements Reader {
       try {
         await sendAll(client, queries, new Map())
       } finally {
-        // Who says that the connection is ended may do so only later: until then the pool would give it to whoever repeats a read.
-        client.release(queries.some((query) => this.#cut.has(query)))
+        const isCut = queries.some((query) => this.#cut.has(query))
+        // Who says that the connection is ended may do so only later: until then the pool would give it, or others that are ended as
+        // well, to whoever repeats a read.
+        client.release(isCut)
+        if (isCut) dropIdle(this.#pool)
       }
     } catch (error) {
       for (const query of queries) query.fail(errorOf(error))
