@@ -486,9 +486,8 @@ function messageOf(act: () => unknown): string {
 test('parley serve prints a line for each mistake, whatever is in it, and leaves nothing behind', async () => {
   using place = folder()
   writeFileSync(place.file('seed.json'), JSON.stringify(one({ 'a\nb\u001b': 1, users: [{}] })))
-  const { code, stdout, stderr } = await parley(['serve', '--database-url', 'sqlite:new.db', '--seed', 'seed.json'], {
-    cwd: place.path,
-  })
+  const args = ['serve', '--port', '0', '--database-url', 'sqlite:new.db', '--seed', 'seed.json']
+  const { code, stdout, stderr } = await parley(args, { cwd: place.path })
   expect({ code, stdout }).toEqual({ code: 1, stdout: '' })
   const [first, unknown, ...others] = stderr.trimEnd().split('\n')
   expect(first).toBe('parley: seed.json is not a seed:')
