@@ -1,13 +1,14 @@
 import type { ClientBase, QueryResult } from 'pg'
 import { errorOf } from '../../errors.ts'
 import { changedNothing } from '../errors.ts'
-import { type AnyShape, boundValue } from '../shapes.ts'
+import { boundValue } from '../shapes.ts'
 import { isPlanOutdated } from './failures.ts'
 import { type Group, grouped, type PendingQuery } from './grouping.ts'
 import {
   type ColumnTypes,
   checkedWrites,
   isUnchanged,
+  keyOf,
   many,
   manyWrites,
   nameColumn,
@@ -60,11 +61,6 @@ function hasNul(args: object): boolean {
 function streamOf(client: ClientBase): { cork(): void; uncork(): void } {
   // The declarations of the driver leave the connection out.
   return (client as ClientBase & { readonly connection: { readonly stream: { cork(): void; uncork(): void } } }).connection.stream
-}
-
-/** Returns what is the same for queries of one shape that ask for the same. */
-function keyOf(shape: AnyShape, args: object): string {
-  return JSON.stringify(shape.compile('postgres').placeholders.map((each) => boundValue(each, args)))
 }
 
 /** Callers that ask for the same share the rows: nobody changes a row in place. */

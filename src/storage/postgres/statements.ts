@@ -32,13 +32,13 @@ function statement(name: string, text: string, values: unknown[]): Statement {
 export const ordinal = '#'
 
 export function single(shape: AnyShape, args: object, lock: Lock = ''): Statement {
-  const { sql, placeholders } = shape.compile('postgres')
+  const { sql } = shape.compile('postgres')
   const text = shape.plain?.verb === 'insert' ? `${sql} on conflict do nothing` : sql + lock
-  return statement(
-    `${shape.id}${lock}`,
-    text,
-    placeholders.map((each) => boundValue(each, args)),
-  )
+  return statement(`${shape.id}${lock}`, text, valuesOf(shape, args))
+}
+
+function valuesOf(shape: AnyShape, args: object): unknown[] {
+  return shape.compile('postgres').placeholders.map((each) => boundValue(each, args))
 }
 
 const texts = new Map<string, string>()
@@ -166,5 +166,5 @@ function updateText({ table, key, changed }: Extract<PlainWrite, { verb: 'update
 
 /** Returns what is the same for queries of one shape that ask for the same. */
 export function keyOf(shape: AnyShape, args: object, lock: Lock = ''): string {
-  return `${shape.id}${lock} ${JSON.stringify(single(shape, args).values)}`
+  return `${shape.id}${lock} ${JSON.stringify(valuesOf(shape, args))}`
 }
