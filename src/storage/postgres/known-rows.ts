@@ -49,8 +49,7 @@ export class KnownRows {
   row(name: string | undefined, { plain }: AnyShape, args: object): KnownRow | undefined {
     const known = name === undefined ? undefined : this.#rows.get(name)
     if (!known || plain?.verb !== 'select' || !plain.columns || plain.table !== known.table) return undefined
-    const [found, sought]: Values[] = [{ ...known.row }, { ...args }]
-    return plain.columns.every((column) => found?.[column] === sought?.[column]) ? known : undefined
+    return plain.columns.every((column) => Reflect.get(known.row, column) === Reflect.get(args, column)) ? known : undefined
   }
 
   /** Keeps a row that is locked for a change, and was read by this query. */
