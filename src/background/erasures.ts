@@ -162,6 +162,8 @@ export class Erasures implements Worker {
     const { database, vault, forget } = this.#options
     let progress = from
     if (progress.table < 0) progress = { ...progress, person: await found(database.read, progress.person), table: 0 }
+    // A migration that has changed the order of the table's rows has taken its name away.
+    if (erasure.step !== belongings[progress.table]?.table) progress = { ...progress, after: null }
     let walked = 0
     for (;;) {
       const belonging = belongings[progress.table]

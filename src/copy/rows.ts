@@ -1,5 +1,6 @@
 import { CompiledQuery, sql } from 'kysely'
 import { copyUnderWay } from '../installation/copy-marker.ts'
+import { indexOrder } from '../storage/sets.ts'
 import type { Source, Target } from './endpoint.ts'
 import { type Db, keys, type Row, transform, type Value } from './tables.ts'
 
@@ -7,12 +8,12 @@ import { type Db, keys, type Row, transform, type Value } from './tables.ts'
 const batchRows = 1000
 
 /**
- * Copies the rows that the target lacks, in the order of the primary key. Batches are inserted in that order, so a copy that was
+ * Copies the rows that the target lacks, in the order of the source's primary key. Batches are inserted in that order, so a copy that was
  * killed continues behind the greatest key of the target. Calls `copied` with the size of each batch.
  */
 export async function copyTable(from: Source, to: Target, table: keyof typeof keys, copied: (rows: number) => void) {
   const insert = inserter(to, table)
-  const ordered = keys[table]
+  const ordered = indexOrder(from.db, table, keys[table])
   let rows = await readAfter(from.db, table, ordered, await greatestKey(to.db, table, ordered))
   while (rows.length > 0) {
     const [next] = await Promise.all([readAfter(from.db, table, ordered, keyOf(rows.at(-1), ordered)), insert(rows)])

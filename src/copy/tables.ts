@@ -14,7 +14,7 @@ export type Db = Kysely<Record<string, Row>>
 /** All tables but `leases`, which concern running nodes only, and the search index, which the target makes anew. */
 export type Copied = Exclude<keyof Tables, 'leases' | 'search_documents' | 'search_progress'>
 
-/** The primary keys, in the order in which tables are copied. All are texts, which both engines sort by byte. */
+/** The tables, in the order in which they are copied, and the columns of their primary keys. All are texts, which both engines sort by byte. */
 export const keys: { readonly [T in Copied]: readonly (keyof Tables[T] & string)[] } = {
   accounts: ['sid'],
   api_keys: ['sid'],

@@ -1,7 +1,8 @@
-import { type Kysely, type SelectQueryBuilder, sql } from 'kysely'
+import { type Kysely, type RawBuilder, type SelectQueryBuilder, sql } from 'kysely'
 import type { Tx } from './database.ts'
 import { type Division, divided, mergedPage } from './merged.ts'
 import type { Tables } from './schema.ts'
+import { indexOrder } from './sets.ts'
 import { type Plain, type Shape, shape } from './shapes.ts'
 
 /**
@@ -263,36 +264,33 @@ function selectPage(db: Untyped, a: Args, query: PageQuery, chosen: readonly (nu
 }
 
 /**
- * Selects `columns` and the key of rows, or all columns, in the order of their primary key, after the one that the arguments `after_<column>`
- * name; also takes `limit`. All columns of the key are texts: empty ones come before all others.
+ * Selects `columns` and the key of rows, or all columns, in the order of the index of their primary key, after the one that the arguments
+ * `after_<column>` name; also takes `limit`. All columns of the key are texts: empty ones come before all others.
  */
 export function rowsAfter(table: Table, key: readonly string[], columns: readonly string[] | 'all'): Shape<Args, Args> {
-  return once(`after ${table} ${key} ${columns}`, (db, a) =>
-    key.reduce(
-      (query, column) => query.orderBy(column),
-      (columns === 'all' ? db.selectFrom(table).selectAll() : db.selectFrom(table).select([...key, ...columns]))
-        .where(
-          sql<boolean>`(${sql.join(key.map((column) => sql.ref(column)))}) > (${sql.join(key.map((column) => a[`after_${column}`]))})`,
-        )
-        .limit(a.limit as number),
-    ),
-  )
+  return once(`after ${table} ${key} ${columns}`, (db, a) => {
+    const from = columns === 'all' ? db.selectFrom(table).selectAll() : db.selectFrom(table).select([...key, ...columns])
+    const ordered = indexOrder(db, table, key)
+    return ordered
+      .reduce((query, column) => query.orderBy(column), from)
+      .where(sql<boolean>`${tupleOf(ordered.map(sql.ref))} > ${tupleOf(ordered.map((column) => a[`after_${column}`]))}`)
+      .limit(a.limit as number)
+  })
 }
 
-/** Selects the key of rows in the reverse order of their primary key, before the one that the arguments `before_<column>` name; also takes `limit`. */
+/** As `rowsAfter`, in the reverse order, for the key alone: before the one that the arguments `before_<column>` name. */
 export function rowsBefore(table: Table, key: readonly string[]): Shape<Args, Args> {
-  return once(`before ${table} ${key}`, (db, a) =>
-    key.reduce(
-      (query, column) => query.orderBy(column, 'desc'),
-      db
-        .selectFrom(table)
-        .select([...key])
-        .where(
-          sql<boolean>`(${sql.join(key.map((column) => sql.ref(column)))}) < (${sql.join(key.map((column) => a[`before_${column}`]))})`,
-        )
-        .limit(a.limit as number),
-    ),
-  )
+  return once(`before ${table} ${key}`, (db, a) => {
+    const ordered = indexOrder(db, table, key)
+    return ordered
+      .reduce((query, column) => query.orderBy(column, 'desc'), db.selectFrom(table).select([...key]))
+      .where(sql<boolean>`${tupleOf(ordered.map(sql.ref))} < ${tupleOf(ordered.map((column) => a[`before_${column}`]))}`)
+      .limit(a.limit as number)
+  })
+}
+
+function tupleOf(values: readonly unknown[]): RawBuilder<unknown> {
+  return sql`(${sql.join(values)})`
 }
 
 /**

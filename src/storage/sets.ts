@@ -23,6 +23,15 @@ export function isAmong(db: Builder, table: keyof Tables & string, names: string
 }
 
 /**
+ * Returns the columns of a primary key in the order of its index, in which rows can be gone through. On SQLite that of messages begins with
+ * the SID (`0030-messages-by-sid-additive`).
+ */
+export function indexOrder(db: Pick<Builder, 'getExecutor'>, table: string, key: readonly string[]): readonly string[] {
+  if (table !== 'messages' || isPostgres(db)) return key
+  return ['sid', ...key.filter((column) => column !== 'sid')]
+}
+
+/**
  * Returns a column to compare with, which SQLite then looks up in no index: without statistics it prefers an index of which it sorts
  * the result to one that it would read for each value of a set. PostgreSQL decides by what it has counted.
  */

@@ -1,10 +1,15 @@
 import { expect, test } from 'vitest'
+import { belongings } from '../../src/privacy/belongings.ts'
+import { notBegun, startOf } from '../../src/privacy/erasures.ts'
+import { personOf } from '../../src/privacy/person.ts'
 import type { MessageRow } from '../../src/storage/schema.ts'
+import { Vault } from '../../src/vault.ts'
 import { ask } from '../support/admin.ts'
 import { engine, inspect, newDatabase } from '../support/databases.ts'
+import { secretKey } from '../support/file-server.ts'
 import { serve } from '../support/process.ts'
 import { sdkFor } from '../support/sdk.ts'
-import { adminToken } from '../support/server.ts'
+import { adminToken, startServer } from '../support/server.ts'
 
 const account_sid = `AC${'d'.repeat(32)}`
 const auth_token = 'aTokenOfTheErasureTests'
@@ -60,4 +65,45 @@ test('a server that is killed in the middle of an erasure goes on where it was, 
   expect(left.filter(({ author }) => author === 'bob')).toEqual([bobs])
   expect(await rows.rows('erasures')).toEqual([expect.objectContaining({ sealed: null, owner: null, step: null })])
   await second.end('SIGTERM')
+})
+
+test.each([
+  ['goes on at its place', 'messages', 'marker'],
+  ['goes through a table from its start, if a migration has changed the order of its rows', null, ''],
+])('an erasure %s', async (_, step, body) => {
+  const { config } = await newDatabase()
+  const start = () => startServer({ ...config, secretKey, account_sid })
+  const before = await start()
+  const { v1 } = before.sdk.conversations
+  const { sid } = await v1.conversations.create({})
+  await v1.conversations(sid).messages.create({ author: identity, body: 'marker' })
+  await before.stop()
+
+  const behindAll = { conversation_sid: '~', sid: '~', service_sid: '~' }
+  const table = belongings.findIndex((one) => one.table === 'messages')
+  const progress = { ...startOf(personOf(account_sid, { identity })), table, after: behindAll }
+  await using rows = inspect(config)
+  const id = `ER${'1'.repeat(32)}`
+  await rows.insert('erasures', {
+    ...notBegun,
+    id,
+    account_sid,
+    status: 'waiting',
+    step,
+    dry_run: 0,
+    messages: 'redact',
+    subject: 'identity',
+    subject_hash: '',
+    pseudonym: 'erased-1',
+    requested_by: 'console',
+    reference: null,
+    sealed: new Vault(secretKey).seal(JSON.stringify(progress)),
+    date_created: 1,
+    date_finished: null,
+  })
+  const after = await start()
+  const path = `/accounts/${account_sid}/erasures/${id}`
+  await expect.poll(async () => (await after.admin('GET', path)).status).toBe('done')
+  expect(await after.sdk.conversations.v1.conversations(sid).messages.list()).toEqual([expect.objectContaining({ body })])
+  await after.stop()
 })

@@ -7,7 +7,7 @@ import { expect, test } from 'vitest'
 import { commandModule } from '../../src/installation/command-module.ts'
 import { migrate, migrations } from '../../src/storage/migrations/index.ts'
 import { openDatabase } from '../../src/storage/open.ts'
-import { newDatabase, type TestDatabase } from '../support/databases.ts'
+import { engine, newDatabase, type TestDatabase } from '../support/databases.ts'
 
 function connect({ config: { database } }: TestDatabase): Kysely<unknown> {
   return new Kysely({
@@ -120,6 +120,54 @@ test('files that an erasure from before has left are deleted by it yet', async (
   expect(rows).toEqual([
     { erasure_id: 'ER1', sha256: 'a' },
     { erasure_id: 'ER1', sha256: 'b' },
+  ])
+  await db.destroy()
+})
+
+test.runIf(engine === 'sqlite')('messages from before have their SID first in their key; nothing else has changed', async () => {
+  await using database = await newDatabase({ untouched: true })
+  const db = connect(database)
+  const migrator = new Migrator({ db, provider: { getMigrations: async () => ({ ...migrations }) } })
+  expect((await migrator.migrateTo('0029-lists-by-state-additive')).error).toBeUndefined()
+  for (const [conversation, sid, index] of [
+    ['CH2', 'IM1', 0],
+    ['CH1', 'IM3', 0],
+    ['CH2', 'IM2', 1],
+  ]) {
+    await sql`insert into messages (service_sid, conversation_sid, sid, account_sid, message_index, author, body, attributes, source,
+      date_created, date_updated, revision, event_id, created_event_id) values ('IS1', ${conversation}, ${sid}, 'AC1', ${index}, 'a',
+      ${`words of ${sid}`}, '{}', 'API', 5, 6, 1, 3, 2)`.execute(db)
+    await sql`insert into search_documents (id, service_sid, sid, account_sid, conversation_sid, words)
+      values (${Number(String(sid).slice(2))}, 'IS1', ${sid}, 'AC1', ${conversation}, 'words')`.execute(db)
+  }
+  await sql`insert into search_progress (name, place) values ('messages', '["CH1","IM3","IS1"]'), ('users', null)`.execute(db)
+  for (const step of ['messages', 'media']) {
+    await sql`insert into erasures (id, account_sid, status, dry_run, messages, subject, subject_hash, pseudonym, requested_by, step, counts,
+      date_created) values (${step}, 'AC1', 'running', 0, 'redact', 'identity', '', 'e', 'console', ${step}, '{}', 1)`.execute(db)
+  }
+  const schema = async () =>
+    (
+      await sql<{ name: string; sql: string | null }>`
+        select name, sql from sqlite_master where tbl_name = 'messages' order by name`.execute(db)
+    ).rows.map(({ name, sql }) => [name, sql?.replaceAll(/\s+/g, ' ')])
+  const stored = async () => (await sql`select rowid, * from messages order by rowid`.execute(db)).rows
+  const [definitions, messages] = [await schema(), await stored()]
+  await migrate(db)
+  expect(await stored()).toEqual(messages)
+  const keyed = (key: string) =>
+    definitions.map(([name, text]) => [name, text?.replace(/primary key \(.*?\)/, `primary key (${key})`)])
+  expect(await schema()).toEqual(keyed('"sid", "conversation_sid", "service_sid"'))
+  // Triggers work on the new table.
+  await sql`update messages set body = 'others' where sid = 'IM2'`.execute(db)
+  await sql`delete from messages where sid = 'IM3'`.execute(db)
+  expect((await sql`select sid from search_documents`.execute(db)).rows).toEqual([{ sid: 'IM1' }])
+  expect((await sql`select * from search_progress order by name`.execute(db)).rows).toEqual([
+    { name: 'messages', place: '' },
+    { name: 'users', place: null },
+  ])
+  expect((await sql`select id, step from erasures order by id`.execute(db)).rows).toEqual([
+    { id: 'media', step: 'media' },
+    { id: 'messages', step: null },
   ])
   await db.destroy()
 })

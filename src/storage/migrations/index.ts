@@ -37,6 +37,7 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0027-delivery-responses-additive': step(() => import('./0027-delivery-responses-additive.ts')),
   '0028-search-by-segment-additive': step(() => import('./0028-search-by-segment-additive.ts')),
   '0029-lists-by-state-additive': step(() => import('./0029-lists-by-state-additive.ts')),
+  '0030-messages-by-sid-additive': step(() => import('./0030-messages-by-sid-additive.ts')),
 }
 
 function step(load: () => Promise<Migration>): Migration {
