@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { milliseconds, parseDuration, parseInstant, plusDuration, seconds, secondsOrNull } from './dates.ts'
+import { Temporal } from './temporal.ts'
 
 const dayMs = 86_400_000
 const firstMs = Date.parse('0000-01-01T00:00:00Z')
@@ -285,6 +286,26 @@ describe('plusDuration', () => {
         const length = ((((w * 7 + d) * 24 + h) * 60 + m) * 60 + s) * 1000
         expect(plusDuration(ms, `P${w}W${d}DT${h}H${m}M${s}S`)).toBe(ms + length)
       }),
+    )
+  })
+
+  test('any duration ends when Temporal says so', () => {
+    const part = fc.oneof(fc.constant(0), fc.nat(40), fc.nat(10_000_000))
+    const parts = fc.tuple(fc.constantFrom('', '-'), part, part, part, part, part, part, part, fc.nat(999_999_999))
+    fc.assert(
+      fc.property(
+        fc.integer({ min: -dayMs * 400, max: Date.UTC(2100, 0) }),
+        parts,
+        (ms, [sign, y, mo, w, d, h, m, s, fraction]) => {
+          const text = `${sign}P${y}Y${mo}M${w}W${d}DT${h}H${m}M${s}.${String(fraction).padStart(9, '0')}S`
+          let sum: number | undefined
+          try {
+            sum = Temporal.Instant.fromEpochMilliseconds(ms).toZonedDateTimeISO('UTC').add(text).epochMilliseconds
+          } catch {}
+          expect(plusDuration(ms, text)).toBe(sum !== undefined && sum <= lastMs ? sum : undefined)
+        },
+      ),
+      { numRuns: 1000 },
     )
   })
 

@@ -1,3 +1,4 @@
+import { LRUCache } from 'lru-cache'
 import { Temporal, type TemporalNamespace } from './temporal.ts'
 
 /** Dates in responses have years of four digits. */
@@ -102,16 +103,32 @@ export function parseDuration(text: string): TemporalNamespace.Duration | undefi
   }
 }
 
+const wholeMs = { largestUnit: 'milliseconds', smallestUnit: 'milliseconds', roundingMode: 'floor' } as const
+
+/** What `lengthOf` returns, by the text. */
+const lengths = new LRUCache<string, number>({ max: 1000, memoMethod: lengthOf })
+
+/** Returns the length in ms of a duration without years and months, which in UTC is always the same; NaN for any other. Throws RangeError. */
+function lengthOf(text: string): number {
+  const duration = durationOf(text)
+  const { years, months, weeks, days } = duration
+  if (years !== 0 || months !== 0) return Number.NaN
+  return duration.with({ weeks: 0, days: weeks * 7 + days }).round(wholeMs).milliseconds
+}
+
 /**
  * Returns `instantMs` plus an ISO 8601 duration, by the calendar in UTC (`P1M` is a month, not thirty days).
  * Undefined when the sum is beyond the year 9999.
+ *
+ * Lengths are kept, as each message begins the timers of its conversation anew: the two additions took 8 µs of the writer's 175 for a message.
  */
 export function plusDuration(instantMs: number, duration: string): number | undefined {
   try {
-    const sum = Temporal.Instant.fromEpochMilliseconds(instantMs)
-      .toZonedDateTimeISO('UTC')
-      .add(durationOf(duration)).epochMilliseconds
-    return sum <= latestMs ? sum : undefined
+    const sum = instantMs + lengths.memo(duration)
+    const exact = Number.isNaN(sum)
+      ? Temporal.Instant.fromEpochMilliseconds(instantMs).toZonedDateTimeISO('UTC').add(durationOf(duration)).epochMilliseconds
+      : sum
+    return exact <= latestMs ? exact : undefined
   } catch {
     return undefined
   }
