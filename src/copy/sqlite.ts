@@ -67,6 +67,8 @@ export function openSqliteTarget(file: string): Target {
     async prepare() {
       connection.pragma('journal_mode = WAL')
       connection.pragma('synchronous = NORMAL')
+      // A migration may write a table anew: what was there is not to stay in free pages of the file.
+      connection.pragma('secure_delete = ON')
       await migrateSqlite(connection)
     },
     async settle() {

@@ -1,9 +1,10 @@
-import { readdirSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 import Sqlite from 'better-sqlite3'
 import { Kysely, PostgresDialect, SqliteDialect, sql } from 'kysely'
 import { Migrator } from 'kysely/migration'
 import { Pool } from 'pg'
 import { expect, test } from 'vitest'
+import { migrateSchema } from '../../src/copy/migrate.ts'
 import { commandModule } from '../../src/installation/command-module.ts'
 import { migrate, migrations } from '../../src/storage/migrations/index.ts'
 import { openDatabase } from '../../src/storage/open.ts'
@@ -140,11 +141,6 @@ test.runIf(engine === 'sqlite')('messages from before have their SID first in th
     await sql`insert into search_documents (id, service_sid, sid, account_sid, conversation_sid, words)
       values (${Number(String(sid).slice(2))}, 'IS1', ${sid}, 'AC1', ${conversation}, 'words')`.execute(db)
   }
-  await sql`insert into search_progress (name, place) values ('messages', '["CH1","IM3","IS1"]'), ('users', null)`.execute(db)
-  for (const step of ['messages', 'media']) {
-    await sql`insert into erasures (id, account_sid, status, dry_run, messages, subject, subject_hash, pseudonym, requested_by, step, counts,
-      date_created) values (${step}, 'AC1', 'running', 0, 'redact', 'identity', '', 'e', 'console', ${step}, '{}', 1)`.execute(db)
-  }
   const schema = async () =>
     (
       await sql<{ name: string; sql: string | null }>`
@@ -161,15 +157,26 @@ test.runIf(engine === 'sqlite')('messages from before have their SID first in th
   await sql`update messages set body = 'others' where sid = 'IM2'`.execute(db)
   await sql`delete from messages where sid = 'IM3'`.execute(db)
   expect((await sql`select sid from search_documents`.execute(db)).rows).toEqual([{ sid: 'IM1' }])
-  expect((await sql`select * from search_progress order by name`.execute(db)).rows).toEqual([
-    { name: 'messages', place: '' },
-    { name: 'users', place: null },
-  ])
-  expect((await sql`select id, step from erasures order by id`.execute(db)).rows).toEqual([
-    { id: 'media', step: 'media' },
-    { id: 'messages', step: null },
-  ])
   await db.destroy()
+})
+
+test.runIf(engine === 'sqlite')('texts that a migration has moved are nowhere else in the file', async () => {
+  await using database = await newDatabase({ untouched: true })
+  const db = connect(database)
+  const migrator = new Migrator({ db, provider: { getMigrations: async () => ({ ...migrations }) } })
+  expect((await migrator.migrateTo('0029-lists-by-state-additive')).error).toBeUndefined()
+  await sql`pragma secure_delete = on`.execute(db)
+  const count = 100
+  for (let i = 0; i < count; i++) {
+    await sql`insert into messages (service_sid, conversation_sid, sid, account_sid, message_index, author, body, attributes, source,
+      date_created, date_updated, revision, event_id, created_event_id) values ('IS1', 'CH1', ${`IM${i}`}, 'AC1', ${i}, 'a',
+      ${`once ${'and again '.repeat(20)}`}, '{}', 'API', 5, 6, 1, 3, 2)`.execute(db)
+  }
+  await db.destroy()
+  const location = database.config.database
+  if (location.engine !== 'sqlite') throw new Error('not on this engine')
+  await migrateSchema(location)
+  expect(readFileSync(location.file, 'latin1').split('once and').length - 1).toBe(count)
 })
 
 test('a schema to which a newer version has only added is left as it is; any other is refused', async () => {

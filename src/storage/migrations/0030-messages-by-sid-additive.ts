@@ -20,8 +20,4 @@ export async function up(db: Kysely<unknown>): Promise<void> {
   await db.schema.dropTable('messages').execute()
   await sql`alter table messages_by_sid rename to messages`.execute(db)
   for (const made of rows) if (made !== table) await sql.raw(made.sql).execute(db)
-
-  // Who goes through the messages begins anew: what comes after a place is something else in another order.
-  await sql`update search_progress set place = '' where name = 'messages' and place is not null`.execute(db)
-  await sql`update erasures set step = null where step = 'messages'`.execute(db)
 }
