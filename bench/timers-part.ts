@@ -144,7 +144,7 @@ const max_watched = 200
 export async function idlePoll(parley: Server): Promise<number> {
   const reader = parley.file.reader()
   const database: Database<ParleyCommands> = {
-    capabilities: { soleOwner: true, cacheLeaseMs: Number.POSITIVE_INFINITY },
+    capabilities: { engine: 'sqlite', soleOwner: true, cacheLeaseMs: Number.POSITIVE_INFINITY },
     read: reader.read,
     slots: onlySlot,
     nodes: onlyNode(),

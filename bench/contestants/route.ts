@@ -31,7 +31,7 @@ const read: Reader = {
   hold: async (query) => rows.get(query) as never,
 }
 const database: Database = {
-  capabilities: { soleOwner: true, cacheLeaseMs: Number.POSITIVE_INFINITY },
+  capabilities: { engine: 'sqlite', soleOwner: true, cacheLeaseMs: Number.POSITIVE_INFINITY },
   read,
   slots: onlySlot,
   nodes: onlyNode(),

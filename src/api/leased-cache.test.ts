@@ -6,7 +6,10 @@ import { LeasedCache } from './leased-cache.ts'
 function scene(cacheLeaseMs = 1000) {
   let now = 0
   const listeners: Listener[] = []
-  const database = { capabilities: { soleOwner: false, cacheLeaseMs }, subscribe: (one: Listener) => void listeners.push(one) }
+  const database = {
+    capabilities: { engine: 'postgres' as const, soleOwner: false, cacheLeaseMs },
+    subscribe: (one: Listener) => void listeners.push(one),
+  }
   const cache = new LeasedCache<string>(database, ['keys'], () => now)
   return {
     cache,

@@ -21,7 +21,7 @@ function endless(): Database<Commands> & { readonly batches: string[] } {
     write: write as Database<Commands>['write'],
     publish: () => {},
     subscribe: () => {},
-    capabilities: { soleOwner: true, cacheLeaseMs: Number.POSITIVE_INFINITY },
+    capabilities: { engine: 'sqlite', soleOwner: true, cacheLeaseMs: Number.POSITIVE_INFINITY },
     read: { one: unused, all: unused, hold: unused },
     slots: onlySlot,
     nodes: onlyNode(),

@@ -4,12 +4,14 @@ import { Loop, type Worker } from '../loop.ts'
 import type { MediaStore } from '../media/store.ts'
 import { type Batch, belongings, countedAs, type Found, keyOf, walk } from '../privacy/belongings.ts'
 import {
+  at,
   erasureById,
   type erasureCommands,
   filesOfErasure,
   notBegun,
   openErasures,
   type Progress,
+  resumed,
   retryDelayMs,
   startOf,
 } from '../privacy/erasures.ts'
@@ -148,9 +150,14 @@ export class Erasures implements Worker {
   /** Works on an erasure until it is done, until `signal` aborts or until another node has it. */
   async #work(erasure: ErasureRow, signal: AbortSignal): Promise<void> {
     const { vault } = this.#options
-    let progress: Progress | null = parseStored<Progress>(vault.open(erasure.sealed ?? ''))
+    const { engine } = this.#options.database.capabilities
+    const stored = parseStored<Progress>(vault.open(erasure.sealed ?? ''))
+    const left = resumed(engine, stored, erasure.dry_run === 1)
+    let progress: Progress | null = left ?? startOf(stored.person)
+    let anew = left === null
     while (progress && !signal.aborted) {
-      const next: Progress | 'lost' | null = await this.#pass(erasure, progress, signal)
+      const next: Progress | 'lost' | null = await this.#pass(erasure, progress, anew, signal)
+      anew = false
       if (next === 'lost') return
       progress = next
     }
@@ -158,39 +165,38 @@ export class Erasures implements Worker {
   }
 
   /** Walks over the tables from where the work has come to. Returns where it goes on; null when the walk has found nothing more. */
-  async #pass(erasure: ErasureRow, from: Progress, signal: AbortSignal): Promise<Progress | 'lost' | null> {
+  async #pass(erasure: ErasureRow, from: Progress, anew: boolean, signal: AbortSignal): Promise<Progress | 'lost' | null> {
     const { database, vault, forget } = this.#options
     let progress = from
-    if (progress.table < 0) progress = { ...progress, person: await found(database.read, progress.person), table: 0 }
-    // A migration that has changed the order of the table's rows has taken its name away.
-    if (erasure.step !== belongings[progress.table]?.table) progress = { ...progress, after: null }
-    let walked = 0
+    const { engine } = database.capabilities
+    if (progress.table < 0) progress = at(engine, { ...progress, person: await found(database.read, progress.person) }, 0, null)
+    let [walked, forgets] = [0, anew]
     for (;;) {
       const belonging = belongings[progress.table]
       if (!belonging || signal.aborted) break
-      const looked = await walk(database.read, belonging, progress.person, progress.after)
+      const looked = await walk(database.read, belonging, progress.person, progress.place?.key ?? null)
       const chunks = chunksOf(looked)
       for (const { rows, after } of chunks) {
-        const next: Progress =
-          after === null
-            ? { ...progress, table: progress.table + 1, after: null, rows: progress.rows + rows.length }
-            : { ...progress, after, rows: progress.rows + rows.length }
+        const table = progress.table + (after === null ? 1 : 0)
+        const next = at(engine, { ...progress, rows: progress.rows + rows.length }, table, after)
         if (rows.length > 0 || after === null || ++walked % silent === 0) {
           const done = await database.write('advanceErasure', {
             id: erasure.id,
             owner: database.nodes.id,
             sealed: vault.seal(JSON.stringify(next)),
             step: belonging.table,
+            anew: forgets,
             ...this.#change(erasure, belonging.table, rows, looked, progress.person),
           })
           if (done === null) return 'lost'
+          forgets = false
         }
         progress = next
       }
     }
     if (erasure.dry_run === 0) forget(progress.person)
     if (signal.aborted || erasure.dry_run === 1 || progress.rows === 0 || progress.pass + 1 >= maxPasses) return null
-    return { ...progress, pass: progress.pass + 1, rows: 0, table: -1, after: null }
+    return { ...progress, pass: progress.pass + 1, rows: 0, table: -1, place: null }
   }
 
   #change(erasure: ErasureRow, table: string, rows: readonly Found[], { belonging }: Batch, person: Person) {

@@ -1,6 +1,6 @@
 import { sql } from 'kysely'
 import { parseStored } from '../json.ts'
-import { long, type Tx } from '../storage/database.ts'
+import { type Capabilities, long, type Tx } from '../storage/database.ts'
 import { insert, rowsBy, updateRow } from '../storage/rows.ts'
 import type { ErasureFileRow, ErasureRow } from '../storage/schema.ts'
 import { shape } from '../storage/shapes.ts'
@@ -98,12 +98,38 @@ export interface Progress {
   readonly rows: number
   /** Index of the table; -1 while the person is looked for. */
   readonly table: number
-  readonly after: Key | null
+  /** Null while the person is looked for. */
+  readonly place: Place | null
+}
+
+/** How far a table has been walked over, and in which walk. */
+interface Place {
+  readonly engine: Capabilities['engine']
+  readonly pass: number
+  readonly table: number
+  /** Null at the start of the table. */
+  readonly key: Key | null
 }
 
 /** Returns where the work on a person begins. */
 export function startOf(person: Person): Progress {
-  return { person, pass: 0, rows: 0, table: -1, after: null }
+  return { person, pass: 0, rows: 0, table: -1, place: null }
+}
+
+/** Returns the progress of a walk that has come to a key of a table. */
+export function at(engine: Capabilities['engine'], { person, pass, rows }: Progress, table: number, key: Key | null): Progress {
+  return { person, pass, rows, table, place: { engine, pass, table, key } }
+}
+
+/**
+ * Returns where an erasure goes on. Behind a place of another engine there are other rows, as there are behind one that an older program has left, which
+ * carries on what it does not know: the table is walked over from its start. A dry run is null then: to count no row twice it begins anew.
+ */
+export function resumed(engine: Capabilities['engine'], stored: Progress, dryRun: boolean): Progress | null {
+  const { pass, table, place } = stored
+  if (table < 0) return stored
+  if (place?.engine === engine && place.pass === pass && place.table === table) return stored
+  return dryRun ? null : at(engine, stored, table, null)
 }
 
 /** What the writer is handed of a step of the work. */
@@ -116,6 +142,8 @@ interface Advance {
   readonly step: ErasureRow['step']
   /** What a dry run has counted. */
   readonly counted: Readonly<Record<string, number>>
+  /** Forgets what was counted before. */
+  readonly anew: boolean
   readonly erase: { readonly table: string; readonly keys: readonly Key[]; readonly person: Person } | null
   readonly now: number
 }
@@ -150,13 +178,13 @@ export const erasureCommands = {
    * twice. Returns how many rows were erased; null when another node works on it.
    */
   advanceErasure: long(async (tx: Tx, input: Advance): Promise<number | null> => {
-    const { id, owner, sealed, step, counted, erase, now } = input
+    const { id, owner, sealed, step, counted, anew, erase, now } = input
     const row = await tx.hold(erasureById, { id }, 'change')
     if (row?.status !== 'running' || row.owner !== owner) return null
     const belonging = erase && belongings.find(({ table }) => table === erase.table)
     const { pseudonym, messages } = row
     const erased = belonging && (await eraseRows(tx, belonging, erase.keys, { person: erase.person, pseudonym, messages, now }))
-    const counts = { ...parseStored<Record<string, number>>(row.counts) }
+    const counts = anew ? {} : { ...parseStored<Record<string, number>>(row.counts) }
     const news = Object.entries(erased ? erased.counts : counted)
     for (const [name, count] of news) counts[name] = (counts[name] ?? 0) + count
     for (const sha256 of new Set(erased?.files)) await tx.run(addFile, { erasure_id: id, sha256 })

@@ -67,21 +67,41 @@ test('a server that is killed in the middle of an erasure goes on where it was, 
   await second.end('SIGTERM')
 })
 
+const table = belongings.findIndex((one) => one.table === 'messages')
+const behindAll = { conversation_sid: '~', sid: '~', service_sid: '~' }
+const other = engine === 'sqlite' ? 'postgres' : 'sqlite'
+
 test.each([
-  ['goes on at its place', 'messages', 'marker'],
-  ['goes through a table from its start, if a migration has changed the order of its rows', null, ''],
-])('an erasure %s', async (_, step, body) => {
+  ['goes on at its place', { place: { engine, pass: 0, table, key: behindAll } }, 'marker'],
+  ['starts the table anew at a place of the other engine', { place: { engine: other, pass: 0, table, key: behindAll } }, ''],
+  ['starts the table anew at a place of a program that did not say where it is', { after: behindAll }, ''],
+  [
+    'starts the table anew when such a program has gone on since',
+    { after: null, pass: 1, rows: 1, place: { engine, pass: 0, table, key: behindAll } },
+    '',
+  ],
+])('an erasure %s', async (_, place, body) => {
+  const { erasure, messages } = await goneOn({ place: null, ...place }, 0)
+  expect(erasure.status).toBe('done')
+  expect(messages).toEqual([expect.objectContaining({ body })])
+})
+
+test.each([
+  ['goes on counting', { place: { engine, pass: 0, table, key: null } }, 8],
+  ['counts anew behind a place of a program that did not say where it is', { after: behindAll }, 1],
+])('a dry run %s', async (_, place, count) => {
+  const { erasure } = await goneOn({ place: null, ...place }, 1)
+  expect(erasure).toMatchObject({ status: 'done', counts: { messages_redacted: count } })
+})
+
+/** Has a server go on with an erasure that has come to the messages, of which it has counted seven. Returns what becomes of it and of the only message. */
+async function goneOn(progress: object, dry_run: 0 | 1) {
   const { config } = await newDatabase()
   const start = () => startServer({ ...config, secretKey, account_sid })
   const before = await start()
-  const { v1 } = before.sdk.conversations
-  const { sid } = await v1.conversations.create({})
-  await v1.conversations(sid).messages.create({ author: identity, body: 'marker' })
+  const { sid } = await before.sdk.conversations.v1.conversations.create({})
+  await before.sdk.conversations.v1.conversations(sid).messages.create({ author: identity, body: 'marker' })
   await before.stop()
-
-  const behindAll = { conversation_sid: '~', sid: '~', service_sid: '~' }
-  const table = belongings.findIndex((one) => one.table === 'messages')
-  const progress = { ...startOf(personOf(account_sid, { identity })), table, after: behindAll }
   await using rows = inspect(config)
   const id = `ER${'1'.repeat(32)}`
   await rows.insert('erasures', {
@@ -89,21 +109,24 @@ test.each([
     id,
     account_sid,
     status: 'waiting',
-    step,
-    dry_run: 0,
+    step: 'messages',
+    counts: '{"messages_redacted":7}',
+    dry_run,
     messages: 'redact',
     subject: 'identity',
     subject_hash: '',
     pseudonym: 'erased-1',
     requested_by: 'console',
     reference: null,
-    sealed: new Vault(secretKey).seal(JSON.stringify(progress)),
+    sealed: new Vault(secretKey).seal(JSON.stringify({ ...startOf(personOf(account_sid, { identity })), table, ...progress })),
     date_created: 1,
     date_finished: null,
   })
   const after = await start()
   const path = `/accounts/${account_sid}/erasures/${id}`
   await expect.poll(async () => (await after.admin('GET', path)).status).toBe('done')
-  expect(await after.sdk.conversations.v1.conversations(sid).messages.list()).toEqual([expect.objectContaining({ body })])
+  const erasure = await after.admin('GET', path)
+  const messages = await after.sdk.conversations.v1.conversations(sid).messages.list()
   await after.stop()
-})
+  return { erasure, messages }
+}

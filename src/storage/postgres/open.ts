@@ -59,7 +59,7 @@ export async function openPostgres<C extends Commands>(options: PostgresOptions)
       failed,
     })
     return {
-      capabilities: { soleOwner: false, cacheLeaseMs },
+      capabilities: { engine: 'postgres', soleOwner: false, cacheLeaseMs },
       read: reader,
       slots: leases,
       nodes: leases,

@@ -119,7 +119,7 @@ async function openLocked<C extends Commands>(
   }
   const opened = identityOf(file)
   return {
-    capabilities: { soleOwner: true, cacheLeaseMs: Number.POSITIVE_INFINITY, file },
+    capabilities: { engine: 'sqlite', soleOwner: true, cacheLeaseMs: Number.POSITIVE_INFINITY, file },
     read: reader,
     slots: onlySlot,
     nodes: onlyNode(),
