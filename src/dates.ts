@@ -105,6 +105,9 @@ export function parseDuration(text: string): TemporalNamespace.Duration | undefi
 
 const wholeMs = { largestUnit: 'milliseconds', smallestUnit: 'milliseconds', roundingMode: 'floor' } as const
 
+/** A longer text is not worth its memory. */
+const longest = 100
+
 /** What `lengthOf` returns, by the text. */
 const lengths = new LRUCache<string, number>({ max: 1000, memoMethod: lengthOf })
 
@@ -124,7 +127,7 @@ function lengthOf(text: string): number {
  */
 export function plusDuration(instantMs: number, duration: string): number | undefined {
   try {
-    const sum = instantMs + lengths.memo(duration)
+    const sum = instantMs + (duration.length > longest ? lengthOf(duration) : lengths.memo(duration))
     const exact = Number.isNaN(sum)
       ? Temporal.Instant.fromEpochMilliseconds(instantMs).toZonedDateTimeISO('UTC').add(durationOf(duration)).epochMilliseconds
       : sum
