@@ -83,8 +83,10 @@ const end = '~'
 async function indexBatch(tx: Tx, resource: AnyResource, progress: SearchProgressRow, limit: number): Promise<void> {
   const { table } = resource
   const key = keyOf(resource)
-  const place = progress.place ? parseStored<string[]>(progress.place) : []
-  const after = key.map((column, i) => [`before_${column}`, place[i] ?? end])
+  const stored = progress.place ? parseStored<object>(progress.place) : {}
+  // A list is of a program from before, in whose order of messages other rows may be left: all are gone through again. So does that program.
+  const place: Readonly<Record<string, string>> = Array.isArray(stored) ? {} : { ...stored }
+  const after = key.map((column) => [`before_${column}`, place[column] ?? end])
   const keys = await tx.all(rowsBefore(table, key), { ...Object.fromEntries(after), limit })
   // Side by side, which an engine that is asked over a network answers at once. A row that is held cannot be changed meanwhile: its
   // document would come after the one of the change.
@@ -100,6 +102,6 @@ async function indexBatch(tx: Tx, resource: AnyResource, progress: SearchProgres
   const first = Math.min(0, Number((await tx.one(lowestId, {}))?.id ?? 0)) - made.length
   await Promise.all(made.map((document, i) => tx.run(insertOlder, { id: first + i, ...document })))
   const last = keys.at(-1)
-  const next = last && keys.length === limit ? JSON.stringify(key.map((column) => last[column])) : null
+  const next = last && keys.length === limit ? JSON.stringify(last) : null
   await tx.run(updateProgress, { name: table, place: next })
 }

@@ -171,6 +171,25 @@ test('what was written while it was switched off is added later; switched off, n
   expect(await sidsOf(server, { q: 'early bird' })).toEqual([conversation])
 })
 
+test.each([
+  ['goes on at the place that is recorded', { sid: 'IM0', conversation_sid: 'CH0', service_sid: 'IS0' }, 0],
+  ['begins anew where an older program has recorded one', ['CH0', 'IM0', 'IS0'], 1],
+])('adding what was written before %s', async (_, place, found) => {
+  await using database = await newDatabase()
+  {
+    await using server = await startServer({ ...database.config, search: false })
+    const { v1 } = server.sdk.conversations
+    await v1.conversations((await v1.conversations.create({})).sid).messages.create({ body: 'Unseen' })
+  }
+  {
+    await using inside = inspect(database.config)
+    await inside.insert('search_progress', { name: 'messages', place: JSON.stringify(place) })
+  }
+  await using server = await startServer(database.config)
+  await vi.waitFor(async () => expect((await search(server, { q: 'unseen' })).complete).toBe(true), { timeout: 60_000 })
+  expect(await sidsOf(server, { q: 'unseen' })).toHaveLength(found)
+})
+
 test('conversations are found by the words of their messages, with the other filters', async () => {
   await using server = await startServer()
   const v1 = server.sdk.conversations.v1
