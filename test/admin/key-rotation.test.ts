@@ -57,6 +57,8 @@ async function fill(server: TestServer, database: TestDatabase, hook: string): P
     kind: 'twilio',
     settings: { account_sid: `AC${'a'.repeat(32)}`, auth_token: 'a-secret-of-the-carrier' },
   })
+  // The key of the audit log is made with the first checkpoint.
+  await admin('POST', '/audit/checkpoints')
   await using rows = inspect(database.config)
   await rows.insert('erasures', {
     ...{ id: 'ER1', account_sid, status: 'done', dry_run: 0, messages: 'redact', subject: 'identity', subject_hash: 'x' },
