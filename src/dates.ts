@@ -127,11 +127,11 @@ function lengthOf(text: string): number {
  */
 export function plusDuration(instantMs: number, duration: string): number | undefined {
   try {
-    const sum = instantMs + (duration.length > longest ? lengthOf(duration) : lengths.memo(duration))
-    const exact = Number.isNaN(sum)
+    const length = duration.length > longest ? lengthOf(duration) : lengths.memo(duration)
+    const sum = Number.isNaN(length)
       ? Temporal.Instant.fromEpochMilliseconds(instantMs).toZonedDateTimeISO('UTC').add(durationOf(duration)).epochMilliseconds
-      : sum
-    return exact <= latestMs ? exact : undefined
+      : instantMs + length
+    return sum <= latestMs ? sum : undefined
   } catch {
     return undefined
   }
