@@ -19,6 +19,14 @@ function connect({ config: { database } }: TestDatabase): Kysely<unknown> {
   })
 }
 
+/** Connects to a database, and gives it the schema that a version before this one had. */
+async function migratedTo(database: TestDatabase, name: string): Promise<Kysely<unknown>> {
+  const db = connect(database)
+  const migrator = new Migrator({ db, provider: { getMigrations: async () => ({ ...migrations }) } })
+  expect((await migrator.migrateTo(name)).error).toBeUndefined()
+  return db
+}
+
 /** A line of the delivery log as the first schema had it. */
 function delivery(id: string, target_sid: string, event_type: string, url: string, form: object) {
   const made = { account_sid: 'AC1', service_sid: 'IS1', subject_sid: 'CH1', slot: 0, method: 'POST', status: 'pending' }
@@ -38,9 +46,7 @@ function delivery(id: string, target_sid: string, event_type: string, url: strin
 
 test('a delivery of the first schema gets its kind, its message and its participant', async () => {
   await using database = await newDatabase({ untouched: true })
-  const db = connect(database)
-  const migrator = new Migrator({ db, provider: { getMigrations: async () => ({ ...migrations }) } })
-  expect((await migrator.migrateTo('0001-first')).error).toBeUndefined()
+  const db = await migratedTo(database, '0001-first')
   const form = { MessageSid: 'IM1', ParticipantSid: 'MB1' }
   for (const row of [
     delivery('WD1', 'AC1', 'onMessageAdded', 'https://example.com/hook', form),
@@ -70,9 +76,7 @@ test('a delivery of the first schema gets its kind, its message and its particip
 
 test('a conversation from before has been in its state since its last change', async () => {
   await using database = await newDatabase({ untouched: true })
-  const db = connect(database)
-  const migrator = new Migrator({ db, provider: { getMigrations: async () => ({ ...migrations }) } })
-  expect((await migrator.migrateTo('0015-mail')).error).toBeUndefined()
+  const db = await migratedTo(database, '0015-mail')
   await sql`insert into conversations
     (service_sid, sid, account_sid, messaging_service_sid, attributes, state, created_by, last_message_index, webhook_count,
       date_activity, date_created, date_updated, revision)
@@ -85,9 +89,7 @@ test('a conversation from before has been in its state since its last change', a
 
 test('a mailbox of a conversation from before yields to the configurations that there are, and to no later one', async () => {
   await using database = await newDatabase({ untouched: true })
-  const db = connect(database)
-  const migrator = new Migrator({ db, provider: { getMigrations: async () => ({ ...migrations }) } })
-  expect((await migrator.migrateTo('0016-state-changed')).error).toBeUndefined()
+  const db = await migratedTo(database, '0016-state-changed')
   const conversation = (sid: string, mailbox: string | null) => sql`insert into conversations
     (service_sid, sid, account_sid, messaging_service_sid, attributes, state, created_by, last_message_index, webhook_count,
       date_activity, date_created, date_updated, revision, email_address)
@@ -104,9 +106,7 @@ test('a mailbox of a conversation from before yields to the configurations that 
 
 test('files that an erasure from before has left are deleted by it yet', async () => {
   await using database = await newDatabase({ untouched: true })
-  const db = connect(database)
-  const migrator = new Migrator({ db, provider: { getMigrations: async () => ({ ...migrations }) } })
-  expect((await migrator.migrateTo('0020-retention')).error).toBeUndefined()
+  const db = await migratedTo(database, '0020-retention')
   for (const [id, files] of [
     ['ER1', '["a","b","a"]'],
     ['ER2', '[]'],
@@ -125,21 +125,23 @@ test('files that an erasure from before has left are deleted by it yet', async (
   await db.destroy()
 })
 
+async function insertMessage(db: Kysely<unknown>, [conversation, sid, index, body]: readonly [string, string, number, string]) {
+  await sql`insert into messages (service_sid, conversation_sid, sid, account_sid, message_index, author, body, attributes, source,
+    date_created, date_updated, revision, event_id, created_event_id) values ('IS1', ${conversation}, ${sid}, 'AC1', ${index}, 'a',
+    ${body}, '{}', 'API', 5, 6, 1, 3, 2)`.execute(db)
+}
+
 test.runIf(engine === 'sqlite')('messages from before have their SID first in their key; nothing else has changed', async () => {
   await using database = await newDatabase({ untouched: true })
-  const db = connect(database)
-  const migrator = new Migrator({ db, provider: { getMigrations: async () => ({ ...migrations }) } })
-  expect((await migrator.migrateTo('0029-lists-by-state-additive')).error).toBeUndefined()
+  const db = await migratedTo(database, '0029-lists-by-state-additive')
   for (const [conversation, sid, index] of [
     ['CH2', 'IM1', 0],
     ['CH1', 'IM3', 0],
     ['CH2', 'IM2', 1],
-  ]) {
-    await sql`insert into messages (service_sid, conversation_sid, sid, account_sid, message_index, author, body, attributes, source,
-      date_created, date_updated, revision, event_id, created_event_id) values ('IS1', ${conversation}, ${sid}, 'AC1', ${index}, 'a',
-      ${`words of ${sid}`}, '{}', 'API', 5, 6, 1, 3, 2)`.execute(db)
+  ] as const) {
+    await insertMessage(db, [conversation, sid, index, `words of ${sid}`])
     await sql`insert into search_documents (id, service_sid, sid, account_sid, conversation_sid, words)
-      values (${Number(String(sid).slice(2))}, 'IS1', ${sid}, 'AC1', ${conversation}, 'words')`.execute(db)
+      values (${Number(sid.slice(2))}, 'IS1', ${sid}, 'AC1', ${conversation}, 'words')`.execute(db)
   }
   const schema = async () =>
     (
@@ -162,16 +164,10 @@ test.runIf(engine === 'sqlite')('messages from before have their SID first in th
 
 test.runIf(engine === 'sqlite')('texts that a migration has moved are nowhere else in the file', async () => {
   await using database = await newDatabase({ untouched: true })
-  const db = connect(database)
-  const migrator = new Migrator({ db, provider: { getMigrations: async () => ({ ...migrations }) } })
-  expect((await migrator.migrateTo('0029-lists-by-state-additive')).error).toBeUndefined()
+  const db = await migratedTo(database, '0029-lists-by-state-additive')
   await sql`pragma secure_delete = on`.execute(db)
   const count = 100
-  for (let i = 0; i < count; i++) {
-    await sql`insert into messages (service_sid, conversation_sid, sid, account_sid, message_index, author, body, attributes, source,
-      date_created, date_updated, revision, event_id, created_event_id) values ('IS1', 'CH1', ${`IM${i}`}, 'AC1', ${i}, 'a',
-      ${`once ${'and again '.repeat(20)}`}, '{}', 'API', 5, 6, 1, 3, 2)`.execute(db)
-  }
+  for (let i = 0; i < count; i++) await insertMessage(db, ['CH1', `IM${i}`, i, `once ${'and again '.repeat(20)}`])
   await db.destroy()
   const location = database.config.database
   if (location.engine !== 'sqlite') throw new Error('not on this engine')
