@@ -149,15 +149,11 @@ export class Erasures implements Worker {
 
   /** Works on an erasure until it is done, until `signal` aborts or until another node has it. */
   async #work(erasure: ErasureRow, signal: AbortSignal): Promise<void> {
-    const { vault } = this.#options
-    const { engine } = this.#options.database.capabilities
+    const { database, vault } = this.#options
     const stored = parseStored<Progress>(vault.open(erasure.sealed ?? ''))
-    const left = resumed(engine, stored, erasure.dry_run === 1)
-    let progress: Progress | null = left ?? startOf(stored.person)
-    let anew = left === null
+    let progress: Progress | null = resumed(database.capabilities.engine, stored, erasure.dry_run === 1)
     while (progress && !signal.aborted) {
-      const next: Progress | 'lost' | null = await this.#pass(erasure, progress, anew, signal)
-      anew = false
+      const next: Progress | 'lost' | null = await this.#pass(erasure, progress, signal)
       if (next === 'lost') return
       progress = next
     }
@@ -165,12 +161,14 @@ export class Erasures implements Worker {
   }
 
   /** Walks over the tables from where the work has come to. Returns where it goes on; null when the walk has found nothing more. */
-  async #pass(erasure: ErasureRow, from: Progress, anew: boolean, signal: AbortSignal): Promise<Progress | 'lost' | null> {
+  async #pass(erasure: ErasureRow, from: Progress, signal: AbortSignal): Promise<Progress | 'lost' | null> {
     const { database, vault, forget } = this.#options
-    let progress = from
     const { engine } = database.capabilities
+    let progress = from
+    // A dry run has one walk: what it counted before it began that was of another.
+    let anew = erasure.dry_run === 1 && from.table < 0
+    let walked = 0
     if (progress.table < 0) progress = at(engine, { ...progress, person: await found(database.read, progress.person) }, 0, null)
-    let [walked, forgets] = [0, anew]
     for (;;) {
       const belonging = belongings[progress.table]
       if (!belonging || signal.aborted) break
@@ -185,11 +183,11 @@ export class Erasures implements Worker {
             owner: database.nodes.id,
             sealed: vault.seal(JSON.stringify(next)),
             step: belonging.table,
-            anew: forgets,
+            anew,
             ...this.#change(erasure, belonging.table, rows, looked, progress.person),
           })
           if (done === null) return 'lost'
-          forgets = false
+          anew = false
         }
         progress = next
       }

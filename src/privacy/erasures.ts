@@ -1,9 +1,9 @@
 import { sql } from 'kysely'
 import { parseStored } from '../json.ts'
-import { type Capabilities, long, type Tx } from '../storage/database.ts'
+import { long, type Tx } from '../storage/database.ts'
 import { insert, rowsBy, updateRow } from '../storage/rows.ts'
 import type { ErasureFileRow, ErasureRow } from '../storage/schema.ts'
-import { shape } from '../storage/shapes.ts'
+import { type Dialect, shape } from '../storage/shapes.ts'
 import { belongings, type Key } from './belongings.ts'
 import { eraseRows } from './erase.ts'
 import type { Person } from './person.ts'
@@ -104,7 +104,7 @@ export interface Progress {
 
 /** How far a table has been walked over, and in which walk. */
 interface Place {
-  readonly engine: Capabilities['engine']
+  readonly engine: Dialect
   readonly pass: number
   readonly table: number
   /** Null at the start of the table. */
@@ -117,19 +117,19 @@ export function startOf(person: Person): Progress {
 }
 
 /** Returns the progress of a walk that has come to a key of a table. */
-export function at(engine: Capabilities['engine'], { person, pass, rows }: Progress, table: number, key: Key | null): Progress {
+export function at(engine: Dialect, { person, pass, rows }: Progress, table: number, key: Key | null): Progress {
   return { person, pass, rows, table, place: { engine, pass, table, key } }
 }
 
 /**
  * Returns where an erasure goes on. Behind a place of another engine there are other rows, as there are behind one that an older program has left, which
- * carries on what it does not know: the table is walked over from its start. A dry run is null then: to count no row twice it begins anew.
+ * carries on what it does not know: the table is walked over from its start, and a dry run, which is to count no row twice, begins anew.
  */
-export function resumed(engine: Capabilities['engine'], stored: Progress, dryRun: boolean): Progress | null {
+export function resumed(engine: Dialect, stored: Progress, dryRun: boolean): Progress {
   const { pass, table, place } = stored
   if (table < 0) return stored
   if (place?.engine === engine && place.pass === pass && place.table === table) return stored
-  return dryRun ? null : at(engine, stored, table, null)
+  return dryRun ? startOf(stored.person) : at(engine, stored, table, null)
 }
 
 /** What the writer is handed of a step of the work. */

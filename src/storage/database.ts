@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import type { ClockState } from '../clock.ts'
 import type { DeliveryRow } from './schema.ts'
-import type { Shape } from './shapes.ts'
+import type { Dialect, Shape } from './shapes.ts'
 
 /** Reads see committed rows only. */
 export interface Reader {
@@ -230,7 +230,7 @@ export interface OpenOptions {
 /** The differences between the engines that the rest of the program may ask about. */
 export interface Capabilities {
   /** Which one it is: the order in which it goes through rows is its own, which a place that is kept has to say. */
-  readonly engine: 'sqlite' | 'postgres'
+  readonly engine: Dialect
   /** No other process writes: cached rows stay valid until a notice says otherwise. */
   readonly soleOwner: boolean
   /** The file that other threads of this process may read; absent where a server has the rows. */
