@@ -149,7 +149,7 @@ test('a snippet is the text itself in pieces, whatever is looked for', () => {
         if (pieces === null) continue
         expect(pieces.some(({ match }) => match)).toBe(true)
         const shown = pieces.map((piece) => piece.text).join('')
-        expect(flat(text).replaceAll(' ', '')).toContain(shown.replaceAll('…', '').replaceAll(' ', '').slice(0, 50))
+        expect(flat(text).replaceAll(' ', '')).toContain(shown.replace(/^…|…$/g, '').replaceAll(' ', '').slice(0, 50))
       }
     }),
     { numRuns: 500 },
